@@ -1,0 +1,85 @@
+"""Metadata of the package; the settings of ruff, mypy and pytest are in pyproject.toml."""
+
+import ast
+import pathlib
+
+import setuptools
+
+ROOT = pathlib.Path(__file__).resolve().parent
+
+# Upper bounds are the range that the tests have seen. tensorflow-text follows TensorFlow's minor version, has no wheel
+# for Windows, and its 2.21.0 does not import (undefined ICU symbol).
+REQUIREMENTS = [
+    "absl-py>=2.1",
+    "keras>=3.15,<3.16",
+    "keras-hub>=0.32,<0.33",
+    "numpy>=1.26",
+    "rich>=13",
+    "safetensors>=0.5",
+    "tensorboard>=2.20",
+    "tensorflow>=2.20,<2.22",
+    'tensorflow-text>=2.20,<2.22,!=2.21.0; platform_system != "Windows"',
+    "tokenizers>=0.22",
+]
+
+# Imported inside functions, with an error that names the extra.
+EXTRAS = {
+    "jax": ["jax>=0.7"],
+    "torch": ["torch>=2.6"],
+    "model-garden": ["tf-models-official>=2.20,<2.21"],  # Keras 2 only; makes pip choose TensorFlow 2.20.
+    "linguistic": ["spacy>=3.8"],
+    "export": ["ai-edge-litert>=2", "onnx>=1.17", "onnxruntime>=1.20", "tf2onnx>=1.16"],
+    "demo": ["gradio>=5"],
+    "parquet": ["pyarrow>=18"],
+    "zstd": ["zstandard>=0.23"],
+}
+
+# torch is pinned so that losses are compared with the same implementation every time.
+TEST = [
+    *EXTRAS["jax"],
+    *EXTRAS["parquet"],
+    *EXTRAS["zstd"],
+    "mypy>=1.18",
+    "psutil>=6",
+    "pytest>=8.3",
+    "ruff>=0.15",
+    "scipy>=1.14",
+    "setuptools>=77",
+    "torch==2.13.0",
+    "transformers>=5",
+]
+
+
+def read_version() -> str:
+    """Returns the string that spanbert_keras/__init__.py assigns to `__version__`, without importing Keras."""
+    tree = ast.parse((ROOT / "spanbert_keras" / "__init__.py").read_text(encoding="utf-8"))
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", None) == "__version__":
+            return ast.literal_eval(node.value)
+    raise ValueError("spanbert_keras/__init__.py must assign a string to `__version__`. Received: no such line.")
+
+
+setuptools.setup(
+    name="spanbert-keras",
+    version=read_version(),
+    description="SpanBERT for Keras 3: pre-training and fine-tuning on TensorFlow, JAX and torch",
+    long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    license_files=["LICENSE"],
+    python_requires=">=3.11",
+    packages=setuptools.find_packages(include=["spanbert_keras", "spanbert_keras.*"]),
+    install_requires=REQUIREMENTS,
+    extras_require={**EXTRAS, "test": TEST, "dev": [*TEST, "matplotlib>=3.9", "pytest-xdist>=3.6"]},
+    # The usual `build/` is the same name as `BUILD` where the file system ignores case.
+    options={"build": {"build_base": ".build"}},
+    classifiers=[
+        "Development Status :: 3 - Alpha",
+        "Intended Audience :: Developers",
+        "Intended Audience :: Science/Research",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+    ],
+)

@@ -1,0 +1,24 @@
+"""SpanBERT for Keras 3: span masking, the span boundary objective, and models that load with `load_model`.
+
+Importing this package registers every savable class, so that `keras.saving.load_model` knows them.
+"""
+
+from spanbert_keras.layers.masked_lm_head import MaskedLMHead
+from spanbert_keras.layers.span_boundary_head import SpanBoundaryHead
+from spanbert_keras.losses.span_bert_loss import span_bert_loss
+from spanbert_keras.models.encoder import SpanBertEncoder
+from spanbert_keras.models.pretrainer import SpanBertPretrainer
+from spanbert_keras.preprocessing.span_masker import SpanMasker
+from spanbert_keras.preprocessing.tokenizer import SpanBertTokenizer
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "MaskedLMHead",
+    "SpanBertEncoder",
+    "SpanBertPretrainer",
+    "SpanBertTokenizer",
+    "SpanBoundaryHead",
+    "SpanMasker",
+    "span_bert_loss",
+]

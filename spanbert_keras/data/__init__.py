@@ -1,0 +1,1 @@
+"""Token shards, corpora, and the function from (seed, step) to batch."""

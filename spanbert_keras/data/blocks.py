@@ -1,0 +1,172 @@
+"""Blocks: where rows begin and end in the shards, for any row length, without preparing the corpus again."""
+
+import dataclasses
+import os
+import shutil
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from spanbert_keras.errors import InputError
+
+CUTS = ("word", "line")
+SPECIALS = 2  # [CLS] and [SEP]
+
+
+@dataclasses.dataclass(frozen=True)
+class Blocks:
+    """All blocks of one split of a corpus, sorted by length and then by place.
+
+    Attributes:
+        starts: int64 `(N,)`. First piece of each block, counted over all shards in order. May be memory-mapped.
+        histogram: int64 `(T - 1,)`. Entry n counts the blocks of n pieces (without [CLS] and [SEP]), so blocks of n
+            pieces are `starts[first[n] : first[n + 1]]`, `first` the running sum.
+        left_out_pieces: int. Pieces in no block: words longer than a whole block.
+    """
+
+    starts: np.ndarray
+    histogram: np.ndarray
+    left_out_pieces: int
+
+    @property
+    def first(self) -> np.ndarray:
+        """int64 `(T,)`: the running sum of `histogram`, starting with 0."""
+        return np.concatenate([[0], np.cumsum(self.histogram)])
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+
+def _word_boundary(is_start: np.ndarray, ends: np.ndarray, lowest: np.ndarray) -> np.ndarray:
+    """Moves each end back to the nearest word start above `lowest`; an end that finds none becomes `lowest`."""
+    ends = ends.copy()
+    moving = np.flatnonzero((ends < len(is_start)) & (ends > lowest))
+    moving = moving[~is_start[ends[moving]]]
+    while moving.size:
+        ends[moving] -= 1
+        moving = moving[ends[moving] > lowest[moving]]
+        moving = moving[~is_start[ends[moving]]]
+    return ends
+
+
+def _cut(limits: np.ndarray, is_start: np.ndarray, longest: int, units: np.ndarray | None = None):
+    """Cuts [limits[i], limits[i + 1]) greedily into stretches of at most `longest` pieces, all documents at once.
+
+    Args:
+        limits: int64 `(D + 1,)`. Where documents (or, for `units`, whole groups) begin and end.
+        is_start: bool `(N,)`. True where a word begins.
+        longest: int. Most pieces in a block.
+        units: int64 sorted, or `None`. Where a cut is preferred (lines); words are cut at only where a unit is longer.
+
+    Returns:
+        starts int64, lengths int64, and the number of pieces left out.
+    """
+    position, end = limits[:-1].copy(), limits[1:]
+    found_starts, found_lengths, left_out = [], [], 0
+    active = np.flatnonzero(position < end)
+    while active.size:
+        begin, limit = position[active], end[active]
+        reach = np.minimum(begin + longest, limit)
+        if units is None:
+            stop = np.where(reach < limit, _word_boundary(is_start, reach, begin), reach)
+        else:
+            whole = units[np.searchsorted(units, reach, side="right") - 1]  # last line start not after `reach`
+            stop = np.where(reach == limit, reach, whole)
+            too_long = stop <= begin  # a line longer than a block: cut it at words
+            stop[too_long] = _word_boundary(is_start, reach[too_long], begin[too_long])
+        stuck = stop <= begin  # a word longer than a block: skip it, and count it
+        for i in np.flatnonzero(stuck):
+            stop[i] = begin[i] + 1
+            while stop[i] < limit[i] and not is_start[stop[i]]:
+                stop[i] += 1
+        left_out += int((stop - begin)[stuck].sum())
+        found_starts.append(begin[~stuck])
+        found_lengths.append((stop - begin)[~stuck])
+        position[active] = stop
+        active = active[stop < limit]
+    if not found_starts:
+        return np.zeros(0, np.int64), np.zeros(0, np.int64), 0
+    return np.concatenate(found_starts), np.concatenate(found_lengths), left_out
+
+
+def cut_blocks(shards: Sequence, word_starts: np.ndarray, max_sequence_length: int, cut: str = "word") -> Blocks:
+    """Cuts every document into blocks of at most `max_sequence_length` pieces with [CLS] and [SEP].
+
+    Blocks are contiguous, never cross documents and never cut a word. A document is cut greedily from its beginning, so
+    only its last block is short (paper, section 4.2: sequences run up to the limit or the document's end).
+
+    Args:
+        shards: sequence of (pieces `(N,)`, document_starts `(D + 1,)`, line_starts `(L + 1,)`).
+        word_starts: bool `(V,)`. True where a piece begins a word.
+        max_sequence_length: int, at least 3. Pieces in a row, with specials.
+        cut: `"word"`: a block is as long as possible; `"line"`: it ends with a line where a line fits.
+
+    Raises:
+        ValueError: an unknown `cut`, or a row too short for any piece.
+    """
+    if cut not in CUTS or max_sequence_length <= SPECIALS:
+        raise ValueError(
+            f"`cut` must be one of {CUTS} and `max_sequence_length` at least {SPECIALS + 1}. "
+            f"Received: cut={cut!r}, max_sequence_length={max_sequence_length}."
+        )
+    longest = max_sequence_length - SPECIALS
+    all_starts, all_lengths, left_out, base = [], [], 0, 0
+    for pieces, document_starts, line_starts in shards:
+        is_start = word_starts[pieces]
+        units = np.asarray(line_starts) if cut == "line" else None
+        starts, lengths, skipped = _cut(np.asarray(document_starts, np.int64), is_start, longest, units)
+        all_starts.append(starts + base)
+        all_lengths.append(lengths)
+        left_out += skipped
+        base += len(pieces)
+    starts, lengths = np.concatenate(all_starts or [[]]), np.concatenate(all_lengths or [[]])
+    order = np.lexsort((starts, lengths))
+    histogram = np.bincount(lengths.astype(np.int64), minlength=longest + 1)
+    return Blocks(starts[order].astype(np.int64), histogram.astype(np.int64), left_out)
+
+
+def cached_blocks(folder: str | os.PathLike, name: str, make) -> Blocks:
+    """Returns the blocks saved under `folder/name`, or makes, saves and memory-maps them.
+
+    Args:
+        folder: the cache directory.
+        name: str. Everything that the blocks depend on, e.g. the corpus fingerprint, the row length and the cut.
+        make: callable without arguments that returns `Blocks`.
+    """
+    path = Path(folder) / f"{name}.blocks"
+    found = _open_index(path)
+    if found is None:
+        _write_index(path, make())
+        found = _open_index(path)
+    if found is None:
+        raise InputError(f"The block index {path} cannot be read. Delete it, or give another --cache_dir.")
+    return found
+
+
+def _open_index(path: Path) -> Blocks | None:
+    """Returns the saved blocks, or `None` where there are none that can be read (a machine lost power, say)."""
+    try:
+        summary = np.load(path / "histogram.npy")
+        starts = np.load(path / "starts.npy", mmap_mode="r")
+    except (OSError, ValueError, EOFError):
+        return None
+    return Blocks(starts, summary[:-1], int(summary[-1])) if len(starts) == summary[:-1].sum() else None
+
+
+def _write_index(path: Path, blocks: Blocks) -> None:
+    """Saves blocks under a temporary name and renames the folder, unless another process was first."""
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+    try:
+        temporary.mkdir(parents=True)
+        np.save(temporary / "histogram.npy", np.append(blocks.histogram, blocks.left_out_pieces))
+        np.save(temporary / "starts.npy", blocks.starts)
+        if _open_index(path) is None:
+            shutil.rmtree(path, ignore_errors=True)
+            temporary.rename(path)
+    except OSError as error:
+        if _open_index(path) is None:
+            raise InputError(f"The block index cannot be written to {path.parent}: {error}.") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)

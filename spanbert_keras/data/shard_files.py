@@ -1,0 +1,145 @@
+"""Files of token shards: names, atomic writing, checksums, opening with every size checked.
+
+A prepared corpus is a folder:
+
+    manifest.json                     written last; without it the corpus is not finished
+    vocab.txt                         copy of the vocabulary
+    unigram_counts.npy                int64 (V,): how often each piece occurs in the training split
+    train-00000.pieces.npy            uint16 (uint32 above 65,536 pieces) (N,): ids of whole documents, no specials
+    train-00000.documents.npy         int64 (D + 1,): first piece of each document, then N
+    train-00000.lines.npy             int64 (L + 1,): first piece of each line, then N; holds every document start
+    train-00000.hashes.npy            uint64 (D,): BLAKE2b of each document's text
+    train-00000.<name>.annotation.npy uint8 (N,), optional, added later: a value for each piece (a bit field, a class)
+    heldout-00000. ...                the same for the held-out documents; a shard without any has no files
+"""
+
+import hashlib
+import os
+import pathlib
+from typing import Any
+
+import numpy as np
+
+from spanbert_keras.errors import InputError
+
+FORMAT_VERSION = 1
+MANIFEST = "manifest.json"
+VOCABULARY = "vocab.txt"
+UNIGRAM_COUNTS = "unigram_counts.npy"
+SPLITS = ("train", "heldout")
+SHARD_ARRAYS = ("pieces", "documents", "lines", "hashes")
+TEMPORARY = ".tmp-"
+
+
+def shard_file(split: str, index: int, array: str) -> str:
+    """Returns the name of one array's file."""
+    return f"{split}-{index:05d}.{array}.npy"
+
+
+def piece_dtype(vocabulary_size: int) -> np.dtype:
+    """Returns uint16 where it holds every id, else uint32."""
+    return np.dtype(np.uint16 if vocabulary_size <= 65_536 else np.uint32)
+
+
+def write_atomically(path: pathlib.Path, content: bytes) -> None:
+    """Writes a file under a temporary name, flushes it to the disk, and renames it."""
+    temporary = path.with_name(TEMPORARY + path.name)
+    with open(temporary, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+
+
+class ArrayFile:
+    """A one-dimensional `.npy` file of unknown length, written in parts and renamed when whole.
+
+    Args:
+        path: path of the file.
+        dtype: dtype of the array.
+    """
+
+    def __init__(self, path: pathlib.Path, dtype: Any):
+        self.path, self.dtype, self.length = path, np.dtype(dtype), 0
+        self._temporary = path.with_name(TEMPORARY + path.name)
+        self._file = open(self._temporary, "wb")  # noqa: SIM115 (closed by `close` or `abandon`)
+        self._write_header()
+
+    def _write_header(self) -> None:
+        """Writes the header; NumPy pads it so that the final length fits into the same space."""
+        header = {"descr": np.lib.format.dtype_to_descr(self.dtype), "fortran_order": False, "shape": (self.length,)}
+        self._file.seek(0)
+        np.lib.format.write_array_header_1_0(self._file, header)
+
+    def append(self, values: np.ndarray) -> None:
+        """Adds `(n,)` values."""
+        self._file.write(np.ascontiguousarray(values, self.dtype).data)
+        self.length += len(values)
+
+    def close(self) -> dict[str, Any]:
+        """Completes and renames the file; returns its manifest entry: bytes and SHA-256."""
+        self._write_header()
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        os.replace(self._temporary, self.path)
+        return file_entry(self.path)
+
+    def abandon(self) -> None:
+        """Closes and removes the unfinished file."""
+        self._file.close()
+        self._temporary.unlink(missing_ok=True)
+
+
+def file_entry(path: pathlib.Path) -> dict[str, Any]:
+    """Returns a file's manifest entry: bytes and SHA-256."""
+    return {"bytes": path.stat().st_size, "sha256": checksum(path)}
+
+
+def checksum(path: pathlib.Path) -> str:
+    """Returns the SHA-256 of a file, in hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def check_size(path: pathlib.Path, entry: dict[str, Any]) -> None:
+    """Refuses a file that is missing or whose size is not the manifest's."""
+    expected = entry["bytes"]
+    if not path.is_file():
+        raise InputError(f"The corpus file {path} is missing. Expected: {expected:,} bytes. Prepare the corpus again.")
+    received = path.stat().st_size
+    if received != expected:
+        raise InputError(
+            f"The corpus file {path} is not whole. Expected: {expected:,} bytes. Received: {received:,} bytes. "
+            "Copy it again or prepare the corpus again."
+        )
+
+
+def check_content(path: pathlib.Path, entry: dict[str, Any]) -> None:
+    """Refuses a file whose SHA-256 is not the manifest's."""
+    check_size(path, entry)
+    received = checksum(path)
+    if received != entry["sha256"]:
+        raise InputError(
+            f"The corpus file {path} is damaged. Expected: SHA-256 {entry['sha256'][:16]}... as its manifest says. "
+            f"Received: {received[:16]}... Copy it again or prepare the corpus again."
+        )
+
+
+def open_array(path: pathlib.Path, dtype: Any, length: int | None = None) -> np.ndarray:
+    """Opens a one-dimensional `.npy` file as a read-only memory map.
+
+    Raises:
+        InputError: not a `.npy` file, or not of the dtype or length that the manifest says.
+    """
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(f"The corpus file {path} cannot be read: {error}.") from error
+    expected = f"{np.dtype(dtype).name} ({'any length' if length is None else f'{length:,}'},)"
+    if array.ndim != 1 or array.dtype != dtype or (length is not None and len(array) != length):
+        raise InputError(
+            f"The corpus file {path} holds the wrong array. Expected: {expected}. "
+            f"Received: {array.dtype.name} {array.shape}."
+        )
+    return array

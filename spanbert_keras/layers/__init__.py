@@ -1,0 +1,1 @@
+"""Layers of SpanBERT, written with `keras` alone: embeddings, encoder block, heads."""

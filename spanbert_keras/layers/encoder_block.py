@@ -1,0 +1,70 @@
+"""One transformer block. Shape letters: B batch, T tokens, D hidden_dim, I intermediate_dim."""
+
+import keras
+
+from spanbert_keras.layers.functional import gelu, initializer, layer_norm
+from spanbert_keras.layers.self_attention import SelfAttention
+
+
+@keras.saving.register_keras_serializable(package="spanbert_keras")
+class EncoderBlock(keras.layers.Layer):
+    """Post-layer-norm transformer block of BERT: attention, then a feed-forward network, each added and normalised.
+
+    Args:
+        num_heads: int. Number of attention heads.
+        intermediate_dim: int. Width of the feed-forward network.
+        dropout: float. Probability of zeroing a hidden state. Defaults to `0.1` (paper, section 4.2).
+        attention_dropout: float. Probability of zeroing an attention weight. Defaults to `0.1` (paper, section 4.2).
+
+    Call arguments:
+        x: float `(B, T, D)`.
+        attention_mask: bool `(B, T, T)`. True where a piece may attend to another.
+
+    Returns:
+        float `(B, T, D)`.
+
+    Reference: Devlin et al., 2019.
+    """
+
+    def __init__(self, num_heads, intermediate_dim, dropout=0.1, attention_dropout=0.1, **kwargs):
+        super().__init__(**kwargs)
+        self.num_heads = num_heads
+        self.intermediate_dim = intermediate_dim
+        self.dropout = dropout
+        self.attention_dropout = attention_dropout
+        policy = self.dtype_policy
+        self.attention = SelfAttention(num_heads, attention_dropout, dtype=policy, name="attention")
+        self.attention_norm = layer_norm(policy, "attention_norm")
+        self.intermediate = keras.layers.Dense(
+            intermediate_dim, kernel_initializer=initializer(), dtype=policy, name="intermediate"
+        )
+        self.output_norm = layer_norm(policy, "output_norm")
+        self.attention_output_dropout = keras.layers.Dropout(dropout, dtype=policy, name="attention_output_dropout")
+        self.output_dropout = keras.layers.Dropout(dropout, dtype=policy, name="output_dropout")
+
+    def build(self, x_shape, attention_mask_shape=None):
+        self.output_dense = keras.layers.Dense(
+            x_shape[-1], kernel_initializer=initializer(), dtype=self.dtype_policy, name="output"
+        )
+        self.attention.build(x_shape)
+        self.attention_norm.build(x_shape)
+        self.intermediate.build(x_shape)
+        self.output_dense.build((*x_shape[:-1], self.intermediate_dim))
+        self.output_norm.build(x_shape)
+
+    def call(self, x, attention_mask):
+        attended = self.attention_output_dropout(self.attention(x, attention_mask))  # (B, T, D)
+        x = self.attention_norm(x + attended)
+        transformed = self.output_dense(gelu(self.intermediate(x)))  # (B, T, I) -> (B, T, D)
+        return self.output_norm(x + self.output_dropout(transformed))
+
+    def compute_output_spec(self, x, attention_mask):
+        return keras.KerasTensor(x.shape, dtype=self.compute_dtype)
+
+    def get_config(self):
+        return super().get_config() | {
+            "num_heads": self.num_heads,
+            "intermediate_dim": self.intermediate_dim,
+            "dropout": self.dropout,
+            "attention_dropout": self.attention_dropout,
+        }

@@ -1,0 +1,42 @@
+"""Small functions that several layers share. Shape letters: B batch, T tokens, M masked positions, D hidden_dim."""
+
+import math
+
+import keras
+from keras import ops
+
+LAYER_NORM_EPSILON = 1e-12  # BERT's (Devlin et al., 2019); keras-hub's BERT uses it in the encoder, not in the head
+INITIALIZER_STDDEV = 0.02  # BERT: N(0, 0.02), here untruncated as in the released SpanBERT code
+
+
+@keras.saving.register_keras_serializable(package="spanbert_keras")
+def gelu(x):
+    """Returns x Phi(x), the exact GELU by the error function, which BERT and SpanBERT compute.
+
+    Written out by `ops.erf`, since `keras.activations.gelu` is exported to an operation that ONNX Runtime refuses.
+    Reference: Hendrycks and Gimpel, 2016.
+    """
+    return 0.5 * x * (1.0 + ops.erf(x / math.sqrt(2.0)))
+
+
+def initializer():
+    """Returns a new N(0, 0.02) initializer; each weight needs its own, since one instance repeats its numbers."""
+    return keras.initializers.RandomNormal(mean=0.0, stddev=INITIALIZER_STDDEV)
+
+
+def layer_norm(dtype, name):
+    """Returns BERT's layer normalisation over the last axis, epsilon 1e-12, computed in float32 by Keras."""
+    return keras.layers.LayerNormalization(epsilon=LAYER_NORM_EPSILON, dtype=dtype, name=name)
+
+
+def gather_positions(sequence, positions):
+    """Returns the vectors of `sequence` at `positions`.
+
+    Args:
+        sequence: float `(B, T, D)`.
+        positions: int `(B, M)`, each in [0, T).
+
+    Returns:
+        float `(B, M, D)`.
+    """
+    return ops.take_along_axis(sequence, ops.expand_dims(positions, -1), axis=1)

@@ -1,0 +1,44 @@
+"""The masked-LM head. Shape letters: B batch, T tokens, M masked positions, D hidden_dim, V vocabulary."""
+
+import keras
+
+from spanbert_keras.layers.functional import gather_positions, gelu, initializer, layer_norm
+from spanbert_keras.layers.vocabulary_head import VocabularyHead
+
+
+@keras.saving.register_keras_serializable(package="spanbert_keras")
+class MaskedLMHead(VocabularyHead):
+    """Predicts each masked piece from its own encoding: P(x_i | **x**_i).
+
+    logits = LayerNorm(GELU(W x_i + b)) E^T + c, with E the input embedding and c a bias of this head's own.
+    Computed at the masked positions alone.
+
+    Args:
+        embedding: `keras.layers.ReversibleEmbedding`. The encoder's `token_embedding`.
+
+    Call arguments:
+        sequence: float `(B, T, D)`. The encoder's output.
+        mask_positions: int `(B, M)`. Positions of the masked pieces; padding entries are 0.
+
+    Returns:
+        float32 `(B, M, V)`. Logits; those of padding entries mean nothing.
+
+    Reference: Devlin et al., 2019.
+    """
+
+    def build(self, sequence_shape, mask_positions_shape=None):
+        self.dense = keras.layers.Dense(
+            sequence_shape[-1], kernel_initializer=initializer(), dtype=self.dtype_policy, name="dense"
+        )
+        self.norm = layer_norm(self.dtype_policy, "norm")
+        self.dense.build(sequence_shape)
+        self.norm.build(sequence_shape)
+        self.build_vocabulary_bias()
+
+    def call(self, sequence, mask_positions):
+        x = gather_positions(sequence, mask_positions)  # x_i        (B, M, D)
+        x = self.norm(gelu(self.dense(x)))  # (B, M, D)
+        return self.logits(x)  # (B, M, V)
+
+    def compute_output_spec(self, sequence, mask_positions):
+        return self.logits_spec(mask_positions)

@@ -1,0 +1,91 @@
+"""Multi-head self-attention. Shape letters: B batch, T tokens, D hidden_dim, H heads."""
+
+import math
+
+import keras
+from keras import ops
+
+from spanbert_keras.layers.functional import initializer
+
+SCORE_LIMIT = 10000.0  # the released code clamps attention logits, since the large model overflowed in float16
+# Added to what is masked. Representable in float16, and past twice the limit: BERT's own -10000 lets a masked piece
+# with a score at the limit win over unmasked ones.
+MASKED_SCORE = -30000.0
+
+
+@keras.saving.register_keras_serializable(package="spanbert_keras")
+class SelfAttention(keras.layers.Layer):
+    """Multi-head self-attention: softmax(q k^T / sqrt(D / H)) v, then a projection.
+
+    The three projections are layers of their own (`query`, `key`, `value`: names for LoRA and for conversion) but are
+    computed as one matrix product. The softmax is computed in float32 under every dtype policy.
+
+    Args:
+        num_heads: int. Number of heads; must divide D.
+        dropout: float. Probability of zeroing an attention weight. Defaults to `0.1` (paper, section 4.2).
+
+    Call arguments:
+        x: float `(B, T, D)`.
+        attention_mask: bool `(B, T, T)`. True where query t may attend to key u.
+
+    Returns:
+        float `(B, T, D)`.
+
+    Raises:
+        ValueError: D is not a multiple of `num_heads`.
+
+    Reference: Vaswani et al., 2017; Devlin et al., 2019.
+    """
+
+    def __init__(self, num_heads, dropout=0.1, **kwargs):
+        super().__init__(**kwargs)
+        self.num_heads = num_heads
+        self.dropout = dropout
+        self.dropout_layer = keras.layers.Dropout(dropout, dtype=self.dtype_policy, name="dropout")
+
+    def build(self, x_shape, attention_mask_shape=None):
+        width = x_shape[-1]
+        if width % self.num_heads:
+            raise ValueError(
+                f"`hidden_dim` must be a multiple of `num_heads`. Received: hidden_dim={width}, "
+                f"num_heads={self.num_heads}."
+            )
+        self.head_dim = width // self.num_heads
+        for name in ("query", "key", "value", "output"):
+            dense = keras.layers.Dense(width, kernel_initializer=initializer(), dtype=self.dtype_policy, name=name)
+            dense.build(x_shape)
+            setattr(self, f"{name}_dense", dense)
+
+    def _project(self, x):
+        """Returns queries, keys and values, each `(B, T, D)`."""
+        layers = (self.query_dense, self.key_dense, self.value_dense)
+        if any(layer.quantization_mode is not None for layer in layers):
+            return [layer(x) for layer in layers]
+        kernel = ops.concatenate([ops.convert_to_tensor(layer.kernel) for layer in layers], axis=-1)  # (D, 3D)
+        bias = ops.concatenate([ops.convert_to_tensor(layer.bias) for layer in layers], axis=-1)  # (3D,)
+        return ops.split(ops.matmul(x, kernel) + bias, 3, axis=-1)
+
+    def _heads(self, x):
+        """Splits `(B, T, D)` into `(B, H, T, D / H)`."""
+        length = x.shape[1] or ops.shape(x)[1]
+        return ops.transpose(ops.reshape(x, (-1, length, self.num_heads, self.head_dim)), (0, 2, 1, 3))
+
+    def call(self, x, attention_mask):
+        query, key, value = (self._heads(part) for part in self._project(x))  # (B, H, T, D/H)
+        # Scaled before the product, which keeps float16 scores small.
+        query = query * (1.0 / math.sqrt(self.head_dim))
+        scores = ops.matmul(query, ops.swapaxes(key, -1, -2))  # (B, H, T, T)
+        if self.compute_dtype == "float16":
+            scores = ops.clip(scores, -SCORE_LIMIT, SCORE_LIMIT)
+        bias = ops.cast(ops.logical_not(ops.expand_dims(attention_mask, 1)), "float32") * MASKED_SCORE  # (B, 1, T, T)
+        weights = ops.softmax(ops.cast(scores, "float32") + bias, axis=-1)
+        weights = self.dropout_layer(ops.cast(weights, self.compute_dtype))
+        context = ops.transpose(ops.matmul(weights, value), (0, 2, 1, 3))  # (B, T, H, D/H)
+        length = x.shape[1] or ops.shape(x)[1]
+        return self.output_dense(ops.reshape(context, (-1, length, self.num_heads * self.head_dim)))
+
+    def compute_output_spec(self, x, attention_mask):
+        return keras.KerasTensor(x.shape, dtype=self.compute_dtype)
+
+    def get_config(self):
+        return super().get_config() | {"num_heads": self.num_heads, "dropout": self.dropout}

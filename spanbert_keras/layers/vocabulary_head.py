@@ -1,0 +1,45 @@
+"""What both pre-training heads end with. Shape letters: B batch, M masked positions, D hidden_dim, V vocabulary."""
+
+import keras
+from keras import ops
+
+
+class VocabularyHead(keras.layers.Layer):
+    """Base of the heads: logits over the vocabulary by the tied input embedding and a bias of the head's own.
+
+    Args:
+        embedding: `keras.layers.ReversibleEmbedding` of V rows and D columns: the encoder's own layer, not a copy.
+    """
+
+    def __init__(self, embedding, **kwargs):
+        super().__init__(**kwargs)
+        self.embedding = embedding
+
+    def build_vocabulary_bias(self):
+        """Makes the bias, one number a piece, zero at first."""
+        if not self.embedding.built:
+            self.embedding.build()
+        self.vocabulary_bias = self.add_weight(
+            name="vocabulary_bias",
+            shape=(self.embedding.input_dim,),
+            initializer="zeros",
+            autocast=False,  # added in float32: a mixed policy would round it first
+        )
+
+    def logits(self, x):
+        """Returns x E^T + bias, float32 `(B, M, V)`, from float `(B, M, D)`."""
+        return ops.cast(self.embedding(x, reverse=True), "float32") + ops.cast(self.vocabulary_bias, "float32")
+
+    def logits_spec(self, positions):
+        """Returns the symbolic logits for positions of shape `(B, M)`."""
+        return keras.KerasTensor((*positions.shape, self.embedding.input_dim), dtype="float32")
+
+    def get_config(self):
+        return super().get_config() | {"embedding": keras.saving.serialize_keras_object(self.embedding)}
+
+    @classmethod
+    def from_config(cls, config):
+        config = dict(config)
+        if isinstance(config["embedding"], dict):
+            config["embedding"] = keras.saving.deserialize_keras_object(config["embedding"])
+        return cls(**config)

@@ -1,0 +1,1 @@
+"""Losses of SpanBERT, written with `keras` alone."""

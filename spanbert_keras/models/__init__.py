@@ -1,0 +1,1 @@
+"""Models: the encoder, the pretrainer and (later) the task models."""

@@ -1,0 +1,180 @@
+"""The SpanBERT encoder. Shape letters: B batch, T tokens, D hidden_dim."""
+
+import os
+
+import keras
+from keras_hub.models import Backbone
+
+from spanbert_keras.layers.attention_mask import AttentionMask
+from spanbert_keras.layers.encoder_block import EncoderBlock
+from spanbert_keras.layers.functional import initializer
+from spanbert_keras.layers.input_embedding import InputEmbedding
+from spanbert_keras.models.named_inputs import NamedInputs
+from spanbert_keras.preprocessing.tokenizer import SpanBertTokenizer
+from spanbert_keras.presets import ARCHITECTURES
+
+
+@keras.saving.register_keras_serializable(package="spanbert_keras")
+class SpanBertEncoder(NamedInputs, Backbone):
+    """Post-layer-norm BERT encoder without pooler: pieces in, one vector a piece out.
+
+    A functional model and a `keras_hub.models.Backbone`, so presets, LoRA and quantisation come with it. It computes
+    what the published BERT and SpanBERT checkpoints mean: the exact (erf) GELU, layer-norm epsilon 1e-12, learned
+    positions. Its tokenizer travels with it in every saved form.
+
+    Args:
+        vocabulary_size: int. Number of word pieces.
+        num_layers: int. Number of transformer blocks.
+        num_heads: int. Attention heads a block; divides `hidden_dim`.
+        hidden_dim: int. Width D of every vector.
+        intermediate_dim: int. Width of the feed-forward networks.
+        dropout: float. Probability of zeroing a hidden state. Defaults to `0.1` (paper, section 4.2).
+        attention_dropout: float or `None`. Probability of zeroing an attention weight; `None` means as `dropout`.
+        max_sequence_length: int. Longest row, in pieces with [CLS] and [SEP]. Defaults to `512` (paper, section 4.2).
+        num_segments: int. Number of segment ids. Defaults to `2` (BERT); SpanBERT pre-trains with segment 0 alone.
+        tokenizer: `SpanBertTokenizer` or `None`. Saved with the model.
+        dtype: dtype policy or its name, e.g. `"mixed_bfloat16"`.
+
+    Call arguments:
+        token_ids: int32 `(B, T)`. Pieces with [CLS] and [SEP].
+        segment_ids: int32 `(B, T)`.
+        padding_mask: int32 `(B, T)`. 1 at pieces, 0 at padding. Values above 1 pack several blocks in a row
+            (`AttentionMask` says how).
+
+    Returns:
+        `{"sequence_output": (B, T, D)}`, float in the compute dtype.
+
+    Raises:
+        ValueError: an input is missing; the tokenizer's size is not `vocabulary_size`.
+
+    Example:
+        encoder = SpanBertEncoder.from_preset("base", load_weights=False)
+        rows = {name: np.ones((2, 9), "int32") for name in encoder.input_keys}
+        encoder(rows)["sequence_output"].shape  # (2, 9, 768)
+
+    Reference: Joshi et al., 2020, sections 3.3 and 4.2; Devlin et al., 2019.
+    """
+
+    input_keys = ("token_ids", "segment_ids", "padding_mask")
+
+    def __init__(
+        self,
+        vocabulary_size,
+        num_layers,
+        num_heads,
+        hidden_dim,
+        intermediate_dim,
+        dropout=0.1,
+        attention_dropout=None,
+        max_sequence_length=512,
+        num_segments=2,
+        tokenizer=None,
+        dtype=None,
+        **kwargs,
+    ):
+        if tokenizer is not None and tokenizer.has_vocabulary and tokenizer.vocabulary_size() != vocabulary_size:
+            raise ValueError(
+                "The tokenizer's vocabulary does not fit the encoder. Expected: vocabulary_size="
+                f"{vocabulary_size} pieces. Received: a tokenizer of {tokenizer.vocabulary_size()} pieces."
+            )
+        # === Layers ===
+        self.token_embedding = keras.layers.ReversibleEmbedding(
+            vocabulary_size, hidden_dim, embeddings_initializer=initializer(), dtype=dtype, name="token_embedding"
+        )
+        self.attention_mask_layer = AttentionMask(dtype=dtype, name="attention_mask")
+        self.input_embedding = InputEmbedding(
+            max_sequence_length, num_segments, dropout, dtype=dtype, name="input_embedding"
+        )
+        self.blocks = [
+            EncoderBlock(
+                num_heads,
+                intermediate_dim,
+                dropout,
+                dropout if attention_dropout is None else attention_dropout,
+                dtype=dtype,
+                name=f"block_{i}",
+            )
+            for i in range(num_layers)
+        ]
+
+        # === Graph ===
+        inputs = self.symbolic_inputs()
+        attention_mask, positions = self.attention_mask_layer(inputs["padding_mask"])
+        x = self.token_embedding(inputs["token_ids"])  # (B, T, D)
+        x = self.input_embedding(x, inputs["segment_ids"], positions)  # (B, T, D)
+        for block in self.blocks:
+            x = block(x, attention_mask)  # (B, T, D)
+        super().__init__(inputs=inputs, outputs={"sequence_output": x}, dtype=dtype, **kwargs)
+
+        # === Config ===
+        self.vocabulary_size = vocabulary_size
+        self.num_layers = num_layers
+        self.num_heads = num_heads
+        self.hidden_dim = hidden_dim
+        self.intermediate_dim = intermediate_dim
+        self.dropout = dropout
+        self.attention_dropout = attention_dropout
+        self.max_sequence_length = max_sequence_length
+        self.num_segments = num_segments
+        self.tokenizer = tokenizer
+
+    def get_config(self):
+        return super().get_config() | {
+            "vocabulary_size": self.vocabulary_size,
+            "num_layers": self.num_layers,
+            "num_heads": self.num_heads,
+            "hidden_dim": self.hidden_dim,
+            "intermediate_dim": self.intermediate_dim,
+            "dropout": self.dropout,
+            "attention_dropout": self.attention_dropout,
+            "max_sequence_length": self.max_sequence_length,
+            "num_segments": self.num_segments,
+            "tokenizer": None if self.tokenizer is None else keras.saving.serialize_keras_object(self.tokenizer),
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        config = dict(config)
+        if isinstance(config.get("tokenizer"), dict):
+            config["tokenizer"] = keras.saving.deserialize_keras_object(config["tokenizer"])
+        return super().from_config(config)
+
+    @classmethod
+    def from_preset(cls, preset, load_weights=True, **kwargs):
+        """Makes an encoder from an architecture's name or a preset directory, with its tokenizer.
+
+        Args:
+            preset: str. `"tiny"`, `"small"`, `"base"` or `"large"`: an architecture, which has no weights of its own;
+                otherwise anything that `keras_hub.models.Backbone.from_preset` takes, e.g. a folder that
+                `save_to_preset` wrote.
+            load_weights: bool. Must be `False` for an architecture's name: its weights are random.
+            **kwargs: arguments of the constructor that replace the preset's.
+
+        Raises:
+            ValueError: weights were asked of an architecture's name.
+        """
+        if preset in ARCHITECTURES:
+            if load_weights:
+                raise ValueError(
+                    f"`{preset}` names an architecture and has no weights. Pass load_weights=False for random ones, "
+                    "or the path of a preset directory or of published weights."
+                )
+            return cls(**(dict(ARCHITECTURES[preset]) | kwargs))
+        encoder = super().from_preset(preset, load_weights=load_weights, **kwargs)
+        if encoder.tokenizer is not None and not encoder.tokenizer.has_vocabulary:
+            encoder.tokenizer.load_preset_assets(preset)
+        return encoder
+
+    def save_to_preset(self, preset_dir, max_shard_size=10):
+        """Writes a keras-hub preset directory: configuration, weights and tokenizer.
+
+        Args:
+            preset_dir: str. The directory; made when missing.
+            max_shard_size: float. Largest weights file, in GB.
+        """
+        super().save_to_preset(os.fspath(preset_dir), max_shard_size=max_shard_size)
+        if self.tokenizer is not None:
+            self.tokenizer.save_to_preset(os.fspath(preset_dir))
+
+
+SpanBertTokenizer.backbone_cls = SpanBertEncoder

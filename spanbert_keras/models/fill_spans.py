@@ -1,0 +1,116 @@
+"""Text with [MASK] in, text out. Shape letters: B batch, T tokens, M masked positions."""
+
+import dataclasses
+
+import keras
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True)
+class FilledSpan:
+    """One run of [MASK] and what the two heads say it was.
+
+    Attributes:
+        start, end: int. First and last masked piece of the run (inclusive), counted with [CLS].
+        masked_lm, span_boundary: str. The most probable text by each head.
+        masked_lm_score, span_boundary_score: float. Mean log probability a piece of that text, in nats.
+    """
+
+    start: int
+    end: int
+    masked_lm: str
+    span_boundary: str
+    masked_lm_score: float
+    span_boundary_score: float
+
+
+class FilledText(str):
+    """The filled text: a `str` whose `spans` lists every `FilledSpan` in order."""
+
+    spans: tuple[FilledSpan, ...]
+
+    def __new__(cls, text, spans):
+        filled = super().__new__(cls, text)
+        filled.spans = tuple(spans)
+        return filled
+
+
+def masked_runs(is_masked):
+    """Returns the inclusive (start, end) of every maximal run of True in a bool `(T,)` array."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], is_masked.astype(np.int8), [0]])))
+    return [(int(start), int(end) - 1) for start, end in zip(edges[::2], edges[1::2], strict=True)]
+
+
+def span_inputs(token_ids, runs):
+    """Returns the pretrainer's inputs for one row whose masked runs are given.
+
+    Args:
+        token_ids: int `(T,)`. With [CLS] and [SEP].
+        runs: list of inclusive (start, end).
+
+    Returns:
+        dict of int32 arrays `(1, T)` and `(1, M)`, M the number of masked pieces.
+    """
+    rows = [(i, start - 1, end + 1, i - start) for start, end in runs for i in range(start, end + 1)]
+    positions, left, right, offsets = (np.array([column], np.int32) for column in zip(*rows, strict=True))
+    ids = np.asarray([token_ids], np.int32)
+    return {
+        "token_ids": ids,
+        "segment_ids": np.zeros_like(ids),
+        "padding_mask": np.ones_like(ids),
+        "mask_positions": positions,
+        "left_positions": left,
+        "right_positions": right,
+        "span_offsets": offsets,
+    }
+
+
+def fill_spans(pretrainer, text):
+    """Fills every [MASK] of a text by the masked-LM head, and says what the span-boundary head makes of each span.
+
+    Each [MASK] stands for one word piece; neighbouring ones are a span.
+
+    Args:
+        pretrainer: `SpanBertPretrainer` whose encoder carries a tokenizer.
+        text: str. At least one literal `[MASK]`.
+
+    Returns:
+        `FilledText`: the text as a `str`, with `.spans`.
+
+    Raises:
+        ValueError: no tokenizer, no [MASK], or more pieces than the encoder takes.
+    """
+    tokenizer = pretrainer.tokenizer
+    if tokenizer is None:
+        raise ValueError("`fill_spans` needs a tokenizer, and this model's encoder was made without one.")
+    pieces = tokenizer.tokenize(text, special_tokens_in_text=True)
+    token_ids = np.array([tokenizer.cls_token_id, *pieces, tokenizer.sep_token_id])
+    if len(token_ids) > pretrainer.encoder.max_sequence_length:
+        raise ValueError(
+            f"The text is too long. Expected at most {pretrainer.encoder.max_sequence_length} pieces with [CLS] and "
+            f"[SEP]. Received: {len(token_ids)}."
+        )
+    special_ids = [tokenizer.mask_token_id, tokenizer.pad_token_id, tokenizer.cls_token_id, tokenizer.sep_token_id]
+    runs = masked_runs(token_ids == tokenizer.mask_token_id)
+    if not runs:
+        raise ValueError(f"`fill_spans` needs at least one literal [MASK] in the text. Received: {text!r}.")
+    predictions = {}
+    for head, logits in pretrainer(span_inputs(token_ids, runs), training=False).items():
+        logits = np.array(keras.ops.convert_to_numpy(logits)[0], np.float64)  # (M, V)
+        logits[:, special_ids] = -np.inf
+        logits -= np.log(np.exp(logits - logits.max(-1, keepdims=True)).sum(-1, keepdims=True)) + logits.max(
+            -1, keepdims=True
+        )
+        predictions[head] = (logits.argmax(-1), logits.max(-1))
+    filled, spans, done = token_ids.copy(), [], 0
+    for start, end in runs:
+        part = slice(done, done + end - start + 1)
+        texts = {head: tokenizer.detokenize(ids[part].tolist()) for head, (ids, _) in predictions.items()}
+        scores = {head: float(values[part].mean()) for head, (_, values) in predictions.items()}
+        filled[start : end + 1] = predictions["masked_lm"][0][part]
+        spans.append(
+            FilledSpan(start, end, texts["masked_lm"], texts["span_boundary"], scores["masked_lm"],
+                       scores["span_boundary"])
+        )
+        done = part.stop
+    return FilledText(tokenizer.detokenize(filled[1:-1].tolist()), spans)

@@ -1,0 +1,38 @@
+"""Functional models that pick their inputs by name."""
+
+import keras
+
+
+class NamedInputs:
+    """Mixin: a functional model takes a dict and uses the entries that it knows, by name.
+
+    Stock Keras sorts and flattens a dict of inputs: one more entry of the same shape shifts all others and gives wrong
+    numbers without a word. Here extra entries are ignored and a missing one is an error that names it.
+    """
+
+    input_keys: tuple[str, ...] = ()
+
+    @classmethod
+    def symbolic_inputs(cls):
+        """Returns an int32 `keras.Input` of shape `(B, None)` for each key, sorted as JAX flattens a dict."""
+        return {key: keras.Input((None,), dtype="int32", name=key) for key in sorted(cls.input_keys)}
+
+    def __call__(self, inputs, *args, **kwargs):
+        return super().__call__(self._pick(inputs), *args, **kwargs)
+
+    def call(self, inputs, training=None, mask=None, **kwargs):  # `stateless_call` does not go through `__call__`
+        return super().call(self._pick(inputs), training=training, mask=mask, **kwargs)
+
+    def _pick(self, inputs):
+        if not hasattr(inputs, "keys"):
+            raise ValueError(
+                f"`{type(self).__name__}` takes a dict of inputs with the keys {list(self.input_keys)}. "
+                f"Received: {type(inputs).__name__}."
+            )
+        missing = [key for key in self.input_keys if key not in inputs]
+        if missing:
+            raise ValueError(
+                f"`{type(self).__name__}` needs the inputs {list(self.input_keys)}. "
+                f"Missing: {missing}. Received: {sorted(inputs)}."
+            )
+        return {key: inputs[key] for key in sorted(self.input_keys)}

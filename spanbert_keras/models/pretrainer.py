@@ -1,0 +1,153 @@
+"""The pre-training model. Shape letters: B batch, T tokens, M masked positions, D hidden_dim, V vocabulary."""
+
+import keras
+from keras import ops
+
+from spanbert_keras.layers.masked_lm_head import MaskedLMHead
+from spanbert_keras.layers.span_boundary_head import SpanBoundaryHead
+from spanbert_keras.losses.span_bert_loss import span_bert_loss, target_losses
+from spanbert_keras.models.fill_spans import fill_spans
+from spanbert_keras.models.named_inputs import NamedInputs
+
+TARGET_KEYS = ("mask_ids", "mask_weights", "span_weights")
+
+
+@keras.saving.register_keras_serializable(package="spanbert_keras")
+class SpanBertPretrainer(NamedInputs, keras.Model):
+    """Encoder, masked-LM head and span-boundary head: the model that pre-training trains.
+
+    A functional model. Both heads use the encoder's own embedding layer and a vocabulary bias of their own, and
+    compute logits at the masked positions alone.
+
+    `compile` and `fit` work as in any Keras model, on one device and every backend: give `fit` the dict that
+    `SpanMasker` returns; the targets in it (`mask_ids`, `mask_weights`, `span_weights`) are found by name.
+
+    Args:
+        encoder: `SpanBertEncoder`.
+        max_span_positions: int. Rows of the head's position table, in pieces. Defaults to `15` (released recipe).
+        position_dim: int. Width of its vectors. Defaults to `200` (paper, section 4.2).
+        sbo_weight: float. Weight of the SBO in the loss. Defaults to `1.0` (section 3.2).
+        loss_normalization: `"targets"` (section 3.2) or `"separate"` (the released code's); see `span_bert_loss`.
+
+    Call arguments:
+        token_ids, segment_ids, padding_mask: int32 `(B, T)`. See `SpanBertEncoder`.
+        mask_positions, left_positions, right_positions, span_offsets: int32 `(B, M)`. See `SpanMasker`.
+
+    Returns:
+        `{"masked_lm": (B, M, V), "span_boundary": (B, M, V)}`, float32 logits.
+
+    Raises:
+        ValueError: an input or a target is missing.
+
+    Example:
+        masker = SpanMasker(tokenizer=encoder.tokenizer)
+        pretrainer = SpanBertPretrainer(encoder)
+        pretrainer.compile(optimizer=keras.optimizers.AdamW(1e-4))
+        pretrainer.fit(blocks.map(lambda block, seed: masker(block, seed=seed)))
+
+    Reference: Joshi et al., 2020, section 3.
+    """
+
+    input_keys = (
+        "token_ids",
+        "segment_ids",
+        "padding_mask",
+        "mask_positions",
+        "left_positions",
+        "right_positions",
+        "span_offsets",
+    )
+
+    def __init__(
+        self,
+        encoder,
+        max_span_positions=15,
+        position_dim=200,
+        sbo_weight=1.0,
+        loss_normalization="targets",
+        **kwargs,
+    ):
+        dtype = kwargs.pop("dtype", None) or encoder.dtype_policy
+        # === Layers ===
+        masked_lm_head = MaskedLMHead(encoder.token_embedding, dtype=dtype, name="masked_lm_head")
+        span_boundary_head = SpanBoundaryHead(
+            encoder.token_embedding, max_span_positions, position_dim, dtype=dtype, name="span_boundary_head"
+        )
+
+        # === Graph ===
+        inputs = self.symbolic_inputs()
+        sequence = encoder(inputs)["sequence_output"]  # (B, T, D)
+        outputs = {
+            "masked_lm": masked_lm_head(sequence, inputs["mask_positions"]),  # (B, M, V)
+            "span_boundary": span_boundary_head(
+                sequence, inputs["left_positions"], inputs["right_positions"], inputs["span_offsets"]
+            ),  # (B, M, V)
+        }
+        super().__init__(inputs=inputs, outputs=outputs, **kwargs)
+
+        # === Config ===
+        self.encoder = encoder
+        self.masked_lm_head = masked_lm_head
+        self.span_boundary_head = span_boundary_head
+        self.max_span_positions = max_span_positions
+        self.position_dim = position_dim
+        self.sbo_weight = sbo_weight
+        self.loss_normalization = loss_normalization
+        self.loss_trackers = {
+            name: keras.metrics.Mean(name=name)
+            for name in ("masked_lm_loss", "span_boundary_loss", "masked_lm_accuracy", "span_boundary_accuracy")
+        }
+
+    @property
+    def tokenizer(self):
+        """The encoder's tokenizer, or `None`."""
+        return self.encoder.tokenizer
+
+    def fill_spans(self, text):
+        """Returns `text` with its [MASK] pieces filled in; see `models.fill_spans.fill_spans`."""
+        return fill_spans(self, text)
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """Returns the loss of a batch for `fit` and `evaluate`; targets come from `x`, or from `y` by the same names."""
+        given = {**(x if hasattr(x, "keys") else {}), **(y if hasattr(y, "keys") else {})}
+        missing = [key for key in TARGET_KEYS if key not in given]
+        if missing:
+            raise ValueError(
+                "Training needs the targets that `SpanMasker` returns, in the dict given to `fit`. "
+                f"Missing: {missing}. Received: {sorted(given)}."
+            )
+        mask_weights = ops.cast(given["mask_weights"], "float32")
+        span_weights = ops.cast(given["span_weights"], "float32")
+        losses = {}
+        for name, weights in (("masked_lm", mask_weights), ("span_boundary", span_weights)):
+            logits = y_pred[name]
+            losses[name] = target_losses(logits, given["mask_ids"])
+            correct = ops.equal(ops.argmax(logits, axis=-1), ops.cast(given["mask_ids"], "int32"))
+            self.loss_trackers[f"{name}_loss"].update_state(losses[name], sample_weight=weights)
+            self.loss_trackers[f"{name}_accuracy"].update_state(ops.cast(correct, "float32"), sample_weight=weights)
+        return span_bert_loss(
+            losses["masked_lm"],
+            losses["span_boundary"],
+            mask_weights,
+            span_weights,
+            sbo_weight=self.sbo_weight,
+            normalization=self.loss_normalization,
+        )
+
+    def get_config(self):
+        return {
+            "name": self.name,
+            "trainable": self.trainable,
+            "encoder": keras.saving.serialize_keras_object(self.encoder),
+            "max_span_positions": self.max_span_positions,
+            "position_dim": self.position_dim,
+            "sbo_weight": self.sbo_weight,
+            "loss_normalization": self.loss_normalization,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        config = dict(config)
+        if isinstance(config["encoder"], dict):
+            config["encoder"] = keras.saving.deserialize_keras_object(config["encoder"])
+        return cls(**config)

@@ -1,0 +1,1 @@
+"""Text to pieces, and pieces to masked pieces."""

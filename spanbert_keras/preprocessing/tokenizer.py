@@ -1,0 +1,344 @@
+"""The tokenizer that travels with every saved model."""
+
+import json
+import os
+import pathlib
+from collections.abc import Sequence
+
+import keras
+import keras_hub
+import numpy as np
+
+from spanbert_keras.errors import InputError
+from spanbert_keras.preprocessing.wordpiece import (
+    SPECIAL_PIECES,
+    UNUSED_PIECE,
+    WordPiece,
+    check_vocabulary,
+    read_vocabulary,
+    write_vocabulary,
+)
+
+VOCABULARY_FILE = "vocab.txt"
+
+
+@keras.saving.register_keras_serializable(package="spanbert_keras")
+class SpanBertTokenizer(keras_hub.models.Tokenizer):
+    """Turns text into BERT's word pieces and back.
+
+    Equal to BERT's own tokenizer, cased and uncased, id for id. Runs on the `tokenizers` library: no TensorFlow needed,
+    several threads may share one. The vocabulary is saved as an asset (`vocab.txt`) with every model and preset that
+    holds the tokenizer; it never stands in a configuration.
+
+    A literal "[MASK]" or "[SEP]" in a text is ordinary text ("[", "MASK", "]") unless `special_tokens_in_text` says
+    otherwise, so that no user's text can forge a special piece.
+
+    Inside `tf.data` and `tf.function` string tensors are taken too: a scalar gives int32 `(T,)`, a vector a ragged
+    int32 `(B, T)`. That step runs in Python, so a SavedModel cannot hold it.
+
+    Args:
+        vocabulary: path of a `vocab.txt`, or list of str, or `None`: a loader fills it in from the saved asset.
+            Needs [PAD], [UNK], [CLS], [SEP] and [MASK].
+        lowercase: bool. Whether text is lowercased and stripped of accents (uncased models). Defaults to `False`
+            (SpanBERT is cased).
+        special_tokens_in_text: bool. Whether a literal special piece in a text is that piece. Each call may override
+            it. Defaults to `False`.
+
+    Call arguments:
+        inputs: str, or list (or array) of str.
+        special_tokens_in_text: bool or `None`, which takes the constructor's setting.
+
+    Returns:
+        list of int for a str, list of lists of int for a list. No [CLS], no [SEP], no padding.
+
+    Raises:
+        InputError: the vocabulary lacks a special piece or holds a piece twice.
+        ValueError: any use before there is a vocabulary.
+
+    Example:
+
+        tokenizer = SpanBertTokenizer(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "span", "##s"])
+        tokenizer("spans")  # [5, 6]
+        tokenizer.detokenize([5, 6])  # "spans"
+
+    Reference: Devlin et al., 2019, section 3.
+    """
+
+    pad_token, unk_token, cls_token, sep_token, mask_token = SPECIAL_PIECES
+
+    def __init__(
+        self,
+        vocabulary: str | os.PathLike | Sequence[str] | None = None,
+        lowercase: bool = False,
+        special_tokens_in_text: bool = False,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.built = True  # no weights; a model that holds an unbuilt layer cannot be quantized
+        self.lowercase = bool(lowercase)
+        self.special_tokens_in_text = bool(special_tokens_in_text)
+        self.file_assets = [VOCABULARY_FILE]
+        self._wordpiece: WordPiece | None = None
+        if vocabulary is not None:
+            self.set_vocabulary(vocabulary)
+
+    # The vocabulary.
+
+    def set_vocabulary(self, vocabulary: str | os.PathLike | Sequence[str]) -> None:
+        """Takes a `vocab.txt` or a list of pieces as the vocabulary; errors as the constructor's."""
+        if isinstance(vocabulary, str | os.PathLike):
+            pieces, where = read_vocabulary(vocabulary), f"file {os.fspath(vocabulary)}"
+        else:
+            pieces, where = list(vocabulary), "given as a list"
+        check_vocabulary(pieces, where)
+        self._wordpiece = WordPiece(pieces, self.lowercase)
+
+    @property
+    def has_vocabulary(self) -> bool:
+        """Whether there is a vocabulary yet."""
+        return self._wordpiece is not None
+
+    @property
+    def wordpiece(self) -> WordPiece:
+        """The `WordPiece` at work underneath: ids in flat arrays, no Keras."""
+        if self._wordpiece is None:
+            raise ValueError(
+                f"The tokenizer {self.name!r} has no vocabulary. Expected: one given at construction, or the asset "
+                f"{VOCABULARY_FILE} of the model or preset that it was loaded from. Received: neither; pass "
+                "`SpanBertTokenizer(vocabulary=...)` or call `set_vocabulary`."
+            )
+        return self._wordpiece
+
+    def get_vocabulary(self) -> list[str]:
+        """Returns every piece; the index is the id."""
+        return list(self.wordpiece.pieces)
+
+    def vocabulary_size(self) -> int:
+        """Returns the number of pieces."""
+        return len(self.wordpiece.pieces)
+
+    def token_to_id(self, token: str) -> int:
+        """Returns a piece's id; `ValueError` for a piece outside of the vocabulary."""
+        try:
+            return self.wordpiece.ids[token]
+        except KeyError:
+            raise ValueError(
+                f"`token` must be in the vocabulary of {self.vocabulary_size()} pieces. Received: token={token!r}."
+            ) from None
+
+    def id_to_token(self, id: int) -> str:
+        """Returns the piece of an id; `ValueError` for an id outside of the vocabulary."""
+        if not 0 <= id < self.vocabulary_size():
+            raise ValueError(f"`id` must be in [0, {self.vocabulary_size()}). Received: id={id}.")
+        return self.wordpiece.pieces[id]
+
+    def fingerprint(self) -> str:
+        """Returns 64 hexadecimal digits that name the vocabulary with its order and the `lowercase` setting."""
+        return self.wordpiece.fingerprint()
+
+    @property
+    def pad_token_id(self) -> int:
+        """Id of [PAD]."""
+        return self.wordpiece.ids[self.pad_token]
+
+    @property
+    def unk_token_id(self) -> int:
+        """Id of [UNK]."""
+        return self.wordpiece.ids[self.unk_token]
+
+    @property
+    def cls_token_id(self) -> int:
+        """Id of [CLS]."""
+        return self.wordpiece.ids[self.cls_token]
+
+    @property
+    def sep_token_id(self) -> int:
+        """Id of [SEP]."""
+        return self.wordpiece.ids[self.sep_token]
+
+    @property
+    def mask_token_id(self) -> int:
+        """Id of [MASK]."""
+        return self.wordpiece.ids[self.mask_token]
+
+    @property
+    def special_tokens(self) -> list[str]:
+        """[PAD], [UNK], [CLS], [SEP], [MASK]."""
+        return list(SPECIAL_PIECES)
+
+    @property
+    def special_token_ids(self) -> list[int]:
+        """Ids of [PAD], [UNK], [CLS], [SEP], [MASK], in this order."""
+        return [self.wordpiece.ids[piece] for piece in SPECIAL_PIECES]
+
+    def word_starts(self) -> np.ndarray:
+        """Returns bool `(V,)`: True for a piece that begins a word, False for one that begins with "##"."""
+        return np.array([not piece.startswith("##") for piece in self.wordpiece.pieces])
+
+    def ordinary_token_ids(self) -> np.ndarray:
+        """Returns int32 `(V',)`: the ids that are neither special nor [unusedN], from which random pieces are drawn."""
+        pieces = self.wordpiece.pieces
+        ordinary = [i for i, p in enumerate(pieces) if p not in SPECIAL_PIECES and not UNUSED_PIECE.fullmatch(p)]
+        return np.array(ordinary, np.int32)
+
+    # Text to ids and back.
+
+    def tokenize(self, inputs, special_tokens_in_text: bool | None = None):
+        """Returns the ids of a text or of each text; see the class."""
+        specials = self._specials(special_tokens_in_text)
+        if _is_symbolic(inputs):
+            return self._tokenize_in_graph(inputs, specials)
+        texts, batched = _as_texts(inputs)
+        ids = self.wordpiece.encode(texts, specials)
+        return ids if batched else ids[0]
+
+    def call(self, inputs, special_tokens_in_text=None):
+        return self.tokenize(inputs, special_tokens_in_text)
+
+    def encode_with_offsets(self, inputs, special_tokens_in_text: bool | None = None):
+        """Returns ids together with where each piece stands in the text.
+
+        Offsets count the characters (code points) of the text *as given*, whatever normalization did to it. The pieces
+        of one character share its offsets; characters that BERT drops (controls, accents at a word's end when
+        `lowercase`) lie outside or between.
+
+        Args:
+            inputs: str, or list (or array) of str.
+            special_tokens_in_text: bool or `None`, which takes the constructor's setting.
+
+        Returns:
+            (ids, offsets) for a str: list of int, and list of half-open (start, end) of the same length. For a list of
+            texts two lists of such lists.
+        """
+        texts, batched = _as_texts(inputs)
+        encoded = self.wordpiece.encode_with_offsets(texts, self._specials(special_tokens_in_text))
+        if not batched:
+            return encoded[0]
+        return [ids for ids, _ in encoded], [offsets for _, offsets in encoded]
+
+    def detokenize(self, inputs, skip_special_tokens: bool = False):
+        """Returns text: words with one space between, continued pieces joined.
+
+        This is the normalized text that BERT saw (its splits at punctuation included), exactly, where there is no
+        [UNK]; original spacing comes from `encode_with_offsets`.
+
+        Args:
+            inputs: list (or array) of int, or a batch of those.
+            skip_special_tokens: bool. Whether [PAD], [CLS], [SEP], [MASK] and [UNK] are left out.
+
+        Returns:
+            str, or list of str for a batch.
+
+        Raises:
+            ValueError: an id outside of the vocabulary.
+        """
+        rows, batched = _as_rows(inputs)
+        size = self.vocabulary_size()
+        skip = frozenset(self.special_token_ids) if skip_special_tokens else frozenset()
+        for row in rows:
+            outside = [index for index in row if not 0 <= index < size]
+            if outside:
+                raise ValueError(f"Ids must be in [0, {size}). Received: {outside[0]}.")
+        texts = [self.wordpiece.decode(row, skip) for row in rows]
+        return texts if batched else texts[0]
+
+    def _specials(self, special_tokens_in_text: bool | None) -> bool:
+        return self.special_tokens_in_text if special_tokens_in_text is None else bool(special_tokens_in_text)
+
+    def _tokenize_in_graph(self, inputs, specials: bool):
+        """Returns int32 `(T,)` for a scalar string tensor, a ragged `(B, T)` for a vector."""
+        import tensorflow as tf
+
+        wordpiece = self.wordpiece
+        if inputs.shape.rank not in (0, 1):
+            raise ValueError(f"Text must have shape () or (B,). Received: inputs.shape={inputs.shape}.")
+
+        def encode(texts):
+            return wordpiece.encode_ragged([text.decode("utf-8", "replace") for text in texts.tolist()], specials)
+
+        flat = tf.reshape(inputs, [-1])
+        pieces, lengths = tf.numpy_function(encode, [flat], (tf.int32, tf.int64), stateful=False)
+        pieces.set_shape([None])
+        lengths.set_shape([inputs.shape[0] if inputs.shape.rank else 1])
+        return pieces if inputs.shape.rank == 0 else tf.RaggedTensor.from_row_lengths(pieces, lengths, validate=False)
+
+    # Saving and loading.
+
+    def save_assets(self, dir_path: str) -> None:
+        """Writes `vocab.txt` into a folder. A tokenizer without vocabulary writes nothing, and stays one."""
+        if self.has_vocabulary:
+            write_vocabulary(self.wordpiece.pieces, os.path.join(dir_path, VOCABULARY_FILE))
+
+    def load_assets(self, dir_path: str) -> None:
+        """Reads `vocab.txt` from a folder. Where there is none, every later use of the tokenizer says so."""
+        path = os.path.join(dir_path, VOCABULARY_FILE)
+        if os.path.exists(path):
+            self.set_vocabulary(path)
+
+    @classmethod
+    def from_preset(cls, preset, config_file: str = "tokenizer.json", **kwargs):
+        """Loads the tokenizer of a keras-hub preset.
+
+        Args:
+            preset: path of a preset directory (with or without a model in it), or any handle that keras-hub knows.
+            config_file: str. The tokenizer's file in the preset.
+            **kwargs: constructor arguments that override the saved ones.
+
+        Raises:
+            InputError: the directory holds no tokenizer.
+        """
+        folder = pathlib.Path(preset)
+        if not folder.is_dir():
+            return super().from_preset(preset, config_file=config_file, **kwargs)
+        try:
+            config = json.loads((folder / config_file).read_text(encoding="utf-8"))["config"]
+        except FileNotFoundError:
+            raise InputError(f"The preset directory {preset} holds no tokenizer. Expected: {config_file}.") from None
+        tokenizer = cls.from_config({**config, **kwargs})
+        if not tokenizer.has_vocabulary:
+            tokenizer.set_vocabulary(folder / "assets" / config_file.split(".")[0] / VOCABULARY_FILE)
+        return tokenizer
+
+    def get_config(self):
+        config = super().get_config()
+        config.update(lowercase=self.lowercase, special_tokens_in_text=self.special_tokens_in_text)
+        return config
+
+
+def _is_symbolic(inputs) -> bool:
+    """Whether `inputs` is a TensorFlow tensor of a graph being traced."""
+    if isinstance(inputs, str | list | tuple | np.ndarray) or not type(inputs).__module__.startswith("tensorflow"):
+        return False
+    import tensorflow as tf
+
+    return tf.is_tensor(inputs) and not tf.executing_eagerly()
+
+
+def _as_texts(inputs) -> tuple[list[str], bool]:
+    """Returns a list of str and whether it was a batch."""
+    if isinstance(inputs, str | bytes):
+        values, batched = [inputs], False
+    else:
+        inputs = inputs.numpy() if hasattr(inputs, "numpy") else inputs
+        values = inputs.tolist() if isinstance(inputs, np.ndarray | np.generic) else inputs
+        batched = isinstance(values, list | tuple)
+        values = list(values) if batched else [values]
+    texts = [value.decode("utf-8", "replace") if isinstance(value, bytes) else value for value in values]
+    if not all(isinstance(text, str) for text in texts):
+        wrong = next(text for text in texts if not isinstance(text, str))
+        raise ValueError(f"Text must be a str or a list of str. Received: {type(wrong).__name__}.")
+    return texts, batched
+
+
+def _as_rows(inputs) -> tuple[list[list[int]], bool]:
+    """Returns lists of int and whether they were a batch."""
+    if hasattr(inputs, "to_list"):  # tf.RaggedTensor
+        values = inputs.to_list()
+    elif isinstance(inputs, list | tuple):
+        values = list(inputs)
+    else:
+        values = keras.ops.convert_to_numpy(inputs).tolist()
+    if not isinstance(values, list):
+        raise ValueError(f"Ids must be a list of int or a batch of lists. Received: {inputs!r}.")
+    batched = bool(values) and np.ndim(values[0]) > 0
+    return [[int(index) for index in row] for row in (values if batched else [values])], batched

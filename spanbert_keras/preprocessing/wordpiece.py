@@ -1,0 +1,154 @@
+"""WordPiece on the `tokenizers` library, without Keras: vocabulary files, ids, character offsets."""
+
+import hashlib
+import itertools
+import os
+import re
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import tokenizers
+from tokenizers import models, normalizers, pre_tokenizers
+
+from spanbert_keras.errors import InputError
+
+SPECIAL_PIECES = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+UNUSED_PIECE = re.compile(r"\[unused\d+\]")
+LONE_SURROGATES = re.compile("[\ud800-\udfff]")
+
+
+def read_vocabulary(path: str | os.PathLike) -> list[str]:
+    """Reads a `vocab.txt` in BERT's format: one piece a line, the line's number is the id.
+
+    Args:
+        path: str or path. UTF-8; only "\\n" and "\\r\\n" end a line, since pieces may hold other Unicode separators.
+
+    Returns:
+        list of str.
+
+    Raises:
+        InputError: the file is missing, is not UTF-8, or has an empty line between pieces.
+    """
+    try:
+        with open(path, encoding="utf-8", newline="\n") as file:
+            lines = [line.removesuffix("\n").removesuffix("\r") for line in file]
+    except OSError as error:
+        raise InputError(f"The vocabulary file {path} cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"The vocabulary file {path} is not text. Expected: UTF-8, one piece a line. "
+            f"Received: byte 0x{error.object[error.start]:02x} that UTF-8 forbids."
+        ) from error
+    while lines and not lines[-1]:
+        lines.pop()
+    if "" in lines:
+        raise InputError(
+            f"The vocabulary file {path} has an empty line. Expected: one piece a line. "
+            f"Received: nothing on line {lines.index('') + 1}; remove the line if no id follows from it."
+        )
+    return lines
+
+
+def write_vocabulary(pieces: Sequence[str], path: str | os.PathLike) -> None:
+    """Writes a `vocab.txt` in BERT's format."""
+    with open(path, "w", encoding="utf-8", newline="\n") as file:
+        file.writelines(f"{piece}\n" for piece in pieces)
+
+
+def check_vocabulary(pieces: Sequence[str], where: str) -> None:
+    """Refuses a vocabulary with which SpanBERT cannot work.
+
+    Args:
+        pieces: list of str.
+        where: str. What the message names: the file, or "the given vocabulary".
+
+    Raises:
+        InputError: a special piece is missing, a piece occurs twice, or a piece holds a line break.
+    """
+    missing = [piece for piece in SPECIAL_PIECES if piece not in pieces]
+    if missing:
+        raise InputError(
+            f"The vocabulary {where} lacks {' and '.join(missing)}. Expected: {', '.join(SPECIAL_PIECES)}, "
+            f"each on a line of its own. Received: {len(pieces)} pieces without; add the missing ones at the end."
+        )
+    first: dict[str, int] = {}
+    for index, piece in enumerate(pieces):
+        if piece in first:
+            raise InputError(
+                f"The vocabulary {where} holds a piece twice. Expected: every piece once. "
+                f"Received: {piece!r} on lines {first[piece] + 1} and {index + 1}."
+            )
+        if "\n" in piece or "\r" in piece or not piece:
+            raise InputError(f"The vocabulary {where} holds a piece that no vocab.txt can: {piece!r}, id {index}.")
+        first[piece] = index
+
+
+class WordPiece:
+    """Text to ids as BERT does it: clean, split at whitespace, punctuation and CJK characters, longest match first.
+
+    Equal to `tokenizers.BertWordPieceTokenizer`, id for id. Holds no mutable state: threads may share it.
+
+    Args:
+        pieces: list of str. The vocabulary; `check_vocabulary` has passed it.
+        lowercase: bool. Whether text is lowercased and stripped of accents (BERT's uncased models).
+    """
+
+    def __init__(self, pieces: Sequence[str], lowercase: bool):
+        self.pieces = tuple(pieces)
+        self.lowercase = lowercase
+        self.ids = {piece: index for index, piece in enumerate(self.pieces)}
+        # The library matches added special pieces in raw text, and switching that off changes shared state. Hence two.
+        self._ordinary = self._build()
+        self._special = self._build()
+        self._special.add_special_tokens(list(SPECIAL_PIECES))
+
+    def _build(self) -> tokenizers.Tokenizer:
+        """Returns the library's tokenizer, with BERT's normalizer and splitter."""
+        tokenizer = tokenizers.Tokenizer(models.WordPiece(self.ids, unk_token="[UNK]"))
+        tokenizer.normalizer = normalizers.BertNormalizer(lowercase=self.lowercase)
+        tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+        return tokenizer
+
+    def _encode(self, texts: Sequence[str], specials: bool, offsets: bool) -> list[tokenizers.Encoding]:
+        """Returns one `tokenizers.Encoding` a text; lone surrogates, which have no UTF-8, count as U+FFFD."""
+        tokenizer = self._special if specials else self._ordinary
+        encode = tokenizer.encode_batch if offsets else tokenizer.encode_batch_fast
+        try:
+            return encode(texts, add_special_tokens=False)
+        except (TypeError, UnicodeEncodeError):
+            cleaned = [LONE_SURROGATES.sub("\ufffd", text) for text in texts]
+            if cleaned == list(texts):
+                raise
+            return encode(cleaned, add_special_tokens=False)
+
+    def encode(self, texts: Sequence[str], specials: bool = False) -> list[list[int]]:
+        """Returns the ids of each text, without [CLS] and [SEP].
+
+        Args:
+            texts: list of str.
+            specials: bool. Whether a literal "[MASK]" (or other special piece) in a text is that piece.
+        """
+        return [encoding.ids for encoding in self._encode(texts, specials, offsets=False)]
+
+    def encode_ragged(self, texts: Sequence[str], specials: bool = False) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the ids of all texts in one int32 array `(N,)` and the int64 number of ids of each text `(R,)`."""
+        encodings = self._encode(texts, specials, offsets=False)
+        lengths = np.fromiter(map(len, encodings), np.int64, len(encodings))
+        ids = itertools.chain.from_iterable(encoding.ids for encoding in encodings)
+        return np.fromiter(ids, np.int32, int(lengths.sum())), lengths
+
+    def encode_with_offsets(
+        self, texts: Sequence[str], specials: bool = False
+    ) -> list[tuple[list[int], list[tuple[int, int]]]]:
+        """Returns the ids of each text and the half-open character span of each id in the text as it was given."""
+        return [(encoding.ids, encoding.offsets) for encoding in self._encode(texts, specials, offsets=True)]
+
+    def decode(self, ids: Iterable[int], skip: frozenset[int] = frozenset()) -> str:
+        """Returns words with one space between: the normalized text, with [UNK] where no piece fitted."""
+        text = " ".join(self.pieces[index] for index in ids if index not in skip)
+        return text.replace(" ##", "")
+
+    def fingerprint(self) -> str:
+        """Returns 64 hexadecimal digits: SHA-256 of the `lowercase` setting and of every piece in order."""
+        content = "\n".join([f"lowercase={self.lowercase}", *self.pieces])
+        return hashlib.sha256(content.encode("utf-8")).hexdigest()

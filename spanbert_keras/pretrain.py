@@ -1,0 +1,145 @@
+"""Pre-trains SpanBERT: raw text or prepared shards in, a saved model out.
+
+python -m spanbert_keras.pretrain --flagfile=configs/tiny.flags
+"""
+
+import dataclasses
+import sys
+from pathlib import Path
+
+from absl import logging
+
+from spanbert_keras import program
+from spanbert_keras.program import InputError, setting
+
+CHANGEABLE = (
+    "output_dir", "cache_dir", "workers", "dry_run", "pieces_per_second", "compile", "log_every", "evaluate_every",
+    "eval_batches", "eval_schemes", "checkpoint_every", "keep_checkpoints", "encoder_every", "examples", "corpus",
+)  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config:
+    """Settings of one pre-training run."""
+
+    # --- data
+    corpus: str = setting("Prepared folders or raw text, with weights: a:0.7,b:0.3; `embedded` is Python's own docs.")
+    output_dir: str = setting("Where the run lives: models, checkpoints, TensorBoard logs, run.json.")
+    cache_dir: str | None = setting("Where raw text is prepared to, and block indices kept. <output_dir>/cache.", default=None)
+    vocabulary: str | None = setting("vocab.txt in BERT's format. Raw text needs this or --train_vocabulary.", default=None)
+    train_vocabulary: int | None = setting("Trains a vocabulary of so many pieces on the raw text.", default=None)
+    lowercase: bool = setting("Lowercases raw text and strips accents (uncased models).", default=False)
+    heldout_share: float = setting("Share of raw documents kept for evaluation, at least one.", default=0.01)
+    workers: int | None = setting("Processes that prepare raw text. All cores by default.", default=None)
+    max_sequence_length: int = setting("Pieces in a row, with [CLS] and [SEP].", default=512)
+    cut: str = setting("Where a document is cut into blocks.", default="word", choices=("word", "line"))
+    batch_tokens: int | None = setting("Pieces in a step: rows x max_sequence_length.", default=None)
+    batch_sequences: int | None = setting("Rows of max_sequence_length in a step; instead of --batch_tokens.", default=None)
+    # --- masking (paper, section 3.1)
+    scheme: str = setting("What is masked.", default="span", choices=("span", "whole_word", "subword"))
+    masking_rate: float = setting("Share of the pieces that is masked.", default=0.15)
+    geometric_rate: float = setting("p of the span length law p(1-p)^(l-1).", default=0.2)
+    max_span_length: int = setting("Longest span drawn, in words.", default=10)
+    # --- model
+    architecture: str = setting("Numbers of the encoder.", default="base", choices=("tiny", "small", "base", "large"))
+    num_layers: int | None = setting("Overrides the architecture's number of blocks.", default=None)
+    hidden_dim: int | None = setting("Overrides the architecture's width.", default=None)
+    num_heads: int | None = setting("Overrides the architecture's number of attention heads.", default=None)
+    intermediate_dim: int | None = setting("Overrides the architecture's feed-forward width.", default=None)
+    dropout: float = setting("Probability of zeroing a hidden state.", default=0.1)
+    attention_dropout: float = setting("Probability of zeroing an attention weight.", default=0.1)
+    max_span_positions: int = setting("Rows of the span-boundary head's position table, in pieces.", default=15)
+    position_dim: int = setting("Width of the span-boundary head's position vectors.", default=200)
+    # --- objective (section 3.2)
+    sbo_weight: float = setting("Weight of the span boundary objective.", default=1.0)
+    loss_normalization: str = setting("Divide both sums by the MLM targets, or each by its own count (released code).",
+                                      default="targets", choices=("targets", "separate"))  # fmt: skip
+    # --- optimization (section 4.2)
+    steps: int = setting("Updates of the whole run.", default=2_400_000)
+    learning_rate: float = setting("Peak learning rate.", default=1e-4)
+    warmup_steps: int = setting("Updates over which the learning rate rises.", default=10_000)
+    decay: str = setting("Line of the linear decay: to zero from the end of the warm-up, from step 0 (released code), none.",
+                         default="after_warmup", choices=("after_warmup", "from_start", "none"))  # fmt: skip
+    weight_decay: float = setting("Decoupled weight decay, of all but biases and layer norms.", default=0.1)
+    decay_all: bool = setting("Decays biases and layer norms too (released code).", default=False)
+    beta_1: float = setting("Adam's decay of the first moment.", default=0.9)
+    beta_2: float = setting("Adam's decay of the second moment.", default=0.999)
+    epsilon: float = setting("Adam's epsilon.", default=1e-8)
+    clip_norm: float = setting("Global gradient norm at most; 0 never clips.", default=1.0)
+    accumulation_steps: int = setting("Parts in which a step's batch is computed one after the other.", default=1)
+    precision: str = setting("Numbers of the computation; weights stay float32.", default="float32",
+                             choices=("float32", "mixed_bfloat16", "mixed_float16"))  # fmt: skip
+    compile: str = setting("XLA on TensorFlow, torch.compile on torch; auto: on accelerators.", default="auto",
+                           choices=("auto", "on", "off"))  # fmt: skip
+    seed: int = setting("Of weights, order, masks and dropout.", default=1)
+    # --- what is seen and kept
+    log_every: int = setting("Steps between TensorBoard points.", default=50)
+    evaluate_every: int = setting("Steps between held-out evaluations; 0: at the end alone.", default=1000)
+    eval_batches: int = setting("Batches of held-out text that are scored.", default=20)
+    eval_schemes: tuple[str, ...] = setting("Masking schemes that held-out text is scored under: span, whole_word, subword.",
+                                            default=("span",))  # fmt: skip
+    checkpoint_every: int = setting("Steps between checkpoints.", default=1000)
+    keep_checkpoints: int = setting("Checkpoints kept.", default=2)
+    encoder_every: int = setting("Steps between encoder.keras files for probing from outside; 0: at the end alone.", default=0)
+    examples: int = setting("Held-out spans in the table at the end.", default=12)
+    dry_run: bool = setting("Prints sizes, arithmetic, memory, time and the first batch's shapes, and exits.", default=False)
+    pieces_per_second: float | None = setting("Rate for the days that --dry_run prints.", default=None)
+
+
+def main(config: Config) -> None:
+    """Trains, evaluates, and writes everything down."""
+    from spanbert_keras.training import devices
+
+    devices.quiet_tensorflow()
+    from spanbert_keras.pretraining_run import PretrainingRun
+
+    check(config)
+    run = PretrainingRun(config, program.to_flags(config), batch_rows(config), CHANGEABLE)
+    if config.dry_run:
+        run.print_cost()
+        return
+    if not run.train():
+        logging.info("Interrupted; a checkpoint is in %s. The same command continues.", Path(config.output_dir))
+        sys.exit(130)
+    run.finish()
+
+
+def check(config: Config) -> None:
+    """Refuses settings that contradict each other.
+
+    Raises:
+        InputError: the flag, what was expected, what was received.
+    """
+    if (config.batch_tokens is None) == (config.batch_sequences is None):
+        raise InputError("Give one of --batch_tokens and --batch_sequences: the size of a step.")
+    if config.batch_tokens is not None and config.batch_tokens % config.max_sequence_length:
+        raise InputError(
+            f"--batch_tokens={config.batch_tokens} must be a multiple of --max_sequence_length="
+            f"{config.max_sequence_length}; the nearest is "
+            f"{max(1, round(config.batch_tokens / config.max_sequence_length)) * config.max_sequence_length}."
+        )
+    rows = batch_rows(config)
+    if rows < 1 or config.accumulation_steps < 1 or rows % config.accumulation_steps:
+        raise InputError(
+            f"A step has {rows} rows of {config.max_sequence_length} pieces, which must be a positive multiple of "
+            f"--accumulation_steps={config.accumulation_steps}."
+        )
+    if not 0 <= config.warmup_steps < config.steps:
+        raise InputError(f"--warmup_steps={config.warmup_steps} must be below --steps={config.steps}.")
+    for scheme in config.eval_schemes:
+        if scheme not in ("span", "whole_word", "subword"):
+            raise InputError(f"--eval_schemes: unknown scheme {scheme!r}. Expected: span, whole_word or subword.")
+    for name in ("log_every", "checkpoint_every", "eval_batches", "keep_checkpoints"):
+        if getattr(config, name) < 1:
+            raise InputError(f"--{name} must be at least 1. Received: {getattr(config, name)}.")
+
+
+def batch_rows(config: Config) -> int:
+    """Returns the rows of a step."""
+    if config.batch_sequences is not None:
+        return config.batch_sequences
+    return (config.batch_tokens or 0) // config.max_sequence_length
+
+
+if __name__ == "__main__":
+    program.run(main, Config)

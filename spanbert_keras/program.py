@@ -1,0 +1,137 @@
+"""Command lines from frozen dataclasses: dataclass -> absl flags -> dataclass. No flag is defined at import."""
+
+import dataclasses
+import sys
+import types
+import typing
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from absl import flags, logging
+
+from spanbert_keras.errors import InputError
+
+__all__ = ["InputError", "parse", "run", "setting", "to_flags"]
+
+USAGE_EXIT_CODE = 2
+INPUT_EXIT_CODE = 1
+
+
+def setting(help: str, *, default: Any = dataclasses.MISSING, choices: Sequence[str] | None = None) -> Any:
+    """Returns the dataclass field of one setting.
+
+    Args:
+        help: str. The sentence that `--help` shows; units belong here.
+        default: the value without a flag; a setting without default must be given.
+        choices: strings allowed, or `None` for any.
+    """
+    return dataclasses.field(default=default, metadata={"help": help, "choices": choices})
+
+
+def _value_type(annotation: Any) -> Any:
+    """Returns the type behind `X | None`, or the annotation itself."""
+    if isinstance(annotation, types.UnionType) or typing.get_origin(annotation) is typing.Union:
+        return next(a for a in typing.get_args(annotation) if a is not type(None))
+    return annotation
+
+
+def _define(field: dataclasses.Field, annotation: Any, values: flags.FlagValues) -> None:
+    """Defines the absl flag of one dataclass field."""
+    required = field.default is dataclasses.MISSING
+    default = None if required else field.default
+    text = field.metadata["help"] + (" Required." if required else "")
+    kind = _value_type(annotation)
+    if field.metadata["choices"] is not None:
+        flags.DEFINE_enum(field.name, default, list(field.metadata["choices"]), text, flag_values=values)
+    elif kind is bool:
+        flags.DEFINE_bool(field.name, default, text, flag_values=values)
+    elif kind is int:
+        flags.DEFINE_integer(field.name, default, text, flag_values=values)
+    elif kind is float:
+        flags.DEFINE_float(field.name, default, text, flag_values=values)
+    elif typing.get_origin(kind) is tuple:
+        flags.DEFINE_list(field.name, None if default is None else list(default), text, flag_values=values)
+    else:
+        flags.DEFINE_string(field.name, default, text, flag_values=values)
+
+
+def _convert(value: Any, annotation: Any) -> Any:
+    """Turns an absl list into the field's tuple; all else passes."""
+    return tuple(value) if isinstance(value, list) and typing.get_origin(_value_type(annotation)) is tuple else value
+
+
+def parse(config_class: type, argv: Sequence[str]) -> Any:
+    """Parses a command line into an instance of `config_class`.
+
+    `--flagfile=path` reads flags from a file (one a line, `#` comments on their own line); later flags win.
+
+    Args:
+        config_class: a frozen dataclass whose fields were made by `setting`.
+        argv: list of str, without the program's name.
+
+    Raises:
+        absl.flags.Error: an unknown flag, a value of the wrong type, a required flag that is missing.
+    """
+    values = flags.FlagValues()
+    flags.DEFINE_string("flagfile", "", "Reads more flags from this file, one a line.", flag_values=values)
+    flags.DEFINE_bool("help", False, "Shows this text.", short_name="h", flag_values=values)
+    annotations = typing.get_type_hints(config_class)
+    fields = dataclasses.fields(config_class)
+    for field in fields:
+        _define(field, annotations[field.name], values)
+    try:
+        rest = values(["program", *argv])[1:]
+    except OSError as error:
+        raise flags.Error(f"--flagfile cannot be read: {error}.") from error
+    if values["help"].value:
+        print(_help_text(config_class, values))
+        raise SystemExit(0)
+    if rest:
+        raise flags.Error(f"Unexpected argument: {rest[0]!r}. Every setting is a flag, --name=value.")
+    missing = [f.name for f in fields if f.default is dataclasses.MISSING and values[f.name].value is None]
+    if missing:
+        raise flags.Error(f"Required flag is missing: --{missing[0]}.")
+    return config_class(**{f.name: _convert(values[f.name].value, annotations[f.name]) for f in fields})
+
+
+def _help_text(config_class: type, values: flags.FlagValues) -> str:
+    """Returns the program's help: its docstring and every flag with default and meaning."""
+    module = sys.modules.get(config_class.__module__)
+    head = (module.__doc__ if module is not None and module.__doc__ else config_class.__doc__) or ""
+    lines = [head.strip(), "", "Flags:"]
+    for name in ["flagfile", *(f.name for f in dataclasses.fields(config_class))]:
+        flag = values[name]
+        shown = "" if flag.default in (None, "", []) else f" (default: {flag.default_as_str.strip(chr(39))})"
+        choices = getattr(flag.parser, "enum_values", None)
+        one_of = f" One of: {', '.join(choices)}." if choices else ""
+        lines += [f"  --{name}{shown}", f"      {flag.help}{one_of}"]
+    return "\n".join(lines)
+
+
+def to_flags(config: Any) -> dict[str, Any]:
+    """Returns every setting of `config` by flag name, as plain JSON values."""
+    return {name: list(v) if isinstance(v, tuple) else v for name, v in dataclasses.asdict(config).items()}
+
+
+def run(main: Callable[[Any], None], config_class: type, argv: Sequence[str] | None = None) -> None:
+    """Parses the command line, calls `main(config)` and ends the process.
+
+    Exit codes: 0 done, 1 the user's input cannot be used (`InputError`: one sentence, no traceback), 2 a wrong flag,
+    130 interrupted. Any other exception is a defect and keeps its traceback.
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    try:
+        config = parse(config_class, arguments)
+    except flags.Error as error:
+        print(f"Error: {error} (--help lists every flag)", file=sys.stderr)
+        raise SystemExit(USAGE_EXIT_CODE) from None
+    logging.use_absl_handler()
+    logging.set_verbosity(logging.INFO)
+    try:
+        main(config)
+    except InputError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        raise SystemExit(INPUT_EXIT_CODE) from None
+    except KeyboardInterrupt:
+        print("Interrupted.", file=sys.stderr)
+        raise SystemExit(130) from None

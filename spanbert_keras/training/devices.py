@@ -1,0 +1,53 @@
+"""What the machine is to the backend in use."""
+
+import os
+import sys
+
+
+def configure_devices() -> None:
+    """Readies the devices: on TensorFlow memory grows as needed; on JAX and torch TensorFlow never takes a GPU."""
+    import keras
+
+    if keras.backend.backend() != "tensorflow" and "tensorflow" not in sys.modules:
+        return
+    import tensorflow as tf
+
+    if keras.backend.backend() != "tensorflow":
+        tf.config.set_visible_devices([], "GPU")
+        return
+    for device in tf.config.list_physical_devices("GPU"):
+        try:
+            tf.config.experimental.set_memory_growth(device, True)
+        except RuntimeError:  # the device is in use already, and its memory taken
+            pass
+
+
+def has_accelerator() -> bool:
+    """Says whether the backend computes on something other than the processor."""
+    import keras
+
+    backend = keras.backend.backend()
+    if backend == "jax":
+        import importlib
+
+        return importlib.import_module("jax").default_backend() != "cpu"
+    return any("gpu" in d.lower() or "tpu" in d.lower() or "cuda" in d.lower() for d in keras.distribution.list_devices())
+
+
+def quiet_tensorflow() -> None:
+    """Silences TensorFlow's start-up chatter; must run before TensorFlow is imported."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+
+def make_step(model, optimizer, settings):
+    """Returns the training step of the backend in use: one interface, see `TensorFlowStep`."""
+    import keras
+
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        from spanbert_keras.training.tensorflow_step import TensorFlowStep as Step
+    elif backend == "jax":
+        from spanbert_keras.training.jax_step import JaxStep as Step
+    else:
+        from spanbert_keras.training.torch_step import TorchStep as Step
+    return Step(model, optimizer, settings)

@@ -1,0 +1,90 @@
+"""Held-out spans with what both heads make of them: for a table at the end of a run and a text panel on the way."""
+
+import dataclasses
+
+import keras
+import numpy as np
+
+from spanbert_keras.training.piece_scores import piece_kinds, span_lengths
+
+CONTEXT = 12  # pieces shown on each side of a span
+
+
+@dataclasses.dataclass(frozen=True)
+class SpanExample:
+    """One masked span of held-out text. All attributes are text: what is around it, and three readings of it."""
+
+    before: str
+    after: str
+    truth: str
+    masked_lm: str
+    span_boundary: str
+
+
+def span_examples(model, batch: dict[str, np.ndarray], tokenizer, count: int, longest: int = 5) -> list[SpanExample]:
+    """Returns spans that were replaced by [MASK], at most one a block of text, shortest rows first as they come.
+
+    Args:
+        model: `SpanBertPretrainer`.
+        batch: a held-out batch as `BatchStream` gives it.
+        tokenizer: `SpanBertTokenizer`.
+        count: int. How many at most.
+        longest: int. Spans of at most so many pieces.
+    """
+    outputs = model({key: batch[key] for key in model.input_keys}, training=False)
+    best = {name: np.asarray(keras.ops.convert_to_numpy(keras.ops.argmax(v, axis=-1))) for name, v in outputs.items()}
+    lengths = span_lengths(batch)
+    eligible = (
+        piece_kinds(batch, tokenizer.mask_token_id)["masked"]
+        & (batch["mask_weights"] > 0)
+        & (batch["span_offsets"] == 0)
+        & (lengths >= 1)
+        & (lengths <= longest)
+    )
+    original = batch["token_ids"].copy()
+    np.put_along_axis(original, batch["mask_positions"], np.where(batch["mask_weights"] > 0, batch["mask_ids"],
+                      np.take_along_axis(original, batch["mask_positions"], 1)), axis=1)  # fmt: skip
+    chosen: list[tuple[int, int]] = []
+    seen: set[tuple[int, int]] = set()
+    for row, column in zip(*np.nonzero(eligible), strict=True):
+        block = (int(row), int(batch["padding_mask"][row, batch["mask_positions"][row, column]]))
+        if block not in seen:
+            seen.add(block)
+            chosen.append((int(row), int(column)))
+    # Spread over the batch rather than all from its first rows.
+    picks = [chosen[i] for i in np.linspace(0, len(chosen) - 1, min(count, len(chosen))).astype(int)] if chosen else []
+    return [_example(batch, original, best, tokenizer, *pick, int(lengths[pick])) for pick in picks]
+
+
+def _example(batch, original, best, tokenizer, row: int, column: int, length: int) -> SpanExample:
+    """Returns the texts of one span."""
+    start = int(batch["mask_positions"][row, column])
+    same = np.flatnonzero(batch["padding_mask"][row] == batch["padding_mask"][row, start])  # its block
+    low, high = max(same[0] + 1, start - CONTEXT), min(same[-1], start + length + CONTEXT)  # without [CLS] and [SEP]
+    part = slice(column, column + length)
+
+    def text(ids) -> str:
+        return tokenizer.detokenize(np.asarray(ids).tolist())
+
+    return SpanExample(
+        before=("" if low == same[0] + 1 else "... ") + text(original[row, low:start]),
+        after=text(original[row, start + length : high]) + ("" if high == same[-1] else " ..."),
+        truth=text(batch["mask_ids"][row, part]),
+        masked_lm=text(best["masked_lm"][row, part]),
+        span_boundary=text(best["span_boundary"][row, part]),
+    )
+
+
+def as_markdown(examples: list[SpanExample]) -> str:
+    """Returns the examples as a Markdown table, for TensorBoard's text panel."""
+
+    def cell(text: str) -> str:
+        return text.replace("|", "\\|").replace("\n", " ") or "(nothing)"
+
+    lines = ["| text with the masked span | masked LM | span boundary | truth |", "|---|---|---|---|"]
+    lines += [
+        f"| {cell(e.before)} **[{cell(e.truth)}]** {cell(e.after)} | {cell(e.masked_lm)} | {cell(e.span_boundary)} "
+        f"| {cell(e.truth)} |"
+        for e in examples
+    ]
+    return "\n".join(lines)

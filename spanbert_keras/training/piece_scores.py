@@ -1,0 +1,83 @@
+"""Per-piece losses and hits, summed by what was done to the piece and by the length of its span."""
+
+import numpy as np
+
+KINDS = ("masked", "replaced", "kept")
+LENGTH_BINS = ((1, 1), (2, 2), (3, 4), (5, 8), (9, 16), (17, None))  # pieces
+
+
+def unigram_losses(unigram_counts: np.ndarray) -> np.ndarray:
+    """Returns -log P(piece) by the corpus' piece counts with one added to each: float64 `(V,)`, in nats."""
+    counts = np.asarray(unigram_counts, np.float64) + 1.0
+    return np.log(counts.sum()) - np.log(counts)
+
+
+def piece_kinds(batch: dict[str, np.ndarray], mask_token_id: int) -> dict[str, np.ndarray]:
+    """Returns, for each kind, a bool `(B, M)`: was the piece replaced by [MASK], by another piece, or kept?"""
+    seen = np.take_along_axis(batch["token_ids"], batch["mask_positions"], axis=1)
+    masked = seen == mask_token_id
+    kept = (seen == batch["mask_ids"]) & ~masked
+    return {"masked": masked, "replaced": ~masked & ~kept, "kept": kept}
+
+
+def span_lengths(batch: dict[str, np.ndarray]) -> np.ndarray:
+    """Returns the length in pieces of the span that each masked piece belongs to, int `(B, M)`."""
+    return batch["right_positions"] - batch["left_positions"] - 1
+
+
+def length_name(low: int, high: int | None) -> str:
+    """Returns the label of a bin of span lengths, e.g. `"3-4"`."""
+    return f"{low}+" if high is None else str(low) if low == high else f"{low}-{high}"
+
+
+class PieceScores:
+    """Adds up the per-piece scores of batches and gives their means.
+
+    Args:
+        mask_token_id: int. The piece [MASK].
+        unigram: float `(V,)`. Loss of each piece by frequency alone (`unigram_losses`): the line to beat.
+    """
+
+    def __init__(self, mask_token_id: int, unigram: np.ndarray):
+        self.mask_token_id = mask_token_id
+        self.unigram = unigram
+        self.sums: dict[tuple[str, str], np.ndarray] = {}
+
+    def add(self, batch: dict[str, np.ndarray], scores: dict[str, np.ndarray]) -> None:
+        """Adds one batch.
+
+        Args:
+            batch: a batch as `BatchStream` gives it.
+            scores: `mlm_losses`, `sbo_losses`, `mlm_correct`, `sbo_correct`, float `(B, M)` each.
+        """
+        weights = {"masked_lm": batch["mask_weights"], "span_boundary": batch["span_weights"]}
+        lengths = span_lengths(batch)
+        groups = {"all": np.ones_like(lengths, bool), **piece_kinds(batch, self.mask_token_id)}
+        for low, high in LENGTH_BINS:
+            groups[f"length_{length_name(low, high)}"] = (lengths >= low) & (lengths <= (high or lengths.max()))
+        unigram = self.unigram[batch["mask_ids"]]
+        for short, head in (("mlm", "masked_lm"), ("sbo", "span_boundary")):
+            for name, group in groups.items():
+                w = weights[head] * group
+                values = (w, w * scores[f"{short}_losses"], w * scores[f"{short}_correct"], w * unigram)
+                total = np.array([value.sum(dtype=np.float64) for value in values])
+                self.sums[head, name] = self.sums.get((head, name), 0.0) + total
+
+    def summary(self) -> dict[str, float]:
+        """Returns means by tag, in nats and shares; groups without pieces are left out.
+
+        Tags: `masked_lm/loss`, `masked_lm/accuracy`, `masked_lm/unigram_loss`, the same for `span_boundary`; with the
+        suffix `_<group>` for kinds (`masked`, `replaced`, `kept`) and span lengths (`length_3-4`).
+        """
+        means = {}
+        for (head, group), (count, loss, correct, unigram) in self.sums.items():
+            if count > 0:
+                suffix = "" if group == "all" else f"_{group}"
+                means[f"{head}/loss{suffix}"] = float(loss / count)
+                means[f"{head}/accuracy{suffix}"] = float(correct / count)
+                means[f"{head}/unigram_loss{suffix}"] = float(unigram / count)
+        return means
+
+    def target_counts(self) -> dict[str, int]:
+        """Returns how many targets each head had."""
+        return {head: int(self.sums[head, "all"][0]) for head, group in self.sums if group == "all"}

@@ -1,0 +1,92 @@
+"""The transformer block against a slow float64 version. B 2, T 6, D 8, I 20."""
+
+import keras
+import numpy as np
+import pytest
+
+from spanbert_keras.layers.encoder_block import EncoderBlock
+
+B, T, D, INTERMEDIATE, H = 2, 6, 8, 20, 4
+
+
+@pytest.fixture
+def inputs(rng):
+    mask = rng.random((B, T, T)) < 0.6
+    mask[:, :, 0] = True
+    return rng.normal(size=(B, T, D)), mask
+
+
+def built(dtype="float32", **kwargs):
+    block = EncoderBlock(H, INTERMEDIATE, dtype=dtype, **kwargs)
+    block.build((None, None, D))
+    return block
+
+
+def test_it_equals_float64_under_every_policy(oracle, randomize, to_numpy, inputs, policy):
+    (x, mask), (name, tolerance) = inputs, policy
+    block = built(name)
+    weights = randomize(block)
+    y = block(x.astype("float32"), mask)
+    assert keras.backend.standardize_dtype(y.dtype) == block.compute_dtype
+    np.testing.assert_allclose(to_numpy(y), oracle.block(x, mask, weights, H), atol=3 * tolerance)
+
+
+def test_it_has_berts_weights_and_no_others():
+    block = built()
+    shapes = {weight.path.removeprefix(f"{block.path}/"): tuple(weight.shape) for weight in block.weights}
+    attention = {
+        f"attention/{name}/{kind}": shape
+        for name in ("query", "key", "value", "output")
+        for kind, shape in (("kernel", (D, D)), ("bias", (D,)))
+    }
+    norms = {f"{name}_norm/{kind}": (D,) for name in ("attention", "output") for kind in ("gamma", "beta")}
+    dense = {
+        "intermediate/kernel": (D, INTERMEDIATE),
+        "intermediate/bias": (INTERMEDIATE,),
+        "output/kernel": (INTERMEDIATE, D),
+        "output/bias": (D,),
+    }
+    assert shapes == attention | norms | dense
+
+
+def test_the_output_is_normalised(to_numpy, inputs):
+    x, mask = inputs
+    y = to_numpy(built()(100.0 * x.astype("float32"), mask))  # post-layer-norm: gains 1 and biases 0 at first
+    np.testing.assert_allclose(y.mean(-1), 0.0, atol=1e-6)
+    np.testing.assert_allclose(y.std(-1), 1.0, atol=1e-5)
+
+
+@pytest.mark.parametrize("rates", [(0.5, 0.0), (0.0, 0.5)])
+def test_each_dropout_acts_in_training_alone(randomize, to_numpy, inputs, rates):
+    x, mask = inputs[0].astype("float32"), inputs[1]
+    block = built(dropout=rates[0], attention_dropout=rates[1])
+    randomize(block)
+    still = to_numpy(block(x, mask, training=False))
+    np.testing.assert_array_equal(still, to_numpy(block(x, mask)))
+    assert np.abs(to_numpy(block(x, mask, training=True)) - still).max() > 0.01
+
+
+def test_without_dropout_training_changes_nothing(randomize, to_numpy, inputs):
+    x, mask = inputs[0].astype("float32"), inputs[1]
+    block = built(dropout=0.0, attention_dropout=0.0)
+    randomize(block)
+    np.testing.assert_array_equal(to_numpy(block(x, mask, training=True)), to_numpy(block(x, mask, training=False)))
+
+
+def test_dropout_defaults_are_the_papers():
+    block = EncoderBlock(H, INTERMEDIATE)
+    assert (block.output_dropout.rate, block.attention_output_dropout.rate) == (0.1, 0.1)
+    assert block.attention.dropout_layer.rate == 0.1
+
+
+def test_symbolic_shapes_are_those_of_a_call():
+    for length in (None, T):
+        y = built("mixed_float16")(keras.KerasTensor((None, length, D)), keras.KerasTensor((None, length, length)))
+        assert (y.shape, y.dtype) == ((None, length, D), "float16")
+
+
+def test_it_is_made_again_from_its_configuration(rebuild):
+    block = rebuild(EncoderBlock(H, INTERMEDIATE, 0.2, 0.3, dtype="mixed_bfloat16", name="mine"))
+    assert (block.num_heads, block.intermediate_dim, block.name) == (H, INTERMEDIATE, "mine")
+    assert (block.output_dropout.rate, block.attention.dropout_layer.rate) == (0.2, 0.3)
+    assert block.attention.compute_dtype == "bfloat16"

@@ -1,0 +1,64 @@
+"""What both heads end with: the tied matrix and a bias. B 2, M 3, D 5, V 11."""
+
+import keras
+import numpy as np
+
+from spanbert_keras.layers.vocabulary_head import VocabularyHead
+
+B, M, D, V = 2, 3, 5, 11
+
+
+def built(embedding, dtype="float32"):
+    layer, values = embedding(V, D, dtype)
+    head = VocabularyHead(layer, dtype=dtype)
+    head.build_vocabulary_bias()
+    head.built = True
+    return head, values
+
+
+def test_logits_are_the_product_with_the_embedding_and_a_bias(embedding, to_numpy, rng, policy):
+    name, tolerance = policy
+    head, values = built(embedding, name)
+    bias = rng.normal(size=V).astype("float32")
+    head.vocabulary_bias.assign(bias)
+    x = rng.normal(size=(B, M, D)).astype("float32")
+    logits = head.logits(keras.ops.cast(x, head.compute_dtype))
+    assert keras.backend.standardize_dtype(logits.dtype) == "float32"
+    np.testing.assert_allclose(to_numpy(logits), x @ values.T + bias, atol=tolerance)
+
+
+def test_the_bias_begins_at_zero_and_belongs_to_one_head(embedding):
+    layer, _ = embedding(V, D)
+    heads = [VocabularyHead(layer), VocabularyHead(layer)]
+    for head in heads:
+        head.build_vocabulary_bias()
+        assert keras.ops.convert_to_numpy(head.vocabulary_bias).tolist() == [0.0] * V
+    assert heads[0].vocabulary_bias is not heads[1].vocabulary_bias
+
+
+def test_the_embedding_is_the_layer_itself_and_counts_once(embedding):
+    layer, _ = embedding(V, D)
+    head = VocabularyHead(layer)
+    head.build_vocabulary_bias()
+    assert head.embedding is layer
+    assert [weight.path.split("/")[-1] for weight in head.weights] == ["vocabulary_bias", "embeddings"]
+
+
+def test_an_embedding_that_is_not_built_yet_is_built():
+    head = VocabularyHead(keras.layers.ReversibleEmbedding(V, D))
+    head.build_vocabulary_bias()
+    assert head.embedding.built and tuple(head.vocabulary_bias.shape) == (V,)
+
+
+def test_the_symbolic_logits_have_one_row_a_position(embedding):
+    head, _ = built(embedding)
+    spec = head.logits_spec(keras.KerasTensor((None, M), dtype="int32"))
+    assert (spec.shape, spec.dtype) == ((None, M, V), "float32")
+
+
+def test_its_configuration_holds_the_embedding(embedding):
+    head, _ = built(embedding)
+    again = VocabularyHead.from_config(head.get_config())
+    assert (again.embedding.input_dim, again.embedding.output_dim, again.embedding.name) == (V, D, "token_embedding")
+    given = keras.layers.ReversibleEmbedding(V, D)
+    assert VocabularyHead.from_config(head.get_config() | {"embedding": given}).embedding is given

@@ -1,0 +1,238 @@
+"""The pretrainer: inputs by name, what it computes and never makes, loss, fit, saving."""
+
+import json
+import math
+
+import keras
+import numpy as np
+import pytest
+
+from spanbert_keras import SpanBertEncoder, SpanBertPretrainer
+
+INPUT_KEYS = ("token_ids", "segment_ids", "padding_mask", "mask_positions", "left_positions", "right_positions",
+              "span_offsets")  # fmt: skip
+V = 21
+# XLA takes TensorFlow half a minute a model; one test below leaves Keras' own choice.
+FAST = {"jit_compile": keras.backend.backend() == "jax"}
+
+
+def log_losses(logits, ids):
+    """-log softmax(logits)[id] in float64, (B, M)."""
+    shifted = logits - logits.max(-1, keepdims=True)
+    log_probabilities = shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
+    return -np.take_along_axis(log_probabilities, ids[..., None], -1)[..., 0]
+
+
+def expected_metrics(outputs, batch, sbo_weight=1.0, normalization="targets"):
+    """Section 3.2 in NumPy: the loss and the four figures that `fit` shows."""
+    mask, span = batch["mask_weights"], batch["span_weights"]
+    mlm, sbo = (log_losses(outputs[name], batch["mask_ids"]) for name in ("masked_lm", "span_boundary"))
+    right = {name: outputs[name].argmax(-1) == batch["mask_ids"] for name in outputs}
+    loss = ((mlm * mask).sum() + sbo_weight * (sbo * span).sum()) / mask.sum()
+    if normalization == "separate":
+        loss = (mlm * mask).sum() / mask.sum() + sbo_weight * (sbo * span).sum() / (span.sum() + 1)
+    return {
+        "loss": loss,
+        "masked_lm_loss": (mlm * mask).sum() / mask.sum(),
+        "span_boundary_loss": (sbo * span).sum() / span.sum(),
+        "masked_lm_accuracy": (right["masked_lm"] * mask).sum() / mask.sum(),
+        "span_boundary_accuracy": (right["span_boundary"] * span).sum() / span.sum(),
+    }
+
+
+def shapes_made(model, batch):
+    """Returns the shape of every tensor that the model makes on the way, in the backend's own terms."""
+    batch = {key: batch[key] for key in model.input_keys}
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        graph = tf.function(lambda x: model(x, training=False)).get_concrete_function(batch).graph
+        return {tuple(output.shape) for operation in graph.get_operations() for output in operation.outputs}
+    if keras.backend.backend() == "jax":
+        import re
+
+        import jax
+
+        text = jax.jit(lambda x: model(x, training=False)).lower(batch).as_text()
+        return {tuple(map(int, found.split("x")[:-1])) for found in re.findall(r"tensor<((?:\d+x)+)\w+>", text)}
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    class Record(TorchDispatchMode):
+        made = set()
+
+        def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+            result = function(*args, **(kwargs or {}))
+            self.made |= {tuple(x.shape) for x in (result if isinstance(result, tuple | list) else [result])
+                          if hasattr(x, "shape")}  # fmt: skip
+            return result
+
+    with Record() as record:
+        model(batch, training=False)
+    return record.made
+
+
+def test_inputs_and_outputs_are_exactly_these(make_pretrainer):
+    pretrainer = make_pretrainer(scale=None)
+    assert pretrainer.input_keys == INPUT_KEYS and set(pretrainer.input) == set(INPUT_KEYS)
+    assert {(x.shape, x.dtype) for x in pretrainer.input.values()} == {((None, None), "int32")}
+    assert {key: (x.shape, x.dtype) for key, x in pretrainer.output.items()} == {
+        "masked_lm": ((None, None, V), "float32"),
+        "span_boundary": ((None, None, V), "float32"),
+    }
+
+
+def test_it_is_the_encoder_and_both_heads(make_pretrainer, to_numpy, masked):
+    pretrainer = make_pretrainer()
+    outputs = to_numpy(pretrainer(masked))
+    sequence = pretrainer.encoder(masked)["sequence_output"]
+    mlm = pretrainer.masked_lm_head(sequence, masked["mask_positions"])
+    sbo = pretrainer.span_boundary_head(
+        sequence, masked["left_positions"], masked["right_positions"], masked["span_offsets"]
+    )
+    np.testing.assert_allclose(outputs["masked_lm"], to_numpy(mlm), atol=1e-5)
+    np.testing.assert_allclose(outputs["span_boundary"], to_numpy(sbo), atol=1e-5)
+
+
+def test_extra_entries_are_ignored_wherever_they_sort(make_pretrainer, to_numpy, masked):
+    pretrainer = make_pretrainer()
+    exact = {key: masked[key] for key in INPUT_KEYS}
+    expected = to_numpy(pretrainer(exact))
+    extra = {"aaa": masked["mask_positions"] + 1, "mask_pp": masked["mask_positions"], "zzz": masked["token_ids"] * 0}
+    given = dict(reversed(list((masked | extra).items())))
+    state = (pretrainer.trainable_variables, pretrainer.non_trainable_variables)
+    values = [[variable.value for variable in group] for group in state]
+    stateless, _ = pretrainer.stateless_call(*values, given, training=False)
+    for outputs in (to_numpy(pretrainer(given)), to_numpy(stateless), pretrainer.predict(given, verbose=0)):
+        for name in expected:
+            np.testing.assert_allclose(outputs[name], expected[name], atol=1e-5)
+
+
+@pytest.mark.parametrize("key", INPUT_KEYS)
+def test_a_missing_input_is_named(make_pretrainer, masked, key):
+    with pytest.raises(ValueError, match=rf"Missing: \['{key}'\]"):
+        make_pretrainer(scale=None)({k: value for k, value in masked.items() if k != key})
+
+
+def test_logits_are_made_at_masked_positions_alone(make_encoder, make_pretrainer, masked):
+    """B 6, T 24, M 4, V 901, D 12: nothing has as many numbers as (B, T, V)."""
+    pretrainer = make_pretrainer(make_encoder(vocabulary_size=901))
+    made = shapes_made(pretrainer, masked)
+    assert any(math.prod(shape) == 6 * 4 * 901 for shape in made)  # the logits themselves are seen
+    assert max(math.prod(shape) for shape in made) < 6 * 24 * 901
+
+
+@pytest.mark.parametrize("settings", [{}, {"sbo_weight": 0.5}, {"loss_normalization": "separate"}])
+def test_evaluate_gives_the_papers_loss(make_pretrainer, to_numpy, masked, settings):
+    pretrainer = make_pretrainer(**settings)
+    assert 0 < masked["span_weights"].sum() < masked["mask_weights"].sum() < masked["mask_weights"].size
+    pretrainer.compile(optimizer="sgd", **FAST)
+    metrics = pretrainer.evaluate(masked, batch_size=6, verbose=0, return_dict=True)
+    expected = expected_metrics(
+        to_numpy(pretrainer(masked)),
+        masked,
+        settings.get("sbo_weight", 1.0),
+        settings.get("loss_normalization", "targets"),
+    )
+    assert metrics == pytest.approx(expected, rel=1e-5)
+
+
+def test_targets_may_come_as_y(make_pretrainer, masked):
+    pretrainer = make_pretrainer()
+    pretrainer.compile(optimizer="sgd", **FAST)
+    inputs = {key: masked[key] for key in INPUT_KEYS}
+    targets = {key: masked[key] for key in ("mask_ids", "mask_weights", "span_weights")}
+    together = pretrainer.evaluate(masked, batch_size=6, verbose=0)
+    assert pretrainer.evaluate(inputs, targets, batch_size=6, verbose=0) == pytest.approx(together, rel=1e-6)
+    with pytest.raises(ValueError, match=r"Missing: \['mask_ids', 'mask_weights', 'span_weights'\]"):
+        pretrainer.evaluate(inputs, verbose=0)
+
+
+def test_fit_learns_from_the_maskers_dict_with_extra_entries(make_encoder, make_pretrainer, tokenizer, masked):
+    pretrainer = make_pretrainer(make_encoder(scale=None, dropout=0.0, tokenizer=tokenizer), scale=None)
+    pretrainer.compile(optimizer=keras.optimizers.AdamW(0.01), **FAST)
+    before = {weight.path: keras.ops.convert_to_numpy(weight).copy() for weight in pretrainer.trainable_weights}
+    given = masked | {"aaa": masked["mask_positions"] * 0}
+    history = pretrainer.fit(given, batch_size=6, epochs=12, verbose=0, validation_data=(given, None)).history
+    assert history["loss"][-1] < 0.8 * history["loss"][0] and history["val_loss"][-1] < history["loss"][0]
+    assert set(history) >= {"masked_lm_loss", "span_boundary_loss", "masked_lm_accuracy", "span_boundary_accuracy"}
+    first = math.log(V) * (1 + masked["span_weights"].sum() / masked["mask_weights"].sum())
+    assert history["loss"][0] == pytest.approx(first, rel=0.05)
+    still = [w.path for w in pretrainer.trainable_weights if (keras.ops.convert_to_numpy(w) == before[w.path]).all()]
+    assert still == []
+
+
+def test_fit_works_as_keras_compiles_by_default(make_encoder, make_pretrainer, masked):
+    pretrainer = make_pretrainer(make_encoder(num_layers=1))
+    pretrainer.compile(optimizer="adam")
+    history = pretrainer.fit(masked, batch_size=3, epochs=2, verbose=0).history
+    assert history["loss"][1] < history["loss"][0]
+
+
+def test_each_heads_loss_begins_near_the_vocabularys_logarithm(tokenizer, to_numpy, masked):
+    encoder = SpanBertEncoder(3001, 2, 2, 128, 512, max_sequence_length=32)
+    outputs = to_numpy(SpanBertPretrainer(encoder)(masked))
+    for name, logits in outputs.items():
+        loss = log_losses(logits, masked["mask_ids"])[masked["mask_weights"] > 0].mean()
+        assert loss == pytest.approx(math.log(3001), rel=0.03), name
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+def test_a_mixed_policy_gives_float32_logits_and_a_finite_step(make_encoder, make_pretrainer, to_numpy, masked, policy):
+    exact = to_numpy(make_pretrainer(make_encoder(scale=0.1), scale=0.1)(masked))
+    pretrainer = make_pretrainer(make_encoder(scale=0.1, dtype=policy), scale=0.1)
+    for name, logits in pretrainer(masked).items():
+        assert keras.backend.standardize_dtype(logits.dtype) == "float32"
+        np.testing.assert_allclose(to_numpy(logits), exact[name], atol=0.1)
+    assert pretrainer.masked_lm_head.compute_dtype == pretrainer.encoder.compute_dtype
+    pretrainer.compile(optimizer="adam", **FAST)
+    assert math.isfinite(pretrainer.fit(masked, batch_size=3, verbose=0).history["loss"][0])
+
+
+def test_both_heads_hold_the_encoders_own_embedding_and_own_biases(make_pretrainer, tmp_path):
+    pretrainer = make_pretrainer()
+    pretrainer.save(tmp_path / "pretrainer.keras")
+    for model in (pretrainer, keras.saving.load_model(tmp_path / "pretrainer.keras")):
+        heads = (model.masked_lm_head, model.span_boundary_head)
+        assert all(head.embedding is model.encoder.token_embedding for head in heads)
+        assert heads[0].vocabulary_bias is not heads[1].vocabulary_bias
+        assert sum(tuple(weight.shape) == (V, 12) for weight in model.weights) == 1
+
+
+def test_a_saved_file_gives_the_same_numbers_and_settings(make_pretrainer, tokenizer, to_numpy, masked, tmp_path):
+    pretrainer = make_pretrainer(sbo_weight=0.5, loss_normalization="separate", name="mine")
+    pretrainer.compile(optimizer="adam", **FAST)
+    pretrainer.fit(masked, batch_size=3, verbose=0)
+    pretrainer.save(tmp_path / "pretrainer.keras")
+    again = keras.saving.load_model(tmp_path / "pretrainer.keras")
+    assert type(again) is SpanBertPretrainer and again.name == "mine"
+    assert (again.sbo_weight, again.loss_normalization, again.max_span_positions, again.position_dim) == (
+        0.5, "separate", 4, 5)  # fmt: skip
+    assert again.tokenizer.get_vocabulary() == tokenizer.get_vocabulary()
+    outputs, expected = to_numpy(again(masked)), to_numpy(pretrainer(masked))
+    for name in expected:
+        np.testing.assert_array_equal(outputs[name], expected[name])
+    before = pretrainer.evaluate(masked, batch_size=6, verbose=0)
+    assert again.evaluate(masked, batch_size=6, verbose=0) == pytest.approx(before, rel=1e-6)
+
+
+def test_its_configuration_is_json_without_the_vocabulary(make_pretrainer):
+    pretrainer = make_pretrainer(scale=None)
+    config = json.loads(json.dumps(pretrainer.get_config()))
+    assert "##h" not in json.dumps(config)
+    again = SpanBertPretrainer.from_config(config)
+    assert (again.max_span_positions, again.position_dim, again.encoder.hidden_dim) == (4, 5, 12)
+
+
+def test_lora_and_int8_work_through_the_pretrainer(make_pretrainer, to_numpy, masked):
+    pretrainer = make_pretrainer()
+    pretrainer.encoder.enable_lora(2)
+    pretrainer.masked_lm_head.trainable = pretrainer.span_boundary_head.trainable = False
+    assert {w.path.split("/")[-1] for w in pretrainer.trainable_weights} == {"bias", "lora_kernel_a", "lora_kernel_b"}
+    table = to_numpy(pretrainer.encoder.token_embedding.embeddings.value)
+    pretrainer.compile(optimizer=keras.optimizers.Adam(0.01), **FAST)
+    pretrainer.fit(masked, batch_size=6, epochs=2, verbose=0)
+    np.testing.assert_array_equal(to_numpy(pretrainer.encoder.token_embedding.embeddings.value), table)
+    before = to_numpy(pretrainer(masked))
+    pretrainer.quantize("int8")
+    for name, logits in to_numpy(pretrainer(masked)).items():
+        assert np.corrcoef(logits.ravel(), before[name].ravel())[0, 1] > 0.98, name

@@ -1,0 +1,88 @@
+"""Every recipe of configs/ parses with the program that its header names, and says what a reader must know."""
+
+import importlib
+import pathlib
+import re
+import shlex
+
+import pytest
+from absl import flags
+
+from spanbert_keras import program
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+RECIPES = sorted(file.relative_to(ROOT).as_posix() for file in (ROOT / "configs").glob("*.flags"))
+PROMISED = ["tiny", "small", "base", "base_8gpu", "large", "large_released"]
+FIELDS = ("Command", "Hardware", "Time", "Expect")
+
+
+def header(text):
+    """Returns dict from field to text: `# Field: text`, continued on comment lines that begin no other field."""
+    fields, current = {}, None
+    for line in text.splitlines():
+        start = re.match(r"#\s*([A-Z]\w*):\s*(.*)", line)
+        if start:
+            current = start[1]
+            fields[current] = start[2].strip()
+        elif line.startswith("#") and line.strip("# ") and current:
+            fields[current] = f"{fields[current].removesuffix(chr(92)).strip()} {line.strip('# ')}"
+        else:
+            current = None
+    return fields
+
+
+def split_command(command):
+    """Returns (module, arguments) of `python -m module --flag=value ...`; what comes before `python` is left out."""
+    words = shlex.split(command.strip("`"))
+    start = words.index("-m")
+    return words[start + 1], words[start + 2 :]
+
+
+@pytest.mark.parametrize("name", PROMISED)
+def test_the_promised_recipes_exist(name):
+    assert f"configs/{name}.flags" in RECIPES
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_recipe_states_command_hardware_time_and_what_to_expect(recipe):
+    fields = header((ROOT / recipe).read_text(encoding="utf-8"))
+    assert [field for field in FIELDS if not fields.get(field)] == []
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_the_command_of_a_recipe_parses_and_names_the_recipe(recipe, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    module, arguments = split_command(header((ROOT / recipe).read_text(encoding="utf-8"))["Command"])
+    assert f"--flagfile={recipe}" in arguments
+    program.parse(importlib.import_module(module).Config, arguments)
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_recipe_sets_no_flag_twice(recipe):
+    lines = (ROOT / recipe).read_text(encoding="utf-8").splitlines()
+    names = [re.split(r"[=\s]", line.strip())[0] for line in lines if line.strip().startswith("--")]
+    assert sorted(set(names) - {"--flagfile"}) == sorted(name for name in names if name != "--flagfile")
+
+
+@pytest.mark.parametrize("module", ["spanbert_keras.prepare", "spanbert_keras.pretrain"])
+def test_a_typo_is_refused_by_name(module):
+    with pytest.raises(flags.Error, match="lerning_rate"):
+        program.parse(importlib.import_module(module).Config, ["--lerning_rate=1"])
+
+
+@pytest.mark.parametrize("module", ["spanbert_keras.prepare", "spanbert_keras.pretrain"])
+def test_help_explains_every_flag_in_a_sentence(module, capsys):
+    config = importlib.import_module(module).Config
+    with pytest.raises(SystemExit):
+        program.parse(config, ["--help"])
+    shown = capsys.readouterr().out
+    for name, field in config.__dataclass_fields__.items():
+        assert f"--{name}" in shown
+        assert field.metadata["help"].rstrip().endswith((".", "?")), name
+
+
+def test_the_header_reader_itself_joins_lines():
+    text = f"# Command: python -m a.b --x=1 {chr(92)}\n#   --y=2\n# Time: an hour\n#\n# A remark.\n--x=1\n"
+    fields = header(text)
+    assert split_command(fields["Command"]) == ("a.b", ["--x=1", "--y=2"])
+    assert fields["Time"] == "an hour"

@@ -1,0 +1,159 @@
+"""Who may import whom: the arrows between the rooms, and frameworks that are never loaded by an import."""
+
+import pathlib
+
+import pytest
+
+LEAVES = {"layers": set(), "losses": set(), "decoding": set(), "preprocessing": set()}
+ARROWS = {
+    **LEAVES,
+    "models": {"layers", "losses", "preprocessing", "decoding", "presets"},
+    "data": {"preprocessing"},
+    "training": {"data", "losses"},
+    "conversion": {"models"},
+    "errors": set(),
+    "presets": set(),
+    "program": set(),
+}
+PUBLIC_TO_TASKS = {"", "training", "program"}
+FRAMEWORKS = ("tensorflow", "tensorflow_text", "jax", "torch")
+ONLY_THIRD_PARTY = {"layers": {"keras"}, "losses": {"keras"}, "decoding": {"numpy"}}
+MAY_USE_TENSORFLOW = {"preprocessing", "data", "training", "conversion"}
+
+
+def room_of(path):
+    """Returns the room of a library file (`layers`), or its own name for a file beside the rooms (`errors`)."""
+    return pathlib.PurePosixPath(path).with_suffix("").parts[1]
+
+
+def is_program(room):
+    return room not in ARROWS and room != "__init__"
+
+
+def library_room(module):
+    """Returns the room of an imported library module, "" for the package itself, `None` for what is not ours."""
+    top, _, rest = module.partition(".")
+    return rest.split(".")[0] if top == "spanbert_keras" else None
+
+
+def wrong_arrow(found):
+    """Returns whether an import of a library file leaves the arrows."""
+    room, target = room_of(found.path), library_room(found.module)
+    if found.module.split(".")[0] in ("tasks", "benchmarks", "tests"):
+        return True
+    if target is None or target in ("errors", room) or is_program(room):
+        return False
+    if room == "__init__":
+        return target == "program" or is_program(target)
+    return target not in ARROWS[room]
+
+
+def wrong_task_arrow(found):
+    """Returns whether an import of a task file reads another task or a name of the library that is not public."""
+    top, target = found.module.split(".")[0], library_room(found.module)
+    if top == "tasks":
+        return found.module.split(".")[1:2] != [room_of(found.path)]
+    return top in ("benchmarks", "tests") or (target is not None and target not in PUBLIC_TO_TASKS)
+
+
+def library(imports):
+    return [found for path, all_of in imports.items() if path.startswith("spanbert_keras/") for found in all_of]
+
+
+def top(found):
+    return found.module.split(".")[0]
+
+
+def test_library_imports_follow_the_arrows(imports):
+    assert [str(found) for found in library(imports) if wrong_arrow(found)] == []
+
+
+def test_tasks_read_public_names_and_no_other_task(imports):
+    tasks = [found for path, all_of in imports.items() if path.startswith("tasks/") for found in all_of]
+    assert [str(found) for found in tasks if wrong_task_arrow(found)] == []
+
+
+def test_no_framework_is_imported_with_the_library(imports):
+    assert [str(found) for found in library(imports) if found.at_import and top(found) in FRAMEWORKS] == []
+
+
+def test_tensorflow_stays_in_the_rooms_that_feed_and_train(imports):
+    users = [found for found in library(imports) if top(found) in ("tensorflow", "tensorflow_text")]
+    strangers = [
+        found
+        for found in users
+        if not is_program(room_of(found.path)) and room_of(found.path) not in MAY_USE_TENSORFLOW
+    ]
+    assert [str(found) for found in strangers] == []
+
+
+@pytest.mark.parametrize("framework", ["jax", "torch"])
+def test_jax_and_torch_have_one_file_of_training_each(imports, framework):
+    users = [found for found in library(imports) if top(found) == framework]
+    outside = [found for found in users if room_of(found.path) not in ("training", "conversion")]
+    assert [str(found) for found in outside] == []
+    assert len({found.path for found in users if room_of(found.path) == "training"}) <= 1
+
+
+def test_flags_are_defined_in_program_only(imports):
+    users = {found.path for found in library(imports) if found.module.startswith(("absl.flags", "absl.app"))}
+    assert users == {"spanbert_keras/program.py"}
+
+
+def test_only_programs_and_training_log(imports):
+    users = [found for found in library(imports) if found.module.startswith(("absl.logging", "logging"))]
+    quiet = [f for f in users if room_of(f.path) not in ("training", "program") and not is_program(room_of(f.path))]
+    assert [str(found) for found in quiet] == []
+
+
+def test_layers_losses_and_decoding_need_one_package(imports):
+    foreign = [
+        str(found)
+        for found in library(imports)
+        if top(found) in (*FRAMEWORKS, "keras", "keras_hub", "numpy", "tokenizers", "scipy")
+        and top(found) not in ONLY_THIRD_PARTY.get(room_of(found.path), {top(found)})
+    ]
+    assert foreign == []
+
+
+@pytest.mark.parametrize(
+    "path, line, is_wrong",
+    [
+        ("spanbert_keras/layers/a.py", "from spanbert_keras.losses import span_bert_loss", True),
+        ("spanbert_keras/layers/a.py", "from .functional import gelu", False),
+        ("spanbert_keras/layers/a.py", "from ..models import encoder", True),
+        ("spanbert_keras/layers/a.py", "from spanbert_keras import errors", False),
+        ("spanbert_keras/layers/a.py", "from spanbert_keras import SpanMasker", True),
+        ("spanbert_keras/layers/a.py", "import tasks.glue", True),
+        ("spanbert_keras/models/a.py", "def f():\n    import spanbert_keras.data.shards", True),
+        ("spanbert_keras/models/a.py", "import spanbert_keras.layers.functional", False),
+        ("spanbert_keras/models/a.py", "from spanbert_keras import program", True),
+        ("spanbert_keras/__init__.py", "from spanbert_keras import pretrain", True),
+        ("spanbert_keras/pretrain.py", "from spanbert_keras.training import trainer", False),
+    ],
+)
+def test_the_arrow_check_itself_tells_right_from_wrong(parse_imports, path, line, is_wrong):
+    assert [wrong_arrow(found) for found in parse_imports(path, line)] == [is_wrong]
+
+
+@pytest.mark.parametrize(
+    "line, is_wrong",
+    [
+        ("from tasks.glue import data", True),
+        ("from tasks.question_answering import data", False),
+        ("from spanbert_keras import SpanBertEncoder", False),
+        ("from spanbert_keras.training import trainer", False),
+        ("from spanbert_keras.layers import functional", True),
+    ],
+)
+def test_the_task_check_itself_tells_right_from_wrong(parse_imports, line, is_wrong):
+    found = parse_imports("tasks/question_answering/finetune.py", line)
+    assert [wrong_task_arrow(one) for one in found] == [is_wrong]
+
+
+def test_imports_inside_functions_and_type_checks_do_not_run_at_import(parse_imports):
+    text = (
+        "import jax\nif TYPE_CHECKING:\n    import torch\ndef f():\n    import tensorflow\nclass A:\n    import numpy"
+    )
+    found = {one.module: one.at_import for one in parse_imports("spanbert_keras/training/a.py", text)}
+    assert found == {"jax": True, "torch": False, "tensorflow": False, "numpy": True}

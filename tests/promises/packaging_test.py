@@ -1,0 +1,133 @@
+"""What is shipped: one top-level name, every room, every import declared; README and `.ci/run` say the same."""
+
+import importlib.metadata
+import json
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+# Import names that differ from the names of their distributions.
+DISTRIBUTIONS = {
+    "absl": "absl-py",
+    "keras_hub": "keras-hub",
+    "official": "tf-models-official",
+    "tensorflow_text": "tensorflow-text",
+    "ai_edge_litert": "ai-edge-litert",
+}
+READ_SETUP = """
+import json, setuptools
+seen = {}
+setuptools.setup = lambda **arguments: seen.update(arguments)
+exec(compile(open("setup.py", encoding="utf-8").read(), "setup.py", "exec"), {"__file__": "setup.py"})
+print(json.dumps(seen))
+"""
+
+
+@pytest.fixture(scope="module")
+def metadata(root):
+    """The arguments that setup.py gives to setuptools."""
+    done = subprocess.run([sys.executable, "-c", READ_SETUP], cwd=root, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def distribution(requirement):
+    return re.match(r"[A-Za-z0-9._-]+", requirement)[0].lower()
+
+
+def third_party(imports, at_import):
+    """Returns the set of (distribution, first importing line) that library files import."""
+    found = {}
+    for path, all_of in imports.items():
+        for one in all_of if path.startswith("spanbert_keras/") else []:
+            name = one.module.split(".")[0]
+            if name not in sys.stdlib_module_names and name != "spanbert_keras" and (one.at_import or not at_import):
+                found.setdefault(DISTRIBUTIONS.get(name, name), str(one))
+    return found
+
+
+def test_the_only_top_level_name_is_spanbert_keras(metadata):
+    assert {package.split(".")[0] for package in metadata["packages"]} == {"spanbert_keras"}
+
+
+def test_every_room_is_shipped(metadata, sources):
+    folders = {path.rpartition("/")[0].replace("/", ".") for path in sources if path.startswith("spanbert_keras/")}
+    assert folders == set(metadata["packages"])
+
+
+def test_what_is_imported_with_the_library_is_required(metadata, imports):
+    required = {distribution(requirement) for requirement in metadata["install_requires"]}
+    found = third_party(imports, at_import=True)
+    assert {name: line for name, line in found.items() if name not in required} == {}
+
+
+def test_what_is_imported_inside_functions_is_required_or_an_extra(metadata, imports):
+    extras = {name: lines for name, lines in metadata["extras_require"].items() if name not in ("test", "dev")}
+    everything = [*metadata["install_requires"], *(line for lines in extras.values() for line in lines)]
+    known = {distribution(requirement) for requirement in everything}
+    found = third_party(imports, at_import=False)
+    assert {name: line for name, line in found.items() if name not in known} == {}
+
+
+def test_what_tests_import_is_in_the_test_extra(metadata, imports):
+    requirements = [*metadata["install_requires"], *metadata["extras_require"]["test"]]
+    known = {distribution(requirement) for requirement in requirements}
+    ours = {"spanbert_keras", "tasks", "benchmarks", "tests"}
+    missing = [
+        str(one)
+        for path, all_of in imports.items()
+        if path.startswith("tests/")
+        for one in all_of
+        for name in [one.module.split(".")[0]]
+        if name not in sys.stdlib_module_names and name not in ours and DISTRIBUTIONS.get(name, name) not in known
+    ]
+    assert missing == []
+
+
+def test_the_extras_have_these_names(metadata):
+    named = {"jax", "torch", "model-garden", "linguistic", "export", "demo", "parquet", "zstd", "test", "dev"}
+    assert set(metadata["extras_require"]) == named
+
+
+def test_the_build_folder_is_not_called_build(metadata):
+    assert metadata["options"]["build"]["build_base"].lower() != "build"
+
+
+def test_the_version_is_written_once(metadata, root):
+    import spanbert_keras
+
+    assert metadata["version"] == spanbert_keras.__version__
+    assert (
+        re.search(r"^## (\S+)", (root / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)[1]
+        == metadata["version"]
+    )
+    try:
+        installed = importlib.metadata.version("spanbert-keras")
+    except importlib.metadata.PackageNotFoundError:
+        pytest.skip("not installed: runs from the source folder")
+    assert installed == metadata["version"]
+
+
+def test_readme_holds_the_two_commands_that_ci_runs(root):
+    lines = [line.strip() for line in (root / "README.md").read_text(encoding="utf-8").splitlines()]
+    script = (root / ".ci" / "run").read_text(encoding="utf-8")
+    begin = "python3 -m venv .venv && . .venv/bin/activate && pip install -e "
+    for end in ('".[test]" && pytest', ". && python -m spanbert_keras.pretrain --flagfile=configs/tiny.flags"):
+        assert lines.count(begin + end) == 1
+        assert f"readme_command '{end}'" in script
+
+
+@pytest.mark.parametrize("name", ["run", "bazel_query"])
+def test_ci_scripts_are_executable_and_parse(root, name):
+    script = root / ".ci" / name
+    assert os.access(script, os.X_OK)
+    assert subprocess.run(["bash", "-n", str(script)], capture_output=True, text=True).stderr == ""
+
+
+def test_the_license_is_apache_2(root, metadata):
+    text = (root / "LICENSE").read_text(encoding="utf-8")
+    assert "Apache License" in text and "Version 2.0, January 2004" in text
+    assert metadata["license"] == "Apache-2.0"

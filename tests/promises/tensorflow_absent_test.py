@@ -1,0 +1,90 @@
+"""JAX and torch need no TensorFlow: models, losses, masker and shards work while its import is blocked."""
+
+import importlib.util
+import os
+import subprocess
+import sys
+
+import pytest
+
+BLOCK = """
+import sys
+sys.modules["tensorflow"] = sys.modules["tensorflow_text"] = None  # what `import` and `find_spec` see as not installed
+import importlib.util
+import numpy as np
+assert importlib.util.find_spec("tensorflow") is None
+import keras
+import spanbert_keras
+
+def check_absent():
+    loaded = [name for name, module in sys.modules.items() if name.split(".")[0].startswith("tensorflow") and module]
+    assert loaded == [], loaded
+
+PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abcdefgh", *("##" + letter for letter in "abcdefgh")]
+tokenizer = spanbert_keras.SpanBertTokenizer(PIECES)
+"""
+
+MODELS = """
+encoder = spanbert_keras.SpanBertEncoder(
+    vocabulary_size=len(PIECES), num_layers=1, num_heads=2, hidden_dim=8, intermediate_dim=24,
+    max_sequence_length=32, tokenizer=tokenizer,
+)
+pretrainer = spanbert_keras.SpanBertPretrainer(encoder)
+masker = spanbert_keras.SpanMasker(tokenizer=tokenizer)
+ids = np.array([[2] + [5 + (7 * i + row) % 8 for i in range(28)] + [3] for row in range(3)], "int32")
+masked = masker({"token_ids": ids, "padding_mask": np.ones_like(ids)}, seed=(1, 2))
+masked = {name: keras.ops.convert_to_numpy(values) for name, values in masked.items()}
+assert masked["mask_weights"].sum() == 3 * 5, masked["mask_weights"]  # ceil(0.15 x 28)
+outputs = pretrainer(masked)
+from spanbert_keras.losses.span_bert_loss import target_losses
+losses = [target_losses(outputs[name], masked["mask_ids"]) for name in ("masked_lm", "span_boundary")]
+weights = [keras.ops.convert_to_tensor(masked[name]) for name in ("mask_weights", "span_weights")]
+loss = spanbert_keras.span_bert_loss(*losses, *weights)
+assert abs(float(loss) - 2 * np.log(len(PIECES))) < 1.0, float(loss)  # both heads begin near uniform
+path = sys.argv[1] + "/pretrainer.keras"
+pretrainer.save(path)
+again = keras.saving.load_model(path)
+assert again.encoder.tokenizer.get_vocabulary() == PIECES
+for name, values in again(masked).items():
+    np.testing.assert_allclose(
+        keras.ops.convert_to_numpy(values), keras.ops.convert_to_numpy(outputs[name]), atol=1e-6
+    )
+check_absent()
+"""
+
+SHARDS = """
+import pathlib
+from spanbert_keras import prepare, program
+from spanbert_keras.data.shards import TokenShards
+folder = pathlib.Path(sys.argv[1])
+words = ["abc", "bad", "cafe", "dead", "each", "fade", "gag", "head"]
+documents = ["\\n".join(" ".join(words[(i + j + k) % 8] for k in range(9)) for j in range(5)) for i in range(40)]
+(folder / "text.txt").write_text("\\n\\n".join(f"{i} {text}" for i, text in enumerate(documents)))
+(folder / "vocab.txt").write_text("\\n".join(PIECES) + "\\n")
+paths = {"input": "text.txt", "vocabulary": "vocab.txt", "output_dir": "shards"}
+arguments = [f"--{name}={folder / path}" for name, path in paths.items()]
+prepare.main(program.parse(prepare.Config, arguments))
+shards = TokenShards(folder / "shards")
+shards.verify()
+assert sum(len(pieces) for pieces in shards.split("train").pieces) > 0
+assert shards.tokenizer().get_vocabulary() == PIECES
+check_absent()
+"""
+
+
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+@pytest.mark.parametrize("script", [MODELS, SHARDS], ids=["models", "shards"])
+def test_without_tensorflow_it_works(backend, script, tmp_path, root):
+    if importlib.util.find_spec(backend) is None:
+        pytest.skip(f"{backend} is not installed")
+    environment = {**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": str(root)}
+    command = [sys.executable, "-c", BLOCK + script, str(tmp_path)]
+    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-4000:]
+
+
+def test_the_block_itself_blocks():
+    done = subprocess.run(
+        [sys.executable, "-c", BLOCK.split("import keras")[0] + "import tensorflow"], capture_output=True
+    )
+    assert b"ModuleNotFoundError" in done.stderr

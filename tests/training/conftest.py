@@ -1,0 +1,117 @@
+"""What the tests of training share: a stream over random documents, a small model, a step of the backend in use."""
+
+import keras
+import numpy as np
+import pytest
+
+from spanbert_keras.data.batches import BatchStream, Source
+from spanbert_keras.data.blocks import cut_blocks
+from spanbert_keras.data.packing import plan_packing
+from spanbert_keras.data.row_stream import RowStream
+from spanbert_keras.models.encoder import SpanBertEncoder
+from spanbert_keras.models.pretrainer import SpanBertPretrainer
+from spanbert_keras.preprocessing.span_masker import SpanMasker
+from spanbert_keras.training.devices import make_step
+from spanbert_keras.training.objective import StepSettings, seed_generators
+from spanbert_keras.training.optimizers import make_adamw
+
+ROW_LENGTH, ROWS, SEED = 24, 4, (5, 6)
+
+
+@pytest.fixture(scope="session")
+def stream_of(toy_corpus, toy_tokenizer):
+    """Function that makes a `BatchStream` of 4 rows x 24 pieces."""
+
+    def make(shuffle=True, rows=ROWS, scheme="span"):
+        masker = SpanMasker(tokenizer=toy_tokenizer, scheme=scheme, max_span_positions=4)
+        shards = toy_corpus(np.random.default_rng(4).integers(2, 70, 40), seed=2)
+        blocks = cut_blocks(shards, toy_tokenizer.word_starts(), ROW_LENGTH)
+        plan = plan_packing(blocks.histogram, ROW_LENGTH, masker.settings.budget)
+        source = Source([pieces for pieces, _, _ in shards], RowStream(blocks, plan, SEED, shuffle))
+        return BatchStream([source], masker, rows, (toy_tokenizer.cls_token_id, toy_tokenizer.sep_token_id))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def batch(stream_of):
+    """One batch of training text."""
+    return stream_of().batch(0)
+
+
+@pytest.fixture
+def make_model(toy_tokenizer):
+    """Function that makes a pretrainer of one layer x 16, its weights a function of `seed`."""
+
+    def make(dropout=0.0, seed=1, dtype=None, num_layers=1):
+        keras.utils.set_random_seed(seed)
+        encoder = SpanBertEncoder(
+            vocabulary_size=toy_tokenizer.vocabulary_size(), num_layers=num_layers, num_heads=2, hidden_dim=16,
+            intermediate_dim=24, dropout=dropout, max_sequence_length=ROW_LENGTH, tokenizer=toy_tokenizer, dtype=dtype,
+        )  # fmt: skip
+        return SpanBertPretrainer(encoder, max_span_positions=4, position_dim=6)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def step_pool():
+    """Steps that no test uses at the moment, by their settings: compiling one takes seconds."""
+    return {}
+
+
+@pytest.fixture
+def make_training_step(make_model, step_pool):
+    """Function that makes the step of the backend in use over a small model with the weights of `seed`.
+
+    Steps come from a pool and are put back to their first state; two of one test are never the same.
+    """
+    taken = []
+
+    def make(optimizer="adamw", learning_rate=1e-2, dropout=0.0, dtype=None, num_layers=1, seed=1, **settings):
+        key = (optimizer, dropout, dtype, num_layers, seed, *sorted(settings.items()))
+        free = step_pool.setdefault(key, [])
+        if not free:
+            model = make_model(dropout, seed, dtype, num_layers)
+            step = make_step(model, make_optimizer(optimizer, model.trainable_variables), StepSettings(**settings))
+            free.append((step, [np.array(keras.ops.convert_to_numpy(v.value)) for v in variables_of(step)]))
+        step, first = free.pop()
+        taken.append((key, (step, first)))
+        for variable, value in zip(variables_of(step), first, strict=True):
+            variable.assign(value)
+        step.optimizer.learning_rate = learning_rate
+        return step
+
+    yield make
+    for key, entry in taken:
+        step_pool[key].append(entry)
+
+
+def make_optimizer(name, variables):
+    """Returns AdamW, or plain gradient descent whose update is the gradient."""
+    if name == "adamw":
+        return make_adamw(variables, 1e-2, weight_decay=0.1)
+    optimizer = keras.optimizers.SGD(1.0)
+    optimizer.build(variables)
+    return optimizer
+
+
+def variables_of(step):
+    return [*step.model.variables, *step.optimizer.variables]
+
+
+@pytest.fixture
+def seeds_of():
+    """Function that makes dropout seeds for a step: uint32 (parts, layers, 2)."""
+
+    def make(step, number=0):
+        shape = (step.settings.accumulation_steps, len(seed_generators(step.model)), 2)
+        return np.random.default_rng(number).integers(0, 2**31, shape).astype(np.uint32)
+
+    return make
+
+
+@pytest.fixture
+def weights_of():
+    """Function that returns copies of a model's weights."""
+    return lambda model: [np.array(keras.ops.convert_to_numpy(v.value)) for v in model.trainable_variables]

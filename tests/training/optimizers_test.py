@@ -1,0 +1,82 @@
+"""Tests of AdamW against a NumPy version written from Loshchilov and Hutter, and of clipping."""
+
+import keras
+import numpy as np
+import pytest
+
+from spanbert_keras.training.optimizers import clip_factor, global_norm, is_decayed, make_adamw
+
+
+def number(value):
+    return np.array(keras.ops.convert_to_numpy(value))
+
+
+def test_biases_and_layer_norms_do_not_decay(make_model):
+    model = make_model()
+    decayed = {v.path for v in model.trainable_variables if is_decayed(v)}
+    spared = {v.path for v in model.trainable_variables} - decayed
+    assert all(path.rsplit("/", 1)[-1] in ("bias", "gamma", "beta", "vocabulary_bias") for path in spared), spared
+    assert any("embedding" in path for path in decayed)
+    assert not any(path.rsplit("/", 1)[-1] in ("bias", "gamma", "beta") for path in decayed), decayed
+    assert spared and decayed
+
+
+def variables():
+    random = np.random.default_rng(0)
+    return [keras.Variable(random.normal(size=shape).astype(np.float32)) for shape in ((3, 2), (2,), (4, 1))]
+
+
+def adamw(values, gradients, rate, decay, beta_1, beta_2, epsilon, spared):
+    """AdamW in float64: decoupled decay, bias corrections, epsilon outside the correction of the second moment."""
+    values = [v.astype(np.float64) for v in values]
+    first = [np.zeros_like(v) for v in values]
+    second = [np.zeros_like(v) for v in values]
+    for step, gradient in enumerate(gradients, 1):
+        for i, g in enumerate(gradient):
+            first[i] = beta_1 * first[i] + (1 - beta_1) * g
+            second[i] = beta_2 * second[i] + (1 - beta_2) * g * g
+            if i not in spared:
+                values[i] = values[i] - rate * decay * values[i]
+            scale = np.sqrt(1 - beta_2**step) / (1 - beta_1**step)
+            values[i] = values[i] - rate * scale * first[i] / (np.sqrt(second[i]) + epsilon)
+    return values
+
+
+@pytest.mark.parametrize("decay_all", [False, True])
+def test_updates_are_those_of_adamw(decay_all):
+    weights = variables()
+    start = [number(v) for v in weights]
+    settings = {"weight_decay": 0.2, "beta_1": 0.8, "beta_2": 0.95, "epsilon": 1e-6}
+    optimizer = make_adamw(weights, 0.05, **settings, decay_all=decay_all)
+    random = np.random.default_rng(1)
+    gradients = [[random.normal(size=v.shape).astype(np.float32) for v in start] for _ in range(5)]
+    for gradient in gradients:
+        optimizer.apply([keras.ops.convert_to_tensor(g) for g in gradient], weights)
+    expected = adamw(start, gradients, 0.05, 0.2, 0.8, 0.95, 1e-6, () if decay_all else (1,))
+    for weight, value in zip(weights, expected, strict=True):
+        np.testing.assert_allclose(number(weight), value, rtol=2e-5, atol=1e-6)
+
+
+def test_defaults_are_the_papers():
+    optimizer = make_adamw(variables(), 1e-4)
+    assert (optimizer.beta_1, optimizer.beta_2, optimizer.epsilon, optimizer.weight_decay) == (0.9, 0.999, 1e-8, 0.1)
+    assert optimizer.clipnorm is None and optimizer.global_clipnorm is None and optimizer.clipvalue is None
+
+
+def test_the_state_is_built_before_the_first_step():
+    optimizer = make_adamw(variables(), 1e-4)
+    assert len(optimizer.variables) >= 2 * 3
+
+
+def test_the_global_norm_is_that_of_all_gradients_together():
+    gradients = [np.float32([[3.0]]), np.float32([4.0, 12.0])]
+    assert float(number(global_norm([keras.ops.convert_to_tensor(g) for g in gradients]))) == 13.0
+    half = keras.ops.convert_to_tensor(np.float16([200.0] * 4))  # squares overflow in float16
+    assert float(number(global_norm([half]))) == 400.0
+
+
+@pytest.mark.parametrize(
+    "norm, limit, factor", [(4.0, 1.0, 0.25), (0.5, 1.0, 1.0), (0.0, 1.0, 1.0), (9.0, None, 1.0), (9.0, 0, 1.0), (3.0, 6.0, 1.0)]
+)  # fmt: skip
+def test_the_clip_factor_brings_a_gradient_to_the_limit(norm, limit, factor):
+    assert float(number(clip_factor(keras.ops.convert_to_tensor(np.float32(norm)), limit))) == factor
