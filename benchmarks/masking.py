@@ -4,6 +4,7 @@
 
 Batches of 256 rows of 512 pieces, every row with its own seed, one core, one TensorFlow thread. The loop masks the same
 rows as Python lists and is spared the padding, the tensors and the pipeline. Both are timed in turn, in one process.
+The loop is written plainly, with sets; one tuned with byte strings is about 1.5 times as fast.
 """
 
 import dataclasses
@@ -70,45 +71,43 @@ def mask_loop(
     bounds = [i for i, piece in enumerate(pieces) if begins_word[piece] or not i]
     bounds.append(size)
     num_words = len(bounds) - 1
-    left = budget = math.ceil(rate * size)
+    budget = math.ceil(rate * size)
     lengths = range(1, max_span_length + 1)
-    cumulative = [1 - (1 - p) ** length for length in lengths]
-    hidden = bytearray(size)
+    weights = [p * (1 - p) ** (length - 1) for length in lengths]
+    hidden: set[int] = set()
     for _ in range(10 * budget):
-        if not left:
+        if len(hidden) == budget:
             break
-        word = int(generator.random() * num_words)
-        last = min(word + generator.choices(lengths, cum_weights=cumulative)[0], num_words)
-        if hidden[bounds[word]]:
+        length = generator.choices(lengths, weights)[0]
+        first = generator.randrange(num_words)
+        if bounds[first] in hidden:
             continue
-        while word < last:
-            begin, end = bounds[word], bounds[word + 1]
-            if not hidden[begin]:
-                if end - begin > left:
-                    break
-                hidden[begin:end] = b"\1" * (end - begin)
-                left -= end - begin
-            word += 1
-    return _replace_loop(pieces, hidden, random_ids, mask_id, generator)
+        for word in range(first, min(first + length, num_words)):
+            new = set(range(bounds[word], bounds[word + 1])) - hidden
+            if len(hidden) + len(new) > budget:
+                break
+            hidden |= new
+    return _replace_loop(pieces, sorted(hidden), random_ids, mask_id, generator)
 
 
 def _replace_loop(
-    pieces: Sequence[int], hidden: bytearray, random_ids: Sequence[int], mask_id: int, generator: random.Random
+    pieces: Sequence[int], hidden: list[int], random_ids: Sequence[int], mask_id: int, generator: random.Random
 ) -> tuple[list[int], list[tuple[int, int, int, int]]]:
-    """Replaces each run of hidden pieces as one and lists its pieces' targets."""
+    """Replaces each run of hidden positions as one and lists its pieces' targets."""
     masked, targets = list(pieces), []
-    start = hidden.find(1)
-    while start >= 0:
-        end = hidden.find(0, start)
-        end = len(pieces) if end < 0 else end
-        fate = generator.random()
-        for i in range(start, end):
-            targets.append((i, start - 1, end, i - start))
+    begin = 0
+    while begin < len(hidden):
+        end = begin + 1
+        while end < len(hidden) and hidden[end] == hidden[end - 1] + 1:
+            end += 1
+        fate, left, right = generator.random(), hidden[begin] - 1, hidden[end - 1] + 1
+        for i in hidden[begin:end]:
+            targets.append((i, left, right, i - left - 1))
             if fate < 0.8:
                 masked[i] = mask_id
             elif fate < 0.9:
-                masked[i] = random_ids[int(generator.random() * len(random_ids))]
-        start = hidden.find(1, end)
+                masked[i] = generator.choice(random_ids)
+        begin = end
     return masked, targets
 
 

@@ -8,8 +8,10 @@ from spanbert_keras.layers.span_boundary_head import SpanBoundaryHead
 from spanbert_keras.losses.span_bert_loss import span_bert_loss
 from spanbert_keras.models.encoder import SpanBertEncoder
 from spanbert_keras.models.pretrainer import SpanBertPretrainer
+from spanbert_keras.preprocessing.span_lengths import draw_span_lengths, span_length_probabilities
 from spanbert_keras.preprocessing.span_masker import SpanMasker
 from spanbert_keras.preprocessing.tokenizer import SpanBertTokenizer
+from spanbert_keras.training.warmup_linear_decay import WarmupLinearDecay
 
 __version__ = "0.1.0"
 
@@ -20,5 +22,8 @@ __all__ = [
     "SpanBertTokenizer",
     "SpanBoundaryHead",
     "SpanMasker",
+    "WarmupLinearDecay",
+    "draw_span_lengths",
     "span_bert_loss",
+    "span_length_probabilities",
 ]

@@ -1,4 +1,4 @@
-"""Architectures by name: the numbers, each with its source. `SpanBertEncoder.from_preset("base", load_weights=False)`."""
+"""Architectures by name, each with its source: `SpanBertEncoder.from_preset("base", load_weights=False)` makes one."""
 
 from types import MappingProxyType
 

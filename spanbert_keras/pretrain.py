@@ -23,10 +23,14 @@ class Config:
     """Settings of one pre-training run."""
 
     # --- data
-    corpus: str = setting("Prepared folders or raw text, with weights: a:0.7,b:0.3; `embedded` is Python's own docs.")
+    corpus: str = setting("Prepared folders or raw text, weighted a:0.7,b:0.3; or `embedded`.")
     output_dir: str = setting("Where the run lives: models, checkpoints, TensorBoard logs, run.json.")
-    cache_dir: str | None = setting("Where raw text is prepared to, and block indices kept. <output_dir>/cache.", default=None)
-    vocabulary: str | None = setting("vocab.txt in BERT's format. Raw text needs this or --train_vocabulary.", default=None)
+    cache_dir: str | None = setting(
+        "Where raw text is prepared to, and block indices kept. <output_dir>/cache.", default=None
+    )
+    vocabulary: str | None = setting(
+        "vocab.txt in BERT's format. Raw text needs this or --train_vocabulary.", default=None
+    )
     train_vocabulary: int | None = setting("Trains a vocabulary of so many pieces on the raw text.", default=None)
     lowercase: bool = setting("Lowercases raw text and strips accents (uncased models).", default=False)
     heldout_share: float = setting("Share of raw documents kept for evaluation, at least one.", default=0.01)
@@ -34,7 +38,7 @@ class Config:
     max_sequence_length: int = setting("Pieces in a row, with [CLS] and [SEP].", default=512)
     cut: str = setting("Where a document is cut into blocks.", default="word", choices=("word", "line"))
     batch_tokens: int | None = setting("Pieces in a step: rows x max_sequence_length.", default=None)
-    batch_sequences: int | None = setting("Rows of max_sequence_length in a step; instead of --batch_tokens.", default=None)
+    batch_sequences: int | None = setting("Rows in a step; instead of --batch_tokens.", default=None)
     # --- masking (paper, section 3.1)
     scheme: str = setting("What is masked.", default="span", choices=("span", "whole_word", "subword"))
     masking_rate: float = setting("Share of the pieces that is masked.", default=0.15)
@@ -52,13 +56,13 @@ class Config:
     position_dim: int = setting("Width of the span-boundary head's position vectors.", default=200)
     # --- objective (section 3.2)
     sbo_weight: float = setting("Weight of the span boundary objective.", default=1.0)
-    loss_normalization: str = setting("Divide both sums by the MLM targets, or each by its own count (released code).",
+    loss_normalization: str = setting("Divide both sums by the MLM targets, or each by its own count as released.",
                                       default="targets", choices=("targets", "separate"))  # fmt: skip
     # --- optimization (section 4.2)
     steps: int = setting("Updates of the whole run.", default=2_400_000)
     learning_rate: float = setting("Peak learning rate.", default=1e-4)
     warmup_steps: int = setting("Updates over which the learning rate rises.", default=10_000)
-    decay: str = setting("Line of the linear decay: to zero from the end of the warm-up, from step 0 (released code), none.",
+    decay: str = setting("Linear decay to zero: from the end of the warm-up, or from step 0 as released.",
                          default="after_warmup", choices=("after_warmup", "from_start", "none"))  # fmt: skip
     weight_decay: float = setting("Decoupled weight decay, of all but biases and layer norms.", default=0.1)
     decay_all: bool = setting("Decays biases and layer norms too (released code).", default=False)
@@ -76,13 +80,13 @@ class Config:
     log_every: int = setting("Steps between TensorBoard points.", default=50)
     evaluate_every: int = setting("Steps between held-out evaluations; 0: at the end alone.", default=1000)
     eval_batches: int = setting("Batches of held-out text that are scored.", default=20)
-    eval_schemes: tuple[str, ...] = setting("Masking schemes that held-out text is scored under: span, whole_word, subword.",
+    eval_schemes: tuple[str, ...] = setting("Masking schemes that held-out text is scored under, each a curve.",
                                             default=("span",))  # fmt: skip
     checkpoint_every: int = setting("Steps between checkpoints.", default=1000)
     keep_checkpoints: int = setting("Checkpoints kept.", default=2)
-    encoder_every: int = setting("Steps between encoder.keras files for probing from outside; 0: at the end alone.", default=0)
+    encoder_every: int = setting("Steps between encoder.keras files for probing; 0: at the end alone.", default=0)
     examples: int = setting("Held-out spans in the table at the end.", default=12)
-    dry_run: bool = setting("Prints sizes, arithmetic, memory, time and the first batch's shapes, and exits.", default=False)
+    dry_run: bool = setting("Prints sizes, cost and the first batch's shapes, and exits.", default=False)
     pieces_per_second: float | None = setting("Rate for the days that --dry_run prints.", default=None)
 
 
@@ -112,6 +116,10 @@ def check(config: Config) -> None:
     """
     if (config.batch_tokens is None) == (config.batch_sequences is None):
         raise InputError("Give one of --batch_tokens and --batch_sequences: the size of a step.")
+    if config.max_sequence_length < 3:
+        raise InputError(
+            f"--max_sequence_length={config.max_sequence_length} must be at least 3: [CLS], one piece and [SEP]."
+        )
     if config.batch_tokens is not None and config.batch_tokens % config.max_sequence_length:
         raise InputError(
             f"--batch_tokens={config.batch_tokens} must be a multiple of --max_sequence_length="
@@ -132,6 +140,14 @@ def check(config: Config) -> None:
     for name in ("log_every", "checkpoint_every", "eval_batches", "keep_checkpoints"):
         if getattr(config, name) < 1:
             raise InputError(f"--{name} must be at least 1. Received: {getattr(config, name)}.")
+    for name in ("dropout", "attention_dropout"):
+        if not 0 <= getattr(config, name) < 1:
+            raise InputError(f"--{name} must be at least 0 and below 1. Received: {getattr(config, name)}.")
+    if Path(config.output_dir).exists() and not Path(config.output_dir).is_dir():
+        raise InputError(f"--output_dir={config.output_dir} is a file. Expected: a folder, new or of the same run.")
+    for name in ("evaluate_every", "encoder_every", "examples"):
+        if getattr(config, name) < 0:
+            raise InputError(f"--{name} must be at least 0. Received: {getattr(config, name)}.")
 
 
 def batch_rows(config: Config) -> int:

@@ -25,7 +25,7 @@ from spanbert_keras.training.objective import StepSettings
 from spanbert_keras.training.optimizers import make_adamw
 from spanbert_keras.training.piece_scores import unigram_losses
 from spanbert_keras.training.run_record import RunRecord
-from spanbert_keras.training.schedules import WarmupLinearDecay
+from spanbert_keras.training.warmup_linear_decay import WarmupLinearDecay
 from spanbert_keras.training.trainer import Schedule, Trainer
 
 
@@ -65,14 +65,18 @@ class PretrainingRun:
     def _prepare(self, path: str, cache: Path) -> str:
         """Prepares raw text into the cache, or finds it there, and returns the folder of its shards."""
         config = self.config
-        choices = {name: getattr(config, name) for name in ("vocabulary", "train_vocabulary", "lowercase", "heldout_share")}
+        choices = {
+            name: getattr(config, name) for name in ("vocabulary", "train_vocabulary", "lowercase", "heldout_share")
+        }
         mark = hashlib.sha256(repr((path, sorted(choices.items()))).encode()).hexdigest()[:12]
         folder = cache / f"{Path(path).name.split('.')[0] or 'text'}-{mark}"
         if not (folder / "manifest.json").is_file():
             logging.info("Preparing %s into %s.", path, folder)
-        prepare_corpus(
-            PreparationSettings(input=(path,), output_dir=str(folder), workers=config.workers, **choices)
-        )
+        settings = PreparationSettings(input=(path,), output_dir=str(folder), workers=config.workers, **choices)
+        try:
+            prepare_corpus(settings)
+        except InputError as error:
+            raise InputError(f"--corpus={path} cannot be prepared. {error}") from error
         return str(folder)
 
     def _check_vocabulary(self) -> None:
@@ -89,15 +93,18 @@ class PretrainingRun:
 
     def _stream(self, split: str, scheme: str):
         config = self.config
-        masker = SpanMasker(
-            tokenizer=self.tokenizer,
-            scheme=scheme,
-            max_span_positions=config.max_span_positions,
-            unigram_counts=self.corpora.unigram_counts,
-            masking_rate=config.masking_rate,
-            geometric_rate=config.geometric_rate,
-            max_span_length=config.max_span_length,
-        )
+        try:
+            masker = SpanMasker(
+                tokenizer=self.tokenizer,
+                scheme=scheme,
+                max_span_positions=config.max_span_positions,
+                unigram_counts=self.corpora.unigram_counts,
+                masking_rate=config.masking_rate,
+                geometric_rate=config.geometric_rate,
+                max_span_length=config.max_span_length,
+            )
+        except ValueError as error:
+            raise InputError(f"The masks cannot be drawn with these flags: {error}") from error
         return self.corpora.stream(split, masker, config.max_sequence_length, config.cut, self.rows, self.seed)
 
     def _model(self) -> SpanBertPretrainer:
@@ -163,7 +170,11 @@ class PretrainingRun:
         """Trains to the end, or until interrupted; says which. Continues where a run of these flags stopped."""
         config = self.config
         self.record = RunRecord(self.folder)
-        facts = {"corpus_fingerprint": self.corpora.fingerprint, "vocabulary_fingerprint": self.tokenizer.fingerprint()}
+        facts = {
+            "corpus_fingerprint": self.corpora.fingerprint,
+            "corpus_weights": self.corpora.shares,
+            "vocabulary_fingerprint": self.tokenizer.fingerprint(),
+        }
         self.record.begin(self.flags, facts, self.changeable)
         rate = WarmupLinearDecay(config.learning_rate, config.warmup_steps, config.steps, config.decay)
         optimizer = make_adamw(
@@ -201,9 +212,7 @@ class PretrainingRun:
         start = trainer.restore()
         if start:
             logging.info("Continuing after step %d of %d.", start, config.steps)
-        self.monitor = Monitor(
-            self.folder, config.steps, start, rate, self.tokenizer.mask_token_id, self.unigram
-        )
+        self.monitor = Monitor(self.folder, config.steps, start, rate, self.tokenizer.mask_token_id, self.unigram)
         with self.monitor:
             trainer.on_log = self.monitor.on_log
             trainer.on_step = self.monitor.on_step

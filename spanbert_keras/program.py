@@ -38,7 +38,7 @@ def _value_type(annotation: Any) -> Any:
 def _define(field: dataclasses.Field, annotation: Any, values: flags.FlagValues) -> None:
     """Defines the absl flag of one dataclass field."""
     required = field.default is dataclasses.MISSING
-    default = None if required else field.default
+    default: Any = None if required else field.default
     text = field.metadata["help"] + (" Required." if required else "")
     kind = _value_type(annotation)
     if field.metadata["choices"] is not None:
@@ -101,7 +101,7 @@ def _help_text(config_class: type, values: flags.FlagValues) -> str:
     lines = [head.strip(), "", "Flags:"]
     for name in ["flagfile", *(f.name for f in dataclasses.fields(config_class))]:
         flag = values[name]
-        shown = "" if flag.default in (None, "", []) else f" (default: {flag.default_as_str.strip(chr(39))})"
+        shown = "" if flag.default in (None, "", []) else f" (default: {str(flag.default_as_str).strip(chr(39))})"
         choices = getattr(flag.parser, "enum_values", None)
         one_of = f" One of: {', '.join(choices)}." if choices else ""
         lines += [f"  --{name}{shown}", f"      {flag.help}{one_of}"]

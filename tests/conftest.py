@@ -100,7 +100,8 @@ def to_numpy():
 @pytest.fixture(scope="session")
 def toy_pieces():
     """List of 64 pieces: BERT's five specials, words w0..w44 and endings ##e0..##e13."""
-    return ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *(f"w{i}" for i in range(45)), *(f"##e{i}" for i in range(14))]
+    specials = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    return [*specials, *(f"w{i}" for i in range(45)), *(f"##e{i}" for i in range(14))]
 
 
 @pytest.fixture(scope="session")
@@ -208,7 +209,8 @@ def toy_flags():
     return [
         "--architecture=tiny", "--num_layers=1", "--hidden_dim=16", "--num_heads=2", "--position_dim=8",
         "--max_sequence_length=32", "--batch_sequences=4", "--steps=6", "--warmup_steps=2", "--learning_rate=1e-3",
-        "--log_every=2", "--evaluate_every=3", "--eval_batches=2", "--checkpoint_every=4", "--examples=3", "--workers=1",
+        "--log_every=2", "--evaluate_every=3", "--eval_batches=2", "--checkpoint_every=4", "--examples=3",
+        "--workers=1",
     ]  # fmt: skip
 
 

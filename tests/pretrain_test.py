@@ -86,12 +86,12 @@ def test_a_run_is_written_down(finished, toy_text):
 
 
 def test_tensorboard_has_the_curves(finished):
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator
 
     folder, _ = finished
     steps = {}
     for name in ("train", "heldout_span", "heldout_subword"):
-        found = EventAccumulator(str(folder / name))
+        found = EventAccumulator(str(folder / name), size_guidance={"tensors": 0})
         found.Reload()
         steps[name] = {tag: [event.step for event in found.Tensors(tag)] for tag in found.Tags()["tensors"]}
     assert steps["train"]["masked_lm/loss"] == [2, 4, 6]
@@ -111,7 +111,9 @@ def test_the_same_command_finds_a_finished_run_done(finished, toy_text, toy_flag
     assert (folder / "checkpoints" / "step_00000006" / "state.safetensors").read_bytes() == before
 
 
-def test_ctrl_c_writes_a_checkpoint_and_the_same_command_goes_on_bit_for_bit(toy_shards, toy_flags, call, tmp_path, root):
+def test_ctrl_c_writes_a_checkpoint_and_the_same_command_goes_on_bit_for_bit(
+    toy_shards, toy_flags, call, tmp_path, root
+):
     steps = 60
     flags = [*toy_flags, f"--corpus={toy_shards}", f"--steps={steps}", "--log_every=1", "--evaluate_every=0"]
     flags += ["--checkpoint_every=100"]
@@ -129,14 +131,16 @@ def test_ctrl_c_writes_a_checkpoint_and_the_same_command_goes_on_bit_for_bit(toy
     assert not (tmp_path / "parts" / "pretrainer.keras").exists()
     for name in ("parts", "whole"):
         assert call(*flags, f"--output_dir={tmp_path / name}")[0] == 0
-    states = [tmp_path / name / "checkpoints" / f"step_{steps:08d}" / "state.safetensors" for name in ("parts", "whole")]
+    states = [
+        tmp_path / name / "checkpoints" / f"step_{steps:08d}" / "state.safetensors" for name in ("parts", "whole")
+    ]
     assert states[0].read_bytes() == states[1].read_bytes()
     assert losses(tmp_path / "parts") == losses(tmp_path / "whole")
     assert sorted(losses(tmp_path / "whole")) == list(range(1, steps + 1))
 
 
 def losses(folder):
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator
     from tensorboard.util.tensor_util import make_ndarray
 
     found = EventAccumulator(str(folder / "train"), size_guidance={"tensors": 0})
@@ -201,7 +205,9 @@ def test_a_batch_that_does_not_divide_names_the_nearest():
     config = pretrain.Config(corpus="a", output_dir="b", batch_tokens=1000, max_sequence_length=96)
     with pytest.raises(InputError, match="--batch_tokens=1000 .*--max_sequence_length=96; the nearest is 960"):
         pretrain.check(config)
-    assert pretrain.batch_rows(pretrain.Config(corpus="a", output_dir="b", batch_tokens=960, max_sequence_length=96)) == 10
+    assert (
+        pretrain.batch_rows(pretrain.Config(corpus="a", output_dir="b", batch_tokens=960, max_sequence_length=96)) == 10
+    )
 
 
 def test_a_missing_corpus_is_named(bad, tmp_path):

@@ -43,8 +43,14 @@ class BatchStream:
     Example: `stream.batch(1_000_000)["token_ids"].shape` is `(B, T)`, at the cost of `stream.batch(0)`.
     """
 
-    def __init__(self, sources: Sequence[Source], masker, batch_rows: int, special_ids: tuple[int, int],
-                 seed: tuple[int, int] = (0, 0)):
+    def __init__(
+        self,
+        sources: Sequence[Source],
+        masker,
+        batch_rows: int,
+        special_ids: tuple[int, int],
+        seed=(0, 0),
+    ):
         self.sources = list(sources)
         self.masker = masker
         self.batch_rows = batch_rows
@@ -125,9 +131,7 @@ class BatchStream:
         arrays = self.sources[number].pieces
         return [
             arrays[shard][begin : begin + length]
-            for shard, begin, length in zip(
-                shards.tolist(), begins.tolist(), placed.lengths.tolist(), strict=True
-            )
+            for shard, begin, length in zip(shards.tolist(), begins.tolist(), placed.lengths.tolist(), strict=True)
         ]
 
     def _mask(self, placed: PlacedBlocks, pieces: list[np.ndarray], batch_rows: int) -> dict[str, np.ndarray]:

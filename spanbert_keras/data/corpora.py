@@ -90,6 +90,11 @@ class Corpora:
         return np.round(mixed * total).astype(np.int64)
 
     @property
+    def shares(self) -> list[float]:
+        """Each corpus' share of the rows; adds up to 1."""
+        return [round(weight / sum(self.weights), 9) for weight in self.weights]
+
+    @property
     def fingerprint(self) -> str:
         """Names the content of all corpora, in order."""
         return "+".join(s.fingerprint[:16] for s in self.shards)

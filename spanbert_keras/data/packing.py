@@ -63,6 +63,7 @@ def plan_packing(
     full_block = int(predictions[-1])
     limit = full_block + max(1, int(slack * full_block))
     open_packs: dict[tuple[int, int], dict[tuple[int, ...], int]] = {}
+    template: tuple[int, ...]
     for length in np.flatnonzero(histogram)[::-1].tolist():
         remaining, needed = int(histogram[length]), int(predictions[length])
         while remaining:

@@ -2,11 +2,11 @@
 
 import queue
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from typing import Any
 
 
-def prefetch(make: Callable[[int], Any], start: int, stop: int, depth: int = 4) -> Iterator[Any]:
+def prefetch(make: Callable[[int], Any], start: int, stop: int, depth: int = 4) -> Generator[Any, None, None]:
     """Yields `make(start)` to `make(stop - 1)` in order, each made ahead of its use by a thread.
 
     An exception in `make` is raised where its result would have been yielded. Closing the iterator ends the thread.

@@ -43,7 +43,7 @@ class RowStream:
         shuffle: bool. `False` keeps the plan's order and gives every epoch the same masks (held-out text).
     """
 
-    def __init__(self, blocks: Blocks, plan: PackingPlan, seed: tuple[int, int], shuffle: bool = True):
+    def __init__(self, blocks: Blocks, plan: PackingPlan, seed, shuffle: bool = True):
         self.blocks = blocks
         self.plan = plan
         self.seed = np.asarray(seed, np.uint32)

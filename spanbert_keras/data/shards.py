@@ -79,8 +79,7 @@ class TokenSplit:
         """
         paths = [self.annotation_path(name, shard) for shard in range(len(self.pieces))]
         return [
-            shard_files.open_array(path, np.uint8, len(pieces))
-            for path, pieces in zip(paths, self.pieces, strict=True)
+            shard_files.open_array(path, np.uint8, len(pieces)) for path, pieces in zip(paths, self.pieces, strict=True)
         ]
 
 

@@ -23,8 +23,9 @@ def target_losses(logits, target_ids):
     return ops.logsumexp(logits, axis=-1) - ops.squeeze(picked, -1)
 
 
-def span_bert_loss(mlm_losses, sbo_losses, mask_weights, span_weights, counts=None, *, sbo_weight=1.0,
-                   normalization="targets"):
+def span_bert_loss(
+    mlm_losses, sbo_losses, mask_weights, span_weights, counts=None, *, sbo_weight=1.0, normalization="targets"
+):
     """Returns the loss of a batch, or of a part of one: L(x_i) = L_MLM(x_i) + L_SBO(x_i) for each masked piece.
 
     With `normalization="targets"` (paper, section 3.2) the sum of all MLM losses and `sbo_weight` times the sum of all

@@ -109,8 +109,9 @@ def fill_spans(pretrainer, text):
         scores = {head: float(values[part].mean()) for head, (_, values) in predictions.items()}
         filled[start : end + 1] = predictions["masked_lm"][0][part]
         spans.append(
-            FilledSpan(start, end, texts["masked_lm"], texts["span_boundary"], scores["masked_lm"],
-                       scores["span_boundary"])
+            FilledSpan(
+                start, end, texts["masked_lm"], texts["span_boundary"], scores["masked_lm"], scores["span_boundary"]
+            )
         )
         done = part.stop
     return FilledText(tokenizer.detokenize(filled[1:-1].tolist()), spans)

@@ -84,6 +84,7 @@ class SpanBertPretrainer(NamedInputs, keras.Model):
             ),  # (B, M, V)
         }
         super().__init__(inputs=inputs, outputs=outputs, **kwargs)
+        self.dtype_policy = dtype  # `compile` scales the loss where this is mixed_float16
 
         # === Config ===
         self.encoder = encoder
@@ -108,7 +109,7 @@ class SpanBertPretrainer(NamedInputs, keras.Model):
         return fill_spans(self, text)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """Returns the loss of a batch for `fit` and `evaluate`; targets come from `x`, or from `y` by the same names."""
+        """Returns the loss of a batch for `fit` and `evaluate`; targets come from `x` or `y`, by name."""
         given = {**(x if hasattr(x, "keys") else {}), **(y if hasattr(y, "keys") else {})}
         missing = [key for key in TARGET_KEYS if key not in given]
         if missing:
@@ -134,10 +135,20 @@ class SpanBertPretrainer(NamedInputs, keras.Model):
             normalization=self.loss_normalization,
         )
 
+    def _dtypes(self):
+        """Returns the model's dtype policy, with those of quantized layers by path where there are any."""
+        quantized = {
+            layer.path: layer.dtype_policy for layer in self._flatten_layers() if layer.quantization_mode is not None
+        }
+        if not quantized or isinstance(self.dtype_policy, keras.dtype_policies.DTypePolicyMap):
+            return self.dtype_policy
+        return keras.dtype_policies.DTypePolicyMap(self.dtype_policy, quantized)
+
     def get_config(self):
         return {
             "name": self.name,
             "trainable": self.trainable,
+            "dtype": keras.dtype_policies.serialize(self._dtypes()),
             "encoder": keras.saving.serialize_keras_object(self.encoder),
             "max_span_positions": self.max_span_positions,
             "position_dim": self.position_dim,
@@ -150,4 +161,6 @@ class SpanBertPretrainer(NamedInputs, keras.Model):
         config = dict(config)
         if isinstance(config["encoder"], dict):
             config["encoder"] = keras.saving.deserialize_keras_object(config["encoder"])
+        if isinstance(config.get("dtype"), dict):
+            config["dtype"] = keras.dtype_policies.deserialize(config["dtype"])
         return cls(**config)

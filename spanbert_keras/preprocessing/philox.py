@@ -170,8 +170,8 @@ def _feistel(value: np.ndarray, bits: np.ndarray, round_keys: np.ndarray) -> np.
 def permute(index: Any, size: Any, seed: Any) -> np.ndarray:
     """Returns where a seeded shuffle of `range(size)` puts each index, without storing the shuffle.
 
-    A Feistel network (8 rounds; 24 for small sizes) over the next power of two; a value outside the range walks along its cycle until
-    it is inside (Black and Rogaway, 2002), fewer than two steps on average.
+    A Feistel network (8 rounds; 24 for small sizes) over the next power of two; a value outside the range walks along
+    its cycle until it is inside (Black and Rogaway, 2002), fewer than two steps on average.
 
     Args:
         index: int or int array of 0..size - 1.

@@ -83,11 +83,16 @@ class Checkpoints:
                 wrong = sorted(stored ^ {name for name, _ in named})
                 if wrong:
                     raise InputError(
-                        f"The checkpoint {path} is of another model: it differs in {len(wrong)} weights, e.g. {wrong[0]}."
+                        f"The checkpoint {path} is of another model: {len(wrong)} weights differ, e.g. {wrong[0]}."
                     )
                 values = [file.get_tensor(name) for name, _ in named]
-                state = json.loads(file.metadata()["state"])
-        except (SafetensorError, OSError) as error:
+                state = json.loads((file.metadata() or {})["state"])
+                state["step"], state["scale"], state["scale_steps"] = (
+                    int(state["step"]), float(state["scale"]), int(state["scale_steps"]),
+                )  # fmt: skip
+        except InputError:
+            raise
+        except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
             raise InputError(
                 f"The checkpoint {path} cannot be read: {error}. Delete its folder to continue from the one before."
             ) from error
@@ -97,6 +102,7 @@ class Checkpoints:
                     f"The checkpoint {path} is of another model: {name} has shape {tuple(value.shape)} there "
                     f"and {tuple(variable.shape)} here."
                 )
+        for (_, variable), value in zip(named, values, strict=True):
             variable.assign(value)
         return state
 

@@ -1,5 +1,6 @@
 """What the machine is to the backend in use."""
 
+import importlib
 import os
 import sys
 
@@ -28,10 +29,13 @@ def has_accelerator() -> bool:
 
     backend = keras.backend.backend()
     if backend == "jax":
-        import importlib
-
         return importlib.import_module("jax").default_backend() != "cpu"
-    return any("gpu" in d.lower() or "tpu" in d.lower() or "cuda" in d.lower() for d in keras.distribution.list_devices())
+    if backend == "torch":  # Keras lists no devices there
+        torch = importlib.import_module("torch")
+        return torch.cuda.is_available() or torch.backends.mps.is_available()
+    return any(
+        "gpu" in d.lower() or "tpu" in d.lower() or "cuda" in d.lower() for d in keras.distribution.list_devices()
+    )
 
 
 def quiet_tensorflow() -> None:

@@ -11,7 +11,8 @@ class EventWriter:
 
     Args:
         folder: the log directory of one curve family, e.g. `runs/tiny/train`.
-        resumed_at: int or `None`. Step at which a run continues: TensorBoard then hides later points written before.
+        resumed_at: int or `None`. Step at which a run continues: TensorBoard then hides the points from there on that
+            an earlier session wrote; `None` hides all.
     """
 
     def __init__(self, folder: str | os.PathLike, resumed_at: int | None = None):
@@ -20,9 +21,9 @@ class EventWriter:
 
         self._event = Event
         self._writer = EventFileWriter(os.fspath(folder))
-        if resumed_at is not None:
-            log = SessionLog(status=SessionLog.START)
-            self._writer.add_event(Event(wall_time=time.time(), step=resumed_at, session_log=log))
+        # Every session says where it starts: TensorBoard ignores the first such event that it sees in a folder.
+        log = SessionLog(status=SessionLog.START)
+        self._writer.add_event(Event(wall_time=time.time(), step=resumed_at or 0, session_log=log))
 
     def _add(self, tag: str, tensor, metadata, step: int) -> None:
         from tensorboard.compat.proto.summary_pb2 import Summary

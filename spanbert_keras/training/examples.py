@@ -22,7 +22,7 @@ class SpanExample:
 
 
 def span_examples(model, batch: dict[str, np.ndarray], tokenizer, count: int, longest: int = 5) -> list[SpanExample]:
-    """Returns spans that were replaced by [MASK], at most one a block of text, shortest rows first as they come.
+    """Returns spans that were replaced by [MASK], at most one a block of text, spread over the batch.
 
     Args:
         model: `SpanBertPretrainer`.
@@ -53,7 +53,7 @@ def span_examples(model, batch: dict[str, np.ndarray], tokenizer, count: int, lo
             chosen.append((int(row), int(column)))
     # Spread over the batch rather than all from its first rows.
     picks = [chosen[i] for i in np.linspace(0, len(chosen) - 1, min(count, len(chosen))).astype(int)] if chosen else []
-    return [_example(batch, original, best, tokenizer, *pick, int(lengths[pick])) for pick in picks]
+    return [_example(batch, original, best, tokenizer, row, column, int(lengths[row, column])) for row, column in picks]
 
 
 def _example(batch, original, best, tokenizer, row: int, column: int, length: int) -> SpanExample:
@@ -79,12 +79,12 @@ def as_markdown(examples: list[SpanExample]) -> str:
     """Returns the examples as a Markdown table, for TensorBoard's text panel."""
 
     def cell(text: str) -> str:
-        return text.replace("|", "\\|").replace("\n", " ") or "(nothing)"
+        return text.replace("|", "\\|").replace("\n", " ")
 
     lines = ["| text with the masked span | masked LM | span boundary | truth |", "|---|---|---|---|"]
     lines += [
-        f"| {cell(e.before)} **[{cell(e.truth)}]** {cell(e.after)} | {cell(e.masked_lm)} | {cell(e.span_boundary)} "
-        f"| {cell(e.truth)} |"
+        f"| {f'{cell(e.before)} **[{cell(e.truth)}]** {cell(e.after)}'.strip()} | {cell(e.masked_lm) or '(nothing)'} "
+        f"| {cell(e.span_boundary) or '(nothing)'} | {cell(e.truth)} |"
         for e in examples
     ]
     return "\n".join(lines)

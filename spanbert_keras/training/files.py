@@ -28,7 +28,11 @@ def write_atomically(path: str | os.PathLike, write: Callable[[Path], None]) -> 
         if path.is_dir():  # a folder cannot be replaced in one step: put the old one aside first
             old = path.with_name(f".{mark}.old.{path.name}")
             path.rename(old)
-            temporary.rename(path)
+            try:
+                temporary.rename(path)
+            except OSError:
+                old.rename(path)
+                raise
             shutil.rmtree(old)
         else:
             os.replace(temporary, path)
@@ -67,7 +71,11 @@ def sync_folder(path: Path) -> None:
 def write_json(path: str | os.PathLike, value: Any) -> None:
     """Writes `value` as readable JSON, atomically."""
     text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
-    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8") and None)
+
+    def write(temporary: Path) -> None:
+        temporary.write_text(text, encoding="utf-8")
+
+    write_atomically(path, write)
 
 
 def read_json(path: str | os.PathLike) -> Any:

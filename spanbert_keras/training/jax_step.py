@@ -63,7 +63,7 @@ class JaxStep:
         fixed = [value if i is None else seeds[i].astype(value.dtype)
                  for value, i in zip(fixed, self.seed_index, strict=True)]  # fmt: skip
         outputs, _ = self.model.stateless_call(trainable, fixed, part, training=True)
-        scores = score(outputs, part)
+        scores = score(outputs, part, self.settings.sbo_weight != 0)
         loss = loss_of(scores, part, counts, self.settings)
         return loss * scale, (loss, scores)
 

@@ -59,15 +59,21 @@ class Monitor:
         unigram: float `(V,)`. From `unigram_losses`.
     """
 
-    def __init__(self, folder: str | os.PathLike, total_steps: int, start: int, learning_rate, mask_token_id: int,
-                 unigram: np.ndarray):
+    def __init__(
+        self,
+        folder: str | os.PathLike,
+        total_steps: int,
+        start: int,
+        learning_rate,
+        mask_token_id: int,
+        unigram: np.ndarray,
+    ):
         self.folder = Path(folder)
         self.total_steps = total_steps
         self.start = start
         self.learning_rate = learning_rate
         self.mask_token_id = mask_token_id
         self.unigram = unigram
-        self.history: list[dict[str, float]] = []
         self._writers: dict[str, EventWriter] = {}
         self._progress = None
         self._began = time.perf_counter()
@@ -103,7 +109,9 @@ class Monitor:
             scores.add(batch, result)
         values = scores.summary() | batch_facts(batches, seconds)
         values["optimization/learning_rate"] = float(keras.ops.convert_to_numpy(self.learning_rate(done - 1)))
-        values["optimization/gradient_norm"] = float(np.mean([result["gradient_norm"] for result in results]))
+        norms = [result["gradient_norm"] for result in results if result["finite"]]
+        if norms:
+            values["optimization/gradient_norm"] = float(np.mean(norms))
         values["optimization/loss"] = float(np.mean([result["loss"] for result in results]))
         values["optimization/skipped_updates"] = float(sum(not result["finite"] for result in results))
         writer = self.writer("train")
@@ -114,11 +122,9 @@ class Monitor:
 
     def _say(self, done: int, values: dict[str, float]) -> None:
         """Shows the losses on the progress bar, or as a log line where there is no terminal."""
-        losses = (
-            f"MLM {values.get('masked_lm/loss', float('nan')):.3f}  SBO "
-            f"{values.get('span_boundary/loss', float('nan')):.3f}  unigram "
-            f"{values.get('masked_lm/unigram_loss', float('nan')):.3f}  {values['data/pieces_per_second']:,.0f} pieces/s"
-        )
+        keys = {"MLM": "masked_lm/loss", "SBO": "span_boundary/loss", "unigram": "masked_lm/unigram_loss"}
+        losses = "  ".join(f"{name} {values.get(key, float('nan')):.3f}" for name, key in keys.items())
+        losses += f"  {values['data/pieces_per_second']:,.0f} pieces/s"
         if self._progress is not None:
             self._progress.update(self._task, losses=losses)
             return
@@ -130,18 +136,29 @@ class Monitor:
         """Writes the scores of a held-out set."""
         self.writer(name).scalars(summary, done)
         self.writer(name).flush()
-        self.history.append({"step": done, "set": name, **summary})
-        logging.info(
-            "%s at step %d: MLM %.3f  SBO %.3f  unigram %.3f nat",
-            name, done, summary["masked_lm/loss"], summary.get("span_boundary/loss", float("nan")),
-            summary["masked_lm/unigram_loss"],
-        )  # fmt: skip
+        masked = ", ".join(
+            f"{title} {summary[key]:.3f}"
+            for title, key in (
+                ("MLM", "masked_lm/loss_masked"),
+                ("SBO", "span_boundary/loss_masked"),
+                ("unigram", "masked_lm/unigram_loss_masked"),
+            )
+            if key in summary
+        )
+        logging.info("%s at step %d, pieces that were [MASK]: %s nat", name, done, masked)
 
 
 def _progress_bar():
     """Returns a rich progress bar with losses and time left."""
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
 
     return Progress(
         TextColumn("{task.description}"),

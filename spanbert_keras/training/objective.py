@@ -1,6 +1,7 @@
 """What every backend's step computes: loss and per-piece scores. B rows, M masked positions."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 from keras import ops
@@ -16,7 +17,7 @@ class StepSettings:
     """What a training step needs to know beside the batch.
 
     Attributes:
-        sbo_weight: float. Weight of the span boundary objective in the loss.
+        sbo_weight: float. Weight of the span boundary objective; 0 trains by the masked LM alone and skips the head.
         loss_normalization: `"targets"` or `"separate"` (`span_bert_loss`).
         clip_norm: float or `None`. Global gradient norm at most.
         accumulation_steps: int. Parts in which a batch is computed one after the other.
@@ -42,10 +43,16 @@ def target_counts(batch: dict[str, np.ndarray]) -> np.ndarray:
     return np.array([batch["mask_weights"].sum(), batch["span_weights"].sum()], np.float32)
 
 
-def score(outputs, batch):
-    """Returns, for every masked position, both losses in nats and whether each head is right: float32 `(B, M)` each."""
-    scores = {}
+def score(outputs, batch, span_boundary: bool = True):
+    """Returns, for every masked position, both losses in nats and whether each head is right: float32 `(B, M)` each.
+
+    Without `span_boundary` the second head's scores are zeros and compiled steps do not compute the head at all.
+    """
+    scores: dict[str, Any] = {}
     for short, name in (("mlm", "masked_lm"), ("sbo", "span_boundary")):
+        if short == "sbo" and not span_boundary:
+            scores |= {key: ops.zeros_like(scores["mlm_losses"]) for key in ("sbo_losses", "sbo_correct")}
+            break
         logits = outputs[name]
         scores[f"{short}_losses"] = target_losses(logits, batch["mask_ids"])
         best = ops.argmax(logits, axis=-1)

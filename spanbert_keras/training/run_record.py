@@ -50,11 +50,24 @@ class RunRecord:
         """
         record = {"flags": flags, "facts": facts, "versions": versions(), "started": _now(), "scores": {}}
         if self.path.is_file():
-            found = read_json(self.path)
+            found = self._read()
             self._check_same(found, flags, facts, changeable)
             record = found | {"flags": flags, "versions": versions()}
-        write_json(self.path, record)
+        try:
+            write_json(self.path, record)
+        except OSError as error:
+            raise InputError(f"--output_dir={self.path.parent} cannot be written to: {error}.") from error
         return record
+
+    def _read(self) -> dict[str, Any]:
+        """Returns the record found; refuses a file that is none."""
+        try:
+            found = read_json(self.path)
+            if isinstance(found["flags"], dict) and isinstance(found["facts"], dict):
+                return found
+        except (OSError, ValueError, KeyError, TypeError):
+            pass
+        raise InputError(f"The file {self.path} is not the record of a run. Give another --output_dir, or remove it.")
 
     def _check_same(self, found: dict, flags: dict, facts: dict, changeable: tuple[str, ...]) -> None:
         for kind, old, new in (("--", found["flags"], flags), ("", found["facts"], facts)):

@@ -38,9 +38,9 @@ class TensorFlowStep:
         self.generators = seed_generators(model)
         self.keys = batch_keys(model)
         compiled = True if settings.compile else None
-        self._gradients = tf.function(self._gradients_of_part, jit_compile=compiled)
-        self._train = tf.function(self._train_step)
-        self._evaluate = tf.function(self._evaluate_step, jit_compile=compiled)
+        self._gradients = tf.function(self._gradients_of_part, jit_compile=compiled, autograph=False)
+        self._train = tf.function(self._train_step, autograph=False)
+        self._evaluate = tf.function(self._evaluate_step, jit_compile=compiled, autograph=False)
 
     def train(self, batch: dict[str, np.ndarray], counts, seeds, scale, scale_steps) -> dict:
         """Updates the model once.
@@ -72,10 +72,12 @@ class TensorFlowStep:
         states = [(g.state, tf.cast(seeds[i], g.state.dtype)) for i, g in enumerate(self.generators)]
         with tf.GradientTape() as tape:
             with keras.StatelessScope(state_mapping=states):
-                scores = score(self.model(part, training=True), part)
+                scores = score(self.model(part, training=True), part, self.settings.sbo_weight != 0)
             loss = loss_of(scores, part, counts, self.settings)
             scaled = loss * scale
-        gradients = tape.gradient(scaled, [v.value for v in self.variables])
+        gradients = tape.gradient(
+            scaled, [v.value for v in self.variables], unconnected_gradients=tf.UnconnectedGradients.ZERO
+        )
         # The embedding's gradient is sparse where it looks pieces up; it is tied to the heads, so dense in sum.
         return loss, [tf.convert_to_tensor(g) for g in gradients], scores
 

@@ -39,6 +39,16 @@ class TorchStep:
     def _tensors(self, batch):
         return {key: ops.convert_to_tensor(batch[key]) for key in self.keys}
 
+    def _seed_dropout(self, seeds: np.ndarray) -> None:
+        """Makes the dropout of the next forward pass a function of `seeds` `(layers, 2)`.
+
+        Keras' dropout draws from torch's own generator where its layer was made without a seed, else from the layer's.
+        """
+        for generator, seed in zip(self.generators, seeds, strict=True):
+            generator.state.assign(seed)
+        if len(seeds):
+            self.torch.manual_seed((int(seeds[0, 0]) << 31) | int(seeds[0, 1]))  # 62 bits, on every device
+
     def train(self, batch: dict[str, np.ndarray], counts, seeds, scale, scale_steps) -> dict:
         """Updates the model once; see `TensorFlowStep.train`."""
         steps = self.settings.accumulation_steps
@@ -50,15 +60,14 @@ class TorchStep:
         scale, scale_steps = ops.convert_to_tensor(scale, "float32"), ops.convert_to_tensor(scale_steps, "int32")
         loss, collected = 0.0, []
         for step in range(steps):
-            for generator, seed in zip(self.generators, np.asarray(seeds[step]), strict=True):
-                generator.state.assign(seed.astype(np.int64))
+            self._seed_dropout(np.asarray(seeds[step]).astype(np.int64))
             part = self._tensors({key: batch[key][step * rows : (step + 1) * rows] for key in self.keys})
-            scores = score(self._forward(part, training=True), part)
+            scores = score(self._forward(part, training=True), part, self.settings.sbo_weight != 0)
             part_loss = loss_of(scores, part, counts, self.settings)
             (part_loss * scale).backward()  # gradients of the parts add up in place
             loss = loss + part_loss.detach()
             collected.append({key: value.detach() for key, value in scores.items()})
-        gradients = [parameter.grad for parameter in parameters]
+        gradients = [p.new_zeros(p.shape) if p.grad is None else p.grad for p in parameters]
         with self.torch.no_grad():
             norm = global_norm(gradients) / scale
             finite = ops.isfinite(norm)

@@ -18,6 +18,7 @@ from spanbert_keras.training.evaluation import to_numpy
 from spanbert_keras.training.loss_scale import INITIAL_SCALE, MINIMUM_SCALE
 from spanbert_keras.training.objective import seed_generators, target_counts
 
+
 def _nothing(*arguments) -> None:
     """What happens at an event that nobody listens to."""
 
@@ -126,8 +127,8 @@ class Trainer:
                     recent, began = [], time.perf_counter()
                 if self._due(done, self.schedule.checkpoint_every) or self._stop:
                     self._flush(done, recent, scale, time.perf_counter() - began)
-                    recent = []
                     self._save(done, scale, scale_steps)
+                    recent, began = [], time.perf_counter()
                 if self._stop and done < total:
                     return False
                 if done < total and self._due(done, self.schedule.encoder_every):
@@ -166,7 +167,9 @@ class Trainer:
     def _save(self, done: int, scale, scale_steps) -> None:
         values = to_numpy({"scale": scale, "scale_steps": scale_steps})
         state = {"scale": float(values["scale"]), "scale_steps": int(values["scale_steps"])}
-        self.checkpoints.save(done, self.step.model, self.step.optimizer, state | {"seed": np.asarray(self.seed).tolist()})
+        self.checkpoints.save(
+            done, self.step.model, self.step.optimizer, state | {"seed": np.asarray(self.seed).tolist()}
+        )
 
     def _catch_signals(self) -> dict:
         """Turns the first Ctrl-C or SIGTERM into a stop after the step at hand; a second one ends at once."""

@@ -14,7 +14,15 @@ from spanbert_keras.preprocessing.span_masker import SpanMasker
 ROW_LENGTH, ROWS = 40, 6
 SEED = (11, 12)
 LENGTHS = np.random.default_rng(9).integers(1, 90, 60)
-TARGETS = ("mask_positions", "mask_ids", "left_positions", "right_positions", "span_offsets", "mask_weights", "span_weights")
+TARGETS = (
+    "mask_positions",
+    "mask_ids",
+    "left_positions",
+    "right_positions",
+    "span_offsets",
+    "mask_weights",
+    "span_weights",
+)
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +51,9 @@ def stream_of(source_of, masker, toy_tokenizer):
 
 
 def same(one, other):
-    return one.keys() == other.keys() and all((one[k] == other[k]).all() and one[k].dtype == other[k].dtype for k in one)
+    return one.keys() == other.keys() and all(
+        (one[k] == other[k]).all() and one[k].dtype == other[k].dtype for k in one
+    )
 
 
 def restored(batch):
@@ -191,7 +201,9 @@ def test_a_mixture_has_exact_shares_in_every_cycle(source_of, stream_of):
             assert sorted(places[origins == number].tolist()) == list(range(cycle * share, (cycle + 1) * share))
         thirds = [np.mean(part) for part in np.array_split(origins, 4)]
         assert max(thirds) < 0.4 and min(thirds) > 0.2  # mixed, not one after the other
-    assert stream._origins(np.arange(50))[0].tolist() != stream._origins(np.arange(MIX_CYCLE, MIX_CYCLE + 50))[0].tolist()
+    assert (
+        stream._origins(np.arange(50))[0].tolist() != stream._origins(np.arange(MIX_CYCLE, MIX_CYCLE + 50))[0].tolist()
+    )
 
 
 def test_rows_of_a_mixture_are_rows_of_its_corpora(source_of, stream_of):

@@ -24,9 +24,12 @@ def prepared(tmp_path_factory, toy_pieces):
         texts = [" ".join(f"w{i}" for i in random.integers(0, 45, random.integers(5, 60))) for _ in range(documents)]
         (folder / f"{name}.txt").write_text("\n\n".join(texts))
         settings = PreparationSettings(
-            input=(str(folder / f"{name}.txt"),), output_dir=str(folder / name), vocabulary=str(folder / f"{name}.vocab"),
-            heldout_share=0.2, workers=1,
-        )  # fmt: skip
+            input=(str(folder / f"{name}.txt"),),
+            output_dir=str(folder / name),
+            vocabulary=str(folder / f"{name}.vocab"),
+            heldout_share=0.2,
+            workers=1,
+        )
         prepare_corpus(settings)
     return folder
 
@@ -34,7 +37,9 @@ def prepared(tmp_path_factory, toy_pieces):
 @pytest.fixture
 def opened(prepared, tmp_path):
     """Function that opens --corpus with `{}` for the prepared folder."""
-    return lambda text: open_corpora(text.format(prepared, prepared), tmp_path / "cache", lambda path: pytest.fail(path))
+    return lambda text: open_corpora(
+        text.format(prepared, prepared), tmp_path / "cache", lambda path: pytest.fail(path)
+    )
 
 
 def stream_of(corpora, split, seed=(1, 2), scheme="span"):

@@ -50,7 +50,7 @@ def make_pretrainer(make_encoder, randomize, tokenizer):
     from spanbert_keras import SpanBertPretrainer
 
     def make(encoder=None, scale=0.3, **kwargs):
-        encoder = encoder or make_encoder(tokenizer=tokenizer)
+        encoder = encoder or make_encoder(num_layers=1, tokenizer=tokenizer)
         pretrainer = SpanBertPretrainer(encoder, **({"max_span_positions": 4, "position_dim": 5} | kwargs))
         if scale:
             randomize(pretrainer, scale=scale)

@@ -107,7 +107,8 @@ def make_rows(seed=0, sizes=(0, 1, 2, 3, 5, 8, 13, 20, 21, 34, 55, 89, 144)):
         text = rng.integers(FIRST_ORDINARY, SIZE, size).tolist()
         half = size // 2
         # Two rows without specials in a row: only `row_starts` parts them.
-        rows += [text, text[::-1], [CLS, *text, SEP], [CLS, *text[:half], SEP, *text[half:], SEP], [SEP, SEP, *text, UNK]]
+        rows += [text, text[::-1]]
+        rows += [[CLS, *text, SEP], [CLS, *text[:half], SEP, *text[half:], SEP], [SEP, SEP, *text, UNK]]
     return rows
 
 

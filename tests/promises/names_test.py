@@ -17,7 +17,10 @@ PUBLIC = {
     "SpanBertTokenizer",
     "SpanBoundaryHead",
     "SpanMasker",
+    "WarmupLinearDecay",
+    "draw_span_lengths",
     "span_bert_loss",
+    "span_length_probabilities",
 }
 
 # What a saved file may name; importing the package makes each of them known.
@@ -32,6 +35,7 @@ REGISTERED = {
     "SpanBertTokenizer",
     "SpanBoundaryHead",
     "SpanMasker",
+    "WarmupLinearDecay",
     "gelu",
 }
 

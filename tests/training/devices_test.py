@@ -34,7 +34,7 @@ def test_a_step_returns_scores_loss_norm_and_scale(make_training_step, batch, se
 
 
 def test_training_lowers_the_loss(make_training_step, batch, seeds_of):
-    step = make_training_step(clip_norm=None)
+    step = make_training_step()
     losses = [train(step, batch, seeds_of(step))["loss"] for _ in range(15)]
     assert losses[-1] < losses[0] - 0.5
 
@@ -51,16 +51,15 @@ def test_parts_of_a_batch_give_the_update_of_the_whole(make_training_step, batch
         np.testing.assert_allclose(one, two, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("limit", [0.5, 100.0])
-def test_the_gradient_is_clipped_by_its_global_norm(make_training_step, batch, seeds_of, weights_of, limit):
+def test_the_gradient_is_clipped_by_its_global_norm(make_training_step, batch, seeds_of, weights_of):
     plain = make_training_step("sgd", 1.0, clip_norm=None)
     norm = train(plain, batch, seeds_of(plain))["gradient_norm"]
-    assert 0.6 < norm < 90
-    step = make_training_step("sgd", 1.0, clip_norm=limit)
+    assert norm > 0.6
+    step = make_training_step("sgd", 1.0, clip_norm=0.5)
     before = weights_of(step.model)
     assert train(step, batch, seeds_of(step))["gradient_norm"] == pytest.approx(norm, rel=1e-5)  # before clipping
     moved = np.sqrt(sum(((a - b) ** 2).sum() for a, b in zip(before, weights_of(step.model), strict=True)))
-    assert moved == pytest.approx(min(norm, limit), rel=1e-3)
+    assert moved == pytest.approx(0.5, rel=1e-3)
 
 
 def test_the_gradient_is_the_slope_of_the_loss(make_training_step, batch, seeds_of):
@@ -107,9 +106,12 @@ def test_the_loss_scale_does_not_change_the_update(make_training_step, batch, se
     assert all(np.allclose(a, b, atol=1e-6) for a, b in zip(found[0][2], found[1][2], strict=True))
 
 
-@pytest.mark.parametrize("dtype", ["mixed_bfloat16", "mixed_float16"])
-def test_mixed_precision_keeps_weights_and_losses_in_float32(make_training_step, batch, seeds_of, weights_of, dtype):
-    step = make_training_step(dtype=dtype)
+@pytest.mark.parametrize("dtype, scale_loss", [("mixed_bfloat16", False), ("mixed_float16", True)])
+def test_mixed_precision_keeps_weights_and_losses_in_float32(
+    make_training_step, batch, seeds_of, weights_of, dtype, scale_loss
+):
+    settings = {"scale_loss": True} if scale_loss else {}
+    step = make_training_step(dtype=dtype, **settings)
     plain = make_training_step()
     assert {w.dtype for w in weights_of(step.model)} == {np.dtype(np.float32)}
     results = train(step, batch, seeds_of(step))
@@ -124,8 +126,6 @@ def test_dropout_is_a_function_of_its_seeds(make_training_step, batch, seeds_of)
     real = batch["mask_weights"] > 0
     assert (one == again).all()
     assert (one[real] != other[real]).mean() > 0.9
-    fresh = make_training_step(dropout=0.3, learning_rate=0.0)
-    assert (train(fresh, batch, seeds_of(step, 0))["mlm_losses"] == one).all()
 
 
 def test_parts_of_a_step_have_dropout_of_their_own(make_training_step, batch, seeds_of):
@@ -134,37 +134,43 @@ def test_parts_of_a_step_have_dropout_of_their_own(make_training_step, batch, se
     losses = train(step, twice, seeds_of(step))["mlm_losses"]
     real = twice["mask_weights"][:2] > 0
     assert (losses[:2][real] != losses[2:][real]).mean() > 0.9
-    plain = make_training_step(accumulation_steps=2)
+    plain = make_training_step("sgd", 0.0, accumulation_steps=2, clip_norm=None)
     losses = train(plain, twice, seeds_of(plain))["mlm_losses"]
     np.testing.assert_allclose(losses[:2], losses[2:], rtol=1e-5)
 
 
 def test_evaluation_has_no_dropout_and_changes_nothing(make_training_step, batch, seeds_of, weights_of):
-    step = make_training_step(dropout=0.5, learning_rate=0.0)
+    step = make_training_step(dropout=0.3, learning_rate=0.0)
     before = weights_of(step.model)
     one = {key: number(value) for key, value in step.evaluate(batch).items()}
     train(step, batch, seeds_of(step))
     again = {key: number(value) for key, value in step.evaluate(batch).items()}
-    plain = make_training_step(dropout=0.0).evaluate(batch)
+    plain = make_training_step(dropout=0.0)
+    plain.model.set_weights(step.model.get_weights())
+    expected = plain.evaluate(batch)
     assert set(one) == set(SCORE_KEYS)
     for key in SCORE_KEYS:
         assert (one[key] == again[key]).all()
-        np.testing.assert_allclose(one[key], number(plain[key]), rtol=1e-5, atol=1e-5)
+        np.testing.assert_allclose(one[key], number(expected[key]), rtol=1e-5, atol=1e-5)
     assert all((a == b).all() for a, b in zip(before, weights_of(step.model), strict=True))
 
 
 def test_rows_of_padding_give_finite_scores_and_no_gradient(stream_of, make_training_step, seeds_of):
     stream = stream_of()
-    whole = stream.rows(np.array([0, 1, -1, -1]))
-    half = {key: value[:2] for key, value in whole.items()}
+    step = make_training_step("sgd", 0.0, clip_norm=None)
+    whole = {key: number(value) for key, value in step.evaluate(stream.rows(np.arange(4))).items()}
     found = []
-    for part in (whole, half):
-        step = make_training_step()
-        results = train(step, part, seeds_of(step))
-        found.append(results)
-        assert all(np.isfinite(number(v)).all() for v in step.evaluate(part).values())
-    assert found[0]["loss"] == pytest.approx(found[1]["loss"], rel=1e-5)
-    assert found[0]["gradient_norm"] == pytest.approx(found[1]["gradient_norm"], rel=1e-4)
+    for positions in ([0, 1, -1, -1], [-1, 0, -1, 1]):
+        part = stream.rows(np.array(positions))
+        assert all(np.isfinite(number(value)).all() for value in step.evaluate(part).values())
+        found.append(train(step, part, seeds_of(step)))
+    real = stream.rows(np.array([0, 1]))
+    total = (whole["mlm_losses"][:2] * real["mask_weights"]).sum() + (
+        whole["sbo_losses"][:2] * real["span_weights"]
+    ).sum()
+    for results in found:
+        assert results["loss"] == pytest.approx(total / real["mask_weights"].sum(), rel=1e-5)
+        assert results["gradient_norm"] == pytest.approx(found[0]["gradient_norm"], rel=1e-4)
 
 
 def test_devices_are_ready_and_tensorflow_takes_no_gpu_from_others():

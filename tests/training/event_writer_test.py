@@ -2,14 +2,14 @@
 
 import numpy as np
 import pytest
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator
 from tensorboard.util.tensor_util import make_ndarray
 
 from spanbert_keras.training.event_writer import EventWriter
 
 
 def read(folder):
-    accumulator = EventAccumulator(str(folder))
+    accumulator = EventAccumulator(str(folder), size_guidance={"tensors": 0})
     accumulator.Reload()
     return accumulator
 
@@ -56,7 +56,7 @@ def test_what_is_flushed_can_be_read_while_the_file_is_open(tmp_path):
     writer.close()
 
 
-@pytest.mark.parametrize("resumed_at, kept", [(None, {1, 2, 3, 5, 6}), (5, {1, 2, 3, 5, 6}), (3, {1, 2, 3, 4})])
+@pytest.mark.parametrize("resumed_at, kept", [(None, {5, 6}), (5, {1, 2, 3, 5, 6}), (3, {1, 2, 3, 4})])
 def test_points_after_the_step_at_which_a_run_continues_are_hidden(tmp_path, resumed_at, kept):
     writer = EventWriter(tmp_path)
     for step in (1, 2, 3) if resumed_at != 3 else (1, 2, 5, 6):

@@ -39,7 +39,9 @@ def test_a_whole_run_is_that_of_a_plain_loop():
 
 def test_dtypes_do_not_change():
     scale, steps = next_scale(
-        keras.ops.convert_to_tensor(np.float32(8)), keras.ops.convert_to_tensor(np.int32(3)), keras.ops.convert_to_tensor(True)
+        keras.ops.convert_to_tensor(np.float32(8)),
+        keras.ops.convert_to_tensor(np.int32(3)),
+        keras.ops.convert_to_tensor(True),
     )
     assert keras.backend.standardize_dtype(scale.dtype) == "float32"
     assert keras.backend.standardize_dtype(steps.dtype) == "int32"

@@ -5,7 +5,13 @@ import numpy as np
 import pytest
 
 from spanbert_keras.training.objective import (
-    SCORE_KEYS, StepSettings, batch_keys, loss_of, score, seed_generators, target_counts,
+    SCORE_KEYS,
+    StepSettings,
+    batch_keys,
+    loss_of,
+    score,
+    seed_generators,
+    target_counts,
 )  # fmt: skip
 
 B, M, V = 2, 3, 7

@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 
 from spanbert_keras.training.piece_scores import (
-    LENGTH_BINS, PieceScores, length_name, piece_kinds, span_lengths, unigram_losses,
+    LENGTH_BINS,
+    PieceScores,
+    length_name,
+    piece_kinds,
+    span_lengths,
+    unigram_losses,
 )  # fmt: skip
 
 MASK = 4
@@ -48,7 +53,9 @@ def test_means_are_those_of_a_loop_over_pieces(stream_of):
         sums.add(batch, score)
     expected = oracle(batches, scores)
     assert sums.summary() == pytest.approx(expected, rel=1e-5)
-    assert {"masked_lm/loss_masked", "masked_lm/loss_kept", "masked_lm/loss_replaced", "span_boundary/accuracy"} <= set(expected)
+    assert {"masked_lm/loss_masked", "masked_lm/loss_kept", "masked_lm/loss_replaced", "span_boundary/accuracy"} <= set(
+        expected
+    )
     assert len([tag for tag in expected if "length" in tag]) >= 12
     assert sums.target_counts() == {
         "masked_lm": sum(int(b["mask_weights"].sum()) for b in batches),

@@ -7,8 +7,8 @@ from spanbert_keras.training.examples import SpanExample
 from spanbert_keras.training.report import DAY, print_cost, print_examples, print_scores
 
 SHAPE = Shape(
-    vocabulary_size=64, num_layers=2, num_heads=2, hidden_dim=16, intermediate_dim=64, sequence_length=24, predictions=5,
-    batch_rows=4,
+    vocabulary_size=64, num_layers=2, num_heads=2, hidden_dim=16, intermediate_dim=64, sequence_length=24,
+    predictions=5, batch_rows=4,
 )  # fmt: skip
 
 

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from spanbert_keras.training.objective import SCORE_KEYS, target_counts
+from spanbert_keras.training.objective import target_counts
 
 pytestmark = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="the backend is not TensorFlow")
 
@@ -12,11 +12,11 @@ pytestmark = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason=
 def test_xla_computes_the_same(make_training_step, batch, seeds_of, weights_of):
     found = []
     for compiled in (False, True):
-        step = make_training_step(compile=compiled, accumulation_steps=2)
+        step = make_training_step(**({"compile": True} if compiled else {}))
         results = step.train(batch, target_counts(batch), seeds_of(step), 1.0, 0)
         found.append((results["loss"].numpy(), weights_of(step.model)))
     assert found[0][0] == pytest.approx(found[1][0], rel=1e-5)
-    # Adam's first step is the gradient's sign: compare where the gradient is clearly not zero, by the share that agrees.
+    # Adam's first step is the gradient's sign, which is noise where the gradient is zero: compare the share that agrees.
     close = [np.isclose(a, b, atol=1e-4).mean() for a, b in zip(found[0][1], found[1][1], strict=True)]
     assert np.mean(close) > 0.99
 
@@ -31,12 +31,3 @@ def test_a_step_is_traced_once(make_training_step, stream_of, seeds_of):
         step.evaluate(batch)
     assert step._train.experimental_get_tracing_count() == 1
     assert step._evaluate.experimental_get_tracing_count() == 1
-
-
-def test_xla_drops_as_the_plain_step_does(make_training_step, batch, seeds_of):
-    losses = []
-    for compiled in (False, True):
-        step = make_training_step(dropout=0.3, compile=compiled)
-        results = step.train(batch, target_counts(batch), seeds_of(step), 1.0, 0)
-        losses.append(results[SCORE_KEYS[0]].numpy())
-    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-4, atol=1e-4)

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from spanbert_keras.training.schedules import WarmupLinearDecay
+from spanbert_keras.training.warmup_linear_decay import WarmupLinearDecay
 
 
 def rate(schedule, step):

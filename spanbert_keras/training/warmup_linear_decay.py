@@ -1,4 +1,4 @@
-"""Learning-rate schedules."""
+"""The learning-rate schedule of the paper."""
 
 import keras
 from keras import ops
