@@ -25,8 +25,8 @@ from spanbert_keras.training.objective import StepSettings
 from spanbert_keras.training.optimizers import make_adamw
 from spanbert_keras.training.piece_scores import unigram_losses
 from spanbert_keras.training.run_record import RunRecord
-from spanbert_keras.training.warmup_linear_decay import WarmupLinearDecay
 from spanbert_keras.training.trainer import Schedule, Trainer
+from spanbert_keras.training.warmup_linear_decay import WarmupLinearDecay
 
 
 class PretrainingRun:

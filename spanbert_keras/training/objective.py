@@ -21,7 +21,7 @@ class StepSettings:
         loss_normalization: `"targets"` or `"separate"` (`span_bert_loss`).
         clip_norm: float or `None`. Global gradient norm at most.
         accumulation_steps: int. Parts in which a batch is computed one after the other.
-        compile: bool. XLA on TensorFlow, `torch.compile` on torch; JAX always compiles.
+        compile: bool. XLA on TensorFlow (forward and backward pass), `torch.compile` on torch; JAX always compiles.
         scale_loss: bool. Dynamic loss scaling, for float16.
     """
 

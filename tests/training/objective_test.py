@@ -69,8 +69,8 @@ def test_losses_of_parts_add_up_to_the_loss_of_the_whole(case, normalization):
 def test_a_step_reads_inputs_and_targets(make_model):
     keys = batch_keys(make_model())
     assert set(keys) == {
-        "token_ids", "segment_ids", "padding_mask", "mask_positions", "left_positions", "right_positions", "span_offsets",
-        "mask_ids", "mask_weights", "span_weights",
+        "token_ids", "segment_ids", "padding_mask", "mask_positions", "left_positions", "right_positions",
+        "span_offsets", "mask_ids", "mask_weights", "span_weights",
     }  # fmt: skip
     assert len(keys) == 10
 

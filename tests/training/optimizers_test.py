@@ -76,7 +76,8 @@ def test_the_global_norm_is_that_of_all_gradients_together():
 
 
 @pytest.mark.parametrize(
-    "norm, limit, factor", [(4.0, 1.0, 0.25), (0.5, 1.0, 1.0), (0.0, 1.0, 1.0), (9.0, None, 1.0), (9.0, 0, 1.0), (3.0, 6.0, 1.0)],
-)  # fmt: skip
+    "norm, limit, factor",
+    [(4.0, 1.0, 0.25), (0.5, 1.0, 1.0), (0.0, 1.0, 1.0), (9.0, None, 1.0), (9.0, 0, 1.0), (3.0, 6.0, 1.0)],
+)
 def test_the_clip_factor_brings_a_gradient_to_the_limit(norm, limit, factor):
     assert float(number(clip_factor(keras.ops.convert_to_tensor(np.float32(norm)), limit))) == factor

@@ -16,7 +16,7 @@ def test_xla_computes_the_same(make_training_step, batch, seeds_of, weights_of):
         results = step.train(batch, target_counts(batch), seeds_of(step), 1.0, 0)
         found.append((results["loss"].numpy(), weights_of(step.model)))
     assert found[0][0] == pytest.approx(found[1][0], rel=1e-5)
-    # Adam's first step is the gradient's sign, which is noise where the gradient is zero: compare the share that agrees.
+    # Adam's first step is the gradient's sign, noise where the gradient is zero: compare the share that agrees.
     close = [np.isclose(a, b, atol=1e-4).mean() for a, b in zip(found[0][1], found[1][1], strict=True)]
     assert np.mean(close) > 0.99
 
