@@ -92,9 +92,6 @@ class Config:
 
 def main(config: Config) -> None:
     """Trains, evaluates, and writes everything down."""
-    from spanbert_keras.training import devices
-
-    devices.quiet_tensorflow()
     from spanbert_keras.pretraining_run import PretrainingRun
 
     check(config)

@@ -8,7 +8,7 @@ import numpy as np
 from absl import logging
 
 from spanbert_keras.data.corpora import Corpora, open_corpora
-from spanbert_keras.data.preparation import PreparationSettings, prepare_corpus
+from spanbert_keras.data.preparation import PreparationSettings, prepare_corpus, warnings_of
 from spanbert_keras.data.seeds import run_seed
 from spanbert_keras.errors import InputError
 from spanbert_keras.models.encoder import SpanBertEncoder
@@ -53,9 +53,12 @@ class PretrainingRun:
         keras.utils.set_random_seed(config.seed)
         keras.mixed_precision.set_dtype_policy(config.precision)
         cache = Path(config.cache_dir) if config.cache_dir else self.folder / "cache"
+        self._prepared = False
         self.corpora: Corpora = open_corpora(
             config.corpus, cache / "blocks", lambda path: self._prepare(path, cache / "shards")
         )
+        if config.train_vocabulary and not self._prepared:
+            logging.warning("--train_vocabulary is for raw text; the prepared corpus brings its own vocabulary.")
         self.tokenizer = self.corpora.tokenizer
         self._check_vocabulary()
         self.unigram = unigram_losses(self.corpora.unigram_counts)
@@ -74,9 +77,12 @@ class PretrainingRun:
             logging.info("Preparing %s into %s.", path, folder)
         settings = PreparationSettings(input=(path,), output_dir=str(folder), workers=config.workers, **choices)
         try:
-            prepare_corpus(settings)
+            manifest = prepare_corpus(settings)
         except InputError as error:
             raise InputError(f"--corpus={path} cannot be prepared. {error}") from error
+        for sentence in warnings_of(manifest):
+            logging.warning("%s: %s", path, sentence)
+        self._prepared = True
         return str(folder)
 
     def _check_vocabulary(self) -> None:

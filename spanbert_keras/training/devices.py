@@ -1,7 +1,6 @@
 """What the machine is to the backend in use."""
 
 import importlib
-import os
 import sys
 
 
@@ -36,11 +35,6 @@ def has_accelerator() -> bool:
     return any(
         "gpu" in d.lower() or "tpu" in d.lower() or "cuda" in d.lower() for d in keras.distribution.list_devices()
     )
-
-
-def quiet_tensorflow() -> None:
-    """Silences TensorFlow's start-up chatter; must run before TensorFlow is imported."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 
 def make_step(model, optimizer, settings):

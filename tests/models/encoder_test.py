@@ -55,9 +55,9 @@ def test_a_packed_row_computes_what_its_blocks_compute_alone(make_encoder, to_nu
     )
     start = 0
     for block in blocks:
-        alone = encoder(
-            {"token_ids": block, "segment_ids": np.zeros_like(block), "padding_mask": np.ones_like(block)}
-        )["sequence_output"]
+        alone = encoder({"token_ids": block, "segment_ids": np.zeros_like(block), "padding_mask": np.ones_like(block)})[
+            "sequence_output"
+        ]
         np.testing.assert_allclose(packed[:, start : start + block.shape[1]], to_numpy(alone), atol=1e-5)
         start += block.shape[1]
 
@@ -120,18 +120,14 @@ def test_a_saved_file_gives_the_same_numbers_and_vocabulary(make_encoder, tokeni
     again = keras.saving.load_model(tmp_path / "encoder.keras")
     assert type(again) is SpanBertEncoder and again.name == "mine"
     assert again.tokenizer.get_vocabulary() == tokenizer.get_vocabulary()
-    np.testing.assert_array_equal(
-        to_numpy(again(rows)["sequence_output"]), to_numpy(encoder(rows)["sequence_output"])
-    )
+    np.testing.assert_array_equal(to_numpy(again(rows)["sequence_output"]), to_numpy(encoder(rows)["sequence_output"]))
 
 
 def test_a_preset_directory_gives_the_same_numbers_and_vocabulary(make_encoder, tokenizer, to_numpy, rows, tmp_path):
     encoder = make_encoder(tokenizer=tokenizer)
     encoder.save_to_preset(tmp_path / "preset")
     again = SpanBertEncoder.from_preset(str(tmp_path / "preset"))
-    np.testing.assert_array_equal(
-        to_numpy(again(rows)["sequence_output"]), to_numpy(encoder(rows)["sequence_output"])
-    )
+    np.testing.assert_array_equal(to_numpy(again(rows)["sequence_output"]), to_numpy(encoder(rows)["sequence_output"]))
     assert again.tokenizer.get_vocabulary() == tokenizer.get_vocabulary()
     assert SpanBertTokenizer.from_preset(str(tmp_path / "preset")).get_vocabulary() == tokenizer.get_vocabulary()
     random = SpanBertEncoder.from_preset(str(tmp_path / "preset"), load_weights=False)
@@ -143,9 +139,7 @@ def test_a_preset_without_tokenizer_works_too(make_encoder, to_numpy, rows, tmp_
     encoder.save_to_preset(tmp_path / "preset")
     again = SpanBertEncoder.from_preset(str(tmp_path / "preset"))
     assert again.tokenizer is None
-    np.testing.assert_array_equal(
-        to_numpy(again(rows)["sequence_output"]), to_numpy(encoder(rows)["sequence_output"])
-    )
+    np.testing.assert_array_equal(to_numpy(again(rows)["sequence_output"]), to_numpy(encoder(rows)["sequence_output"]))
 
 
 def test_an_architectures_name_has_no_weights(sizes):

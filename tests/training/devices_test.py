@@ -6,7 +6,6 @@ import keras
 import numpy as np
 import pytest
 
-from spanbert_keras.training import devices
 from spanbert_keras.training.devices import configure_devices, has_accelerator, make_step
 from spanbert_keras.training.loss_scale import INITIAL_SCALE
 from spanbert_keras.training.objective import SCORE_KEYS, StepSettings, target_counts
@@ -179,15 +178,6 @@ def test_devices_are_ready_and_tensorflow_takes_no_gpu_from_others():
     assert isinstance(has_accelerator(), bool)
     if keras.backend.backend() != "tensorflow" and "tensorflow" in sys.modules:
         assert sys.modules["tensorflow"].config.get_visible_devices("GPU") == []
-
-
-def test_tensorflow_is_quiet_unless_told_otherwise(monkeypatch):
-    monkeypatch.delenv("TF_CPP_MIN_LOG_LEVEL", raising=False)
-    devices.quiet_tensorflow()
-    assert devices.os.environ["TF_CPP_MIN_LOG_LEVEL"] == "2"
-    monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "0")
-    devices.quiet_tensorflow()
-    assert devices.os.environ["TF_CPP_MIN_LOG_LEVEL"] == "0"
 
 
 def test_a_small_model_runs_without_accelerator_settings():
