@@ -20,6 +20,7 @@ REQUIREMENTS = [
     "tensorflow>=2.20,<2.22",
     'tensorflow-text>=2.20,<2.22,!=2.21.0; platform_system != "Windows"',
     "tokenizers>=0.22",
+    "zstandard>=0.23",
 ]
 
 # Imported inside functions, with an error that names the extra.
@@ -31,14 +32,13 @@ EXTRAS = {
     "export": ["ai-edge-litert>=2", "onnx>=1.17", "onnxruntime>=1.20", "tf2onnx>=1.16"],
     "demo": ["gradio>=5"],
     "parquet": ["pyarrow>=18"],
-    "zstd": ["zstandard>=0.23"],
 }
 
 # torch is pinned so that losses are compared with the same implementation every time.
 TEST = [
     *EXTRAS["jax"],
     *EXTRAS["parquet"],
-    *EXTRAS["zstd"],
+    "matplotlib>=3.9",
     "mypy>=1.18",
     "psutil>=6",
     "pytest>=8.3",
@@ -70,7 +70,7 @@ setuptools.setup(
     python_requires=">=3.11",
     packages=setuptools.find_packages(include=["spanbert_keras", "spanbert_keras.*"]),
     install_requires=REQUIREMENTS,
-    extras_require={**EXTRAS, "test": TEST, "dev": [*TEST, "matplotlib>=3.9", "pytest-xdist>=3.6"]},
+    extras_require={**EXTRAS, "test": TEST, "dev": [*TEST, "pytest-xdist>=3.6"]},
     # The usual `build/` is the same name as `BUILD` where the file system ignores case.
     options={"build": {"build_base": ".build"}},
     classifiers=[

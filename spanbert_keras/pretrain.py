@@ -4,6 +4,7 @@ python -m spanbert_keras.pretrain --flagfile=configs/tiny.flags
 """
 
 import dataclasses
+import math
 import sys
 from pathlib import Path
 
@@ -14,8 +15,18 @@ from spanbert_keras.program import InputError, setting
 
 CHANGEABLE = (
     "output_dir", "cache_dir", "workers", "dry_run", "pieces_per_second", "compile", "log_every", "evaluate_every",
-    "eval_batches", "eval_schemes", "checkpoint_every", "keep_checkpoints", "encoder_every", "examples", "corpus",
+    "eval_rows", "eval_schemes", "checkpoint_every", "keep_checkpoints", "encoder_every", "examples", "corpus",
 )  # fmt: skip
+
+# Lowest value allowed, and the one that is too high.
+RANGES = {
+    **dict.fromkeys(("log_every", "checkpoint_every", "eval_rows", "keep_checkpoints"), (1, math.inf)),
+    **dict.fromkeys(("num_layers", "hidden_dim", "num_heads", "intermediate_dim", "position_dim"), (1, math.inf)),
+    **dict.fromkeys(("evaluate_every", "encoder_every", "examples"), (0, math.inf)),
+    **dict.fromkeys(("weight_decay", "clip_norm", "sbo_weight"), (0, math.inf)),
+    **dict.fromkeys(("dropout", "attention_dropout", "beta_1", "beta_2"), (0, 1)),
+    "seed": (0, 2**32),
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -34,7 +45,7 @@ class Config:
     train_vocabulary: int | None = setting("Trains a vocabulary of so many pieces on the raw text.", default=None)
     lowercase: bool = setting("Lowercases raw text and strips accents (uncased models).", default=False)
     heldout_share: float = setting("Share of raw documents kept for evaluation, at least one.", default=0.01)
-    workers: int | None = setting("Processes that prepare raw text. All cores by default.", default=None)
+    workers: int | None = setting("Threads that prepare raw text. All cores by default.", default=None)
     max_sequence_length: int = setting("Pieces in a row, with [CLS] and [SEP].", default=512)
     cut: str = setting("Where a document is cut into blocks.", default="word", choices=("word", "line"))
     batch_tokens: int | None = setting("Pieces in a step: rows x max_sequence_length.", default=None)
@@ -79,7 +90,7 @@ class Config:
     # --- what is seen and kept
     log_every: int = setting("Steps between TensorBoard points.", default=50)
     evaluate_every: int = setting("Steps between held-out evaluations; 0: at the end alone.", default=1000)
-    eval_batches: int = setting("Batches of held-out text that are scored.", default=20)
+    eval_rows: int = setting("Rows of held-out text that are scored.", default=512)
     eval_schemes: tuple[str, ...] = setting("Masking schemes that held-out text is scored under, each a curve.",
                                             default=("span",))  # fmt: skip
     checkpoint_every: int = setting("Steps between checkpoints.", default=1000)
@@ -131,20 +142,27 @@ def check(config: Config) -> None:
         )
     if not 0 <= config.warmup_steps < config.steps:
         raise InputError(f"--warmup_steps={config.warmup_steps} must be below --steps={config.steps}.")
+    if not config.eval_schemes:
+        raise InputError("--eval_schemes names no scheme. Expected: span, whole_word or subword.")
     for scheme in config.eval_schemes:
         if scheme not in ("span", "whole_word", "subword"):
             raise InputError(f"--eval_schemes: unknown scheme {scheme!r}. Expected: span, whole_word or subword.")
-    for name in ("log_every", "checkpoint_every", "eval_batches", "keep_checkpoints"):
-        if getattr(config, name) < 1:
-            raise InputError(f"--{name} must be at least 1. Received: {getattr(config, name)}.")
-    for name in ("dropout", "attention_dropout"):
-        if not 0 <= getattr(config, name) < 1:
-            raise InputError(f"--{name} must be at least 0 and below 1. Received: {getattr(config, name)}.")
+    _check_ranges(config)
     if Path(config.output_dir).exists() and not Path(config.output_dir).is_dir():
         raise InputError(f"--output_dir={config.output_dir} is a file. Expected: a folder, new or of the same run.")
-    for name in ("evaluate_every", "encoder_every", "examples"):
-        if getattr(config, name) < 0:
-            raise InputError(f"--{name} must be at least 0. Received: {getattr(config, name)}.")
+
+
+def _check_ranges(config: Config) -> None:
+    """Refuses numbers out of their range, by the flag's name."""
+    for name, (low, high) in RANGES.items():
+        value = getattr(config, name)
+        if value is not None and not low <= value < high:
+            limit = f"at least {low}" if high == math.inf else f"at least {low} and below {high}"
+            raise InputError(f"--{name} must be {limit}. Received: {value}.")
+    if not config.learning_rate > 0 or not config.epsilon > 0:
+        raise InputError(
+            f"--learning_rate and --epsilon must be positive. Received: {config.learning_rate} and {config.epsilon}."
+        )
 
 
 def batch_rows(config: Config) -> int:

@@ -53,16 +53,20 @@ class PretrainingRun:
         keras.utils.set_random_seed(config.seed)
         keras.mixed_precision.set_dtype_policy(config.precision)
         cache = Path(config.cache_dir) if config.cache_dir else self.folder / "cache"
-        self._prepared = False
+        self._vocabulary: str | None = None
         self.corpora: Corpora = open_corpora(
             config.corpus, cache / "blocks", lambda path: self._prepare(path, cache / "shards")
         )
-        if config.train_vocabulary and not self._prepared:
-            logging.warning("--train_vocabulary is for raw text; the prepared corpus brings its own vocabulary.")
+        if self._vocabulary is None and (config.train_vocabulary or config.lowercase):
+            logging.warning("--train_vocabulary and --lowercase are for raw text; a prepared corpus brings its own.")
         self.tokenizer = self.corpora.tokenizer
         self._check_vocabulary()
         self.unigram = unigram_losses(self.corpora.unigram_counts)
         self.stream = self._stream("train", config.scheme)
+        for split in ("train", "heldout"):
+            left_out = self.corpora.left_out_pieces(split, config.max_sequence_length, config.cut)
+            if left_out:
+                logging.warning("%d pieces (%s) are in no block: words longer than a row.", left_out, split)
         self.model = self._model()
 
     def _prepare(self, path: str, cache: Path) -> str:
@@ -71,6 +75,8 @@ class PretrainingRun:
         choices = {
             name: getattr(config, name) for name in ("vocabulary", "train_vocabulary", "lowercase", "heldout_share")
         }
+        if self._vocabulary is not None:  # of the first raw corpus: all corpora of a run share one
+            choices |= {"vocabulary": self._vocabulary, "train_vocabulary": None}
         mark = hashlib.sha256(repr((path, sorted(choices.items()))).encode()).hexdigest()[:12]
         folder = cache / f"{Path(path).name.split('.')[0] or 'text'}-{mark}"
         if not (folder / "manifest.json").is_file():
@@ -79,10 +85,12 @@ class PretrainingRun:
         try:
             manifest = prepare_corpus(settings)
         except InputError as error:
-            raise InputError(f"--corpus={path} cannot be prepared. {error}") from error
+            raise InputError(
+                f"--corpus={path} cannot be prepared into {folder} (--cache_dir is its parent). {error}"
+            ) from error
         for sentence in warnings_of(manifest):
             logging.warning("%s: %s", path, sentence)
-        self._prepared = True
+        self._vocabulary = str(folder / "vocab.txt")
         return str(folder)
 
     def _check_vocabulary(self) -> None:
@@ -98,16 +106,16 @@ class PretrainingRun:
             )
 
     def _stream(self, split: str, scheme: str):
+        """Returns a split's batches. Held-out masks follow the paper, so that runs of other settings compare."""
         config = self.config
+        law = {name: getattr(config, name) for name in ("masking_rate", "geometric_rate", "max_span_length")}
         try:
             masker = SpanMasker(
                 tokenizer=self.tokenizer,
                 scheme=scheme,
                 max_span_positions=config.max_span_positions,
                 unigram_counts=self.corpora.unigram_counts,
-                masking_rate=config.masking_rate,
-                geometric_rate=config.geometric_rate,
-                max_span_length=config.max_span_length,
+                **(law if split == "train" else {}),
             )
         except ValueError as error:
             raise InputError(f"The masks cannot be drawn with these flags: {error}") from error
@@ -170,6 +178,7 @@ class PretrainingRun:
             precision=config.precision,
             accumulation_steps=config.accumulation_steps,
             pieces_per_second=config.pieces_per_second,
+            span_boundary=config.sbo_weight != 0,
         )
 
     def train(self) -> bool:
@@ -181,7 +190,9 @@ class PretrainingRun:
             "corpus_weights": self.corpora.shares,
             "vocabulary_fingerprint": self.tokenizer.fingerprint(),
         }
-        self.record.begin(self.flags, facts, self.changeable)
+        checkpoints = Checkpoints(self.folder / "checkpoints", config.keep_checkpoints)
+        # Without a checkpoint nothing was learnt yet, and a first attempt may be mended in its own folder.
+        self.record.begin(self.flags, facts, self.changeable if checkpoints.steps() else (*self.flags, *facts))
         rate = WarmupLinearDecay(config.learning_rate, config.warmup_steps, config.steps, config.decay)
         optimizer = make_adamw(
             self.model.trainable_variables,
@@ -212,7 +223,7 @@ class PretrainingRun:
                 checkpoint_every=config.checkpoint_every,
                 encoder_every=config.encoder_every,
             ),
-            Checkpoints(self.folder / "checkpoints", config.keep_checkpoints),
+            checkpoints,
             self.seed,
         )
         start = trainer.restore()
@@ -230,13 +241,13 @@ class PretrainingRun:
         return finished
 
     def _held_out(self) -> list[HeldOut]:
-        """Returns the held-out sets, one a scheme: the same rows for all, spread over the split."""
-        sets = []
+        """Returns the held-out sets, one a scheme: rows spread over the split, whatever the size of a step."""
+        sets, part = [], self.rows // self.config.accumulation_steps  # no more at once than training has
         for scheme in self.config.eval_schemes:
             stream = self._stream("heldout", scheme)
             total = sum(source.stream.plan.rows for source in stream.sources)
-            count = min(total, self.config.eval_batches * self.rows)
-            sets.append(HeldOut(scheme, stream, np.linspace(0, total - 1, count).astype(np.int64)))
+            count = min(total, self.config.eval_rows)
+            sets.append(HeldOut(scheme, stream, np.linspace(0, total - 1, count).astype(np.int64), part))
         return sets
 
     def evaluate(self, step: int, boundaries: bool = False) -> dict[str, dict[str, float]]:
@@ -255,8 +266,13 @@ class PretrainingRun:
         return summaries
 
     def _examples(self):
-        batch = next(iter(self.held_out[0].batches()))
-        return span_examples(self.model, batch, self.tokenizer, self.config.examples)
+        """Returns held-out spans with both heads' words, from as few batches as it takes."""
+        found, wanted = [], self.config.examples
+        for batch in self.held_out[0].batches():
+            found += span_examples(self.model, batch, self.tokenizer, wanted - len(found))
+            if len(found) >= wanted:
+                break
+        return found
 
     def finish(self) -> None:
         """Saves the models, completes the record, and prints scores and examples."""

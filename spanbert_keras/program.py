@@ -125,6 +125,7 @@ def run(main: Callable[[Any], None], config_class: type, argv: Sequence[str] | N
     except flags.Error as error:
         print(f"Error: {error} (--help lists every flag)", file=sys.stderr)
         raise SystemExit(USAGE_EXIT_CODE) from None
+    flags.FLAGS.mark_as_parsed()  # ours are parsed; else absl's logger complains
     logging.use_absl_handler()
     logging.set_verbosity(logging.INFO)
     try:

@@ -209,7 +209,7 @@ def toy_flags():
     return [
         "--architecture=tiny", "--num_layers=1", "--hidden_dim=16", "--num_heads=2", "--position_dim=8",
         "--max_sequence_length=32", "--batch_sequences=4", "--steps=6", "--warmup_steps=2", "--learning_rate=1e-3",
-        "--log_every=2", "--evaluate_every=3", "--eval_batches=2", "--checkpoint_every=4", "--examples=3",
+        "--log_every=2", "--evaluate_every=3", "--eval_rows=8", "--checkpoint_every=4", "--examples=3",
         "--workers=1",
     ]  # fmt: skip
 

@@ -8,6 +8,7 @@ import numpy as np
 from spanbert_keras.data.packing import SPECIALS
 from spanbert_keras.data.row_stream import PlacedBlocks, RowStream
 from spanbert_keras.data.seeds import MIX_ORDER
+from spanbert_keras.errors import InputError
 from spanbert_keras.preprocessing.philox import fold, permute
 
 MIX_CYCLE = 1000  # rows after which a mixture of corpora has its exact shares
@@ -73,7 +74,7 @@ class BatchStream:
         rest = MIX_CYCLE - int(shares.sum())
         shares[np.argsort(shares - exact, kind="stable")[:rest]] += 1
         if (shares == 0).any():
-            raise ValueError(
+            raise InputError(
                 f"A corpus' weight must be at least {1 / MIX_CYCLE} of all weights. Received: {weights.tolist()}."
             )
         return shares

@@ -17,6 +17,9 @@ from spanbert_keras.data.shards import TokenShards
 from spanbert_keras.errors import InputError
 from spanbert_keras.preprocessing.philox import fold
 
+MAX_PADDING_SHARE = 0.05
+SLACKS = (0.06, 0.12, 0.25, 0.5, 1.0)  # masked pieces a row above those of one full block, tried in turn
+
 
 def parse_corpora(text: str) -> list[tuple[str, float]]:
     """Returns the corpora of `--corpus=a:0.7,b:0.3` as (path, weight); without a weight it is 1.
@@ -120,7 +123,7 @@ class Corpora:
             pieces, blocks = self._blocks(shards, split, max_sequence_length, cut)
             if not len(blocks):
                 raise InputError(f"The corpus {shards.directory} has no text in its {split} split.")
-            plan = plan_packing(blocks.histogram, max_sequence_length, masker.settings.budget)
+            plan = _plan(blocks, max_sequence_length, masker)
             own_seed = fold(seed, CORPUS, number)
             sources.append(Source(pieces, RowStream(blocks, plan, own_seed, shuffle=training), weight))
         special_ids = (self.tokenizer.cls_token_id, self.tokenizer.sep_token_id)
@@ -140,6 +143,15 @@ class Corpora:
     def left_out_pieces(self, split: str, max_sequence_length: int, cut: str) -> int:
         """Returns how many pieces of a split are in no block: words longer than a whole row."""
         return sum(self._blocks(s, split, max_sequence_length, cut)[1].left_out_pieces for s in self.shards)
+
+
+def _plan(blocks, max_sequence_length: int, masker):
+    """Plans the packing, with more masked pieces a row where blocks are so short that rows would stay empty."""
+    for slack in SLACKS:
+        plan = plan_packing(blocks.histogram, max_sequence_length, masker.settings.budget, slack)
+        if plan.padding_share < MAX_PADDING_SHARE:
+            break
+    return plan
 
 
 def open_corpora(text: str, cache: str | os.PathLike, prepare: Callable[[str], str]) -> Corpora:

@@ -165,13 +165,8 @@ def open_binary(path: str) -> tuple[BinaryIO, BinaryIO]:
     if path.endswith(".gz"):
         return io.BufferedReader(gzip.GzipFile(fileobj=raw), 1 << 18), raw  # type: ignore[arg-type]
     if path.endswith(".zst"):
-        try:
-            import zstandard
-        except ImportError:
-            raw.close()
-            raise InputError(
-                f"Reading {path} needs the package zstandard. Install it with `pip install spanbert_keras[zstd]`."
-            ) from None
+        import zstandard
+
         return io.BufferedReader(_ZstdStream(raw, zstandard), 1 << 18), raw  # type: ignore[arg-type]
     return raw, raw
 

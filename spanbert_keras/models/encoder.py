@@ -79,7 +79,12 @@ class SpanBertEncoder(NamedInputs, Backbone):
             )
         # === Layers ===
         self.token_embedding = keras.layers.ReversibleEmbedding(
-            vocabulary_size, hidden_dim, embeddings_initializer=initializer(), dtype=dtype, name="token_embedding"
+            vocabulary_size,
+            hidden_dim,
+            embeddings_initializer=initializer(),
+            reverse_dtype="float32",  # the heads' logits, under every policy
+            dtype=dtype,
+            name="token_embedding",
         )
         self.attention_mask_layer = AttentionMask(dtype=dtype, name="attention_mask")
         self.input_embedding = InputEmbedding(

@@ -18,15 +18,17 @@ class HeldOut:
         name: str. The scheme, e.g. `"span"`.
         stream: `BatchStream` over the held-out split, not shuffled.
         rows: int64 array. Positions in the stream; the same rows with the same masks at every evaluation.
+        batch_rows: int. Rows that are scored at once.
     """
 
     name: str
     stream: BatchStream
     rows: np.ndarray
+    batch_rows: int
 
     def batches(self):
-        """Yields the set in batches of the stream's size; the last is filled up with rows of padding."""
-        size = self.stream.batch_rows
+        """Yields the set in batches of `batch_rows`; the last is filled up with rows of padding."""
+        size = self.batch_rows
         for start in range(0, len(self.rows), size):
             part = self.rows[start : start + size]
             yield self.stream.rows(np.concatenate([part, np.full(size - len(part), -1, np.int64)]))

@@ -41,7 +41,8 @@ class JaxStep:
         """Updates the model once; see `TensorFlowStep.train`."""
         batch = {key: batch[key] for key in self.keys}
         trainable, fixed, optimizer_state = self._state()
-        scale, scale_steps = np.float32(scale), np.int32(scale_steps)
+        scale = self.jax.numpy.asarray(scale, "float32")  # from the last step: stays on the device
+        scale_steps = self.jax.numpy.asarray(scale_steps, "int32")
         trainable, optimizer_state, results = self._train(
             trainable, fixed, optimizer_state, batch, counts, np.asarray(seeds, np.uint32), scale, scale_steps
         )

@@ -39,6 +39,9 @@ def print_scores(summaries: dict[str, dict[str, float]]) -> None:
         for group, suffix in (("all", ""), *((kind, f"_{kind}") for kind in KINDS)):
             if f"masked_lm/loss{suffix}" in summary:
                 table.add_row(name, group, *_score_cells(summary, suffix))
+        if "span_boundary/loss_other_boundaries" in summary:
+            loss = f"{summary['span_boundary/loss_other_boundaries']:.3f}"
+            table.add_row(name, "all, with other spans' boundaries", "", "", "", loss, "")
     _console().print(table)
 
 
@@ -61,6 +64,7 @@ def print_cost(
     precision: str,
     accumulation_steps: int,
     pieces_per_second: float | None,
+    span_boundary: bool = True,
 ) -> None:
     """Prints what `--dry_run` promises: parameters, pieces, epochs, arithmetic, memory, days, shapes.
 
@@ -73,7 +77,8 @@ def print_cost(
         padding_share: float. Of an epoch's places.
         precision: the dtype policy.
         accumulation_steps: int.
-        pieces_per_second: float or `None`. Rate to compute days at.
+        pieces_per_second: float or `None`. Rate to compute days at; padding not counted, as in TensorBoard.
+        span_boundary: bool. Whether the span boundary head is trained.
     """
     from rich.table import Table
 
@@ -83,7 +88,7 @@ def print_cost(
     for part, count in parameters.items():
         table.add_row(f"parameters, {part}", f"{count:,}")
     pieces = shape.batch_rows * shape.sequence_length
-    flops = step_flops(shape)
+    flops = step_flops(shape, span_boundary)
     memory = memory_bytes(shape, sum(parameters.values()), precision, accumulation_steps)
     table.add_row("pieces in a step", f"{pieces:,} ({shape.batch_rows} rows of {shape.sequence_length})")
     table.add_row("masked pieces in a row, at most", f"{shape.predictions}")
@@ -94,8 +99,9 @@ def print_cost(
     for part, size in memory.items():
         table.add_row(f"memory, {part} (estimate)", f"{size / 2**30:,.2f} GiB")
     if pieces_per_second:
-        days = steps * pieces / pieces_per_second / DAY
-        rate = flops / pieces * pieces_per_second
+        real = pieces * (1.0 - padding_share)
+        days = steps * real / pieces_per_second / DAY
+        rate = flops / real * pieces_per_second
         table.add_row(f"at {pieces_per_second:,.0f} pieces/s", f"{days:,.2f} days ({rate / 1e12:,.2f} TFLOP/s)")
     for name, array in batch.items():
         table.add_row(f"batch, {name}", f"{array.dtype} {array.shape}")

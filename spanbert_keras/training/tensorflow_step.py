@@ -101,7 +101,7 @@ class TensorFlowStep:
             [tf.zeros(v.shape, v.dtype) for v in self.variables],
             [tf.TensorArray(tf.float32, steps) for _ in SCORE_KEYS],
         )
-        _, loss, gradients, collected = tf.while_loop(lambda i, *_: i < steps, body, start)
+        _, loss, gradients, collected = tf.while_loop(lambda i, *_: i < steps, body, start, parallel_iterations=1)
         shape = batch["mask_ids"].shape
         return loss, gradients, {k: tf.reshape(c.stack(), shape) for k, c in zip(SCORE_KEYS, collected, strict=True)}
 

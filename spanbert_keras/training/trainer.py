@@ -133,6 +133,7 @@ class Trainer:
                     return False
                 if done < total and self._due(done, self.schedule.encoder_every):
                     self.on_encoder(done)
+                    began = time.perf_counter()
                 if done < total and self.schedule.evaluate_every and done % self.schedule.evaluate_every == 0:
                     self.on_evaluate(done)
                     began = time.perf_counter()
@@ -155,7 +156,7 @@ class Trainer:
                 raise InputError(
                     f"The loss or its gradient is not finite at step {done - len(fetched) + 1 + i} "
                     f"(loss={float(results['loss'])}). The weights were not updated by it; {where}. "
-                    "Lower --learning_rate, raise --warmup_steps or use --precision=float32."
+                    "In a new --output_dir, lower --learning_rate, raise --warmup_steps or use --precision=float32."
                 )
         if self.step.settings.scale_loss and float(to_numpy({"scale": scale})["scale"]) < MINIMUM_SCALE:
             raise InputError(

@@ -11,7 +11,7 @@ UNIGRAM = unigram_losses(np.arange(64))
 
 @pytest.fixture
 def held_out(stream_of):
-    return HeldOut("span", stream_of(shuffle=False), np.array([0, 3, 5, 6, 9, 11]))
+    return HeldOut("span", stream_of(shuffle=False), np.array([0, 3, 5, 6, 9, 11]), 4)
 
 
 def test_batches_hold_the_rows_in_order_and_the_last_is_filled_up_with_padding(held_out):

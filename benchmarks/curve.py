@@ -1,0 +1,68 @@
+"""The curve of a run as a picture: both losses on held-out text, and the unigram line to beat.
+
+    python benchmarks/curve.py --run=runs/small --output=docs/small_curve.png
+
+Reads the run's TensorBoard files (scalars of `heldout_span/`), so it can be drawn while the run goes on.
+"""
+
+import dataclasses
+from pathlib import Path
+
+from spanbert_keras import program
+from spanbert_keras.program import InputError, setting
+
+LINES = {
+    "masked_lm/loss_masked": "masked LM",
+    "span_boundary/loss_masked": "span boundary objective",
+    "masked_lm/unigram_loss_masked": "unigram cross-entropy",
+}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config:
+    """Settings of the picture."""
+
+    run: str = setting("Output directory of a pre-training run.")
+    output: str = setting("Picture to write, e.g. a .png file.")
+    held_out: str = setting("Which held-out set.", default="heldout_span")
+
+
+def read_scalars(folder: Path, tags) -> dict[str, dict[int, float]]:
+    """Returns step -> value for each tag that the event files of a folder hold."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    from tensorboard.util.tensor_util import make_ndarray
+
+    events = EventAccumulator(str(folder), size_guidance={"tensors": 0})
+    events.Reload()
+    known = set(events.Tags()["tensors"]) & set(tags)
+    return {tag: {e.step: float(make_ndarray(e.tensor_proto)) for e in events.Tensors(tag)} for tag in known}
+
+
+def main(config: Config) -> None:
+    """Draws the losses of held-out pieces that were replaced by [MASK]."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    scalars = read_scalars(Path(config.run) / config.held_out, LINES)
+    if not scalars:
+        raise InputError(f"--run={config.run} has no held-out scores in {config.held_out}/ yet.")
+    figure, axes = pyplot.subplots(figsize=(8, 4.5))
+    for tag, name in LINES.items():
+        if tag in scalars:
+            points = sorted(scalars[tag].items())
+            style = {"color": "gray", "linestyle": "--"} if "unigram" in tag else {"marker": ".", "markersize": 4}
+            axes.plot([step for step, _ in points], [value for _, value in points], label=name, **style)
+    axes.set_xlabel("step")
+    axes.set_ylabel("nat a piece")
+    axes.set_title("Held-out pieces that were replaced by [MASK]")
+    axes.grid(alpha=0.3)
+    axes.legend()
+    figure.tight_layout()
+    Path(config.output).parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(config.output, dpi=110)
+
+
+if __name__ == "__main__":
+    program.run(main, Config)
