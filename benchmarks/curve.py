@@ -1,8 +1,8 @@
-"""The curve of a run as a picture: both losses on held-out text, and the unigram line to beat.
+"""The curve of a run as a picture: both losses, and the unigram line to beat.
 
     python benchmarks/curve.py --run=runs/small --output=docs/small_curve.png
 
-Reads the run's TensorBoard files (scalars of `heldout_span/`), so it can be drawn while the run goes on.
+Reads the run's TensorBoard files (scalars of `heldout_span/`, or `--curve=train`), also while the run goes on.
 """
 
 import dataclasses
@@ -24,7 +24,7 @@ class Config:
 
     run: str = setting("Output directory of a pre-training run.")
     output: str = setting("Picture to write, e.g. a .png file.")
-    held_out: str = setting("Which held-out set.", default="heldout_span")
+    curve: str = setting("Folder of the scalars: a held-out set, or train.", default="heldout_span")
 
 
 def read_scalars(folder: Path, tags) -> dict[str, dict[int, float]]:
@@ -39,15 +39,15 @@ def read_scalars(folder: Path, tags) -> dict[str, dict[int, float]]:
 
 
 def main(config: Config) -> None:
-    """Draws the losses of held-out pieces that were replaced by [MASK]."""
+    """Draws the losses of pieces that were replaced by [MASK]."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    scalars = read_scalars(Path(config.run) / config.held_out, LINES)
+    scalars = read_scalars(Path(config.run) / config.curve, LINES)
     if not scalars:
-        raise InputError(f"--run={config.run} has no held-out scores in {config.held_out}/ yet.")
+        raise InputError(f"--run={config.run} has no scores in {config.curve}/ yet.")
     figure, axes = pyplot.subplots(figsize=(8, 4.5))
     for tag, name in LINES.items():
         if tag in scalars:
@@ -56,7 +56,7 @@ def main(config: Config) -> None:
             axes.plot([step for step, _ in points], [value for _, value in points], label=name, **style)
     axes.set_xlabel("step")
     axes.set_ylabel("nat a piece")
-    axes.set_title("Held-out pieces that were replaced by [MASK]")
+    axes.set_title(f"Pieces that were replaced by [MASK]: {config.curve}")
     axes.grid(alpha=0.3)
     axes.legend()
     figure.tight_layout()

@@ -42,5 +42,5 @@ def test_the_picture_is_a_png(curve, run, tmp_path):
 
 def test_a_run_without_scores_is_named(curve, tmp_path):
     (tmp_path / "heldout_span").mkdir()
-    with pytest.raises(InputError, match="no held-out scores"):
+    with pytest.raises(InputError, match="no scores in heldout_span"):
         curve.main(curve.Config(run=str(tmp_path), output=str(tmp_path / "curve.png")))
