@@ -217,7 +217,10 @@ def _read_finished(folder: pathlib.Path, identity: dict[str, Any]) -> dict[str, 
 
 def _enter_folder(folder: pathlib.Path, identity: dict[str, Any]) -> bool:
     """Makes the folder ready; returns whether a stopped preparation goes on. Touches nothing that is not its own."""
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"--output_dir={folder} cannot be made: {error}. Choose another folder.") from error
     saved = _saved_identity(folder / PROGRESS)
     same = saved is not None and saved[0] == identity
     if saved is not None and not same and saved[1]:

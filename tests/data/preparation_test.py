@@ -305,6 +305,16 @@ def normalized(text):
     return " ".join("".join(kept).split())
 
 
+def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "a.txt").write_text("one document\n\nand another\n")
+    (tmp_path / "file").write_text("in the way")
+    settings = PreparationSettings(
+        input=(str(tmp_path / "a.txt"),), output_dir=str(tmp_path / "file" / "shards"), train_vocabulary=60
+    )
+    with pytest.raises(InputError, match=r"--output_dir=.*file/shards cannot be made"):
+        prepare_corpus(settings)
+
+
 @pytest.mark.slow
 def test_books_decode_to_their_normalized_text_wherever_there_is_no_unknown_piece(data_folder, tmp_path):
     paths = (str(data_folder / "text/tiny_cc0.txt"), str(data_folder / "text/books.jsonl.gz"))
