@@ -79,11 +79,6 @@ class BatchStream:
             )
         return shares
 
-    @property
-    def epoch_batches(self) -> float:
-        """Batches in which the mixture gives as many rows as one epoch of all its corpora has."""
-        return sum(source.stream.plan.rows for source in self.sources) / self.batch_rows
-
     def _origins(self, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Returns the source of each row of the endless stream, and the row's position in that source's own stream."""
         if len(self.sources) == 1:

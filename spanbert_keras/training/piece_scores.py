@@ -77,7 +77,3 @@ class PieceScores:
                 means[f"{head}/accuracy{suffix}"] = float(correct / count)
                 means[f"{head}/unigram_loss{suffix}"] = float(unigram / count)
         return means
-
-    def target_counts(self) -> dict[str, int]:
-        """Returns how many targets each head had."""
-        return {head: int(self.sums[head, "all"][0]) for head, group in self.sums if group == "all"}

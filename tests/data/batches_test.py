@@ -229,8 +229,3 @@ def test_shares_add_up(source_of, stream_of, weights, shares):
 def test_a_weight_too_small_for_a_row_is_refused(source_of, stream_of):
     with pytest.raises(ValueError, match="weight"):
         stream_of(source_of(weight=1.0), source_of(weight=1e-6))
-
-
-def test_epoch_batches_count_the_rows_of_all_corpora(source_of, stream_of):
-    one, other = source_of(), source_of(LENGTHS[:7], seed=1)
-    assert stream_of(one, other).epoch_batches == (one.stream.plan.rows + other.stream.plan.rows) / ROWS
