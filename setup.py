@@ -15,7 +15,7 @@ REQUIREMENTS = [
     "keras-hub>=0.32,<0.33",
     "numpy>=1.26",
     "rich>=13",
-    "safetensors>=0.5",
+    "safetensors>=0.8",  # lets other threads run while it writes a checkpoint
     "tensorboard>=2.20",
     "tensorflow>=2.20,<2.22",
     'tensorflow-text>=2.20,<2.22,!=2.21.0; platform_system != "Windows"',
@@ -38,6 +38,7 @@ EXTRAS = {
 TEST = [
     *EXTRAS["jax"],
     *EXTRAS["parquet"],
+    "h5py>=3.11",
     "matplotlib>=3.9",
     "mypy>=1.18",
     "psutil>=6",

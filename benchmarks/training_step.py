@@ -53,7 +53,7 @@ def our_step(config: Config, sbo_weight: float):
     """Returns a function that makes one step of our pretrainer."""
     from spanbert_keras import SpanBertEncoder, SpanBertPretrainer
     from spanbert_keras.training.devices import make_step
-    from spanbert_keras.training.objective import StepSettings, seed_generators, target_counts
+    from spanbert_keras.training.objective import StepSettings, seed_generators
     from spanbert_keras.training.optimizers import make_adamw
 
     encoder = SpanBertEncoder.from_preset(
@@ -62,8 +62,9 @@ def our_step(config: Config, sbo_weight: float):
     model = SpanBertPretrainer(encoder)
     optimizer = make_adamw(model.trainable_variables, 1e-4)
     step = make_step(model, optimizer, StepSettings(sbo_weight=sbo_weight, compile=config.compile))
-    batch, seeds = random_batch(config), np.ones((1, len(seed_generators(model)), 2), np.uint32)
-    return lambda: float(step.train(batch, target_counts(batch), seeds, 1.0, 0)["loss"])
+    batches = {name: values[np.newaxis] for name, values in random_batch(config).items()}  # one step a call
+    seeds = np.ones((1, 1, 1, len(seed_generators(model)), 2), np.uint32)
+    return lambda: float(step.to_numpy(step.train(batches, seeds, 1.0, 0))["loss"][0])
 
 
 def keras_hub_step(config: Config):

@@ -12,17 +12,27 @@ from absl import logging
 
 from spanbert_keras import program
 from spanbert_keras.program import InputError, setting
+from spanbert_keras.training.distribution import KINDS
+from spanbert_keras.training.rehearsal import rehearse
 
 CHANGEABLE = (
     "output_dir", "cache_dir", "workers", "dry_run", "pieces_per_second", "compile", "log_every", "evaluate_every",
     "eval_rows", "eval_schemes", "checkpoint_every", "keep_checkpoints", "encoder_every", "examples", "corpus",
+    "distribution", "replicas", "rehearse_workers", "accumulation_steps", "steps_per_call", "deterministic",
+    "checkpoint_minutes", "keep_every", "preemption_exit_code", "on_divergence", "spike_nats", "profile_steps",
+    "peak_tflops",
 )  # fmt: skip
 
 # Lowest value allowed, and the one that is too high.
 RANGES = {
     **dict.fromkeys(("log_every", "checkpoint_every", "eval_rows", "keep_checkpoints"), (1, math.inf)),
     **dict.fromkeys(("num_layers", "hidden_dim", "num_heads", "intermediate_dim", "position_dim"), (1, math.inf)),
-    **dict.fromkeys(("evaluate_every", "encoder_every", "examples"), (0, math.inf)),
+    **dict.fromkeys(("evaluate_every", "encoder_every", "examples", "keep_every", "profile_steps"), (0, math.inf)),
+    **dict.fromkeys(("checkpoint_minutes", "spike_nats"), (0, math.inf)),
+    **dict.fromkeys(("replicas", "steps_per_call"), (1, math.inf)),
+    "rehearse_workers": (0, 65),
+    "peak_tflops": (1e-3, math.inf),
+    "preemption_exit_code": (1, 256),
     **dict.fromkeys(("weight_decay", "clip_norm", "sbo_weight"), (0, math.inf)),
     **dict.fromkeys(("dropout", "attention_dropout", "beta_1", "beta_2"), (0, 1)),
     "seed": (0, 2**32),
@@ -87,6 +97,17 @@ class Config:
     compile: str = setting("XLA on TensorFlow, torch.compile on torch; auto: on accelerators.", default="auto",
                            choices=("auto", "on", "off"))  # fmt: skip
     seed: int = setting("Of weights, order, masks and dropout.", default=1)
+    # --- devices and machines
+    distribution: str = setting("Devices that share each step: one, this machine's, or those of several machines (told "
+                                "by TF_CONFIG or Slurm).", default="none", choices=KINDS)  # fmt: skip
+    replicas: int | None = setting(
+        "Devices of this machine to use; all by default. Without a GPU: so many logical processors.", default=None
+    )
+    rehearse_workers: int = setting(
+        "Starts so many workers of --distribution=multi_worker on this machine; 0: none.", default=0
+    )
+    steps_per_call: int = setting("Updates of one call to the device. A signal waits for the call.", default=1)
+    deterministic: bool = setting("TensorFlow's operations give the same bits in every run.", default=False)
     # --- what is seen and kept
     log_every: int = setting("Steps between TensorBoard points.", default=50)
     evaluate_every: int = setting("Steps between held-out evaluations; 0: at the end alone.", default=1000)
@@ -94,7 +115,18 @@ class Config:
     eval_schemes: tuple[str, ...] = setting("Masking schemes that held-out text is scored under, each a curve.",
                                             default=("span",))  # fmt: skip
     checkpoint_every: int = setting("Steps between checkpoints.", default=1000)
-    keep_checkpoints: int = setting("Checkpoints kept.", default=2)
+    checkpoint_minutes: float = setting("Minutes after which one is written anyhow; 0: never.", default=30.0)
+    keep_checkpoints: int = setting("Newest checkpoints kept, besides the best.", default=2)
+    keep_every: int = setting("Checkpoints of steps that this divides are kept for good; 0: none.", default=0)
+    preemption_exit_code: int = setting("Exit code after SIGTERM or SIGUSR1, when a checkpoint is written.", default=75)
+    on_divergence: str = setting("After a loss that is not finite, or a spike: stop, or return to the last checkpoint "
+                                 "and leave out the batches since.", default="stop",
+                                 choices=("stop", "rollback"))  # fmt: skip
+    spike_nats: float = setting("A loss so far above its running mean is a spike; 0: never.", default=0.0)
+    profile_steps: int = setting("Records so many steps for TensorBoard's profiler; 0: none.", default=0)
+    peak_tflops: float | None = setting(
+        "Peak of one device in TFLOP/s, for model FLOPs utilization. Common GPUs are known.", default=None
+    )
     encoder_every: int = setting("Steps between encoder.keras files for probing; 0: at the end alone.", default=0)
     examples: int = setting("Held-out spans in the table at the end.", default=12)
     dry_run: bool = setting("Prints sizes, cost and the first batch's shapes, and exits.", default=False)
@@ -102,18 +134,52 @@ class Config:
 
 
 def main(config: Config) -> None:
-    """Trains, evaluates, and writes everything down."""
+    """Trains, evaluates, and writes everything down; ends with the exit code of what stopped it."""
+    check(config)
+    if config.rehearse_workers:
+        alone = dataclasses.replace(config, rehearse_workers=0)
+        sys.exit(rehearse(program.to_arguments(alone), config.rehearse_workers, Path(config.output_dir) / "workers"))
+    code = pretrain(config)
+    if code:
+        logging.info("Stopped; the same command continues %s. Exit code %d.", config.output_dir, code)
+        sys.exit(code)
+
+
+def pretrain(config: Config, callbacks=()) -> int:
+    """Does what the command line does, with callbacks.
+
+    Args:
+        config: `Config`.
+        callbacks: sequence of `keras.callbacks.Callback`; a batch of theirs is a call to the device, an epoch what lies
+            between two evaluations.
+
+    Returns:
+        0 when finished, else the exit code that says what stopped it: 130 Ctrl-C, `preemption_exit_code` SIGTERM or
+        SIGUSR1. A checkpoint was written, and the same settings continue.
+
+    Raises:
+        InputError: something that the user gave cannot be used.
+    """
     from spanbert_keras.pretraining_run import PretrainingRun
+    from spanbert_keras.training.devices import configure_devices
+    from spanbert_keras.training.launch import Launch
 
     check(config)
-    run = PretrainingRun(config, program.to_flags(config), batch_rows(config), CHANGEABLE)
+    flags, rows = program.to_flags(config), batch_rows(config)
     if config.dry_run:
-        run.print_cost()
-        return
-    if not run.train():
-        logging.info("Interrupted; a checkpoint is in %s. The same command continues.", Path(config.output_dir))
-        sys.exit(130)
-    run.finish()
+        configure_devices()
+        PretrainingRun(config, flags, rows, CHANGEABLE, Launch(config.output_dir)).print_cost()
+        return 0
+    with Launch(
+        config.output_dir, config.distribution, config.replicas, config.preemption_exit_code, config.deterministic
+    ) as launch:
+        run = PretrainingRun(config, flags, rows, CHANGEABLE, launch)
+        launch.signals.check()
+        outcome = run.train(callbacks)
+        if outcome != "finished":
+            return launch.signals.exit_code(outcome)
+        run.finish()
+    return 0
 
 
 def check(config: Config) -> None:
@@ -139,6 +205,11 @@ def check(config: Config) -> None:
         raise InputError(
             f"A step has {rows} rows of {config.max_sequence_length} pieces, which must be a positive multiple of "
             f"--accumulation_steps={config.accumulation_steps}."
+        )
+    if config.rehearse_workers and config.distribution != "multi_worker":
+        raise InputError(
+            f"--rehearse_workers={config.rehearse_workers} needs --distribution=multi_worker. Received: "
+            f"--distribution={config.distribution}."
         )
     if not 0 <= config.warmup_steps < config.steps:
         raise InputError(f"--warmup_steps={config.warmup_steps} must be below --steps={config.steps}.")

@@ -2,6 +2,7 @@
 
 import dataclasses
 import sys
+import traceback
 import types
 import typing
 from collections.abc import Callable, Sequence
@@ -11,10 +12,11 @@ from absl import flags, logging
 
 from spanbert_keras.errors import InputError
 
-__all__ = ["InputError", "parse", "run", "setting", "to_flags"]
+__all__ = ["InputError", "parse", "run", "setting", "to_arguments", "to_flags"]
 
 USAGE_EXIT_CODE = 2
 INPUT_EXIT_CODE = 1
+DEFECT_EXIT_CODE = 70  # EX_SOFTWARE of sysexits.h
 
 
 def setting(help: str, *, default: Any = dataclasses.MISSING, choices: Sequence[str] | None = None) -> Any:
@@ -113,11 +115,23 @@ def to_flags(config: Any) -> dict[str, Any]:
     return {name: list(v) if isinstance(v, tuple) else v for name, v in dataclasses.asdict(config).items()}
 
 
+def to_arguments(config: Any) -> list[str]:
+    """Returns the command line that `parse` turns into `config`."""
+    arguments = []
+    for name, value in to_flags(config).items():
+        if isinstance(value, bool):
+            arguments.append(f"--{name}" if value else f"--no{name}")
+        elif value is not None:
+            arguments.append(f"--{name}={','.join(map(str, value)) if isinstance(value, list) else value}")
+    return arguments
+
+
 def run(main: Callable[[Any], None], config_class: type, argv: Sequence[str] | None = None) -> None:
     """Parses the command line, calls `main(config)` and ends the process.
 
     Exit codes: 0 done, 1 the user's input cannot be used (`InputError`: one sentence, no traceback), 2 a wrong flag,
-    130 interrupted. Any other exception is a defect and keeps its traceback.
+    70 (`DEFECT_EXIT_CODE`) any other exception, a defect or a device's error, with its traceback: not Python's 1, since
+    starting again may help; 130 interrupted. A `SystemExit` of `main` keeps its code.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
@@ -136,3 +150,6 @@ def run(main: Callable[[Any], None], config_class: type, argv: Sequence[str] | N
     except KeyboardInterrupt:
         print("Interrupted.", file=sys.stderr)
         raise SystemExit(130) from None
+    except Exception:
+        traceback.print_exc()
+        raise SystemExit(DEFECT_EXIT_CODE) from None

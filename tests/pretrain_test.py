@@ -13,6 +13,7 @@ import pytest
 
 from spanbert_keras import SpanBertEncoder, pretrain, program
 from spanbert_keras.errors import InputError
+from spanbert_keras.training.run_lock import RunLock
 
 
 @pytest.fixture(autouse=True)
@@ -82,7 +83,11 @@ def test_a_run_is_written_down(finished, toy_text):
         assert record["scores"][scheme]["masked_lm/loss"] > 0
         assert record["scores"][scheme]["masked_lm/unigram_loss"] > 0
     assert "span_boundary/loss_other_boundaries" in record["scores"]["span"]
-    assert [p.name for p in sorted((folder / "checkpoints").iterdir())] == ["step_00000004", "step_00000006"]
+    assert [p.name for p in sorted((folder / "checkpoints").iterdir())] == [
+        "step_00000003",  # the best
+        "step_00000004",
+        "step_00000006",
+    ]
 
 
 def test_tensorboard_has_the_curves(finished):
@@ -95,6 +100,7 @@ def test_tensorboard_has_the_curves(finished):
         found.Reload()
         steps[name] = {tag: [event.step for event in found.Tensors(tag)] for tag in found.Tags()["tensors"]}
     assert steps["train"]["masked_lm/loss"] == [2, 4, 6]
+    assert steps["train"]["performance/checkpoint_seconds"] == [3, 4, 6]
     assert steps["heldout_span"]["masked_lm/loss"] == [3, 6]
     assert steps["heldout_subword"]["masked_lm/unigram_loss"] == [3, 6]
     assert steps["heldout_span"]["predicted_spans"] == [3, 6]
@@ -111,29 +117,33 @@ def test_the_same_command_finds_a_finished_run_done(finished, toy_text, toy_flag
     assert (folder / "checkpoints" / "step_00000006" / "state.safetensors").read_bytes() == before
 
 
-def test_ctrl_c_writes_a_checkpoint_and_the_same_command_goes_on_bit_for_bit(
-    toy_shards, toy_flags, call, tmp_path, root
+@pytest.mark.parametrize(
+    "name, code, more", [("SIGINT", 130, []), ("SIGTERM", 81, ["--preemption_exit_code=81", "--steps_per_call=2"])]
+)
+def test_a_signal_writes_a_checkpoint_and_the_same_command_goes_on_bit_for_bit(
+    toy_shards, toy_flags, call, tmp_path, root, name, code, more
 ):
     steps = 60
     flags = [*toy_flags, f"--corpus={toy_shards}", f"--steps={steps}", "--log_every=1", "--evaluate_every=0"]
-    flags += ["--checkpoint_every=100"]
+    flags += ["--checkpoint_every=100", *more]
     command = [sys.executable, "-m", "spanbert_keras.pretrain", *flags, f"--output_dir={tmp_path / 'parts'}"]
     stopped = subprocess.Popen(command, cwd=root, stderr=subprocess.PIPE, text=True, env=os.environ)
-    for line in stopped.stderr:
-        if "step 5/" in line:
-            stopped.send_signal(signal.SIGINT)
-            break
-    rest = stopped.stderr.read()
-    assert stopped.wait() == 130, rest
+    try:
+        for line in stopped.stderr:
+            if "step 5/" in line:
+                stopped.send_signal(getattr(signal, name))
+                break
+        rest = stopped.stderr.read()
+        assert stopped.wait() == code, rest
+    finally:
+        stopped.kill()
     assert "same command continues" in rest and "Traceback" not in rest
     (path,) = (tmp_path / "parts" / "checkpoints").iterdir()
     assert 5 <= int(path.name.removeprefix("step_")) < steps
     assert not (tmp_path / "parts" / "pretrainer.keras").exists()
-    for name in ("parts", "whole"):
-        assert call(*flags, f"--output_dir={tmp_path / name}")[0] == 0
-    states = [
-        tmp_path / name / "checkpoints" / f"step_{steps:08d}" / "state.safetensors" for name in ("parts", "whole")
-    ]
+    for run in ("parts", "whole"):
+        assert call(*flags, f"--output_dir={tmp_path / run}")[0] == 0
+    states = [tmp_path / run / "checkpoints" / f"step_{steps:08d}" / "state.safetensors" for run in ("parts", "whole")]
     assert states[0].read_bytes() == states[1].read_bytes()
     assert losses(tmp_path / "parts") == losses(tmp_path / "whole")
     assert sorted(losses(tmp_path / "whole")) == list(range(1, steps + 1))
@@ -181,6 +191,13 @@ def bad(toy_shards, toy_flags, call, tmp_path):
         (["--warmup_steps=6"], "--warmup_steps=6"),
         (["--eval_schemes=span,word"], "--eval_schemes"),
         (["--log_every=0"], "--log_every"),
+        (["--steps_per_call=0"], "--steps_per_call"),
+        (["--replicas=0"], "--replicas"),
+        (["--preemption_exit_code=0"], "--preemption_exit_code"),
+        (["--preemption_exit_code=256"], "--preemption_exit_code"),
+        (["--spike_nats=-1"], "--spike_nats"),
+        (["--checkpoint_minutes=-1"], "--checkpoint_minutes"),
+        (["--rehearse_workers=2"], "--distribution=multi_worker"),
         (["--checkpoint_every=0"], "--checkpoint_every"),
         (["--evaluate_every=-1"], "--evaluate_every"),
         (["--max_sequence_length=2"], "--max_sequence_length"),
@@ -256,11 +273,50 @@ def test_a_corpus_of_another_vocabulary_is_refused(bad, toy_shards, tmp_path):
 def test_the_folder_of_another_run_is_refused_and_left_as_it_was(bad, finished, toy_text, tmp_path):
     folder = tmp_path / "run"
     shutil.copytree(finished[0], folder)
-    files = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+    files = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file() and path.name != "run.lock"}
     flags = ["--train_vocabulary=150", "--heldout_share=0.1", "--eval_schemes=span,subword"]
     message = bad(*flags, "--learning_rate=0.5", corpus=toy_text)
     assert "--learning_rate" in message and str(folder) in message and "--output_dir" in message
-    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()} == files
+    assert {
+        path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file() and path.name != "run.lock"
+    } == files
+
+
+def test_workers_that_nobody_described_are_refused(bad, monkeypatch):
+    for name in ("TF_CONFIG", "SLURM_PROCID"):
+        monkeypatch.delenv(name, raising=False)
+    assert "TF_CONFIG" in bad("--distribution=multi_worker")
+
+
+def test_a_folder_in_which_a_run_is_going_on_is_refused(bad, tmp_path):
+    with RunLock(tmp_path / "run"):
+        assert str(tmp_path / "run") in bad()
+
+
+def test_a_rehearsal_starts_the_same_command_without_itself(toy_flags, call, monkeypatch, tmp_path):
+    seen = []
+    monkeypatch.setattr(pretrain, "rehearse", lambda *arguments: seen.append(arguments) or 76)
+    flags = [*toy_flags, "--corpus=c", f"--output_dir={tmp_path}", "--distribution=multi_worker"]
+    assert call(*flags, "--rehearse_workers=2")[0] == 76
+    ((arguments, workers, folder),) = seen
+    assert (workers, folder) == (2, tmp_path / "workers")
+    assert program.parse(pretrain.Config, arguments) == program.parse(pretrain.Config, flags)
+
+
+def test_a_program_of_ones_own_adds_callbacks_and_learns_what_stopped_it(toy_shards, toy_flags, tmp_path):
+    class Preempt(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            if batch == 2:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    flags = [*toy_flags, f"--corpus={toy_shards}", f"--output_dir={tmp_path / 'run'}", "--preemption_exit_code=99"]
+    config = program.parse(pretrain.Config, flags)
+    before = signal.getsignal(signal.SIGTERM)
+    assert pretrain.pretrain(config, [Preempt()]) == 99
+    assert not (tmp_path / "run" / "pretrainer.keras").exists()
+    assert pretrain.pretrain(config) == 0
+    assert (tmp_path / "run" / "pretrainer.keras").is_file()
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_an_output_folder_that_is_a_file_is_refused(bad, tmp_path):

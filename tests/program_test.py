@@ -7,7 +7,7 @@ import sys
 import pytest
 from absl import flags
 
-from spanbert_keras import program
+from spanbert_keras import pretrain, program
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -77,6 +77,27 @@ def test_user_errors_end_without_traceback(error, code, capsys):
     assert "Traceback" not in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("error", [ValueError("a defect"), MemoryError("a defect")])
+def test_a_defect_ends_with_its_traceback_and_a_code_that_is_not_the_users(error, capsys):
+    def main(config):
+        raise error
+
+    with pytest.raises(SystemExit) as end:
+        program.run(main, Config, ["--path=p"])
+    assert end.value.code == program.DEFECT_EXIT_CODE == 70
+    words = capsys.readouterr().err
+    assert words.startswith("Traceback") and words.endswith(f"{type(error).__name__}: a defect\n")
+
+
+def test_a_programs_own_exit_code_stays(capsys):
+    def main(config):
+        raise SystemExit(75)
+
+    with pytest.raises(SystemExit) as end:
+        program.run(main, Config, ["--path=p"])
+    assert end.value.code == 75 and capsys.readouterr().err == ""
+
+
 def test_importing_the_programs_defines_no_global_flag():
     code = (
         "from absl import flags; before = set(flags.FLAGS)\n"
@@ -90,3 +111,22 @@ def test_importing_the_programs_defines_no_global_flag():
 def test_to_flags_round_trips():
     config = Config(path="p", names=("u", "v"))
     assert program.to_flags(config)["names"] == ["u", "v"]
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        Config(path="p"),
+        Config(path="a b=c,--d", steps=-7, rate=1e-12, fast=True, mode="b", limit=0, names=("u", "v")),
+        Config(path="", rate=float("inf"), names=()),
+        pretrain.Config(corpus="a:0.7,b:0.3", output_dir="o", batch_tokens=1024, eval_schemes=("span", "subword")),
+        pretrain.Config(
+            corpus="c", output_dir="o", batch_sequences=8, distribution="multi_worker", replicas=2, deterministic=True,
+            epsilon=1e-6, learning_rate=0.1 + 0.2, checkpoint_minutes=0.5, peak_tflops=123.4, lowercase=True,
+        ),
+    ],
+)  # fmt: skip
+def test_arguments_are_parsed_into_what_they_were_made_of(config):
+    arguments = program.to_arguments(config)
+    assert program.parse(type(config), arguments) == config
+    assert all(argument.startswith("--") for argument in arguments)

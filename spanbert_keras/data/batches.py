@@ -96,6 +96,12 @@ class BatchStream:
         """
         return self.rows(np.arange(k * self.batch_rows, (k + 1) * self.batch_rows, dtype=np.int64))
 
+    def part(self, k: int, worker: int, num_workers: int) -> dict[str, np.ndarray]:
+        """Returns one worker's rows of batch k: the `worker`-th of `num_workers` equal runs; no other row is made."""
+        rows = self.batch_rows // num_workers
+        first = k * self.batch_rows + worker * rows
+        return self.rows(np.arange(first, first + rows, dtype=np.int64))
+
     def rows(self, positions: np.ndarray) -> dict[str, np.ndarray]:
         """Returns the rows at these positions of the endless stream; a negative position gives a row of padding."""
         real = np.flatnonzero(positions >= 0)

@@ -156,17 +156,32 @@ def _open_index(path: Path) -> Blocks | None:
 
 
 def _write_index(path: Path, blocks: Blocks) -> None:
-    """Saves blocks under a temporary name and renames the folder, unless another process was first."""
+    """Saves blocks under a temporary name and puts them in place, unless another process was first."""
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
     try:
         temporary.mkdir(parents=True)
         np.save(temporary / "histogram.npy", np.append(blocks.histogram, blocks.left_out_pieces))
         np.save(temporary / "starts.npy", blocks.starts)
-        if _open_index(path) is None:
-            shutil.rmtree(path, ignore_errors=True)
-            temporary.rename(path)
+        _put_in_place(temporary, path)
     except OSError as error:
         if _open_index(path) is None:
             raise InputError(f"The block index cannot be written to {path.parent}: {error}.") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _put_in_place(temporary: Path, path: Path) -> None:
+    """Renames a folder that holds an index to `path`, where other processes may do the same at the same time.
+
+    Nothing is removed, so that none takes away what another has just opened: a folder that is there already keeps its
+    place. If what it holds is damaged its files are replaced, each in one step; an index follows from its name, so it
+    does not matter whose files they are.
+    """
+    try:
+        os.rename(temporary, path)
+    except OSError:
+        if not path.is_dir():
+            raise
+        if _open_index(path) is None:
+            for file in ("histogram.npy", "starts.npy"):
+                os.replace(temporary / file, path / file)

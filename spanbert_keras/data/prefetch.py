@@ -2,19 +2,21 @@
 
 import queue
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from typing import Any
 
+END = object()
 
-def prefetch(make: Callable[[int], Any], start: int, stop: int, depth: int = 4) -> Generator[Any, None, None]:
-    """Yields `make(start)` to `make(stop - 1)` in order, each made ahead of its use by a thread.
+
+def prefetch(make: Callable[[Any], Any], items: Iterable, depth: int = 4) -> Generator[Any, None, None]:
+    """Yields `make(item)` for every item in order, each made ahead of its use by a thread.
 
     An exception in `make` is raised where its result would have been yielded. Closing the iterator ends the thread.
 
     Args:
-        make: function of the number of a batch.
-        start, stop: int. Numbers of the first batch, and of the one after the last.
-        depth: int. Batches held ready.
+        make: function of an item.
+        items: iterable, also an endless one; read by the thread.
+        depth: int. Results held ready.
     """
     ready: queue.Queue = queue.Queue(maxsize=depth)
     closed = threading.Event()
@@ -29,23 +31,24 @@ def prefetch(make: Callable[[int], Any], start: int, stop: int, depth: int = 4) 
         return False
 
     def work():
-        for number in range(start, stop):
-            try:
-                item = (make(number), None)
-            except BaseException as error:  # handed to the consumer
-                put((None, error))
-                return
-            if not put(item):
-                return
+        try:
+            for item in items:
+                if not put((make(item), None)):
+                    return
+            put((END, None))
+        except BaseException as error:  # handed to the consumer
+            put((None, error))
 
     thread = threading.Thread(target=work, daemon=True, name="prefetch")
     thread.start()
     try:
-        for _ in range(start, stop):
-            item, error = ready.get()
+        while True:
+            made, error = ready.get()
             if error is not None:
                 raise error
-            yield item
+            if made is END:
+                return
+            yield made
     finally:
         closed.set()
         thread.join(timeout=10)

@@ -1,11 +1,20 @@
 """What the machine is to the backend in use."""
 
-import importlib
+import os
 import sys
+from collections.abc import Mapping
+
+from spanbert_keras.errors import InputError
+from spanbert_keras.training.cluster import read_cluster
+from spanbert_keras.training.distribution import Distribution
 
 
-def configure_devices() -> None:
-    """Readies the devices: on TensorFlow memory grows as needed; on JAX and torch TensorFlow never takes a GPU."""
+def configure_devices(deterministic: bool = False) -> None:
+    """Readies the devices: on TensorFlow memory grows as needed; on JAX and torch TensorFlow never takes a GPU.
+
+    Args:
+        deterministic: bool. TensorFlow's operations give the same bits in every run, some of them more slowly.
+    """
     import keras
 
     if keras.backend.backend() != "tensorflow" and "tensorflow" not in sys.modules:
@@ -15,6 +24,9 @@ def configure_devices() -> None:
     if keras.backend.backend() != "tensorflow":
         tf.config.set_visible_devices([], "GPU")
         return
+    tf.get_logger().setLevel("WARNING")  # it tells of every collective operation
+    if deterministic:
+        tf.config.experimental.enable_op_determinism()
     for device in tf.config.list_physical_devices("GPU"):
         try:
             tf.config.experimental.set_memory_growth(device, True)
@@ -22,22 +34,59 @@ def configure_devices() -> None:
             pass
 
 
-def has_accelerator() -> bool:
-    """Says whether the backend computes on something other than the processor."""
+def make_distribution(kind: str, replicas: int | None = None, environ: Mapping[str, str] = os.environ) -> Distribution:
+    """Makes the devices and processes of the backend in use ready to share the work, before any model is made.
+
+    Args:
+        kind: `"none"`, `"mirrored"` (this machine's devices) or `"multi_worker"` (those of several processes, each of
+            which calls this; it returns when all have).
+        replicas: int or `None`. Devices of this process; all by default.
+        environ: environment variables: `TF_CONFIG` or Slurm's.
+
+    Raises:
+        InputError: the devices are not there, the cluster is not described, or the backend is torch.
+    """
+    if kind == "none":
+        return Distribution()
     import keras
 
     backend = keras.backend.backend()
-    if backend == "jax":
-        return importlib.import_module("jax").default_backend() != "cpu"
-    if backend == "torch":  # Keras lists no devices there
-        torch = importlib.import_module("torch")
-        return torch.cuda.is_available() or torch.backends.mps.is_available()
-    return any(
-        "gpu" in d.lower() or "tpu" in d.lower() or "cuda" in d.lower() for d in keras.distribution.list_devices()
-    )
+    if backend == "tensorflow":
+        from spanbert_keras.training import tensorflow_distribution as native
+    elif backend == "jax":
+        from spanbert_keras.training import jax_step as native  # type: ignore[no-redef]
+    else:
+        raise InputError(
+            f"--distribution={kind} is for the TensorFlow and JAX backends (KERAS_BACKEND). Received: {backend}."
+        )
+    return native.mirrored(replicas) if kind == "mirrored" else native.multi_worker(read_cluster(environ), replicas)
 
 
-def make_step(model, optimizer, settings):
+def _backend_module():
+    """Returns the module that knows the devices of the backend in use."""
+    import keras
+
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        from spanbert_keras.training import tensorflow_distribution as module
+    elif backend == "jax":
+        from spanbert_keras.training import jax_step as module  # type: ignore[no-redef]
+    else:
+        from spanbert_keras.training import torch_step as module  # type: ignore[no-redef]
+    return module
+
+
+def has_accelerator() -> bool:
+    """Says whether the backend computes on something other than the processor."""
+    return _backend_module().has_accelerator()
+
+
+def device_name() -> str:
+    """Returns the model of the device that the backend computes on, as its driver names it; "" for a processor."""
+    return _backend_module().device_name()
+
+
+def make_step(model, optimizer, settings, distribution: Distribution | None = None):
     """Returns the training step of the backend in use: one interface, see `TensorFlowStep`."""
     import keras
 
@@ -45,7 +94,7 @@ def make_step(model, optimizer, settings):
     if backend == "tensorflow":
         from spanbert_keras.training.tensorflow_step import TensorFlowStep as Step
     elif backend == "jax":
-        from spanbert_keras.training.jax_step import JaxStep as Step
+        from spanbert_keras.training.jax_step import JaxStep as Step  # type: ignore[assignment]
     else:
-        from spanbert_keras.training.torch_step import TorchStep as Step
-    return Step(model, optimizer, settings)
+        from spanbert_keras.training.torch_step import TorchStep as Step  # type: ignore[assignment]
+    return Step(model, optimizer, settings, distribution)

@@ -2,10 +2,10 @@
 
 import dataclasses
 
-import keras
 import numpy as np
 
 from spanbert_keras.data.batches import BatchStream
+from spanbert_keras.training.distribution import Distribution
 from spanbert_keras.training.objective import SCORE_KEYS
 from spanbert_keras.training.piece_scores import PieceScores
 
@@ -18,7 +18,7 @@ class HeldOut:
         name: str. The scheme, e.g. `"span"`.
         stream: `BatchStream` over the held-out split, not shuffled.
         rows: int64 array. Positions in the stream; the same rows with the same masks at every evaluation.
-        batch_rows: int. Rows that are scored at once.
+        batch_rows: int. Rows that a worker scores at once.
     """
 
     name: str
@@ -26,17 +26,12 @@ class HeldOut:
     rows: np.ndarray
     batch_rows: int
 
-    def batches(self):
-        """Yields the set in batches of `batch_rows`; the last is filled up with rows of padding."""
+    def batches(self, worker: int = 0, num_workers: int = 1):
+        """Yields one worker's share in batches of `batch_rows`, as many as the others have; padding fills them up."""
         size = self.batch_rows
-        for start in range(0, len(self.rows), size):
+        for start in range(worker * size, worker * size + len(self.rows), num_workers * size):
             part = self.rows[start : start + size]
             yield self.stream.rows(np.concatenate([part, np.full(size - len(part), -1, np.int64)]))
-
-
-def to_numpy(results: dict) -> dict[str, np.ndarray]:
-    """Returns a step's results as arrays."""
-    return {key: np.asarray(keras.ops.convert_to_numpy(value)) for key, value in results.items()}
 
 
 def with_other_boundaries(batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -64,13 +59,16 @@ def evaluate(step, held_out: HeldOut, mask_token_id: int, unigram: np.ndarray, b
         boundaries: bool. Also gives `span_boundary/loss_other_boundaries`: the loss when the head sees the boundaries
             of other spans.
     """
+    distribution: Distribution = step.distribution
     scores = PieceScores(mask_token_id, unigram)
     other = PieceScores(mask_token_id, unigram)
-    for batch in held_out.batches():
-        scores.add(batch, to_numpy(step.evaluate(batch)))
+    for batch in held_out.batches(distribution.worker, distribution.num_workers):
+        scores.add(batch, step.to_numpy(step.evaluate(batch)))
         if boundaries:
-            results = to_numpy(step.evaluate(with_other_boundaries(batch)))
+            results = step.to_numpy(step.evaluate(with_other_boundaries(batch)))
             other.add(batch, {key: results[key] for key in SCORE_KEYS})
+    scores.totals = distribution.sum(scores.totals)
+    other.totals = distribution.sum(other.totals)
     summary = scores.summary()
     if boundaries:
         summary["span_boundary/loss_other_boundaries"] = other.summary()["span_boundary/loss"]

@@ -1,13 +1,27 @@
 """TensorBoard's event files, written without TensorFlow."""
 
+import itertools
 import os
+import socket
+import threading
 import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+from absl import logging
+
+RETRY_SECONDS = 10.0  # after a failure; a log point a second would otherwise begin a file a second
+_NUMBERS = itertools.count()  # of the files of this process
 
 
 class EventWriter:
     """Writes scalars, histograms and texts that TensorBoard shows, on every backend.
+
+    A disk that is full costs only the curves: events that cannot be written are dropped, one warning says so, and a new
+    file is begun once that is possible. TensorBoard's own `EventFileWriter` raises such a failure in the caller for
+    ever after, and a traceback from its thread; this class writes the records itself. Any thread may call it.
 
     Args:
         folder: the log directory of one curve family, e.g. `runs/tiny/train`.
@@ -17,19 +31,78 @@ class EventWriter:
 
     def __init__(self, folder: str | os.PathLike, resumed_at: int | None = None):
         from tensorboard.compat.proto.event_pb2 import Event, SessionLog
-        from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
+        self._folder = Path(folder)
         self._event = Event
-        self._writer = EventFileWriter(os.fspath(folder))
+        self._log = SessionLog(status=SessionLog.START)
+        self._lock = threading.Lock()
+        self._records: Any = None  # `RecordWriter` of the file that is open
+        self._retry_at = 0.0  # `time.monotonic` seconds
+        self._warned = False
+        self._hidden_from: int | None = None  # a restart that is not in a file yet
         # Every session says where it starts: TensorBoard ignores the first such event that it sees in a folder.
-        log = SessionLog(status=SessionLog.START)
-        self._writer.add_event(Event(wall_time=time.time(), step=resumed_at or 0, session_log=log))
+        self.restart(resumed_at or 0)
+
+    def restart(self, step: int) -> None:
+        """Makes TensorBoard hide the points from `step` on that were written so far."""
+        with self._lock:
+            self._hidden_from = step if self._hidden_from is None else min(step, self._hidden_from)
+        self._attempt(lambda records: None)
+
+    def _attempt(self, action: Callable) -> None:
+        """Calls `action` with the open file's `RecordWriter`, begun if need be; a failure costs only what it writes."""
+        with self._lock:
+            if self._records is None and time.monotonic() < self._retry_at:
+                return
+            try:
+                if self._records is None:
+                    self._records = self._begin_file()
+                if self._hidden_from is not None:
+                    start = self._event(wall_time=time.time(), step=self._hidden_from, session_log=self._log)
+                    self._records.write(start.SerializeToString())
+                    self._records.flush()
+                    self._hidden_from = None
+                action(self._records)
+            except Exception as error:  # whatever a file system raises: training is worth more than its curves
+                self._give_up(error)
+
+    def _begin_file(self):
+        """Returns the `RecordWriter` of a new event file; a file that cannot be begun is removed."""
+        from tensorboard.summary.writer.record_writer import RecordWriter
+
+        self._folder.mkdir(parents=True, exist_ok=True)
+        name = f"{int(time.time()):010d}.{socket.gethostname()}.{os.getpid()}.{next(_NUMBERS)}"
+        path = self._folder / f"events.out.tfevents.{name}"
+        file = open(path, "xb")  # noqa: SIM115  closed by `close` or `_give_up`
+        records = RecordWriter(file)
+        try:
+            records.write(self._event(wall_time=time.time(), file_version="brain.Event:2").SerializeToString())
+            records.flush()
+        except Exception:
+            _close_quietly(records)
+            path.unlink(missing_ok=True)
+            raise
+        return records
+
+    def _give_up(self, error: Exception) -> None:
+        """Leaves the open file for good, and says so unless that was said since the last write that succeeded."""
+        if self._records is not None:
+            _close_quietly(self._records)
+        self._records = None
+        self._retry_at = time.monotonic() + RETRY_SECONDS
+        if not self._warned:
+            logging.warning(
+                "Events for TensorBoard in %s could not be written: %s: the curves have a gap; training goes on.",
+                self._folder, error,
+            )  # fmt: skip
+        self._warned = True
 
     def _add(self, tag: str, tensor, metadata, step: int) -> None:
         from tensorboard.compat.proto.summary_pb2 import Summary
 
         summary = Summary(value=[Summary.Value(tag=tag, tensor=tensor, metadata=metadata)])
-        self._writer.add_event(self._event(wall_time=time.time(), step=step, summary=summary))
+        event = self._event(wall_time=time.time(), step=step, summary=summary).SerializeToString()
+        self._attempt(lambda records: records.write(event))
 
     def scalars(self, values: dict[str, float], step: int) -> None:
         """Writes numbers by tag."""
@@ -63,8 +136,27 @@ class EventWriter:
 
     def flush(self) -> None:
         """Writes what is buffered to disk."""
-        self._writer.flush()
+
+        def flush(records) -> None:
+            records.flush()
+            self._warned = False
+
+        self._attempt(flush)
 
     def close(self) -> None:
         """Ends the file."""
-        self._writer.close()
+        with self._lock:
+            if self._records is not None:
+                try:
+                    self._records.close()
+                except Exception as error:
+                    self._give_up(error)
+                self._records = None
+
+
+def _close_quietly(records) -> None:
+    """Closes a file that failed before, which fails again."""
+    try:
+        records.close()
+    except Exception:
+        return

@@ -2,7 +2,6 @@
 
 import dataclasses
 
-import keras
 import numpy as np
 
 from spanbert_keras.training.piece_scores import piece_kinds, span_lengths
@@ -21,18 +20,16 @@ class SpanExample:
     span_boundary: str
 
 
-def span_examples(model, batch: dict[str, np.ndarray], tokenizer, count: int, longest: int = 5) -> list[SpanExample]:
+def span_examples(results, batch: dict[str, np.ndarray], tokenizer, count: int, longest: int = 5) -> list[SpanExample]:
     """Returns spans that were replaced by [MASK], at most one a block of text, spread over the batch.
 
     Args:
-        model: `SpanBertPretrainer`.
+        results: `mlm_best` and `sbo_best`, int `(B, M)`: what each head thinks most likely.
         batch: a held-out batch as `BatchStream` gives it.
         tokenizer: `SpanBertTokenizer`.
         count: int. How many at most.
         longest: int. Spans of at most so many pieces.
     """
-    outputs = model({key: batch[key] for key in model.input_keys}, training=False)
-    best = {name: np.asarray(keras.ops.convert_to_numpy(keras.ops.argmax(v, axis=-1))) for name, v in outputs.items()}
     lengths = span_lengths(batch)
     eligible = (
         piece_kinds(batch, tokenizer.mask_token_id)["masked"]
@@ -53,10 +50,12 @@ def span_examples(model, batch: dict[str, np.ndarray], tokenizer, count: int, lo
             chosen.append((int(row), int(column)))
     # Spread over the batch rather than all from its first rows.
     picks = [chosen[i] for i in np.linspace(0, len(chosen) - 1, min(count, len(chosen))).astype(int)] if chosen else []
-    return [_example(batch, original, best, tokenizer, row, column, int(lengths[row, column])) for row, column in picks]
+    return [
+        _example(batch, original, results, tokenizer, row, column, int(lengths[row, column])) for row, column in picks
+    ]
 
 
-def _example(batch, original, best, tokenizer, row: int, column: int, length: int) -> SpanExample:
+def _example(batch, original, results, tokenizer, row: int, column: int, length: int) -> SpanExample:
     """Returns the texts of one span."""
     start = int(batch["mask_positions"][row, column])
     same = np.flatnonzero(batch["padding_mask"][row] == batch["padding_mask"][row, start])  # its block
@@ -70,8 +69,8 @@ def _example(batch, original, best, tokenizer, row: int, column: int, length: in
         before=("" if low == same[0] + 1 else "... ") + text(original[row, low:start]),
         after=text(original[row, start + length : high]) + ("" if high == same[-1] else " ..."),
         truth=text(batch["mask_ids"][row, part]),
-        masked_lm=text(best["masked_lm"][row, part]),
-        span_boundary=text(best["span_boundary"][row, part]),
+        masked_lm=text(results["mlm_best"][row, part]),
+        span_boundary=text(results["sbo_best"][row, part]),
     )
 
 

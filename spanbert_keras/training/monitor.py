@@ -2,6 +2,7 @@
 
 import os
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -9,46 +10,54 @@ import keras
 import numpy as np
 from absl import logging
 
+from spanbert_keras.training.distribution import Distribution
 from spanbert_keras.training.event_writer import EventWriter
+from spanbert_keras.training.objective import SCORE_KEYS
+from spanbert_keras.training.performance import Performance
 from spanbert_keras.training.piece_scores import PieceScores, span_lengths
 
 LONGEST_SPAN_SHOWN = 64  # pieces; longer spans are counted in the last bar
 
 
-def batch_facts(batches: list[dict[str, np.ndarray]], seconds: float) -> dict[str, float]:
-    """Returns what batches say about the data, by tag.
+def data_totals(batches: list[dict[str, np.ndarray]]) -> np.ndarray:
+    """Returns what batches say about the data: float64 `(6 + LONGEST_SPAN_SHOWN + 1,)`, to be added up over workers.
 
-    Tags: `data/pieces_per_second` (without padding), `data/padding_share`, `data/masked_share` (of pieces with
-    [CLS] and [SEP]), `data/span_boundary_share` (of masked pieces: those with an SBO target),
-    `data/blocks_per_batch`, `data/mean_span_length` (pieces).
+    Places, pieces, masked pieces, those with an SBO target, blocks, rows, and how many spans are of each length.
     """
-    places = sum(batch["padding_mask"].size for batch in batches)
-    pieces = sum(int((batch["padding_mask"] > 0).sum()) for batch in batches)
-    masked = sum(float(batch["mask_weights"].sum()) for batch in batches)
-    with_target = sum(float(batch["span_weights"].sum()) for batch in batches)
-    spans = span_histogram(batches)
-    return {
-        "data/pieces_per_second": pieces / max(seconds, 1e-9),
-        "data/padding_share": 1.0 - pieces / places,
-        "data/masked_share": masked / max(pieces, 1),
-        "data/span_boundary_share": with_target / max(masked, 1.0),
-        "data/blocks_per_batch": sum(float(batch["padding_mask"].max(1).sum()) for batch in batches) / len(batches),
-        "data/mean_span_length": float((spans * np.arange(len(spans))).sum() / max(1, spans.sum())),
-    }
-
-
-def span_histogram(batches: list[dict[str, np.ndarray]]) -> np.ndarray:
-    """Returns int64 `(LONGEST_SPAN_SHOWN + 1,)`: entry l counts the masked spans of l pieces."""
-    counts = np.zeros(LONGEST_SPAN_SHOWN + 1, np.int64)
+    counts = np.zeros(6 + LONGEST_SPAN_SHOWN + 1)
     for batch in batches:
-        first = (batch["mask_weights"] > 0) & (batch["span_offsets"] == 0)
+        weights = batch["mask_weights"]
+        counts[:6] += (
+            batch["padding_mask"].size, (batch["padding_mask"] > 0).sum(), weights.sum(),
+            batch["span_weights"].sum(), batch["padding_mask"].max(1).sum(), len(batch["padding_mask"]),
+        )  # fmt: skip
+        first = (weights > 0) & (batch["span_offsets"] == 0)
         lengths = np.minimum(span_lengths(batch)[first], LONGEST_SPAN_SHOWN)
-        counts += np.bincount(lengths, minlength=len(counts))
+        counts[6:] += np.bincount(lengths, minlength=LONGEST_SPAN_SHOWN + 1)
     return counts
+
+
+def data_facts(totals: np.ndarray, steps: int) -> dict[str, float]:
+    """Returns scalars by tag from `data_totals` of so many steps.
+
+    Tags: `data/padding_share`, `data/masked_share` (of pieces with [CLS] and [SEP]), `data/span_boundary_share` (of
+    masked pieces: those with an SBO target), `data/blocks_per_batch`, `data/mean_span_length` (pieces).
+    """
+    places, pieces, masked, with_target, blocks, _ = totals[:6].tolist()
+    spans = totals[6:]
+    return {
+        "data/padding_share": 1.0 - pieces / places,
+        "data/masked_share": masked / max(pieces, 1.0),
+        "data/span_boundary_share": with_target / max(masked, 1.0),
+        "data/blocks_per_batch": blocks / steps,
+        "data/mean_span_length": float((spans * np.arange(len(spans))).sum() / max(1.0, spans.sum())),
+    }
 
 
 class Monitor:
     """Progress bar and TensorBoard of one run: `train/`, and one folder for each held-out set, under `folder`.
+
+    All workers add up what they saw; the chief alone shows and writes it.
 
     Args:
         folder: the run's output directory.
@@ -57,6 +66,8 @@ class Monitor:
         learning_rate: maps a step to its learning rate.
         mask_token_id: int. The piece [MASK].
         unigram: float `(V,)`. From `unigram_losses`.
+        performance: `Performance`.
+        distribution: `Distribution`.
     """
 
     def __init__(
@@ -67,6 +78,8 @@ class Monitor:
         learning_rate,
         mask_token_id: int,
         unigram: np.ndarray,
+        performance: Performance,
+        distribution: Distribution | None = None,
     ):
         self.folder = Path(folder)
         self.total_steps = total_steps
@@ -74,13 +87,19 @@ class Monitor:
         self.learning_rate = learning_rate
         self.mask_token_id = mask_token_id
         self.unigram = unigram
+        self.performance = performance
+        self.distribution = distribution or Distribution()
+        self._lock = threading.Lock()
         self._writers: dict[str, EventWriter] = {}
         self._progress = None
         self._began = time.perf_counter()
 
     def __enter__(self):
-        if sys.stderr.isatty():
+        if self.distribution.is_chief and sys.stderr.isatty():
             self._progress = _progress_bar()
+            self._handler = logging.get_absl_handler()
+            self._stream = getattr(self._handler.python_handler, "stream", None)
+            self._handler.python_handler.stream = _AboveTheBar(self._progress.console)
             self._task = self._progress.add_task("training", total=self.total_steps, completed=self.start, losses="")
             self._progress.start()
         return self
@@ -88,6 +107,7 @@ class Monitor:
     def __exit__(self, *error):
         if self._progress is not None:
             self._progress.stop()
+            self._handler.python_handler.stream = self._stream
         for writer in self._writers.values():
             writer.close()
 
@@ -97,43 +117,83 @@ class Monitor:
             self._writers[name] = EventWriter(self.folder / name, resumed_at=self.start + 1 if self.start else None)
         return self._writers[name]
 
-    def on_step(self, done: int, results: dict) -> None:
+    def on_step(self, done: int) -> None:
         """Moves the progress bar."""
         if self._progress is not None:
             self._progress.update(self._task, completed=done)
 
-    def on_log(self, done: int, batches: list, results: list, seconds: float) -> None:
-        """Writes the scalars of the steps since the last time."""
+    def on_rollback(self, step: int) -> None:
+        """Hides the points that training is about to make anew."""
+        for writer in self._writers.values():
+            writer.restart(step + 1)
+        self.on_step(step)
+
+    def on_checkpoint(self, step: int, seconds: float) -> None:
+        """Writes how long a checkpoint took; called from the thread that wrote it."""
+        with self._lock:
+            self.writer("train").scalars({"performance/checkpoint_seconds": seconds}, step)
+        logging.info("checkpoint of step %d written in %.1f s", step, seconds)
+
+    def on_log(self, done: int, window) -> None:
+        """Writes the scalars of the steps since the last time.
+
+        Args:
+            done: int. Updates made.
+            window: `trainer.Window` whose results are arrays.
+        """
+        batches = [{key: x.reshape(-1, x.shape[-1]) for key, x in call.items()} for call, _ in window.calls]
         scores = PieceScores(self.mask_token_id, self.unigram)
-        for batch, result in zip(batches, results, strict=True):
-            scores.add(batch, result)
-        values = scores.summary() | batch_facts(batches, seconds)
+        for batch, (_, results) in zip(batches, window.calls, strict=True):
+            scores.add(batch, {key: results[key].reshape(-1, results[key].shape[-1]) for key in SCORE_KEYS})
+        scores.totals = self.distribution.sum(scores.totals)
+        totals = self.distribution.sum(data_totals(batches))
+        if not self.distribution.is_chief:
+            return
+        seconds = time.perf_counter() - window.began
+        values = scores.summary() | data_facts(totals, done - window.first)
+        values |= self.performance.summary(totals[1], seconds, window.waited)
         values["optimization/learning_rate"] = float(keras.ops.convert_to_numpy(self.learning_rate(done - 1)))
-        norms = [result["gradient_norm"] for result in results if result["finite"]]
-        if norms:
-            values["optimization/gradient_norm"] = float(np.mean(norms))
-        values["optimization/loss"] = float(np.mean([result["loss"] for result in results]))
-        values["optimization/skipped_updates"] = float(sum(not result["finite"] for result in results))
-        writer = self.writer("train")
-        writer.scalars(values, done)
-        writer.histogram("data/span_lengths", span_histogram(batches), done)
-        writer.flush()
+        of_steps = {
+            key: np.concatenate([results[key] for _, results in window.calls])
+            for key in ("loss", "gradient_norm", "finite", "scales")
+        }
+        norms = of_steps["gradient_norm"][of_steps["finite"]]
+        if norms.size:
+            values["optimization/gradient_norm"] = float(norms.mean())
+        values["optimization/loss"] = float(of_steps["loss"].mean())
+        values["optimization/loss_scale"] = float(of_steps["scales"][-1])
+        values["optimization/skipped_updates"] = float((~of_steps["finite"]).sum())
+        with self._lock:
+            writer = self.writer("train")
+            writer.scalars(values, done)
+            writer.histogram("data/span_lengths", totals[6:].astype(np.int64), done)
+            writer.flush()
         self._say(done, values)
 
     def _say(self, done: int, values: dict[str, float]) -> None:
         """Shows the losses on the progress bar, or as a log line where there is no terminal."""
         keys = {"MLM": "masked_lm/loss", "SBO": "span_boundary/loss", "unigram": "masked_lm/unigram_loss"}
-        losses = "  ".join(f"{name} {values.get(key, float('nan')):.3f}" for name, key in keys.items())
-        losses += f"  {values['data/pieces_per_second']:,.0f} pieces/s"
+        parts = [f"{name} {values.get(key, float('nan')):.3f}" for name, key in keys.items()]
+        parts.append(f"{values['performance/pieces_per_second']:,.0f} pieces/s")
+        if "performance/model_flops_utilization" in values:
+            parts.append(f"MFU {100 * values['performance/model_flops_utilization']:.0f} %")
+        if values["performance/data_wait_share"] >= 0.02:
+            parts.append(f"data wait {100 * values['performance/data_wait_share']:.0f} %")
+        if values["optimization/loss_scale"] != 1.0:
+            parts.append(f"loss scale {values['optimization/loss_scale']:g}")
+        if values["optimization/skipped_updates"]:
+            parts.append(f"{values['optimization/skipped_updates']:.0f} skipped")
         if self._progress is not None:
-            self._progress.update(self._task, losses=losses)
+            self._progress.update(self._task, losses="  ".join(parts))
             return
         elapsed = time.perf_counter() - self._began
         left = elapsed / max(1, done - self.start) * (self.total_steps - done)
-        logging.info("step %d/%d  %s  %.0f s left", done, self.total_steps, losses, left)
+        logging.info("step %d/%d  %s  %.0f s left", done, self.total_steps, "  ".join(parts), left)
 
     def on_scores(self, name: str, done: int, summary: dict[str, float]) -> None:
         """Writes the scores of a held-out set."""
+        if not self.distribution.is_chief:
+            return
         self.writer(name).scalars(summary, done)
         self.writer(name).flush()
         masked = ", ".join(
@@ -146,6 +206,20 @@ class Monitor:
             if key in summary
         )
         logging.info("%s at step %d, pieces that were [MASK]: %s nat", name, done, masked)
+
+
+class _AboveTheBar:
+    """Stream that prints whole lines above a progress bar, which would be torn otherwise."""
+
+    def __init__(self, console):
+        self._console = console
+
+    def write(self, text: str) -> None:
+        if text.strip():
+            self._console.print(text.rstrip("\n"), markup=False, highlight=False, soft_wrap=True)
+
+    def flush(self) -> None:
+        """Nothing is held back."""
 
 
 def _progress_bar():

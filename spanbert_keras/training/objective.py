@@ -55,9 +55,18 @@ def score(outputs, batch, span_boundary: bool = True):
             break
         logits = outputs[name]
         scores[f"{short}_losses"] = target_losses(logits, batch["mask_ids"])
-        best = ops.argmax(logits, axis=-1)
-        scores[f"{short}_correct"] = ops.cast(ops.equal(ops.cast(best, "int32"), batch["mask_ids"]), "float32")
+        best = ops.cast(ops.argmax(logits, axis=-1), "int32")
+        scores[f"{short}_correct"] = ops.cast(ops.equal(best, batch["mask_ids"]), "float32")
     return scores
+
+
+def score_and_predict(outputs, batch):
+    """Returns the scores, and what each head thinks most likely: `mlm_best`, `sbo_best`, int32 `(B, M)`."""
+    best = {
+        f"{short}_best": ops.cast(ops.argmax(outputs[name], axis=-1), "int32")
+        for short, name in (("mlm", "masked_lm"), ("sbo", "span_boundary"))
+    }
+    return score(outputs, batch) | best
 
 
 def loss_of(scores, batch, counts, settings: StepSettings):

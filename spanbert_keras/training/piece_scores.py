@@ -30,18 +30,26 @@ def length_name(low: int, high: int | None) -> str:
     return f"{low}+" if high is None else str(low) if low == high else f"{low}-{high}"
 
 
+HEADS = (("mlm", "masked_lm"), ("sbo", "span_boundary"))
+GROUPS = ("all", *KINDS, *(f"length_{length_name(low, high)}" for low, high in LENGTH_BINS))
+
+
 class PieceScores:
     """Adds up the per-piece scores of batches and gives their means.
 
     Args:
         mask_token_id: int. The piece [MASK].
         unigram: float `(V,)`. Loss of each piece by frequency alone (`unigram_losses`): the line to beat.
+
+    Attributes:
+        totals: float64 `(2, groups, 4)`: for each head and group (all, kinds, span lengths) the pieces, and the sums of
+            their losses, hits and unigram losses. Those of several workers add up.
     """
 
     def __init__(self, mask_token_id: int, unigram: np.ndarray):
         self.mask_token_id = mask_token_id
         self.unigram = unigram
-        self.sums: dict[tuple[str, str], np.ndarray] = {}
+        self.totals = np.zeros((len(HEADS), len(GROUPS), 4))
 
     def add(self, batch: dict[str, np.ndarray], scores: dict[str, np.ndarray]) -> None:
         """Adds one batch.
@@ -56,12 +64,11 @@ class PieceScores:
         for low, high in LENGTH_BINS:
             groups[f"length_{length_name(low, high)}"] = (lengths >= low) & (lengths <= (high or lengths.max()))
         unigram = self.unigram[batch["mask_ids"]]
-        for short, head in (("mlm", "masked_lm"), ("sbo", "span_boundary")):
-            for name, group in groups.items():
-                w = weights[head] * group
+        for i, (short, head) in enumerate(HEADS):
+            for j, name in enumerate(GROUPS):
+                w = weights[head] * groups[name]
                 values = (w, w * scores[f"{short}_losses"], w * scores[f"{short}_correct"], w * unigram)
-                total = np.array([value.sum(dtype=np.float64) for value in values])
-                self.sums[head, name] = self.sums.get((head, name), 0.0) + total
+                self.totals[i, j] += [value.sum(dtype=np.float64) for value in values]
 
     def summary(self) -> dict[str, float]:
         """Returns means by tag, in nats and shares; groups without pieces are left out.
@@ -70,10 +77,11 @@ class PieceScores:
         suffix `_<group>` for kinds (`masked`, `replaced`, `kept`) and span lengths (`length_3-4`).
         """
         means = {}
-        for (head, group), (count, loss, correct, unigram) in self.sums.items():
-            if count > 0:
-                suffix = "" if group == "all" else f"_{group}"
-                means[f"{head}/loss{suffix}"] = float(loss / count)
-                means[f"{head}/accuracy{suffix}"] = float(correct / count)
-                means[f"{head}/unigram_loss{suffix}"] = float(unigram / count)
+        for (_, head), of_head in zip(HEADS, self.totals.tolist(), strict=True):
+            for group, (count, loss, correct, unigram) in zip(GROUPS, of_head, strict=True):
+                if count > 0:
+                    suffix = "" if group == "all" else f"_{group}"
+                    means[f"{head}/loss{suffix}"] = loss / count
+                    means[f"{head}/accuracy{suffix}"] = correct / count
+                    means[f"{head}/unigram_loss{suffix}"] = unigram / count
         return means

@@ -79,8 +79,18 @@ class RunRecord:
                     )
 
     def update(self, **entries: Any) -> None:
-        """Adds or replaces entries of the record."""
-        write_json(self.path, read_json(self.path) | entries | {"updated": _now()})
+        """Adds or replaces entries of the record.
+
+        Raises:
+            InputError: the record cannot be read or written, e.g. the disk is full; it stays as it was.
+        """
+        record = self._read() | entries | {"updated": _now()}
+        try:
+            write_json(self.path, record)
+        except OSError as error:
+            raise InputError(
+                f"The file {self.path} cannot be written: {error}. Make room, and start the same command again."
+            ) from error
 
 
 def _now() -> str:

@@ -1,9 +1,10 @@
-"""The training step on TensorFlow."""
+"""The training step on TensorFlow. K steps of a call, B rows of this worker, M masked positions."""
 
 import keras
 import numpy as np
 from keras import ops
 
+from spanbert_keras.training.distribution import Distribution
 from spanbert_keras.training.loss_scale import next_scale
 from spanbert_keras.training.objective import (
     SCORE_KEYS,
@@ -11,61 +12,113 @@ from spanbert_keras.training.objective import (
     batch_keys,
     loss_of,
     score,
+    score_and_predict,
     seed_generators,
 )
 from spanbert_keras.training.optimizers import clip_factor, global_norm
 
 
 class TensorFlowStep:
-    """Computes losses and updates of a model with TensorFlow, one compiled function for each.
+    """Computes losses and updates of a model with TensorFlow, several steps a call, on the replicas of a strategy.
 
     Randomness is an input: the seeds of all dropout layers come with the call.
 
     Args:
-        model: `SpanBertPretrainer`.
-        optimizer: built Keras optimizer over the model's trainable variables; it must not clip.
+        model: `SpanBertPretrainer`, made in the distribution's scope.
+        optimizer: built Keras optimizer over the model's trainable variables, made there too; it must not clip.
         settings: `StepSettings`.
+        distribution: `Distribution`.
     """
 
-    def __init__(self, model, optimizer, settings: StepSettings):
+    def __init__(self, model, optimizer, settings: StepSettings, distribution: Distribution | None = None):
         import tensorflow as tf
 
         self.tf = tf
         self.model = model
         self.optimizer = optimizer
         self.settings = settings
+        self.distribution = distribution or Distribution()
+        self.strategy = self.distribution.native or tf.distribute.get_strategy()
         self.variables = list(model.trainable_variables)
         self.generators = seed_generators(model)
         self.keys = batch_keys(model)
+        if self.distribution.replicas > 1:
+            # The gradients that `apply` gets are summed already; Keras would sum them over the replicas again.
+            optimizer._all_reduce_sum_gradients = list
         compiled = True if settings.compile else None
         self._gradients = tf.function(self._gradients_of_part, jit_compile=compiled, autograph=False)
-        self._train = tf.function(self._train_step, autograph=False)
-        self._evaluate = tf.function(self._evaluate_step, jit_compile=compiled, autograph=False)
+        self._scores = tf.function(self._scores_of_part, jit_compile=compiled, autograph=False)
+        self._train = tf.function(self._train_call, autograph=False, reduce_retracing=True)
+        self._evaluate = tf.function(self._evaluate_call, autograph=False)
 
-    def train(self, batch: dict[str, np.ndarray], counts, seeds, scale, scale_steps) -> dict:
-        """Updates the model once.
+    def train(self, batches: dict[str, np.ndarray], seeds, scale, scale_steps, votes=(0.0,)) -> dict:
+        """Updates the model K times.
 
         Args:
-            batch: dict of arrays, `(B, T)` and `(B, M)`; B is a multiple of the accumulation steps.
-            counts: float32 `(2,)`. Targets of the batch (`target_counts`).
-            seeds: uint32 `(accumulation steps, dropout layers, 2)`.
+            batches: dict of arrays, `(K, B, T)` and `(K, B, M)`: this worker's rows of K batches; B is a multiple of
+                its replicas times the accumulation steps.
+            seeds: uint32 `(K, replicas of this worker, accumulation steps, dropout layers, 2)`.
             scale, scale_steps: state of the loss scale; pass back what the last call returned.
+            votes: float `(N,)`. Summed over the workers, for what they must agree on.
 
         Returns:
-            dict: per-piece scores `(B, M)`, `loss`, `gradient_norm`, `finite`, `scale`, `scale_steps`, as tensors.
+            dict of tensors: per-piece scores of this worker's rows `(K, B, M)`; of each global batch `loss`,
+            `gradient_norm`, `finite`, `scales` (the one it used), `(K,)`; the new `scale` and `scale_steps`; `votes`.
         """
         tf = self.tf
-        batch = {key: tf.convert_to_tensor(batch[key]) for key in self.keys}
-        seeds = tf.convert_to_tensor(np.asarray(seeds, np.int64))
-        return self._train(batch, tf.constant(counts), seeds, tf.constant(scale, tf.float32),
-                           tf.constant(scale_steps, tf.int32))  # fmt: skip
+        return self._train(
+            {key: tf.convert_to_tensor(batches[key]) for key in self.keys},
+            tf.convert_to_tensor(np.asarray(seeds, np.int64)),
+            tf.convert_to_tensor(scale, tf.float32),
+            tf.convert_to_tensor(scale_steps, tf.int32),
+            tf.convert_to_tensor(np.asarray(votes, np.float32)),
+        )
 
     def evaluate(self, batch: dict[str, np.ndarray]) -> dict:
-        """Returns the per-piece scores `(B, M)` of a batch, without dropout."""
+        """Returns scores and predictions (`score_and_predict`) of this worker's rows, without dropout."""
         return self._evaluate({key: self.tf.convert_to_tensor(batch[key]) for key in self.keys})
 
-    def _evaluate_step(self, batch):
-        return score(self.model(batch, training=False), batch)
+    def to_numpy(self, results: dict) -> dict[str, np.ndarray]:
+        """Returns the results of `train` or `evaluate` as arrays."""
+        return {key: np.asarray(value) for key, value in results.items()}
+
+    def start_profile(self, folder: str) -> None:
+        """Starts to record what the devices do."""
+        self.tf.profiler.experimental.start(folder)
+
+    def stop_profile(self) -> None:
+        """Ends the record and writes it into its folder."""
+        self.tf.profiler.experimental.stop()
+
+    def _replica(self):
+        """Returns the number of the replica being computed, among those of this worker."""
+        return self.tf.distribute.get_replica_context().replica_id_in_sync_group % self.distribution.local_replicas
+
+    def _own_rows(self, batch):
+        """Returns this replica's rows of a worker's batch."""
+        replicas = self.distribution.local_replicas
+        if replicas == 1:
+            return batch
+        return {
+            key: self.tf.reshape(x, (replicas, x.shape[0] // replicas, *x.shape[1:]))[self._replica()]
+            for key, x in batch.items()
+        }
+
+    def _local(self, value):
+        """Returns the values of this worker's replicas."""
+        return self.strategy.experimental_local_results(value)
+
+    def _joined(self, value):
+        """Returns the rows of this worker's replicas one after the other."""
+        values = self._local(value)
+        return values[0] if len(values) == 1 else self.tf.concat(values, 0)
+
+    def _evaluate_call(self, batch):
+        scores = self.strategy.run(lambda: self._scores(self._own_rows(batch)))
+        return {key: self._joined(value) for key, value in scores.items()}
+
+    def _scores_of_part(self, part):
+        return score_and_predict(self.model(part, training=False), part)
 
     def _gradients_of_part(self, part, counts, seeds, scale):
         tf = self.tf
@@ -81,8 +134,8 @@ class TensorFlowStep:
         # The embedding's gradient is sparse where it looks pieces up; it is tied to the heads, so dense in sum.
         return loss, [tf.convert_to_tensor(g) for g in gradients], scores
 
-    def _summed_gradients(self, batch, counts, seeds, scale):
-        """Returns loss, gradients and scores of the whole batch, computed in `accumulation_steps` parts."""
+    def _gradients_in_parts(self, batch, counts, seeds, scale):
+        """Returns loss, gradients and scores of a replica's rows, computed in `accumulation_steps` parts."""
         tf, steps = self.tf, self.settings.accumulation_steps
         if steps == 1:
             return self._gradients(batch, counts, seeds[0], scale)
@@ -93,7 +146,8 @@ class TensorFlowStep:
                 {key: x[i] for key, x in parts.items()}, counts, seeds[i], scale
             )
             summed = [a + b for a, b in zip(gradients, part_gradients, strict=True)]
-            return i + 1, loss + part_loss, summed, [c.write(i, part_scores[k]) for c, k in zip(collected, SCORE_KEYS, strict=True)]  # fmt: skip # noqa: E501
+            written = [c.write(i, part_scores[key]) for c, key in zip(collected, SCORE_KEYS, strict=True)]
+            return i + 1, loss + part_loss, summed, written
 
         start = (
             tf.constant(0),
@@ -105,26 +159,56 @@ class TensorFlowStep:
         shape = batch["mask_ids"].shape
         return loss, gradients, {k: tf.reshape(c.stack(), shape) for k, c in zip(SCORE_KEYS, collected, strict=True)}
 
-    def _train_step(self, batch, counts, seeds, scale, scale_steps):
+    def _summed_gradients(self, batch, counts, seeds, scale):
+        """Returns loss, gradients, their norm, and the scores of a replica's rows; all but the scores are global."""
+        loss, gradients, scores = self._gradients_in_parts(self._own_rows(batch), counts, seeds[self._replica()], scale)
+        if self.distribution.replicas > 1:
+            loss, *gradients = self.tf.distribute.get_replica_context().all_reduce("SUM", [loss, *gradients])
+        return loss, gradients, global_norm(gradients) / scale, scores
+
+    def _totals(self, batches, votes):
+        """Returns the targets of each global batch `(K, 2)` and the workers' votes together `(N,)`."""
         tf = self.tf
-        loss, gradients, scores = self._summed_gradients(batch, counts, seeds, scale)
-        # Sum first, then check, then clip, then update (Keras alone would clip before the sum over replicas).
-        norm = global_norm(gradients) / scale
+        own = tf.stack([tf.reduce_sum(batches[key], (1, 2)) for key in ("mask_weights", "span_weights")], -1)
+        if self.distribution.num_workers == 1:
+            return own, votes
+        once_a_worker = lambda: [x * tf.cast(self._replica() == 0, x.dtype) for x in (own, votes)]  # noqa: E731
+        return [self.strategy.reduce("SUM", x, axis=None) for x in self.strategy.run(once_a_worker)]
+
+    def _update(self, gradients, factor):
+        self.optimizer.apply([g * self.tf.cast(factor, g.dtype) for g in gradients], self.variables)
+
+    def _train_step(self, batch, counts, seeds, scale, scale_steps):
+        """Makes one update, across the replicas: sum first, then check, then clip, then update."""
+        loss, gradients, norm, scores = self.strategy.run(self._summed_gradients, args=(batch, counts, seeds, scale))
+        loss, norm = self._local(loss)[0], self._local(norm)[0]
         finite = ops.isfinite(norm)
         factor = clip_factor(norm, self.settings.clip_norm) / scale
 
         def update():
-            self.optimizer.apply([g * tf.cast(factor, g.dtype) for g in gradients], self.variables)
+            self.strategy.run(self._update, args=(gradients, factor))
             return True
 
-        tf.cond(finite, update, lambda: False)
+        self.tf.cond(finite, update, lambda: False)
+        results = {key: self._joined(value) for key, value in scores.items()}
+        results |= {"loss": loss, "gradient_norm": norm, "finite": finite, "scales": scale}
         if self.settings.scale_loss:
             scale, scale_steps = next_scale(scale, scale_steps, finite)
-        return {
-            **scores,
-            "loss": loss,
-            "gradient_norm": norm,
-            "finite": finite,
-            "scale": scale,
-            "scale_steps": scale_steps,
-        }
+        return results, scale, scale_steps
+
+    def _train_call(self, batches, seeds, scale, scale_steps, votes):
+        tf = self.tf
+        counts, votes = self._totals(batches, votes)
+        steps = tf.shape(seeds)[0]
+        names = (*SCORE_KEYS, "loss", "gradient_norm", "finite", "scales")
+        arrays = [tf.TensorArray(tf.bool if name == "finite" else tf.float32, steps) for name in names]
+
+        def body(k, scale, scale_steps, arrays):
+            batch = {key: x[k] for key, x in batches.items()}
+            results, scale, scale_steps = self._train_step(batch, counts[k], seeds[k], scale, scale_steps)
+            return k + 1, scale, scale_steps, [a.write(k, results[n]) for a, n in zip(arrays, names, strict=True)]
+
+        start = (tf.constant(0), scale, scale_steps, arrays)
+        _, scale, scale_steps, arrays = tf.while_loop(lambda k, *_: k < steps, body, start, parallel_iterations=1)
+        results = {name: array.stack() for name, array in zip(names, arrays, strict=True)}
+        return results | {"scale": scale, "scale_steps": scale_steps, "votes": votes}

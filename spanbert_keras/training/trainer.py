@@ -1,9 +1,9 @@
 """The training loop."""
 
-import dataclasses
-import signal
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,53 +13,53 @@ from spanbert_keras.data.batches import BatchStream
 from spanbert_keras.data.prefetch import prefetch
 from spanbert_keras.data.seeds import dropout_seeds
 from spanbert_keras.errors import InputError
+from spanbert_keras.training.callback_driver import CallbackDriver
 from spanbert_keras.training.checkpoints import Checkpoints
-from spanbert_keras.training.evaluation import to_numpy
+from spanbert_keras.training.loss_guard import LossGuard
 from spanbert_keras.training.loss_scale import INITIAL_SCALE, MINIMUM_SCALE
-from spanbert_keras.training.objective import seed_generators, target_counts
+from spanbert_keras.training.objective import seed_generators
+from spanbert_keras.training.schedule import Schedule, Window
+from spanbert_keras.training.stop_signals import INTERRUPT, PREEMPT, StopSignals
+
+FINISHED = "finished"
+VISIBLE_SECONDS = 90.0  # until a network file system shows what another machine wrote
+MAX_ROLLBACKS = 10  # without a new checkpoint in between
+PROFILE_AFTER = 10  # steps: what comes before is compilation
 
 
 def _nothing(*arguments) -> None:
     """What happens at an event that nobody listens to."""
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Schedule:
-    """When the loop does what, in steps.
-
-    Attributes:
-        total_steps: int. Updates of the whole run.
-        log_every: int. Scalars are written.
-        evaluate_every: int. Held-out text is scored; 0 never.
-        checkpoint_every: int. A checkpoint is written.
-        encoder_every: int. `encoder.keras` is written; 0 only at the end.
-    """
-
-    total_steps: int
-    log_every: int = 50
-    evaluate_every: int = 1000
-    checkpoint_every: int = 1000
-    encoder_every: int = 0
+class _RolledBack(Exception):
+    """Training goes on from an earlier step."""
 
 
 class Trainer:
     """Drives a step function over batches, and everything that happens beside it.
 
     Batch k, its masks and its dropout are functions of (seed, k), and a checkpoint holds all other state, so an
-    interrupted run continues with the very step that would have come.
+    interrupted run continues with the very step that would have come. Every worker of a run makes the same calls; what
+    one of them alone knows (a signal, the time) they agree on by votes that travel with a call.
 
     Args:
         step: the backend's step (`make_step`).
         stream: `BatchStream` of the training split.
         schedule: `Schedule`.
-        checkpoints: `Checkpoints`.
+        checkpoints: `Checkpoints`; the chief writes them, all read.
         seed: two integers of 32 bits: dropout.
+        signals: `StopSignals`, entered.
+        guard: `LossGuard`.
+        callbacks: Keras callbacks.
 
     Attributes:
-        on_log: called with (step, batches, results, seconds): the batches since the last call and their results.
-        on_evaluate: called with (step).
+        on_log: called with (step, `Window`) whose results are arrays.
+        on_evaluate: called with (step); returns the held-out loss by which the best checkpoint is chosen, or `None`.
         on_encoder: called with (step) when the encoder is to be saved.
-        on_step: called with (step, results) after every step, for a progress bar; results may still be on the device.
+        on_step: called with (step) after every call, for a progress bar.
+        on_rollback: called with (step) at which training goes on.
+        profile_folder: where a profile is written.
+        done: int. Updates made.
     """
 
     def __init__(
@@ -69,119 +69,283 @@ class Trainer:
         schedule: Schedule,
         checkpoints: Checkpoints,
         seed,
+        signals: StopSignals | None = None,
+        guard: LossGuard | None = None,
+        callbacks: Sequence = (),
     ):
         self.step = step
         self.stream = stream
         self.schedule = schedule
         self.checkpoints = checkpoints
         self.seed = seed
-        self.on_log: Callable[..., Any] = _nothing
-        self.on_evaluate: Callable[[int], Any] = _nothing
+        self.signals = signals or StopSignals()
+        self.guard = guard or LossGuard(loss_scaling=step.settings.scale_loss)
+        self.callbacks = CallbackDriver(callbacks, step.model, step.optimizer)
+        self.on_log: Callable[[int, Window], Any] = _nothing
+        self.on_evaluate: Callable[[int], float | None] = _nothing
         self.on_encoder: Callable[[int], Any] = _nothing
-        self.on_step: Callable[..., Any] = _nothing
-        self.state: dict[str, Any] = {}
-        self._stop = False
+        self.on_step: Callable[[int], Any] = _nothing
+        self.on_rollback: Callable[[int], Any] = _nothing
+        self.profile_folder: Path | None = None
+        self.done = 0
+        self.generators = len(seed_generators(step.model))
+        self.scale: Any = INITIAL_SCALE if step.settings.scale_loss else 1.0
+        self.scale_steps: Any = 0
+        self.skipped_batches = 0  # batches that rollbacks left out
+        self.best: float | None = None
+        self._rollbacks = 0
+        self._saved_at = time.monotonic()
+        self._profile: int | None = None  # step at which the profile ends
+
+    # --- state
 
     def restore(self) -> int:
-        """Loads the last checkpoint, if there is one, and returns the number of updates made."""
-        scaled = self.step.settings.scale_loss
-        self.state = {"scale": INITIAL_SCALE if scaled else 1.0, "scale_steps": 0}
-        found = self.checkpoints.restore(self.step.model, self.step.optimizer)
-        if found is None:
-            return 0
-        self.state = {"scale": found["scale"], "scale_steps": found["scale_steps"]}
-        return int(found["step"])
-
-    def run(self, start: int) -> bool:
-        """Trains from update `start` to the end; says whether it got there.
-
-        `False`: Ctrl-C or SIGTERM came, the step at hand was finished and a checkpoint written.
+        """Loads the last good checkpoint, if there is one, and returns the number of updates made.
 
         Raises:
-            InputError: the loss is not finite.
+            InputError: none is good, it is of another model, or a worker does not find the chief's.
         """
-        previous = self._catch_signals()
-        try:
-            return self._loop(start)
-        finally:
-            for number, handler in previous.items():
-                signal.signal(number, handler)
+        distribution = self.step.distribution
+        self._together()
+        found = self.checkpoints.restore(self.step.model, self.step.optimizer) if distribution.is_chief else None
+        # The chief decides which is good; a network file system may show the others a folder as it was.
+        updates = int(distribution.sum(np.array([0.0 if found is None else float(found["step"]) + 1.0]))[0])
+        start = max(0, updates - 1)
+        if updates and not distribution.is_chief:
+            found = self._restore_exactly(start)
+        if found is not None:
+            self.scale, self.scale_steps = float(found["scale"]), int(found["scale_steps"])
+            self.skipped_batches = int(found["skipped_batches"])
+            self.guard.mean = found["loss_mean"]
+            self.best = found["best"]
+        return start
 
-    def _loop(self, start: int) -> bool:
-        total, settings = self.schedule.total_steps, self.step.settings
-        generators = len(seed_generators(self.step.model))
-        scale, scale_steps = self.state["scale"], self.state["scale_steps"]
-        recent: list[tuple[dict, dict]] = []
-        began = time.perf_counter()
-        batches = prefetch(self.stream.batch, start, total)
+    def _restore_exactly(self, step: int) -> dict:
+        """Loads the checkpoint that the chief chose."""
+        end = time.monotonic() + VISIBLE_SECONDS
+        while step not in self.checkpoints.steps() and time.monotonic() < end:
+            time.sleep(0.5)
+        return self.checkpoints.restore(self.step.model, self.step.optimizer, step)  # type: ignore[return-value]
+
+    def _together(self) -> None:
+        """Waits until all workers are here: what the chief wrote before, the others can read."""
+        self.checkpoints.wait()
+        self.step.distribution.sum(np.zeros(1))
+
+    def _save(self, done: int, score: float | None, wait: bool) -> None:
+        """Writes a checkpoint, on the chief."""
+        self._saved_at = time.monotonic()
+        self._rollbacks = 0
+        if not self.step.distribution.is_chief:
+            return
+        values = self.step.to_numpy({"scale": self.scale, "scale_steps": self.scale_steps})
+        state = {
+            "seed": np.asarray(self.seed).tolist(),
+            "scale": float(values["scale"]),
+            "scale_steps": int(values["scale_steps"]),
+            "skipped_batches": self.skipped_batches,
+            "loss_mean": self.guard.mean,
+            "best": self.best,
+        }
+        self.checkpoints.save(done, self.step.model, self.step.optimizer, state, score, wait)
+
+    # --- the loop
+
+    def run(self, start: int) -> str:
+        """Trains from update `start` to the end; returns `"finished"`, `"interrupted"` or `"preempted"`.
+
+        Unless finished, a signal came, the call under way was completed and a checkpoint written.
+
+        Raises:
+            InputError: the loss must not go on (`LossGuard`), and rolling back is not wanted or does not help.
+        """
+        self.signals.deferred = True
+        self.done = start
+        self._saved_at = time.monotonic()
+        self.callbacks.begin()
         try:
-            for number, batch in zip(range(start, total), batches, strict=True):
-                seeds = dropout_seeds(self.seed, number, 0, settings.accumulation_steps, generators)
-                results = self.step.train(batch, target_counts(batch), seeds, scale, scale_steps)
-                scale, scale_steps = results.pop("scale"), results.pop("scale_steps")
-                done = number + 1
-                recent.append((batch, results))
-                self.on_step(done, results)
-                if self._due(done, self.schedule.log_every) or self._stop:
-                    self._flush(done, recent, scale, time.perf_counter() - began)
-                    recent, began = [], time.perf_counter()
-                if self._due(done, self.schedule.checkpoint_every) or self._stop:
-                    self._flush(done, recent, scale, time.perf_counter() - began)
-                    self._save(done, scale, scale_steps)
-                    recent, began = [], time.perf_counter()
-                if self._stop and done < total:
-                    return False
-                if done < total and self._due(done, self.schedule.encoder_every):
-                    self.on_encoder(done)
-                    began = time.perf_counter()
-                if done < total and self.schedule.evaluate_every and done % self.schedule.evaluate_every == 0:
-                    self.on_evaluate(done)
-                    began = time.perf_counter()
+            while True:
+                try:
+                    return self._stretch(start)
+                except _RolledBack:
+                    start = self._roll_back()
+        finally:
+            self.signals.deferred = False
+            self._end_profile()
+            self.callbacks.end()
+            self.checkpoints.wait()
+
+    def _calls(self, done: int) -> Iterator[tuple[int, int]]:
+        """Yields (first step, last step + 1) of every call from `done` on."""
+        while done < self.schedule.total_steps:
+            stop = self.schedule.next_stop(done)
+            yield done, stop
+            done = stop
+
+    def _batches(self, call: tuple[int, int]) -> tuple[int, dict[str, np.ndarray]]:
+        """Returns a call's last step + 1 and this worker's rows of its batches, stacked."""
+        worker, workers = self.step.distribution.worker, self.step.distribution.num_workers
+        parts = [self.stream.part(number + self.skipped_batches, worker, workers) for number in range(*call)]
+        return call[1], {key: np.stack([part[key] for part in parts]) for key in parts[0]}
+
+    def _seeds(self, first: int, stop: int) -> np.ndarray:
+        """Returns the dropout seeds of a call: uint32 `(K, local replicas, accumulation steps, layers, 2)`."""
+        replicas = self.step.distribution.seed_replicas
+        parts = self.step.settings.accumulation_steps
+        return np.stack([
+            np.stack([dropout_seeds(self.seed, number, replica, parts, self.generators) for replica in replicas])
+            for number in range(first, stop)
+        ])  # fmt: skip
+
+    def _stretch(self, start: int) -> str:
+        """Trains from `start` to the end or a signal, or raises `_RolledBack`."""
+        window = Window(start)
+        batches = prefetch(self._batches, self._calls(start), depth=2)
+        first = start
+        try:
+            while first < self.schedule.total_steps:
+                waiting = time.perf_counter()
+                done, stacked = next(batches)
+                window.waited += time.perf_counter() - waiting
+                self._begin_profile(start, first)
+                self.callbacks.before(first)
+                results = self.step.train(
+                    stacked, self._seeds(first, done), self.scale, self.scale_steps, self._votes()
+                )
+                self.scale, self.scale_steps = results.pop("scale"), results.pop("scale_steps")
+                votes = results.pop("votes")
+                window.calls.append((stacked, results))
+                self.done = done
+                self.on_step(done)
+                if self.callbacks:
+                    self.callbacks.after(done - 1, self.step.to_numpy(results))
+                stopped, save = self._agree(votes)
+                if self._profile is not None and done >= self._profile:
+                    self.step.to_numpy(results)  # until it is computed
+                    self._end_profile()
+                window = self._after(done, window, stopped, save)
+                if stopped and done < self.schedule.total_steps:
+                    return stopped
+                first = done
         finally:
             batches.close()
-        return True
+        return FINISHED
 
-    def _due(self, done: int, every: int) -> bool:
-        return every > 0 and (done % every == 0 or done == self.schedule.total_steps)
+    def _after(self, done: int, window: Window, stopped: str | None, save: bool) -> Window:
+        """Does what is due after a call and returns the window to go on with."""
+        schedule = self.schedule
+        evaluate = bool(schedule.evaluate_every) and done % schedule.evaluate_every == 0 and done < schedule.total_steps
+        save = save or bool(stopped) or schedule.due(done, schedule.checkpoint_every)
+        encoder = done < schedule.total_steps and schedule.due(done, schedule.encoder_every)
+        log = bool(stopped) or schedule.due(done, schedule.log_every)
+        if not (evaluate or save or encoder or log):
+            return window
+        self._check(done, window)  # before anything is kept
+        if log:
+            self.on_log(done, window)
+        score, began = None, time.perf_counter()
+        if evaluate and not stopped:
+            score = self.on_evaluate(done)
+            self.callbacks.evaluated(done, score)
+            if score is not None and math.isfinite(score) and (self.best is None or score < self.best):
+                self.best, save = score, True
+        if save:
+            self._save(done, score, wait=bool(stopped) or done == schedule.total_steps)
+        if stopped:
+            self._together()  # nobody leaves before the checkpoint is written
+        if encoder:
+            self.on_encoder(done)
+        if log:
+            return Window(done)
+        window.began += time.perf_counter() - began  # what was done beside training
+        return window
 
-    def _flush(self, done: int, recent: list, scale, seconds: float) -> None:
-        """Fetches the results since the last time, checks that they are finite, and hands them on."""
-        if not recent:
+    # --- agreement
+
+    def _votes(self) -> np.ndarray:
+        """Returns what this worker wants: to stop, as interrupted, preempted or asked by a callback; to save."""
+        old = self.schedule.checkpoint_minutes * 60.0
+        overdue = bool(old) and self.step.distribution.is_chief and time.monotonic() - self._saved_at >= old
+        received = self.signals.received
+        return np.array([received == INTERRUPT, received == PREEMPT, self.callbacks.stop, overdue], np.float32)
+
+    def _agree(self, votes) -> tuple[str | None, bool]:
+        """Returns how all workers stop now, if they do, and whether they save."""
+        if self.step.distribution.num_workers == 1:
+            votes = self._votes()  # nobody else to ask, and later than those that travelled
+        interrupted, preempted, asked, overdue = np.asarray(self.step.to_numpy({"votes": votes})["votes"]) > 0
+        stopped = INTERRUPT if interrupted else PREEMPT if preempted else FINISHED if asked else None
+        if stopped:
+            logging.info("Stopping after step %d of %d.", self.done, self.schedule.total_steps)
+        return stopped, bool(overdue)
+
+    # --- results
+
+    def _check(self, done: int, window: Window) -> None:
+        """Fetches the results since the last time, and refuses a loss that must not go on."""
+        fresh = window.calls[window.checked :]
+        if not fresh:
             return
-        fetched = [(batch, to_numpy(results)) for batch, results in recent]
-        for i, (_, results) in enumerate(fetched):
-            if not np.isfinite(results["loss"]) or not (results["finite"] or self.step.settings.scale_loss):
-                last = self.checkpoints.steps()
-                where = f"the last good checkpoint is that of step {last[-1]}" if last else "there is no checkpoint yet"
+        fetched = [(batches, self.step.to_numpy(results)) for batches, results in fresh]
+        window.calls[window.checked :] = fetched
+        window.checked = len(window.calls)
+        losses = np.concatenate([results["loss"] for _, results in fetched])
+        finite = np.concatenate([results["finite"] for _, results in fetched])
+        for number, (loss, good) in enumerate(zip(losses, finite, strict=True), done - len(losses) + 1):
+            complaint = self.guard.complaint(loss, bool(good))
+            if complaint:
+                self._diverged(number, complaint)
+        if self.step.settings.scale_loss:
+            scale = float(self.step.to_numpy({"scale": self.scale})["scale"])
+            if scale < MINIMUM_SCALE:
                 raise InputError(
-                    f"The loss or its gradient is not finite at step {done - len(fetched) + 1 + i} "
-                    f"(loss={float(results['loss'])}). The weights were not updated by it; {where}. "
-                    "In a new --output_dir, lower --learning_rate, raise --warmup_steps or use --precision=float32."
+                    f"The float16 loss scale fell below {MINIMUM_SCALE} at step {done}: gradients overflow at any "
+                    "scale. Lower --learning_rate or use --precision=mixed_bfloat16 or float32."
                 )
-        if self.step.settings.scale_loss and float(to_numpy({"scale": scale})["scale"]) < MINIMUM_SCALE:
-            raise InputError(
-                f"The float16 loss scale fell below {MINIMUM_SCALE} at step {done}: gradients overflow at any scale. "
-                "Lower --learning_rate or use --precision=mixed_bfloat16 or float32."
-            )
-        self.on_log(done, [b for b, _ in fetched], [r for _, r in fetched], seconds)
 
-    def _save(self, done: int, scale, scale_steps) -> None:
-        values = to_numpy({"scale": scale, "scale_steps": scale_steps})
-        state = {"scale": float(values["scale"]), "scale_steps": int(values["scale_steps"])}
-        self.checkpoints.save(
-            done, self.step.model, self.step.optimizer, state | {"seed": np.asarray(self.seed).tolist()}
+    # --- losses that must not go on
+
+    def _diverged(self, number: int, complaint: str) -> None:
+        """Stops the run, or sends it back to the last checkpoint, for the loss of update `number`."""
+        self._together()
+        steps = self.checkpoints.steps()
+        kept = self.step.distribution.sum(np.array([float(len(steps) * self.step.distribution.is_chief)]))[0]
+        if self.schedule.on_divergence == "rollback" and kept and self._rollbacks < MAX_ROLLBACKS:
+            self._diverged_at, self._complaint = number, complaint
+            raise _RolledBack
+        where = f"the last good checkpoint is that of step {steps[-1]}" if steps else "there is no checkpoint yet"
+        tried = f" after {self._rollbacks} rollbacks" if self._rollbacks else ""
+        raise InputError(
+            f"At step {number}{tried} {complaint}; {where}. In a new --output_dir, lower --learning_rate, raise "
+            "--warmup_steps or use --precision=float32; --on_divergence=rollback skips such batches."
         )
 
-    def _catch_signals(self) -> dict:
-        """Turns the first Ctrl-C or SIGTERM into a stop after the step at hand; a second one ends at once."""
+    def _roll_back(self) -> int:
+        """Restores the last checkpoint, leaves out the batches from there to the bad one, and returns its step."""
+        rollbacks, skipped = self._rollbacks, self.skipped_batches
+        start = self.restore()
+        left_out = self._diverged_at - start
+        self.skipped_batches = skipped + left_out
+        self._rollbacks = rollbacks + 1
+        logging.warning(
+            "At step %d %s: rolled back to step %d; batches %d to %d are left out.",
+            self._diverged_at, self._complaint, start, start + skipped, start + skipped + left_out - 1,
+        )  # fmt: skip
+        self.on_rollback(start)
+        return start
 
-        def stop(number, frame):
-            if self._stop:
-                raise KeyboardInterrupt
-            self._stop = True
-            logging.info("Stopping after this step; once more to stop at once, without a checkpoint.")
+    # --- profile
 
-        try:
-            return {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-        except ValueError:  # not in the main thread
-            return {}
+    def _begin_profile(self, start: int, first: int) -> None:
+        """Starts the profile once compilation is over."""
+        wanted = self.schedule.profile_steps and self.profile_folder is not None and self._profile is None
+        if wanted and start + PROFILE_AFTER <= first < start + PROFILE_AFTER + self.schedule.steps_per_call:
+            self._profile = first + self.schedule.profile_steps
+            self.step.start_profile(str(self.profile_folder))
+
+    def _end_profile(self) -> None:
+        """Writes the profile."""
+        if self._profile is not None and self._profile >= 0:
+            self.step.stop_profile()
+            logging.info("A profile is in %s, for TensorBoard's profiler plugin.", self.profile_folder)
+            self._profile = -1  # one a run

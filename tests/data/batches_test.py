@@ -120,6 +120,15 @@ def test_batch_k_is_a_pure_function_of_seed_and_k(stream_of):
     assert not same(later[0], later[1])
 
 
+@pytest.mark.parametrize("num_workers", [1, 2, 3, 6])
+def test_rows_of_all_workers_together_are_the_batch(stream_of, source_of, num_workers):
+    for stream in (stream_of(), stream_of(source_of(weight=0.7), source_of(LENGTHS[:7], seed=1, weight=0.3))):
+        for k in (0, 7):
+            parts = [stream.part(k, worker, num_workers) for worker in range(num_workers)]
+            assert all(len(part["token_ids"]) == ROWS // num_workers for part in parts)
+            assert same({key: np.concatenate([part[key] for part in parts]) for key in parts[0]}, stream.batch(k))
+
+
 def test_an_epoch_has_every_piece_of_every_block_once_and_the_next_has_other_masks(stream_of):
     stream = stream_of()
     rows = stream.sources[0].stream.plan.rows

@@ -1,5 +1,8 @@
 """Tests of the block index, against a slow cut of one document after the other."""
 
+import threading
+import time
+
 import numpy as np
 import pytest
 
@@ -166,3 +169,45 @@ def test_a_cache_that_cannot_be_written_is_named(tmp_path):
     with pytest.raises(InputError, match="cache"):
         cached_blocks(tmp_path / "cache", "name", made)
     assert blocks_module.SPECIALS == 2
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_two_processes_make_one_index_at_once_and_neither_takes_away_the_others(tmp_path, monkeypatch, damaged):
+    path = tmp_path / "name.blocks"
+    if damaged:
+        cached_blocks(tmp_path, "name", made)
+        (path / "starts.npy").write_bytes(b"")
+    look, looks, files, still_there = blocks_module._open_index, [], {}, []
+
+    def look_and_lose_time(path):
+        found = look(path)
+        slow = threading.current_thread().name == "slow"
+        looks.append(slow)
+        time.sleep((0 if looks.count(True) == 1 else 0.3) if slow else 0.05)  # the slow one acts on what it saw earlier
+        return found
+
+    def work():
+        found = cached_blocks(tmp_path, "name", made)
+        files[threading.current_thread().name] = path.stat().st_ino
+        assert found.starts.tolist() == made().starts.tolist()
+        while threading.current_thread().name == "quick" and "slow" not in files:
+            still_there.append(look(path) is not None)
+
+    monkeypatch.setattr(blocks_module, "_open_index", look_and_lose_time)
+    threads = [threading.Thread(target=work, name=name, daemon=True) for name in ("quick", "slow")]
+    for thread in threads:
+        thread.start()
+    for thread in reversed(threads):
+        thread.join(20)
+    assert files["quick"] == files["slow"]  # inodes of the folder
+    assert still_there and all(still_there)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["name.blocks"]
+
+
+def test_the_index_that_another_process_put_in_place_meanwhile_stays_and_ours_is_dropped(tmp_path):
+    path = tmp_path / "name.blocks"
+    theirs = cached_blocks(tmp_path, "name", made)
+    inode = (path / "starts.npy").stat().st_ino
+    blocks_module._write_index(path, made())
+    assert (path / "starts.npy").stat().st_ino == inode
+    assert theirs.starts.tolist() == made().starts.tolist()

@@ -12,7 +12,7 @@ import pytest
 
 from spanbert_keras import SpanBertEncoder, SpanBertPretrainer, SpanBertTokenizer, SpanMasker
 from spanbert_keras.training.devices import make_step
-from spanbert_keras.training.objective import StepSettings, seed_generators, target_counts
+from spanbert_keras.training.objective import StepSettings, seed_generators
 from spanbert_keras.training.optimizers import make_adamw
 from spanbert_keras.training.warmup_linear_decay import WarmupLinearDecay
 
@@ -145,16 +145,16 @@ def keras_run(pretrainer, batches, **settings):
     """The same by the training program's own step, optimizer and schedule."""
     optimizer = make_adamw(pretrainer.trainable_variables, WarmupLinearDecay(PEAK, WARMUP, STEPS))
     step = make_step(pretrainer, optimizer, StepSettings(**settings))
-    seeds = np.zeros((step.settings.accumulation_steps, len(seed_generators(pretrainer)), 2), "uint32")
+    seeds = np.zeros((1, 1, step.settings.accumulation_steps, len(seed_generators(pretrainer)), 2), "uint32")
     figures, scale, scale_steps = [], 1.0, 0
     for batch in batches:
-        results = step.train(batch, target_counts(batch), seeds, scale, scale_steps)
+        results = step.train({key: value[None] for key, value in batch.items()}, seeds, scale, scale_steps)
         scale, scale_steps = results["scale"], results["scale_steps"]
         row = []
         for losses, weights in (("mlm_losses", "mask_weights"), ("sbo_losses", "span_weights")):
             values = keras.ops.convert_to_numpy(results[losses]).astype("float64")
             row.append((values * batch[weights]).sum() / batch[weights].sum())
-        figures.append((*row, float(keras.ops.convert_to_numpy(results["gradient_norm"]))))
+        figures.append((*row, float(keras.ops.convert_to_numpy(results["gradient_norm"])[0])))
     return np.array(figures)
 
 

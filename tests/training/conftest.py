@@ -1,5 +1,7 @@
 """What the tests of training share: a stream over random documents, a small model, a step of the backend in use."""
 
+import contextlib
+
 import keras
 import numpy as np
 import pytest
@@ -11,9 +13,11 @@ from spanbert_keras.data.row_stream import RowStream
 from spanbert_keras.models.encoder import SpanBertEncoder
 from spanbert_keras.models.pretrainer import SpanBertPretrainer
 from spanbert_keras.preprocessing.span_masker import SpanMasker
+from spanbert_keras.training.checkpoints import Checkpoints
 from spanbert_keras.training.devices import make_step
 from spanbert_keras.training.objective import StepSettings, seed_generators
 from spanbert_keras.training.optimizers import make_adamw
+from spanbert_keras.training.trainer import Schedule, Trainer
 
 ROW_LENGTH, ROWS, SEED = 24, 4, (5, 6)
 
@@ -102,7 +106,7 @@ def variables_of(step):
 
 @pytest.fixture
 def seeds_of():
-    """Function that makes dropout seeds for a step: uint32 (parts, layers, 2)."""
+    """Function that makes one update's dropout seeds for a step: uint32 (parts, layers, 2)."""
 
     def make(step, number=0):
         shape = (step.settings.accumulation_steps, len(seed_generators(step.model)), 2)
@@ -111,7 +115,64 @@ def seeds_of():
     return make
 
 
+@pytest.fixture(scope="session")
+def train_once():
+    """Function that makes one update of a step; returns the results of `train` as arrays, without the steps' axis."""
+
+    def train(step, batch, seeds, scale=1.0, scale_steps=0):
+        batches = {key: value[None] for key, value in batch.items()}
+        results = step.to_numpy(step.train(batches, seeds[None, None], scale, scale_steps))
+        of_steps = {key: value for key, value in results.items() if key not in ("scale", "scale_steps", "votes")}
+        assert {len(value) for value in of_steps.values()} == {1}
+        return results | {key: value[0] for key, value in of_steps.items()}
+
+    return train
+
+
+@pytest.fixture
+def small_disk():
+    """Function of bytes: a context in which the system refuses larger files, as it does on a full disk."""
+    resource = pytest.importorskip("resource", reason="the limit on file sizes is one of Unix")
+
+    @contextlib.contextmanager
+    def limit(size):
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    return limit
+
+
 @pytest.fixture
 def weights_of():
     """Function that returns copies of a model's weights."""
     return lambda model: [np.array(keras.ops.convert_to_numpy(v.value)) for v in model.trainable_variables]
+
+
+@pytest.fixture
+def make_trainer(make_training_step, stream_of, tmp_path):
+    """Function that makes a trainer of 7 steps over a fresh model which notes what it does in `events` and `losses`."""
+
+    def make(folder="checkpoints", step=None, dropout=0.1, keep=2, callbacks=(), **schedule):
+        step = step or make_training_step(dropout=dropout)
+        settings = {"total_steps": 7, "log_every": 100, "evaluate_every": 0, "checkpoint_every": 100} | schedule
+        trainer = Trainer(
+            step, stream_of(), Schedule(**settings), Checkpoints(tmp_path / folder, keep), (7, 8), callbacks=callbacks
+        )
+        trainer.events, trainer.losses = [], []
+
+        def on_log(done, window):
+            losses = [float(loss) for _, results in window.calls for loss in results["loss"]]
+            assert len(losses) == done - window.first
+            trainer.events.append(("log", done, len(losses)))
+            trainer.losses += losses
+
+        trainer.on_log = on_log
+        trainer.on_evaluate = lambda done: trainer.events.append(("evaluate", done))
+        trainer.on_encoder = lambda done: trainer.events.append(("encoder", done))
+        return trainer
+
+    return make

@@ -1,28 +1,20 @@
 """Tests of the examples: the span, its context and what both heads make of it."""
 
+import keras
 import numpy as np
 import pytest
 
 from spanbert_keras.training.examples import SpanExample, as_markdown, span_examples
 
 
-class Fixed:
-    """Stands for a pretrainer: the masked LM says w0 everywhere, the span boundary head says the truth."""
-
-    input_keys = ("token_ids",)
-
-    def __init__(self, batch):
-        self.truth = batch["mask_ids"]
-
-    def __call__(self, inputs, training):
-        assert set(inputs) == {"token_ids"} and training is False
-        eye = np.eye(64, dtype=np.float32)
-        return {"masked_lm": eye[np.full_like(self.truth, 5)], "span_boundary": eye[self.truth]}
+def predictions(batch):
+    """The masked LM says w0 everywhere, the span boundary head says the truth."""
+    return {"mlm_best": np.full_like(batch["mask_ids"], 5), "sbo_best": batch["mask_ids"]}
 
 
 @pytest.fixture
 def found(batch, toy_tokenizer):
-    return span_examples(Fixed(batch), batch, toy_tokenizer, count=100)
+    return span_examples(predictions(batch), batch, toy_tokenizer, count=100)
 
 
 def test_examples_are_spans_that_were_replaced_by_mask(batch, toy_tokenizer, found):
@@ -45,22 +37,27 @@ def test_examples_are_spans_that_were_replaced_by_mask(batch, toy_tokenizer, fou
 
 def test_a_block_gives_one_example_at_most_and_the_count_is_kept(batch, toy_tokenizer, found):
     assert len(found) <= batch["padding_mask"].max(1).sum()
-    assert len(span_examples(Fixed(batch), batch, toy_tokenizer, count=2)) == 2
-    assert span_examples(Fixed(batch), batch, toy_tokenizer, count=0) == []
+    assert len(span_examples(predictions(batch), batch, toy_tokenizer, count=2)) == 2
+    assert span_examples(predictions(batch), batch, toy_tokenizer, count=0) == []
 
 
 def test_long_spans_are_left_out(batch, toy_tokenizer):
-    short = span_examples(Fixed(batch), batch, toy_tokenizer, count=100, longest=1)
+    short = span_examples(predictions(batch), batch, toy_tokenizer, count=100, longest=1)
     assert all(len(example.masked_lm.split()) == 1 for example in short)
 
 
 def test_a_batch_of_padding_gives_no_example(batch, toy_tokenizer):
     empty = {name: np.zeros_like(value) for name, value in batch.items()}
-    assert span_examples(Fixed(empty), empty, toy_tokenizer, count=5) == []
+    assert span_examples(predictions(empty), empty, toy_tokenizer, count=5) == []
 
 
-def test_a_model_of_this_package_gives_examples(batch, toy_tokenizer, make_model):
-    assert len(span_examples(make_model(), batch, toy_tokenizer, count=3)) == 3
+def test_a_step_gives_what_examples_need(batch, toy_tokenizer, make_training_step):
+    step = make_training_step()
+    results = step.to_numpy(step.evaluate(batch))
+    outputs = step.model({key: batch[key] for key in step.model.input_keys}, training=False)
+    best = np.asarray(keras.ops.convert_to_numpy(outputs["masked_lm"])).argmax(-1)
+    np.testing.assert_array_equal(results["mlm_best"], best)
+    assert len(span_examples(results, batch, toy_tokenizer, count=3)) == 3
 
 
 def test_the_markdown_table_has_a_row_an_example():

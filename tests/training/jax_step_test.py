@@ -3,17 +3,17 @@
 import keras
 import pytest
 
-from spanbert_keras.training.objective import target_counts
+from spanbert_keras.training.jax_step import _slurm_devices
 
 pytestmark = pytest.mark.skipif(keras.backend.backend() != "jax", reason="the backend is not JAX")
 
 
-def test_a_step_is_compiled_once(make_training_step, stream_of, seeds_of):
-    step, stream = make_training_step(dropout=0.1), stream_of()
+def test_a_step_is_compiled_once(make_training_step, stream_of, seeds_of, train_once):
+    step, stream = make_training_step(dropout=0.15), stream_of()  # a step that no other test uses
     scale, scale_steps = 1.0, 0
     for k in range(3):
         batch = stream.batch(k)
-        results = step.train(batch, target_counts(batch), seeds_of(step, k), scale, scale_steps)
+        results = train_once(step, batch, seeds_of(step, k), scale, scale_steps)
         scale, scale_steps = results["scale"], results["scale_steps"]
         step.evaluate(batch)
     assert step._train._cache_size() == 1
@@ -26,10 +26,26 @@ def test_every_dropout_layer_gets_its_seed(make_training_step, seeds_of):
     assert sorted(indices) == list(range(seeds_of(step).shape[1]))
 
 
-def test_the_weights_on_the_model_are_those_of_the_last_step(make_training_step, batch, seeds_of):
+def test_the_weights_on_the_model_are_those_of_the_last_step(make_training_step, batch, seeds_of, train_once):
     step = make_training_step()
-    step.train(batch, target_counts(batch), seeds_of(step), 1.0, 0)
-    step.train(batch, target_counts(batch), seeds_of(step), 1.0, 0)
+    train_once(step, batch, seeds_of(step))
+    train_once(step, batch, seeds_of(step))
     outputs = step.model({key: batch[key] for key in step.model.input_keys})  # no donated buffer is used again
     assert bool(keras.ops.all(keras.ops.isfinite(outputs["masked_lm"])))
     assert int(step.optimizer.iterations.value) == 2
+
+
+@pytest.mark.parametrize(
+    "environ, replicas, devices",
+    [
+        ({}, None, None),
+        ({}, 2, [0, 1]),
+        ({"SLURM_STEP_TASKS_PER_NODE": "1(x4)", "SLURM_GPUS_ON_NODE": "8"}, None, list(range(8))),
+        ({"SLURM_STEP_TASKS_PER_NODE": "1", "CUDA_VISIBLE_DEVICES": "4,5,6"}, None, [0, 1, 2]),
+        ({"SLURM_STEP_TASKS_PER_NODE": "1(x2)"}, None, None),  # no GPU
+        ({"SLURM_STEP_TASKS_PER_NODE": "8(x4)", "SLURM_GPUS_ON_NODE": "8"}, None, None),  # one task a GPU
+        ({"SLURM_STEP_TASKS_PER_NODE": "1(x4)", "SLURM_GPUS_ON_NODE": "8"}, 4, list(range(4))),
+    ],
+)
+def test_a_task_that_is_alone_on_its_machine_takes_all_gpus(environ, replicas, devices):
+    assert _slurm_devices(environ, replicas) == devices

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from spanbert_keras.training.piece_scores import (
+    GROUPS,
+    HEADS,
     LENGTH_BINS,
     PieceScores,
     length_name,
@@ -57,6 +59,18 @@ def test_means_are_those_of_a_loop_over_pieces(stream_of):
         expected
     )
     assert len([tag for tag in expected if "length" in tag]) >= 12
+
+
+def test_totals_of_workers_add_up(stream_of):
+    batches = [stream_of().batch(k) for k in range(4)]
+    scores = [random_scores(batch, k) for k, batch in enumerate(batches)]
+    sums = [PieceScores(MASK, UNIGRAM) for _ in range(2)]
+    for k, batch in enumerate(batches):
+        sums[k % 2].add(batch, scores[k])
+    assert sums[0].totals.shape == (len(HEADS), len(GROUPS), 4) and sums[0].totals.dtype == np.float64
+    sums[0].totals = sums[0].totals + sums[1].totals
+    assert sums[0].summary() == pytest.approx(oracle(batches, scores), rel=1e-5)
+    assert sums[0].totals[0, 0, 0] == sum(batch["mask_weights"].sum() for batch in batches)
 
 
 def test_kinds_are_apart_and_cover_all(batch):

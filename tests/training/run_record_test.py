@@ -1,9 +1,12 @@
 """Tests of run.json."""
 
+import errno
+
 import keras
 import pytest
 
 from spanbert_keras.errors import InputError
+from spanbert_keras.training import run_record
 from spanbert_keras.training.files import read_json
 from spanbert_keras.training.run_record import RunRecord, versions
 
@@ -76,6 +79,25 @@ def test_entries_are_replaced(tmp_path):
     RunRecord(tmp_path).update(finished_steps=7)
     found = read_json(tmp_path / "run.json")
     assert found["scores"] == {"a": 1} and found["finished_steps"] == 7 and "updated" in found
+
+
+def test_a_full_disk_is_named_and_leaves_the_record_as_it_was(tmp_path, monkeypatch):
+    begin(tmp_path)
+    before = (tmp_path / "run.json").read_bytes()
+
+    def full(path, value):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(run_record, "write_json", full)
+    with pytest.raises(InputError, match=r"run\.json cannot be written: .*No space left on device"):
+        RunRecord(tmp_path).update(finished_steps=7)
+    assert (tmp_path / "run.json").read_bytes() == before
+
+
+def test_a_record_that_was_removed_or_damaged_is_not_updated(tmp_path):
+    (tmp_path / "run.json").write_text("{")
+    with pytest.raises(InputError, match="run.json"):
+        RunRecord(tmp_path).update(finished_steps=7)
 
 
 def test_versions_name_what_computes():

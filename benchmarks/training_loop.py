@@ -1,0 +1,189 @@
+"""Our training loop beside plain Keras `fit`: the same model, batches, optimizer and compilation setting.
+
+    python benchmarks/training_loop.py --architecture=tiny
+
+The two take turns in one process, and who goes first changes from turn to turn, so that a noisy machine is noisy for
+both; the ratio is the median of the turns' ratios. Ours is the whole loop: masks are drawn in its thread, which begins
+anew with every turn; batches reach the device from NumPy; every turn ends with a log point and TensorBoard's files.
+No checkpoint is written. `fit` gets the same batches ready made from memory, masked before the clock starts, and
+writes nothing. Random documents and weights, AdamW, clipping by global norm, float32.
+"""
+
+import contextlib
+import dataclasses
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from spanbert_keras import program
+from spanbert_keras.program import InputError, setting
+
+SPECIAL_PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+MASK_ID = SPECIAL_PIECES.index("[MASK]")
+SEED = (1, 2)
+LEARNING_RATE = 1e-4
+CLIP_NORM = 1.0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config:
+    """Settings of the benchmark."""
+
+    architecture: str = setting("Encoder.", default="tiny", choices=("tiny", "small", "base", "large"))
+    vocabulary_size: int = setting("Pieces in the vocabulary.", default=4_000)
+    sequence_length: int = setting("Pieces in a row.", default=32)
+    batch_rows: int = setting("Rows of a step.", default=64)
+    steps: int = setting("Steps of a turn.", default=50)
+    turns: int = setting("Turns that count.", default=7)
+    steps_per_call: int = setting("Steps of one call to the device; `fit` calls it steps_per_execution.", default=1)
+    compile: bool = setting("XLA on TensorFlow, torch.compile on torch; JAX always compiles.", default=False)
+    dropout: float = setting("Probability of zeroing a hidden state.", default=0.1)
+
+
+def make_stream(config: Config):
+    """Returns a `BatchStream` over random documents, and the loss of each piece by frequency alone `(V,)`."""
+    from spanbert_keras import SpanBertTokenizer, SpanMasker
+    from spanbert_keras.data.batches import BatchStream, Source
+    from spanbert_keras.data.blocks import cut_blocks
+    from spanbert_keras.data.packing import plan_packing
+    from spanbert_keras.data.row_stream import RowStream
+    from spanbert_keras.training.piece_scores import unigram_losses
+
+    names = range(config.vocabulary_size - len(SPECIAL_PIECES))
+    tokenizer = SpanBertTokenizer(SPECIAL_PIECES + [f"w{i}" if i % 5 else f"##{i}" for i in names])
+    random = np.random.default_rng(0)
+    starts = np.concatenate([[0], np.cumsum(random.integers(4, 8 * config.sequence_length, 500))])
+    pieces = random.integers(len(SPECIAL_PIECES), config.vocabulary_size, starts[-1]).astype(np.uint16)
+    pieces[starts[:-1]] = len(SPECIAL_PIECES) + 1  # a document begins a word
+    masker = SpanMasker(tokenizer=tokenizer)
+    blocks = cut_blocks([(pieces, starts, starts)], tokenizer.word_starts(), config.sequence_length)
+    plan = plan_packing(blocks.histogram, config.sequence_length, masker.settings.budget)
+    source = Source([pieces], RowStream(blocks, plan, SEED, shuffle=True))
+    stream = BatchStream([source], masker, config.batch_rows, (tokenizer.cls_token_id, tokenizer.sep_token_id))
+    return stream, unigram_losses(np.bincount(pieces, minlength=config.vocabulary_size))
+
+
+def make_model(config: Config):
+    """Returns a pretrainer; all that this makes have equal weights."""
+    import keras
+
+    from spanbert_keras import SpanBertEncoder, SpanBertPretrainer
+
+    keras.utils.set_random_seed(1)
+    encoder = SpanBertEncoder.from_preset(
+        config.architecture, load_weights=False, vocabulary_size=config.vocabulary_size,
+        max_sequence_length=config.sequence_length, dropout=config.dropout, attention_dropout=config.dropout,
+    )  # fmt: skip
+    return SpanBertPretrainer(encoder)
+
+
+def our_loop(config: Config, model, stream, unigram, folder: str, stack: contextlib.ExitStack) -> Callable[[int], None]:
+    """Returns a function of a turn's number that trains for so many steps by `Trainer`."""
+    from spanbert_keras.training.checkpoints import Checkpoints
+    from spanbert_keras.training.devices import make_step
+    from spanbert_keras.training.monitor import Monitor
+    from spanbert_keras.training.objective import StepSettings
+    from spanbert_keras.training.optimizers import make_adamw
+    from spanbert_keras.training.performance import Performance
+    from spanbert_keras.training.trainer import Schedule, Trainer
+
+    optimizer = make_adamw(model.trainable_variables, LEARNING_RATE)
+    step = make_step(model, optimizer, StepSettings(clip_norm=CLIP_NORM, compile=config.compile))
+    schedule = Schedule(
+        total_steps=config.steps, steps_per_call=config.steps_per_call, log_every=config.steps, evaluate_every=0,
+        checkpoint_every=0,
+    )  # fmt: skip
+    trainer = Trainer(step, stream, schedule, Checkpoints(folder), SEED)
+    monitor = Monitor(
+        folder, (config.turns + 1) * config.steps, 0, lambda done: np.float32(LEARNING_RATE), MASK_ID, unigram,
+        Performance(0.0, 1, None),
+    )  # fmt: skip
+    stack.push(monitor)  # closes its files; not entered, since `fit` shows no progress bar either
+    trainer.on_log, trainer.on_step = monitor.on_log, monitor.on_step
+
+    def turn(number: int) -> None:
+        trainer.schedule = dataclasses.replace(schedule, total_steps=(number + 1) * config.steps)
+        trainer.run(number * config.steps)
+
+    return turn
+
+
+def keras_fit(config: Config, model) -> Callable[[list[dict]], None]:
+    """Returns a function that trains on a turn's batches (`ready_made`) by `fit`."""
+    import keras
+
+    from spanbert_keras.training.optimizers import is_decayed
+
+    optimizer = keras.optimizers.AdamW(
+        LEARNING_RATE, weight_decay=0.1, beta_1=0.9, beta_2=0.999, epsilon=1e-8, global_clipnorm=CLIP_NORM
+    )
+    optimizer.exclude_from_weight_decay(var_list=[v for v in model.trainable_variables if not is_decayed(v)])
+    model.compile(
+        optimizer=optimizer,
+        jit_compile=config.compile or keras.backend.backend() == "jax",
+        steps_per_execution=config.steps_per_call,
+    )
+    return lambda batches: model.fit(batches, steps_per_epoch=config.steps, epochs=1, shuffle=False, verbose=0)
+
+
+def ready_made(config: Config, stream, number: int):
+    """Returns the batches of a turn in memory, in the form that suits `fit` best on the backend in use."""
+    import keras
+
+    batches = [stream.batch(k) for k in range(number * config.steps, (number + 1) * config.steps)]
+    if keras.backend.backend() != "tensorflow":
+        return ((batch,) for batch in batches)
+    import tensorflow as tf
+
+    stacked = {name: np.stack([batch[name] for batch in batches]) for name in batches[0]}
+    return tf.data.Dataset.from_tensor_slices(stacked).prefetch(tf.data.AUTOTUNE)
+
+
+def measure(config: Config) -> dict[str, list[float]]:
+    """Returns the seconds of a step of `ours` and of `fit`, turn by turn.
+
+    Raises:
+        InputError: a turn is not a whole number of calls.
+    """
+    if config.steps % config.steps_per_call:
+        raise InputError(
+            f"--steps must be a multiple of --steps_per_call. Received: {config.steps} and {config.steps_per_call}."
+        )
+    seconds: dict[str, list[float]] = {"ours": [], "fit": []}
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
+        stream, unigram = make_stream(config)
+        ours = our_loop(config, make_model(config), stream, unigram, folder, stack)
+        fit = keras_fit(config, make_model(config))
+        for number in range(config.turns + 1):
+            batches = ready_made(config, stream, number)
+            contestants = [("ours", ours, number), ("fit", fit, batches)]
+            for name, run, argument in contestants if number % 2 else contestants[::-1]:
+                began = time.perf_counter()
+                run(argument)
+                if number:  # the first turn compiles
+                    seconds[name].append((time.perf_counter() - began) / config.steps)
+    return seconds
+
+
+def main(config: Config) -> None:
+    """Measures and prints."""
+    seconds = measure(config)
+    what = f"{config.architecture}, {config.vocabulary_size} pieces, {config.batch_rows} x {config.sequence_length}"
+    print(f"{what}, compile={config.compile}, steps_per_call={config.steps_per_call}, dropout={config.dropout:g}")
+    for name, values in seconds.items():
+        low, high = min(values), max(values)
+        print(
+            f"{name:>4}: {1000 * statistics.median(values):.1f} ms a step "
+            f"(median of {len(values)} turns of {config.steps} steps; {1000 * low:.1f} to {1000 * high:.1f})"
+        )
+    ratios = [a / b for a, b in zip(seconds["ours"], seconds["fit"], strict=True)]
+    print(f"ours / fit: {statistics.median(ratios):.3f} (median of the turns' ratios; "
+          f"{min(ratios):.3f} to {max(ratios):.3f})")  # fmt: skip
+    print("ours draws its masks and writes its logs in that time; fit gets the same batches ready made from memory.")
+
+
+if __name__ == "__main__":
+    program.run(main, Config)

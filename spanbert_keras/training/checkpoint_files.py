@@ -1,0 +1,136 @@
+"""One checkpoint on disk: a folder with the variables, and a manifest that says whether they are whole."""
+
+import datetime
+import hashlib
+import json
+import re
+import shutil
+import uuid
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from absl import logging
+
+FILE_NAME = "state.safetensors"
+MANIFEST = "manifest.json"
+FOLDER_NAME = re.compile(r"step_(\d{8,})")
+# What `write_atomically` and `remove` leave when the process is killed: `.<mark>.step_...`, `.<mark>.old.step_...`.
+TEMPORARY_NAME = re.compile(r"\.[0-9a-f]+\.(old\.)?(step_\d{8,})")
+
+
+def write(folder: Path, arrays: dict[str, np.ndarray], step: int, state: dict[str, Any], score: float | None) -> None:
+    """Makes the folder of a checkpoint with its two files.
+
+    Args:
+        folder: does not exist yet.
+        arrays: by name, contiguous.
+        step: int. Updates made.
+        state: dict of JSON values.
+        score: float or `None`. Lower is better.
+
+    Raises:
+        OSError, safetensors.SafetensorError: the disk is full, or cannot be written for another reason.
+    """
+    from safetensors.numpy import save_file
+
+    folder.mkdir(parents=True)
+    path = folder / FILE_NAME
+    save_file(arrays, path, metadata={"state": _state_text(step, state)})
+    # The checksum is that of the file just written, still in the page cache: `safetensors.numpy.save` would give the
+    # bytes themselves, as a second copy of gigabytes in memory.
+    files = {FILE_NAME: {"bytes": path.stat().st_size, "sha256": sha256_of(path)}}
+    saved = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    manifest = {"step": step, "state": state, "score": score, "saved": saved, "files": files}
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+
+
+def read(folder: Path, step: int) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Returns the arrays and the state of a checkpoint, after checking that they are those that were written.
+
+    Args:
+        folder: that of the checkpoint.
+        step: int. The one that the folder's name says.
+
+    Raises:
+        ValueError, OSError, safetensors.SafetensorError: it is damaged or cannot be read.
+    """
+    from safetensors import safe_open
+
+    manifest = read_manifest(folder)
+    path, expected = folder / FILE_NAME, manifest["files"][FILE_NAME]
+    if manifest["step"] != step:
+        raise ValueError(f"{MANIFEST} is that of step {manifest['step']}")
+    if not path.is_file():
+        raise ValueError(f"{FILE_NAME} is missing")
+    size = path.stat().st_size
+    if size != expected["bytes"]:
+        raise ValueError(f"{FILE_NAME} has {size} bytes, not the {expected['bytes']} that were written")
+    if sha256_of(path) != expected["sha256"]:
+        raise ValueError(f"the checksum of {FILE_NAME} is not that of what was written")
+    with safe_open(path, framework="numpy") as file:
+        # The state is in the checksummed file too: a digit that changed in the manifest does not pass.
+        if (file.metadata() or {}).get("state") != _state_text(step, manifest["state"]):
+            raise ValueError(f"the state in {MANIFEST} is not that in {FILE_NAME}")
+        return {name: file.get_tensor(name) for name in file.keys()}, manifest["state"]
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Returns the manifest of a checkpoint: its step, state, score (finite or `None`) and files.
+
+    Raises:
+        ValueError: it is missing or damaged.
+        OSError: it cannot be read.
+    """
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        score, file = manifest["score"], manifest["files"][FILE_NAME]
+        return {
+            "step": manifest["step"],
+            "state": dict(manifest["state"]),
+            "score": float(score) if score is not None and np.isfinite(score) else None,
+            "files": {FILE_NAME: {"bytes": file["bytes"], "sha256": file["sha256"]}},
+        }
+    except FileNotFoundError as error:
+        raise ValueError(f"{MANIFEST} is missing") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{MANIFEST} is damaged ({type(error).__name__}: {error})") from error
+
+
+def sha256_of(path: Path) -> str:
+    """Returns the SHA-256 of a file's bytes, hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def remove(folder: Path) -> None:
+    """Removes a checkpoint; killed meanwhile, it leaves no half of one under the checkpoint's name."""
+    aside = folder.with_name(f".{uuid.uuid4().hex[:8]}.{folder.name}")
+    folder.rename(aside)
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def clean(folder: Path) -> None:
+    """Removes what killed processes left among checkpoints, and puts back one that was about to be replaced.
+
+    Args:
+        folder: that of all checkpoints of a run; nobody writes into it meanwhile.
+    """
+    if not folder.is_dir():
+        return
+    for entry in sorted(folder.iterdir()):
+        match = TEMPORARY_NAME.fullmatch(entry.name)
+        if not match:
+            continue
+        is_old, name = match.groups()
+        if is_old and not (folder / name).exists():
+            logging.warning("The checkpoint %s was being replaced when the run was killed: the old one is back.", name)
+            entry.rename(folder / name)
+        elif entry.is_dir():
+            shutil.rmtree(entry, ignore_errors=True)
+        else:
+            entry.unlink(missing_ok=True)
+
+
+def _state_text(step: int, state: dict[str, Any]) -> str:
+    return json.dumps({"step": step, **state})

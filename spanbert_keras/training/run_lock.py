@@ -1,0 +1,101 @@
+"""One run at a time in an output directory."""
+
+import errno
+import json
+import os
+import platform
+import time
+from pathlib import Path
+
+from absl import logging
+
+from spanbert_keras.errors import InputError
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+FILE_NAME = "run.lock"  # of worker 0
+# NFS, where `flock` is emulated, may answer with the second.
+HELD = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES)
+
+
+class RunLock:
+    """Holds `<folder>/run.lock` while the `with` block runs; a second process is refused.
+
+    Of a run of several workers each holds a lock of its own, or a second run's would take the place of the first's.
+
+    The system releases the lock when the process ends in any way, SIGKILL included: nobody has to remove a file, and
+    what the file says (host, pid, started) counts only while it is locked. Where the platform or the file system has no
+    such locks a warning is logged, and the run goes on without.
+
+    Args:
+        folder: the run's directory; made if absent.
+        worker: int. Which worker of the run this process is: worker 0 holds `run.lock`, worker i `worker-<i>.lock`.
+
+    Raises:
+        InputError: another process holds the lock, or the folder cannot be written to.
+    """
+
+    def __init__(self, folder: str | os.PathLike, worker: int = 0):
+        self.folder = Path(folder)
+        self.path = self.folder / (f"worker-{worker}.lock" if worker else FILE_NAME)
+        self._descriptor: int | None = None
+
+    def __enter__(self) -> "RunLock":
+        if fcntl is None:
+            logging.warning("This platform has no file locks: a second run in %s would not be refused.", self.folder)
+            return self
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise InputError(f"--output_dir={self.folder} cannot be written to: {error}.") from error
+        try:
+            self._lock(descriptor)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        self._descriptor = descriptor
+        return self
+
+    def _lock(self, descriptor: int) -> None:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in HELD:
+                raise InputError(self._who_holds_it(descriptor)) from error
+            logging.warning(
+                "The file system of %s has no file locks (%s): a second run there would not be refused.",
+                self.folder, error,
+            )  # fmt: skip
+            return
+        started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        text = json.dumps({"host": platform.node(), "pid": os.getpid(), "started": started}) + "\n"
+        try:
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, text.encode(), 0)
+        except OSError as error:  # a full disk: the lock is held all the same
+            logging.warning("%s cannot be written: %s.", self.path, error)
+
+    def _who_holds_it(self, descriptor: int) -> str:
+        """Returns the sentence that refuses the second run."""
+        try:
+            holder = json.loads(os.pread(descriptor, 4096, 0))
+            who = f"process {holder['pid']} on {holder['host']} works in it since {holder['started']}"
+        except (OSError, ValueError, KeyError, TypeError):
+            who = f"another process holds {self.path}"
+        return (
+            f"The output directory {self.folder} is in use: {who}. Wait for that run, stop it, "
+            "or give another --output_dir."
+        )
+
+    def __exit__(self, *exception) -> None:
+        if self._descriptor is not None:
+            descriptor, self._descriptor = self._descriptor, None
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_UN)  # also for a child that inherited the open file
+            except OSError:  # never locked: see `_lock`
+                pass
+            os.close(descriptor)

@@ -1,0 +1,66 @@
+"""Signals that end a run, at a step rather than in the middle of one."""
+
+import signal
+
+INTERRUPT, PREEMPT = "interrupted", "preempted"
+NAMES = {"SIGINT": INTERRUPT, "SIGTERM": PREEMPT, "SIGUSR1": PREEMPT}
+
+
+class StopSignals:
+    """Remembers that Ctrl-C (SIGINT), SIGTERM or SIGUSR1 came, the latter two as schedulers send before preemption.
+
+    While `deferred` is false, when there is nothing to save, a signal ends the process at once. A second Ctrl-C always
+    does. Signals come to the main thread alone; in another this does nothing.
+
+    Args:
+        preemption_exit_code: int. Exit code after SIGTERM or SIGUSR1.
+
+    Attributes:
+        received: `None`, `"interrupted"` or `"preempted"`.
+        deferred: bool. Whether the one who looks at `received` will stop the process.
+    """
+
+    def __init__(self, preemption_exit_code: int = 75):
+        self.preemption_exit_code = preemption_exit_code
+        self.received: str | None = None
+        self.deferred = False
+        self._previous: dict = {}
+
+    def exit_code(self, outcome: str | None = None) -> int:
+        """Returns the exit code of a run that was stopped as `outcome` says, by default as `received` does."""
+        return 130 if (outcome or self.received) == INTERRUPT else self.preemption_exit_code
+
+    def __enter__(self) -> "StopSignals":
+        self.arm()
+        return self
+
+    def arm(self) -> None:
+        """Takes the signals, also back: TensorFlow and JAX catch SIGTERM themselves once they join a cluster."""
+        try:
+            for name in NAMES:
+                if hasattr(signal, name):  # Windows has fewer
+                    number = getattr(signal, name)
+                    before = signal.signal(number, self._handle)
+                    self._previous.setdefault(number, before)
+        except ValueError:  # not in the main thread
+            pass
+
+    def __exit__(self, *error) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)  # None: not Python's
+        self._previous = {}
+
+    def check(self) -> None:
+        """Ends the process if a signal came whose exception something swallowed, as a garbage collection may."""
+        if self.received is not None and not self.deferred:
+            raise SystemExit(self.exit_code())
+
+    def _handle(self, number, frame) -> None:
+        kind = NAMES[signal.Signals(number).name]
+        # No log line: the signal may have come in the middle of one.
+        again = self.received == INTERRUPT and kind == INTERRUPT
+        self.received = self.received or kind
+        if not self.deferred or again:
+            if kind == INTERRUPT:
+                raise KeyboardInterrupt
+            raise SystemExit(self.exit_code())

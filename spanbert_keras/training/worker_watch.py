@@ -1,0 +1,356 @@
+"""Workers of one run that watch each other through files in the run's folder."""
+
+import dataclasses
+import json
+import os
+import platform
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from absl import logging
+
+from spanbert_keras.errors import InputError
+
+WORKER_LOST_EXIT_CODE = 76
+INPUT_EXIT_CODE = 1  # `program.INPUT_EXIT_CODE`: the user's input cannot be used
+FINISHED_EXIT_CODES = (0, 75, 130)  # done, preempted, interrupted
+REPORT_SECONDS = 30.0
+
+
+@dataclasses.dataclass
+class _Peer:
+    """What is known of another worker.
+
+    Attributes:
+        mark: (launch, beat) read last, or `None`. What the first look found is of an earlier attempt until it changes.
+        record: the last record that was believed.
+        silent: seconds of watching since the last change.
+        changed_at: wall-clock time of the last change.
+        restarted: another process became this worker after we had seen the first.
+    """
+
+    mark: tuple | None = None
+    record: dict | None = None
+    silent: float = 0.0
+    changed_at: float = 0.0
+    restarted: bool = False
+
+    @property
+    def state(self) -> str | None:
+        """What the worker last said of itself, `None` before it was seen."""
+        return self.record["state"] if self.record else None
+
+    def observe(self, found: dict | None, passed: float, worker: int, launch: str) -> None:
+        """Takes a record that was read, `passed` seconds after the last; `worker` and `launch` are the watcher's."""
+        self.silent += passed
+        mark = (found["launch"], found["beat"]) if found else self.mark
+        if found is None or mark == self.mark:
+            return
+        self.mark = mark
+        if self.record is None:
+            # It runs with another process as this worker: it is of an earlier attempt, and will end.
+            if found.get("peers", {}).get(str(worker), launch) != launch:
+                return
+        elif self.record["state"] == "finished":
+            return
+        elif self.record["launch"] != found["launch"]:
+            self.restarted = True
+            return
+        self.record, self.silent, self.changed_at = found, 0.0, time.time()
+
+
+class WorkerWatch:
+    """Notices that another worker of the run was lost, says which, and ends this process.
+
+    The runtime does not always know: a collective operation may wait forever for a process that is gone. Each worker
+    keeps `<folder>/worker-<i>.json`, rewritten every `beat_seconds` by a thread that also reads the others'. A worker
+    is lost when its record stops changing, says "failed", says "finished" long before this one ends, or is that of a
+    new process; then this one prints a sentence and ends with exit code 76, so that all workers can be started again.
+    If what the lost worker failed of is an `InputError`, which no new start helps, this one ends with 1 as that did.
+    Records that an earlier attempt left are not believed. No two machines' clocks are compared. With one worker there
+    is neither file nor thread.
+
+    Args:
+        folder: a directory that all workers see.
+        worker: int. This process, 0 to num_workers - 1.
+        num_workers: int. Processes in all.
+        beat_seconds: float. Time between two records.
+        lost_seconds: float. Silence after which a worker is lost.
+        arrival_seconds: float. Time that a worker has to appear.
+        exit: called with the exit code; by default the process ends at once, without clean-up that might hang.
+        finished_codes: exit codes by which a worker ends on purpose.
+
+    Attributes:
+        exit_code: int. What the process ends with once a worker was lost: 76, or 1 (see above).
+
+    Raises:
+        InputError: the folder cannot be written to.
+    """
+
+    def __init__(
+        self,
+        folder: str | os.PathLike,
+        worker: int,
+        num_workers: int,
+        beat_seconds: float = 2.0,
+        lost_seconds: float = 30.0,
+        arrival_seconds: float = 600.0,
+        exit: Callable[[int], Any] = os._exit,
+        finished_codes: tuple[int, ...] = FINISHED_EXIT_CODES,
+    ):
+        self.folder = Path(folder)
+        self.worker = worker
+        self.num_workers = num_workers
+        self.beat_seconds = beat_seconds
+        self.lost_seconds = lost_seconds
+        self.arrival_seconds = arrival_seconds
+        self.exit_code = WORKER_LOST_EXIT_CODE
+        self._exit = exit
+        self._finished_codes = finished_codes
+        self._launch = uuid.uuid4().hex
+        self._record: dict[str, Any] = {
+            "worker": worker, "host": platform.node(), "pid": os.getpid(), "launch": self._launch, "beat": 0,
+            "state": "running", "reason": None, "lost": None, "code": None,
+            "peers": {},
+        }  # fmt: skip
+        self._peers = {i: _Peer() for i in range(num_workers) if i != worker}
+        self._lock = threading.Lock()
+        self._stopped = threading.Event()
+        self._known = threading.Event()  # a loss is
+        self._loss: str | None = None
+        self._explaining = False
+        self._warned = False
+        self._thread: threading.Thread | None = None
+
+    def __enter__(self) -> "WorkerWatch":
+        if self.num_workers == 1:
+            return self
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            for i, peer in self._peers.items():
+                found = self._read(i)
+                peer.mark = (found["launch"], found["beat"]) if found else None
+            self._write()
+        except OSError as error:
+            raise InputError(f"The run's folder {self.folder} cannot be written to: {error}.") from error
+        self._thread = threading.Thread(target=self._watch, name="worker_watch", daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind, error, traceback) -> None:
+        if self._thread is None:
+            return
+        self._stopped.set()
+        self._thread.join(timeout=10 * self.beat_seconds)
+        if error is None or isinstance(error, KeyboardInterrupt):
+            self._end("finished")
+        elif isinstance(error, SystemExit):
+            code = 0 if error.code is None else error.code
+            finished = code in self._finished_codes
+            self._end("finished" if finished else "failed", None if finished else f"it ended with exit code {code}")
+        else:
+            text = (str(error).strip() or "no message").splitlines()[0]
+            if isinstance(error, InputError):
+                self._end("failed", text, code=INPUT_EXIT_CODE)
+            else:
+                self._end("failed", f"{type(error).__name__}: {text}")
+
+    def fail(self, reason: str) -> None:
+        """Tells the others that this worker ends, and why; what was told first stays.
+
+        Args:
+            reason: str. One sentence.
+        """
+        if self._thread is not None:
+            self._end("failed", reason)
+
+    def explain(self, timeout: float) -> str | None:
+        """Waits until a worker is known to be lost: the cause of an error of communication.
+
+        When there is one, the caller tells it and ends the process with `exit_code`; the watch does so only if that
+        takes longer than `lost_seconds`.
+
+        Args:
+            timeout: float, seconds. Above `lost_seconds`, or a worker that died without a word is not found.
+
+        Returns:
+            The sentence, or `None`: nobody was lost, the error has another cause.
+        """
+        if self._thread is None:
+            return None
+        with self._lock:
+            self._explaining = True
+        self._known.wait(timeout)
+        with self._lock:
+            self._explaining = self._known.is_set()
+            return self._loss if self._explaining else None
+
+    def wait_for(self, path: str | os.PathLike, what: str) -> None:
+        """Waits until a file that worker 0 makes is there; that worker 0 lives is watched meanwhile.
+
+        Args:
+            path: the file.
+            what: str. What it is, for the log.
+
+        Raises:
+            InputError: a worker was lost, and `exit` did not end the process.
+        """
+        if self._thread is None:
+            return
+        began = reported = time.monotonic()
+        while not Path(path).exists():
+            if self._known.wait(min(self.beat_seconds, 1.0)):
+                raise InputError(self._loss or "A worker was lost.")
+            if time.monotonic() - reported >= REPORT_SECONDS:
+                reported = time.monotonic()
+                logging.info("Waiting for worker 0 to make %s, %s, for %.0f s.", what, path, reported - began)
+
+    # --- the thread
+
+    def _watch(self) -> None:
+        waited = reported = 0.0
+        last = time.monotonic()
+        while not self._stopped.wait(self.beat_seconds):
+            now = time.monotonic()
+            # Time in which we did not look (a suspended machine, a hung file system) is nobody's silence.
+            passed, last = min(now - last, 3 * self.beat_seconds), now
+            self._beat()
+            for i, peer in self._peers.items():
+                peer.observe(self._read(i), passed, self.worker, self._launch)
+                if peer.record is not None:
+                    with self._lock:
+                        self._record["peers"][str(i)] = peer.record["launch"]
+            waited += passed
+            absent = [i for i, peer in self._peers.items() if peer.record is None]
+            if absent and waited - reported >= REPORT_SECONDS:
+                reported = waited
+                logging.info(
+                    "Waiting for %s in %s: all workers must see one --output_dir.", _names(absent), self.folder
+                )
+            found = self._find_loss(absent if waited > self.arrival_seconds else [])
+            if found is not None:
+                self._lose(*found)
+                return
+
+    def _find_loss(self, overdue: list[int]) -> tuple[int, str, int | None] | None:
+        """Returns the worker that was lost, words and exit code for it, the first cause before its consequences."""
+        for i, peer in self._peers.items():
+            if peer.state == "failed" or peer.restarted:
+                return self._origin(i)
+        for i, peer in self._peers.items():
+            if peer.state == "running" and peer.silent > self.lost_seconds:
+                return self._origin(i)
+            if peer.state == "finished" and peer.silent > self.lost_seconds:  # workers leave together
+                return self._origin(i)
+        if overdue:
+            sentence = (
+                f"{_names(overdue)} did not come to {self.folder} within {self.arrival_seconds:.0f} s (all workers "
+                "must see one --output_dir)"
+            )
+            return overdue[0], sentence, None
+        return None
+
+    def _origin(self, worker: int) -> tuple[int, str, int | None]:
+        """Follows workers that ended because they had lost another to that one; returns it, words, and exit code."""
+        followed = [worker]
+        while True:
+            record = self._peers[worker].record
+            further = record["lost"] if record and record["state"] == "failed" else None
+            if further not in self._peers or further in followed:
+                break
+            worker = further
+            followed.append(worker)
+        peer = self._peers[worker]
+        if peer.record is None:
+            teller = self._peers[followed[-2]].record
+            code = teller["code"] if teller else None
+            return worker, f"worker {worker} was lost, as worker {followed[-2]} says", code
+        who = f"worker {worker} (host {peer.record['host']}, pid {peer.record['pid']})"
+        if peer.restarted:
+            return worker, f"{who} was started again while this one ran", None
+        if peer.record["state"] == "finished":
+            return worker, f"{who} ended, and this one did not", None
+        if peer.record["state"] == "failed":
+            return worker, f"{who} failed: {str(peer.record['reason']).rstrip('.')}", peer.record["code"]
+        since = time.strftime("%H:%M:%S", time.localtime(peer.changed_at))
+        return worker, f"{who} has not been heard of since {since}", None
+
+    def _lose(self, worker: int, cause: str, code: int | None = None) -> None:
+        """Says who was lost, here and to the others, and ends the process unless the main thread does."""
+        if self._stopped.is_set():
+            return
+        self._loss = f"{cause[0].upper()}{cause[1:]}; worker {self.worker} stops"
+        if code == INPUT_EXIT_CODE:
+            self.exit_code = code
+            self._loss += "."
+        else:
+            self._loss += ", and starting all workers again continues from the last checkpoint."
+        with self._lock:
+            self._known.set()
+            explaining = self._explaining
+        self._end("failed", f"worker {worker} was lost", worker, code)
+        if explaining and self._stopped.wait(self.lost_seconds):
+            return
+        print(f"Error: {self._loss}", file=sys.stderr)
+        for stream in (sys.stdout, sys.stderr):
+            try:
+                stream.flush()
+            except (OSError, ValueError):  # closed, or nobody reads it
+                pass
+        self._exit(self.exit_code)
+
+    # --- records
+
+    def _path(self, worker: int) -> Path:
+        return self.folder / f"worker-{worker}.json"
+
+    def _read(self, worker: int) -> dict | None:
+        """Returns a worker's record, opened anew (network file systems keep what is open), or `None`."""
+        try:
+            found = json.loads(self._path(worker).read_text(encoding="utf-8"))
+        except (OSError, ValueError):  # absent, or being replaced
+            return None
+        return found if isinstance(found, dict) and self._record.keys() <= found.keys() else None
+
+    def _end(self, state: str, reason: str | None = None, lost: int | None = None, code: int | None = None) -> None:
+        with self._lock:
+            if self._record["state"] == "running":
+                self._record |= {"state": state, "reason": reason, "lost": lost, "code": code}
+        self._beat()
+
+    def _beat(self) -> None:
+        try:
+            self._write()
+        except OSError as error:
+            if not self._warned:
+                logging.warning(
+                    "%s cannot be written, others may take us for lost: %s.", self._path(self.worker), error
+                )
+            self._warned = True
+
+    def _write(self) -> None:
+        """Writes the next record: whole or not at all, but not safe from power failure, which ends us as well."""
+        path = self._path(self.worker)
+        temporary = path.with_name(f".{path.name}")
+        with self._lock:
+            self._record["beat"] += 1
+            text = json.dumps(self._record)
+            try:
+                temporary.write_text(text, encoding="utf-8")
+                os.replace(temporary, path)
+            except OSError:  # a full disk still takes what fits into the old file's place
+                temporary.unlink(missing_ok=True)
+                if not path.exists():
+                    raise
+                with open(path, "r+", encoding="utf-8") as file:
+                    file.write(text)
+                    file.truncate()
+
+
+def _names(workers: list[int]) -> str:
+    return f"worker{'s' if len(workers) > 1 else ''} {', '.join(map(str, workers))}"
