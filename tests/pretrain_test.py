@@ -117,6 +117,7 @@ def test_the_same_command_finds_a_finished_run_done(finished, toy_text, toy_flag
     assert (folder / "checkpoints" / "step_00000006" / "state.safetensors").read_bytes() == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name, code, more", [("SIGINT", 130, []), ("SIGTERM", 81, ["--preemption_exit_code=81", "--steps_per_call=2"])]
 )

@@ -18,10 +18,6 @@ from spanbert_keras.training import checkpoint_files
 from spanbert_keras.training.files import write_atomically
 
 
-def _nothing(*arguments) -> None:
-    """What happens at an event that nobody listens to."""
-
-
 class Checkpoints:
     """Writes and reads the state of a run: weights, optimizer state, step, seeds, loss scale.
 
@@ -44,7 +40,7 @@ class Checkpoints:
         self.folder = Path(folder)
         self.keep = keep
         self.keep_every = keep_every
-        self.on_written: Callable[[int, float], Any] = _nothing
+        self.on_written: Callable[[int, float], Any] = lambda step, seconds: None
         self.failures = 0
         self._known: list[int] = []
         self._damaged: set[int] = set()

@@ -48,18 +48,15 @@ def make_distribution(kind: str, replicas: int | None = None, environ: Mapping[s
     """
     if kind == "none":
         return Distribution()
-    import keras
+    module = _backend_module()
+    if not hasattr(module, kind):
+        import keras
 
-    backend = keras.backend.backend()
-    if backend == "tensorflow":
-        from spanbert_keras.training import tensorflow_distribution as native
-    elif backend == "jax":
-        from spanbert_keras.training import jax_step as native  # type: ignore[no-redef]
-    else:
         raise InputError(
-            f"--distribution={kind} is for the TensorFlow and JAX backends (KERAS_BACKEND). Received: {backend}."
+            f"--distribution={kind} is for the TensorFlow and JAX backends (KERAS_BACKEND). Received: "
+            f"{keras.backend.backend()}."
         )
-    return native.mirrored(replicas) if kind == "mirrored" else native.multi_worker(read_cluster(environ), replicas)
+    return module.mirrored(replicas) if kind == "mirrored" else module.multi_worker(read_cluster(environ), replicas)
 
 
 def _backend_module():

@@ -13,6 +13,7 @@ from spanbert_keras.training.distribution import Distribution
 from spanbert_keras.training.loss_scale import next_scale
 from spanbert_keras.training.objective import (
     SCORE_KEYS,
+    STEP_KEYS,
     StepSettings,
     batch_keys,
     loss_of,
@@ -59,8 +60,7 @@ class JaxStep:
             return None, None
         everywhere = self._sharding()
         results = dict.fromkeys(SCORE_KEYS, self._sharding(None, "batch"))
-        names = ("loss", "gradient_norm", "finite", "scales", "scale", "scale_steps", "votes")
-        results |= dict.fromkeys(names, everywhere)
+        results |= dict.fromkeys((*STEP_KEYS, "scale", "scale_steps", "votes"), everywhere)
         return (everywhere, everywhere, results), self._sharding("batch")
 
     def _sharding(self, *axes):

@@ -12,7 +12,7 @@ from absl import logging
 
 from spanbert_keras.training.distribution import Distribution
 from spanbert_keras.training.event_writer import EventWriter
-from spanbert_keras.training.objective import SCORE_KEYS
+from spanbert_keras.training.objective import SCORE_KEYS, STEP_KEYS
 from spanbert_keras.training.performance import Performance
 from spanbert_keras.training.piece_scores import PieceScores, span_lengths
 
@@ -153,10 +153,7 @@ class Monitor:
         values = scores.summary() | data_facts(totals, done - window.first)
         values |= self.performance.summary(totals[1], seconds, window.waited)
         values["optimization/learning_rate"] = float(keras.ops.convert_to_numpy(self.learning_rate(done - 1)))
-        of_steps = {
-            key: np.concatenate([results[key] for _, results in window.calls])
-            for key in ("loss", "gradient_norm", "finite", "scales")
-        }
+        of_steps = {key: np.concatenate([results[key] for _, results in window.calls]) for key in STEP_KEYS}
         norms = of_steps["gradient_norm"][of_steps["finite"]]
         if norms.size:
             values["optimization/gradient_norm"] = float(norms.mean())

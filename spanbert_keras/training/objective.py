@@ -9,7 +9,8 @@ from keras import ops
 from spanbert_keras.losses.span_bert_loss import span_bert_loss, target_losses
 
 TARGET_KEYS = ("mask_ids", "mask_weights", "span_weights")
-SCORE_KEYS = ("mlm_losses", "sbo_losses", "mlm_correct", "sbo_correct")
+SCORE_KEYS = ("mlm_losses", "sbo_losses", "mlm_correct", "sbo_correct")  # of every masked position
+STEP_KEYS = ("loss", "gradient_norm", "finite", "scales")  # of every update
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,7 @@ from spanbert_keras.training.distribution import Distribution
 from spanbert_keras.training.loss_scale import next_scale
 from spanbert_keras.training.objective import (
     SCORE_KEYS,
+    STEP_KEYS,
     StepSettings,
     batch_keys,
     loss_of,
@@ -200,7 +201,7 @@ class TensorFlowStep:
         tf = self.tf
         counts, votes = self._totals(batches, votes)
         steps = tf.shape(seeds)[0]
-        names = (*SCORE_KEYS, "loss", "gradient_norm", "finite", "scales")
+        names = (*SCORE_KEYS, *STEP_KEYS)
         arrays = [tf.TensorArray(tf.bool if name == "finite" else tf.float32, steps) for name in names]
 
         def body(k, scale, scale_steps, arrays):

@@ -32,7 +32,17 @@ def _nothing(*arguments) -> None:
 
 
 class _RolledBack(Exception):
-    """Training goes on from an earlier step."""
+    """Training goes on from an earlier step.
+
+    Args:
+        number: int. The update whose loss must not go on.
+        complaint: str. What is wrong with it.
+    """
+
+    def __init__(self, number: int, complaint: str):
+        super().__init__(complaint)
+        self.number = number
+        self.complaint = complaint
 
 
 class Trainer:
@@ -167,8 +177,8 @@ class Trainer:
             while True:
                 try:
                     return self._stretch(start)
-                except _RolledBack:
-                    start = self._roll_back()
+                except _RolledBack as cause:
+                    start = self._roll_back(cause)
         finally:
             self.signals.deferred = False
             self._end_profile()
@@ -311,8 +321,7 @@ class Trainer:
         steps = self.checkpoints.steps()
         kept = self.step.distribution.sum(np.array([float(len(steps) * self.step.distribution.is_chief)]))[0]
         if self.schedule.on_divergence == "rollback" and kept and self._rollbacks < MAX_ROLLBACKS:
-            self._diverged_at, self._complaint = number, complaint
-            raise _RolledBack
+            raise _RolledBack(number, complaint)
         where = f"the last good checkpoint is that of step {steps[-1]}" if steps else "there is no checkpoint yet"
         tried = f" after {self._rollbacks} rollbacks" if self._rollbacks else ""
         raise InputError(
@@ -320,16 +329,16 @@ class Trainer:
             "--warmup_steps or use --precision=float32; --on_divergence=rollback skips such batches."
         )
 
-    def _roll_back(self) -> int:
+    def _roll_back(self, cause: _RolledBack) -> int:
         """Restores the last checkpoint, leaves out the batches from there to the bad one, and returns its step."""
         rollbacks, skipped = self._rollbacks, self.skipped_batches
         start = self.restore()
-        left_out = self._diverged_at - start
+        left_out = cause.number - start
         self.skipped_batches = skipped + left_out
         self._rollbacks = rollbacks + 1
         logging.warning(
             "At step %d %s: rolled back to step %d; batches %d to %d are left out.",
-            self._diverged_at, self._complaint, start, start + skipped, start + skipped + left_out - 1,
+            cause.number, cause.complaint, start, start + skipped, start + skipped + left_out - 1,
         )  # fmt: skip
         self.on_rollback(start)
         return start

@@ -160,15 +160,6 @@ class WorkerWatch:
             else:
                 self._end("failed", f"{type(error).__name__}: {text}")
 
-    def fail(self, reason: str) -> None:
-        """Tells the others that this worker ends, and why; what was told first stays.
-
-        Args:
-            reason: str. One sentence.
-        """
-        if self._thread is not None:
-            self._end("failed", reason)
-
     def explain(self, timeout: float) -> str | None:
         """Waits until a worker is known to be lost: the cause of an error of communication.
 

@@ -14,6 +14,7 @@ def small(**changes):
     return training_loop.Config(**settings)
 
 
+@pytest.mark.slow
 def test_every_turn_is_timed_for_both(capsys):
     training_loop.main(small(steps_per_call=2))
     out = capsys.readouterr().out

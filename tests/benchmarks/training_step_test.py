@@ -26,6 +26,7 @@ def test_a_batch_masks_15_percent_and_no_special_place(benchmark):
     assert all(len(set(row)) == 3 for row in batch["mask_positions"].tolist())
 
 
+@pytest.mark.slow
 def test_every_contestant_takes_every_turn(benchmark, capsys):
     benchmark.main(small(benchmark))
     out = capsys.readouterr().out

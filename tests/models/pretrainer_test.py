@@ -250,6 +250,7 @@ def test_lora_trains_alone_and_can_be_saved(make_pretrainer, to_numpy, masked, t
         np.testing.assert_allclose(again[name], logits, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_int8_computes_nearly_the_same_and_can_be_saved(make_pretrainer, to_numpy, masked, tmp_path):
     pretrainer = make_pretrainer()
     before = to_numpy(pretrainer(masked))

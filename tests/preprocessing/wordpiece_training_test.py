@@ -61,6 +61,7 @@ def test_merges_agree_with_the_librarys_own_training():
     assert len(merged) == 20 and merged <= set(library.get_vocab())
 
 
+@pytest.mark.slow
 def test_other_processes_train_the_same_vocabulary():
     program = (
         "import hashlib, itertools\n"

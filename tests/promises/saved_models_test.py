@@ -62,7 +62,9 @@ def saved(randomize, tmp_path_factory):
     return folder, outputs, pretrainer.fill_spans(TEXT)
 
 
-@pytest.mark.parametrize("backend", ["tensorflow", "jax", "torch"])
+@pytest.mark.parametrize(
+    "backend", ["tensorflow", *(pytest.param(name, marks=pytest.mark.slow) for name in ("jax", "torch"))]
+)
 def test_a_model_saved_here_loads_in_a_fresh_process_on_every_backend(saved, backend, root, tmp_path):
     if importlib.util.find_spec(backend) is None:
         pytest.skip(f"{backend} is not installed")

@@ -48,6 +48,10 @@ class Worker:
     def record(self):
         return json.loads(self.path.read_text())
 
+    def fail(self, reason):
+        """Ends as its program does at an error."""
+        self.watch.__exit__(RuntimeError, RuntimeError(reason), None)
+
     def freeze(self):
         """Ends its thread, as SIGKILL would, and leaves its record."""
         self.watch._stopped.set()
@@ -148,9 +152,9 @@ def test_a_worker_that_fails_says_why_to_the_others(worker, capfd):
     first, second = worker(0), worker(1)
     met(first, second)
     began = time.monotonic()
-    second.watch.fail("The disk is gone.")
+    second.fail("The disk is gone.")
     assert first.ended.wait(10) and time.monotonic() - began < LOST
-    assert f"pid {os.getpid()}) failed: The disk is gone; worker 0 stops" in capfd.readouterr().err
+    assert f"pid {os.getpid()}) failed: RuntimeError: The disk is gone; worker 0 stops" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("meets_first", [True, False])
@@ -161,10 +165,10 @@ def test_the_first_cause_is_named_not_who_noticed_it_first(worker, tmp_path, cap
     if meets_first:
         dead.freeze()
     else:
-        dead.watch.fail("Out of memory.")
+        dead.fail("Out of memory.")
     assert patient.ended.wait(10) and quick.ended.wait(10)
     assert patient.record()["lost"] == quick.record()["lost"] == 2
-    words = "has not been heard of" if meets_first else "failed: Out of memory"
+    words = "has not been heard of" if meets_first else "failed: RuntimeError: Out of memory"
     assert len(re.findall(rf"Worker 2 \(host \S+, pid \d+\) {words}", capfd.readouterr().err)) == 2
 
 
@@ -225,15 +229,15 @@ def test_an_exit_code_may_be_declared_a_good_end(tmp_path):
 
 
 def test_what_was_told_first_stays(tmp_path):
-    with WorkerWatch(tmp_path, 0, 2) as watch:
-        watch.fail("one")
-        watch.fail("two")
-    assert json.loads((tmp_path / "worker-0.json").read_text())["reason"] == "one"
+    with pytest.raises(RuntimeError, match="two"), WorkerWatch(tmp_path, 0, 2) as watch:
+        watch.__exit__(RuntimeError, RuntimeError("one"), None)
+        raise RuntimeError("two")
+    assert json.loads((tmp_path / "worker-0.json").read_text())["reason"] == "RuntimeError: one"
 
 
 def test_records_of_an_earlier_attempt_are_not_believed(worker):
     old = worker(1)
-    old.watch.fail("The earlier attempt.")
+    old.fail("The earlier attempt.")
     old.freeze()
     first = worker(0)
     time.sleep(2 * LOST)
@@ -282,7 +286,7 @@ def test_an_explanation_is_waited_for_and_the_main_thread_ends_the_process(worke
 def test_a_main_thread_that_hangs_after_the_explanation_is_ended(worker):
     first, second = worker(0), worker(1)
     met(first, second)
-    second.watch.fail("It broke.")
+    second.fail("It broke.")
     assert "It broke" in first.watch.explain(10)
     assert first.code is None
     assert first.ended.wait(10) and first.code == WORKER_LOST_EXIT_CODE
@@ -292,7 +296,7 @@ def test_without_a_loss_there_is_no_explanation_and_the_watch_goes_on(worker):
     first, second = worker(0), worker(1)
     met(first, second)
     assert first.watch.explain(0.1) is None
-    second.watch.fail("It broke.")
+    second.fail("It broke.")
     assert first.ended.wait(10)
 
 
@@ -309,8 +313,8 @@ def test_what_worker_0_makes_is_waited_for(worker, tmp_path):
 def test_waiting_ends_when_worker_0_fails(worker, tmp_path):
     first, second = worker(0), worker(1)
     met(first, second)
-    first.watch.fail("No text.")
-    with pytest.raises(InputError, match="Worker 0 .* failed: No text; worker 1 stops"):
+    first.fail("No text.")
+    with pytest.raises(InputError, match="Worker 0 .* failed: RuntimeError: No text; worker 1 stops"):
         second.watch.wait_for(tmp_path / "text", "the prepared text")
     assert second.ended.wait(10)
 
@@ -318,7 +322,6 @@ def test_waiting_ends_when_worker_0_fails(worker, tmp_path):
 def test_one_worker_alone_has_no_files_and_no_thread(tmp_path):
     threads = threading.active_count()
     with WorkerWatch(tmp_path / "workers", 0, 1) as watch:
-        watch.fail("nobody listens")
         watch.wait_for(tmp_path / "absent", "nothing")
         assert watch.explain(60) is None and threading.active_count() == threads
     assert list(tmp_path.iterdir()) == []

@@ -1,5 +1,6 @@
 """What the tests of whole runs share: a small corpus, and the training program as processes that can be killed."""
 
+import contextlib
 import dataclasses
 import json
 import multiprocessing
@@ -129,36 +130,65 @@ def flags(corpus, tmp_path_factory):
     }  # fmt: skip
 
 
+@pytest.fixture(scope="session")
+def starting(flags, forkserver):
+    """Context of a folder that gives the function of `start`; whatever still runs at its end is killed."""
+
+    @contextlib.contextmanager
+    def within(parent):
+        runs = []
+
+        def begin(name, environ=None, fresh=False, logged_as=None, **changes):
+            folder = parent / name
+            log = parent / f"{logged_as or name}.log"
+            settings = flags | changes
+            arguments = [f"--{key}={value}" for key, value in settings.items()] + [f"--output_dir={folder}"]
+            environ = QUIET | (environ or {})
+            if fresh or keras.backend.backend() == "jax" and "TF_CONFIG" in environ:  # JAX needs its own exit
+                root = str(pathlib.Path(__file__).resolve().parents[3])
+                environ = os.environ | environ | {"PYTHONPATH": root}
+                with open(log, "a") as output:
+                    process = subprocess.Popen(
+                        [sys.executable, "-m", "spanbert_keras.pretrain", *arguments],
+                        env=environ, stdout=output, stderr=subprocess.STDOUT,
+                    )  # fmt: skip
+            else:
+                code = CHILD.format(log=str(log), environ=environ, arguments=arguments)
+                process = forkserver.Process(target=exec, args=(code, {"__name__": "child"}))
+                process.start()
+            runs.append(Run(folder, log, process))
+            return runs[-1]
+
+        try:
+            yield begin
+        finally:
+            for run in runs:
+                run.send(signal.SIGKILL)
+                run.wait(30)
+
+    return within
+
+
 @pytest.fixture
-def start(flags, tmp_path, forkserver):
+def start(starting, tmp_path):
     """Function that starts a run: `start("name", steps=20)`; whatever runs at the end of the test is killed."""
-    runs = []
+    with starting(tmp_path) as begin:
+        yield begin
 
-    def begin(name, environ=None, fresh=False, logged_as=None, **changes):
-        folder = tmp_path / name
-        log = tmp_path / f"{logged_as or name}.log"
-        settings = flags | changes
-        arguments = [f"--{key}={value}" for key, value in settings.items()] + [f"--output_dir={folder}"]
-        environ = QUIET | (environ or {})
-        if fresh or keras.backend.backend() == "jax" and "TF_CONFIG" in environ:  # JAX needs its own exit
-            root = str(pathlib.Path(__file__).resolve().parents[3])
-            environ = os.environ | environ | {"PYTHONPATH": root}
-            with open(log, "a") as output:
-                process = subprocess.Popen(
-                    [sys.executable, "-m", "spanbert_keras.pretrain", *arguments],
-                    env=environ, stdout=output, stderr=subprocess.STDOUT,
-                )  # fmt: skip
-        else:
-            code = CHILD.format(log=str(log), environ=environ, arguments=arguments)
-            process = forkserver.Process(target=exec, args=(code, {"__name__": "child"}))
-            process.start()
-        runs.append(Run(folder, log, process))
-        return runs[-1]
 
-    yield begin
-    for run in runs:
-        run.send(signal.SIGKILL)
-        run.wait(30)
+@pytest.fixture(scope="session")
+def finished_run(starting, tmp_path_factory):
+    """Function that makes a run to its end, once for all tests: `finished_run(dropout=0.1)`."""
+    made = {}
+    with starting(tmp_path_factory.mktemp("finished")) as begin:
+
+        def finished(**changes):
+            key = repr(sorted(changes.items()))
+            if key not in made:
+                made[key] = begin(f"run{len(made)}", **changes).finish()
+            return made[key]
+
+        yield finished
 
 
 @pytest.fixture

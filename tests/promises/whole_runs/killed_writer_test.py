@@ -51,6 +51,7 @@ def batch():
     return {name: value.astype("int32") for name, value in values.items()}
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_another_backend_is_the_same_model(batch, tmp_path, root):
     other = OTHER_BACKEND[keras.backend.backend()]
     if importlib.util.find_spec(other) is None:

@@ -12,9 +12,9 @@ pytestmark = [
 
 
 @pytest.fixture
-def one(start):
+def one(finished_run):
     """A run on one device."""
-    return start("one").finish()
+    return finished_run()
 
 
 def test_two_mirrored_replicas_compute_what_one_device_does(one, start, check_same_numbers, losses_of):

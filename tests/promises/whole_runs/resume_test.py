@@ -24,9 +24,9 @@ pytestmark = pytest.mark.skipif(
 
 
 @pytest.fixture
-def whole(start):
+def whole(finished_run):
     """A run that nothing disturbed, with dropout."""
-    return start("whole", dropout=0.1).finish()
+    return finished_run(dropout=0.1)
 
 
 def test_a_run_that_was_preempted_continues_bit_for_bit(whole, start, check_same_bits):
@@ -89,9 +89,9 @@ def test_thirty_kills_leave_no_trace(start, check_same_bits):
 
 
 @pytest.mark.slow
-def test_a_run_begun_on_tensorflow_continues_on_jax(start, losses_of, weights_in):
+def test_a_run_begun_on_tensorflow_continues_on_jax(finished_run, start, losses_of, weights_in):
     pytest.importorskip("jax")
-    whole = start("whole").finish()
+    whole = finished_run()
     moved = start("moved")
     moved.wait_for("step 20/50")
     moved.send(signal.SIGTERM)
