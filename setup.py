@@ -10,9 +10,11 @@ ROOT = pathlib.Path(__file__).resolve().parent
 # Upper bounds are the range that the tests have seen. tensorflow-text follows TensorFlow's minor version, has no wheel
 # for Windows, and its 2.21.0 does not import (undefined ICU symbol).
 REQUIREMENTS = [
-    "absl-py>=2.1",
+    "absl-py>=1.4",  # tf-models-official brings a package that wants no more
+    "huggingface-hub>=0.34",
     "keras>=3.15,<3.16",
     "keras-hub>=0.32,<0.33",
+    "ml-dtypes>=0.5",
     "numpy>=1.26",
     "rich>=13",
     "safetensors>=0.8",  # lets other threads run while it writes a checkpoint

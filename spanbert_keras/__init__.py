@@ -3,6 +3,7 @@
 Importing this package registers every savable class, so that `keras.saving.load_model` knows them.
 """
 
+from spanbert_keras.conversion.loading import load_pretrained
 from spanbert_keras.layers.masked_lm_head import MaskedLMHead
 from spanbert_keras.layers.span_boundary_head import SpanBoundaryHead
 from spanbert_keras.losses.span_bert_loss import span_bert_loss
@@ -24,6 +25,7 @@ __all__ = [
     "SpanMasker",
     "WarmupLinearDecay",
     "draw_span_lengths",
+    "load_pretrained",
     "span_bert_loss",
     "span_length_probabilities",
 ]

@@ -20,7 +20,7 @@ CHANGEABLE = (
     "eval_rows", "eval_schemes", "checkpoint_every", "keep_checkpoints", "encoder_every", "examples", "corpus",
     "distribution", "replicas", "rehearse_workers", "accumulation_steps", "steps_per_call", "deterministic",
     "checkpoint_minutes", "keep_every", "preemption_exit_code", "on_divergence", "spike_nats", "profile_steps",
-    "peak_tflops",
+    "peak_tflops", "init_checkpoint",
 )  # fmt: skip
 
 # Lowest value allowed, and the one that is too high.
@@ -28,6 +28,7 @@ RANGES = {
     **dict.fromkeys(("log_every", "checkpoint_every", "eval_rows", "keep_checkpoints"), (1, math.inf)),
     **dict.fromkeys(("num_layers", "hidden_dim", "num_heads", "intermediate_dim", "position_dim"), (1, math.inf)),
     **dict.fromkeys(("evaluate_every", "encoder_every", "examples", "keep_every", "profile_steps"), (0, math.inf)),
+    "head_warmup_steps": (0, math.inf),
     **dict.fromkeys(("checkpoint_minutes", "spike_nats"), (0, math.inf)),
     **dict.fromkeys(("replicas", "steps_per_call"), (1, math.inf)),
     "rehearse_workers": (0, 65),
@@ -75,6 +76,9 @@ class Config:
     attention_dropout: float = setting("Probability of zeroing an attention weight.", default=0.1)
     max_span_positions: int = setting("Rows of the span-boundary head's position table, in pieces.", default=15)
     position_dim: int = setting("Width of the span-boundary head's position vectors.", default=200)
+    init_checkpoint: str | None = setting(
+        "Checkpoint to begin with, of any form that convert reads: its weights, sizes and vocabulary.", default=None
+    )
     # --- objective (section 3.2)
     sbo_weight: float = setting("Weight of the span boundary objective.", default=1.0)
     loss_normalization: str = setting("Divide both sums by the MLM targets, or each by its own count as released.",
@@ -83,6 +87,7 @@ class Config:
     steps: int = setting("Updates of the whole run.", default=2_400_000)
     learning_rate: float = setting("Peak learning rate.", default=1e-4)
     warmup_steps: int = setting("Updates over which the learning rate rises.", default=10_000)
+    head_warmup_steps: int = setting("First updates in which the heads alone learn.", default=0)
     decay: str = setting("Linear decay to zero: from the end of the warm-up, or from step 0 as released.",
                          default="after_warmup", choices=("after_warmup", "from_start", "none"))  # fmt: skip
     weight_decay: float = setting("Decoupled weight decay, of all but biases and layer norms.", default=0.1)

@@ -7,6 +7,7 @@ import numpy as np
 from absl import logging
 
 from spanbert_keras.errors import InputError
+from spanbert_keras.initial_checkpoint import InitialCheckpoint
 from spanbert_keras.models.encoder import SpanBertEncoder
 from spanbert_keras.models.pretrainer import SpanBertPretrainer
 from spanbert_keras.pretraining_data import PretrainingData
@@ -54,9 +55,14 @@ class PretrainingRun:
         self._check_rows()
         keras.utils.set_random_seed(config.seed)
         keras.mixed_precision.set_dtype_policy(config.precision)
+        self.initial = InitialCheckpoint(config) if config.init_checkpoint else None
+        if self.initial is not None:
+            self.config = config = self.initial.config
         self.data = PretrainingData(config, rows, None if self.distribution.is_chief else launch.watch.wait_for)
+        if self.initial is not None:
+            self.initial.check_tokenizer(self.data.tokenizer)
         with self.distribution.scope():
-            self.model = self._model()
+            self.model = self._model() if self.initial is None else self.initial.make_model()
 
     def _check_rows(self) -> None:
         """Refuses a batch that does not divide."""
@@ -192,6 +198,8 @@ class PretrainingRun:
             beta_2=config.beta_2,
             epsilon=config.epsilon,
             decay_all=config.decay_all,
+            frozen=self.model.encoder.trainable_variables,
+            frozen_steps=config.head_warmup_steps,
         )
 
     def _step_settings(self) -> StepSettings:

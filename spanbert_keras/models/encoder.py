@@ -1,6 +1,8 @@
 """The SpanBERT encoder. Shape letters: B batch, T tokens, D hidden_dim."""
 
 import os
+from collections.abc import Callable
+from typing import ClassVar
 
 import keras
 from keras_hub.models import Backbone
@@ -56,6 +58,7 @@ class SpanBertEncoder(NamedInputs, Backbone):
     """
 
     input_keys = ("token_ids", "segment_ids", "padding_mask")
+    converters: ClassVar[list[Callable]] = []  # `conversion` adds its own; see `from_preset`
 
     def __init__(
         self,
@@ -149,14 +152,16 @@ class SpanBertEncoder(NamedInputs, Backbone):
         """Makes an encoder from an architecture's name or a preset directory, with its tokenizer.
 
         Args:
-            preset: str. `"tiny"`, `"small"`, `"base"` or `"large"`: an architecture, which has no weights of its own;
-                otherwise anything that `keras_hub.models.Backbone.from_preset` takes, e.g. a folder that
-                `save_to_preset` wrote.
+            preset: str or path. `"tiny"`, `"small"`, `"base"` or `"large"`: an architecture, which has no weights of
+                its own; otherwise a checkpoint that `spanbert_keras.conversion` reads, e.g. a Hugging Face folder or
+                `hf://SpanBERT/spanbert-base-cased`, or anything that `keras_hub.models.Backbone.from_preset` takes,
+                e.g. a folder that `save_to_preset` wrote.
             load_weights: bool. Must be `False` for an architecture's name: its weights are random.
             **kwargs: arguments of the constructor that replace the preset's.
 
         Raises:
             ValueError: weights were asked of an architecture's name.
+            InputError: the checkpoint cannot be used.
         """
         if preset in ARCHITECTURES:
             if load_weights:
@@ -165,6 +170,11 @@ class SpanBertEncoder(NamedInputs, Backbone):
                     "or the path of a preset directory or of published weights."
                 )
             return cls(**(dict(ARCHITECTURES[preset]) | kwargs))
+        preset = os.fspath(preset)
+        for convert in cls.converters:
+            converted = convert(preset, load_weights, kwargs)
+            if converted is not None:
+                return converted
         encoder = super().from_preset(preset, load_weights=load_weights, **kwargs)
         if encoder.tokenizer is not None and not encoder.tokenizer.has_vocabulary:
             encoder.tokenizer.load_preset_assets(preset)

@@ -1,5 +1,7 @@
 """The optimizer of the paper, and which weights decay."""
 
+from collections.abc import Sequence
+
 import keras
 from keras import ops
 
@@ -17,6 +19,8 @@ def make_adamw(
     beta_2: float = 0.999,
     epsilon: float = 1e-8,
     decay_all: bool = False,
+    frozen: Sequence = (),
+    frozen_steps: int = 0,
 ):
     """Returns AdamW with decoupled weight decay, its state built for `variables`.
 
@@ -29,18 +33,42 @@ def make_adamw(
         beta_1, beta_2: float. Defaults to `0.9` and `0.999` (section 4.2).
         epsilon: float. Added outside the bias correction. Defaults to `1e-8` (section 4.2).
         decay_all: bool. `True` also decays biases and layer norms, as the released code does.
+        frozen: those of `variables` that the first `frozen_steps` updates leave as they are.
+        frozen_steps: int.
 
     Reference: Loshchilov and Hutter, 2019.
     """
-    optimizer = keras.optimizers.AdamW(
-        learning_rate, weight_decay=weight_decay, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon
-    )
-    if not decay_all:
-        spared = [v for v in variables if not is_decayed(v)]
-        if spared:
-            optimizer.exclude_from_weight_decay(var_list=spared)
+    settings = {"weight_decay": weight_decay, "beta_1": beta_1, "beta_2": beta_2, "epsilon": epsilon}
+    spared = [] if decay_all else [v for v in variables if not is_decayed(v)]
+    if frozen_steps:
+        return _FrozenFirst(variables, spared, frozen, frozen_steps, learning_rate=learning_rate, **settings)
+    optimizer = keras.optimizers.AdamW(learning_rate, **settings)
+    if spared:
+        optimizer.exclude_from_weight_decay(var_list=spared)
     optimizer.build(variables)
     return optimizer
+
+
+class _FrozenFirst(keras.optimizers.Adam):
+    """AdamW that leaves some weights as they are for the first updates.
+
+    Their moments gather meanwhile, so that their first own update has the usual size. The state is AdamW's.
+    """
+
+    def __init__(self, variables, spared, frozen, frozen_steps, weight_decay, **settings):
+        super().__init__(**settings)  # the decay waits too, so it is in `update_step`
+        self.decay = weight_decay
+        self.frozen_steps = frozen_steps
+        self.build(variables)
+        self.spared, self.frozen = ({self._get_variable_index(v) for v in some} for some in (spared, frozen))
+
+    def update_step(self, gradient, variable, learning_rate):
+        rate, index = ops.cast(learning_rate, variable.dtype), self._get_variable_index(variable)
+        if index in self.frozen:
+            rate = ops.where(self.iterations < self.frozen_steps, ops.zeros_like(rate), rate)
+        if index not in self.spared:
+            self.assign_sub(variable, variable * ops.cast(self.decay, variable.dtype) * rate)
+        super().update_step(gradient, variable, rate)
 
 
 def global_norm(gradients):

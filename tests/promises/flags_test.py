@@ -12,7 +12,7 @@ from spanbert_keras import program
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 RECIPES = sorted(file.relative_to(ROOT).as_posix() for file in (ROOT / "configs").glob("*.flags"))
-PROMISED = ["tiny", "small", "base", "base_8gpu", "large", "large_released"]
+PROMISED = ["tiny", "small", "base", "base_8gpu", "large", "large_released", "continue_base"]
 FIELDS = ("Command", "Hardware", "Time", "Expect")
 
 

@@ -19,6 +19,7 @@ PUBLIC = {
     "SpanMasker",
     "WarmupLinearDecay",
     "draw_span_lengths",
+    "load_pretrained",
     "span_bert_loss",
     "span_length_probabilities",
 }

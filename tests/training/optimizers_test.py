@@ -57,6 +57,34 @@ def test_updates_are_those_of_adamw(decay_all):
         np.testing.assert_allclose(number(weight), value, rtol=2e-5, atol=1e-6)
 
 
+def test_frozen_weights_wait_and_their_moments_do_not():
+    weights = variables()
+    start = [number(v) for v in weights]
+    settings = {"weight_decay": 0.2, "beta_1": 0.8, "beta_2": 0.95, "epsilon": 1e-6}
+    optimizer = make_adamw(weights, 0.05, **settings, frozen=weights[:2], frozen_steps=3)
+    random = np.random.default_rng(1)
+    gradients = [[random.normal(size=v.shape).astype(np.float32) for v in start] for _ in range(5)]
+    first = [adamw(start, gradients[:n], 0.05, 0.2, 0.8, 0.95, 1e-6, (1,)) for n in range(6)]
+    for done, gradient in enumerate(gradients, 1):
+        optimizer.apply([keras.ops.convert_to_tensor(g) for g in gradient], weights)
+        np.testing.assert_allclose(number(weights[2]), first[done][2], rtol=2e-5, atol=1e-6)
+        if done <= 3:
+            for i in (0, 1):
+                np.testing.assert_array_equal(number(weights[i]), start[i])
+    # Weight 1, which does not decay, makes the last two updates that it would have made.
+    expected = start[1] + first[5][1] - first[3][1]
+    np.testing.assert_allclose(number(weights[1]), expected, rtol=2e-5, atol=1e-6)
+    assert (number(weights[0]) != start[0]).all()
+
+
+def test_frozen_weights_leave_the_state_of_a_checkpoint_as_it_is():
+    plain, frozen = (
+        make_adamw(variables(), 0.1),
+        make_adamw(weights := variables(), 0.1, frozen=weights, frozen_steps=2),
+    )
+    assert [v.shape for v in plain.variables] == [v.shape for v in frozen.variables]
+
+
 def test_defaults_are_the_papers():
     optimizer = make_adamw(variables(), 1e-4)
     assert (optimizer.beta_1, optimizer.beta_2, optimizer.epsilon, optimizer.weight_decay) == (0.9, 0.999, 1e-8, 0.1)

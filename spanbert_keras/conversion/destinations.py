@@ -1,0 +1,133 @@
+"""Writes a checkpoint in the form that its reader wants, whole or not at all."""
+
+import dataclasses
+import os
+import shutil
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from spanbert_keras.conversion.checkpoint import Checkpoint
+from spanbert_keras.conversion.hugging_face import write_hugging_face
+from spanbert_keras.conversion.own_models import OWN_KIND, to_model
+from spanbert_keras.errors import InputError
+
+FORMATS = ("auto", "keras", "preset", "hugging_face", "saved_model", "saved_model_strings", "onnx", "litert")
+SUFFIXES = {".keras": "keras", ".onnx": "onnx", ".tflite": "litert"}
+DTYPES = ("source", "float32", "float16", "bfloat16")
+
+
+def format_of(destination: str | os.PathLike, source_kind: str) -> str:
+    """Returns the form that a destination's name asks for.
+
+    A folder is a Hugging Face folder for a model of this package, else a preset.
+    """
+    suffix = Path(destination).suffix
+    if suffix in SUFFIXES:
+        return SUFFIXES[suffix]
+    return "hugging_face" if source_kind == OWN_KIND else "preset"
+
+
+def write(
+    checkpoint: Checkpoint, destination: str | os.PathLike, form: str = "auto", model: str = "auto",
+    dtype: str = "source",
+) -> list[str]:  # fmt: skip
+    """Writes a checkpoint.
+
+    Args:
+        checkpoint: with a vocabulary that fits.
+        destination: path of a file or of a folder; what is there is replaced if it is of the same form.
+        form: one of `FORMATS`.
+        model: `"encoder"`, `"pretrainer"` or `"auto"` (`to_model`): what a `.keras` file or an export holds.
+        dtype: of a Hugging Face folder: the source's, or one for all tensors.
+
+    Returns:
+        Sentences that a user must be told.
+
+    Raises:
+        InputError: the place is taken by something else, or cannot be written.
+    """
+    form = format_of(destination, checkpoint.kind) if form == "auto" else form
+    notes: list[str] = []
+    if form == "hugging_face":
+        written = checkpoint if dtype == "source" else _cast(checkpoint, dtype, notes)
+
+        def put(path: Path) -> None:
+            path.mkdir()
+            notes.extend(write_hugging_face(written, path))
+    else:
+        kind = "encoder" if form == "preset" or form == "saved_model_strings" else model
+        made = to_model(checkpoint, kind)
+        if kind == "encoder" and checkpoint.heads:
+            notes.append(f"The heads ({', '.join(checkpoint.heads)}) are left out: this form holds an encoder.")
+        fresh = [name for name in ("masked_lm", "span_boundary") if name not in checkpoint.heads]
+        if hasattr(made, "masked_lm_head") and fresh:
+            notes.append(f"The source has no weights of these heads, which begin anew: {', '.join(fresh)}.")
+
+        def put(path: Path) -> None:
+            notes.extend(_exporter(form)(made, path) or [])
+
+    _replace(Path(destination), put)
+    return notes
+
+
+def _exporter(form: str) -> Callable:
+    """Returns the function of (model, path) that writes a form."""
+    if form == "keras":
+        return lambda model, path: model.save(path)
+    if form == "preset":
+        return lambda model, path: model.save_to_preset(path)
+    if form in ("saved_model", "saved_model_strings"):
+        from spanbert_keras.conversion.saved_model import export_saved_model
+
+        return lambda model, path: export_saved_model(model, path, strings=form.endswith("strings"))
+    if form == "onnx":
+        from spanbert_keras.conversion.onnx_export import export_onnx
+
+        return export_onnx
+    from spanbert_keras.conversion.litert_export import export_litert
+
+    return export_litert
+
+
+def _cast(checkpoint: Checkpoint, dtype: str, notes: list[str]) -> Checkpoint:
+    """Returns a checkpoint whose tensors have another dtype."""
+    import ml_dtypes
+
+    kind = np.dtype(ml_dtypes.bfloat16) if dtype == "bfloat16" else np.dtype(dtype)
+    with np.errstate(over="ignore"):  # refused below, by name
+        tensors = {name: array.astype(kind) for name, array in checkpoint.tensors.items()}
+    overflown = sorted(name for name, array in tensors.items() if not np.isfinite(array.astype(np.float32)).all())
+    if overflown:
+        raise InputError(f"--dtype={dtype} cannot hold the values of {', '.join(overflown)}. Give --dtype=float32.")
+    changed = [n for n, a in tensors.items() if not np.array_equal(a.astype(np.float32), checkpoint.tensors[n])]
+    if changed:
+        notes.append(f"{len(changed)} tensors are rounded to {dtype}.")
+    return dataclasses.replace(checkpoint, tensors=tensors)
+
+
+def _replace(destination: Path, put: Callable[[Path], None]) -> None:
+    """Lets `put` write beside the destination, and puts the result in its place."""
+    if destination.is_dir() and any(destination.iterdir()) and not _is_model_folder(destination):
+        raise InputError(f"--destination={destination} is a folder with other things in it. Give a new one.")
+    temporary = destination.with_name(f".{uuid.uuid4().hex[:8]}.{destination.name}")
+    try:
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        put(temporary)
+        if destination.is_dir():
+            shutil.rmtree(destination)
+        os.replace(temporary, destination)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise InputError(f"--destination={destination} cannot be written: {reason}.") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        if temporary.is_file():
+            temporary.unlink()
+
+
+def _is_model_folder(folder: Path) -> bool:
+    """Says whether a folder holds a model that an earlier conversion wrote there."""
+    return any((folder / name).is_file() for name in ("config.json", "saved_model.pb"))

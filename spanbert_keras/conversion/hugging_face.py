@@ -1,0 +1,121 @@
+"""Folders in the form of Hugging Face transformers, read and written."""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+
+from spanbert_keras.conversion.checkpoint import Checkpoint, architecture_of
+from spanbert_keras.conversion.tensor_files import SAFETENSORS, find_tensor_files, read_safetensors, read_tensors
+from spanbert_keras.conversion.tensor_names import canonical
+from spanbert_keras.conversion.tokenizer_files import read_settings, read_tokenizer_files
+from spanbert_keras.errors import InputError
+
+SBO_FILE = "span_boundary_head.safetensors"  # transformers has no such head, and would warn of its tensors
+CONFIGS = ("config.json", "bert_config.json")
+
+
+def read_config(folder: str | os.PathLike) -> dict | None:
+    """Returns BERT's configuration from a folder, `None` where there is none."""
+    for name in CONFIGS:
+        config = read_settings(Path(folder) / name)
+        if config is not None:
+            return config
+    return None
+
+
+def read_hugging_face(folder: str | os.PathLike, paths: list[Path] | None = None) -> Checkpoint:
+    """Reads a folder with `config.json`, `model.safetensors` or `pytorch_model.bin` (in parts too) and a vocabulary.
+
+    Also what the research code left: an archive's `model.pt`, a training checkpoint.
+
+    Args:
+        folder: the folder.
+        paths: files with the tensors, found by their usual names by default.
+
+    Raises:
+        InputError: a file is missing or damaged, or it is no BERT.
+    """
+    folder = Path(folder)
+    paths = find_tensor_files(folder) if paths is None else paths
+    if not paths:
+        raise InputError(f"{folder} holds no tensors. Expected: {SAFETENSORS} or pytorch_model.bin, whole or in parts.")
+    tensors = read_tensors(paths)
+    if (folder / SBO_FILE).is_file():
+        tensors |= {canonical(name): value for name, value in read_safetensors(folder / SBO_FILE).items()}
+    config = read_config(folder)
+    where = str(paths[0] if len(paths) == 1 else folder)
+    architecture = architecture_of(tensors, where, config)
+    vocabulary, lowercase = read_tokenizer_files(folder)
+    notes = []
+    if config is None:
+        notes.append(
+            f"There is no config.json: {architecture['num_heads']} attention heads are taken for granted, as BERT has "
+            f"at width {architecture['hidden_dim']}."
+        )
+    kind = "a Hugging Face folder" if config is not None else "a checkpoint of the research code"
+    return Checkpoint(tensors, architecture, vocabulary, lowercase, kind, notes=notes)
+
+
+def write_hugging_face(checkpoint: Checkpoint, folder: str | os.PathLike) -> list[str]:
+    """Writes a folder that `transformers.BertModel` and `BertForMaskedLM` load.
+
+    Args:
+        checkpoint: with a vocabulary; its tensors are written in their dtype, those without a place left out.
+        folder: an empty folder.
+
+    Returns:
+        Sentences that a user must be told.
+    """
+    import ml_dtypes  # noqa: F401  NumPy then knows bfloat16
+    from safetensors.numpy import save_file
+
+    folder, notes = Path(folder), []
+    ours = {theirs: checkpoint.tensors[theirs] for theirs, _ in checkpoint.table().values()}
+    boundary = {name: value for name, value in ours.items() if name.startswith("cls.pair_target_predictions.")}
+    known = {name: value for name, value in ours.items() if name not in boundary}
+    save_file(_contiguous(known), folder / SAFETENSORS, metadata={"format": "pt"})
+    if boundary:
+        save_file(_contiguous(boundary), folder / SBO_FILE, metadata={"format": "pt"})
+        notes.append(f"transformers has no span-boundary head: its weights are in {SBO_FILE}, which we read back.")
+    _write_json(folder / "config.json", _config(checkpoint))
+    vocabulary = checkpoint.vocabulary or []
+    (folder / "vocab.txt").write_text("".join(f"{piece}\n" for piece in vocabulary), encoding="utf-8", newline="\n")
+    length = checkpoint.architecture["max_sequence_length"]
+    settings = {"do_lower_case": bool(checkpoint.lowercase), "model_max_length": length}
+    _write_json(folder / "tokenizer_config.json", {"tokenizer_class": "BertTokenizer"} | settings)
+    return notes
+
+
+def _contiguous(tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {name: np.ascontiguousarray(value) for name, value in tensors.items()}
+
+
+def _config(checkpoint: Checkpoint) -> dict:
+    sizes = checkpoint.architecture
+    dtype = checkpoint.tensors["bert.embeddings.word_embeddings.weight"].dtype.name
+    attention = sizes.get("attention_dropout")
+    return {
+        "architectures": ["BertForMaskedLM" if "masked_lm" in checkpoint.heads else "BertModel"],
+        "model_type": "bert",
+        "vocab_size": sizes["vocabulary_size"],
+        "hidden_size": sizes["hidden_dim"],
+        "num_hidden_layers": sizes["num_layers"],
+        "num_attention_heads": sizes["num_heads"],
+        "intermediate_size": sizes["intermediate_dim"],
+        "max_position_embeddings": sizes["max_sequence_length"],
+        "type_vocab_size": sizes["num_segments"],
+        "hidden_act": "gelu",
+        "hidden_dropout_prob": sizes.get("dropout", 0.1),
+        "attention_probs_dropout_prob": sizes.get("dropout", 0.1) if attention is None else attention,
+        "initializer_range": 0.02,
+        "layer_norm_eps": 1e-12,
+        "pad_token_id": (checkpoint.vocabulary or ["[PAD]"]).index("[PAD]"),
+        "tie_word_embeddings": True,
+        "dtype": dtype,
+    }
+
+
+def _write_json(path: Path, value: dict) -> None:
+    path.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")

@@ -1,0 +1,92 @@
+"""Tensors from torch's pickles, without running what a pickle may contain."""
+
+import argparse
+import os
+import pickle
+import zipfile
+from typing import Any
+
+import numpy as np
+
+from spanbert_keras.errors import InputError
+
+
+def read_pickle(path: str | os.PathLike) -> dict[str, Any]:
+    """Returns what `torch.save` wrote: a dict, its tensors as arrays.
+
+    The file is opened with `weights_only=True` and a fixed list of harmless classes besides torch's own: those of a
+    fairseq training checkpoint's settings (`argparse.Namespace`, NumPy scalars).
+
+    Args:
+        path: a `.bin` or `.pt` file, of today's form or the old one.
+
+    Raises:
+        InputError: torch is not installed; the file is cut short, wants other classes, or is no dict.
+    """
+    try:
+        import torch
+    except ImportError:
+        raise InputError(
+            f'{path} is a pickle of torch, which only torch reads: pip install "spanbert-keras[torch]". Or give a '
+            "folder with model.safetensors."
+        ) from None
+    try:
+        with torch.serialization.safe_globals(harmless_globals()):
+            found = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise InputError(_refusal(path, str(error))) from error
+    except (RuntimeError, EOFError, OSError, ValueError, zipfile.BadZipFile, UnicodeDecodeError, KeyError) as error:
+        raise InputError(f"{path} cannot be read as a whole file: {_first_line(error)}. {CUT_SHORT}") from error
+    if not isinstance(found, dict):
+        raise InputError(f"{path} holds no dict of tensors. Received: {type(found).__name__}.")
+    return {str(key): _as_arrays(value) for key, value in found.items()}
+
+
+CUT_SHORT = "Perhaps the download was cut short: compare its size, and fetch it again."
+
+
+def harmless_globals() -> list:
+    """Returns the classes and functions allowed beside torch's own: they only hold values."""
+    scalar = np.float64(0.0).__reduce__()[0]
+    kinds = {type(np.dtype(kind)) for kind in ("float64", "float32", "float16", "int64", "int32", "int16", "bool")}
+    # Files from before NumPy 2 name the function's old place; encode turns their text into bytes.
+    old_name = (scalar, "numpy.core.multiarray.scalar")
+    return [argparse.Namespace, scalar, old_name, np.dtype, *sorted(kinds, key=str), _encode()]
+
+
+def _encode():
+    import codecs
+
+    return codecs.encode
+
+
+def _refusal(path, message: str) -> str:
+    """Returns the sentence that refuses a pickle; torch's message has the name of what it wants among much advice."""
+    for mark in ("Unsupported global: GLOBAL ", "Trying to load unsupported GLOBAL ", "Unsupported class "):
+        if mark in message:
+            wanted = message.split(mark, 1)[1].split()[0]
+            return (
+                f"{path} is refused: beside tensors it wants {wanted}, and unpickling that could run anything. "
+                "Expected: a state dict or a fairseq checkpoint."
+            )
+    return f"{path} cannot be read as a pickle of tensors: {message.strip().splitlines()[0][:200]}. {CUT_SHORT}"
+
+
+def _first_line(error: BaseException) -> str:
+    text = str(error).strip().splitlines()
+    return text[0][:200] if text else type(error).__name__
+
+
+def _as_arrays(value: Any) -> Any:
+    """Replaces tensors by arrays of the same dtype (bfloat16 by ml_dtypes'); all else stays."""
+    if isinstance(value, dict):
+        return {key: _as_arrays(entry) for key, entry in value.items()}
+    if type(value).__module__.split(".")[0] != "torch" or not hasattr(value, "detach"):
+        return value
+    tensor = value.detach().contiguous()
+    if str(tensor.dtype) != "torch.bfloat16":
+        return tensor.numpy()
+    import ml_dtypes
+    import torch
+
+    return tensor.view(torch.int16).numpy().view(ml_dtypes.bfloat16)

@@ -1,0 +1,121 @@
+"""Other lengths and other vocabularies than a checkpoint's."""
+
+import dataclasses
+
+import numpy as np
+
+from spanbert_keras.conversion.checkpoint import Checkpoint, vocabulary_of_size
+from spanbert_keras.conversion.own_models import make_tokenizer
+from spanbert_keras.conversion.tensor_names import MLM_BIAS, POSITION_EMBEDDINGS, SBO_BIAS, TIED, WORD_EMBEDDINGS
+from spanbert_keras.errors import InputError
+
+UNUSED = "[unused"
+
+
+def resize_positions(checkpoint: Checkpoint, length: int) -> Checkpoint:
+    """Returns a checkpoint for rows of another length.
+
+    Fewer positions keep the first rows of the table. More repeat its rows from the second on (the first is that of
+    [CLS]): neighbours stay neighbours, and training has something to start from.
+
+    Args:
+        checkpoint: with a table of positions.
+        length: int. Pieces with [CLS] and [SEP].
+    """
+    old = checkpoint.architecture["max_sequence_length"]
+    if length == old:
+        return checkpoint
+    table = checkpoint.tensors[POSITION_EMBEDDINGS]
+    if length < old:
+        rows, note = table[:length], f"Positions: the first {length} of {old} rows are kept."
+    else:
+        repeated = np.concatenate([table, *[table[1:]] * -(-(length - old) // max(1, old - 1))])
+        rows = repeated[:length]
+        note = f"Positions: extended from {old} to {length} rows by repeating them; train before use beyond {old}."
+    return dataclasses.replace(
+        checkpoint,
+        tensors=checkpoint.tensors | {POSITION_EMBEDDINGS: rows},
+        architecture=checkpoint.architecture | {"max_sequence_length": length},
+        notes=[*checkpoint.notes, note],
+    )
+
+
+def fit_vocabulary(checkpoint: Checkpoint, source: str) -> Checkpoint:
+    """Returns a checkpoint whose vocabulary has a piece for each row of the embeddings.
+
+    Some programs pad the table; the rows at its end then get [unusedN] names.
+
+    Raises:
+        InputError: there is no vocabulary, or it has more pieces than rows.
+    """
+    size = checkpoint.architecture["vocabulary_size"]
+    if not checkpoint.vocabulary:
+        raise InputError(f"{source} has no vocabulary: {vocabulary_of_size(size)}; give it as --vocab_file.")
+    pieces = list(checkpoint.vocabulary)
+    if len(pieces) > size:
+        raise InputError(
+            f"The vocabulary of {source} has {len(pieces)} pieces, its embeddings {size} rows: "
+            f"{vocabulary_of_size(size)}; give it as --vocab_file."
+        )
+    if len(pieces) == size:
+        return checkpoint
+    taken, numbers = set(pieces), (f"{UNUSED}{i}]" for i in range(2 * size))
+    free = [name for name in numbers if name not in taken][: size - len(pieces)]
+    note = f"The embeddings have {len(free)} rows more than the vocabulary has pieces: they are called [unusedN]."
+    return dataclasses.replace(checkpoint, vocabulary=pieces + free, notes=[*checkpoint.notes, note])
+
+
+def add_pieces(checkpoint: Checkpoint, pieces: list[str]) -> Checkpoint:
+    """Returns a checkpoint with more pieces: first in the places of [unusedN], then at the end.
+
+    A new row of the embeddings is the mean of the rows of the pieces that the old vocabulary gives for the same text; a
+    new entry of each vocabulary bias is the mean of their entries.
+
+    Args:
+        checkpoint: with a vocabulary that fits.
+        pieces: list of str, in WordPiece's form: `##` in front of what continues a word. Those known already are left
+            out, and counted in a note.
+
+    Raises:
+        InputError: a piece is empty or has a space in it, or none is new.
+    """
+    vocabulary = list(checkpoint.vocabulary or [])
+    for piece in pieces:
+        if not piece.removeprefix("##") or any(character.isspace() for character in piece):
+            raise InputError(f"A piece must be text without spaces, perhaps with ## in front. Received: {piece!r}.")
+    known = set(vocabulary)
+    new = [piece for piece in dict.fromkeys(pieces) if piece not in known]
+    if not new:
+        raise InputError(f"None of the {len(pieces)} pieces to add is new: the vocabulary has them all.")
+    tokenizer = make_tokenizer(checkpoint)
+    parts = [tokenizer.tokenize(piece.removeprefix("##")) or [tokenizer.unk_token_id] for piece in new]
+    unknown = sum(tokenizer.unk_token_id in ids for ids in parts)
+    unused = [i for i, piece in enumerate(vocabulary) if piece.startswith(UNUSED)][: len(new)]
+    places = unused + list(range(len(vocabulary), len(vocabulary) + len(new) - len(unused)))
+    size = len(vocabulary) + len(new) - len(unused)
+    tensors = dict(checkpoint.tensors)
+    for name in (WORD_EMBEDDINGS, MLM_BIAS, SBO_BIAS, "cls.predictions.decoder.bias", *TIED):
+        if name in tensors:
+            tensors[name] = _grown(tensors[name], size, places, parts)
+    vocabulary += [""] * (size - len(vocabulary))
+    for place, piece in zip(places, new, strict=True):
+        vocabulary[place] = piece
+    note = f"{len(new)} pieces added: {len(unused)} in place of [unusedN], {len(new) - len(unused)} at the end"
+    note += f"; {len(pieces) - len(new)} were known" if len(new) < len(pieces) else ""
+    note += f"; {unknown} have a part that the old vocabulary does not know" if unknown else ""
+    return dataclasses.replace(
+        checkpoint,
+        tensors=tensors,
+        vocabulary=vocabulary,
+        architecture=checkpoint.architecture | {"vocabulary_size": size},
+        notes=[*checkpoint.notes, note + "."],
+    )
+
+
+def _grown(table: np.ndarray, size: int, places: list[int], parts: list[list[int]]) -> np.ndarray:
+    """Returns a table of `size` rows whose new rows are means of old ones."""
+    grown = np.zeros((size, *table.shape[1:]), table.dtype)
+    grown[: len(table)] = table
+    for place, ids in zip(places, parts, strict=True):
+        grown[place] = table[ids].astype(np.float32).mean(0).astype(table.dtype)
+    return grown

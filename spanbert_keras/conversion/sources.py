@@ -1,0 +1,174 @@
+"""Opens whatever holds a BERT or SpanBERT, by looking at it."""
+
+import os
+import re
+import tarfile
+import tempfile
+import zipfile
+from pathlib import Path
+
+from spanbert_keras.conversion.archives import unpack
+from spanbert_keras.conversion.checkpoint import Checkpoint, architecture_of
+from spanbert_keras.conversion.hugging_face import read_config, read_hugging_face
+from spanbert_keras.conversion.keras_hub_preset import read_keras_hub_preset
+from spanbert_keras.conversion.own_models import OWN_KIND, read_keras_file, read_preset
+from spanbert_keras.conversion.resizing import fit_vocabulary
+from spanbert_keras.conversion.tensor_files import find_tensor_files
+from spanbert_keras.conversion.tensor_names import canonical
+from spanbert_keras.conversion.tensorflow_checkpoint import (
+    attention_heads,
+    find_tensorflow_checkpoint,
+    read_tensorflow_checkpoint,
+)
+from spanbert_keras.conversion.tokenizer_files import (
+    looks_lowercased,
+    read_lines,
+    read_settings,
+    read_tokenizer_files,
+)
+from spanbert_keras.errors import InputError
+
+HUB_SCHEME = "hf://"
+HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
+HUB_FILES = ["*.json", "vocab.txt", "*.safetensors", "pytorch_model*.bin", "*.h5", "assets/**"]
+ARCHIVE_FILES = ("model.pt",)
+GELU_NOTE = (
+    "Google's programs compute the tanh approximation of GELU, this package the exact one, as transformers does: "
+    "hidden states differ from theirs by up to about 1e-3."
+)
+PUBLISHED = re.compile(r"spanbert[-_](base|large|hf|squad|tacred|with)", re.IGNORECASE)
+LICENCE = (
+    "The published SpanBERT weights are under CC BY-NC 4.0: no commercial use, and name their authors (Joshi et al., "
+    "2020). That holds for what is made of them too."
+)
+
+
+def open_source(
+    source: str | os.PathLike,
+    vocabulary_file: str | os.PathLike | None = None,
+    lowercase: bool | None = None,
+    allow_mismatch: bool = False,
+) -> Checkpoint:
+    """Reads a checkpoint of any form: weights, sizes and vocabulary.
+
+    Forms: a Hugging Face BERT folder or hub name (`hf://` may stand in front); the research code's archives, `model.pt`
+    and training checkpoints; Google's and TF Model Garden's checkpoints; a keras-hub BERT preset; a `.keras` file,
+    preset or output directory of this package.
+
+    Args:
+        source: path or hub name.
+        vocabulary_file: `vocab.txt` to take instead of the source's own.
+        lowercase: bool or `None`. Whether text is lower-cased; what the source says by default, and what its vocabulary
+            looks like where it does not say.
+        allow_mismatch: bool. Whether missing tensors begin anew and unknown ones are left out, with notes, instead of
+            a refusal.
+
+    Raises:
+        InputError: there is nothing of these forms, or it is damaged, unsafe, or no BERT.
+    """
+    name = os.fspath(source)
+    path = Path(name)
+    if name.startswith(HUB_SCHEME) or not path.exists() and not Path(f"{name}.index").exists():
+        checkpoint = _from_hub(name)
+    elif path.is_dir():
+        checkpoint = _from_folder(path)
+    else:
+        checkpoint = _from_file(path)
+    if vocabulary_file is not None:
+        checkpoint.vocabulary = read_lines(vocabulary_file)
+    checkpoint = fit_vocabulary(checkpoint, name)
+    if lowercase is not None:
+        checkpoint.lowercase = lowercase
+    elif checkpoint.lowercase is None:
+        checkpoint.lowercase = looks_lowercased(checkpoint.vocabulary or [])
+    checkpoint.check(name, allow_mismatch)
+    if checkpoint.kind != OWN_KIND and PUBLISHED.search(str(path.absolute())):
+        checkpoint.notes.append(LICENCE)
+    elif checkpoint.kind.endswith("research code"):
+        checkpoint.notes.append(f"If this is a published file: {LICENCE}")
+    return checkpoint
+
+
+def _from_hub(name: str) -> Checkpoint:
+    """Fetches a Hugging Face model and reads it."""
+    from huggingface_hub import snapshot_download
+
+    handle = name.removeprefix(HUB_SCHEME)
+    if not HUB_NAME.fullmatch(handle):
+        raise InputError(f"--source={name}: there is no such file or folder, and it is no Hugging Face name either.")
+    try:
+        folder = snapshot_download(handle, allow_patterns=HUB_FILES)
+    except Exception as error:  # of several libraries underneath: requests, httpx, huggingface_hub
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        raise InputError(
+            f"--source={name}: there is no such file or folder, and as a Hugging Face name it cannot be fetched: "
+            f"{reason[0][:200]}"
+        ) from error
+    return _from_folder(Path(folder))
+
+
+def _from_folder(folder: Path) -> Checkpoint:
+    """Reads a folder by what is in it."""
+    config = read_settings(folder / "config.json") or {}
+    registered = f"{config.get('registered_name', '')} {config.get('class_name', '')}"
+    if "SpanBertEncoder" in registered:
+        return read_preset(folder)
+    if "BertBackbone" in registered:
+        return read_keras_hub_preset(folder)
+    if registered.strip():
+        raise InputError(f"{folder} holds a preset of another model. Expected: BertBackbone. Received: {registered}.")
+    for name in ("pretrainer.keras", "encoder.keras"):
+        if (folder / name).is_file():
+            return read_keras_file(folder / name)
+    if find_tensor_files(folder):
+        return read_hugging_face(folder)
+    for name in ARCHIVE_FILES:
+        if (folder / name).is_file():
+            return read_hugging_face(folder, [folder / name])
+    prefix = find_tensorflow_checkpoint(folder)
+    if prefix is not None:
+        return _from_tensorflow(prefix)
+    raise InputError(
+        f"{folder} holds no checkpoint. Expected: model.safetensors, pytorch_model.bin or model.pt, a TensorFlow "
+        "checkpoint (*.index), a keras-hub preset, or a .keras file."
+    )
+
+
+def _from_file(path: Path) -> Checkpoint:
+    """Reads a file by its content; settings and vocabulary are those beside it."""
+    if Path(f"{path}.index").exists():  # a prefix; TensorFlow also leaves a file of just that name, at times
+        return _from_tensorflow(str(path))
+    if path.name.endswith((".index", ".meta")) or ".data-" in path.name:
+        return _from_tensorflow(re.sub(r"\.(index|meta|data-\d+-of-\d+)$", "", str(path)))
+    if path.suffix == ".keras":
+        return read_keras_file(path)
+    if path.suffix in (".gz", ".tgz", ".tar", ".xz", ".bz2") or not zipfile.is_zipfile(path) and _is_tar(path):
+        with tempfile.TemporaryDirectory() as folder:
+            unpack(path, folder)
+            checkpoint = _from_folder(Path(folder))
+        checkpoint.kind = "an archive of the research code"
+        return checkpoint
+    return read_hugging_face(path.parent, [path])
+
+
+def _is_tar(path: Path) -> bool:
+    try:
+        return tarfile.is_tarfile(path)
+    except (OSError, EOFError):
+        return False
+
+
+def _from_tensorflow(prefix: str) -> Checkpoint:
+    """Reads Google's checkpoints."""
+    tensors = {canonical(name): value for name, value in read_tensorflow_checkpoint(prefix).items()}
+    folder = Path(prefix).parent
+    config = read_config(folder) or {}
+    vocabulary, lowercase = read_tokenizer_files(folder)
+    known = attention_heads(prefix)
+    architecture = architecture_of(
+        tensors, prefix, config if known is None else config | {"num_attention_heads": known}
+    )
+    notes = [GELU_NOTE]
+    if "num_attention_heads" not in config and known is None:
+        notes.append(f"There is no bert_config.json: {architecture['num_heads']} heads are taken for granted.")
+    return Checkpoint(tensors, architecture, vocabulary, lowercase, "a TensorFlow checkpoint", notes=notes)

@@ -1,0 +1,86 @@
+"""Names of BERT's tensors: Hugging Face's, which all readers give, and those of our weights."""
+
+import re
+
+# What other programs keep that has no place in our models; the readers list it.
+WITHOUT_PLACE = re.compile(
+    r"bert\.embeddings\.(position_ids|token_type_ids)|bert\.pooler\..*|cls\.seq_relationship\..*"
+    r"|cls\.predictions\.decoder\.(weight|bias)|cls\.pair_target_predictions\.decoder\.weight"
+)
+TIED = ("cls.predictions.decoder.weight", "cls.pair_target_predictions.decoder.weight")
+WORD_EMBEDDINGS = "bert.embeddings.word_embeddings.weight"
+POSITION_EMBEDDINGS = "bert.embeddings.position_embeddings.weight"
+MLM_BIAS = "cls.predictions.bias"
+SBO_BIAS = "cls.pair_target_predictions.bias"
+SBO_POSITIONS = "cls.pair_target_predictions.position_embeddings.weight"
+LAYER = re.compile(r"bert\.encoder\.layer\.(\d+)\.")
+
+Table = dict[str, tuple[str, bool]]  # our weight's path -> (Hugging Face's name, whether it is transposed there)
+
+
+def canonical(name: str) -> str:
+    """Returns a tensor's name as Hugging Face writes it today.
+
+    `decoder.` in front is the research code's; `gamma`, `beta` are those of its time; a folder of a bare `BertModel`
+    leaves `bert.` out.
+    """
+    if name.startswith(("decoder.bert.", "decoder.cls.")):
+        name = name.removeprefix("decoder.")
+    if name.startswith(("embeddings.", "encoder.layer.", "pooler.")):
+        name = f"bert.{name}"
+    return re.sub(r"\.gamma$", ".weight", re.sub(r"\.beta$", ".bias", name))
+
+
+def _dense(ours: str, theirs: str) -> Table:
+    return {f"{ours}/kernel": (f"{theirs}.weight", True), f"{ours}/bias": (f"{theirs}.bias", False)}
+
+
+def _norm(ours: str, theirs: str) -> Table:
+    return {f"{ours}/gamma": (f"{theirs}.weight", False), f"{ours}/beta": (f"{theirs}.bias", False)}
+
+
+def encoder_table(num_layers: int) -> Table:
+    """Returns the encoder's weights."""
+    theirs = "bert.embeddings"
+    table: Table = {
+        "token_embedding/embeddings": (WORD_EMBEDDINGS, False),
+        "input_embedding/position_embeddings": (POSITION_EMBEDDINGS, False),
+        "input_embedding/segment_embeddings": (f"{theirs}.token_type_embeddings.weight", False),
+        **_norm("input_embedding/norm", f"{theirs}.LayerNorm"),
+    }
+    for i in range(num_layers):
+        ours, theirs = f"block_{i}", f"bert.encoder.layer.{i}"
+        for name in ("query", "key", "value"):
+            table |= _dense(f"{ours}/attention/{name}", f"{theirs}.attention.self.{name}")
+        table |= _dense(f"{ours}/attention/output", f"{theirs}.attention.output.dense")
+        table |= _norm(f"{ours}/attention_norm", f"{theirs}.attention.output.LayerNorm")
+        table |= _dense(f"{ours}/intermediate", f"{theirs}.intermediate.dense")
+        table |= _dense(f"{ours}/output", f"{theirs}.output.dense")
+        table |= _norm(f"{ours}/output_norm", f"{theirs}.output.LayerNorm")
+    return table
+
+
+def masked_lm_table() -> Table:
+    """Returns the weights of the masked-LM head, but the tied matrix."""
+    ours, theirs = "masked_lm_head", "cls.predictions"
+    return {
+        f"{ours}/vocabulary_bias": (MLM_BIAS, False),
+        **_dense(f"{ours}/dense", f"{theirs}.transform.dense"),
+        **_norm(f"{ours}/norm", f"{theirs}.transform.LayerNorm"),
+    }
+
+
+def span_boundary_table() -> Table:
+    """Returns the weights of the span-boundary head under the research code's names, but the tied matrix."""
+    ours, theirs = "span_boundary_head", "cls.pair_target_predictions"
+    return {
+        f"{ours}/span_position_embeddings": (SBO_POSITIONS, False),
+        f"{ours}/vocabulary_bias": (SBO_BIAS, False),
+        **_dense(f"{ours}/dense_1", f"{theirs}.mlp_layer_norm.linear1"),
+        **_norm(f"{ours}/norm_1", f"{theirs}.mlp_layer_norm.layer_norm1"),
+        **_dense(f"{ours}/dense_2", f"{theirs}.mlp_layer_norm.linear2"),
+        **_norm(f"{ours}/norm_2", f"{theirs}.mlp_layer_norm.layer_norm2"),
+    }
+
+
+HEADS = {"masked_lm": masked_lm_table, "span_boundary": span_boundary_table}

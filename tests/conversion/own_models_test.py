@@ -1,0 +1,99 @@
+"""Tests of our models as checkpoints and back."""
+
+import dataclasses
+
+import keras
+import numpy as np
+import pytest
+
+from spanbert_keras import SpanBertEncoder, SpanBertPretrainer
+from spanbert_keras.conversion.own_models import assign, from_model, make_tokenizer, read_keras_file, to_model
+from spanbert_keras.conversion.sources import open_source
+from spanbert_keras.errors import InputError
+
+
+@pytest.fixture
+def pretrainer(pieces, randomize):
+    from spanbert_keras import SpanBertTokenizer
+
+    tokenizer = SpanBertTokenizer(pieces, lowercase=True)
+    encoder = SpanBertEncoder(
+        40, 2, 3, 12, 20, dropout=0.2, max_sequence_length=16, num_segments=3, tokenizer=tokenizer
+    )  # fmt: skip
+    model = SpanBertPretrainer(encoder, 6, 7, sbo_weight=0.5, loss_normalization="separate")
+    randomize(model)
+    return model
+
+
+def test_a_model_comes_back_whole(pretrainer, masked, to_numpy):
+    again = to_model(from_model(pretrainer))
+    one, two = to_numpy(pretrainer(masked)), to_numpy(again(masked))
+    for name in one:
+        np.testing.assert_array_equal(one[name], two[name])
+    settings = [m.get_config() for m in (pretrainer, again)]
+    for config in settings:
+        config["encoder"]["config"].pop("name"), config.pop("name")
+        config["encoder"].pop("build_config", None), config["encoder"]["config"]["tokenizer"]["config"].pop("name")
+    assert settings[0] == settings[1]
+    assert again.tokenizer.get_vocabulary() == pretrainer.tokenizer.get_vocabulary() and again.tokenizer.lowercase
+
+
+def test_tensors_are_in_torchs_layout(pretrainer):
+    tensors = from_model(pretrainer).tensors
+    block = pretrainer.encoder.blocks[1]
+    kernel = keras.ops.convert_to_numpy(block.intermediate.kernel)  # (D, inner)
+    np.testing.assert_array_equal(tensors["bert.encoder.layer.1.intermediate.dense.weight"], kernel.T)
+    assert tensors["cls.pair_target_predictions.position_embeddings.weight"].shape == (6, 7)
+    assert len(tensors) == len([w for w in pretrainer.weights if "seed_generator" not in w.path])
+
+
+def test_an_encoder_alone_has_no_head(pretrainer):
+    checkpoint = from_model(pretrainer.encoder)
+    assert checkpoint.heads == [] and checkpoint.problems() == ([], [], [])
+    assert isinstance(to_model(checkpoint), SpanBertEncoder)
+    assert isinstance(to_model(checkpoint, "pretrainer"), SpanBertPretrainer)
+
+
+@pytest.mark.parametrize("kind, expected", [("auto", SpanBertPretrainer), ("encoder", SpanBertEncoder)])
+def test_the_kind_says_what_is_made(pretrainer, kind, expected):
+    assert type(to_model(from_model(pretrainer), kind)) is expected
+
+
+def test_weights_that_are_missing_are_named(pretrainer):
+    checkpoint = from_model(pretrainer)
+    tensors = {name: value for name, value in checkpoint.tensors.items() if "pair_target" not in name}
+    fresh = assign(pretrainer, dataclasses.replace(checkpoint, tensors=tensors))
+    assert fresh and all(path.startswith("span_boundary_head/") for path in fresh)
+
+
+def test_arguments_replace_settings_that_are_no_sizes(pretrainer):
+    assert to_model(from_model(pretrainer), "encoder", dropout=0.0).dropout == 0.0
+
+
+@pytest.mark.parametrize("make", [lambda: keras.Sequential([keras.layers.Dense(1)]), dict])
+def test_other_objects_are_refused(make):
+    with pytest.raises(InputError, match="Expected: SpanBertEncoder or SpanBertPretrainer"):
+        from_model(make())
+
+
+def test_an_adapted_model_is_refused_by_its_weight(pretrainer):
+    pretrainer.masked_lm_head.dense.enable_lora(2)
+    with pytest.raises(InputError, match=r"its weight \S+ is none of a plain encoder"):
+        from_model(pretrainer)
+
+
+def test_a_file_of_another_class_is_refused(tmp_path):
+    keras.Sequential([keras.layers.Input((2,)), keras.layers.Dense(1)]).save(tmp_path / "x.keras")
+    with pytest.raises(InputError, match="Received: Sequential"):
+        read_keras_file(tmp_path / "x.keras")
+    (tmp_path / "x.keras").write_bytes(b"PK")
+    with pytest.raises(InputError, match=r"no whole \.keras file"):
+        read_keras_file(tmp_path / "x.keras")
+
+
+def test_case_comes_from_the_vocabulary_where_nothing_else_says(make_bert):
+    checkpoint = open_source(make_bert()[0])
+    checkpoint.lowercase = None
+    assert make_tokenizer(checkpoint).lowercase is False
+    checkpoint.vocabulary = [p.replace("The", "the") for p in checkpoint.vocabulary]
+    assert make_tokenizer(checkpoint).lowercase is True

@@ -1,0 +1,97 @@
+"""Tests of other lengths and vocabularies, against plain NumPy."""
+
+import numpy as np
+import pytest
+
+from spanbert_keras.conversion.own_models import make_tokenizer, to_model
+from spanbert_keras.conversion.resizing import add_pieces, fit_vocabulary, resize_positions
+from spanbert_keras.conversion.sources import open_source
+from spanbert_keras.conversion.tensor_names import MLM_BIAS, POSITION_EMBEDDINGS, SBO_BIAS, WORD_EMBEDDINGS
+from spanbert_keras.errors import InputError
+
+
+@pytest.fixture
+def checkpoint(make_bert):
+    return open_source(make_bert()[0])
+
+
+def test_fewer_positions_keep_the_first_rows(checkpoint, rows, to_numpy):
+    shorter = resize_positions(checkpoint, 9)
+    np.testing.assert_array_equal(
+        shorter.tensors[POSITION_EMBEDDINGS], checkpoint.tensors[POSITION_EMBEDDINGS][:9]
+    )  # fmt: skip
+    assert shorter.notes == ["Positions: the first 9 of 16 rows are kept."]
+    one, two = (to_numpy(to_model(c, "encoder")(rows)["sequence_output"]) for c in (checkpoint, shorter))
+    np.testing.assert_array_equal(one, two)
+
+
+def test_more_positions_repeat_all_rows_but_the_first(checkpoint, rows, to_numpy):
+    longer = resize_positions(checkpoint, 50)
+    table, old = longer.tensors[POSITION_EMBEDDINGS], checkpoint.tensors[POSITION_EMBEDDINGS]
+    assert len(table) == 50 == longer.architecture["max_sequence_length"]
+    for i in range(50):
+        np.testing.assert_array_equal(table[i], old[i] if i < 16 else old[1 + (i - 1) % 15])
+    assert "extended from 16 to 50 rows" in longer.notes[0]
+    one, two = (to_numpy(to_model(c, "encoder")(rows)["sequence_output"]) for c in (checkpoint, longer))
+    np.testing.assert_array_equal(one, two)
+
+
+def test_the_same_length_changes_nothing(checkpoint):
+    assert resize_positions(checkpoint, 16) is checkpoint
+
+
+def test_rows_without_a_piece_get_unused_names(checkpoint):
+    checkpoint.vocabulary = checkpoint.vocabulary[:38]
+    fitted = fit_vocabulary(checkpoint, "x")
+    assert fitted.vocabulary[38:] == ["[unused3]", "[unused4]"]  # 0 to 2 are taken
+    assert "2 rows more" in fitted.notes[0]
+
+
+def test_a_vocabulary_that_is_too_large_is_refused(checkpoint):
+    checkpoint.vocabulary += ["more"]
+    with pytest.raises(InputError, match="has 41 pieces, its embeddings 40 rows: a vocab.txt of 40 pieces belongs"):
+        fit_vocabulary(checkpoint, "x")
+
+
+def test_new_pieces_take_unused_rows_first_and_are_means_of_their_parts(checkpoint):
+    size = checkpoint.architecture["vocabulary_size"]
+    random = np.random.default_rng(0)
+    checkpoint.tensors[SBO_BIAS] = random.normal(size=size).astype(np.float32)
+    # "Thes" was The ##s, "as" a ##s, "aThe" [UNK].
+    grown = add_pieces(checkpoint, ["Thes", "as", "w1", "##ass", "aThe", "Thes", "Thess"])
+    assert grown.vocabulary[:8] == ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "Thes", "as", "##ass"]
+    assert grown.vocabulary[size:] == ["aThe", "Thess"] and grown.architecture["vocabulary_size"] == size + 2
+    the, a, s, unknown = 8, 9, 10, 1
+    parts = {5: [the, s], 6: [a, s], 7: [a, s, s], size: [unknown], size + 1: [the, s, s]}
+    for name in (WORD_EMBEDDINGS, MLM_BIAS, SBO_BIAS):
+        old, new = checkpoint.tensors[name], grown.tensors[name]
+        assert len(new) == size + 2
+        for i in range(size):
+            if i not in parts:
+                np.testing.assert_array_equal(new[i], old[i])
+        for place, ids in parts.items():
+            np.testing.assert_allclose(new[place], old[ids].mean(0), rtol=1e-6)
+    assert "5 pieces added: 3 in place of [unusedN], 2 at the end; 2 were known; 1 have a part" in grown.notes[0]
+    assert make_tokenizer(grown).tokenize("Thes as aThe") == [5, 6, size]
+
+
+def test_a_grown_checkpoint_makes_a_model_and_keeps_its_other_numbers(checkpoint, masked, to_numpy):
+    grown = add_pieces(checkpoint, ["Thes", "as", "aw", "bw", "cw"])
+    one, two = (to_numpy(to_model(c)(masked)["masked_lm"]) for c in (checkpoint, grown))
+    assert two.shape[-1] == one.shape[-1] + 2
+    same = [i for i, piece in enumerate(checkpoint.vocabulary) if grown.vocabulary[i] == piece]
+    inputs = np.isin(masked["token_ids"], [5, 6, 7]).any()
+    assert len(same) == 37 and inputs  # a row that changed is among the inputs of some rows
+    clean = ~np.isin(masked["token_ids"], [5, 6, 7]).any(1)
+    np.testing.assert_allclose(one[clean][..., same], two[clean][..., same], atol=1e-6)
+
+
+@pytest.mark.parametrize("pieces", [["a b"], ["##"], [""]])
+def test_what_is_no_piece_is_refused(checkpoint, pieces):
+    with pytest.raises(InputError, match="A piece must be text without spaces"):
+        add_pieces(checkpoint, pieces)
+
+
+def test_nothing_new_is_refused(checkpoint):
+    with pytest.raises(InputError, match="None of the 2 pieces to add is new"):
+        add_pieces(checkpoint, ["The", "##s"])

@@ -1,0 +1,281 @@
+"""Tests of recognising checkpoints, against transformers and a NumPy oracle."""
+
+import argparse
+import json
+import re
+import tarfile
+
+import keras
+import numpy as np
+import pytest
+
+from spanbert_keras.conversion.own_models import to_model
+from spanbert_keras.conversion.sources import open_source
+from spanbert_keras.errors import InputError
+
+
+def hidden(model, rows, to_numpy):
+    encoder = getattr(model, "encoder", model)
+    return to_numpy(encoder(rows)["sequence_output"])
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"hidden_size": 8, "num_attention_heads": 1, "num_hidden_layers": 1}, {"num_attention_heads": 6}]
+)
+@pytest.mark.parametrize("kind", ["BertModel", "BertForMaskedLM", "BertForPreTraining"])
+def test_a_hugging_face_folder_computes_what_transformers_does(make_bert, bert_outputs, rows, to_numpy, kind, changes):
+    folder, bert = make_bert(kind=kind, **changes)
+    checkpoint = open_source(folder)
+    expected = bert_outputs(getattr(bert, "bert", bert), rows)
+    real = rows["padding_mask"] > 0
+    np.testing.assert_allclose(hidden(to_model(checkpoint), rows, to_numpy)[real], expected[real], atol=1e-5)
+    assert checkpoint.heads == ([] if kind == "BertModel" else ["masked_lm"])
+
+
+def test_the_masked_lm_head_computes_what_transformers_does(make_bert, bert_outputs, rows, masked, to_numpy):
+    folder, bert = make_bert()
+    logits = to_numpy(to_model(open_source(folder))(masked)["masked_lm"])
+    expected = np.take_along_axis(bert_outputs(bert, rows), masked["mask_positions"][..., None], 1)
+    np.testing.assert_allclose(logits, expected, atol=1e-5)
+
+
+def googles(name):
+    """Returns a tensor's name in a TensorFlow 1 checkpoint of Google's program."""
+    for ours, theirs in (
+        (r"_embeddings\.weight$", "_embeddings"), (r"LayerNorm\.weight$", "LayerNorm/gamma"),
+        (r"LayerNorm\.bias$", "LayerNorm/beta"), (r"\.weight$", "/kernel"), (r"layer\.(\d+)", r"layer_\1"),
+        (r"^cls\.predictions\.bias$", "cls/predictions/output_bias"), (r"\.", "/"),
+    ):  # fmt: skip
+        name = re.sub(ours, theirs, name)
+    return name
+
+
+@pytest.mark.parametrize("source", ["", "bert_model.ckpt", "bert_model.ckpt.index"])
+def test_googles_folder_computes_what_transformers_does(
+    make_bert, bert_outputs, rows, masked, to_numpy, tmp_path, source
+):
+    tf = pytest.importorskip("tensorflow", reason="TensorFlow writes the checkpoint")
+    folder, bert = make_bert()
+    state = {name: value for name, value in bert.state_dict().items() if not name.endswith("position_ids")}
+    for tied in ("cls.predictions.decoder.weight", "cls.predictions.decoder.bias"):
+        state.pop(tied, None)
+    values = {googles(n): v.numpy().T if googles(n).endswith("kernel") else v.numpy() for n, v in state.items()}
+    google = tmp_path / "cased_L-2_H-12_A-3"
+    google.mkdir()
+    (folder / "config.json").rename(google / "bert_config.json")
+    (folder / "vocab.txt").rename(google / "vocab.txt")
+    names = sorted(values)
+    tf.raw_ops.SaveV2(
+        prefix=str(google / "bert_model.ckpt"), tensor_names=names, shape_and_slices=[""] * len(names),
+        tensors=[tf.constant(values[name]) for name in names],
+    )  # fmt: skip
+    checkpoint = open_source(google / source if source else google)
+    assert checkpoint.heads == ["masked_lm"] and any("tanh" in note for note in checkpoint.notes)
+    model = to_model(checkpoint)
+    logits = np.take_along_axis(bert_outputs(bert, rows), masked["mask_positions"][..., None], 1)
+    np.testing.assert_allclose(to_numpy(model(masked)["masked_lm"]), logits, atol=1e-5)
+
+
+@pytest.mark.parametrize("half", [False, True])
+@pytest.mark.parametrize("zipped", [True, False])
+def test_old_pickles_are_read_in_their_dtype(make_bert, save_torch, half, zipped):
+    folder, bert = make_bert(half=half)
+    expected = open_source(folder)
+    (folder / "model.safetensors").unlink()
+    state = {name: value.numpy() for name, value in bert.state_dict().items()}
+    save_torch(state, folder / "pytorch_model.bin", _use_new_zipfile_serialization=zipped)
+    found = open_source(folder)
+    for name, value in expected.tensors.items():
+        assert found.tensors[name].dtype == value.dtype == (np.float16 if half else np.float32)
+        np.testing.assert_array_equal(found.tensors[name], value)
+
+
+def test_a_checkpoint_in_parts_is_read_whole(make_bert):
+    whole, _ = make_bert("whole")
+    parts, _ = make_bert("parts", max_shard_size="4KB")
+    assert len(list(parts.glob("model-*.safetensors"))) > 1
+    one, two = open_source(whole).tensors, open_source(parts).tensors
+    assert one.keys() == two.keys() and all(np.array_equal(one[name], two[name]) for name in one)
+    next(parts.glob("model-00001*")).unlink()
+    with pytest.raises(InputError, match="lacks parts .*model-00001"):
+        open_source(parts)
+
+
+@pytest.mark.parametrize("rows_of_table", [15, 20])
+@pytest.mark.parametrize("form", ["archive", "model.pt", "training"])
+def test_the_research_codes_files_give_both_heads(
+    research_state, save_torch, oracle, masked, pieces, to_numpy, tmp_path, form, rows_of_table
+):
+    state = research_state(position_rows=rows_of_table)
+    vocabulary = tmp_path / "vocab.txt"
+    vocabulary.write_text("\n".join(pieces) + "\n")
+    if form == "training":
+        args = argparse.Namespace(arch="cased_bert_pair", lr=[1e-4])
+        path = tmp_path / "checkpoint_best.pt"
+        save_torch({"args": args, "model": state, "best": np.float64(2.5), "extra_state": {"epoch": 1}}, path)
+    else:
+        path = save_torch(state, tmp_path / "model.pt")
+    if form == "archive":
+        with tarfile.open(tmp_path / "spanbert_large_with_head.tar.gz", "w:gz") as archive:
+            archive.add(path, "spanbert_large_with_head/model.pt")
+        path = tmp_path / "spanbert_large_with_head.tar.gz"
+    with pytest.raises(InputError, match=r"has no vocabulary: a vocab.txt of 40 pieces .*--vocab_file"):
+        (tmp_path / "alone").mkdir()
+        open_source(path.rename(tmp_path / "alone" / path.name))
+    checkpoint = open_source(tmp_path / "alone" / path.name, vocabulary)
+    checkpoint.architecture["num_heads"] = 3  # 12 numbers wide: no published width
+    model = to_model(checkpoint)
+    assert model.max_span_positions == rows_of_table and model.position_dim == 7
+    outputs = to_numpy(model(masked))
+    masked_lm, span_boundary = oracle(state, masked)
+    np.testing.assert_allclose(outputs["masked_lm"], masked_lm, atol=2e-5)
+    np.testing.assert_allclose(outputs["span_boundary"], span_boundary, atol=2e-5)
+    assert any("CC BY-NC 4.0" in note for note in checkpoint.notes)
+    assert any("1 attention heads are taken" in note for note in checkpoint.notes)
+
+
+def test_our_own_forms_are_read_back(make_bert, tmp_path):
+    folder, _ = make_bert()
+    first = open_source(folder)
+    model = to_model(first)
+    model.save(tmp_path / "pretrainer.keras")
+    model.encoder.save_to_preset(tmp_path / "preset")
+    for path in (tmp_path / "pretrainer.keras", tmp_path / "preset"):
+        again = open_source(path)
+        names = [n for n, _ in first.table().values() if n in again.tensors]
+        assert len(names) == (37 if path.suffix == "" else 42)
+        for name in names:
+            np.testing.assert_array_equal(first.tensors[name], again.tensors[name])
+        assert again.architecture == first.architecture and again.vocabulary == first.vocabulary
+        assert again.lowercase is False and again.notes == []
+
+
+@pytest.mark.parametrize(
+    "settings, lowercase", [({"do_lower_case": True}, True), ({"do_lower_case": False}, False), (None, False)]
+)
+def test_case_is_what_the_source_says_or_its_vocabulary_shows(make_bert, settings, lowercase):
+    folder, _ = make_bert()
+    if settings is not None:
+        (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    assert open_source(folder).lowercase is lowercase
+    assert open_source(folder, lowercase=not lowercase).lowercase is not lowercase
+    vocabulary = folder / "vocab.txt"
+    vocabulary.write_text(vocabulary.read_text().replace("The", "the"))
+    assert open_source(folder).lowercase is (True if settings is None else lowercase)
+
+
+@pytest.mark.parametrize("name", ["spanbert_hf_base", "SpanBERT--spanbert-base-cased", "spanbert-large-cased"])
+def test_published_weights_come_with_their_licence(make_bert, name):
+    assert any("CC BY-NC 4.0" in note for note in open_source(make_bert(name)[0]).notes)
+    assert not any("CC BY-NC" in note for note in open_source(make_bert("my_spanbert_keras")[0]).notes)
+
+
+def test_a_name_that_is_neither_a_path_nor_on_the_hub_is_refused(monkeypatch, tmp_path):
+    import huggingface_hub
+
+    asked = []
+
+    def refuse(name, **settings):
+        asked.append(name)
+        raise OSError("offline")
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", refuse)
+    for source, handle in (("org/model", "org/model"), ("hf://a/b", "a/b"), ("bert-base-cased", "bert-base-cased")):
+        with pytest.raises(
+            InputError, match=f"{source}: there is no such file or folder, .* cannot be fetched: offline"
+        ):
+            open_source(source)
+        assert asked.pop() == handle
+    with pytest.raises(InputError, match="no Hugging Face name either"):
+        open_source(tmp_path / "absent" / "model")
+    assert asked == []
+
+
+def test_a_hub_name_is_fetched_and_read_as_its_folder(make_bert, monkeypatch):
+    import huggingface_hub
+
+    folder, _ = make_bert("SpanBERT--spanbert-base-cased")
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda name, **settings: str(folder))
+    checkpoint = open_source("hf://SpanBERT/spanbert-base-cased")
+    assert checkpoint.heads == ["masked_lm"] and any("CC BY-NC" in note for note in checkpoint.notes)
+
+
+def test_tensors_that_do_not_fit_are_refused_by_name(make_bert, save_torch):
+    folder, bert = make_bert()
+    state = {name: value.numpy() for name, value in bert.state_dict().items()}
+    (folder / "model.safetensors").unlink()
+    lost = ("bert.encoder.layer.1.output.dense.bias", "cls.predictions.transform.dense.weight")
+    changed = {name: value for name, value in state.items() if name not in lost}
+    changed |= {"classifier.weight": np.zeros((2, 12)), "adapter.x": np.zeros(3)}
+    save_torch(changed, folder / "pytorch_model.bin")
+    with pytest.raises(InputError) as caught:
+        open_source(folder)
+    for name in (*lost, "classifier.weight", "adapter.x"):
+        assert name in str(caught.value)
+    checkpoint = open_source(folder, allow_mismatch=True)
+    assert any(all(name in note for name in lost) for note in checkpoint.notes)
+    keras.utils.clear_session()
+    assert to_model(checkpoint).encoder.num_layers == 2
+    save_torch(state | {lost[0]: np.zeros(13, np.float32)}, folder / "pytorch_model.bin")
+    for allow in (False, True):
+        with pytest.raises(InputError, match=r"layer\.1\.output\.dense\.bias is \(13,\), not \(12,\)"):
+            open_source(folder, allow_mismatch=allow)
+
+
+@pytest.mark.parametrize(
+    "setting, value",
+    [("hidden_act", "gelu_new"), ("layer_norm_eps", 1e-5), ("position_embedding_type", "relative_key"),
+     ("model_type", "roberta"), ("is_decoder", True)],
+)  # fmt: skip
+def test_a_bert_that_computes_something_else_is_refused(make_bert, setting, value):
+    folder, _ = make_bert()
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {setting: value}))
+    with pytest.raises(InputError, match=f"configuration says {setting}={value!r}. Expected: "):
+        open_source(folder)
+
+
+def test_an_output_matrix_of_its_own_is_refused(make_bert):
+    folder, _ = make_bert(tie_word_embeddings=False)
+    with pytest.raises(InputError, match=r"cls\.predictions\.decoder\.weight is not the word embeddings"):
+        open_source(folder)
+
+
+@pytest.mark.parametrize("form", ["folder", "text", "other preset"])
+def test_what_holds_no_checkpoint_is_refused(tmp_path, form):
+    path = tmp_path / "nothing"
+    if form == "text":
+        path.write_text("no checkpoint at all\n" * 100)
+        expected = "cannot be read as"
+    else:
+        path.mkdir()
+        expected = "holds no checkpoint. Expected: model.safetensors"
+        if form == "other preset":
+            (path / "config.json").write_text('{"registered_name": "keras_hub>GemmaBackbone"}')
+            expected = "holds a preset of another model"
+    with pytest.raises(InputError, match=expected):
+        open_source(path)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "pytorch_model.bin", "spanbert_hf.tar.gz", "encoder.keras"])
+def test_half_a_download_is_recognised(make_bert, save_torch, tmp_path, name):
+    folder, bert = make_bert()
+    path = folder / name
+    if name == "pytorch_model.bin":
+        (folder / "model.safetensors").unlink()
+        save_torch({key: value.numpy() for key, value in bert.state_dict().items()}, path)
+    elif name.endswith(".gz"):
+        with tarfile.open(path, "w:gz") as archive:
+            archive.add(folder / "model.safetensors", "spanbert_hf/model.safetensors")
+    elif name.endswith(".keras"):
+        to_model(open_source(folder)).save(path)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(InputError, match="cut short"):
+        open_source(folder if name.startswith(("model", "pytorch")) else path)
+
+
+def test_the_pointer_of_git_lfs_is_recognised(make_bert):
+    folder, _ = make_bert()
+    (folder / "model.safetensors").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
+    with pytest.raises(InputError, match="is a pointer of git-lfs"):
+        open_source(folder)

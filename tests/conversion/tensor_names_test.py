@@ -1,0 +1,57 @@
+"""Tests of the names: every weight of ours has one, and every tensor of BERT has a place or is known to have none."""
+
+import pytest
+
+from spanbert_keras import SpanBertEncoder, SpanBertPretrainer
+from spanbert_keras.conversion.tensor_names import HEADS, WITHOUT_PLACE, canonical, encoder_table
+
+
+@pytest.fixture(scope="module")
+def pretrainer():
+    return SpanBertPretrainer(SpanBertEncoder(40, 2, 3, 12, 20, max_sequence_length=16), position_dim=7)
+
+
+def test_the_tables_name_every_weight_of_a_model_once(pretrainer):
+    table = encoder_table(2)
+    for make in HEADS.values():
+        table |= make()
+    paths = [weight.path for weight in pretrainer.weights if "seed_generator" not in weight.path]
+    assert sorted(table) == sorted(paths)
+    theirs = [name for name, _ in table.values()]
+    assert len(set(theirs)) == len(theirs)
+
+
+@pytest.mark.parametrize("kind", ["BertModel", "BertForMaskedLM", "BertForPreTraining"])
+def test_every_tensor_of_transformers_has_a_place_or_is_known_to_have_none(make_bert, kind):
+    _, bert = make_bert(kind=kind)
+    table = encoder_table(2) | HEADS["masked_lm"]()
+    known = {theirs for theirs, _ in table.values()}
+    names = {canonical(name) for name in bert.state_dict()}
+    assert [name for name in names - known if not WITHOUT_PLACE.fullmatch(name)] == []
+    assert {theirs for theirs, _ in encoder_table(2).values()} <= names
+
+
+def test_the_research_codes_tensors_have_a_place_or_are_known_to_have_none(research_state):
+    table = encoder_table(2)
+    for make in HEADS.values():
+        table |= make()
+    known = {theirs for theirs, _ in table.values()}
+    names = {canonical(name) for name in research_state()}
+    assert known <= names
+    assert [name for name in names - known if not WITHOUT_PLACE.fullmatch(name)] == []
+
+
+@pytest.mark.parametrize(
+    "name, expected",
+    [
+        ("decoder.bert.embeddings.LayerNorm.gamma", "bert.embeddings.LayerNorm.weight"),
+        ("decoder.cls.predictions.transform.LayerNorm.beta", "cls.predictions.transform.LayerNorm.bias"),
+        ("encoder.layer.0.output.dense.weight", "bert.encoder.layer.0.output.dense.weight"),
+        ("embeddings.word_embeddings.weight", "bert.embeddings.word_embeddings.weight"),
+        ("cls.predictions.decoder.weight", "cls.predictions.decoder.weight"),
+        ("decoder.layers.0.weight", "decoder.layers.0.weight"),
+        ("alphabet", "alphabet"),
+    ],
+)
+def test_old_names_become_todays(name, expected):
+    assert canonical(name) == expected

@@ -1,0 +1,83 @@
+"""Tests of the program that converts checkpoints."""
+
+import json
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+from spanbert_keras import SpanBertEncoder, SpanBertPretrainer, convert, program
+from spanbert_keras.convert import Config
+from spanbert_keras.errors import InputError
+
+PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[unused0]", "a", "b", "##c"]
+
+
+@pytest.fixture
+def source(tmp_path):
+    """Path of a small `pretrainer.keras`."""
+    from spanbert_keras import SpanBertTokenizer
+
+    encoder = SpanBertEncoder(9, 1, 2, 8, 12, max_sequence_length=16, tokenizer=SpanBertTokenizer(PIECES))
+    path = tmp_path / "pretrainer.keras"
+    SpanBertPretrainer(encoder, 4, 5).save(path)
+    return path
+
+
+def test_a_folder_there_and_a_file_back_are_the_same_model(source, tmp_path):
+    for one, two in ((source, tmp_path / "hf"), (tmp_path / "hf", tmp_path / "again.keras")):
+        notes = convert.convert(Config(source=str(one), destination=str(two)))
+        assert notes[-1] == f"Wrote {two}." and "heads: masked_lm, span_boundary." in notes[0]
+    first, second = keras.saving.load_model(source), keras.saving.load_model(tmp_path / "again.keras")
+    assert first.tokenizer.get_vocabulary() == second.tokenizer.get_vocabulary()
+    for one, two in zip(first.weights, second.weights, strict=True):
+        assert one.path == two.path
+        np.testing.assert_array_equal(np.array(one.value), np.array(two.value))
+
+
+def test_what_is_asked_for_is_done_in_order_and_said(source, tmp_path):
+    (tmp_path / "pieces.txt").write_text("ac\n\nbc\nb\n")
+    config = Config(
+        source=str(source), destination=str(tmp_path / "preset"), format="preset", max_sequence_length=8,
+        add_pieces=str(tmp_path / "pieces.txt"), lowercase=True,
+    )  # fmt: skip
+    text = " ".join(convert.convert(config))
+    for words in ("10 pieces (uncased), 8 positions", "first 8 of 16 rows", "2 pieces added: 1 in place", "left out"):
+        assert words in text
+    encoder = SpanBertEncoder.from_preset(tmp_path / "preset")
+    assert encoder.tokenizer.tokenize("ac BC b") == [5, 9, 7] and encoder.max_sequence_length == 8
+
+
+def test_every_weight_that_is_not_held_is_listed(source, tmp_path):
+    from safetensors.numpy import load_file, save_file
+
+    convert.convert(Config(source=str(source), destination=str(tmp_path / "hf")))
+    path = tmp_path / "hf" / "model.safetensors"
+    extra = {"bert.pooler.dense.weight": np.zeros((8, 8), "float32"), "bert.pooler.dense.bias": np.zeros(8, "float32")}
+    save_file(load_file(path) | extra, path)
+    notes = convert.convert(Config(source=str(tmp_path / "hf"), destination=str(tmp_path / "x.keras")))
+    assert "Not held by our models, hence left out: bert.pooler.dense.bias, bert.pooler.dense.weight." in notes
+
+
+def test_a_length_without_room_is_refused(source, tmp_path):
+    with pytest.raises(InputError, match="--max_sequence_length must be at least 3. Received: 2"):
+        convert.convert(Config(source=str(source), destination=str(tmp_path / "x"), max_sequence_length=2))
+
+
+def test_it_is_a_program(source, tmp_path, capsys):
+    arguments = [f"--source={source}", f"--destination={tmp_path / 'hf'}", "--dtype=float16"]
+    program.run(convert.main, Config, arguments)
+    assert capsys.readouterr().out.splitlines()[-1] == f"Wrote {tmp_path / 'hf'}."
+    assert json.loads((tmp_path / "hf" / "config.json").read_text())["dtype"] == "float16"
+    with pytest.raises(SystemExit) as ended:
+        program.run(convert.main, Config, [f"--source={tmp_path / 'absent' / 'x'}", "--destination=y"])
+    assert ended.value.code == 1 and "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_the_module_is_a_program(tmp_path):
+    command = [sys.executable, "-m", "spanbert_keras.convert", "--destination=x"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 2 and "Required flag is missing: --source" in done.stderr
