@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -85,6 +86,8 @@ def write_hugging_face(checkpoint: Checkpoint, folder: str | os.PathLike) -> lis
     length = checkpoint.architecture["max_sequence_length"]
     settings = {"do_lower_case": bool(checkpoint.lowercase), "model_max_length": length}
     _write_json(folder / "tokenizer_config.json", {"tokenizer_class": "BertTokenizer"} | settings)
+    for path in folder.glob("*.safetensors"):
+        shutil.copymode(folder / "config.json", path)  # safetensors lets the owner alone read
     return notes
 
 

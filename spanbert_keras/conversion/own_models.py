@@ -10,6 +10,7 @@ import numpy as np
 
 from spanbert_keras.conversion import tensor_names
 from spanbert_keras.conversion.checkpoint import Checkpoint
+from spanbert_keras.conversion.pickles import first_line
 from spanbert_keras.conversion.tokenizer_files import looks_lowercased
 from spanbert_keras.errors import InputError
 from spanbert_keras.models.encoder import SpanBertEncoder, SpanBertTokenizer
@@ -134,8 +135,7 @@ def read_keras_file(path: str | os.PathLike) -> Checkpoint:
     try:
         model = keras.saving.load_model(path, compile=False)
     except (ValueError, TypeError, OSError, KeyError, zipfile.BadZipFile) as error:
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise InputError(f"{path} cannot be loaded as a model of this package: {first}") from error
+        raise InputError(f"{path} cannot be loaded as a model of this package: {first_line(error)}") from error
     return from_model(model)
 
 

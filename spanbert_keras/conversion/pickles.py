@@ -36,7 +36,7 @@ def read_pickle(path: str | os.PathLike) -> dict[str, Any]:
     except pickle.UnpicklingError as error:
         raise InputError(_refusal(path, str(error))) from error
     except (RuntimeError, EOFError, OSError, ValueError, zipfile.BadZipFile, UnicodeDecodeError, KeyError) as error:
-        raise InputError(f"{path} cannot be read as a whole file: {_first_line(error)}. {CUT_SHORT}") from error
+        raise InputError(f"{path} cannot be read as a whole file: {first_line(error)}. {CUT_SHORT}") from error
     if not isinstance(found, dict):
         raise InputError(f"{path} holds no dict of tensors. Received: {type(found).__name__}.")
     return {str(key): _as_arrays(value) for key, value in found.items()}
@@ -72,9 +72,10 @@ def _refusal(path, message: str) -> str:
     return f"{path} cannot be read as a pickle of tensors: {message.strip().splitlines()[0][:200]}. {CUT_SHORT}"
 
 
-def _first_line(error: BaseException) -> str:
-    text = str(error).strip().splitlines()
-    return text[0][:200] if text else type(error).__name__
+def first_line(error: BaseException) -> str:
+    """Returns what an error of another library says, as part of a sentence."""
+    lines = str(error).strip().splitlines()
+    return lines[0][:200] if lines else type(error).__name__
 
 
 def _as_arrays(value: Any) -> Any:

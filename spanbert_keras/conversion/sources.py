@@ -12,6 +12,7 @@ from spanbert_keras.conversion.checkpoint import Checkpoint, architecture_of
 from spanbert_keras.conversion.hugging_face import read_config, read_hugging_face
 from spanbert_keras.conversion.keras_hub_preset import read_keras_hub_preset
 from spanbert_keras.conversion.own_models import OWN_KIND, read_keras_file, read_preset
+from spanbert_keras.conversion.pickles import first_line
 from spanbert_keras.conversion.resizing import fit_vocabulary
 from spanbert_keras.conversion.tensor_files import find_tensor_files
 from spanbert_keras.conversion.tensor_names import canonical
@@ -52,8 +53,8 @@ def open_source(
     """Reads a checkpoint of any form: weights, sizes and vocabulary.
 
     Forms: a Hugging Face BERT folder or hub name (`hf://` may stand in front); the research code's archives, `model.pt`
-    and training checkpoints; Google's and TF Model Garden's checkpoints; a keras-hub BERT preset; a `.keras` file,
-    preset or output directory of this package.
+    and training checkpoints; Google's and TF Model Garden's checkpoints; a keras-hub BERT preset (a folder, or
+    `kaggle://...`); a `.keras` file, preset or output directory of this package.
 
     Args:
         source: path or hub name.
@@ -68,7 +69,9 @@ def open_source(
     """
     name = os.fspath(source)
     path = Path(name)
-    if name.startswith(HUB_SCHEME) or not path.exists() and not Path(f"{name}.index").exists():
+    if name.startswith("kaggle://"):
+        checkpoint = _from_kaggle(name)
+    elif name.startswith(HUB_SCHEME) or not path.exists() and not Path(f"{name}.index").exists():
         checkpoint = _from_hub(name)
     elif path.is_dir():
         checkpoint = _from_folder(path)
@@ -99,12 +102,19 @@ def _from_hub(name: str) -> Checkpoint:
     try:
         folder = snapshot_download(handle, allow_patterns=HUB_FILES)
     except Exception as error:  # of several libraries underneath: requests, httpx, huggingface_hub
-        reason = str(error).strip().splitlines() or [type(error).__name__]
         raise InputError(
             f"--source={name}: there is no such file or folder, and as a Hugging Face name it cannot be fetched: "
-            f"{reason[0][:200]}"
+            f"{first_line(error)}"
         ) from error
     return _from_folder(Path(folder))
+
+
+def _from_kaggle(name: str) -> Checkpoint:
+    """Fetches a preset of keras-hub and reads it."""
+    try:
+        return read_keras_hub_preset(name)
+    except Exception as error:  # of several libraries underneath
+        raise InputError(f"--source={name} cannot be fetched: {first_line(error)}") from error
 
 
 def _from_folder(folder: Path) -> Checkpoint:

@@ -19,6 +19,7 @@ def test_there_and_back_keeps_every_bit_of_what_we_hold(make_bert, tmp_path, kin
     (tmp_path / "again").mkdir()
     assert write_hugging_face(checkpoint, tmp_path / "again") == []
     first, second = load_file(folder / "model.safetensors"), load_file(tmp_path / "again" / "model.safetensors")
+    assert len({path.stat().st_mode for path in (tmp_path / "again").iterdir()}) == 1
     bare = {name if name.startswith(("bert.", "cls.")) else f"bert.{name}": value for name, value in first.items()}
     assert bare.keys() - second.keys() == set(checkpoint.without_place()) and second.keys() <= bare.keys()
     for name, value in second.items():

@@ -43,6 +43,15 @@ def test_every_weight_has_its_place(preset):
     assert len({value.tobytes() for value in tensors.values()}) == len(tensors)  # none twice
 
 
+def test_a_handle_of_kaggle_is_keras_hubs_to_fetch(monkeypatch):
+    def refuse(handle):
+        raise ConnectionError(f"offline: {handle}")
+
+    monkeypatch.setattr(keras_hub.models.BertBackbone, "from_preset", refuse)
+    with pytest.raises(InputError, match="--source=kaggle://a cannot be fetched: offline: kaggle://a"):
+        open_source("kaggle://a")
+
+
 def test_vocabulary_and_case_come_along(preset, pieces):
     checkpoint = open_source(preset[0])
     assert checkpoint.vocabulary == pieces and checkpoint.lowercase is False
