@@ -31,13 +31,14 @@ EXTRAS = {
     "torch": ["torch>=2.6"],
     "model-garden": ["tf-models-official>=2.20,<2.21"],  # Keras 2 only; makes pip choose TensorFlow 2.20.
     "linguistic": ["spacy>=3.8"],
-    "export": ["ai-edge-litert>=2", "onnx>=1.17", "onnxruntime>=1.20", "tf2onnx>=1.16"],
+    "export": ["ai-edge-litert>=2", "onnx>=1.17", "onnxruntime>=1.20", "tf2onnx>=1.17"],
     "demo": ["gradio>=5"],
     "parquet": ["pyarrow>=18"],
 }
 
 # torch is pinned so that losses are compared with the same implementation every time.
 TEST = [
+    *EXTRAS["export"],
     *EXTRAS["jax"],
     *EXTRAS["parquet"],
     "h5py>=3.11",

@@ -1,17 +1,22 @@
 """Writes a checkpoint in the form that its reader wants, whole or not at all."""
 
 import dataclasses
+import functools
 import os
-import shutil
-import uuid
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from spanbert_keras.conversion import tensor_names
 from spanbert_keras.conversion.checkpoint import Checkpoint
+from spanbert_keras.conversion.files import write_whole
 from spanbert_keras.conversion.hugging_face import write_hugging_face
+from spanbert_keras.conversion.litert_export import export_litert
+from spanbert_keras.conversion.onnx_export import export_onnx
 from spanbert_keras.conversion.own_models import OWN_KIND, to_model
+from spanbert_keras.conversion.saved_model import export_saved_model
 from spanbert_keras.errors import InputError
 
 FORMATS = ("auto", "keras", "preset", "hugging_face", "saved_model", "saved_model_strings", "onnx", "litert")
@@ -31,9 +36,12 @@ def format_of(destination: str | os.PathLike, source_kind: str) -> str:
 
 
 def write(
-    checkpoint: Checkpoint, destination: str | os.PathLike, form: str = "auto", model: str = "auto",
+    checkpoint: Checkpoint,
+    destination: str | os.PathLike,
+    form: str = "auto",
+    model: str = "auto",
     dtype: str = "source",
-) -> list[str]:  # fmt: skip
+) -> list[str]:
     """Writes a checkpoint.
 
     Args:
@@ -50,46 +58,43 @@ def write(
         InputError: the place is taken by something else, or cannot be written.
     """
     form = format_of(destination, checkpoint.kind) if form == "auto" else form
+    destination = Path(destination)
     notes: list[str] = []
     if form == "hugging_face":
+        _check_free(destination)
         written = checkpoint if dtype == "source" else _cast(checkpoint, dtype, notes)
 
         def put(path: Path) -> None:
             path.mkdir()
             notes.extend(write_hugging_face(written, path))
+
+        write_whole(destination, put)
+        return notes
+    kind = "encoder" if form in ("preset", "saved_model_strings") else model
+    made = to_model(checkpoint, kind)
+    if kind == "encoder" and checkpoint.heads:
+        notes.append(f"The heads ({', '.join(checkpoint.heads)}) are left out: this form holds an encoder.")
+    fresh = [name for name in tensor_names.HEADS if name not in checkpoint.heads]
+    if hasattr(made, "masked_lm_head") and fresh:
+        notes.append(f"The source has no weights of these heads, which begin anew: {', '.join(fresh)}.")
+    if form == "keras":
+        write_whole(destination, lambda path: made.save(path))
+    elif form == "preset":
+        _check_free(destination)
+        write_whole(destination, lambda path: made.save_to_preset(path))
     else:
-        kind = "encoder" if form == "preset" or form == "saved_model_strings" else model
-        made = to_model(checkpoint, kind)
-        if kind == "encoder" and checkpoint.heads:
-            notes.append(f"The heads ({', '.join(checkpoint.heads)}) are left out: this form holds an encoder.")
-        fresh = [name for name in ("masked_lm", "span_boundary") if name not in checkpoint.heads]
-        if hasattr(made, "masked_lm_head") and fresh:
-            notes.append(f"The source has no weights of these heads, which begin anew: {', '.join(fresh)}.")
-
-        def put(path: Path) -> None:
-            notes.extend(_exporter(form)(made, path) or [])
-
-    _replace(Path(destination), put)
+        difference = _exporter(form)(made, destination)
+        notes.append(f"It was run: its outputs differ from the model's by at most {difference:.1e}.")
     return notes
 
 
-def _exporter(form: str) -> Callable:
-    """Returns the function of (model, path) that writes a form."""
-    if form == "keras":
-        return lambda model, path: model.save(path)
-    if form == "preset":
-        return lambda model, path: model.save_to_preset(path)
-    if form in ("saved_model", "saved_model_strings"):
-        from spanbert_keras.conversion.saved_model import export_saved_model
-
-        return lambda model, path: export_saved_model(model, path, strings=form.endswith("strings"))
+def _exporter(form: str) -> Callable[[Any, Path], float]:
+    """Returns the function of (model, path) that writes a form for serving."""
     if form == "onnx":
-        from spanbert_keras.conversion.onnx_export import export_onnx
-
         return export_onnx
-    from spanbert_keras.conversion.litert_export import export_litert
-
-    return export_litert
+    if form == "litert":
+        return export_litert
+    return functools.partial(export_saved_model, strings=form == "saved_model_strings")
 
 
 def _cast(checkpoint: Checkpoint, dtype: str, notes: list[str]) -> Checkpoint:
@@ -108,26 +113,7 @@ def _cast(checkpoint: Checkpoint, dtype: str, notes: list[str]) -> Checkpoint:
     return dataclasses.replace(checkpoint, tensors=tensors)
 
 
-def _replace(destination: Path, put: Callable[[Path], None]) -> None:
-    """Lets `put` write beside the destination, and puts the result in its place."""
-    if destination.is_dir() and any(destination.iterdir()) and not _is_model_folder(destination):
-        raise InputError(f"--destination={destination} is a folder with other things in it. Give a new one.")
-    temporary = destination.with_name(f".{uuid.uuid4().hex[:8]}.{destination.name}")
-    try:
-        destination.parent.mkdir(parents=True, exist_ok=True)
-        put(temporary)
-        if destination.is_dir():
-            shutil.rmtree(destination)
-        os.replace(temporary, destination)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise InputError(f"--destination={destination} cannot be written: {reason}.") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-        if temporary.is_file():
-            temporary.unlink()
-
-
-def _is_model_folder(folder: Path) -> bool:
-    """Says whether a folder holds a model that an earlier conversion wrote there."""
-    return any((folder / name).is_file() for name in ("config.json", "saved_model.pb"))
+def _check_free(folder: Path) -> None:
+    """Refuses a folder that holds something else than a model that an earlier conversion wrote there."""
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / "config.json").is_file():
+        raise InputError(f"--destination={folder} is a folder with other things in it. Give a new one.")

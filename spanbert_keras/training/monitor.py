@@ -163,7 +163,7 @@ class Monitor:
         with self._lock:
             writer = self.writer("train")
             writer.scalars(values, done)
-            writer.histogram("data/span_lengths", totals[6:].astype(np.int64), done)
+            writer.histogram("data/span_lengths", np.trim_zeros(totals[6:].astype(np.int64), "b"), done)
             writer.flush()
         self._say(done, values)
 

@@ -151,6 +151,44 @@ def save_torch():
     return save
 
 
+@pytest.fixture
+def make_encoder(randomize, pieces):
+    """Function that makes an encoder of one small block full of noise; arguments replace the encoder's."""
+
+    from spanbert_keras import SpanBertEncoder, SpanBertTokenizer
+
+    def make(**changes):
+        sizes = {"num_layers": 1, "num_heads": 3, "hidden_dim": 12, "intermediate_dim": 20, "num_segments": 4}
+        sizes |= {"vocabulary_size": len(pieces), "max_sequence_length": 24, "tokenizer": SpanBertTokenizer(pieces)}
+        encoder = SpanBertEncoder(**(sizes | changes))
+        randomize(encoder)
+        return encoder
+
+    return make
+
+
+@pytest.fixture
+def make_pretrainer(make_encoder, randomize):
+    """Function that makes a small pretrainer full of noise; arguments are its encoder's."""
+
+    from spanbert_keras import SpanBertPretrainer
+
+    def make(**changes):
+        pretrainer = SpanBertPretrainer(make_encoder(**changes), max_span_positions=4, position_dim=5)
+        randomize(pretrainer)
+        return pretrainer
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def rows_for(masked):
+    """Function of (model, batch, times): the model's inputs from the first `batch` rows of `masked`, repeated."""
+    return lambda model, batch, times: {
+        name: np.tile(masked[name][:batch], (1, times)) for name in model.input_keys
+    }  # fmt: skip
+
+
 def norm(x, state, name):
     x = (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + 1e-12)
     return x * state[f"{name}.gamma"] + state[f"{name}.beta"]

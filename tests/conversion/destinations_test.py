@@ -7,7 +7,6 @@ import pytest
 from safetensors.numpy import load_file
 
 from spanbert_keras import SpanBertEncoder, SpanBertPretrainer
-from spanbert_keras.conversion import destinations
 from spanbert_keras.conversion.destinations import format_of, write
 from spanbert_keras.conversion.own_models import OWN_KIND
 from spanbert_keras.conversion.sources import open_source
@@ -80,6 +79,20 @@ def test_a_folder_with_other_things_is_left_alone(checkpoint, tmp_path):
     assert [p.name for p in (tmp_path / "mine").iterdir()] == ["thesis.txt"]
 
 
+@pytest.mark.parametrize(
+    "name, form", [("a.onnx", "auto"), ("a.tflite", "auto"), ("a", "saved_model"), ("b", "saved_model_strings")]
+)
+def test_exports_are_run_and_said_to_be_equal(checkpoint, tmp_path, name, form):
+    if keras.backend.backend() != "tensorflow":
+        pytest.skip("exports are made on the TensorFlow backend")
+    if not form.startswith("saved_model"):
+        pytest.importorskip("onnx" if name.endswith("onnx") else "ai_edge_litert", reason="of the extra `export`")
+    notes = write(checkpoint, tmp_path / "exports" / name, form, model="encoder")
+    assert notes[0].startswith("The heads (masked_lm) are left out")
+    assert float(notes[1].rpartition(" ")[2].rstrip(".")) < 1e-5
+    assert [p.name for p in (tmp_path / "exports").iterdir()] == [name]
+
+
 def test_what_fails_half_way_leaves_what_was_there(checkpoint, tmp_path, monkeypatch):
     write(checkpoint, tmp_path / "a.keras")
     before = (tmp_path / "a.keras").read_bytes()
@@ -88,8 +101,8 @@ def test_what_fails_half_way_leaves_what_was_there(checkpoint, tmp_path, monkeyp
         path.write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(destinations, "_exporter", lambda form: fail)
-    with pytest.raises(InputError, match=r"a\.keras cannot be written: No space left on device"):
+    monkeypatch.setattr(SpanBertPretrainer, "save", fail)
+    with pytest.raises(InputError, match=r"a\.keras could not be written: No space left on device"):
         write(checkpoint, tmp_path / "a.keras")
     assert (tmp_path / "a.keras").read_bytes() == before
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.keras", "hf"]

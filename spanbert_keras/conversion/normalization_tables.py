@@ -1,0 +1,118 @@
+"""BERT's normalization of text as tables over all code points, read off the `tokenizers` library."""
+
+import dataclasses
+import functools
+
+import numpy as np
+from tokenizers import normalizers, pre_tokenizers
+
+CODE_POINTS = 0x110000
+PAGE = 256  # code points a page; most pages are equal, and equal pages are stored once
+SURROGATES = range(0xD800, 0xE000)  # no text holds them
+ORDINARY, ALONE, SPACE = range(3)
+BLOCKER = "\0"  # a removed accent that keeps its neighbours in their order; cleaned text holds no other NUL
+HIGHEST_MARK = "\u0345"  # Unicode's mark of the highest combining class, 240
+
+
+@dataclasses.dataclass(frozen=True)
+class PagedTable:
+    """One small integer for each code point: `entries[256 pages[c // 256] + c % 256]`, both int32 and flat."""
+
+    pages: np.ndarray
+    entries: np.ndarray
+
+    @classmethod
+    def of(cls, dense: np.ndarray) -> "PagedTable":
+        """Returns the table of an integer array `(0x110000,)`."""
+        distinct, pages = np.unique(dense.reshape(-1, PAGE), axis=0, return_inverse=True)
+        return cls(pages.reshape(-1).astype(np.int32), distinct.reshape(-1).astype(np.int32))
+
+
+@dataclasses.dataclass(frozen=True)
+class NormalizationTables:
+    """What BERT's tokenizer does to each code point before it looks for pieces.
+
+    Every number is asked of the `tokenizers` library, which our tokenizer runs on, so that both hold the same version
+    of Unicode. A code point's replacement depends on nothing but itself, with one exception: where accents are
+    stripped, marks that stay stand in canonical order, hence `ranks`.
+
+    Attributes:
+        replacements: of a code point as given. 0: it stays; k > 0: `values[splits[k - 1]:splits[k]]` take its place.
+        values: int32 `(N,)`. Code points, and 0 where an accent was removed across which no mark may move.
+        splits: int32 `(K + 1,)`.
+        kinds: of a replaced code point: `ORDINARY`, `ALONE` (a word of its own) or `SPACE` (between words).
+        ranks: of a replaced code point. 0: a mark may not move across it; else its place among marks, by
+            Unicode's canonical combining class. `None` where accents stay.
+    """
+
+    replacements: PagedTable
+    values: np.ndarray
+    splits: np.ndarray
+    kinds: PagedTable
+    ranks: PagedTable | None
+
+    @classmethod
+    @functools.cache
+    def read(cls, lowercase: bool) -> "NormalizationTables":
+        """Returns the tables of a tokenizer; takes some seconds the first time.
+
+        Args:
+            lowercase: bool. Whether text is lowercased and stripped of accents (uncased models).
+        """
+        characters = ["" if code in SURROGATES else chr(code) for code in range(CODE_POINTS)]
+        normalized = list(map(normalizers.BertNormalizer(lowercase=lowercase).normalize_str, characters))
+        kinds = _kinds(characters)
+        ranks = _ranks() if lowercase else None
+        if ranks is not None:
+            with_accents = normalizers.BertNormalizer(lowercase=False, strip_accents=False).normalize_str
+            for code, text in enumerate(normalized):
+                accent = "" if text else normalizers.NFD().normalize_str(with_accents(characters[code]))
+                if accent and not ranks[ord(accent[0])]:
+                    normalized[code] = BLOCKER
+        sequences: dict[str, int] = {}
+        replacements = np.zeros(CODE_POINTS, np.int32)
+        for code, (character, text) in enumerate(zip(characters, normalized, strict=True)):
+            if text == f" {character} " and character:  # a Chinese character
+                kinds[code] = ALONE
+            elif text != character:
+                replacements[code] = 1 + sequences.setdefault(text, len(sequences))
+        splits = np.cumsum([0, *map(len, sequences)]).astype(np.int32)
+        values = np.array([ord(character) for text in sequences for character in text], np.int32)
+        packed = None if ranks is None else PagedTable.of(ranks)
+        return cls(PagedTable.of(replacements), values, splits, PagedTable.of(kinds), packed)
+
+
+def _kinds(characters: list[str]) -> np.ndarray:
+    """Returns uint8 `(0x110000,)`: how BERT's splitter treats each character after an "a"."""
+    codes = [code for code, character in enumerate(characters) if character]
+    text = "".join(f"a{characters[code]}" for code in codes)  # character k stands at 2 k + 1
+    places = np.full(len(text), SPACE, np.uint8)
+    for word, (start, end) in pre_tokenizers.BertPreTokenizer().pre_tokenize_str(text):
+        places[start:end] = ALONE if len(word) == 1 else ORDINARY
+    kinds = np.full(CODE_POINTS, SPACE, np.uint8)
+    kinds[codes] = places[1::2]
+    return kinds
+
+
+def _ranks() -> np.ndarray:
+    """Returns uint8 `(0x110000,)`: 0 for what no mark moves across, else 1, 2, ... by combining class.
+
+    Marks of one class keep their order when a text is put in canonical order. So sorting all marks, once from the
+    first to the last and once from the last to the first, shows each class as a stretch that the other has reversed.
+    """
+    order = normalizers.NFD().normalize_str
+    codes = (code for code in range(0x80, CODE_POINTS) if code not in SURROGATES)
+    behind_highest = order("".join(f"|{HIGHEST_MARK}{chr(code)}" for code in codes)).split("|")[1:]
+    moved = {text[0] for text in behind_highest if len(text) == 2 and text[1] == HIGHEST_MARK}
+    marks = sorted(moved | {HIGHEST_MARK})
+    forward = order("a" + "".join(marks))[1:]
+    backward = order("a" + "".join(reversed(marks)))[1:]
+    ranks = np.zeros(CODE_POINTS, np.uint8)
+    start = rank = 0
+    while start < len(forward):
+        end = backward.index(forward[start]) + 1
+        rank += 1
+        for mark in forward[start:end]:
+            ranks[ord(mark)] = rank
+        start = end
+    return ranks
