@@ -83,7 +83,9 @@ def convert(config: Config) -> list[str]:
     without_place = checkpoint.without_place()
     if without_place:
         notes.append(f"Not held by our models, hence left out: {', '.join(without_place)}.")
-    notes += destinations.write(checkpoint, config.destination, config.format, config.model, config.dtype)
+    notes += destinations.write(
+        checkpoint, config.destination, config.format, config.model, config.dtype, config.source
+    )
     return [*notes, f"Wrote {config.destination}."]
 
 

@@ -37,9 +37,8 @@ class InitialCheckpoint:
         if given:
             raise InputError(f"--{given[0]} cannot be given with --init_checkpoint, whose sizes the model has.")
         checkpoint = open_source(config.init_checkpoint, config.vocabulary)
-        notes = len(checkpoint.notes)
         self.checkpoint: Checkpoint = resize_positions(checkpoint, config.max_sequence_length)
-        for note in (*checkpoint.notes[:notes], *self.checkpoint.notes[notes:]):
+        for note in self.checkpoint.notes:
             logging.info("%s: %s", config.init_checkpoint, note)
         self.tokenizer = make_tokenizer(self.checkpoint)
         changes: dict[str, Any] = {}

@@ -108,7 +108,7 @@ class Checkpoint:
             parts += [f"{len(missing)} tensors are missing ({', '.join(missing)})"] if missing else []
             parts += [f"{len(unknown)} are unknown ({', '.join(unknown)})"] if unknown else []
         if parts:
-            advice = "" if shapes else " --allow_mismatch leaves unknown ones out and begins missing ones anew."
+            advice = "" if shapes else " convert --allow_mismatch leaves unknown ones out and begins missing ones anew."
             raise InputError(f"{source} is not a BERT or SpanBERT encoder as expected: {'; '.join(parts)}.{advice}")
         if missing:
             self.notes.append(f"Missing, hence begun anew: {', '.join(missing)}.")
@@ -149,21 +149,44 @@ def architecture_of(tensors: dict[str, np.ndarray], source: str, config: dict[st
             f"{source} holds no BERT encoder: {error.args[0]} is missing. Received: {len(tensors)} tensors, e.g. "
             f"{', '.join(sorted(tensors)[:3]) or 'none'}."
         ) from None
+    if words.ndim != 2 or positions.ndim != 2 or intermediate.ndim != 1:
+        raise InputError(f"{source} holds no BERT encoder: its embeddings have {words.ndim} and {positions.ndim} axes.")
     layers = {int(match[1]) for match in map(tensor_names.LAYER.match, tensors) if match}
     segments = tensors.get("bert.embeddings.token_type_embeddings.weight")
     width = words.shape[1]
-    dropout = float(config.get("hidden_dropout_prob", 0.1))
+    numbers = {
+        name: _number(config, name, default, source)
+        for name, default in (
+            ("num_hidden_layers", max(layers) + 1), ("num_attention_heads", max(1, width // HEAD_SIZE)),
+            ("hidden_dropout_prob", 0.1), ("attention_probs_dropout_prob", config.get("hidden_dropout_prob") or 0.1),
+        )
+    }  # fmt: skip
+    if numbers["num_attention_heads"] < 1 or width % int(numbers["num_attention_heads"]):
+        raise InputError(
+            f"{source} cannot be used: {numbers['num_attention_heads']:g} attention heads do not divide its width, "
+            f"{width}."
+        )
     return {
         "vocabulary_size": int(words.shape[0]),
-        "num_layers": int(config.get("num_hidden_layers", max(layers) + 1)),
-        "num_heads": int(config.get("num_attention_heads", max(1, width // HEAD_SIZE))),
+        "num_layers": int(numbers["num_hidden_layers"]),
+        "num_heads": int(numbers["num_attention_heads"]),
         "hidden_dim": int(width),
         "intermediate_dim": int(intermediate.shape[0]),
-        "dropout": dropout,
-        "attention_dropout": float(config.get("attention_probs_dropout_prob", dropout)),
+        "dropout": numbers["hidden_dropout_prob"],
+        "attention_dropout": numbers["attention_probs_dropout_prob"],
         "max_sequence_length": int(positions.shape[0]),
         "num_segments": 2 if segments is None else int(segments.shape[0]),
     }
+
+
+def _number(config: dict[str, Any], name: str, default: float, source: str) -> float:
+    """Returns a number of the configuration; `null` is as good as nothing."""
+    value = config.get(name)
+    if value is None:
+        return float(default)
+    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+        raise InputError(f"{source} cannot be used: its configuration says {name}={value!r}. Expected: a number.")
+    return float(value)
 
 
 def _check_config(config: dict[str, Any], source: str) -> None:

@@ -21,6 +21,17 @@ from spanbert_keras.errors import InputError
 
 FORMATS = ("auto", "keras", "preset", "hugging_face", "saved_model", "saved_model_strings", "onnx", "litert")
 SUFFIXES = {".keras": "keras", ".onnx": "onnx", ".tflite": "litert"}
+FOLDER_FILES = {  # what each kind of folder may hold if it is to be replaced
+    "hugging_face": {
+        "config.json", "model.safetensors", "span_boundary_head.safetensors", "tokenizer_config.json", "vocab.txt"
+    },
+    "preset": {
+        "config.json", "metadata.json", "model.weights.h5", "model.weights.json", "tokenizer.json", "assets",
+        "preprocessor.json", "image_converter.json", "audio_converter.json",
+    },
+    "saved_model": {"saved_model.pb", "fingerprint.pb", "variables", "assets", "keras_metadata.pb"},
+    "saved_model_strings": {"saved_model.pb", "fingerprint.pb", "variables", "assets", "keras_metadata.pb"},
+}  # fmt: skip
 DTYPES = ("source", "float32", "float16", "bfloat16")
 
 
@@ -41,6 +52,7 @@ def write(
     form: str = "auto",
     model: str = "auto",
     dtype: str = "source",
+    source: str | os.PathLike = "",
 ) -> list[str]:
     """Writes a checkpoint.
 
@@ -50,6 +62,7 @@ def write(
         form: one of `FORMATS`.
         model: `"encoder"`, `"pretrainer"` or `"auto"` (`to_model`): what a `.keras` file or an export holds.
         dtype: of a Hugging Face folder: the source's, or one for all tensors.
+        source: where the checkpoint was read from, which is never written over.
 
     Returns:
         Sentences that a user must be told.
@@ -59,9 +72,9 @@ def write(
     """
     form = format_of(destination, checkpoint.kind) if form == "auto" else form
     destination = Path(destination)
+    _check_free(destination, form, source)
     notes: list[str] = []
     if form == "hugging_face":
-        _check_free(destination)
         written = checkpoint if dtype == "source" else _cast(checkpoint, dtype, notes)
 
         def put(path: Path) -> None:
@@ -77,10 +90,11 @@ def write(
     fresh = [name for name in tensor_names.HEADS if name not in checkpoint.heads]
     if hasattr(made, "masked_lm_head") and fresh:
         notes.append(f"The source has no weights of these heads, which begin anew: {', '.join(fresh)}.")
+    if form == "keras" and destination.suffix != ".keras":
+        raise InputError(f"--destination={destination} must end with .keras for --format=keras.")
     if form == "keras":
         write_whole(destination, lambda path: made.save(path))
     elif form == "preset":
-        _check_free(destination)
         write_whole(destination, lambda path: made.save_to_preset(path))
     else:
         difference = _exporter(form)(made, destination)
@@ -113,7 +127,28 @@ def _cast(checkpoint: Checkpoint, dtype: str, notes: list[str]) -> Checkpoint:
     return dataclasses.replace(checkpoint, tensors=tensors)
 
 
-def _check_free(folder: Path) -> None:
-    """Refuses a folder that holds something else than a model that an earlier conversion wrote there."""
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / "config.json").is_file():
-        raise InputError(f"--destination={folder} is a folder with other things in it. Give a new one.")
+def _check_free(destination: Path, form: str, source: str | os.PathLike) -> None:
+    """Refuses a place that holds something else than what an earlier conversion to this form left there.
+
+    Raises:
+        InputError: replacing it would lose something.
+    """
+    if not destination.name or destination.name == "..":
+        raise InputError(f"--destination={destination} is no name of a file or folder. Give one.")
+    if destination.is_symlink():
+        raise InputError(f"--destination={destination} is a link. Give the place itself.")
+    here, there = destination.resolve(), Path(source).resolve()
+    if Path(source).exists() and (here == there or here in there.parents):
+        raise InputError(f"--destination={destination} holds the source, {source}, which would be lost. Give another.")
+    if form not in FOLDER_FILES:
+        if destination.is_dir():
+            raise InputError(f"--destination={destination} is a folder. Expected: the name of a file.")
+        return
+    if destination.is_file():
+        raise InputError(f"--destination={destination} is a file. Expected: the name of a folder.")
+    found = {entry.name for entry in destination.iterdir()} if destination.is_dir() else set()
+    others = sorted(found - FOLDER_FILES[form])
+    if others:
+        raise InputError(
+            f"--destination={destination} is a folder with other things in it ({', '.join(others[:3])}). Give another."
+        )

@@ -68,12 +68,19 @@ def write_hugging_face(checkpoint: Checkpoint, folder: str | os.PathLike) -> lis
 
     Returns:
         Sentences that a user must be told.
+
+    Raises:
+        InputError: a tensor is missing.
     """
     import ml_dtypes  # noqa: F401  NumPy then knows bfloat16
     from safetensors.numpy import save_file
 
     folder, notes = Path(folder), []
-    ours = {theirs: checkpoint.tensors[theirs] for theirs, _ in checkpoint.table().values()}
+    names = [theirs for theirs, _ in checkpoint.table().values()]
+    missing = [name for name in names if name not in checkpoint.tensors]
+    if missing:
+        raise InputError(f"A Hugging Face folder needs every tensor. Missing: {', '.join(missing)}.")
+    ours = {name: checkpoint.tensors[name] for name in names}
     boundary = {name: value for name, value in ours.items() if name.startswith("cls.pair_target_predictions.")}
     known = {name: value for name, value in ours.items() if name not in boundary}
     save_file(_contiguous(known), folder / SAFETENSORS, metadata={"format": "pt"})

@@ -47,7 +47,14 @@ def to_model(checkpoint: Checkpoint, kind: str = "auto", **overrides: Any):
 
     Returns:
         `SpanBertEncoder` or `SpanBertPretrainer`, with its tokenizer.
+
+    Raises:
+        InputError: another kind, or a size among the overrides.
     """
+    fixed = sorted(overrides.keys() & (set(SIZES) - {"dropout", "attention_dropout"}))
+    if fixed or kind not in KINDS:
+        wrong = f"{fixed[0]}={overrides[fixed[0]]!r}, which is the source's to say" if fixed else f"kind={kind!r}"
+        raise InputError(f"A model cannot be made so. Expected: one of {', '.join(KINDS)}. Received: {wrong}.")
     sizes = checkpoint.architecture | overrides
     encoder = SpanBertEncoder(**sizes, tokenizer=make_tokenizer(checkpoint) if checkpoint.vocabulary else None)
     model: keras.Model = encoder

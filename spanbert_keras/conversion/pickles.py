@@ -69,7 +69,7 @@ def _refusal(path, message: str) -> str:
                 f"{path} is refused: beside tensors it wants {wanted}, and unpickling that could run anything. "
                 "Expected: a state dict or a fairseq checkpoint."
             )
-    return f"{path} cannot be read as a pickle of tensors: {message.strip().splitlines()[0][:200]}. {CUT_SHORT}"
+    return f"{path} cannot be read as a pickle of tensors, as torch.save writes it. {CUT_SHORT}"
 
 
 def first_line(error: BaseException) -> str:

@@ -4,12 +4,14 @@ import dataclasses
 
 import numpy as np
 
-from spanbert_keras.conversion.checkpoint import Checkpoint, vocabulary_of_size
+from spanbert_keras.conversion.checkpoint import CASED_SIZE, UNCASED_SIZE, Checkpoint, vocabulary_of_size
 from spanbert_keras.conversion.own_models import make_tokenizer
 from spanbert_keras.conversion.tensor_names import MLM_BIAS, POSITION_EMBEDDINGS, SBO_BIAS, TIED, WORD_EMBEDDINGS
 from spanbert_keras.errors import InputError
 
 UNUSED = "[unused"
+MOST_PADDING = 127  # rows that programs add to make a table's size a multiple of up to 128
+GIVE = "give it as --vocab_file (of pretrain: --vocabulary)"
 
 
 def resize_positions(checkpoint: Checkpoint, length: int) -> Checkpoint:
@@ -50,15 +52,20 @@ def fit_vocabulary(checkpoint: Checkpoint, source: str) -> Checkpoint:
     """
     size = checkpoint.architecture["vocabulary_size"]
     if not checkpoint.vocabulary:
-        raise InputError(f"{source} has no vocabulary: {vocabulary_of_size(size)}; give it as --vocab_file.")
+        raise InputError(f"{source} has no vocabulary: {vocabulary_of_size(size)}; {GIVE}.")
     pieces = list(checkpoint.vocabulary)
     if len(pieces) > size:
         raise InputError(
             f"The vocabulary of {source} has {len(pieces)} pieces, its embeddings {size} rows: "
-            f"{vocabulary_of_size(size)}; give it as --vocab_file."
+            f"{vocabulary_of_size(size)}; {GIVE}."
         )
     if len(pieces) == size:
         return checkpoint
+    if size - len(pieces) > MOST_PADDING or size in (CASED_SIZE, UNCASED_SIZE):
+        raise InputError(
+            f"The vocabulary of {source} has {len(pieces)} pieces only, its embeddings {size} rows: "
+            f"{vocabulary_of_size(size)}; {GIVE}."
+        )
     taken, numbers = set(pieces), (f"{UNUSED}{i}]" for i in range(2 * size))
     free = [name for name in numbers if name not in taken][: size - len(pieces)]
     note = f"The embeddings have {len(free)} rows more than the vocabulary has pieces: they are called [unusedN]."

@@ -11,8 +11,8 @@ from spanbert_keras.conversion.archives import unpack
 from spanbert_keras.conversion.checkpoint import Checkpoint, architecture_of
 from spanbert_keras.conversion.hugging_face import read_config, read_hugging_face
 from spanbert_keras.conversion.keras_hub_preset import read_keras_hub_preset
-from spanbert_keras.conversion.own_models import OWN_KIND, read_keras_file, read_preset
-from spanbert_keras.conversion.pickles import first_line
+from spanbert_keras.conversion.own_models import OWN_KIND, make_tokenizer, read_keras_file, read_preset
+from spanbert_keras.conversion.pickles import CUT_SHORT, first_line
 from spanbert_keras.conversion.resizing import fit_vocabulary
 from spanbert_keras.conversion.tensor_files import find_tensor_files
 from spanbert_keras.conversion.tensor_names import canonical
@@ -78,12 +78,18 @@ def open_source(
     else:
         checkpoint = _from_file(path)
     if vocabulary_file is not None:
-        checkpoint.vocabulary = read_lines(vocabulary_file)
+        own, checkpoint.vocabulary = checkpoint.vocabulary, read_lines(vocabulary_file)
+        if own and own != checkpoint.vocabulary and not allow_mismatch:
+            raise InputError(
+                f"{vocabulary_file} is not the vocabulary of {name}, which has its own ({len(own)} pieces). Leave the "
+                "flag out; convert --allow_mismatch takes it all the same."
+            )
     checkpoint = fit_vocabulary(checkpoint, name)
     if lowercase is not None:
         checkpoint.lowercase = lowercase
     elif checkpoint.lowercase is None:
         checkpoint.lowercase = looks_lowercased(checkpoint.vocabulary or [])
+    make_tokenizer(checkpoint)  # refuses a vocabulary without [MASK], or with a piece twice
     checkpoint.check(name, allow_mismatch)
     if checkpoint.kind != OWN_KIND and PUBLISHED.search(str(path.absolute())):
         checkpoint.notes.append(LICENCE)
@@ -98,12 +104,12 @@ def _from_hub(name: str) -> Checkpoint:
 
     handle = name.removeprefix(HUB_SCHEME)
     if not HUB_NAME.fullmatch(handle):
-        raise InputError(f"--source={name}: there is no such file or folder, and it is no Hugging Face name either.")
+        raise InputError(f"{name}: there is no such file or folder, and it is no Hugging Face name either.")
     try:
         folder = snapshot_download(handle, allow_patterns=HUB_FILES)
     except Exception as error:  # of several libraries underneath: requests, httpx, huggingface_hub
         raise InputError(
-            f"--source={name}: there is no such file or folder, and as a Hugging Face name it cannot be fetched: "
+            f"{name}: there is no such file or folder, and as a Hugging Face name it cannot be fetched: "
             f"{first_line(error)}"
         ) from error
     return _from_folder(Path(folder))
@@ -114,19 +120,15 @@ def _from_kaggle(name: str) -> Checkpoint:
     try:
         return read_keras_hub_preset(name)
     except Exception as error:  # of several libraries underneath
-        raise InputError(f"--source={name} cannot be fetched: {first_line(error)}") from error
+        raise InputError(f"{name} cannot be fetched: {first_line(error)}") from error
 
 
 def _from_folder(folder: Path) -> Checkpoint:
     """Reads a folder by what is in it."""
     config = read_settings(folder / "config.json") or {}
-    registered = f"{config.get('registered_name', '')} {config.get('class_name', '')}"
-    if "SpanBertEncoder" in registered:
-        return read_preset(folder)
-    if "BertBackbone" in registered:
-        return read_keras_hub_preset(folder)
-    if registered.strip():
-        raise InputError(f"{folder} holds a preset of another model. Expected: BertBackbone. Received: {registered}.")
+    registered = str(config.get("registered_name") or config.get("class_name") or "")
+    if registered:
+        return _from_preset(folder, registered.rpartition(">")[2])
     for name in ("pretrainer.keras", "encoder.keras"):
         if (folder / name).is_file():
             return read_keras_file(folder / name)
@@ -142,6 +144,19 @@ def _from_folder(folder: Path) -> Checkpoint:
         f"{folder} holds no checkpoint. Expected: model.safetensors, pytorch_model.bin or model.pt, a TensorFlow "
         "checkpoint (*.index), a keras-hub preset, or a .keras file."
     )
+
+
+def _from_preset(folder: Path, name: str) -> Checkpoint:
+    """Reads a preset directory of the class of this name."""
+    readers = {"SpanBertEncoder": read_preset, "BertBackbone": read_keras_hub_preset}
+    if name not in readers:
+        raise InputError(f"{folder} holds a preset of another model. Expected: BertBackbone. Received: {name}.")
+    try:
+        return readers[name](folder)
+    except InputError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"The preset {folder} cannot be read: {first_line(error)}. {CUT_SHORT}") from error
 
 
 def _from_file(path: Path) -> Checkpoint:

@@ -35,7 +35,12 @@ def read_tokenizer_files(folder: str | os.PathLike) -> tuple[list[str] | None, b
         raise InputError(f"{folder / 'tokenizer.json'} is no WordPiece tokenizer. Received: {model.get('type')!r}.")
     if lowercase is None:
         lowercase = (whole.get("normalizer") or {}).get("lowercase")
-    return sorted(model["vocab"], key=model["vocab"].__getitem__), lowercase
+    added = whole.get("added_tokens") or []
+    ids = model["vocab"] | {entry["content"]: entry["id"] for entry in added}
+    places = {place: piece for piece, place in ids.items()}
+    if len(places) != len(ids) or sorted(places) != list(range(len(places))):
+        raise InputError(f"{folder / 'tokenizer.json'} does not number its {len(ids)} pieces from 0 without a gap.")
+    return [places[place] for place in range(len(places))], lowercase
 
 
 def read_settings(path: Path) -> dict | None:
@@ -62,7 +67,7 @@ def read_lines(path: str | os.PathLike) -> list[str]:
         InputError: there is no such file, or it is not UTF-8.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = Path(path).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"The vocabulary {path} cannot be read: {error}.") from error
     return [line.rstrip("\r") for line in text.removesuffix("\n").split("\n")]

@@ -153,9 +153,9 @@ class SpanBertEncoder(NamedInputs, Backbone):
 
         Args:
             preset: str or path. `"tiny"`, `"small"`, `"base"` or `"large"`: an architecture, which has no weights of
-                its own; otherwise a checkpoint that `spanbert_keras.conversion` reads, e.g. a Hugging Face folder or
-                `hf://SpanBERT/spanbert-base-cased`, or anything that `keras_hub.models.Backbone.from_preset` takes,
-                e.g. a folder that `save_to_preset` wrote.
+                its own; otherwise a Hugging Face folder or name (`hf://SpanBERT/spanbert-base-cased`), or anything that
+                `keras_hub.models.Backbone.from_preset` takes, e.g. a folder that `save_to_preset` wrote. Other
+                checkpoints: `load_pretrained`.
             load_weights: bool. Must be `False` for an architecture's name: its weights are random.
             **kwargs: arguments of the constructor that replace the preset's.
 

@@ -56,7 +56,7 @@ class _FrozenFirst(keras.optimizers.Adam):
     """
 
     def __init__(self, variables, spared, frozen, frozen_steps, weight_decay, **settings):
-        super().__init__(**settings)  # the decay waits too, so it is in `update_step`
+        super().__init__(name="adamw", **settings)  # the decay waits too, so it is in `update_step`
         self.decay = weight_decay
         self.frozen_steps = frozen_steps
         self.build(variables)

@@ -15,29 +15,34 @@ def small(**changes):
 
 
 @pytest.mark.slow
-def test_every_turn_is_timed_for_both(capsys):
+def test_every_turn_is_timed_for_all(capsys):
     training_loop.main(small(steps_per_call=2))
     out = capsys.readouterr().out
     assert "tiny, 60 pieces, 3 x 20, compile=False, steps_per_call=2" in out
-    assert out.count("median of 2 turns of 4 steps") == 2 and "ours / fit: " in out
-    assert "fit gets the same batches ready made" in out
+    assert out.count("median of 2 turns of 4 steps") == 3 and "ours / fit: " in out and "loop / fit: " in out
+    assert "fit get them ready made" in out
 
 
 @pytest.mark.slow
-def test_both_make_the_same_updates_from_the_same_batches(tmp_path):
+def test_all_make_the_same_updates_from_the_same_batches(tmp_path):
     config = small(dropout=0.0)
     stream, unigram = training_loop.make_stream(config)
-    models = [training_loop.make_model(config) for _ in range(2)]
+    models = [training_loop.make_model(config) for _ in range(3)]
     first = models[0].encoder.token_embedding.get_weights()[0]
     with contextlib.ExitStack() as stack:
+        ready = training_loop.ReadyMade(stream)
         ours = training_loop.our_loop(config, models[0], stream, unigram, str(tmp_path), stack)
+        loop = training_loop.our_loop(config, models[2], ready, unigram, str(tmp_path / "loop"), stack)
         fit = training_loop.keras_fit(config, models[1])
         for number in range(config.turns):
+            ready.make(range(number * config.steps, (number + 1) * config.steps))
             ours(number)
-            fit(training_loop.ready_made(config, stream, number))
+            loop(number)
+            fit(training_loop.for_fit(list(ready.batches.values())))
     trained = [model.encoder.token_embedding.get_weights()[0] for model in models]
     assert np.abs(trained[0] - first).max() > 1e-4
     np.testing.assert_allclose(trained[0], trained[1], atol=2e-5)
+    np.testing.assert_array_equal(trained[0], trained[2])
     assert not list(tmp_path.glob("step_*")) and list((tmp_path / "train").iterdir())
 
 

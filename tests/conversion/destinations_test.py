@@ -79,6 +79,41 @@ def test_a_folder_with_other_things_is_left_alone(checkpoint, tmp_path):
     assert [p.name for p in (tmp_path / "mine").iterdir()] == ["thesis.txt"]
 
 
+@pytest.mark.parametrize("form", ["hugging_face", "preset", "saved_model"])
+def test_a_folder_that_is_more_than_a_model_is_left_alone(checkpoint, tmp_path, form):
+    (tmp_path / "mine" / "sub").mkdir(parents=True)
+    for name in ("config.json", "saved_model.pb", "thesis.txt"):
+        (tmp_path / "mine" / name).write_text("mine")
+    with pytest.raises(InputError, match="with other things in it"):
+        write(checkpoint, tmp_path / "mine", form)
+    assert len(list((tmp_path / "mine").iterdir())) == 4
+
+
+@pytest.mark.parametrize("name", ["x.keras", "x.onnx", "x.tflite"])
+def test_a_file_does_not_take_the_place_of_a_folder(checkpoint, tmp_path, name):
+    (tmp_path / name).mkdir()
+    with pytest.raises(InputError, match="is a folder. Expected: the name of a file"):
+        write(checkpoint, tmp_path / name)
+    assert (tmp_path / name).is_dir()
+
+
+def test_the_source_is_never_written_over(checkpoint, tmp_path):
+    before = sorted(p.name for p in (tmp_path / "hf").iterdir())
+    for destination in (tmp_path / "hf", tmp_path, tmp_path / "x" / ".." / "hf"):
+        with pytest.raises(InputError, match="holds the source, .* which would be lost"):
+            write(checkpoint, destination, "hugging_face", source=tmp_path / "hf")
+    (tmp_path / "link").symlink_to(tmp_path / "hf")
+    with pytest.raises(InputError, match="is a link"):
+        write(checkpoint, tmp_path / "link", "hugging_face")
+    assert sorted(p.name for p in (tmp_path / "hf").iterdir()) == before
+
+
+@pytest.mark.parametrize("name, form", [("", "auto"), ("..", "auto"), ("x", "keras")])
+def test_a_place_without_a_fitting_name_is_refused(checkpoint, name, form):
+    with pytest.raises(InputError, match="--destination="):
+        write(checkpoint, name, form)
+
+
 @pytest.mark.parametrize(
     "name, form", [("a.onnx", "auto"), ("a.tflite", "auto"), ("a", "saved_model"), ("b", "saved_model_strings")]
 )

@@ -48,8 +48,15 @@ def test_a_handle_of_kaggle_is_keras_hubs_to_fetch(monkeypatch):
         raise ConnectionError(f"offline: {handle}")
 
     monkeypatch.setattr(keras_hub.models.BertBackbone, "from_preset", refuse)
-    with pytest.raises(InputError, match="--source=kaggle://a cannot be fetched: offline: kaggle://a"):
+    with pytest.raises(InputError, match="kaggle://a cannot be fetched: offline: kaggle://a"):
         open_source("kaggle://a")
+
+
+def test_half_a_preset_is_one_sentence(preset):
+    weights = preset[0] / "model.weights.h5"
+    weights.write_bytes(weights.read_bytes()[:2000])
+    with pytest.raises(InputError, match="The preset .* cannot be read: .* cut short"):
+        open_source(preset[0])
 
 
 def test_vocabulary_and_case_come_along(preset, pieces):

@@ -70,6 +70,12 @@ def test_arguments_replace_settings_that_are_no_sizes(pretrainer):
     assert to_model(from_model(pretrainer), "encoder", dropout=0.0).dropout == 0.0
 
 
+@pytest.mark.parametrize("arguments", [{"num_layers": 1}, {"kind": "foo"}, {"max_sequence_length": 4}])
+def test_sizes_are_the_sources_to_say(pretrainer, arguments):
+    with pytest.raises(InputError, match="A model cannot be made so"):
+        to_model(from_model(pretrainer), **arguments)
+
+
 @pytest.mark.parametrize("make", [lambda: keras.Sequential([keras.layers.Dense(1)]), dict])
 def test_other_objects_are_refused(make):
     with pytest.raises(InputError, match="Expected: SpanBertEncoder or SpanBertPretrainer"):

@@ -47,6 +47,14 @@ def test_rows_without_a_piece_get_unused_names(checkpoint):
     assert "2 rows more" in fitted.notes[0]
 
 
+@pytest.mark.parametrize("rows, pieces", [(30_522, 28_996), (28_996, 28_900), (400, 40)])
+def test_a_vocabulary_that_is_not_the_models_is_refused(checkpoint, rows, pieces):
+    checkpoint.architecture["vocabulary_size"] = rows
+    checkpoint.vocabulary = [f"w{i}" for i in range(pieces)]
+    with pytest.raises(InputError, match=f"has {pieces} pieces only, its embeddings {rows} rows: .* --vocab_file"):
+        fit_vocabulary(checkpoint, "x")
+
+
 def test_a_vocabulary_that_is_too_large_is_refused(checkpoint):
     checkpoint.vocabulary += ["more"]
     with pytest.raises(InputError, match="has 41 pieces, its embeddings 40 rows: a vocab.txt of 40 pieces belongs"):

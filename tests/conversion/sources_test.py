@@ -235,6 +235,32 @@ def test_a_bert_that_computes_something_else_is_refused(make_bert, setting, valu
         open_source(folder)
 
 
+@pytest.mark.parametrize(
+    "setting, value, words",
+    [("num_attention_heads", 5, "5 attention heads do not divide its width, 12"),
+     ("num_attention_heads", "x", "num_attention_heads='x'. Expected: a number"),
+     ("hidden_dropout_prob", -1, "hidden_dropout_prob=-1. Expected: a number")],
+)  # fmt: skip
+def test_a_damaged_configuration_is_one_sentence(make_bert, setting, value, words):
+    folder, _ = make_bert()
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"attention_probs_dropout_prob": None, setting: value}))
+    with pytest.raises(InputError, match=words):
+        open_source(folder)
+
+
+def test_another_vocabulary_than_the_sources_own_is_refused(make_bert, pieces, tmp_path):
+    folder, _ = make_bert()
+    (tmp_path / "other.txt").write_text("\n".join(pieces[::-1]) + "\n")
+    with pytest.raises(InputError, match=r"other\.txt is not the vocabulary of .*, which has its own \(40 pieces\)"):
+        open_source(folder, tmp_path / "other.txt")
+    (tmp_path / "same.txt").write_text("\n".join(pieces) + "\n")
+    assert open_source(folder, tmp_path / "same.txt").vocabulary == pieces
+    (folder / "vocab.txt").write_text("\n".join(["a", *pieces[1:]]) + "\n")
+    with pytest.raises(InputError, match="PAD"):
+        open_source(folder)
+
+
 def test_an_output_matrix_of_its_own_is_refused(make_bert):
     folder, _ = make_bert(tie_word_embeddings=False)
     with pytest.raises(InputError, match=r"cls\.predictions\.decoder\.weight is not the word embeddings"):

@@ -32,6 +32,16 @@ def test_the_library_of_tokenizers_file_serves_where_there_is_no_vocab_txt(tmp_p
     assert read_tokenizer_files(tmp_path) == (["x"], False)
 
 
+def test_pieces_have_the_places_that_the_file_gives_them(tmp_path):
+    model = {"type": "WordPiece", "vocab": {"a": 0, "b": 2}}
+    whole = {"model": model, "added_tokens": [{"id": 1, "content": "[E1]"}, {"id": 2, "content": "b"}]}
+    (tmp_path / "tokenizer.json").write_text(json.dumps(whole))
+    assert read_tokenizer_files(tmp_path) == (["a", "[E1]", "b"], None)
+    (tmp_path / "tokenizer.json").write_text(json.dumps({"model": model}))
+    with pytest.raises(InputError, match="does not number its 2 pieces from 0 without a gap"):
+        read_tokenizer_files(tmp_path)
+
+
 def test_a_folder_without_vocabulary_has_none(tmp_path):
     assert read_tokenizer_files(tmp_path) == (None, None)
 
