@@ -45,11 +45,21 @@ def unpack(path: str | os.PathLike, folder: str | os.PathLike, max_bytes: int = 
                 with source, open(pathlib.Path(folder) / name, "wb") as target:
                     shutil.copyfileobj(source, target, 1 << 20)
                 taken.append(name)
+            _read_rest(path, archive, max_bytes)
     except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
         raise InputError(f"{path} cannot be unpacked: {error}. {CUT_SHORT}") from error
     if not taken:
         raise InputError(f"{path} holds no checkpoint. Expected one of: {', '.join(WANTED)}.")
     return taken
+
+
+def _read_rest(path, archive: tarfile.TarFile, max_bytes: int) -> None:
+    """Reads what follows the last member: only at its end does a compressed file show that it is whole."""
+    total = 0
+    while archive.fileobj is not None and (block := archive.fileobj.read(1 << 20)):
+        total += len(block)
+        if total > max_bytes:
+            raise InputError(f"{path} unpacks to more than {max_bytes:,} bytes, and is refused.")
 
 
 def _check_place(path, name: str) -> None:

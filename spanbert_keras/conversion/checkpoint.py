@@ -102,6 +102,8 @@ class Checkpoint:
         Raises:
             InputError: with all names.
         """
+        self._check_tied(source, allow_mismatch)
+        self._merge_biases(source)
         missing, unknown, shapes = self.problems()
         parts = [f"{len(shapes)} tensors do not fit ({'; '.join(shapes)})"] if shapes else []
         if not allow_mismatch:
@@ -114,17 +116,29 @@ class Checkpoint:
             self.notes.append(f"Missing, hence begun anew: {', '.join(missing)}.")
         if unknown:
             self.notes.append(f"Unknown, hence left out: {', '.join(unknown)}.")
-        self._check_tied(source)
 
-    def _check_tied(self, source: str) -> None:
-        """Refuses output matrices that are not the word embeddings: our heads share them."""
+    def _check_tied(self, source: str, allow_mismatch: bool) -> None:
+        """Refuses output matrices that are not the word embeddings, or leaves their heads out."""
         words = self.tensors[tensor_names.WORD_EMBEDDINGS]
         for name in tensor_names.TIED:
-            if name in self.tensors and not np.array_equal(self.tensors[name], words):
+            if name not in self.tensors or np.array_equal(self.tensors[name], words):
+                continue
+            if not allow_mismatch:
                 raise InputError(
                     f"{source} cannot be used whole: {name} is not the word embeddings. Expected: the tied matrix of "
-                    "BERT. Received: one of its own; convert the encoder alone from a copy without that head."
+                    "BERT. Received: one of its own; convert --allow_mismatch leaves that head out."
                 )
+            head = name.removesuffix("decoder.weight")
+            self.tensors = {key: value for key, value in self.tensors.items() if not key.startswith(head)}
+            self.notes.append(f"{name} is not the word embeddings: its head is left out.")
+
+    def _merge_biases(self, source: str) -> None:
+        """Gives the masked-LM head's bias the name that we know; transformers has it under two."""
+        other = self.tensors.get("cls.predictions.decoder.bias")
+        if other is None:
+            return
+        if not np.array_equal(self.tensors.setdefault(tensor_names.MLM_BIAS, other), other):
+            raise InputError(f"{source} has two biases of its masked-LM head, which differ. Expected: one.")
 
 
 def architecture_of(tensors: dict[str, np.ndarray], source: str, config: dict[str, Any] | None = None) -> dict:

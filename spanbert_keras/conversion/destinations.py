@@ -73,7 +73,13 @@ def write(
     form = format_of(destination, checkpoint.kind) if form == "auto" else form
     destination = Path(destination)
     _check_free(destination, form, source)
+    if dtype != "source" and form != "hugging_face":
+        raise InputError(f"--dtype={dtype} is for a Hugging Face folder. Received: --format={form}.")
     notes: list[str] = []
+    if form == "hugging_face" and model == "encoder" and checkpoint.heads:
+        notes.append(f"The heads ({', '.join(checkpoint.heads)}) are left out.")
+        encoder = {name: value for name, value in checkpoint.tensors.items() if not name.startswith("cls.")}
+        checkpoint = dataclasses.replace(checkpoint, tensors=encoder)
     if form == "hugging_face":
         written = checkpoint if dtype == "source" else _cast(checkpoint, dtype, notes)
 

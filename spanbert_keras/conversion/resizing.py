@@ -95,7 +95,7 @@ def add_pieces(checkpoint: Checkpoint, pieces: list[str]) -> Checkpoint:
     if not new:
         raise InputError(f"None of the {len(pieces)} pieces to add is new: the vocabulary has them all.")
     tokenizer = make_tokenizer(checkpoint)
-    parts = [tokenizer.tokenize(piece.removeprefix("##")) or [tokenizer.unk_token_id] for piece in new]
+    parts = [_parts(piece, tokenizer) for piece in new]
     unknown = sum(tokenizer.unk_token_id in ids for ids in parts)
     unused = [i for i, piece in enumerate(vocabulary) if piece.startswith(UNUSED)][: len(new)]
     places = unused + list(range(len(vocabulary), len(vocabulary) + len(new) - len(unused)))
@@ -110,13 +110,38 @@ def add_pieces(checkpoint: Checkpoint, pieces: list[str]) -> Checkpoint:
     note = f"{len(new)} pieces added: {len(unused)} in place of [unusedN], {len(new) - len(unused)} at the end"
     note += f"; {len(pieces) - len(new)} were known" if len(new) < len(pieces) else ""
     note += f"; {unknown} have a part that the old vocabulary does not know" if unknown else ""
-    return dataclasses.replace(
+    grown = dataclasses.replace(
         checkpoint,
         tensors=tensors,
         vocabulary=vocabulary,
         architecture=checkpoint.architecture | {"vocabulary_size": size},
         notes=[*checkpoint.notes, note + "."],
     )
+    lost = _unreachable(grown, new)
+    if lost:
+        grown.notes.append(f"No text gives these pieces, since it is cut or lower-cased before: {', '.join(lost)}.")
+    return grown
+
+
+def _parts(piece: str, tokenizer) -> list[int]:
+    """Returns the ids that the old vocabulary gives for the text of a piece, longest first as WordPiece does."""
+    if not piece.startswith("##"):
+        return tokenizer.tokenize(piece) or [tokenizer.unk_token_id]
+    known, rest, ids = tokenizer.wordpiece.ids, piece[2:], []
+    while rest:
+        length = next((n for n in range(len(rest), 0, -1) if f"##{rest[:n]}" in known), 0)
+        if not length:
+            return [tokenizer.unk_token_id]
+        ids.append(known[f"##{rest[:length]}"])
+        rest = rest[length:]
+    return ids
+
+
+def _unreachable(checkpoint: Checkpoint, pieces: list[str]) -> list[str]:
+    """Returns those of the pieces that the tokenizer never gives."""
+    tokenizer = make_tokenizer(checkpoint)
+    plain = [piece for piece in pieces if not piece.startswith("##")]
+    return [piece for piece in plain if tokenizer.tokenize(piece) != [tokenizer.token_to_id(piece)]]
 
 
 def _grown(table: np.ndarray, size: int, places: list[int], parts: list[list[int]]) -> np.ndarray:

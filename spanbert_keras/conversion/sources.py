@@ -31,7 +31,9 @@ from spanbert_keras.errors import InputError
 
 HUB_SCHEME = "hf://"
 HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
-HUB_FILES = ["*.json", "vocab.txt", "*.safetensors", "pytorch_model*.bin", "*.h5", "assets/**"]
+HUB_SETTINGS = ["*.json", "vocab.txt"]
+HUB_TENSORS = (["model*.safetensors"], ["pytorch_model*.bin"])  # the second where there is none of the first
+HUB_PRESET = ["*.h5", "assets/**"]
 ARCHIVE_FILES = ("model.pt",)
 GELU_NOTE = (
     "Google's programs compute the tanh approximation of GELU, this package the exact one, as transformers does: "
@@ -106,13 +108,20 @@ def _from_hub(name: str) -> Checkpoint:
     if not HUB_NAME.fullmatch(handle):
         raise InputError(f"{name}: there is no such file or folder, and it is no Hugging Face name either.")
     try:
-        folder = snapshot_download(handle, allow_patterns=HUB_FILES)
+        folder = Path(snapshot_download(handle, allow_patterns=HUB_SETTINGS))
+        if "registered_name" in (read_settings(folder / "config.json") or {}):
+            snapshot_download(handle, allow_patterns=HUB_PRESET)
+        for patterns in HUB_TENSORS:
+            if not any(path.suffix in (".safetensors", ".bin", ".h5") for path in folder.iterdir()):
+                snapshot_download(handle, allow_patterns=patterns)
+    except InputError:
+        raise
     except Exception as error:  # of several libraries underneath: requests, httpx, huggingface_hub
         raise InputError(
             f"{name}: there is no such file or folder, and as a Hugging Face name it cannot be fetched: "
             f"{first_line(error)}"
         ) from error
-    return _from_folder(Path(folder))
+    return _from_folder(folder)
 
 
 def _from_kaggle(name: str) -> Checkpoint:

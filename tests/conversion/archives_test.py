@@ -79,6 +79,14 @@ def test_an_archive_of_other_things_is_refused(archive):
         unpack(path, folder)
 
 
+@pytest.mark.parametrize("mode", ["w:gz", "w:xz"])
+def test_the_last_bytes_of_an_archive_count_too(archive, mode):
+    path, folder = archive(member("model.pt", bytes(range(256)) * 400), mode=mode)
+    path.write_bytes(path.read_bytes()[:-4])
+    with pytest.raises(InputError, match="cannot be unpacked: .* cut short"):
+        unpack(path, folder)
+
+
 @pytest.mark.parametrize("mode", ["w:gz", "w"])
 def test_half_an_archive_is_recognised(archive, mode):
     content = bytes(range(256)) * 4_000

@@ -63,6 +63,13 @@ def test_half_precision_there_and_back_by_a_keras_file(make_bert, tmp_path):
         assert first[name].tobytes() == second[name].tobytes()
 
 
+def test_flags_do_what_they_say_or_are_refused(checkpoint, tmp_path):
+    notes = write(checkpoint, tmp_path / "encoder", "hugging_face", model="encoder")
+    assert notes == ["The heads (masked_lm) are left out."] and open_source(tmp_path / "encoder").heads == []
+    with pytest.raises(InputError, match="--dtype=float16 is for a Hugging Face folder. Received: --format=keras"):
+        write(checkpoint, tmp_path / "a.keras", dtype="float16")
+
+
 def test_values_that_a_dtype_cannot_hold_are_refused(checkpoint, tmp_path):
     checkpoint.tensors["cls.predictions.bias"] = checkpoint.tensors["cls.predictions.bias"] + 1e6
     with pytest.raises(InputError, match=r"--dtype=float16 cannot hold the values of cls\.predictions\.bias"):

@@ -83,6 +83,15 @@ def test_a_pickle_of_something_else_is_refused(tmp_path):
         read_pickle(tmp_path / "x.bin")
 
 
+def test_bytes_that_are_no_pickle_are_one_sentence(tmp_path):
+    random = np.random.default_rng(0)
+    contents = [b"", b"the same once more", b"<html>not found</html>", *(random.bytes(n) for n in range(1, 200, 3))]
+    for content in contents:
+        (tmp_path / "x.bin").write_bytes(content)
+        with pytest.raises(InputError, match="cannot be read|is refused|holds no dict"):
+            read_pickle(tmp_path / "x.bin")
+
+
 def test_without_torch_the_extra_is_named(tmp_path, root):
     code = (
         "import sys; sys.modules['torch'] = None\n"

@@ -66,11 +66,11 @@ def test_new_pieces_take_unused_rows_first_and_are_means_of_their_parts(checkpoi
     random = np.random.default_rng(0)
     checkpoint.tensors[SBO_BIAS] = random.normal(size=size).astype(np.float32)
     # "Thes" was The ##s, "as" a ##s, "aThe" [UNK].
-    grown = add_pieces(checkpoint, ["Thes", "as", "w1", "##ass", "aThe", "Thes", "Thess"])
-    assert grown.vocabulary[:8] == ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "Thes", "as", "##ass"]
+    grown = add_pieces(checkpoint, ["Thes", "as", "w1", "##ss", "aThe", "Thes", "Thess"])
+    assert grown.vocabulary[:8] == ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "Thes", "as", "##ss"]
     assert grown.vocabulary[size:] == ["aThe", "Thess"] and grown.architecture["vocabulary_size"] == size + 2
     the, a, s, unknown = 8, 9, 10, 1
-    parts = {5: [the, s], 6: [a, s], 7: [a, s, s], size: [unknown], size + 1: [the, s, s]}
+    parts = {5: [the, s], 6: [a, s], 7: [s, s], size: [unknown], size + 1: [the, s, s]}
     for name in (WORD_EMBEDDINGS, MLM_BIAS, SBO_BIAS):
         old, new = checkpoint.tensors[name], grown.tensors[name]
         assert len(new) == size + 2
@@ -81,6 +81,14 @@ def test_new_pieces_take_unused_rows_first_and_are_means_of_their_parts(checkpoi
             np.testing.assert_allclose(new[place], old[ids].mean(0), rtol=1e-6)
     assert "5 pieces added: 3 in place of [unusedN], 2 at the end; 2 were known; 1 have a part" in grown.notes[0]
     assert make_tokenizer(grown).tokenize("Thes as aThe") == [5, 6, size]
+
+
+def test_pieces_that_no_text_gives_are_named(checkpoint):
+    checkpoint.lowercase = True
+    grown = add_pieces(checkpoint, ["a-b", "Upper", "lower", "##zz"])
+    assert grown.notes[-1] == "No text gives these pieces, since it is cut or lower-cased before: a-b, Upper."
+    unknown = checkpoint.tensors[WORD_EMBEDDINGS][1]
+    np.testing.assert_array_equal(grown.tensors[WORD_EMBEDDINGS][grown.vocabulary.index("##zz")], unknown)
 
 
 def test_a_grown_checkpoint_makes_a_model_and_keeps_its_other_numbers(checkpoint, masked, to_numpy):

@@ -1,8 +1,10 @@
 """Tests of recognising checkpoints, against transformers and a NumPy oracle."""
 
 import argparse
+import fnmatch
 import json
 import re
+import shutil
 import tarfile
 
 import keras
@@ -191,13 +193,29 @@ def test_a_name_that_is_neither_a_path_nor_on_the_hub_is_refused(monkeypatch, tm
     assert asked == []
 
 
-def test_a_hub_name_is_fetched_and_read_as_its_folder(make_bert, monkeypatch):
+def test_a_hub_name_is_fetched_once_and_read_as_its_folder(make_bert, monkeypatch, tmp_path):
     import huggingface_hub
 
     folder, _ = make_bert("SpanBERT--spanbert-base-cased")
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", lambda name, **settings: str(folder))
+    (folder / "pytorch_model.bin").write_bytes(b"the same once more")
+    cache, asked = tmp_path / "cache" / "models--SpanBERT--spanbert-base-cased", []
+    cache.mkdir(parents=True)
+
+    def fetch(name, allow_patterns):
+        asked.extend(allow_patterns)
+        for path in folder.iterdir():
+            if any(fnmatch.fnmatch(path.name, pattern) for pattern in allow_patterns):
+                shutil.copy(path, cache)
+        return str(cache)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", fetch)
     checkpoint = open_source("hf://SpanBERT/spanbert-base-cased")
     assert checkpoint.heads == ["masked_lm"] and any("CC BY-NC" in note for note in checkpoint.notes)
+    assert asked == ["*.json", "vocab.txt", "model*.safetensors"]  # no second copy of the weights
+    for path in (folder / "model.safetensors", cache / "model.safetensors"):
+        path.unlink()
+    with pytest.raises(InputError, match="pytorch_model.bin"):
+        open_source("SpanBERT/spanbert-base-cased")
 
 
 def test_tensors_that_do_not_fit_are_refused_by_name(make_bert, save_torch):
@@ -264,6 +282,22 @@ def test_another_vocabulary_than_the_sources_own_is_refused(make_bert, pieces, t
 def test_an_output_matrix_of_its_own_is_refused(make_bert):
     folder, _ = make_bert(tie_word_embeddings=False)
     with pytest.raises(InputError, match=r"cls\.predictions\.decoder\.weight is not the word embeddings"):
+        open_source(folder)
+    checkpoint = open_source(folder, allow_mismatch=True)
+    assert checkpoint.heads == [] and any("its head is left out" in note for note in checkpoint.notes)
+
+
+def test_a_bias_under_its_other_name_is_the_heads(make_bert, save_torch):
+    folder, bert = make_bert()
+    state = {name: value.numpy() for name, value in bert.state_dict().items()}
+    (folder / "model.safetensors").unlink()
+    bias = state.pop("cls.predictions.bias")
+    save_torch(state | {"cls.predictions.decoder.bias": bias}, folder / "pytorch_model.bin")
+    np.testing.assert_array_equal(open_source(folder).tensors["cls.predictions.bias"], bias)
+    save_torch(
+        state | {"cls.predictions.bias": bias, "cls.predictions.decoder.bias": bias + 1}, folder / "pytorch_model.bin"
+    )
+    with pytest.raises(InputError, match=r"two biases of its masked-LM head, which differ"):
         open_source(folder)
 
 
