@@ -33,7 +33,7 @@ class Config:
         choices=destinations.FORMATS,
     )
     model: str = setting(
-        "What a .keras file or an export holds; auto: a pretrainer where the source has a head.",
+        "What a .keras file or an export holds; auto: a pretrainer where the source has a head (an export: both).",
         default="auto",
         choices=KINDS,
     )

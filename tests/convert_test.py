@@ -16,13 +16,15 @@ PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[unused0]", "a", "b", "
 
 
 @pytest.fixture
-def source(tmp_path):
+def source(tmp_path, randomize):
     """Path of a small `pretrainer.keras`."""
     from spanbert_keras import SpanBertTokenizer
 
     encoder = SpanBertEncoder(9, 1, 2, 8, 12, max_sequence_length=16, tokenizer=SpanBertTokenizer(PIECES))
     path = tmp_path / "pretrainer.keras"
-    SpanBertPretrainer(encoder, 4, 5).save(path)
+    pretrainer = SpanBertPretrainer(encoder, 4, 5)
+    randomize(pretrainer)
+    pretrainer.save(path)
     return path
 
 

@@ -89,11 +89,13 @@ def write(
 
         write_whole(destination, put)
         return notes
-    kind = "encoder" if form in ("preset", "saved_model_strings") else model
+    fresh = [name for name in tensor_names.HEADS if name not in checkpoint.heads]
+    served_whole = model == "pretrainer" or not fresh  # a head that knows nothing serves nobody
+    holds_encoder = form in ("preset", "saved_model_strings") or form != "keras" and not served_whole
+    kind = "encoder" if holds_encoder else model
     made = to_model(checkpoint, kind)
     if kind == "encoder" and checkpoint.heads:
         notes.append(f"The heads ({', '.join(checkpoint.heads)}) are left out: this form holds an encoder.")
-    fresh = [name for name in tensor_names.HEADS if name not in checkpoint.heads]
     if hasattr(made, "masked_lm_head") and fresh:
         notes.append(f"The source has no weights of these heads, which begin anew: {', '.join(fresh)}.")
     if form == "keras" and destination.suffix != ".keras":

@@ -119,6 +119,7 @@ def from_model(model) -> Checkpoint:
         name, transposed = table[weight.path]
         value = np.array(keras.ops.convert_to_numpy(weight.value))
         tensors[name] = value.T if transposed else value
+    notes = _drop_fresh_heads(tensors)
     tokenizer = encoder.tokenizer
     known = tokenizer is not None and tokenizer.has_vocabulary
     return Checkpoint(
@@ -128,7 +129,24 @@ def from_model(model) -> Checkpoint:
         tokenizer.lowercase if known else None,
         OWN_KIND,
         {"sbo_weight": model.sbo_weight, "loss_normalization": model.loss_normalization} if pretrains else {},
+        notes,
     )
+
+
+def _drop_fresh_heads(tensors: dict[str, np.ndarray]) -> list[str]:
+    """Removes heads that no update has touched, of a converted encoder perhaps, and returns a sentence for each.
+
+    Their biases are still 0, and the scales of their norms 1.
+    """
+    notes = []
+    for head, make in tensor_names.HEADS.items():
+        names = [name for name, _ in make().values()]
+        vectors = [name for name in names if name in tensors and tensors[name].ndim == 1]
+        if vectors and all((tensors[name] == name.endswith("weight")).all() for name in vectors):
+            for name in names:
+                del tensors[name]
+            notes.append(f"The head {head} was never trained, and is left out.")
+    return notes
 
 
 def read_keras_file(path: str | os.PathLike) -> Checkpoint:

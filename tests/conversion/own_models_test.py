@@ -47,6 +47,15 @@ def test_tensors_are_in_torchs_layout(pretrainer):
     assert len(tensors) == len([w for w in pretrainer.weights if "seed_generator" not in w.path])
 
 
+def test_a_head_that_was_never_trained_is_none(make_bert, masked, tmp_path):
+    model = to_model(open_source(make_bert()[0]))  # with a fresh span-boundary head
+    checkpoint = from_model(model)
+    assert checkpoint.heads == ["masked_lm"]
+    assert checkpoint.notes == ["The head span_boundary was never trained, and is left out."]
+    model.span_boundary_head.vocabulary_bias.assign(np.full(40, 1e-6))
+    assert from_model(model).heads == ["masked_lm", "span_boundary"]
+
+
 def test_an_encoder_alone_has_no_head(pretrainer):
     checkpoint = from_model(pretrainer.encoder)
     assert checkpoint.heads == [] and checkpoint.problems() == ([], [], [])

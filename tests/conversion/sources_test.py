@@ -149,7 +149,8 @@ def test_our_own_forms_are_read_back(make_bert, tmp_path):
         for name in names:
             np.testing.assert_array_equal(first.tensors[name], again.tensors[name])
         assert again.architecture == first.architecture and again.vocabulary == first.vocabulary
-        assert again.lowercase is False and again.notes == []
+        fresh = ["The head span_boundary was never trained, and is left out."] if path.suffix else []
+        assert again.lowercase is False and again.notes == fresh
 
 
 @pytest.mark.parametrize(
