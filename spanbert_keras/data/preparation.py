@@ -1,6 +1,8 @@
 """Raw text to a prepared corpus: streaming, on several threads, resumable, the same bytes however it is run."""
 
+import contextlib
 import dataclasses
+import errno
 import json
 import os
 import pathlib
@@ -69,7 +71,7 @@ def prepare_corpus(settings: PreparationSettings, on_progress: Progress | None =
         dict. The manifest; `TokenShards(settings.output_dir)` opens the corpus (when all parts are there).
 
     Raises:
-        InputError: unusable settings, input or vocabulary, a folder that holds something else, no text.
+        InputError: unusable settings, input or vocabulary, a folder that holds something else, no text, a full disk.
     """
     shard = _check_settings(settings)
     sources = find_sources(settings.input)
@@ -82,25 +84,39 @@ def prepare_corpus(settings: PreparationSettings, on_progress: Progress | None =
     if done is not None:
         return done
     resume = _enter_folder(folder, identity)
-    tokenizer = tokenizer or _trained_tokenizer(settings, sources, folder, on_progress)
-    writer = CorpusWriter(
-        folder,
-        vocabulary_size=tokenizer.vocabulary_size(),
-        unknown_id=tokenizer.unk_token_id,
-        num_sources=len(sources),
-        heldout_share=settings.heldout_share,
-        shard_pieces=settings.shard_pieces,
-        is_part=shard[1] > 1,
-    )
-    if resume:
-        writer.load_progress()
-    chunks = read_chunks(sources, settings.text_column, (writer.position[0], writer.position[1]), shard)
-    for chunk in encode_chunks(chunks, tokenizer.wordpiece, settings.workers or _usable_cores()):
-        if writer.add(chunk):
-            writer.save_progress(identity)
-        if on_progress is not None:
-            on_progress(*_progress(writer, sources))
-    return _finish(writer, settings, sources, tokenizer, identity)
+    with _full_disk_said(folder):
+        tokenizer = tokenizer or _trained_tokenizer(settings, sources, folder, on_progress)
+        writer = CorpusWriter(
+            folder,
+            vocabulary_size=tokenizer.vocabulary_size(),
+            unknown_id=tokenizer.unk_token_id,
+            num_sources=len(sources),
+            heldout_share=settings.heldout_share,
+            shard_pieces=settings.shard_pieces,
+            is_part=shard[1] > 1,
+        )
+        if resume:
+            writer.load_progress()
+        chunks = read_chunks(sources, settings.text_column, (writer.position[0], writer.position[1]), shard)
+        for chunk in encode_chunks(chunks, tokenizer.wordpiece, settings.workers or _usable_cores()):
+            if writer.add(chunk):
+                writer.save_progress(identity)
+            if on_progress is not None:
+                on_progress(*_progress(writer, sources))
+        return _finish(writer, settings, sources, tokenizer, identity)
+
+
+@contextlib.contextmanager
+def _full_disk_said(folder: pathlib.Path) -> Iterator[None]:
+    """Turns a disk that takes no more into a sentence."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        raise InputError(
+            f"--output_dir={folder} cannot be written to: {error.strerror}. Make room; the same command continues."
+        ) from error
 
 
 def _usable_cores() -> int:

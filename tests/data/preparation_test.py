@@ -117,6 +117,24 @@ def test_a_killed_preparation_goes_on_to_the_same_bytes(corpus, tmp_path, after,
     assert after < 9 or len(rest) < 14  # later on, finished shards are not made again
 
 
+@pytest.mark.parametrize("after", [2, 9])
+def test_a_full_disk_is_one_sentence_and_the_same_command_goes_on(corpus, tmp_path, after, monkeypatch):
+    prepare_corpus(corpus("whole"))
+    append, calls = shard_files.ArrayFile.append, []
+
+    def full(self, values):
+        calls.append(1)
+        if len(calls) == after:
+            raise OSError(28, "No space left on device")
+        append(self, values)
+
+    monkeypatch.setattr(shard_files.ArrayFile, "append", full)
+    with pytest.raises(InputError, match="cannot be written to: No space left on device. Make room; the same command"):
+        prepare_corpus(corpus("full"))
+    prepare_corpus(corpus("full"))
+    assert content(tmp_path / "full") == content(tmp_path / "whole")
+
+
 def test_a_finished_preparation_is_found_done(corpus, tmp_path):
     first = prepare_corpus(corpus())
     before = content(tmp_path / "out")
