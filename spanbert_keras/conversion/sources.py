@@ -39,7 +39,12 @@ GELU_NOTE = (
     "Google's programs compute the tanh approximation of GELU, this package the exact one, as transformers does: "
     "hidden states differ from theirs by up to about 1e-3."
 )
-PUBLISHED = re.compile(r"spanbert[-_](base|large|hf|squad|tacred|with)", re.IGNORECASE)
+# Names under which the published weights lie about: of folders, archives, and of the hub with its cache.
+PUBLISHED = re.compile(
+    r"(models--)?(spanbert--)?spanbert-(base|large)-cased"
+    r"|spanbert_(hf|hf_base|large_with_head|squad1|squad2|tacred)(\.tar)?(\.gz)?",
+    re.IGNORECASE,
+)
 LICENCE = (
     "The published SpanBERT weights are under CC BY-NC 4.0: no commercial use, and name their authors (Joshi et al., "
     "2020). That holds for what is made of them too."
@@ -93,7 +98,7 @@ def open_source(
         checkpoint.lowercase = looks_lowercased(checkpoint.vocabulary or [])
     make_tokenizer(checkpoint)  # refuses a vocabulary without [MASK], or with a piece twice
     checkpoint.check(name, allow_mismatch)
-    if checkpoint.kind != OWN_KIND and PUBLISHED.search(str(path.absolute())):
+    if checkpoint.kind != OWN_KIND and any(map(PUBLISHED.fullmatch, path.absolute().parts)):
         checkpoint.notes.append(LICENCE)
     elif checkpoint.kind.endswith("research code"):
         checkpoint.notes.append(f"If this is a published file: {LICENCE}")

@@ -25,6 +25,11 @@ def read_tokenizer_files(folder: str | os.PathLike) -> tuple[list[str] | None, b
     folder = Path(folder)
     config = read_settings(folder / "tokenizer_config.json") or {}
     lowercase = config.get("do_lower_case")
+    if not isinstance(lowercase, bool | None) or lowercase and config.get("strip_accents") is False:
+        raise InputError(
+            f"{folder / 'tokenizer_config.json'} says do_lower_case={lowercase!r} and strip_accents="
+            f"{config.get('strip_accents')!r}. Expected: do_lower_case true or false, and accents stripped with it."
+        )
     if (folder / "vocab.txt").is_file():
         return read_lines(folder / "vocab.txt"), lowercase
     whole = read_settings(folder / "tokenizer.json")

@@ -170,7 +170,8 @@ def test_case_is_what_the_source_says_or_its_vocabulary_shows(make_bert, setting
 @pytest.mark.parametrize("name", ["spanbert_hf_base", "SpanBERT--spanbert-base-cased", "spanbert-large-cased"])
 def test_published_weights_come_with_their_licence(make_bert, name):
     assert any("CC BY-NC 4.0" in note for note in open_source(make_bert(name)[0]).notes)
-    assert not any("CC BY-NC" in note for note in open_source(make_bert("my_spanbert_keras")[0]).notes)
+    for own in ("my_spanbert_keras", "spanbert_base_experiments"):
+        assert not any("CC BY-NC" in note for note in open_source(make_bert(own)[0]).notes)
 
 
 def test_a_name_that_is_neither_a_path_nor_on_the_hub_is_refused(monkeypatch, tmp_path):

@@ -63,6 +63,13 @@ def test_other_tokenizers_and_damaged_files_are_refused(tmp_path):
         read_lines(tmp_path / "absent.txt")
 
 
+@pytest.mark.parametrize("settings", [{"do_lower_case": "false"}, {"do_lower_case": True, "strip_accents": False}])
+def test_settings_that_our_tokenizer_does_not_have_are_refused(tmp_path, settings):
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(settings))
+    with pytest.raises(InputError, match="Expected: do_lower_case true or false, and accents stripped with it"):
+        read_tokenizer_files(tmp_path)
+
+
 def test_case_is_seen_in_ordinary_pieces_alone():
     assert looks_lowercased(["[CLS]", "[unused1]", "a", "##b", "é"])
     assert not looks_lowercased(["[CLS]", "a", "##B"])
