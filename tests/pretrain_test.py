@@ -304,6 +304,7 @@ def test_a_rehearsal_starts_the_same_command_without_itself(toy_flags, call, mon
     assert program.parse(pretrain.Config, arguments) == program.parse(pretrain.Config, flags)
 
 
+@pytest.mark.slow
 def test_a_program_of_ones_own_adds_callbacks_and_learns_what_stopped_it(toy_shards, toy_flags, tmp_path):
     class Preempt(keras.callbacks.Callback):
         def on_train_batch_end(self, batch, logs=None):

@@ -22,7 +22,10 @@ def onnxruntime():
     return pytest.importorskip("onnxruntime", reason="the extra `export` is not installed")
 
 
-@pytest.mark.parametrize("kind", ["encoder", "pretrainer", "int8 encoder"])
+INT8 = pytest.param("int8 encoder", marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize("kind", ["encoder", "pretrainer", INT8])
 def test_it_computes_what_the_model_computes_at_any_size(
     onnxruntime, make_encoder, make_pretrainer, rows_for, tmp_path, kind
 ):

@@ -172,6 +172,7 @@ def test_lora_trains_the_query_and_value_layers_alone_and_acts(make_encoder, to_
     assert np.abs(to_numpy(encoder(rows)["sequence_output"]) - before).max() > 1e-3
 
 
+@pytest.mark.slow
 def test_int8_computes_nearly_the_same_and_can_be_saved(make_encoder, tokenizer, to_numpy, rows, tmp_path):
     encoder = make_encoder(scale=0.2, tokenizer=tokenizer)
     before = to_numpy(encoder(rows)["sequence_output"])

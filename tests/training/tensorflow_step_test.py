@@ -19,6 +19,7 @@ def test_xla_computes_the_same(make_training_step, batch, seeds_of, weights_of, 
     assert np.mean(close) > 0.99
 
 
+@pytest.mark.slow
 def test_a_step_is_traced_once(make_training_step, stream_of, seeds_of, train_once):
     step, stream = make_training_step(dropout=0.15), stream_of()  # a step that no other test uses
     scale, scale_steps = 1.0, 0

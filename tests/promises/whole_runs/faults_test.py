@@ -13,6 +13,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 
+@pytest.mark.slow
 def test_a_second_run_in_one_output_directory_is_refused(start):
     first = start("run", steps=2000)
     first.wait_for("step 2/2000")

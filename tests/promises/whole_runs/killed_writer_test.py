@@ -125,6 +125,7 @@ print(left, reached)
 """
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_the_newest_checkpoint_is_good(tmp_path, root):
     # One process that starts Python once and forks those that are killed.
     command = [sys.executable, "-c", KILLED, tmp_path / "checkpoints"]

@@ -38,6 +38,7 @@ def test_a_run_that_was_preempted_continues_bit_for_bit(whole, start, check_same
     check_same_bits(whole, start("stopped", dropout=0.1).finish())
 
 
+@pytest.mark.slow
 def test_the_preemption_exit_code_is_what_the_flag_says(start):
     stopped = start("stopped", preemption_exit_code=99)
     stopped.wait_for("step 2/50")
