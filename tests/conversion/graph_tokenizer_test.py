@@ -1,6 +1,7 @@
 """The tokenizer in the graph equals ours: on BERT's hard strings, on every code point, on text at random."""
 
 import gzip
+import itertools
 import json
 import random
 import unicodedata
@@ -172,14 +173,14 @@ def test_sizes_and_vocabularies_that_do_not_fit_are_refused():
 
 
 @pytest.mark.slow
-def test_every_line_of_the_books_gives_our_ids(data_folder, lowercase):
+def test_every_fourth_chapter_of_the_books_gives_our_ids(data_folder, lowercase):
     kind = "uncased" if lowercase else "cased"
     ours = SpanBertTokenizer(data_folder / f"vocab/bert-base-{kind}-vocab.txt", lowercase=lowercase)
     tokenize = in_graph(GraphTokenizer(ours.get_vocabulary(), lowercase).tokenize)
     lines = 0
     with gzip.open(data_folder / "text/books.jsonl.gz", "rt", encoding="utf-8") as file:
-        for row in file:
+        for row in itertools.islice(file, 0, None, 4):
             texts = json.loads(row)["text"].split("\n")
             assert tokenize(texts) == ours(texts)
             lines += len(texts)
-    assert lines > 100_000
+    assert lines > 25_000
