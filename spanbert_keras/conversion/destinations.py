@@ -98,8 +98,6 @@ def write(
         notes.append(f"The heads ({', '.join(checkpoint.heads)}) are left out: this form holds an encoder.")
     if hasattr(made, "masked_lm_head") and fresh:
         notes.append(f"The source has no weights of these heads, which begin anew: {', '.join(fresh)}.")
-    if form == "keras" and destination.suffix != ".keras":
-        raise InputError(f"--destination={destination} must end with .keras for --format=keras.")
     if form == "keras":
         write_whole(destination, lambda path: made.save(path))
     elif form == "preset":
@@ -143,6 +141,8 @@ def _check_free(destination: Path, form: str, source: str | os.PathLike) -> None
     """
     if not destination.name or destination.name == "..":
         raise InputError(f"--destination={destination} is no name of a file or folder. Give one.")
+    if form == "keras" and destination.suffix != ".keras":
+        raise InputError(f"--destination={destination} must end with .keras for --format=keras.")
     if destination.is_symlink():
         raise InputError(f"--destination={destination} is a link. Give the place itself.")
     here, there = destination.resolve(), Path(source).resolve()
