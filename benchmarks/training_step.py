@@ -55,13 +55,14 @@ def our_step(config: Config, sbo_weight: float):
     from spanbert_keras.training.devices import make_step
     from spanbert_keras.training.objective import StepSettings, seed_generators
     from spanbert_keras.training.optimizers import make_adamw
+    from spanbert_keras.training.pretraining_objective import PretrainingObjective
 
     encoder = SpanBertEncoder.from_preset(
         config.architecture, load_weights=False, vocabulary_size=config.vocabulary_size
     )
     model = SpanBertPretrainer(encoder)
     optimizer = make_adamw(model.trainable_variables, 1e-4)
-    step = make_step(model, optimizer, StepSettings(sbo_weight=sbo_weight, compile=config.compile))
+    step = make_step(model, optimizer, StepSettings(objective=PretrainingObjective(sbo_weight), compile=config.compile))
     batches = {name: values[np.newaxis] for name, values in random_batch(config).items()}  # one step a call
     seeds = np.ones((1, 1, 1, len(seed_generators(model)), 2), np.uint32)
     return lambda: float(step.to_numpy(step.train(batches, seeds, 1.0, 0))["loss"][0])

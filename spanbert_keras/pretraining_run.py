@@ -23,6 +23,7 @@ from spanbert_keras.training.monitor import Monitor
 from spanbert_keras.training.objective import StepSettings
 from spanbert_keras.training.optimizers import make_adamw
 from spanbert_keras.training.performance import Performance, peak_flops
+from spanbert_keras.training.pretraining_objective import PretrainingObjective
 from spanbert_keras.training.run_record import RunRecord
 from spanbert_keras.training.trainer import FINISHED, Schedule, Trainer
 from spanbert_keras.training.warmup_linear_decay import WarmupLinearDecay
@@ -205,8 +206,7 @@ class PretrainingRun:
     def _step_settings(self) -> StepSettings:
         config = self.config
         return StepSettings(
-            sbo_weight=config.sbo_weight,
-            loss_normalization=config.loss_normalization,
+            objective=PretrainingObjective(config.sbo_weight, config.loss_normalization),
             clip_norm=config.clip_norm,
             accumulation_steps=config.accumulation_steps,
             compile=has_accelerator() if config.compile == "auto" else config.compile == "on",

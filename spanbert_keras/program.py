@@ -11,23 +11,13 @@ from typing import Any
 from absl import flags, logging
 
 from spanbert_keras.errors import InputError
+from spanbert_keras.training.settings import setting
 
 __all__ = ["InputError", "parse", "run", "setting", "to_arguments", "to_flags"]
 
 USAGE_EXIT_CODE = 2
 INPUT_EXIT_CODE = 1
 DEFECT_EXIT_CODE = 70  # EX_SOFTWARE of sysexits.h
-
-
-def setting(help: str, *, default: Any = dataclasses.MISSING, choices: Sequence[str] | None = None) -> Any:
-    """Returns the dataclass field of one setting.
-
-    Args:
-        help: str. The sentence that `--help` shows; units belong here.
-        default: the value without a flag; a setting without default must be given.
-        choices: strings allowed, or `None` for any.
-    """
-    return dataclasses.field(default=default, metadata={"help": help, "choices": choices})
 
 
 def _value_type(annotation: Any) -> Any:

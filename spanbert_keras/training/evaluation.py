@@ -6,8 +6,8 @@ import numpy as np
 
 from spanbert_keras.data.batches import BatchStream
 from spanbert_keras.training.distribution import Distribution
-from spanbert_keras.training.objective import SCORE_KEYS
 from spanbert_keras.training.piece_scores import PieceScores
+from spanbert_keras.training.pretraining_objective import SCORE_KEYS
 
 
 @dataclasses.dataclass(frozen=True)

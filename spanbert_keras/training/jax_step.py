@@ -1,4 +1,4 @@
-"""The training step on JAX, and its devices. K steps of a call, B rows of this worker, M masked positions."""
+"""The training step on JAX, and its devices. K steps of a call, B rows of this worker."""
 
 import dataclasses
 import os
@@ -11,16 +11,7 @@ from spanbert_keras.errors import InputError
 from spanbert_keras.training.cluster import Cluster
 from spanbert_keras.training.distribution import Distribution
 from spanbert_keras.training.loss_scale import next_scale
-from spanbert_keras.training.objective import (
-    SCORE_KEYS,
-    STEP_KEYS,
-    StepSettings,
-    batch_keys,
-    loss_of,
-    score,
-    score_and_predict,
-    seed_generators,
-)
+from spanbert_keras.training.objective import STEP_KEYS, StepSettings, batch_keys, seed_generators
 from spanbert_keras.training.optimizers import clip_factor, global_norm
 
 HEARTBEAT_SECONDS = 45  # JAX's own limit for a silent process; by default it waits for 100 s
@@ -33,7 +24,7 @@ class JaxStep:
     the gradient that is checked and clipped is the whole batch's, and one dropout mask spans all rows.
 
     Args:
-        model: `SpanBertPretrainer`, made after the distribution.
+        model: `SpanBertPretrainer` or a task model, made after the distribution.
         optimizer: built Keras optimizer over the model's trainable variables; it must not clip.
         settings: `StepSettings`.
         distribution: `Distribution`.
@@ -46,8 +37,10 @@ class JaxStep:
         self.model = model
         self.optimizer = optimizer
         self.settings = settings
+        self.objective = settings.objective
         self.distribution = distribution or Distribution()
-        self.keys = batch_keys(model)
+        self.keys = batch_keys(model, self.objective)
+        self.evaluation_keys = (*model.input_keys, *self.objective.evaluation_keys)
         generators = {id(g.state): i for i, g in enumerate(seed_generators(model))}
         self.seed_index = [generators.get(id(v)) for v in model.non_trainable_variables]
         train_outputs, scores = self._output_shardings()
@@ -59,7 +52,7 @@ class JaxStep:
         if self.distribution.native is None:
             return None, None
         everywhere = self._sharding()
-        results = dict.fromkeys(SCORE_KEYS, self._sharding(None, "batch"))
+        results = dict.fromkeys(self.objective.score_keys, self._sharding(None, "batch"))
         results |= dict.fromkeys((*STEP_KEYS, "scale", "scale_steps", "votes"), everywhere)
         return (everywhere, everywhere, results), self._sharding("batch")
 
@@ -102,9 +95,10 @@ class JaxStep:
         return results
 
     def evaluate(self, batch: dict[str, np.ndarray]) -> dict:
-        """Returns scores and predictions (`score_and_predict`) of this worker's rows, without dropout."""
+        """Returns the objective's predictions for this worker's rows, without dropout."""
         trainable, fixed, _ = self._state()
-        return self._evaluate(trainable, fixed, {key: self._shared_out(batch[key], "batch") for key in self.keys})
+        rows = {key: self._shared_out(batch[key], "batch") for key in self.evaluation_keys}
+        return self._evaluate(trainable, fixed, rows)
 
     def to_numpy(self, results: dict) -> dict[str, np.ndarray]:
         """Returns the results of `train` or `evaluate` as arrays; of those shared out, this worker's rows."""
@@ -120,14 +114,14 @@ class JaxStep:
 
     def _evaluate_call(self, trainable, fixed, batch):
         outputs, _ = self.model.stateless_call(trainable, fixed, batch, training=False)
-        return score_and_predict(outputs, batch)
+        return self.objective.predict(outputs, batch)
 
     def _part_loss(self, trainable, fixed, part, counts, seeds, scale):
         fixed = [value if i is None else seeds[i].astype(value.dtype)
                  for value, i in zip(fixed, self.seed_index, strict=True)]  # fmt: skip
         outputs, _ = self.model.stateless_call(trainable, fixed, part, training=True)
-        scores = score(outputs, part, self.settings.sbo_weight != 0)
-        loss = loss_of(scores, part, counts, self.settings)
+        scores = self.objective.score(outputs, part)
+        loss = self.objective.loss(scores, part, counts)
         return loss * scale, (loss, scores)
 
     def _summed_gradients(self, trainable, fixed, batch, counts, seeds, scale):
@@ -171,7 +165,8 @@ class JaxStep:
         return (keep(new_trainable, trainable), keep(new_state, optimizer_state), scale, scale_steps), results
 
     def _train_call(self, trainable, fixed, optimizer_state, batches, seeds, scale, scale_steps, votes):
-        counts = ops.stack([batches[key].sum((1, 2)) for key in ("mask_weights", "span_weights")], -1)
+        weights = [batches[key] for key in self.objective.count_keys]
+        counts = ops.stack([x.sum(range(1, x.ndim)) for x in weights], -1)
         state, results = self.jax.lax.scan(
             lambda state, inputs: self._train_step(fixed, state, inputs),
             (trainable, optimizer_state, scale, scale_steps),

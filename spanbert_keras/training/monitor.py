@@ -1,20 +1,16 @@
-"""What a person sees of a run: progress bar, log lines, TensorBoard."""
+"""What a person sees of a pre-training run."""
 
 import os
-import sys
-import threading
 import time
-from pathlib import Path
 
-import keras
 import numpy as np
 from absl import logging
 
 from spanbert_keras.training.distribution import Distribution
-from spanbert_keras.training.event_writer import EventWriter
-from spanbert_keras.training.objective import SCORE_KEYS, STEP_KEYS
 from spanbert_keras.training.performance import Performance
 from spanbert_keras.training.piece_scores import PieceScores, span_lengths
+from spanbert_keras.training.pretraining_objective import SCORE_KEYS
+from spanbert_keras.training.run_monitor import RunMonitor
 
 LONGEST_SPAN_SHOWN = 64  # pieces; longer spans are counted in the last bar
 
@@ -54,7 +50,7 @@ def data_facts(totals: np.ndarray, steps: int) -> dict[str, float]:
     }
 
 
-class Monitor:
+class Monitor(RunMonitor):
     """Progress bar and TensorBoard of one run: `train/`, and one folder for each held-out set, under `folder`.
 
     All workers add up what they saw; the chief alone shows and writes it.
@@ -81,58 +77,10 @@ class Monitor:
         performance: Performance,
         distribution: Distribution | None = None,
     ):
-        self.folder = Path(folder)
-        self.total_steps = total_steps
-        self.start = start
-        self.learning_rate = learning_rate
+        super().__init__(folder, total_steps, start, learning_rate, distribution)
         self.mask_token_id = mask_token_id
         self.unigram = unigram
         self.performance = performance
-        self.distribution = distribution or Distribution()
-        self._lock = threading.Lock()
-        self._writers: dict[str, EventWriter] = {}
-        self._progress = None
-        self._began = time.perf_counter()
-
-    def __enter__(self):
-        if self.distribution.is_chief and sys.stderr.isatty():
-            self._progress = _progress_bar()
-            self._handler = logging.get_absl_handler()
-            self._stream = getattr(self._handler.python_handler, "stream", None)
-            self._handler.python_handler.stream = _AboveTheBar(self._progress.console)
-            self._task = self._progress.add_task("training", total=self.total_steps, completed=self.start, losses="")
-            self._progress.start()
-        return self
-
-    def __exit__(self, *error):
-        if self._progress is not None:
-            self._progress.stop()
-            self._handler.python_handler.stream = self._stream
-        for writer in self._writers.values():
-            writer.close()
-
-    def writer(self, name: str) -> EventWriter:
-        """Returns the event writer of `<folder>/<name>`."""
-        if name not in self._writers:
-            self._writers[name] = EventWriter(self.folder / name, resumed_at=self.start + 1 if self.start else None)
-        return self._writers[name]
-
-    def on_step(self, done: int) -> None:
-        """Moves the progress bar."""
-        if self._progress is not None:
-            self._progress.update(self._task, completed=done)
-
-    def on_rollback(self, step: int) -> None:
-        """Hides the points that training is about to make anew."""
-        for writer in self._writers.values():
-            writer.restart(step + 1)
-        self.on_step(step)
-
-    def on_checkpoint(self, step: int, seconds: float) -> None:
-        """Writes how long a checkpoint took; called from the thread that wrote it."""
-        with self._lock:
-            self.writer("train").scalars({"performance/checkpoint_seconds": seconds}, step)
-        logging.info("checkpoint of step %d written in %.1f s", step, seconds)
 
     def on_log(self, done: int, window) -> None:
         """Writes the scalars of the steps since the last time.
@@ -152,14 +100,7 @@ class Monitor:
         seconds = time.perf_counter() - window.began
         values = scores.summary() | data_facts(totals, done - window.first)
         values |= self.performance.summary(totals[1], seconds, window.waited)
-        values["optimization/learning_rate"] = float(keras.ops.convert_to_numpy(self.learning_rate(done - 1)))
-        of_steps = {key: np.concatenate([results[key] for _, results in window.calls]) for key in STEP_KEYS}
-        norms = of_steps["gradient_norm"][of_steps["finite"]]
-        if norms.size:
-            values["optimization/gradient_norm"] = float(norms.mean())
-        values["optimization/loss"] = float(of_steps["loss"].mean())
-        values["optimization/loss_scale"] = float(of_steps["scales"][-1])
-        values["optimization/skipped_updates"] = float((~of_steps["finite"]).sum())
+        values |= self.optimization(done, window)
         with self._lock:
             writer = self.writer("train")
             writer.scalars(values, done)
@@ -174,18 +115,7 @@ class Monitor:
         parts.append(f"{values['performance/pieces_per_second']:,.0f} pieces/s")
         if "performance/model_flops_utilization" in values:
             parts.append(f"MFU {100 * values['performance/model_flops_utilization']:.0f} %")
-        if values["performance/data_wait_share"] >= 0.02:
-            parts.append(f"data wait {100 * values['performance/data_wait_share']:.0f} %")
-        if values["optimization/loss_scale"] != 1.0:
-            parts.append(f"loss scale {values['optimization/loss_scale']:g}")
-        if values["optimization/skipped_updates"]:
-            parts.append(f"{values['optimization/skipped_updates']:.0f} skipped")
-        if self._progress is not None:
-            self._progress.update(self._task, losses="  ".join(parts))
-            return
-        elapsed = time.perf_counter() - self._began
-        left = elapsed / max(1, done - self.start) * (self.total_steps - done)
-        logging.info("step %d/%d  %s  %.0f s left", done, self.total_steps, "  ".join(parts), left)
+        self.say(done, values, parts)
 
     def on_scores(self, name: str, done: int, summary: dict[str, float]) -> None:
         """Writes the scores of a held-out set."""
@@ -203,41 +133,3 @@ class Monitor:
             if key in summary
         )
         logging.info("%s at step %d, pieces that were [MASK]: %s nat", name, done, masked)
-
-
-class _AboveTheBar:
-    """Stream that prints whole lines above a progress bar, which would be torn otherwise."""
-
-    def __init__(self, console):
-        self._console = console
-
-    def write(self, text: str) -> None:
-        if text.strip():
-            self._console.print(text.rstrip("\n"), markup=False, highlight=False, soft_wrap=True)
-
-    def flush(self) -> None:
-        """Nothing is held back."""
-
-
-def _progress_bar():
-    """Returns a rich progress bar with losses and time left."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[losses]}"),
-        console=Console(stderr=True),
-    )

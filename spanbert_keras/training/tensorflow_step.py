@@ -1,4 +1,4 @@
-"""The training step on TensorFlow. K steps of a call, B rows of this worker, M masked positions."""
+"""The training step on TensorFlow. K steps of a call, B rows of this worker."""
 
 import keras
 import numpy as np
@@ -6,16 +6,7 @@ from keras import ops
 
 from spanbert_keras.training.distribution import Distribution
 from spanbert_keras.training.loss_scale import next_scale
-from spanbert_keras.training.objective import (
-    SCORE_KEYS,
-    STEP_KEYS,
-    StepSettings,
-    batch_keys,
-    loss_of,
-    score,
-    score_and_predict,
-    seed_generators,
-)
+from spanbert_keras.training.objective import STEP_KEYS, StepSettings, batch_keys, seed_generators
 from spanbert_keras.training.optimizers import clip_factor, global_norm
 
 
@@ -25,7 +16,7 @@ class TensorFlowStep:
     Randomness is an input: the seeds of all dropout layers come with the call.
 
     Args:
-        model: `SpanBertPretrainer`, made in the distribution's scope.
+        model: `SpanBertPretrainer` or a task model, made in the distribution's scope.
         optimizer: built Keras optimizer over the model's trainable variables, made there too; it must not clip.
         settings: `StepSettings`.
         distribution: `Distribution`.
@@ -38,11 +29,13 @@ class TensorFlowStep:
         self.model = model
         self.optimizer = optimizer
         self.settings = settings
+        self.objective = settings.objective
         self.distribution = distribution or Distribution()
         self.strategy = self.distribution.native or tf.distribute.get_strategy()
         self.variables = list(model.trainable_variables)
         self.generators = seed_generators(model)
-        self.keys = batch_keys(model)
+        self.keys = batch_keys(model, self.objective)
+        self.evaluation_keys = (*model.input_keys, *self.objective.evaluation_keys)
         if self.distribution.replicas > 1:
             # The gradients that `apply` gets are summed already; Keras would sum them over the replicas again.
             optimizer._all_reduce_sum_gradients = list
@@ -56,14 +49,14 @@ class TensorFlowStep:
         """Updates the model K times.
 
         Args:
-            batches: dict of arrays, `(K, B, T)` and `(K, B, M)`: this worker's rows of K batches; B is a multiple of
+            batches: dict of arrays `(K, B, ...)`: this worker's rows of K batches; B is a multiple of
                 its replicas times the accumulation steps.
             seeds: uint32 `(K, replicas of this worker, accumulation steps, dropout layers, 2)`.
             scale, scale_steps: state of the loss scale; pass back what the last call returned.
             votes: float `(N,)`. Summed over the workers, for what they must agree on.
 
         Returns:
-            dict of tensors: per-piece scores of this worker's rows `(K, B, M)`; of each global batch `loss`,
+            dict of tensors: the objective's scores of this worker's rows `(K, B, ...)`; of each global batch `loss`,
             `gradient_norm`, `finite`, `scales` (the one it used), `(K,)`; the new `scale` and `scale_steps`; `votes`.
         """
         tf = self.tf
@@ -76,8 +69,8 @@ class TensorFlowStep:
         )
 
     def evaluate(self, batch: dict[str, np.ndarray]) -> dict:
-        """Returns scores and predictions (`score_and_predict`) of this worker's rows, without dropout."""
-        return self._evaluate({key: self.tf.convert_to_tensor(batch[key]) for key in self.keys})
+        """Returns the objective's predictions for this worker's rows, without dropout."""
+        return self._evaluate({key: self.tf.convert_to_tensor(batch[key]) for key in self.evaluation_keys})
 
     def to_numpy(self, results: dict) -> dict[str, np.ndarray]:
         """Returns the results of `train` or `evaluate` as arrays."""
@@ -119,15 +112,15 @@ class TensorFlowStep:
         return {key: self._joined(value) for key, value in scores.items()}
 
     def _scores_of_part(self, part):
-        return score_and_predict(self.model(part, training=False), part)
+        return self.objective.predict(self.model(part, training=False), part)
 
     def _gradients_of_part(self, part, counts, seeds, scale):
         tf = self.tf
         states = [(g.state, tf.cast(seeds[i], g.state.dtype)) for i, g in enumerate(self.generators)]
         with tf.GradientTape() as tape:
             with keras.StatelessScope(state_mapping=states):
-                scores = score(self.model(part, training=True), part, self.settings.sbo_weight != 0)
-            loss = loss_of(scores, part, counts, self.settings)
+                scores = self.objective.score(self.model(part, training=True), part)
+            loss = self.objective.loss(scores, part, counts)
             scaled = loss * scale
         gradients = tape.gradient(
             scaled, [v.value for v in self.variables], unconnected_gradients=tf.UnconnectedGradients.ZERO
@@ -137,7 +130,7 @@ class TensorFlowStep:
 
     def _gradients_in_parts(self, batch, counts, seeds, scale):
         """Returns loss, gradients and scores of a replica's rows, computed in `accumulation_steps` parts."""
-        tf, steps = self.tf, self.settings.accumulation_steps
+        tf, steps, keys = self.tf, self.settings.accumulation_steps, self.objective.score_keys
         if steps == 1:
             return self._gradients(batch, counts, seeds[0], scale)
         parts = {key: tf.reshape(x, (steps, x.shape[0] // steps, *x.shape[1:])) for key, x in batch.items()}
@@ -147,18 +140,17 @@ class TensorFlowStep:
                 {key: x[i] for key, x in parts.items()}, counts, seeds[i], scale
             )
             summed = [a + b for a, b in zip(gradients, part_gradients, strict=True)]
-            written = [c.write(i, part_scores[key]) for c, key in zip(collected, SCORE_KEYS, strict=True)]
+            written = [c.write(i, part_scores[key]) for c, key in zip(collected, keys, strict=True)]
             return i + 1, loss + part_loss, summed, written
 
         start = (
             tf.constant(0),
             tf.constant(0.0),
             [tf.zeros(v.shape, v.dtype) for v in self.variables],
-            [tf.TensorArray(tf.float32, steps) for _ in SCORE_KEYS],
+            [tf.TensorArray(tf.float32, steps) for _ in keys],
         )
         _, loss, gradients, collected = tf.while_loop(lambda i, *_: i < steps, body, start, parallel_iterations=1)
-        shape = batch["mask_ids"].shape
-        return loss, gradients, {k: tf.reshape(c.stack(), shape) for k, c in zip(SCORE_KEYS, collected, strict=True)}
+        return loss, gradients, {k: c.concat() for k, c in zip(keys, collected, strict=True)}
 
     def _summed_gradients(self, batch, counts, seeds, scale):
         """Returns loss, gradients, their norm, and the scores of a replica's rows; all but the scores are global."""
@@ -168,9 +160,10 @@ class TensorFlowStep:
         return loss, gradients, global_norm(gradients) / scale, scores
 
     def _totals(self, batches, votes):
-        """Returns the targets of each global batch `(K, 2)` and the workers' votes together `(N,)`."""
+        """Returns what each global batch's loss is divided by `(K, counts)` and the workers' votes together `(N,)`."""
         tf = self.tf
-        own = tf.stack([tf.reduce_sum(batches[key], (1, 2)) for key in ("mask_weights", "span_weights")], -1)
+        weights = [batches[key] for key in self.objective.count_keys]
+        own = tf.stack([tf.reduce_sum(x, list(range(1, x.shape.rank))) for x in weights], -1)
         if self.distribution.num_workers == 1:
             return own, votes
         once_a_worker = lambda: [x * tf.cast(self._replica() == 0, x.dtype) for x in (own, votes)]  # noqa: E731
@@ -201,7 +194,7 @@ class TensorFlowStep:
         tf = self.tf
         counts, votes = self._totals(batches, votes)
         steps = tf.shape(seeds)[0]
-        names = (*SCORE_KEYS, *STEP_KEYS)
+        names = (*self.objective.score_keys, *STEP_KEYS)
         arrays = [tf.TensorArray(tf.bool if name == "finite" else tf.float32, steps) for name in names]
 
         def body(k, scale, scale_steps, arrays):

@@ -1,20 +1,11 @@
-"""The training step on torch. K steps of a call, B rows, M masked positions."""
+"""The training step on torch. K steps of a call, B rows."""
 
 import numpy as np
 from keras import ops
 
 from spanbert_keras.training.distribution import Distribution
 from spanbert_keras.training.loss_scale import next_scale
-from spanbert_keras.training.objective import (
-    SCORE_KEYS,
-    StepSettings,
-    batch_keys,
-    loss_of,
-    score,
-    score_and_predict,
-    seed_generators,
-    target_counts,
-)
+from spanbert_keras.training.objective import StepSettings, batch_keys, seed_generators, target_counts
 from spanbert_keras.training.optimizers import clip_factor, global_norm
 
 
@@ -22,7 +13,7 @@ class TorchStep:
     """Computes losses and updates of a model with torch, on one device; the interface is `TensorFlowStep`'s.
 
     Args:
-        model: `SpanBertPretrainer`.
+        model: `SpanBertPretrainer` or a task model.
         optimizer: built Keras optimizer over the model's trainable variables; it must not clip.
         settings: `StepSettings`.
         distribution: `Distribution` of one device.
@@ -35,14 +26,16 @@ class TorchStep:
         self.model = model
         self.optimizer = optimizer
         self.settings = settings
+        self.objective = settings.objective
         self.distribution = distribution or Distribution()
-        self.keys = batch_keys(model)
+        self.keys = batch_keys(model, self.objective)
+        self.evaluation_keys = (*model.input_keys, *self.objective.evaluation_keys)
         self.variables = list(model.trainable_variables)
         self.generators = seed_generators(model)
         self._forward = torch.compile(model) if settings.compile else model
 
-    def _tensors(self, batch):
-        return {key: ops.convert_to_tensor(batch[key]) for key in self.keys}
+    def _tensors(self, batch, keys):
+        return {key: ops.convert_to_tensor(batch[key]) for key in keys}
 
     def _seed_dropout(self, seeds: np.ndarray) -> None:
         """Makes the dropout of the next forward pass a function of `seeds` `(layers, 2)`.
@@ -87,28 +80,28 @@ class TorchStep:
         parameters = [v.value for v in self.variables]
         for parameter in parameters:
             parameter.grad = None
-        counts = ops.convert_to_tensor(target_counts(batch))
+        counts = ops.convert_to_tensor(target_counts(batch, self.objective))
         loss, collected = 0.0, []
         for step in range(steps):
             self._seed_dropout(np.asarray(seeds[step]).astype(np.int64))
-            part = self._tensors({key: x[step * rows : (step + 1) * rows] for key, x in batch.items()})
-            scores = score(self._forward(part, training=True), part, self.settings.sbo_weight != 0)
-            part_loss = loss_of(scores, part, counts, self.settings)
+            part = self._tensors({key: x[step * rows : (step + 1) * rows] for key, x in batch.items()}, self.keys)
+            scores = self.objective.score(self._forward(part, training=True), part)
+            part_loss = self.objective.loss(scores, part, counts)
             (part_loss * scale).backward()  # gradients of the parts add up in place
             loss = loss + part_loss.detach()
             collected.append({key: value.detach() for key, value in scores.items()})
         gradients = [p.new_zeros(p.shape) if p.grad is None else p.grad for p in parameters]
-        return loss, gradients, {key: self.torch.cat([scores[key] for scores in collected]) for key in SCORE_KEYS}
+        return loss, gradients, {key: self.torch.cat([s[key] for s in collected]) for key in self.objective.score_keys}
 
     def to_numpy(self, results: dict) -> dict[str, np.ndarray]:
         """Returns the results of `train` or `evaluate` as arrays."""
         return {key: np.asarray(ops.convert_to_numpy(value)) for key, value in results.items()}
 
     def evaluate(self, batch: dict[str, np.ndarray]) -> dict:
-        """Returns scores and predictions (`score_and_predict`) of this worker's rows, without dropout."""
-        tensors = self._tensors(batch)
+        """Returns the objective's predictions for this worker's rows, without dropout."""
+        tensors = self._tensors(batch, self.evaluation_keys)
         with self.torch.no_grad():
-            return score_and_predict(self._forward(tensors, training=False), tensors)
+            return self.objective.predict(self._forward(tensors, training=False), tensors)
 
     def start_profile(self, folder: str) -> None:
         """Starts to record what the devices do."""

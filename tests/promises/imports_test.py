@@ -13,7 +13,7 @@ ARROWS = {
     "conversion": {"models"},
     "errors": set(),
     "presets": set(),
-    "program": set(),
+    "program": {"training"},  # where `setting` is, for the settings that programs share
 }
 PUBLIC_TO_TASKS = {"", "training", "program"}
 FRAMEWORKS = ("tensorflow", "tensorflow_text", "jax", "torch")

@@ -16,7 +16,8 @@ from spanbert_keras.training.devices import (
 )
 from spanbert_keras.training.distribution import Distribution
 from spanbert_keras.training.loss_scale import INITIAL_SCALE
-from spanbert_keras.training.objective import SCORE_KEYS, StepSettings
+from spanbert_keras.training.objective import StepSettings
+from spanbert_keras.training.pretraining_objective import SCORE_KEYS, PretrainingObjective
 
 BEST_KEYS = ("mlm_best", "sbo_best")
 STEP_KEYS = ("loss", "gradient_norm", "finite", "scales")
@@ -224,7 +225,7 @@ def test_votes_of_one_worker_come_back_as_they_are(make_training_step, batch, se
 
 
 def test_without_the_second_objective_its_scores_are_zeros(make_training_step, batch, seeds_of, train_once):
-    step = make_training_step(sbo_weight=0.0)
+    step = make_training_step(objective=PretrainingObjective(sbo_weight=0.0))
     results = train_once(step, batch, seeds_of(step))
     assert not results["sbo_losses"].any() and not results["sbo_correct"].any()
     expected = (results["mlm_losses"] * batch["mask_weights"]).sum() / batch["mask_weights"].sum()
