@@ -4,11 +4,13 @@ Importing this package registers every savable class, so that `keras.saving.load
 """
 
 from spanbert_keras.conversion.loading import load_pretrained
+from spanbert_keras.decoding.answer import Answer
 from spanbert_keras.layers.masked_lm_head import MaskedLMHead
 from spanbert_keras.layers.span_boundary_head import SpanBoundaryHead
 from spanbert_keras.losses.span_bert_loss import span_bert_loss
 from spanbert_keras.models.encoder import SpanBertEncoder
 from spanbert_keras.models.pretrainer import SpanBertPretrainer
+from spanbert_keras.models.question_answerer import SpanBertQuestionAnswerer
 from spanbert_keras.preprocessing.span_lengths import draw_span_lengths, span_length_probabilities
 from spanbert_keras.preprocessing.span_masker import SpanMasker
 from spanbert_keras.preprocessing.tokenizer import SpanBertTokenizer
@@ -17,9 +19,11 @@ from spanbert_keras.training.warmup_linear_decay import WarmupLinearDecay
 __version__ = "0.1.0"
 
 __all__ = [
+    "Answer",
     "MaskedLMHead",
     "SpanBertEncoder",
     "SpanBertPretrainer",
+    "SpanBertQuestionAnswerer",
     "SpanBertTokenizer",
     "SpanBoundaryHead",
     "SpanMasker",

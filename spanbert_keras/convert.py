@@ -33,7 +33,8 @@ class Config:
         choices=destinations.FORMATS,
     )
     model: str = setting(
-        "What a .keras file or an export holds; auto: a pretrainer where the source has a head (an export: both).",
+        "What a .keras file or an export holds; auto: a question answerer where the source was fine-tuned for that, a "
+        "pretrainer where the source has a head (an export: both).",
         default="auto",
         choices=KINDS,
     )
@@ -77,7 +78,7 @@ def convert(config: Config) -> list[str]:
     notes = [
         f"Read {checkpoint.kind}: {sizes['num_layers']} x {sizes['hidden_dim']}, {sizes['num_heads']} heads, "
         f"{sizes['vocabulary_size']:,} pieces ({'uncased' if checkpoint.lowercase else 'cased'}), "
-        f"{sizes['max_sequence_length']} positions; heads: {', '.join(checkpoint.heads) or 'none'}.",
+        f"{sizes['max_sequence_length']} positions; heads: {', '.join(checkpoint.all_heads) or 'none'}.",
         *checkpoint.notes,
     ]
     without_place = checkpoint.without_place()

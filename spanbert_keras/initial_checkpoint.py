@@ -81,7 +81,8 @@ class InitialCheckpoint:
         settings = {name: getattr(config, name) for name in ("sbo_weight", "loss_normalization")}
         if SBO_POSITIONS not in self.checkpoint.tensors:
             settings |= {name: getattr(config, name) for name in ("max_span_positions", "position_dim")}
-        checkpoint = dataclasses.replace(self.checkpoint, head_settings=settings)
+        tensors = {name: x for name, x in self.checkpoint.tensors.items() if name.startswith(("bert.", "cls."))}
+        checkpoint = dataclasses.replace(self.checkpoint, tensors=tensors, head_settings=settings)
         model = to_model(
             checkpoint, "pretrainer", dropout=config.dropout, attention_dropout=config.attention_dropout
         )  # fmt: skip

@@ -44,11 +44,26 @@ class Checkpoint:
                 found.append(name)
         return found
 
+    @property
+    def task(self) -> str | None:
+        """The fine-tuned task of which it has weights, a kind of `to_model`, or `None`."""
+        for name, table in tensor_names.TASK_HEADS.items():
+            if any(theirs in self.tensors for theirs, _ in table().values()):
+                return name
+        return None
+
+    @property
+    def all_heads(self) -> list[str]:
+        """The heads, of pre-training and of a task."""
+        return [*self.heads, *([self.task] if self.task else [])]
+
     def table(self) -> tensor_names.Table:
         """Returns the weights of ours that it should have: the encoder's, and those of its heads."""
         table = tensor_names.encoder_table(self.architecture["num_layers"])
         for name in self.heads:
             table |= tensor_names.HEADS[name]()
+        if self.task is not None:
+            table |= tensor_names.TASK_HEADS[self.task]()
         return table
 
     def without_place(self) -> list[str]:
@@ -73,6 +88,8 @@ class Checkpoint:
             "bert.embeddings.token_type_embeddings.weight": (sizes["num_segments"], d),
             tensor_names.MLM_BIAS: (v,),
             tensor_names.SBO_BIAS: (v,),
+            "qa_outputs.weight": (2, d),
+            "qa_outputs.bias": (2,),
             tensor_names.SBO_POSITIONS: (len(table) if table is not None else 0, position_dim),
             "cls.pair_target_predictions.mlp_layer_norm.linear1.weight": (d, 2 * d + position_dim),
         }

@@ -60,7 +60,7 @@ def write(
         checkpoint: with a vocabulary that fits.
         destination: path of a file or of a folder; what is there is replaced if it is of the same form.
         form: one of `FORMATS`.
-        model: `"encoder"`, `"pretrainer"` or `"auto"` (`to_model`): what a `.keras` file or an export holds.
+        model: a kind of `to_model`: what a `.keras` file or an export holds.
         dtype: of a Hugging Face folder: the source's, or one for all tensors.
         source: where the checkpoint was read from, which is never written over.
 
@@ -76,9 +76,10 @@ def write(
     if dtype != "source" and form != "hugging_face":
         raise InputError(f"--dtype={dtype} is for a Hugging Face folder. Received: --format={form}.")
     notes: list[str] = []
-    if form == "hugging_face" and model == "encoder" and checkpoint.heads:
-        notes.append(f"The heads ({', '.join(checkpoint.heads)}) are left out.")
-        encoder = {name: value for name, value in checkpoint.tensors.items() if not name.startswith("cls.")}
+    heads = checkpoint.all_heads
+    if form == "hugging_face" and model == "encoder" and heads:
+        notes.append(f"The heads ({', '.join(heads)}) are left out.")
+        encoder = {name: value for name, value in checkpoint.tensors.items() if name.startswith("bert.")}
         checkpoint = dataclasses.replace(checkpoint, tensors=encoder)
     if form == "hugging_face":
         written = checkpoint if dtype == "source" else _cast(checkpoint, dtype, notes)
@@ -94,8 +95,8 @@ def write(
     holds_encoder = form in ("preset", "saved_model_strings") or form != "keras" and not served_whole
     kind = "encoder" if holds_encoder else model
     made = to_model(checkpoint, kind)
-    if kind == "encoder" and checkpoint.heads:
-        notes.append(f"The heads ({', '.join(checkpoint.heads)}) are left out: this form holds an encoder.")
+    if kind == "encoder" and heads:
+        notes.append(f"The heads ({', '.join(heads)}) are left out: this form holds an encoder.")
     if hasattr(made, "masked_lm_head") and fresh:
         notes.append(f"The source has no weights of these heads, which begin anew: {', '.join(fresh)}.")
     if form == "keras":

@@ -60,7 +60,7 @@ def read_hugging_face(folder: str | os.PathLike, paths: list[Path] | None = None
 
 
 def write_hugging_face(checkpoint: Checkpoint, folder: str | os.PathLike) -> list[str]:
-    """Writes a folder that `transformers.BertModel` and `BertForMaskedLM` load.
+    """Writes a folder that `transformers.BertModel`, `BertForMaskedLM` and `BertForQuestionAnswering` load.
 
     Args:
         checkpoint: with a vocabulary; its tensors are written in their dtype, those without a place left out.
@@ -107,7 +107,13 @@ def _config(checkpoint: Checkpoint) -> dict:
     dtype = checkpoint.tensors["bert.embeddings.word_embeddings.weight"].dtype.name
     attention = sizes.get("attention_dropout")
     return {
-        "architectures": ["BertForMaskedLM" if "masked_lm" in checkpoint.heads else "BertModel"],
+        "architectures": [
+            "BertForQuestionAnswering"
+            if checkpoint.task == "question_answerer"
+            else "BertForMaskedLM"
+            if "masked_lm" in checkpoint.heads
+            else "BertModel"
+        ],
         "model_type": "bert",
         "vocab_size": sizes["vocabulary_size"],
         "hidden_size": sizes["hidden_dim"],

@@ -15,9 +15,10 @@ from spanbert_keras.conversion.tokenizer_files import looks_lowercased
 from spanbert_keras.errors import InputError
 from spanbert_keras.models.encoder import SpanBertEncoder, SpanBertTokenizer
 from spanbert_keras.models.pretrainer import SpanBertPretrainer
+from spanbert_keras.models.question_answerer import SpanBertQuestionAnswerer
 
 OWN_KIND = "a model of this package"
-KINDS = ("auto", "encoder", "pretrainer")
+KINDS = ("auto", "encoder", "pretrainer", "question_answerer")
 SIZES = (
     "vocabulary_size", "num_layers", "num_heads", "hidden_dim", "intermediate_dim", "dropout", "attention_dropout",
     "max_sequence_length", "num_segments",
@@ -42,14 +43,15 @@ def to_model(checkpoint: Checkpoint, kind: str = "auto", **overrides: Any):
 
     Args:
         checkpoint: checked.
-        kind: `"encoder"`, `"pretrainer"`, or `"auto"`: the latter where there is a head.
+        kind: `"encoder"`, `"pretrainer"` or `"question_answerer"`; `"auto"`: the task's model where it was fine-tuned
+            for one, else the pretrainer where there is a head.
         **overrides: arguments of `SpanBertEncoder` that are no sizes, e.g. `dropout`, `dtype`.
 
     Returns:
-        `SpanBertEncoder` or `SpanBertPretrainer`, with its tokenizer.
+        `SpanBertEncoder`, `SpanBertPretrainer` or `SpanBertQuestionAnswerer`, with its tokenizer.
 
     Raises:
-        InputError: another kind, or a size among the overrides.
+        InputError: another kind, or a size among the overrides; a task's model of a source without vocabulary.
     """
     fixed = sorted(overrides.keys() & (set(SIZES) - {"dropout", "attention_dropout"}))
     if fixed or kind not in KINDS:
@@ -58,8 +60,15 @@ def to_model(checkpoint: Checkpoint, kind: str = "auto", **overrides: Any):
     sizes = checkpoint.architecture | overrides
     encoder = SpanBertEncoder(**sizes, tokenizer=make_tokenizer(checkpoint) if checkpoint.vocabulary else None)
     model: keras.Model = encoder
-    if kind == "pretrainer" or kind == "auto" and checkpoint.heads:
-        settings = dict(checkpoint.head_settings)
+    kind = checkpoint.task or ("pretrainer" if checkpoint.heads else "encoder") if kind == "auto" else kind
+    settings = dict(checkpoint.head_settings) if kind == _kind_of(checkpoint) else {}
+    if kind == "question_answerer":
+        if encoder.tokenizer is None:
+            raise InputError("A question answerer needs its vocabulary. Give its vocab.txt (--vocab_file).")
+        if "window_length" in settings:  # the table of positions may have been cut
+            settings["window_length"] = min(settings["window_length"], encoder.max_sequence_length)
+        model = SpanBertQuestionAnswerer(encoder, **settings)
+    elif kind == "pretrainer":
         table = checkpoint.tensors.get(tensor_names.SBO_POSITIONS)
         if table is not None:
             settings |= {"max_span_positions": table.shape[0], "position_dim": table.shape[1]}
@@ -68,11 +77,16 @@ def to_model(checkpoint: Checkpoint, kind: str = "auto", **overrides: Any):
     return model
 
 
+def _kind_of(checkpoint: Checkpoint) -> str:
+    """Returns the kind that the checkpoint's head settings are of."""
+    return checkpoint.task or "pretrainer"
+
+
 def assign(model, checkpoint: Checkpoint) -> list[str]:
     """Sets those weights of a model that a checkpoint has, and returns the paths of all others.
 
     Args:
-        model: `SpanBertEncoder` or `SpanBertPretrainer` of the checkpoint's sizes.
+        model: one of `to_model`'s, of the checkpoint's sizes.
         checkpoint: checked.
     """
     table, fresh = checkpoint.table(), []
@@ -91,21 +105,20 @@ def from_model(model) -> Checkpoint:
     """Returns a model as a checkpoint.
 
     Args:
-        model: `SpanBertEncoder` or `SpanBertPretrainer`.
+        model: `SpanBertEncoder`, `SpanBertPretrainer` or `SpanBertQuestionAnswerer`.
 
     Raises:
-        InputError: it is neither, or quantized.
+        InputError: it is none of these, or quantized.
     """
-    if not isinstance(model, SpanBertEncoder | SpanBertPretrainer):
+    if not isinstance(model, SpanBertEncoder | SpanBertPretrainer | SpanBertQuestionAnswerer):
         raise InputError(
-            "Only an encoder or a pretrainer can be converted. Expected: SpanBertEncoder or SpanBertPretrainer. "
-            f"Received: {type(model).__name__}."
+            "Only an encoder, a pretrainer or a question answerer can be converted. Expected: SpanBertEncoder, "
+            f"SpanBertPretrainer or SpanBertQuestionAnswerer. Received: {type(model).__name__}."
         )
-    pretrains = isinstance(model, SpanBertPretrainer)
-    encoder = model.encoder if pretrains else model
+    encoder = model if isinstance(model, SpanBertEncoder) else model.encoder
     config = encoder.get_config()
     table = tensor_names.encoder_table(encoder.num_layers)
-    for make in tensor_names.HEADS.values():
+    for make in (*tensor_names.HEADS.values(), *tensor_names.TASK_HEADS.values()):
         table |= make()
     tensors = {}
     for weight in model.weights:
@@ -113,8 +126,8 @@ def from_model(model) -> Checkpoint:
             continue
         if weight.path not in table:
             raise InputError(
-                f"The model cannot be converted: its weight {weight.path} is none of a plain encoder or pretrainer "
-                "(a quantized or adapted model, perhaps). Convert the model that it was made from."
+                f"The model cannot be converted: its weight {weight.path} is none of a plain encoder, pretrainer "
+                "or question answerer (a quantized or adapted model, perhaps). Convert the model that it was made from."
             )
         name, transposed = table[weight.path]
         value = np.array(keras.ops.convert_to_numpy(weight.value))
@@ -128,9 +141,19 @@ def from_model(model) -> Checkpoint:
         tokenizer.get_vocabulary() if known else None,
         tokenizer.lowercase if known else None,
         OWN_KIND,
-        {"sbo_weight": model.sbo_weight, "loss_normalization": model.loss_normalization} if pretrains else {},
+        _head_settings(model),
         notes,
     )
+
+
+def _head_settings(model) -> dict[str, Any]:
+    """Returns the settings that a model has besides its encoder's and those that its tensors' shapes tell."""
+    if isinstance(model, SpanBertPretrainer):
+        return {"sbo_weight": model.sbo_weight, "loss_normalization": model.loss_normalization}
+    if isinstance(model, SpanBertQuestionAnswerer):
+        config = model.get_config()
+        return {name: value for name, value in config.items() if name not in ("name", "trainable", "dtype", "encoder")}
+    return {}
 
 
 def _drop_fresh_heads(tensors: dict[str, np.ndarray]) -> list[str]:

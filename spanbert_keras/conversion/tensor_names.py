@@ -83,4 +83,10 @@ def span_boundary_table() -> Table:
     }
 
 
-HEADS = {"masked_lm": masked_lm_table, "span_boundary": span_boundary_table}
+def answer_table() -> Table:
+    """Returns the weights of the question answerer's layer, as `transformers.BertForQuestionAnswering` has them."""
+    return {"answer_head/kernel": ("qa_outputs.weight", True), "answer_head/bias": ("qa_outputs.bias", False)}
+
+
+HEADS = {"masked_lm": masked_lm_table, "span_boundary": span_boundary_table}  # of pre-training
+TASK_HEADS = {"question_answerer": answer_table}

@@ -6,7 +6,8 @@ import keras
 import numpy as np
 import pytest
 
-from spanbert_keras import SpanBertEncoder, SpanBertPretrainer
+from spanbert_keras import SpanBertEncoder, SpanBertPretrainer, SpanBertQuestionAnswerer, load_pretrained
+from spanbert_keras.conversion.hugging_face import write_hugging_face
 from spanbert_keras.conversion.own_models import assign, from_model, make_tokenizer, read_keras_file, to_model
 from spanbert_keras.conversion.sources import open_source
 from spanbert_keras.errors import InputError
@@ -87,7 +88,7 @@ def test_sizes_are_the_sources_to_say(pretrainer, arguments):
 
 @pytest.mark.parametrize("make", [lambda: keras.Sequential([keras.layers.Dense(1)]), dict])
 def test_other_objects_are_refused(make):
-    with pytest.raises(InputError, match="Expected: SpanBertEncoder or SpanBertPretrainer"):
+    with pytest.raises(InputError, match="Expected: SpanBertEncoder, SpanBertPretrainer or SpanBertQ"):
         from_model(make())
 
 
@@ -112,3 +113,46 @@ def test_case_comes_from_the_vocabulary_where_nothing_else_says(make_bert):
     assert make_tokenizer(checkpoint).lowercase is False
     checkpoint.vocabulary = [p.replace("The", "the") for p in checkpoint.vocabulary]
     assert make_tokenizer(checkpoint).lowercase is True
+
+
+def test_a_fine_tuned_question_answerer_computes_what_transformers_does(make_bert, rows, to_numpy, tmp_path):
+    import torch
+
+    folder, theirs = make_bert(kind="BertForQuestionAnswering")
+    reader = load_pretrained(folder)
+    assert isinstance(reader, SpanBertQuestionAnswerer) and reader.tokenizer.get_vocabulary()[:2] == ["[PAD]", "[UNK]"]
+    names = {"input_ids": "token_ids", "token_type_ids": "segment_ids", "attention_mask": "padding_mask"}
+    with torch.no_grad():
+        expected = theirs(**{name: torch.tensor(rows[ours]).long() for name, ours in names.items()})
+    found, real = to_numpy(reader(rows)), rows["padding_mask"] > 0
+    for name in ("start_logits", "end_logits"):
+        assert np.abs(found[name] - expected[name].numpy())[real].max() <= 1e-5
+
+    again = type(theirs).from_pretrained(written(reader, tmp_path / "back"))
+    for name, tensor in theirs.state_dict().items():
+        assert torch.equal(again.state_dict()[name], tensor), name
+
+
+def written(model, folder):
+    """Returns the folder, after writing the model there in Hugging Face's form."""
+    folder.mkdir()
+    write_hugging_face(from_model(model), folder)
+    return folder
+
+
+def test_a_question_answerer_keeps_its_settings_and_gives_its_encoder(make_encoder, tmp_path, to_numpy, rows):
+    settings = {"input_order": "passage_first", "window_length": 14, "stride": 3, "max_question_pieces": 4}
+    settings |= {"max_answer_pieces": 5, "no_answer_threshold": 1.5, "special_tokens_in_text": True}
+    model = SpanBertQuestionAnswerer(make_encoder(), **settings)
+    model.answer_head.set_weights([np.ones((model.encoder.hidden_dim, 2)), np.array([1.0, 2.0])])
+    model.save(tmp_path / "reader.keras")
+    again = load_pretrained(tmp_path / "reader.keras")
+    assert {name: again.get_config()[name] for name in settings} == settings
+    for ours, theirs in zip(again.weights, model.weights, strict=True):
+        np.testing.assert_array_equal(to_numpy(ours), to_numpy(theirs))
+    encoder = load_pretrained(tmp_path / "reader.keras", "encoder")
+    np.testing.assert_array_equal(
+        to_numpy(encoder(rows)["sequence_output"]), to_numpy(model.encoder(rows)["sequence_output"])
+    )
+    assert load_pretrained(tmp_path / "reader.keras", max_sequence_length=10).windows.window_length == 10
+    assert isinstance(load_pretrained(tmp_path / "reader.keras", "pretrainer"), SpanBertPretrainer)

@@ -11,9 +11,11 @@ import pytest
 import spanbert_keras
 
 PUBLIC = {
+    "Answer",
     "MaskedLMHead",
     "SpanBertEncoder",
     "SpanBertPretrainer",
+    "SpanBertQuestionAnswerer",
     "SpanBertTokenizer",
     "SpanBoundaryHead",
     "SpanMasker",
@@ -33,6 +35,7 @@ REGISTERED = {
     "SelfAttention",
     "SpanBertEncoder",
     "SpanBertPretrainer",
+    "SpanBertQuestionAnswerer",
     "SpanBertTokenizer",
     "SpanBoundaryHead",
     "SpanMasker",

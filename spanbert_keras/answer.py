@@ -1,0 +1,93 @@
+"""Answers a question from a text with a saved model.
+
+python -m spanbert_keras.answer --model=question_answerer.keras --question="Who wrote it?" --context_file=text.txt
+"""
+
+import dataclasses
+import json
+import sys
+from pathlib import Path
+
+from spanbert_keras import program
+from spanbert_keras.program import InputError, setting
+
+AROUND = 60  # characters shown before and after an answer
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config:
+    """Settings of one question."""
+
+    model: str = setting("A saved SpanBertQuestionAnswerer (.keras).")
+    question: str = setting("The question.")
+    context_file: str = setting("The text, UTF-8; `-` reads standard input.")
+    n_best: int = setting("Answers shown, best first.", default=1)
+    max_answer_pieces: int | None = setting("Longest answer. The model's by default.", default=None)
+    batch_size: int = setting("Windows computed at once.", default=32)
+    json: bool = setting("Prints a JSON line an answer: text, start, end, score, no_answer_score.", default=False)
+
+
+def main(config: Config) -> None:
+    """Prints the answers."""
+    context = _context(config.context_file)
+    reader = _reader(config.model)
+    answers = reader.answer(
+        config.question,
+        context,
+        n_best=config.n_best,
+        batch_size=config.batch_size,
+        max_answer_pieces=config.max_answer_pieces,
+    )
+    for answer in answers:
+        if config.json:
+            print(json.dumps(dataclasses.asdict(answer)))
+        else:
+            print(_line(answer, context))
+
+
+def _context(path: str) -> str:
+    """Returns the text of a file or of standard input."""
+    try:
+        data = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
+        return data.decode("utf-8")
+    except OSError as error:
+        raise InputError(f"--context_file={path} cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"--context_file={path} is not UTF-8 text. Received: byte 0x{error.object[error.start]:02x} at byte "
+            f"{error.start}. Convert it, e.g. with iconv."
+        ) from error
+
+
+def _reader(path: str):
+    """Returns the model of a file."""
+    import keras
+
+    import spanbert_keras
+
+    if not Path(path).is_file():
+        raise InputError(f"--model={path} is not there. Expected: a .keras file that fine-tuning saved.")
+    try:
+        model = keras.saving.load_model(path)
+    except (ValueError, TypeError, OSError) as error:
+        raise InputError(f"--model={path} cannot be loaded: {str(error).splitlines()[0]}") from error
+    if not isinstance(model, spanbert_keras.SpanBertQuestionAnswerer):
+        raise InputError(
+            f"--model={path} holds a {type(model).__name__}. Expected: a SpanBertQuestionAnswerer, as "
+            "`python -m tasks.question_answering.finetune` saves."
+        )
+    return model
+
+
+def _line(answer, context: str) -> str:
+    """Returns an answer with its probability and what stands around it, on one line."""
+    if answer.start is None:
+        return f"{answer.score:.3f}  (no answer)"
+    before = context[max(0, answer.start - AROUND) : answer.start]
+    after = context[answer.end : answer.end + AROUND]
+    around = " ".join(f"...{before}[{answer.text}]{after}...".split())
+    return f"{answer.score:.3f}  {' '.join(answer.text.split())}  (characters {answer.start}-{answer.end}: {around})"
+
+
+if __name__ == "__main__":
+    program.run(main, Config)

@@ -1,0 +1,320 @@
+"""Extractive question answering. Shape letters: B batch, T tokens, A answers."""
+
+import threading
+from collections.abc import Iterator, Sequence
+
+import keras
+import numpy as np
+from keras import ops
+
+from spanbert_keras.decoding.answer import Answer
+from spanbert_keras.decoding.answer_spans import Candidates
+from spanbert_keras.errors import InputError
+from spanbert_keras.layers.functional import initializer
+from spanbert_keras.losses.answer_span_loss import answer_span_losses
+from spanbert_keras.models.named_inputs import NamedInputs
+from spanbert_keras.models.reading import Reading, pad_rows, read, row_lengths
+from spanbert_keras.preprocessing.question_windows import QuestionWindows, Window
+
+CANDIDATES = 20  # spans of a window that take part in a score (the released code's n-best size)
+
+
+@keras.saving.register_keras_serializable(package="spanbert_keras")
+class SpanBertQuestionAnswerer(NamedInputs, keras.Model):
+    """Answers questions with spans of a context: an encoder and one linear layer for the start and end of the answer.
+
+    A functional model. One saved file holds weights, tokenizer and settings; `answer` takes raw text. A long context is
+    read in windows, and the best span of all of them is the answer.
+
+    Args:
+        encoder: `SpanBertEncoder`, with its tokenizer.
+        input_order: `"question_first"`, [CLS] question [SEP] passage [SEP] (the default, because published fine-tuned
+            models and BERT's were trained so, by the released code too), or `"passage_first"`, [CLS] passage [SEP]
+            question [SEP], as the paper's section 4.1 writes it.
+        window_length: int or `None`. Pieces of a row at most; `None` means the encoder's `max_sequence_length`.
+        stride: int. Passage pieces from one window's start to the next's. Defaults to `128` (paper, appendix B).
+        max_question_pieces: int. Longer questions are cut there. Defaults to `64` (released code).
+        max_answer_pieces: int. Longest answer. Defaults to `30` (released code).
+        no_answer_threshold: float or `None`. With a number the model may refuse to answer: it does where
+            `Answer.no_answer_score` is above it. `None`: it always answers (SQuAD 1.1, MRQA).
+        special_tokens_in_text: bool. Whether a literal [SEP] in a context is that piece. Defaults to `False`.
+
+    Call arguments:
+        token_ids, segment_ids, padding_mask: int32 `(B, T)`. See `SpanBertEncoder`.
+
+    Returns:
+        `{"start_logits": (B, T), "end_logits": (B, T)}`, float32.
+
+    Raises:
+        ValueError: an unknown order, lengths that do not fit, or an encoder without tokenizer.
+
+    Example:
+        reader = keras.saving.load_model("question_answerer.keras")
+        reader.answer("Who wrote it?", "It was written by Ann.").text  # "Ann"
+
+    Reference: Joshi et al., 2020, section 4.1.
+    """
+
+    input_keys = ("token_ids", "segment_ids", "padding_mask")
+    target_keys = ("start_positions", "end_positions", "answer_weights")
+
+    def __init__(
+        self,
+        encoder,
+        input_order="question_first",
+        window_length=None,
+        stride=128,
+        max_question_pieces=64,
+        max_answer_pieces=30,
+        no_answer_threshold=None,
+        special_tokens_in_text=False,
+        **kwargs,
+    ):
+        dtype = kwargs.pop("dtype", None) or encoder.dtype_policy
+        if encoder.tokenizer is None:
+            raise ValueError("`SpanBertQuestionAnswerer` needs an encoder with a tokenizer. Received: one without.")
+        window_length = encoder.max_sequence_length if window_length is None else int(window_length)
+        if not window_length <= encoder.max_sequence_length or max_answer_pieces < 1:
+            raise ValueError(
+                f"`window_length` must be at most the encoder's {encoder.max_sequence_length} positions and "
+                f"`max_answer_pieces` positive. Received: window_length={window_length}, "
+                f"max_answer_pieces={max_answer_pieces}."
+            )
+        # === Layers ===
+        answer_head = keras.layers.Dense(2, kernel_initializer=initializer(), dtype="float32", name="answer_head")
+
+        # === Graph ===
+        inputs = self.symbolic_inputs()
+        sequence = encoder(inputs)["sequence_output"]  # (B, T, D)
+        logits = answer_head(sequence)  # (B, T, 2)
+        outputs = {"start_logits": logits[:, :, 0], "end_logits": logits[:, :, 1]}  # (B, T)
+        super().__init__(inputs=inputs, outputs=outputs, **kwargs)
+        self.dtype_policy = dtype  # `compile` scales the loss where this is mixed_float16
+
+        # === Config ===
+        self.encoder = encoder
+        self.answer_head = answer_head
+        self.max_answer_pieces = int(max_answer_pieces)
+        self.no_answer_threshold = None if no_answer_threshold is None else float(no_answer_threshold)
+        self.windows = QuestionWindows(
+            encoder.tokenizer, window_length, stride, max_question_pieces, input_order,
+            special_tokens_in_text, encoder.num_segments,
+        )  # fmt: skip
+        self.counts = {"questions": 0, "questions_cut": 0, "answers_at_limit": 0}
+        self._one_call = threading.RLock()
+        self._compiled_rows = None
+        if keras.backend.backend() == "tensorflow":
+            self.jit_compile = False  # XLA would compile every shape anew; without it two tracings serve all
+
+    @property
+    def tokenizer(self):
+        """The encoder's tokenizer."""
+        return self.encoder.tokenizer
+
+    # --- asking
+
+    def answer(
+        self,
+        questions: str | Sequence[str],
+        contexts: str | Sequence[str],
+        n_best: int | None = None,
+        batch_size: int = 32,
+        max_answer_pieces: int | None = None,
+        max_question_pieces: int | None = None,
+        stride: int | None = None,
+    ):
+        """Returns the answer to a question, found in its context; several threads may call it.
+
+        `counts` of the model tells how many questions were asked, how many were cut, and how many answers are as long
+        as an answer may be.
+
+        Args:
+            questions: str, or sequence of str.
+            contexts: str, or sequence of str. A str beside a sequence serves for each of the others.
+            n_best: int or `None`. `None` gives one `Answer`, a number a list of so many at most, best first, with
+                different texts.
+            batch_size: int. Windows computed at once. Memory grows with it, not with the contexts' lengths.
+            max_answer_pieces, max_question_pieces, stride: int or `None`, which takes the model's setting.
+
+        Returns:
+            `Answer` for a question and a context, else a list with one entry for each; lists of `Answer` with `n_best`.
+
+        Raises:
+            InputError: a question or a context has no words, there are more questions than contexts or the reverse, or
+                a number is not positive.
+        """
+        single = isinstance(questions, str) and isinstance(contexts, str)
+        questions, contexts = _paired(questions, contexts)
+        numbers = {
+            "n_best": n_best, "batch_size": batch_size, "max_answer_pieces": max_answer_pieces,
+            "max_question_pieces": max_question_pieces, "stride": stride,
+        }  # fmt: skip
+        for name, value in numbers.items():
+            if value is not None and value < 1:
+                raise InputError(f"`{name}` must be positive. Received: {name}={value}.")
+        readings = self.read(questions, contexts, batch_size, max_answer_pieces, max_question_pieces, stride)
+        answers = [
+            self.answers_of(reading, context, n_best or 1, max_answer_pieces)
+            for reading, context in zip(readings, contexts, strict=True)
+        ]
+        results = answers if n_best is not None else [found[0] for found in answers]
+        return results[0] if single else results
+
+    def read(
+        self,
+        questions: Sequence[str],
+        contexts: Sequence[str],
+        batch_size: int = 32,
+        max_answer_pieces: int | None = None,
+        max_question_pieces: int | None = None,
+        stride: int | None = None,
+        logits_of=None,
+    ) -> Iterator[Reading]:
+        """Yields what `answer` decides from: a `Reading` for every question, in order.
+
+        Args:
+            questions, contexts, batch_size, max_answer_pieces, max_question_pieces, stride: see `answer`.
+            logits_of: function of a batch of inputs that returns its logits as arrays, `None` for this model's own.
+        """
+        return read(
+            questions,
+            contexts,
+            self.windows.replace(max_question_pieces=max_question_pieces, stride=stride),
+            logits_of or self._logits_of,
+            batch_size,
+            max_answer_pieces or self.max_answer_pieces,
+            CANDIDATES,
+            single_rows=logits_of is None,
+        )
+
+    def warm_up(self, batch_size: int = 32) -> None:
+        """Compiles every shape that `answer` uses with this batch size, at most eight, so that no call waits for it."""
+        window = Window(np.zeros(1, np.int32), np.zeros(1, np.int32), 0, 0, 1)
+        for length in row_lengths(self.windows.window_length):
+            for rows in sorted({1, batch_size}):
+                self._logits_of(pad_rows([window], rows, length))
+
+    def _logits_of(self, batch):
+        """Returns the logits of a batch as arrays. One thread at a time: Keras' own call changes the model's state."""
+        rows = len(batch["token_ids"])
+        with self._one_call:
+            if keras.backend.backend() == "jax" and rows > 1 and self._compiled_rows not in (None, rows):
+                self.predict_function = None  # so that no more than eight shapes are ever kept
+            if rows > 1:
+                self._compiled_rows = rows
+            return self.predict_on_batch(batch)
+
+    def answers_of(
+        self,
+        reading: Reading,
+        context: str,
+        n_best: int,
+        max_answer_pieces: int | None = None,
+        may_refuse: bool = True,
+    ) -> list[Answer]:
+        """Returns the `n_best` answers that were read in a context, best first, each text once.
+
+        The best one is "no answer" where the threshold says so; with `may_refuse=False` none is.
+        """
+        threshold = self.no_answer_threshold if may_refuse else None
+        max_answer_pieces = max_answer_pieces or self.max_answer_pieces
+        candidates = reading.candidates
+        probabilities, of_none = candidates.probabilities()
+        no_answer_score = no_answer_score_of(candidates)
+        refuses = threshold is not None and no_answer_score > threshold
+        none = Answer("", None, None, of_none, no_answer_score)
+        answers, texts = ([none] if refuses else []), set()
+        spans = zip(candidates.starts.tolist(), candidates.ends.tolist(), probabilities.tolist(), strict=True)
+        at_limit = 0
+        for first, last, probability in spans:
+            if threshold is not None and answers and of_none > probability and none not in answers:
+                answers.append(none)
+            if len(answers) >= n_best:
+                break
+            start, end = reading.passage.characters_of(first, last)
+            if context[start:end] not in texts:
+                texts.add(context[start:end])
+                at_limit += last - first + 1 == max_answer_pieces and not answers
+                answers.append(Answer(context[start:end], start, end, probability, no_answer_score))
+        with self._one_call:
+            self.counts["questions"] += 1
+            self.counts["questions_cut"] += reading.question_cut
+            self.counts["answers_at_limit"] += at_limit
+        return answers
+
+    # --- training
+
+    def example_losses(self, outputs, batch):
+        """Returns the loss of every row, float32 `(B,)`; see `answer_span_losses` for the targets."""
+        return answer_span_losses(
+            outputs["start_logits"],
+            outputs["end_logits"],
+            batch["padding_mask"],
+            *(batch[key] for key in self.target_keys),
+        )
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """Returns the loss of a batch for `fit` and `evaluate`; targets come from `x` or `y`, by name."""
+        given = {**(x if hasattr(x, "keys") else {}), **(y if hasattr(y, "keys") else {})}
+        missing = [key for key in self.target_keys if key not in given]
+        if missing:
+            raise ValueError(f"Training needs the targets {self.target_keys}, by name. Missing: {missing}.")
+        losses = self.example_losses(y_pred, given)
+        if sample_weight is None:
+            return ops.mean(losses)
+        if hasattr(sample_weight, "keys"):  # Keras repeats it for each entry of a dict of targets
+            sample_weight = next(iter(sample_weight.values()))
+        sample_weight = ops.cast(sample_weight, "float32")
+        return ops.sum(losses * sample_weight) / ops.maximum(ops.sum(sample_weight), 1.0)
+
+    # --- saving
+
+    def get_config(self):
+        return {
+            "name": self.name,
+            "trainable": self.trainable,
+            "dtype": keras.dtype_policies.serialize(self.dtype_policy),
+            "encoder": keras.saving.serialize_keras_object(self.encoder),
+            "input_order": self.windows.input_order,
+            "window_length": self.windows.window_length,
+            "stride": self.windows.stride,
+            "max_question_pieces": self.windows.max_question_pieces,
+            "max_answer_pieces": self.max_answer_pieces,
+            "no_answer_threshold": self.no_answer_threshold,
+            "special_tokens_in_text": self.windows.special_tokens_in_text,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        config = dict(config)
+        for name, revive in (
+            ("encoder", keras.saving.deserialize_keras_object),
+            ("dtype", keras.dtype_policies.deserialize),
+        ):
+            if isinstance(config.get(name), dict):
+                config[name] = revive(config[name])
+        return cls(**config)
+
+
+def no_answer_score_of(candidates: Candidates) -> float:
+    """Returns the logit of "no answer" less that of the best answer."""
+    return candidates.no_answer_logit - float(candidates.logits[0])
+
+
+def _paired(questions, contexts) -> tuple[list[str], list[str]]:
+    """Returns as many questions as contexts."""
+    if isinstance(questions, str):
+        questions = [questions] * (1 if isinstance(contexts, str) else len(contexts))
+    if isinstance(contexts, str):
+        contexts = [contexts] * len(questions)
+    questions, contexts = list(questions), list(contexts)
+    if len(questions) != len(contexts):
+        raise InputError(
+            f"There must be as many contexts as questions. Received: {len(questions)} questions and {len(contexts)} "
+            "contexts."
+        )
+    for name, texts in (("question", questions), ("context", contexts)):
+        for number, text in enumerate(texts):
+            if not isinstance(text, str):
+                raise InputError(f"The {name} {number} must be a str. Received: {type(text).__name__}.")
+    return questions, contexts

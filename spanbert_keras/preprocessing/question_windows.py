@@ -1,0 +1,188 @@
+"""Questions and contexts to rows of pieces. Shape letters: T tokens, N passage pieces."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+from spanbert_keras.errors import InputError
+
+INPUT_ORDERS = ("question_first", "passage_first")
+
+
+@dataclasses.dataclass(frozen=True)
+class Passage:
+    """A context in pieces.
+
+    Attributes:
+        token_ids: int32 `(N,)`.
+        starts, ends: int64 `(N,)`. Half-open character offsets of each piece in the text as given.
+    """
+
+    token_ids: np.ndarray
+    starts: np.ndarray
+    ends: np.ndarray
+
+    def pieces_of(self, start: int, end: int) -> tuple[int, int] | None:
+        """Returns the first and last piece (inclusive) that hold the characters [start, end); `None` for no piece."""
+        first = int(np.searchsorted(self.ends, start, side="right"))
+        last = int(np.searchsorted(self.starts, end, side="left")) - 1
+        return (first, last) if first <= last else None
+
+    def characters_of(self, first: int, last: int) -> tuple[int, int]:
+        """Returns the half-open character offsets of the pieces from `first` to `last`, inclusive."""
+        return int(self.starts[first]), int(self.ends[last])
+
+
+@dataclasses.dataclass(frozen=True)
+class Window:
+    """One row of a question and a part of its passage.
+
+    Attributes:
+        token_ids, segment_ids: int32 `(T,)`. No padding.
+        offset: int. Position in the row of passage piece `begin`.
+        begin, end: int. Half-open range of passage pieces in the row.
+    """
+
+    token_ids: np.ndarray
+    segment_ids: np.ndarray
+    offset: int
+    begin: int
+    end: int
+
+    def positions_of(self, first: int, last: int) -> tuple[int, int] | None:
+        """Returns where passage pieces `first` to `last` (inclusive) stand in the row; `None` if not all do."""
+        if not self.begin <= first <= last < self.end:
+            return None
+        return first - self.begin + self.offset, last - self.begin + self.offset
+
+
+class QuestionWindows:
+    """Cuts a question and its context into rows that an encoder can read.
+
+    Args:
+        tokenizer: `SpanBertTokenizer`.
+        window_length: int. Pieces of a row at most. Defaults to `512` (paper, appendix B).
+        stride: int. Passage pieces from the start of one window to that of the next. Defaults to `128` (appendix B).
+        max_question_pieces: int. A longer question is cut there. Defaults to `64` (released code). No question takes
+            more than half of a window, which matters for windows below 131 pieces.
+        input_order: `"question_first"`, [CLS] question [SEP] passage [SEP], as the released code and BERT have it, or
+            `"passage_first"`, [CLS] passage [SEP] question [SEP], as the paper's section 4.1 writes it.
+        special_tokens_in_text: bool. Whether a literal [SEP] in a context is that piece (MRQA's files).
+        num_segments: int. Of the encoder; with one all segment ids are 0. Otherwise the first part of a row has 0 and
+            the second 1, in either order.
+
+    Raises:
+        ValueError: an unknown order, or lengths that leave no room for a passage.
+
+    Example:
+        windows = QuestionWindows(tokenizer)
+        passage = windows.passages(["The Bible is a book."])[0]
+        question_ids, was_cut = windows.questions(["What is it?"])[0]
+        windows.split(question_ids, passage)[0].token_ids
+    """
+
+    def __init__(
+        self,
+        tokenizer,
+        window_length: int = 512,
+        stride: int = 128,
+        max_question_pieces: int = 64,
+        input_order: str = "question_first",
+        special_tokens_in_text: bool = False,
+        num_segments: int = 2,
+    ):
+        if input_order not in INPUT_ORDERS:
+            raise ValueError(f"`input_order` must be one of {INPUT_ORDERS}. Received: input_order={input_order!r}.")
+        if stride < 1 or max_question_pieces < 1 or window_length < 5:
+            raise ValueError(
+                "A window must hold [CLS], two [SEP] and at least one piece of the question and of the passage, and "
+                f"windows must advance. Received: window_length={window_length}, "
+                f"max_question_pieces={max_question_pieces}, stride={stride}."
+            )
+        self.tokenizer = tokenizer
+        self.window_length = window_length
+        self.stride = stride
+        self.max_question_pieces = max_question_pieces
+        self.input_order = input_order
+        self.special_tokens_in_text = special_tokens_in_text
+        self.num_segments = num_segments
+
+    def replace(self, **settings) -> "QuestionWindows":
+        """Returns the same with other settings; those that are `None` stay."""
+        own = {name: value for name, value in vars(self).items() if name != "tokenizer"}
+        return QuestionWindows(
+            self.tokenizer, **own | {name: value for name, value in settings.items() if value is not None}
+        )
+
+    @property
+    def question_limit(self) -> int:
+        """Pieces of a question at most: `max_question_pieces`, but never more than half of a window."""
+        return min(self.max_question_pieces, (self.window_length - 3) // 2)
+
+    def questions(self, texts: Sequence[str], names: Sequence | None = None) -> list[tuple[np.ndarray, bool]]:
+        """Returns each question's ids, int32, and whether it was cut.
+
+        Args:
+            texts: list of str.
+            names: what a message calls each of them, "Question 0" and so on by default.
+
+        Raises:
+            InputError: a question has no piece.
+        """
+        rows = []
+        for name, text, ids in zip(
+            names or range(len(texts)), texts, self.tokenizer.tokenize(list(texts)), strict=True
+        ):
+            if not ids:
+                raise InputError(f"Question {name} has no words. Expected: text. Received: {_shown(text)}.")
+            rows.append((np.array(ids[: self.question_limit], np.int32), len(ids) > self.question_limit))
+        return rows
+
+    def passages(self, texts: Sequence[str], names: Sequence | None = None) -> list[Passage]:
+        """Returns each context in pieces.
+
+        Args:
+            texts: list of str.
+            names: what a message calls each of them, "Context 0" and so on by default.
+
+        Raises:
+            InputError: a context has no piece, or none that the vocabulary knows.
+        """
+        every_ids, every_offsets = self.tokenizer.encode_with_offsets(list(texts), self.special_tokens_in_text)
+        unknown, passages = self.tokenizer.unk_token_id, []
+        for name, text, ids, offsets in zip(names or range(len(texts)), texts, every_ids, every_offsets, strict=True):
+            token_ids = np.array(ids, np.int32)
+            if not len(ids) or (token_ids == unknown).all():
+                why = "has no words" if not len(ids) else "has no word that the vocabulary can spell"
+                raise InputError(f"Context {name} {why}. Expected: text. Received: {_shown(text)}.")
+            bounds = np.array(offsets, np.int64).reshape(-1, 2)
+            passages.append(Passage(token_ids, bounds[:, 0], bounds[:, 1]))
+        return passages
+
+    def split(self, question_ids: np.ndarray, passage: Passage) -> list[Window]:
+        """Returns the windows of a question and its passage, which cover all of it, from its start on."""
+        room = self.window_length - len(question_ids) - 3
+        total, begin, windows = len(passage.token_ids), 0, []
+        while True:
+            end = min(total, begin + room)
+            windows.append(self._window(question_ids, passage, begin, end))
+            if end == total:
+                return windows
+            begin += min(room, self.stride)
+
+    def _window(self, question_ids: np.ndarray, passage: Passage, begin: int, end: int) -> Window:
+        cls, sep = [self.tokenizer.cls_token_id], [self.tokenizer.sep_token_id]
+        part = passage.token_ids[begin:end]
+        question_first = self.input_order == "question_first"
+        first, second = (question_ids, part) if question_first else (part, question_ids)
+        token_ids = np.concatenate([cls, first, sep, second, sep]).astype(np.int32)
+        segment_ids = np.zeros_like(token_ids)
+        if self.num_segments > 1:
+            segment_ids[len(first) + 2 :] = 1
+        return Window(token_ids, segment_ids, len(first) + 2 if question_first else 1, begin, end)
+
+
+def _shown(text: str) -> str:
+    """Returns a text as a message can hold it."""
+    return repr(text) if len(text) <= 60 else f"{text[:60]!r}... ({len(text):,} characters)"
