@@ -55,6 +55,24 @@ class Checkpoints:
         matches = (checkpoint_files.FOLDER_NAME.fullmatch(entry.name) for entry in entries)
         return sorted(int(match.group(1)) for match in matches if match)
 
+    def scores(self) -> dict[int, float]:
+        """Returns the scores of the checkpoints that have one, by step."""
+        self.wait()
+        found = {}
+        for step in self.steps():
+            try:
+                score = checkpoint_files.read_manifest(self._path(step))["score"]
+            except (OSError, ValueError):  # damaged
+                continue
+            if score is not None and step not in self._damaged:
+                found[step] = score
+        return found
+
+    def best(self) -> tuple[int, float] | None:
+        """Returns step and score of the checkpoint of the lowest score, the first of equals; `None` without any."""
+        scores = self.scores()
+        return min(scores.items(), key=lambda item: (item[1], item[0])) if scores else None
+
     def clean(self) -> None:
         """Removes what a killed process left, and puts back a checkpoint that it was about to replace."""
         self.wait()

@@ -4,12 +4,11 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from absl import logging
 
-from spanbert_keras.data.batches import BatchStream
 from spanbert_keras.data.prefetch import prefetch
 from spanbert_keras.data.seeds import dropout_seeds
 from spanbert_keras.errors import InputError
@@ -29,6 +28,13 @@ PROFILE_AFTER = 10  # steps: what comes before is compilation
 
 def _nothing(*arguments) -> None:
     """What happens at an event that nobody listens to."""
+
+
+class TrainingBatches(Protocol):
+    """Batch k as a pure function of (seed, k)."""
+
+    def part(self, number: int, worker: int, num_workers: int) -> dict[str, np.ndarray]:
+        """Returns one worker's rows of batch `number`."""
 
 
 class _RolledBack(Exception):
@@ -54,7 +60,7 @@ class Trainer:
 
     Args:
         step: the backend's step (`make_step`).
-        stream: `BatchStream` of the training split.
+        stream: the training batches: `BatchStream` or `LengthBuckets`.
         schedule: `Schedule`.
         checkpoints: `Checkpoints`; the chief writes them, all read.
         seed: two integers of 32 bits: dropout.
@@ -75,7 +81,7 @@ class Trainer:
     def __init__(
         self,
         step,
-        stream: BatchStream,
+        stream: TrainingBatches,
         schedule: Schedule,
         checkpoints: Checkpoints,
         seed,

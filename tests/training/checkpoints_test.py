@@ -227,6 +227,21 @@ def test_the_best_and_every_mth_are_kept_too(variables, tmp_path):
     assert checkpoints.steps() == [12]
 
 
+def test_the_best_is_that_of_the_lowest_score_and_the_first_of_equals(variables, errors, tmp_path):
+    checkpoints = Checkpoints(tmp_path, keep=9)
+    assert checkpoints.best() is None and checkpoints.scores() == {}
+    for number, score in {1: None, 2: 0.5, 3: -0.25, 4: math.nan, 5: -0.25, 6: 0.5}.items():
+        checkpoints.save(number, *variables(number), STATE, score)  # the last is being written yet
+    assert checkpoints.best() == (3, -0.25)
+    assert checkpoints.scores() == Checkpoints(tmp_path).scores() == {2: 0.5, 3: -0.25, 5: -0.25, 6: 0.5}
+    (tmp_path / "step_00000003" / MANIFEST).write_text("{")
+    assert checkpoints.best() == (5, -0.25)
+    flip(tmp_path / "step_00000005" / FILE_NAME)
+    with pytest.raises(InputError):
+        checkpoints.restore(*variables(0), 5)
+    assert checkpoints.best() == (2, 0.5)  # 5 turned out to be damaged
+
+
 def test_damaged_manifests_do_not_stop_the_removal_of_old_checkpoints(variables, tmp_path, monkeypatch):
     checkpoints = Checkpoints(tmp_path, keep=2)
     for number in (1, 2):

@@ -1,0 +1,107 @@
+"""Batches of examples of like length, in few static shapes. Shape letters: B rows, E examples."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from spanbert_keras.data.seeds import BATCH_ORDER, EXAMPLE_ORDER
+from spanbert_keras.preprocessing.philox import fold, permute
+
+MULTIPLE = 8  # pieces; lengths that matrix units like
+
+
+def choose_lengths(lengths: Sequence[int] | np.ndarray, count: int = 8) -> list[int]:
+    """Returns at most `count` row lengths, multiples of 8, with which examples of these lengths pad least.
+
+    Args:
+        lengths: int of each example, at least one.
+        count: int.
+
+    Returns:
+        list of int, ascending; the last holds the longest example.
+    """
+    sizes, examples = np.unique(-(-np.asarray(lengths, np.int64) // MULTIPLE), return_counts=True)
+    before = np.concatenate([[0], np.cumsum(examples)])
+    # The sizes before number j, cut into groups that are padded to their last: (places, lengths chosen).
+    best: list[tuple[float, list[int]]] = [(0.0, []), *((np.inf, []) for _ in sizes)]
+    for _ in range(min(count, len(sizes))):
+        best = [best[0]] + [
+            min(
+                (best[i][0] + float((before[j] - before[i]) * sizes[j - 1]), best[i][1] + [int(sizes[j - 1])])
+                for i in range(j)
+            )
+            for j in range(1, len(sizes) + 1)
+        ]
+    return [MULTIPLE * size for size in best[-1][1]]
+
+
+class LengthBuckets:
+    """The order in which examples of different lengths are trained on: batch k is a pure function of (seed, k).
+
+    Each epoch is shuffled anew. Examples are padded to one of at most eight lengths and meet others of their length;
+    what is left over at one length goes to the next longer, so that only one batch of an epoch may need filling up.
+
+    Args:
+        lengths: int of each example, in pieces.
+        make_batch: called with (examples int `(B,)`, length int); returns a dict of arrays that begin with B rows.
+        batch_rows: int. B.
+        seed: two integers of 32 bits.
+        max_shapes: int. Lengths at most.
+
+    Attributes:
+        steps_per_epoch: int.
+        row_lengths: list of int.
+        padding_share: float. Share of an epoch's places that hold no piece.
+
+    Example: `LengthBuckets([5, 9, 7], make_batch, 2, (0, 1)).batch(0)` is a dict with `example_weights` `(2,)`.
+    """
+
+    def __init__(
+        self,
+        lengths: Sequence[int],
+        make_batch: Callable[[np.ndarray, int], dict[str, np.ndarray]],
+        batch_rows: int,
+        seed,
+        max_shapes: int = 8,
+    ):
+        self.lengths = np.asarray(lengths, np.int64)
+        self.make_batch = make_batch
+        self.batch_rows = batch_rows
+        self.seed = np.asarray(seed, np.uint32)
+        self.row_lengths = choose_lengths(self.lengths, max_shapes)
+        self.steps_per_epoch = -(-len(self.lengths) // batch_rows)
+        self._bucket = np.searchsorted(self.row_lengths, self.lengths)
+        self._epoch: tuple[int, list[tuple[np.ndarray, int]]] = (-1, [])
+        places = sum(length for _, length in self._plan(0)) * batch_rows
+        self.padding_share = 1.0 - float(self.lengths.sum()) / places
+
+    def _plan(self, epoch: int) -> list[tuple[np.ndarray, int]]:
+        """Returns the examples (-1 fills up) and the length of every batch of an epoch, in order."""
+        if self._epoch[0] == epoch:
+            return self._epoch[1]
+        total = len(self.lengths)
+        order = np.argsort(permute(np.arange(total), total, fold(self.seed, EXAMPLE_ORDER, epoch)))
+        batches, rest = [], np.zeros(0, np.int64)
+        for number, length in enumerate(self.row_lengths):
+            rest = np.concatenate([rest, order[self._bucket[order] == number]])
+            full = len(rest) // self.batch_rows * self.batch_rows
+            batches += [(part, length) for part in rest[:full].reshape(-1, self.batch_rows)]
+            rest = rest[full:]
+        if len(rest):
+            filling = np.full(self.batch_rows - len(rest), -1, np.int64)
+            batches.append((np.concatenate([rest, filling]), self.row_lengths[-1]))
+        places = permute(np.arange(len(batches)), len(batches), fold(self.seed, BATCH_ORDER, epoch))
+        self._epoch = (epoch, [batches[i] for i in np.argsort(places)])
+        return self._epoch[1]
+
+    def batch(self, number: int) -> dict[str, np.ndarray]:
+        """Returns batch `number` with `example_weights`, float32 `(B,)`: 0 for rows that fill it up."""
+        return self.part(number, 0, 1)
+
+    def part(self, number: int, worker: int, num_workers: int) -> dict[str, np.ndarray]:
+        """Returns one worker's rows of batch `number`."""
+        examples, length = self._plan(number // self.steps_per_epoch)[number % self.steps_per_epoch]
+        share = self.batch_rows // num_workers
+        examples = examples[worker * share : (worker + 1) * share]
+        batch = self.make_batch(np.maximum(examples, 0), length)
+        return batch | {"example_weights": (examples >= 0).astype(np.float32)}

@@ -1,0 +1,255 @@
+"""One fine-tuning run, from a task's examples to the best model on disk."""
+
+import math
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+import keras
+import numpy as np
+from absl import logging
+
+from spanbert_keras.data.length_buckets import LengthBuckets
+from spanbert_keras.data.seeds import run_seed
+from spanbert_keras.errors import InputError
+from spanbert_keras.training import outputs
+from spanbert_keras.training.checkpoints import Checkpoints
+from spanbert_keras.training.devices import has_accelerator, make_step
+from spanbert_keras.training.example_objective import ExampleObjective
+from spanbert_keras.training.files import read_json
+from spanbert_keras.training.fine_tuning_monitor import FineTuningMonitor
+from spanbert_keras.training.fine_tuning_settings import CHANGEABLE, FineTuningSettings
+from spanbert_keras.training.launch import Launch
+from spanbert_keras.training.loss_guard import LossGuard
+from spanbert_keras.training.objective import StepSettings
+from spanbert_keras.training.optimizers import make_adamw
+from spanbert_keras.training.run_record import RunRecord
+from spanbert_keras.training.schedule import Schedule
+from spanbert_keras.training.trainer import FINISHED, Trainer
+from spanbert_keras.training.warmup_linear_decay import WarmupLinearDecay
+
+EVALUATION_ROWS = 32  # of a batch, at least
+CHECKPOINTS = "checkpoints"
+KEPT = 1  # newest checkpoints, besides the best
+
+
+class TrainingFailed(InputError):
+    """Training must not go on with these settings, e.g. because the loss is not finite; others may do."""
+
+
+class FineTuningTask(Protocol):
+    """What a task program brings.
+
+    Attributes:
+        model_name: str. The model is saved as `<output_dir>/<model_name>.keras`.
+        select_by: str. The dev score, higher is better, that the best model is chosen by.
+        changeable: names of the task's own settings that may differ when a run continues.
+    """
+
+    model_name: str
+    select_by: str
+    changeable: tuple[str, ...]
+
+    def facts(self) -> dict[str, Any]:
+        """Returns JSON values that must not change when a run continues, e.g. checksums of the files."""
+
+    def make_model(self):
+        """Returns the task model over the encoder; it has `example_losses` and `target_keys`."""
+
+    def training_batches(self, model, batch_size: int, seed) -> LengthBuckets:
+        """Returns the training batches."""
+
+    def evaluate(self, model, predict: Callable[[dict], dict], rows: int) -> dict[str, float]:
+        """Returns dev scores; `predict` takes a batch of exactly `rows` rows of the model's inputs."""
+
+    def finish(self, model, folder: Path, predict: Callable[[dict], dict], rows: int) -> dict[str, Any]:
+        """Settles what the best model still needs (a threshold), writes predictions, and returns its dev scores."""
+
+    def test(self, model, folder: Path) -> dict[str, Any]:
+        """Returns test scores, {} without a test set."""
+
+
+class FineTuning:
+    """Trains one model; the same call continues where an interrupted one stopped.
+
+    The best model by the task's dev score is kept, not the last one.
+
+    Args:
+        settings: `FineTuningSettings` (or a program's own, which extend it).
+        flags: every setting as plain JSON values, for the record.
+        task: `FineTuningTask`.
+        launch: `Launch`, entered.
+        folder: where this run lives; within the launch's.
+
+    Attributes:
+        on_score: called with (number of the evaluation, from 1, and its score); what it raises ends the run.
+    """
+
+    def __init__(self, settings: FineTuningSettings, flags: dict, task: FineTuningTask, launch: Launch, folder: Path):
+        self.settings = settings
+        self.flags = flags
+        self.task = task
+        self.launch = launch
+        self.folder = folder
+        self.distribution = launch.distribution
+        self.record = RunRecord(folder)
+        self.on_score: Callable[[int, float], Any] = lambda number, score: None
+
+    @property
+    def model_path(self) -> Path:
+        """Where the model is saved."""
+        return self.folder / f"{self.task.model_name}.keras"
+
+    def finished(self) -> dict[str, Any] | None:
+        """Returns the record of a run that was finished here, else `None`."""
+        try:
+            record = read_json(self.record.path)
+        except (OSError, ValueError):  # there is none, or one that `run` will refuse
+            return None
+        finished = isinstance(record, dict) and "finished_steps" in record and self.model_path.is_file()
+        return record if finished else None
+
+    def check_same(self) -> None:
+        """Refuses settings that are not those of the run found here, but for those that may change."""
+        self.record.begin(self.flags, self.task.facts(), (*CHANGEABLE, *self.task.changeable))
+
+    def run(self) -> str:
+        """Trains and saves; returns `"finished"`, `"interrupted"` or `"preempted"` (`Trainer.run`).
+
+        Raises:
+            InputError: something that the user gave cannot be used; a `TrainingFailed` where it is the training.
+        """
+        settings = self.settings
+        keras.backend.clear_session()
+        keras.utils.set_random_seed(settings.seed)
+        half = "mixed_float16" if has_accelerator() else "float32"
+        keras.mixed_precision.set_dtype_policy(half if settings.precision == "auto" else settings.precision)
+        checkpoints = Checkpoints(self.folder / CHECKPOINTS, KEPT)
+        checkpoints.clean()
+        facts = self.task.facts()
+        # Without a checkpoint nothing was learnt yet, and a first attempt may be mended in its own folder.
+        changeable = (*CHANGEABLE, *self.task.changeable) if checkpoints.steps() else (*self.flags, *facts)
+        self.record.begin(self.flags, facts, changeable)
+        self.record.update(facts=facts)
+        with self.distribution.scope():
+            self.model = self.task.make_model()
+        self.batches = self.task.training_batches(self.model, settings.batch_size, run_seed(settings.seed))
+        self._say_what()
+        trainer = self._trainer(checkpoints)
+        start = trainer.restore()
+        if start:
+            logging.info("Continuing after step %d of %d.", start, self.total_steps)
+        self.monitor = FineTuningMonitor(
+            self.folder, self.total_steps, start, self.rate, self.batches.steps_per_epoch, self.distribution
+        )
+        with self.monitor:
+            trainer.on_log, trainer.on_step = self.monitor.on_log, self.monitor.on_step
+            checkpoints.on_written = self.monitor.on_checkpoint
+            trainer.on_evaluate = lambda step: -self._evaluate(step)
+            self._catch_up(trainer, checkpoints, start)
+            try:
+                outcome = trainer.run(start)
+            except InputError as error:
+                raise TrainingFailed(str(error)) from error
+            if outcome == FINISHED:
+                self._take_best(trainer, checkpoints)
+        if outcome == FINISHED:
+            self._finish(trainer)
+        return outcome
+
+    def _say_what(self) -> None:
+        """Logs the size of the run."""
+        batches, settings = self.batches, self.settings
+        self.total_steps = max(1, round(settings.epochs * batches.steps_per_epoch))
+        self.evaluate_every = max(1, round(batches.steps_per_epoch / settings.evaluations_per_epoch))
+        logging.info(
+            "%d training rows of %s pieces (%.0f %% padding), %d steps of %d rows an epoch, %d in all.",
+            len(batches.lengths), "/".join(map(str, batches.row_lengths)), 100 * batches.padding_share,
+            batches.steps_per_epoch, batches.batch_rows, self.total_steps,
+        )  # fmt: skip
+
+    def _trainer(self, checkpoints: Checkpoints) -> Trainer:
+        settings = self.settings
+        warmup = min(int(settings.warmup_share * self.total_steps), self.total_steps - 1)
+        self.rate = WarmupLinearDecay(settings.learning_rate, warmup, self.total_steps)
+        scale_loss = keras.mixed_precision.dtype_policy().name == "mixed_float16"
+        with self.distribution.scope():
+            optimizer = make_adamw(self.model.trainable_variables, self.rate, weight_decay=settings.weight_decay)
+            self.step = make_step(
+                self.model,
+                optimizer,
+                StepSettings(
+                    objective=ExampleObjective(self.model),
+                    clip_norm=settings.clip_norm,
+                    accumulation_steps=settings.accumulation_steps,
+                    compile=has_accelerator() if settings.compile == "auto" else settings.compile == "on",
+                    scale_loss=scale_loss,
+                ),
+                self.distribution,
+            )
+        schedule = Schedule(
+            total_steps=self.total_steps,
+            log_every=settings.log_every,
+            evaluate_every=self.evaluate_every,
+            checkpoint_every=self.total_steps,
+            checkpoint_minutes=settings.checkpoint_minutes,
+        )
+        return Trainer(
+            self.step, self.batches, schedule, checkpoints, run_seed(settings.seed), self.launch.signals,
+            LossGuard(loss_scaling=scale_loss),
+        )  # fmt: skip
+
+    @property
+    def _rows(self) -> int:
+        """Rows of an evaluation's batch: the replicas share them evenly."""
+        return -(-EVALUATION_ROWS // self.distribution.replicas) * self.distribution.replicas
+
+    def _predict(self, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return self.step.to_numpy(self.step.evaluate(batch))
+
+    def _evaluate(self, done: int) -> float:
+        """Scores dev, shows the scores, and returns the one that counts."""
+        scores = self.task.evaluate(self.model, self._predict, self._rows)
+        self.monitor.on_scores(done, scores)
+        self.on_score(math.ceil(done / self.evaluate_every), scores[self.task.select_by])
+        return scores[self.task.select_by]
+
+    def _catch_up(self, trainer: Trainer, checkpoints: Checkpoints, start: int) -> None:
+        """Makes the evaluation of step `start` if the signal that ended the run there prevented it."""
+        due = 0 < start < self.total_steps and start % self.evaluate_every == 0
+        if not due or start in checkpoints.scores():
+            return
+        score = -self._evaluate(start)
+        trainer.best = score if trainer.best is None else min(score, trainer.best)
+        state = dict(checkpoints.restore(self.model, self.step.optimizer, start) or {}, best=trainer.best)
+        state.pop("step")
+        checkpoints.save(start, self.model, self.step.optimizer, state, score, wait=True)
+
+    def _take_best(self, trainer: Trainer, checkpoints: Checkpoints) -> None:
+        """Leaves the weights of the best evaluation in the model: the last step's, or an earlier checkpoint's."""
+        last = self._evaluate(self.total_steps)
+        self.best_step = trainer.done
+        best = checkpoints.best()
+        if best is not None and best[1] < -last:
+            try:
+                checkpoints.restore(self.model, self.step.optimizer, best[0])
+                self.best_step = best[0]
+            except InputError as error:  # damaged since: the last model is worth more than none
+                logging.error("%s The last model is kept instead.", error)
+        logging.info("The best model on dev is that of step %d.", self.best_step)
+
+    def _finish(self, trainer: Trainer) -> None:
+        """Saves the model and completes the record; the checkpoints, three times as large, are then removed."""
+        scores = {"dev": self.task.finish(self.model, self.folder, self._predict, self._rows)}
+        if self.distribution.is_chief:
+            outputs.save_model(self.model, self.model_path)
+            self.record.update(
+                scores=scores, finished_steps=trainer.done, best_step=self.best_step, select_by=self.task.select_by
+            )
+            logging.info("Saved %s.", self.model_path)
+            self.remove_checkpoints()
+
+    def remove_checkpoints(self) -> None:
+        """Removes the checkpoints of a run that will not go on."""
+        shutil.rmtree(self.folder / CHECKPOINTS, ignore_errors=True)
