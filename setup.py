@@ -34,6 +34,7 @@ EXTRAS = {
     "export": ["ai-edge-litert>=2", "onnx>=1.17", "onnxruntime>=1.20", "tf2onnx>=1.17"],
     "demo": ["gradio>=5"],
     "parquet": ["pyarrow>=18"],
+    "sweep": ["optuna>=4"],
 }
 
 # torch is pinned so that losses are compared with the same implementation every time.
@@ -41,12 +42,14 @@ TEST = [
     *EXTRAS["export"],
     *EXTRAS["jax"],
     *EXTRAS["parquet"],
+    *EXTRAS["sweep"],
     "h5py>=3.11",
     "matplotlib>=3.9",
     "mypy>=1.18",
     "psutil>=6",
     "pytest>=8.3",
     "ruff>=0.15",
+    "scikit-learn>=1.5",
     "scipy>=1.14",
     "setuptools>=77",
     "torch==2.13.0",

@@ -12,7 +12,10 @@ from spanbert_keras import program
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 RECIPES = sorted(file.relative_to(ROOT).as_posix() for file in (ROOT / "configs").glob("*.flags"))
-PROMISED = ["tiny", "small", "base", "base_8gpu", "large", "large_released", "continue_base"]
+PROMISED = [
+    "tiny", "small", "base", "base_8gpu", "large", "large_released", "continue_base",
+    "squad_v1", "squad_v2", "newsqa", "triviaqa", "searchqa", "hotpotqa", "naturalquestions",
+]  # fmt: skip
 FIELDS = ("Command", "Hardware", "Time", "Expect")
 
 

@@ -20,6 +20,7 @@ DISTRIBUTIONS = {
     "official": "tf-models-official",
     "tensorflow_text": "tensorflow-text",
     "ai_edge_litert": "ai-edge-litert",
+    "sklearn": "scikit-learn",
 }
 READ_SETUP = """
 import json, setuptools
@@ -92,7 +93,7 @@ def test_what_tests_import_is_in_the_test_extra(metadata, imports):
 
 
 def test_the_extras_have_these_names(metadata):
-    named = {"jax", "torch", "model-garden", "linguistic", "export", "demo", "parquet", "test", "dev"}
+    named = {"jax", "torch", "model-garden", "linguistic", "export", "demo", "parquet", "sweep", "test", "dev"}
     assert set(metadata["extras_require"]) == named
 
 

@@ -1,0 +1,278 @@
+"""Question answering beside `transformers`: training steps, contexts answered, and the wait for one answer.
+
+    python benchmarks/question_answering.py --encoder=minilm/ --data=dev-v1.1.json
+
+Both have the same weights and examples. They take turns in one process, and a ratio is the median of the turns' ratios,
+so that a noisy machine is noisy for all. Training: the same windows, AdamW, gradients clipped by their norm, float32;
+`transformers` pads to the full length, or to the longest of a batch with windows grouped by length in pools of 20
+batches. Answering: text in, text out, tokenization included; `transformers` has no question-answering pipeline any
+more, so its side is the code that its users write: windows by its tokenizer, batches, the best span of the best window.
+Shapes are compiled before the clock starts.
+"""
+
+import dataclasses
+import statistics
+import time
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from spanbert_keras import program
+from spanbert_keras.program import InputError, setting
+
+LEARNING_RATE = 1e-5
+POOL = 20  # batches among which `transformers` groups by length
+MAX_ANSWER = 30
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config:
+    """Settings of the benchmark."""
+
+    encoder: str = setting("Hugging Face folder of a BERT.")
+    data: str = setting("SQuAD's JSON; its first questions are used.")
+    steps: int = setting("Training steps of each.", default=100)
+    batch_size: int = setting("Rows of a step.", default=16)
+    max_sequence_length: int = setting("Pieces of a window.", default=384)
+    turns: int = setting("Turns into which the steps and the questions are divided.", default=5)
+    questions: int = setting("Questions answered by each.", default=200)
+    latency_questions: int = setting("Questions answered one by one.", default=50)
+
+
+def examples_of(config: Config) -> list:
+    """Returns the questions of the file."""
+    from tasks.question_answering import data
+
+    examples = data.read_squad(config.data).examples
+    examples = [example for example in examples if example.spans]
+    wanted = max(config.questions, config.latency_questions)
+    if len(examples) < wanted:
+        raise InputError(f"--data={config.data} has {len(examples)} answerable questions. Expected: {wanted}.")
+    order = np.random.default_rng(0).permutation(len(examples))
+    return [examples[i] for i in order.tolist()]
+
+
+class _Ours:
+    """This package's side.
+
+    Args:
+        config: `Config`.
+        examples: list of `Example`.
+    """
+
+    def __init__(self, config: Config, examples: list):
+        import spanbert_keras
+        from spanbert_keras.data.length_buckets import LengthBuckets
+        from spanbert_keras.training.devices import has_accelerator, make_step
+        from spanbert_keras.training.example_objective import ExampleObjective
+        from spanbert_keras.training.objective import StepSettings, seed_generators
+        from spanbert_keras.training.optimizers import make_adamw
+        from tasks.question_answering import features
+
+        self.config = config
+        encoder = spanbert_keras.load_pretrained(config.encoder, "encoder")
+        self.reader = spanbert_keras.SpanBertQuestionAnswerer(encoder, window_length=config.max_sequence_length)
+        rows = features.make_rows(examples, self.reader.windows, MAX_ANSWER, "file", False)
+        wanted = min(len(rows.windows), config.steps * config.batch_size)
+        self.rows = dataclasses.replace(rows, windows=rows.windows[:wanted], targets=rows.targets[:wanted])
+        self.batches = LengthBuckets(self.rows.lengths, self.rows.batch, config.batch_size, (0, 1))
+        optimizer = make_adamw(self.reader.trainable_variables, LEARNING_RATE, weight_decay=0.01)
+        settings = StepSettings(objective=ExampleObjective(self.reader), compile=has_accelerator())
+        self.step = make_step(self.reader, optimizer, settings)
+        self.seeds = np.ones((1, 1, 1, len(seed_generators(self.reader)), 2), np.uint32)
+
+    def warm_up(self) -> None:
+        """Compiles every shape."""
+        for length in self.batches.row_lengths:
+            batch = self.rows.batch(np.zeros(self.config.batch_size, np.int64), length)
+            self._train(batch | {"example_weights": np.ones(self.config.batch_size, np.float32)})
+        self.reader.warm_up(self.config.batch_size)
+
+    def _train(self, batch: dict) -> float:
+        stacked = {key: value[np.newaxis] for key, value in batch.items()}
+        return float(self.step.to_numpy(self.step.train(stacked, self.seeds, 1.0, 0))["loss"][0])
+
+    def train(self, first: int, last: int) -> None:
+        """Makes these steps."""
+        for number in range(first, last):
+            self._train(self.batches.batch(number))
+
+    def answer(self, examples: list) -> list[str]:
+        """Returns the answers' texts."""
+        found = self.reader.answer(
+            [e.question for e in examples], [e.context for e in examples], batch_size=self.config.batch_size
+        )
+        return [answer.text for answer in found]
+
+
+class _Transformers:
+    """`transformers` on torch.
+
+    Args:
+        config: `Config`.
+        rows: the windows that ours trains on.
+    """
+
+    def __init__(self, config: Config, rows):
+        import torch
+        import transformers
+
+        transformers.utils.logging.set_verbosity_error()
+        self.torch = torch
+        self.config = config
+        self.rows = rows
+        self.model = transformers.BertForQuestionAnswering.from_pretrained(config.encoder)
+        self.tokenizer = transformers.AutoTokenizer.from_pretrained(config.encoder)
+        decayed = [p for p in self.model.parameters() if p.ndim > 1]
+        others = [p for p in self.model.parameters() if p.ndim <= 1]
+        self.optimizer = torch.optim.AdamW(
+            [{"params": decayed, "weight_decay": 0.01}, {"params": others, "weight_decay": 0.0}], lr=LEARNING_RATE
+        )
+        self.orders = {"padded": self._shuffled(), "grouped": self._grouped()}
+
+    def _shuffled(self) -> list[np.ndarray]:
+        order = np.random.default_rng(1).permutation(len(self.rows.windows))
+        return [part for part in np.array_split(order, -(-len(order) // self.config.batch_size))]
+
+    def _grouped(self) -> list[np.ndarray]:
+        """Returns batches of like length: pools of shuffled windows, each sorted and cut, the batches shuffled."""
+        lengths, size = np.array(self.rows.lengths), self.config.batch_size
+        order = np.random.default_rng(1).permutation(len(lengths))
+        pools = [order[i : i + POOL * size] for i in range(0, len(order), POOL * size)]
+        batches = [pool[np.argsort(lengths[pool])][i : i + size] for pool in pools for i in range(0, len(pool), size)]
+        return [batches[i] for i in np.random.default_rng(2).permutation(len(batches))]
+
+    def train(self, kind: str, first: int, last: int) -> None:
+        """Makes these steps, `padded` or `grouped`."""
+        torch = self.torch
+        self.model.train()
+        for number in range(first, last):
+            rows = self.orders[kind][number % len(self.orders[kind])]
+            longest = max(len(self.rows.windows[row].token_ids) for row in rows)
+            batch = self.rows.batch(rows, self.config.max_sequence_length if kind == "padded" else longest)
+            tensors = {key: torch.from_numpy(value).long() for key, value in batch.items() if key != "answer_weights"}
+            loss = self.model(
+                input_ids=tensors["token_ids"],
+                token_type_ids=tensors["segment_ids"],
+                attention_mask=tensors["padding_mask"],
+                start_positions=tensors["start_positions"][:, 0],
+                end_positions=tensors["end_positions"][:, 0],
+            ).loss
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+            self.optimizer.step()
+            self.optimizer.zero_grad()
+            loss.item()
+
+    def answer(self, examples: list, padded: bool = False) -> list[str]:
+        """Returns the answers' texts."""
+        longest = self.config.max_sequence_length
+        encoded = self.tokenizer(
+            [e.question for e in examples], [e.context for e in examples], truncation="only_second", max_length=longest,
+            stride=min(128, longest // 4), return_overflowing_tokens=True, return_offsets_mapping=True,
+        )  # fmt: skip
+        owners = encoded.pop("overflow_to_sample_mapping")
+        offsets = encoded.pop("offset_mapping")
+        order = sorted(range(len(owners)), key=lambda i: len(encoded["input_ids"][i]))
+        best: dict[int, tuple[float, str]] = {}
+        self.model.eval()
+        for start in range(0, len(order), self.config.batch_size):
+            rows = order[start : start + self.config.batch_size]
+            batch = self.tokenizer.pad(
+                {key: [encoded[key][i] for i in rows] for key in encoded}, return_tensors="pt",
+                **({"padding": "max_length", "max_length": longest} if padded else {}),
+            )  # fmt: skip
+            with self.torch.no_grad():
+                output = self.model(**batch)
+            for row, i in enumerate(rows):
+                score, span = self._best(output.start_logits[row].numpy(), output.end_logits[row].numpy(), encoded, i)
+                context = examples[owners[i]].context
+                if owners[i] not in best or score > best[owners[i]][0]:
+                    best[owners[i]] = (score, context[offsets[i][span[0]][0] : offsets[i][span[1]][1]])
+        return [best[i][1] for i in range(len(examples))]
+
+    def _best(self, starts, ends, encoded, i: int) -> tuple[float, tuple[int, int]]:
+        """Returns score and places of the best span out of the 20 best starts and ends inside the passage."""
+        inside = np.array([part == 1 for part in encoded.sequence_ids(i)])
+        starts, ends = (np.where(inside, x[: len(inside)], -1e9) for x in (starts, ends))
+        pairs = (
+            (float(starts[a] + ends[b]), (int(a), int(b)))
+            for a in np.argsort(starts)[-20:]
+            for b in np.argsort(ends)[-20:]
+            if a <= b < a + MAX_ANSWER
+        )
+        return max(pairs, default=(-1e9, (int(inside.argmax()),) * 2))
+
+
+def turns_of(total: int, turns: int) -> Iterator[tuple[int, int]]:
+    """Yields (first, last + 1) of each turn."""
+    bounds = np.linspace(0, total, turns + 1).astype(int).tolist()
+    yield from zip(bounds[:-1], bounds[1:], strict=True)
+
+
+def compare(title: str, total: int, unit: str, turns: int, sides: dict[str, Callable[[int, int], object]]) -> None:
+    """Times every side in turns and prints rates, and how much faster the first side is than each other one."""
+    seconds: dict[str, list[float]] = {name: [] for name in sides}
+    for number, bounds in enumerate(turns_of(total, turns)):
+        names = list(sides)
+        for name in names[number % len(names) :] + names[: number % len(names)]:
+            began = time.perf_counter()
+            sides[name](*bounds)
+            seconds[name].append(time.perf_counter() - began)
+    print(f"\n{title}")
+    first = next(iter(sides))
+    for name, times in seconds.items():
+        line = f"  {name:28} {total / sum(times):8.2f} {unit}/s"
+        if name != first:
+            ratios = [other / own for own, other in zip(seconds[first], times, strict=True)]
+            line += (
+                f"   ours is {statistics.median(ratios):.2f} times as fast (turns: {min(ratios):.2f}-{max(ratios):.2f})"
+            )
+        print(line)
+
+
+def latency(title: str, examples: list, answer: Callable[[list], object]) -> None:
+    """Prints how long one answer takes."""
+    times = []
+    for example in examples:
+        began = time.perf_counter()
+        answer([example])
+        times.append(1000 * (time.perf_counter() - began))
+    p50, p95 = np.percentile(times, [50, 95])
+    print(f"  {title:28} p50 {p50:6.1f} ms, p95 {p95:6.1f} ms")
+
+
+def main(config: Config) -> None:
+    """Measures and prints."""
+    examples = examples_of(config)
+    ours = _Ours(config, examples)
+    theirs = _Transformers(config, ours.rows)
+    ours.warm_up()
+    theirs.train("padded", 0, 1)
+    asked = examples[: config.questions]
+    theirs.answer(asked[:4]), ours.answer(asked[:4])
+    places = sum(min(config.steps, len(theirs.orders[k])) for k in theirs.orders)
+    print(f"{len(ours.rows.windows)} windows, {config.batch_size} rows a step, {places // 2} different batches")
+    compare(
+        "training", config.steps, "steps", config.turns,
+        {
+            "ours": ours.train,
+            "transformers, padded": lambda a, b: theirs.train("padded", a, b),
+            "transformers, by length": lambda a, b: theirs.train("grouped", a, b),
+        },
+    )  # fmt: skip
+    compare(
+        "answering", len(asked), "contexts", config.turns,
+        {
+            "ours": lambda a, b: ours.answer(asked[a:b]),
+            "transformers, padded": lambda a, b: theirs.answer(asked[a:b], padded=True),
+            "transformers, by length": lambda a, b: theirs.answer(asked[a:b]),
+        },
+    )  # fmt: skip
+    print("\none question")
+    latency("ours", examples[: config.latency_questions], ours.answer)
+    latency("transformers", examples[: config.latency_questions], theirs.answer)
+
+
+if __name__ == "__main__":
+    program.run(main, Config)

@@ -1,0 +1,393 @@
+"""Questions out of SQuAD's and MRQA's files, each one checked, and splits that keep a context on one side."""
+
+import contextlib
+import dataclasses
+import functools
+import gzip
+import hashlib
+import json
+import os
+import unicodedata
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, BinaryIO, Literal
+
+from spanbert_keras.program import InputError
+from tasks.question_answering.example import Example
+
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+GZIP_MAGIC = b"\x1f\x8b"
+# Categories of characters without which a text is no emptier; BERT's basic tokenizer drops them.
+INVISIBLE = {"Cc", "Cf", "Cs", "Co"}
+SHAPES = {
+    "squad": 'SQuAD\'s JSON, {"data": [{"title", "paragraphs": [...]}, ...]}',
+    "mrqa": 'MRQA\'s JSON lines, the first {"header": {...}}, then {"context", "qas": [...]} on each',
+}
+NAMES = {"squad": "SQuAD", "mrqa": "MRQA"}
+
+Format = Literal["squad", "mrqa"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Examples:
+    """What one file held.
+
+    Attributes:
+        examples: list of `Example`, in the file's order.
+        format: "squad" or "mrqa".
+        has_unanswerable: bool. Whether some question has no answer, as in SQuAD 2.0.
+        bad: list of str. A sentence (file, place, what is wrong) for every question left out.
+    """
+
+    examples: list[Example]
+    format: Format
+    has_unanswerable: bool
+    bad: list[str]
+
+
+class _BadExampleError(ValueError):
+    """One question cannot be used; the message says why, without the place."""
+
+
+class _Reading:
+    """The examples of one file as they come in; a bad one ends the reading or is written down."""
+
+    def __init__(self, path: str, skip_bad_examples: bool):
+        self.examples: list[Example] = []
+        self.bad: list[str] = []
+        self._path, self._skip = path, skip_bad_examples
+        self._places: dict[str, str] = {}
+
+    def add(self, place: str, make: Callable[[], Example]) -> None:
+        """Adds the example that `make` returns, unless it raises `_BadExampleError` or repeats an id."""
+        try:
+            example = make()
+            if example.id in self._places:
+                raise _BadExampleError(f"the id is that of {self._places[example.id]} already. Expected: unique ids.")
+        except _BadExampleError as error:
+            self.bad.append(f"{self._path}, {place}: {error}")
+            if not self._skip:
+                raise InputError(
+                    f"{self.bad[-1]} Correct the file, or leave such questions out with --skip_bad_examples."
+                ) from None
+            return
+        self._places[example.id] = place
+        self.examples.append(example)
+
+
+def read(path: str | os.PathLike, skip_bad_examples: bool = False) -> Examples:
+    """Reads a file of SQuAD 1.1, SQuAD 2.0 or MRQA, gzipped or not; what it holds tells which, not its name.
+
+    Args:
+        path: str or path.
+        skip_bad_examples: bool. Whether questions that cannot be used are left out and named in `bad`.
+
+    Returns:
+        `Examples`, at least one.
+
+    Raises:
+        InputError: the file cannot be read, is of neither format or holds no question; or, without
+            `skip_bad_examples`, a question with an empty or invisible text, a repeated id, or an answer that is not
+            where its offsets say. One sentence or two with file, place, what was expected and what was received.
+    """
+    return _read(os.fspath(path), None, skip_bad_examples)
+
+
+def read_squad(path: str | os.PathLike, skip_bad_examples: bool = False) -> Examples:
+    """Reads a file of SQuAD 1.1 or 2.0 as `read` does; one of MRQA is refused."""
+    return _read(os.fspath(path), "squad", skip_bad_examples)
+
+
+def read_mrqa(path: str | os.PathLike, skip_bad_examples: bool = False) -> Examples:
+    """Reads a file of MRQA as `read` does; one of SQuAD is refused."""
+    return _read(os.fspath(path), "mrqa", skip_bad_examples)
+
+
+def _read(path: str, expected: Format | None, skip_bad_examples: bool) -> Examples:
+    """Reads a file of the expected format, or of any."""
+    reading = _Reading(path, skip_bad_examples)
+    with _opened(path) as stream:
+        number, value = _first_value(stream, path)
+        found = _format_of(value, path)
+        if expected not in (None, found):
+            raise InputError(
+                f"{path} is no {NAMES[expected or found]} file. Expected: {SHAPES[expected or found]}. "
+                f"Received: {SHAPES[found]}."
+            )
+        if found == "squad":
+            _read_articles(value, path, reading)
+        else:
+            _read_lines(stream, number, path, reading)
+    if not reading.examples:
+        why = f"all {len(reading.bad)} are bad, the first: {reading.bad[0]}" if reading.bad else "there is none."
+        raise InputError(f"{path} gives no question to work with: {why}")
+    return Examples(reading.examples, found, any(not e.answers for e in reading.examples), reading.bad)
+
+
+@contextlib.contextmanager
+def _opened(path: str) -> Iterator[BinaryIO]:
+    """Yields the decompressed stream of a file; whatever goes wrong while it is read is an `InputError`."""
+    try:
+        with open(path, "rb") as raw:
+            zipped = raw.peek(2)[:2] == GZIP_MAGIC
+            if path.endswith(".gz") and not zipped:
+                raise InputError(
+                    f"{path} is not gzipped, though its name ends in .gz. Expected: gzip data, or a name without .gz. "
+                    f"Received: {raw.read(12)!r}."
+                )
+            with gzip.GzipFile(fileobj=raw) if zipped else raw as stream:
+                yield stream  # type: ignore[misc]
+    except (OSError, EOFError, zlib.error) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError(f"{path} cannot be read to its end: {reason}. Expected: a whole file.") from error
+
+
+def _first_value(stream: BinaryIO, path: str) -> tuple[int, Any]:
+    """Returns the number of the first line that is not blank and its JSON value, or that of the whole file."""
+    number, line = 0, b"\n"
+    while line and not line.strip():
+        number, line = number + 1, stream.readline()
+        line = line.removeprefix(BYTE_ORDER_MARK) if number == 1 else line
+    rest = b""
+    with contextlib.suppress(ValueError, RecursionError):
+        value = _loads(line)
+        if isinstance(value, dict) and "data" in value:
+            rest = stream.read()  # SQuAD's: the whole file is one value
+        if not rest.strip():
+            return number, value
+    return number, _json(line + rest + stream.read(), path, " or ".join(SHAPES.values()))
+
+
+def _loads(data: bytes) -> Any:
+    return json.loads(data.decode("utf-8", "surrogatepass"))
+
+
+def _json(data: bytes, where: str, expected: str) -> Any:
+    """Returns a JSON value."""
+    try:
+        return _loads(data)
+    except (ValueError, RecursionError) as error:
+        raise InputError(
+            f"{where} is no JSON ({error}). Expected: {expected}. Received: {data.strip()[:60]!r}."
+        ) from None
+
+
+def _format_of(value: Any, path: str) -> Format:
+    """Returns the format of a file from its first JSON value."""
+    keys = value.keys() if isinstance(value, dict) else ()
+    if "data" in keys:
+        return "squad"
+    if "header" in keys:
+        return "mrqa"
+    if "context" in keys and "qas" in keys:
+        raise InputError(
+            f'{path} lacks the header line of MRQA. Expected: {{"header": {{...}}}} on its first line. '
+            f"Received: {_shown(value)}."
+        )
+    raise InputError(
+        f"{path} is neither SQuAD's nor MRQA's. Expected: {' or '.join(SHAPES.values())}. Received: {_shown(value)}."
+    )
+
+
+def _shown(value: Any) -> str:
+    """Returns a value as an error message shows it."""
+    if isinstance(value, dict):
+        return f"an object with the keys {', '.join(map(repr, list(value)[:8])) or '(none)'}"
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:60]}..."
+
+
+def _member(value: Any, key: str, kind: type | None, where: str) -> Any:
+    """Returns a member of an object of the file's frame, without which nothing in it can be read."""
+    what = "a list" if kind is list else "an object" if kind is dict else "text"
+    if not isinstance(value, dict) or key not in value or (kind and not isinstance(value[key], kind)):
+        received = _shown(value[key]) if isinstance(value, dict) and key in value else _shown(value)
+        raise InputError(f'{where} lacks "{key}". Expected: {what} under that key. Received: {received}.')
+    return value[key]
+
+
+def _place(frame: str, number: int, qa: Any, *keys: str) -> str:
+    """Returns where a question stands: its id if it has one, else its number."""
+    ids = [qa[key] for key in keys if isinstance(qa, dict) and key in qa]
+    return f"{frame}, question {_shown(ids[0]) if ids else number}"
+
+
+def _read_articles(value: dict, path: str, reading: _Reading) -> None:
+    """Reads the questions of a SQuAD file."""
+    for a, article in enumerate(_member(value, "data", list, path), start=1):
+        paragraphs = _member(article, "paragraphs", list, f"{path}, article {a}")
+        title = _member({"title": "", **article}, "title", str, f"{path}, article {a}")
+        for p, paragraph in enumerate(paragraphs, start=1):
+            frame = f"article {a}, paragraph {p}"
+            context = _member(paragraph, "context", None, f"{path}, {frame}")
+            for q, qa in enumerate(_member(paragraph, "qas", list, f"{path}, {frame}"), start=1):
+                reading.add(_place(frame, q, qa, "id"), functools.partial(_squad_example, qa, context, title))
+
+
+def _read_lines(stream: BinaryIO, header: int, path: str, reading: _Reading) -> None:
+    """Reads the questions of an MRQA file behind its header."""
+    for number, line in enumerate(stream, start=header + 1):
+        if not line.strip():
+            continue
+        frame = f"line {number}"
+        value = _json(line, f"{path}, {frame}", 'an object with "context" and "qas"')
+        context = _member(value, "context", None, f"{path}, {frame}")
+        for q, qa in enumerate(_member(value, "qas", list, f"{path}, {frame}"), start=1):
+            reading.add(_place(frame, q, qa, "qid", "id"), functools.partial(_mrqa_example, qa, context))
+
+
+def _text(value: Any, name: str) -> str:
+    """Returns a text of a question, which must show something."""
+    if not isinstance(value, str):
+        raise _BadExampleError(f"the {name} is no text. Expected: a string. Received: {_shown(value)}.")
+    if all(c.isspace() or c == "\ufffd" or unicodedata.category(c) in INVISIBLE for c in value):
+        what = "is empty" if not value.strip() else "holds nothing but control characters"
+        raise _BadExampleError(f"the {name} {what}. Expected: a text to read. Received: {_shown(value)}.")
+    return value
+
+
+def _get(value: Any, key: str, kind: type) -> Any:
+    """Returns a member of a question that must be there and of a type."""
+    if not isinstance(value, dict) or key not in value:
+        raise _BadExampleError(f'"{key}" is missing. Expected: that key. Received: {_shown(value)}.')
+    # JSON's true is a Python int.
+    if not isinstance(value[key], kind) or (kind is int and isinstance(value[key], bool)):
+        what = {list: "a list", int: "a whole number", bool: "true or false", str: "a string"}[kind]
+        raise _BadExampleError(f'"{key}" is of the wrong kind. Expected: {what}. Received: {_shown(value[key])}.')
+    return value[key]
+
+
+def _squad_example(qa: Any, context: Any, article: str) -> Example:
+    """Returns the example of one question of SQuAD."""
+    identifier = _text(_get(qa, "id", object), "id")
+    question, context = _text(_get(qa, "question", object), "question"), _text(context, "context")
+    impossible = "is_impossible" in qa and _get(qa, "is_impossible", bool)
+    answers = _get({"answers": [], **qa} if impossible else qa, "answers", list)
+    if impossible and answers:
+        raise _BadExampleError(f'"is_impossible" is true. Expected: no answers then. Received: {_shown(answers)}.')
+    if not impossible and not answers:
+        raise _BadExampleError('"answers" is empty. Expected: an answer, or "is_impossible": true. Received: neither.')
+    texts = tuple(_text(_get(answer, "text", object), "answer") for answer in answers)
+    starts = [_get(answer, "answer_start", int) for answer in answers]
+    for text, start in zip(texts, starts, strict=True):
+        if start < 0 or context[start : start + len(text)] != text:
+            stands = repr(context[start : start + len(text)]) if 0 <= start < len(context) else "nothing"
+            raise _BadExampleError(
+                f"the answer's offset does not match the text. Expected: {_shown(text)} from character {start} of the "
+                f"context ({len(context)} characters). Received: {stands} there."
+            )
+    spans = tuple((start, start + len(text)) for text, start in zip(texts, starts, strict=True))
+    return Example(identifier, question, context, texts, spans, article)
+
+
+def _mrqa_example(qa: Any, context: Any) -> Example:
+    """Returns the example of one question of MRQA."""
+    key = "qid" if isinstance(qa, dict) and "qid" in qa else "id"
+    identifier = _text(_get(qa, key, object), "id")
+    question, context = _text(_get(qa, "question", object), "question"), _text(context, "context")
+    answers = _get(qa, "answers", list)
+    for answer in answers:
+        if not isinstance(answer, str):
+            raise _BadExampleError(f"an answer is no text. Expected: a string. Received: {_shown(answer)}.")
+    spans = [
+        _detected_span(span, _text(_get(detected, "text", object), "detected answer"), context)
+        for detected in _get(qa, "detected_answers", list)
+        for span in _get(detected, "char_spans", list)
+    ]
+    if not any(answer.strip() for answer in answers) or not spans:
+        raise _BadExampleError(
+            "there is no answer. Expected: a text in `answers` and a span in `detected_answers`. "
+            f"Received: {_shown(answers)} and {len(spans)} spans."
+        )
+    return Example(identifier, question, context, tuple(answers), tuple(spans), "")
+
+
+def _detected_span(span: Any, text: str, context: str) -> tuple[int, int]:
+    """Returns the half-open span of one of MRQA's, whose end is inclusive."""
+    if not isinstance(span, list) or len(span) != 2 or not all(type(x) is int for x in span):
+        raise _BadExampleError(f"a span is no pair. Expected: [start, inclusive end]. Received: {_shown(span)}.")
+    start, last = span
+    if not 0 <= start <= last < len(context):
+        raise _BadExampleError(
+            f"the span of the answer {_shown(text)} is not in the context. Expected: 0 <= start <= end < "
+            f"{len(context)}. Received: {span}."
+        )
+    found = context[start : last + 1]
+    if not _agree(found, text):
+        raise _BadExampleError(
+            f"the answer's span does not match the text. Expected: {_shown(text)} in the characters {start} to {last}, "
+            f"the last included. Received: {_shown(found)} there."
+        )
+    return start, last + 1
+
+
+def _agree(found: str, text: str) -> bool:
+    """Returns whether what stands in a span is the text of MRQA's answer.
+
+    Case, accents, space and punctuation may differ: MRQA's have more or less space around hyphens, for one
+    (mrqa/MRQA-Shared-Task-2019, issue 11). A span that holds the text and more is wrong, as half-open ones would be.
+    """
+    found, text = found.casefold(), text.casefold()
+    return found == text or (text not in found and _essence(found) == _essence(text))
+
+
+def _essence(text: str) -> str:
+    """Returns the letters and digits of a text without accents, or all but its space if it has neither."""
+    return "".join(filter(str.isalnum, unicodedata.normalize("NFKD", text))) or "".join(text.split())
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+
+
+def halve(examples: Sequence[Example]) -> tuple[list[Example], list[Example]]:
+    """Splits examples into two halves by the SHA-256 of their context, so that no context is in both.
+
+    The paper halves each of MRQA's dev sets into dev and test; its split was not released. This one depends on nothing
+    but the context's own text: neither on the order nor on what else is there.
+
+    Returns:
+        (dev, test), each in the order given.
+
+    Raises:
+        InputError: a half is empty, since there are too few contexts.
+    """
+    halves: tuple[list[Example], list[Example]] = ([], [])
+    for example in examples:
+        halves[_digest(example.context)[-1] % 2].append(example)
+    if not all(halves):
+        contexts = len({example.context for example in examples})
+        raise InputError(f"No two halves: all contexts fall into one. Expected: a dozen or more. Received: {contexts}.")
+    return halves
+
+
+def split_articles(examples: Sequence[Example], share: float, seed: int = 0) -> tuple[list[Example], list[Example]]:
+    """Splits examples by article, so that none is in both parts; where it has no title, a context is its own article.
+
+    Articles are ranked by the SHA-256 of seed and title, and the first `share` of them taken: at least one, never all.
+
+    Args:
+        examples: sequence of `Example`.
+        share: float. The share of the articles in the first part, between 0 and 1.
+        seed: int. Another seed gives another split. Defaults to `0`.
+
+    Returns:
+        (calibration, rest), each in the order given.
+
+    Raises:
+        InputError: fewer than two articles, or a share that leaves a part empty.
+    """
+    if not 0 < share < 1:
+        raise InputError(f"--calibration_share must lie between 0 and 1, both excluded. Received: {share}.")
+    keys = [("article", e.article) if e.article else ("context", e.context) for e in examples]
+    ranked = sorted(set(keys), key=lambda key: (_digest(f"{seed}\n{key[0]}\n{key[1]}"), key))
+    if len(ranked) < 2:
+        raise InputError(
+            "--calibration_share needs two articles, to fit on one and score the other. "
+            f"Received: {len(ranked)} in {len(examples)} questions."
+        )
+    chosen = set(ranked[: min(max(round(share * len(ranked)), 1), len(ranked) - 1)])
+    parts: tuple[list[Example], list[Example]] = ([], [])
+    for key, example in zip(keys, examples, strict=True):
+        parts[key not in chosen].append(example)
+    return parts

@@ -1,0 +1,173 @@
+"""Scores a saved model on a SQuAD or MRQA file, and shows every answer on a page.
+
+python -m tasks.question_answering.evaluate --model=runs/squad/question_answerer.keras --data=dev-v2.0.json
+"""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import keras
+from absl import logging
+
+import spanbert_keras
+from spanbert_keras import program
+from spanbert_keras.program import InputError, setting
+from tasks.question_answering import data, features, metrics, page, predictions
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config:
+    """Settings of one evaluation."""
+
+    model: str = setting("A saved SpanBertQuestionAnswerer (.keras).")
+    data: str = setting("SQuAD's JSON or MRQA's JSON lines, also .gz.")
+    output_dir: str | None = setting(
+        "Where predictions, scores and the page go. <model's folder>/<data's name>.", default=None
+    )
+    split: str = setting(
+        "Of a file cut in two by a hash of the context, as fine-tuning's --halve_dev does.",
+        default="all", choices=("all", "dev", "test"),
+    )  # fmt: skip
+    calibration_share: float | None = setting(
+        "Fits the no-answer threshold on this share of the articles and scores the rest with it.", default=None
+    )
+    batch_size: int = setting("Windows computed at once.", default=32)
+    skip_bad_examples: bool = setting("Leaves bad questions out and counts them.", default=False)
+    page: bool = setting("Writes errors.html.", default=True)
+
+
+def main(config: Config) -> None:
+    """Predicts, scores, and writes everything down."""
+    model = _load(config.model)
+    file = data.read(config.data, config.skip_bad_examples)
+    examples = file.examples
+    if config.split != "all":
+        examples = dict(zip(("dev", "test"), data.halve(examples), strict=True))[config.split]
+    examples, unreadable = features.readable(examples, model.windows, config.data, config.skip_bad_examples)
+    bad = [*file.bad, *unreadable]
+    for sentence in bad:
+        logging.warning("Left out: %s", sentence)
+    folder = Path(config.output_dir) if config.output_dir else Path(config.model).parent / _stem(config.data)
+    found = predictions.predict(model, examples, rows=config.batch_size, progress=True)
+    tables = score(examples, found, model.no_answer_threshold, file.has_unanswerable, config.calibration_share)
+    predictions.write(folder, found, model.no_answer_threshold)
+    (folder / "scores.json").write_text(json.dumps(tables, indent=1), encoding="utf-8")
+    if config.page:
+        facts = {"model": config.model, "data": config.data, "questions": f"{len(examples):,}"}
+        facts |= {f"{table}: {name}": f"{value:.2f}" for table, name, value in _headlines(tables)}
+        rows = [page_row(example, found[example.id], model.no_answer_threshold) for example in examples]
+        page.write_page(folder / "errors.html", f"Answers to {Path(config.data).name}", rows, facts)
+    print_tables(tables)
+    if bad:
+        print(f"{len(bad)} bad questions were left out.")
+    print(f"Predictions, scores{' and errors.html' if config.page else ''} are in {folder}.")
+
+
+def _load(path: str):
+    """Returns the reader of a file."""
+    if not Path(path).is_file():
+        raise InputError(f"--model={path} is not there. Expected: a .keras file that fine-tuning saved.")
+    model = keras.saving.load_model(path)
+    if not isinstance(model, spanbert_keras.SpanBertQuestionAnswerer):
+        raise InputError(f"--model={path} holds a {type(model).__name__}. Expected: a SpanBertQuestionAnswerer.")
+    return model
+
+
+def _stem(path: str) -> str:
+    """Returns a file's name without its endings."""
+    name = Path(path).name
+    for ending in (".gz", ".jsonl", ".json"):
+        name = name.removesuffix(ending)
+    return name
+
+
+def score(
+    examples, found, threshold: float | None, unanswerable: bool, calibration_share: float | None
+) -> dict[str, dict[str, Any]]:
+    """Returns scores by what they were computed with; thresholds fitted on the scored questions stand apart.
+
+    Args:
+        examples: list of `Example`.
+        found: from `predictions.predict`.
+        threshold: float or `None`. The model's own.
+        unanswerable: bool. Whether some questions have no answer.
+        calibration_share: float or `None`.
+    """
+    if not unanswerable:
+        given = predictions.texts(found)
+        if threshold is not None:
+            refused = {id for id, value in predictions.no_answer_scores(found).items() if value > threshold}
+            given = {id: "" if id in refused else text for id, text in given.items()}
+        return {"all questions": metrics.squad_scores(examples, given)}
+    tables = {}
+    if threshold is not None:
+        tables["the model's stored threshold"] = {
+            **_plain(predictions.scores_at(examples, found, threshold)), "threshold": threshold
+        }  # fmt: skip
+    official = predictions.dev_scores(examples, found, True)
+    fitted = predictions.fitted_threshold(examples, found)
+    tables["threshold fitted on these very questions"] = {
+        **_plain(predictions.scores_at(examples, found, fitted)),
+        "threshold": fitted,
+        **{key: official[key] for key in official if key.startswith("best_")},
+    }
+    tables["always answering"] = _plain(predictions.scores_at(examples, found, float("inf")))
+    tables["never answering"] = _plain(predictions.scores_at(examples, found, float("-inf")))
+    if "average_precision" in official:
+        tables["no-answer score"] = {"average_precision": 100 * official["average_precision"]}
+    if calibration_share is not None:
+        own, rest = data.split_articles(examples, calibration_share)
+        chosen = predictions.fitted_threshold(own, found)
+        title = f"the rest, threshold fitted on {len(own)} questions of other articles"
+        tables[title] = {**_plain(predictions.scores_at(rest, found, chosen)), "threshold": chosen}
+    return tables
+
+
+def _plain(scores: dict[str, float]) -> dict[str, float]:
+    """Returns the scores that do not look for a best threshold."""
+    return {key: value for key, value in scores.items() if not key.startswith(("best_", "average"))}
+
+
+def _headlines(tables) -> list[tuple[str, str, float]]:
+    """Returns the scores that stand at the top of the page."""
+    wanted = ("exact_match", "exact", "f1")
+    return [(table, name, scores[name]) for table, scores in tables.items() for name in wanted if name in scores]
+
+
+def page_row(example, answers, threshold: float | None) -> page.PageRow:
+    """Returns what the page shows of one question."""
+    best = answers[0]
+    refused = threshold is not None and best.no_answer_score > threshold
+    text = "" if refused else best.text
+    gold = tuple(dict.fromkeys(example.answers))
+    return page.PageRow(
+        id=example.id,
+        question=example.question,
+        context=example.context,
+        article=example.article,
+        gold=gold,
+        gold_spans=tuple(dict.fromkeys(example.spans)),
+        predicted=text,
+        start=None if refused else best.start,
+        end=None if refused else best.end,
+        score=best.score,
+        no_answer_score=best.no_answer_score,
+        exact=bool(metrics.exact_match(text, gold)),
+        f1=metrics.f1(text, gold, empty_agree=True),
+        candidates=tuple((answer.text, answer.score) for answer in answers[:5]),
+    )
+
+
+def print_tables(tables: dict[str, dict[str, Any]]) -> None:
+    """Prints every table, under what it was computed with."""
+    for title, scores in tables.items():
+        print(f"\n{title}")
+        for name, value in scores.items():
+            count = name.endswith(("total", "missing"))
+            print(f"  {name:20} {value:,.0f}" if count else f"  {name:20} {value:.2f}")
+
+
+if __name__ == "__main__":
+    program.run(main, Config)

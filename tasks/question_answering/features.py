@@ -1,0 +1,166 @@
+"""Examples to training rows. Shape letters: B rows, T tokens, A answers."""
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+from spanbert_keras.program import InputError
+from tasks.question_answering.example import Example
+
+MAX_ANSWERS = 16  # of a row with --answers=all
+CHUNK = 512  # contexts tokenized at once
+
+
+@dataclasses.dataclass(frozen=True)
+class Counts:
+    """What was found while rows were made.
+
+    Attributes:
+        questions_cut: int. Questions longer than the limit.
+        rows_without_answer: int. Windows without a whole answer, also of questions that have none: trained to [CLS].
+        answers_too_long: int. Answers of more pieces than the model may give; they are trained on, but cannot be found.
+        answers_lost: int. Answers that no piece holds.
+        answers_dropped: int. Answers of a row beyond `MAX_ANSWERS`.
+    """
+
+    questions_cut: int = 0
+    rows_without_answer: int = 0
+    answers_too_long: int = 0
+    answers_lost: int = 0
+    answers_dropped: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Rows:
+    """Training rows of different lengths.
+
+    Attributes:
+        windows: list of the model's windows.
+        targets: list of int32 `(A, 2)`. First and last position of each answer; [[0, 0]] for none.
+        examples: list of int. The example that each row is of.
+        passages: list. The passage of each example, in pieces.
+        counts: `Counts`.
+    """
+
+    windows: list
+    targets: list[np.ndarray]
+    examples: list[int]
+    passages: list
+    counts: Counts
+
+    @property
+    def lengths(self) -> list[int]:
+        """Pieces of each row."""
+        return [len(window.token_ids) for window in self.windows]
+
+    def batch(self, rows: np.ndarray, length: int) -> dict[str, np.ndarray]:
+        """Returns the model's inputs and targets for some rows, padded to `length`.
+
+        Args:
+            rows: int `(B,)`.
+            length: int. T.
+
+        Returns:
+            `token_ids`, `segment_ids`, `padding_mask`, int32 `(B, T)`; `start_positions`, `end_positions`, int32
+            `(B, A)`; `answer_weights`, float32 `(B, A)`.
+        """
+        answers = max(len(target) for target in self.targets)
+        batch = {key: np.zeros((len(rows), length), np.int32) for key in ("token_ids", "segment_ids", "padding_mask")}
+        positions = np.zeros((2, len(rows), answers), np.int32)
+        weights = np.zeros((len(rows), answers), np.float32)
+        for i, row in enumerate(rows.tolist()):
+            window, target = self.windows[row], self.targets[row]
+            size = len(window.token_ids)
+            batch["token_ids"][i, :size] = window.token_ids
+            batch["segment_ids"][i, :size] = window.segment_ids
+            batch["padding_mask"][i, :size] = 1
+            positions[:, i, : len(target)] = target.T
+            weights[i, : len(target)] = 1.0
+        return batch | {"start_positions": positions[0], "end_positions": positions[1], "answer_weights": weights}
+
+
+def readable(examples: Sequence[Example], windows, path: str, skip: bool) -> tuple[list[Example], list[str]]:
+    """Returns the examples that the model can read, and a sentence for every other one.
+
+    Args:
+        examples: list of `Example`.
+        windows: the model's `windows`.
+        path: str. The file, for the message.
+        skip: bool. Whether such examples are left out.
+
+    Raises:
+        InputError: the first such example, unless `skip`.
+    """
+    good, bad = [], []
+    verdicts: dict[str, str | None] = {}
+    contexts = list(dict.fromkeys(example.context for example in examples))
+    for start in range(0, len(contexts), CHUNK):
+        part = contexts[start : start + CHUNK]
+        try:
+            windows.passages(part)
+        except InputError:
+            verdicts |= {context: _problem(windows.passages, context) for context in part}
+    for example in examples:
+        problem = verdicts.get(example.context) or _problem(windows.questions, example.question)
+        if problem is None:
+            good.append(example)
+            continue
+        sentence = f"{path}: question {example.id!r}: {problem}"
+        if not skip:
+            raise InputError(f"{sentence} Mend it, or leave such questions out with --skip_bad_examples.")
+        bad.append(sentence)
+    return good, bad
+
+
+def _problem(read, text: str) -> str | None:
+    """Returns what is wrong with one text."""
+    try:
+        read([text])
+    except InputError as error:
+        return str(error).replace(" 0 ", " ", 1)
+    return None
+
+
+def make_rows(examples: Sequence[Example], windows, max_answer_pieces: int, first: str, every_answer: bool) -> Rows:
+    """Returns the training rows of examples: every window of each, with the positions of its answers.
+
+    Answers are found by their character offsets. A window that holds none of them whole is trained to [CLS].
+
+    Args:
+        examples: list of readable `Example`.
+        windows: the model's `windows`.
+        max_answer_pieces: int. Of the model.
+        first: `"file"` or `"position"`: which answer is the target where there are several; MRQA's released rule is the
+            earliest by position.
+        every_answer: bool. Whether all of them are targets (`--answers=all`).
+    """
+    rows = Rows([], [], [], [], Counts())
+    counts = dict.fromkeys((field.name for field in dataclasses.fields(Counts)), 0)
+    for start in range(0, len(examples), CHUNK):
+        part = examples[start : start + CHUNK]
+        contexts = list(dict.fromkeys(example.context for example in part))
+        passages = dict(zip(contexts, windows.passages(contexts), strict=True))
+        asked = windows.questions([example.question for example in part])
+        for number, (example, (question_ids, cut)) in enumerate(zip(part, asked, strict=True), start):
+            passage = passages[example.context]
+            spans = _piece_spans(example, passage, first, every_answer)
+            counts["questions_cut"] += cut
+            counts["answers_lost"] += bool(example.spans) and not spans
+            counts["answers_too_long"] += bool(spans) and min(b - a for a, b in spans) >= max_answer_pieces
+            rows.passages.append(passage)
+            for window in windows.split(question_ids, passage):
+                found = [p for p in (window.positions_of(*span) for span in spans) if p is not None]
+                counts["rows_without_answer"] += not found
+                counts["answers_dropped"] += max(0, len(found) - MAX_ANSWERS)
+                rows.windows.append(window)
+                rows.targets.append(np.array(found[:MAX_ANSWERS] or [(0, 0)], np.int32))
+                rows.examples.append(number)
+    return dataclasses.replace(rows, counts=Counts(**counts))
+
+
+def _piece_spans(example: Example, passage, first: str, every_answer: bool) -> list[tuple[int, int]]:
+    """Returns the first and last piece of the answers that are targets, without repetitions."""
+    spans = sorted(example.spans) if first == "position" else list(example.spans)
+    found = [passage.pieces_of(*span) for span in (spans if every_answer else spans[:1])]
+    return list(dict.fromkeys(span for span in found if span is not None))

@@ -1,0 +1,212 @@
+"""Fine-tunes an encoder for question answering: SQuAD 1.1, SQuAD 2.0 and MRQA's sets.
+
+python -m tasks.question_answering.finetune --flagfile=configs/squad_v2.flags --encoder=encoder.keras \\
+    --train_file=train-v2.0.json --dev_file=dev-v2.0.json --output_dir=runs/squad
+"""
+
+import dataclasses
+import hashlib
+import sys
+from pathlib import Path
+from typing import Any
+
+import keras
+from absl import logging
+
+import spanbert_keras
+from spanbert_keras import program
+from spanbert_keras.program import InputError, setting
+from spanbert_keras.training.fine_tuning import LengthBuckets
+from spanbert_keras.training.fine_tuning_settings import FineTuningSettings
+from spanbert_keras.training.fine_tuning_study import FineTuningStudy
+from tasks.question_answering import data, features, predictions
+
+SHOWN = 5  # bad examples that are told one by one
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config(FineTuningSettings):
+    """Settings of one fine-tuning run."""
+
+    # --- data
+    train_file: tuple[str, ...] = setting("SQuAD's JSON or MRQA's JSON lines, also .gz; several with commas.")
+    dev_file: str = setting("The same, to choose the best model (and the no-answer threshold) by.")
+    test_file: str | None = setting("Scored once at the end, by the chosen model.", default=None)
+    halve_dev: bool = setting(
+        "Cuts --dev_file into dev and test by a hash of the context, as MRQA has no test files.", default=False
+    )
+    dataset: str | None = setting("What the results table calls the data, e.g. NewsQA.", default=None)
+    skip_bad_examples: bool = setting("Leaves bad questions out and counts them.", default=False)
+    calibration_share: float | None = setting(
+        "Fits the no-answer threshold on this share of dev's articles, and scores the rest of dev with it.",
+        default=None,
+    )
+    answers: str = setting(
+        "Target of a question with several answers: the first in SQuAD's file or the earliest by position in MRQA's, "
+        "or the probability of all together.", default="one", choices=("one", "all"),
+    )  # fmt: skip
+    # --- model
+    max_sequence_length: int = setting("Pieces of a window; at most what the encoder reads.", default=512)
+    stride: int = setting("Passage pieces from one window's start to the next's.", default=128)
+    max_question_pieces: int = setting("Longer questions are cut.", default=64)
+    max_answer_pieces: int = setting("Longest answer.", default=30)
+    input_order: str = setting(
+        "Question first as the released code, or passage first as the paper's section 4.1.",
+        default="question_first", choices=("question_first", "passage_first"),
+    )  # fmt: skip
+
+
+class QuestionAnswering:
+    """What question answering brings to `FineTuning`; see `FineTuningTask`.
+
+    Args:
+        config: `Config`.
+    """
+
+    model_name = "question_answerer"
+    changeable = ("train_file", "dev_file", "test_file", "skip_bad_examples", "dataset", "calibration_share")
+
+    def __init__(self, config: Config):
+        self.config = config
+        read = [data.read(path, config.skip_bad_examples) for path in config.train_file]
+        self.train_format = read[0].format
+        dev = data.read(config.dev_file, config.skip_bad_examples)
+        if len({one.format for one in (*read, dev)}) > 1:
+            formats = [one.format for one in (*read, dev)]
+            raise InputError(f"--train_file and --dev_file must be of one format. Received: {', '.join(formats)}.")
+        self.train = _without_repetitions(config.train_file, [one.examples for one in read])
+        self.dev, self.test_examples = dev.examples, None
+        if config.halve_dev:
+            self.dev, self.test_examples = data.halve(dev.examples)
+        elif config.test_file:
+            self.test_examples = data.read(config.test_file, config.skip_bad_examples).examples
+        self.unanswerable = any(one.has_unanswerable for one in (*read, dev))
+        self.select_by = "best_f1" if self.unanswerable else "f1"
+        self._bad = [sentence for one in (*read, dev) for sentence in one.bad]
+        if not self.train or not self.dev:
+            raise InputError(f"No questions are left: {len(self.train)} to train on, {len(self.dev)} for dev.")
+
+    def facts(self) -> dict[str, Any]:
+        """Returns the checksums of the questions."""
+        return {"train": _fingerprint(self.train), "dev": _fingerprint(self.dev)}
+
+    def make_model(self):
+        """Returns the model over the encoder; leaves out what it cannot read."""
+        config = self.config
+        overrides = {} if config.dropout is None else {"dropout": config.dropout, "attention_dropout": config.dropout}
+        policy = keras.mixed_precision.dtype_policy().name
+        encoder = spanbert_keras.load_pretrained(config.encoder, "encoder", dtype=policy, **overrides)
+        if encoder.tokenizer is None or not encoder.tokenizer.has_vocabulary:
+            raise InputError(f"--encoder={config.encoder} has no tokenizer. Convert it with its vocab.txt.")
+        if encoder.max_sequence_length < config.max_sequence_length:
+            logging.warning(
+                "The encoder reads at most %d pieces: so long are the windows, not --max_sequence_length=%d.",
+                encoder.max_sequence_length, config.max_sequence_length,
+            )  # fmt: skip
+        try:
+            model = spanbert_keras.SpanBertQuestionAnswerer(
+                encoder,
+                input_order=config.input_order,
+                window_length=min(config.max_sequence_length, encoder.max_sequence_length),
+                stride=config.stride,
+                max_question_pieces=config.max_question_pieces,
+                max_answer_pieces=config.max_answer_pieces,
+                special_tokens_in_text=self.train_format == "mrqa",
+            )
+        except ValueError as error:
+            raise InputError(f"No model can be made of --encoder={config.encoder}: {error}") from error
+        for name in ("train", "dev", "test_examples"):
+            examples = getattr(self, name)
+            if examples:
+                good, bad = features.readable(examples, model.windows, _file_of(config, name), config.skip_bad_examples)
+                setattr(self, name, good)
+                self._bad += bad
+        for sentence in self._bad[:SHOWN]:
+            logging.warning("Left out: %s", sentence)
+        if self._bad:
+            logging.warning("%d bad questions were left out.", len(self._bad))
+        self._bad = []
+        return model
+
+    def training_batches(self, model, batch_size: int, seed):
+        """Returns the training batches."""
+        rows = features.make_rows(
+            self.train, model.windows, self.config.max_answer_pieces,
+            "position" if self.train_format == "mrqa" else "file", self.config.answers == "all",
+        )  # fmt: skip
+        counted = {name: count for name, count in dataclasses.asdict(rows.counts).items() if count}
+        logging.info("%d questions to train on, %d for dev; %s", len(self.train), len(self.dev), counted)
+        return LengthBuckets(rows.lengths, rows.batch, batch_size, seed)
+
+    def evaluate(self, model, predict, rows: int) -> dict[str, float]:
+        """Returns the scores on dev."""
+        found = predictions.predict(model, self.dev, predict, rows)
+        return predictions.dev_scores(self.dev, found, self.unanswerable)
+
+    def finish(self, model, folder: Path, predict, rows: int) -> dict[str, Any]:
+        """Sets the no-answer threshold, writes dev's predictions, and returns dev's scores."""
+        found = predictions.predict(model, self.dev, predict, rows)
+        scores = predictions.dev_scores(self.dev, found, self.unanswerable)
+        if self.unanswerable:
+            model.no_answer_threshold = predictions.fitted_threshold(self.dev, found)
+            if self.config.calibration_share is not None:
+                fitted, rest = data.split_articles(self.dev, self.config.calibration_share)
+                model.no_answer_threshold = predictions.fitted_threshold(fitted, found)
+                of_rest = predictions.scores_at(rest, found, model.no_answer_threshold)
+                scores["calibrated"] = {key: of_rest[key] for key in ("exact", "f1", "total")}
+        predictions.write(folder / "dev", found, model.no_answer_threshold)
+        if self.config.halve_dev:
+            for name, examples in (("dev", self.dev), ("test", self.test_examples)):
+                ids = "".join(f"{example.id}\n" for example in examples)
+                (folder / f"{name}_ids.txt").write_text(ids, encoding="utf-8")
+        return scores
+
+    def test(self, model, folder: Path) -> dict[str, Any]:
+        """Returns the scores on test with the model's own threshold; {} without a test set."""
+        if not self.test_examples:
+            return {}
+        examples, _ = features.readable(
+            self.test_examples, model.windows, _file_of(self.config, "test_examples"), self.config.skip_bad_examples
+        )
+        found = predictions.predict(model, examples)
+        predictions.write(folder / "test", found, model.no_answer_threshold)
+        if model.no_answer_threshold is not None:
+            return predictions.scores_at(examples, found, model.no_answer_threshold)
+        return predictions.dev_scores(examples, found, False)
+
+
+def _file_of(config: Config, name: str) -> str:
+    """Returns the flag's value that a part of the data is from."""
+    files = {"train": ",".join(config.train_file), "dev": config.dev_file}
+    return files.get(name) or config.test_file or config.dev_file
+
+
+def _without_repetitions(paths, parts) -> list:
+    """Returns the examples of several files, which must not share an id."""
+    seen: dict[str, str] = {}
+    for path, examples in zip(paths, parts, strict=True):
+        for example in examples:
+            if example.id in seen:
+                raise InputError(f"The question {example.id!r} is in {seen[example.id]} and again in {path}.")
+            seen[example.id] = path
+    return [example for examples in parts for example in examples]
+
+
+def _fingerprint(examples) -> str:
+    """Returns a checksum of questions, contexts and answers."""
+    digest = hashlib.sha256()
+    for example in examples:
+        digest.update(repr(dataclasses.astuple(example)).encode("utf-8", "backslashreplace"))
+    return digest.hexdigest()[:16]
+
+
+def main(config: Config) -> None:
+    """Fine-tunes, evaluates, and writes everything down; ends with the exit code of what stopped it."""
+    code = FineTuningStudy(config, QuestionAnswering, program.to_flags).run()
+    if code:
+        logging.info("Stopped; the same command continues %s. Exit code %d.", config.output_dir, code)
+        sys.exit(code)
+
+
+if __name__ == "__main__":
+    program.run(main, Config)

@@ -1,0 +1,230 @@
+"""Exact match and token F1 as the official scripts of SQuAD 1.1, SQuAD 2.0 and MRQA compute them, in per cent."""
+
+import collections
+import math
+import re
+import string
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+
+import numpy as np
+
+from spanbert_keras.program import InputError
+from tasks.question_answering.example import Example
+
+ARTICLES = re.compile(r"\b(?:a|an|the)\b")
+NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
+NO_ANSWER = ("",)
+
+
+def normalize_answer(text: str) -> str:
+    """Returns a text without case, ASCII punctuation, English articles and superfluous space.
+
+    Articles go after punctuation, so "the-end" keeps its letters: "theend".
+
+    Example:
+        >>> normalize_answer("The  Cat's (a) hat!")
+        'cats hat'
+    """
+    return " ".join(ARTICLES.sub(" ", text.lower().translate(NO_PUNCTUATION)).split())
+
+
+def exact_match(prediction: str, answers: Collection[str]) -> float:
+    """Returns 1.0 if the normalised prediction is one of the normalised answers, else 0.0.
+
+    Args:
+        prediction: str. `""` is no answer.
+        answers: collection of str. The gold texts; none at all means that `""` is right.
+    """
+    return float(normalize_answer(prediction) in map(normalize_answer, answers or NO_ANSWER))
+
+
+def f1(prediction: str, answers: Collection[str], empty_agree: bool = False) -> float:
+    """Returns the F1 of the prediction's normalised words, as a bag, with those of the best of the answers.
+
+    F1 = 2 P R / (P + R), P the share of the prediction's words that the answer has, R of the answer's words that the
+    prediction has.
+
+    Args:
+        prediction: str. `""` is no answer.
+        answers: collection of str. The gold texts; none at all means that `""` is right.
+        empty_agree: bool. What two texts without a word score: 1 (SQuAD 2.0) or 0 (SQuAD 1.1, MRQA). Defaults to
+            `False`.
+    """
+    words = normalize_answer(prediction).split()
+    return max(_words_f1(words, normalize_answer(answer).split(), empty_agree) for answer in answers or NO_ANSWER)
+
+
+def _words_f1(prediction: list[str], answer: list[str], empty_agree: bool) -> float:
+    """Returns the F1 of two bags of words."""
+    common = (collections.Counter(prediction) & collections.Counter(answer)).total()
+    if common == 0:
+        return float(empty_agree and not prediction and not answer)
+    precision, recall = common / len(prediction), common / len(answer)
+    return 2 * precision * recall / (precision + recall)
+
+
+def squad_scores(examples: Sequence[Example], predictions: Mapping[str, str]) -> dict[str, float]:
+    """Returns the numbers of SQuAD 1.1's official script.
+
+    Args:
+        examples: sequence of `Example`.
+        predictions: dict from id to answer. A question without one scores 0; ids of no question are ignored.
+
+    Returns:
+        dict: `exact_match` and `f1` in per cent, `total` questions, `missing` predictions.
+
+    Raises:
+        InputError: no example, or a prediction that is no text.
+    """
+    _check(examples, predictions)
+    answered = [example for example in examples if example.id in predictions]
+    exact = sum(exact_match(predictions[example.id], example.answers) for example in answered)
+    overlap = sum(f1(predictions[example.id], example.answers) for example in answered)
+    total = len(examples)
+    missing = total - len(answered)
+    return {"exact_match": 100.0 * exact / total, "f1": 100.0 * overlap / total, "total": total, "missing": missing}
+
+
+def mrqa_scores(examples: Sequence[Example], predictions: Mapping[str, str]) -> dict[str, float]:
+    """Returns the numbers of MRQA's official script: those of SQuAD 1.1, a missing prediction being wrong."""
+    return squad_scores(examples, predictions)
+
+
+def squad2_scores(
+    examples: Sequence[Example],
+    predictions: Mapping[str, str],
+    no_answer_scores: Mapping[str, float] | None = None,
+    threshold: float = 1.0,
+) -> dict[str, float]:
+    """Returns the numbers of SQuAD 2.0's official script.
+
+    `best_exact` and `best_f1` are fitted on these very examples: an upper bound, no measurement. As in the official
+    script, questions of one score are not kept together while the threshold moves past them in the mapping's order, so
+    that with ties the best may be a little above what its threshold gives; and a prediction that normalises to nothing
+    ("the") counts as an answer there, though as none in the plain scores.
+
+    Args:
+        examples: sequence of `Example`; one without answers is unanswerable.
+        predictions: dict from id to answer, `""` for none. A question without one scores 0 (the official script fails
+            on it); ids of no question are ignored.
+        no_answer_scores: dict from id to the score of having no answer, any finite number.
+        threshold: float. Where that score is above it, the prediction is taken to be `""`. Defaults to `1.0` (official
+            script).
+
+    Returns:
+        dict: `exact`, `f1` (per cent), `total`, the same with the prefixes `HasAns_` and `NoAns_` where there are such
+        questions, and `missing` predictions; with `no_answer_scores` also `best_exact`, `best_exact_thresh`, `best_f1`,
+        `best_f1_thresh`, and, where a question is unanswerable, `average_precision` (0 to 1) of the scores as a
+        detector of such questions.
+
+    Raises:
+        InputError: no example, a prediction that is no text, a score that is missing or no finite number.
+    """
+    _check(examples, predictions)
+    exact, overlap = {}, {}
+    for example in examples:
+        answers = [answer for answer in example.answers if normalize_answer(answer)]
+        if example.id in predictions:
+            exact[example.id] = exact_match(predictions[example.id], answers)
+            overlap[example.id] = f1(predictions[example.id], answers, empty_agree=True)
+    if no_answer_scores is None:
+        return _summary(examples, exact, overlap)
+    _check_scores(examples, no_answer_scores)
+    answerable = {example.id: bool(example.answers) for example in examples}
+    silent = {name for name in exact if no_answer_scores[name] > threshold}
+    kept = [{k: float(not answerable[k]) if k in silent else v for k, v in raw.items()} for raw in (exact, overlap)]
+    result = _summary(examples, *kept)
+    for name, raw in (("exact", exact), ("f1", overlap)):
+        best, best_threshold = _best_threshold(raw, predictions, no_answer_scores, answerable)
+        result |= {f"best_{name}": best, f"best_{name}_thresh": best_threshold}
+    if not all(answerable.values()):
+        scores = [no_answer_scores[name] for name in answerable]
+        result["average_precision"] = average_precision(scores, [not answered for answered in answerable.values()])
+    return result
+
+
+def _summary(examples: Sequence[Example], exact: Mapping[str, float], overlap: Mapping[str, float]) -> dict[str, float]:
+    """Returns the means over all questions, those with and those without answer."""
+    groups: dict[str, Callable[[Example], bool]] = {
+        "": lambda example: True,
+        "HasAns_": lambda example: bool(example.answers),
+        "NoAns_": lambda example: not example.answers,
+    }
+    result: dict[str, float] = {}
+    for prefix, belongs in groups.items():
+        names = [example.id for example in examples if belongs(example)]
+        if names:
+            result[f"{prefix}exact"] = 100.0 * sum(exact.get(name, 0.0) for name in names) / len(names)
+            result[f"{prefix}f1"] = 100.0 * sum(overlap.get(name, 0.0) for name in names) / len(names)
+            result[f"{prefix}total"] = len(names)
+    return result | {"missing": len(examples) - len(exact)}
+
+
+def _best_threshold(
+    scores: Mapping[str, float],
+    predictions: Mapping[str, str],
+    no_answer_scores: Mapping[str, float],
+    answerable: Mapping[str, bool],
+) -> tuple[float, float]:
+    """Returns the best mean in per cent and the lowest threshold that reaches it; 0.0 stands for answering nothing."""
+    # At first nothing is answered, which is right for every unanswerable question; each further question gains its
+    # score, or loses that point if it has no answer and is given one.
+    current = best = float(sum(not answerable[name] for name in scores))
+    threshold = 0.0
+    for name in sorted(no_answer_scores, key=lambda name: no_answer_scores[name]):
+        if name not in scores:
+            continue
+        if answerable[name]:
+            current += scores[name]
+        elif predictions[name]:
+            current -= 1
+        if current > best:
+            best, threshold = current, no_answer_scores[name]
+    return 100.0 * best / len(answerable), threshold
+
+
+def average_precision(scores: Iterable[float], positive: Iterable[bool]) -> float:
+    """Returns the average precision of scores as a detector, AP = sum over thresholds of (R_n - R_{n-1}) P_n.
+
+    Equal scores share a threshold, and nothing is interpolated: scikit-learn's `average_precision_score`.
+
+    Args:
+        scores: float. Higher means rather positive.
+        positive: bool. The truth; at least one is true.
+
+    Example:
+        >>> round(average_precision([0.9, 0.8, 0.7, 0.1], [True, False, True, False]), 4)
+        0.8333
+    """
+    values, truth = np.asarray(list(scores), "float64"), np.asarray(list(positive), bool)
+    if not truth.any():
+        raise ValueError("`positive` must hold a true value. Received: none.")
+    order = np.argsort(-values, kind="stable")
+    values, truth = values[order], truth[order]
+    last = np.append(np.flatnonzero(np.diff(values)), len(values) - 1)  # the last of each run of equal scores
+    hits = np.cumsum(truth)[last]
+    recall = hits / hits[-1]
+    return float(np.sum(np.diff(recall, prepend=0.0) * hits / (last + 1)))
+
+
+def _check(examples: Sequence[Example], predictions: Mapping[str, str]) -> None:
+    """Refuses what has no score."""
+    if not examples:
+        raise InputError("There is nothing to score. Expected: at least one question. Received: none.")
+    for example in examples:
+        if not isinstance(predictions.get(example.id, ""), str):
+            raise InputError(
+                f"The prediction for question {example.id!r} is no text. Expected: a string, empty for no answer. "
+                f"Received: {predictions[example.id]!r}."
+            )
+
+
+def _check_scores(examples: Sequence[Example], scores: Mapping[str, float]) -> None:
+    """Refuses no-answer scores that are missing or cannot be ordered."""
+    for example in examples:
+        score = scores.get(example.id)
+        if isinstance(score, bool) or not isinstance(score, int | float | np.number) or not math.isfinite(score):
+            raise InputError(
+                f"The no-answer score of question {example.id!r} cannot be used. Expected: a finite number for every "
+                f"question. Received: {'none' if score is None else repr(score)}."
+            )

@@ -1,0 +1,119 @@
+"""What a model says to the questions of a file, and its scores."""
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tasks.question_answering import metrics
+from tasks.question_answering.example import Example
+
+N_BEST = 20  # released code
+
+
+def predict(
+    model, examples: Sequence[Example], logits_of=None, rows: int = 32, progress: bool = False
+) -> dict[str, list]:
+    """Returns the best answers of every question by its id, "no answer" left out.
+
+    Args:
+        model: `SpanBertQuestionAnswerer`.
+        examples: list of `Example`.
+        logits_of: see `SpanBertQuestionAnswerer.read`.
+        rows: int. Windows computed at once.
+        progress: bool. Whether a terminal shows a bar.
+    """
+    readings = model.read(
+        [example.question for example in examples],
+        [example.context for example in examples],
+        batch_size=rows,
+        logits_of=logits_of,
+    )
+    return {
+        example.id: model.answers_of(reading, example.context, N_BEST, may_refuse=False)
+        for example, reading in zip(examples, _shown(readings, len(examples), progress), strict=True)
+    }
+
+
+def _shown(readings, total: int, progress: bool):
+    """Returns the same readings; a bar on a terminal counts them."""
+    if not progress or not sys.stderr.isatty():
+        return readings
+    from rich.console import Console
+    from rich.progress import track
+
+    return track(readings, "answering", total, console=Console(stderr=True))
+
+
+def texts(found: Mapping[str, list]) -> dict[str, str]:
+    """Returns the text of the best answer by id."""
+    return {id: answers[0].text for id, answers in found.items()}
+
+
+def no_answer_scores(found: Mapping[str, list]) -> dict[str, float]:
+    """Returns the no-answer score by id."""
+    return {id: answers[0].no_answer_score for id, answers in found.items()}
+
+
+def dev_scores(examples: Sequence[Example], found: Mapping[str, list], unanswerable: bool) -> dict[str, float]:
+    """Returns the scores that a model is chosen by: `exact_match` and `f1`; of SQuAD 2.0 those of the best threshold.
+
+    Args:
+        examples: list of `Example`.
+        found: from `predict`.
+        unanswerable: bool. Whether questions may be without answer.
+    """
+    if not unanswerable:
+        return metrics.squad_scores(examples, texts(found))
+    return metrics.squad2_scores(examples, texts(found), no_answer_scores(found))
+
+
+def scores_at(examples: Sequence[Example], found: Mapping[str, list], threshold: float) -> dict[str, float]:
+    """Returns SQuAD 2.0's scores of a model that refuses above `threshold`."""
+    return metrics.squad2_scores(examples, texts(found), no_answer_scores(found), threshold=threshold)
+
+
+def fitted_threshold(examples: Sequence[Example], found: Mapping[str, list]) -> float:
+    """Returns the no-answer threshold with the best F1 on these examples.
+
+    The official sweep begins with refusing every question and calls that 0, which fits probabilities; here it lies
+    below every score.
+    """
+    scores = [answers[0].no_answer_score for answers in found.values()]
+    official = metrics.squad2_scores(examples, texts(found), no_answer_scores(found))["best_f1_thresh"]
+    return max((official, min(scores) - 1.0), key=lambda value: scores_at(examples, found, value)["f1"])
+
+
+def write(folder: Path, found: Mapping[str, list], threshold: float | None) -> None:
+    """Writes the official prediction file, the n-best file and the no-answer scores.
+
+    Args:
+        folder: made when missing.
+        found: from `predict`.
+        threshold: float or `None`. Above it the prediction is "".
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    final = {
+        id: "" if threshold is not None and answers[0].no_answer_score > threshold else answers[0].text
+        for id, answers in found.items()
+    }
+    n_best = {
+        id: [
+            {"text": answer.text, "probability": answer.score, "start": answer.start, "end": answer.end}
+            for answer in answers
+        ]
+        for id, answers in found.items()
+    }
+    for name, value in (
+        ("predictions.json", final),
+        ("nbest_predictions.json", n_best),
+        ("no_answer_scores.json", no_answer_scores(found)),
+    ):
+        _write_json(folder / name, value)
+
+
+def _write_json(path: Path, value: Any) -> None:
+    temporary = path.with_name(f"{path.name}.partial")
+    temporary.write_text(json.dumps(value, indent=1), encoding="utf-8")
+    temporary.replace(path)

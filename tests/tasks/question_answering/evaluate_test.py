@@ -1,0 +1,98 @@
+"""Tests of the evaluation program: thresholds kept apart, files, page."""
+
+import json
+
+import pytest
+
+from spanbert_keras import Answer, program
+from spanbert_keras.program import InputError
+from tasks.question_answering import data, evaluate
+from tasks.question_answering.example import Example
+
+
+@pytest.fixture
+def saved(reader, tmp_path):
+    path = tmp_path / "model" / "question_answerer.keras"
+    path.parent.mkdir()
+    reader.save(path)
+    return path
+
+
+def run(*flags):
+    evaluate.main(program.parse(evaluate.Config, list(flags)))
+
+
+def cases():
+    """Four questions, the last two without answer, in two articles."""
+
+    def example(id, article, *answers):
+        return Example(id, "?", "b c d", answers, ((0, 1),) * len(answers), article)
+
+    examples = [example("q1", "x", "b"), example("q2", "y", "c"), example("q3", "x"), example("q4", "y")]
+    scores = {"q1": ("b", -5.0), "q2": ("d", -1.0), "q3": ("c", 0.0), "q4": ("c", 4.0)}
+    return examples, {id: [Answer(text, 0, 1, 0.5, score)] for id, (text, score) in scores.items()}
+
+
+def test_stored_and_fitted_thresholds_are_scored_apart_and_labelled():
+    examples, found = cases()
+    tables = evaluate.score(examples, found, 1.0, True, None)
+    assert tables["the model's stored threshold"]["exact"] == 50.0  # q1, q4
+    fitted = tables["threshold fitted on these very questions"]
+    assert fitted["exact"] == 75.0 and fitted["best_exact"] == 75.0 and fitted["threshold"] == -5.0
+    assert tables["always answering"]["exact"] == 25.0 and tables["never answering"]["exact"] == 50.0
+    assert tables["no-answer score"]["average_precision"] == 100.0
+    assert not any(key.startswith("best") for key in tables["the model's stored threshold"])
+
+
+def test_a_calibrated_threshold_never_sees_the_questions_that_it_scores():
+    examples, found = cases()
+    tables = evaluate.score(examples, found, None, True, 0.5)
+    [title] = [title for title in tables if title.startswith("the rest")]
+    own, rest = data.split_articles(examples, 0.5)
+    assert title == "the rest, threshold fitted on 2 questions of other articles"
+    assert tables[title]["total"] == 2 and {e.article for e in own} & {e.article for e in rest} == set()
+
+
+def test_without_unanswerable_questions_a_refusal_is_an_empty_answer():
+    examples, found = cases()
+    assert evaluate.score(examples[:2], found, None, False, None)["all questions"]["exact_match"] == 50.0
+    assert evaluate.score(examples[:2], found, -9.0, False, None)["all questions"]["exact_match"] == 0.0
+
+
+def test_the_program_writes_predictions_scores_and_the_page(saved, squad_file, capsys):
+    path = squad_file("some-dev.json", unanswerable=True)
+    run(f"--model={saved}", f"--data={path}", "--calibration_share=0.4")
+    folder = saved.parent / "some-dev"
+    assert sorted(p.name for p in folder.iterdir()) == [
+        "errors.html", "nbest_predictions.json", "no_answer_scores.json", "predictions.json", "scores.json",
+    ]  # fmt: skip
+    given = json.loads((folder / "predictions.json").read_text())
+    assert set(given) == {example.id for example in data.read(path).examples}
+    out = capsys.readouterr().out
+    for title in ("the model's stored threshold", "threshold fitted on these very questions", "the rest, threshold"):
+        assert title in out
+    assert "HasAns_f1" in out and "average_precision" in out and f"are in {folder}" in out
+
+
+def test_a_half_of_mrqas_file_is_scored(saved, mrqa_file, tmp_path, capsys):
+    path, out = mrqa_file(contexts=12), tmp_path / "out"
+    run(f"--model={saved}", f"--data={path}", "--split=test", f"--output_dir={out}", "--nopage")
+    _, test = data.halve(data.read(path).examples)
+    assert set(json.loads((out / "predictions.json").read_text())) == {example.id for example in test}
+    assert not (out / "errors.html").exists()
+
+
+def test_the_page_shows_a_refusal_and_a_right_answer():
+    examples, found = cases()
+    rows = [evaluate.page_row(example, found[example.id], 1.0) for example in examples]
+    assert [(row.predicted, row.exact, row.start) for row in rows] == [
+        ("b", True, 0), ("d", False, 0), ("c", False, 0), ("", True, None),
+    ]  # fmt: skip
+    assert rows[0].f1 == 1.0 and rows[3].f1 == 1.0 and rows[2].f1 == 0.0 and rows[0].candidates == (("b", 0.5),)
+
+
+@pytest.mark.parametrize("name", ["missing.keras", "encoder.keras"])
+def test_what_is_no_reader_is_refused(name, encoder_path, squad_file, tmp_path):
+    model = encoder_path if name == "encoder.keras" else tmp_path / name
+    with pytest.raises(InputError, match="is not there|holds a SpanBertEncoder. Expected: a SpanBertQuestionAnswerer"):
+        run(f"--model={model}", f"--data={squad_file()}")
