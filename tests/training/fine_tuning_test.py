@@ -142,6 +142,7 @@ def test_an_interrupted_run_ends_as_one_that_was_not(make_run, whole, stop_at, s
     assert_same_run(whole, second)
 
 
+@pytest.mark.slow
 def test_the_evaluation_that_a_signal_prevented_may_be_that_of_the_best_model(make_run, stop_at):
     """And a second interruption does not lose it."""
     weights = []
@@ -220,6 +221,7 @@ def test_a_run_whose_model_is_gone_is_not_finished(whole, new_run, tmp_path):
     assert run.finished()["finished_steps"] == STEPS
 
 
+@pytest.mark.slow
 def test_a_setting_that_makes_another_run_is_refused_by_its_name(make_run, stop_at, tmp_path):
     first = stop_at(make_run(), 3)
     changes = {"learning_rate": 0.01, "dropout": 0.3, "seed": 7, "epochs": 3.0, "batch_size": 4, "precision": "float64"}
@@ -236,6 +238,7 @@ def test_a_setting_that_makes_another_run_is_refused_by_its_name(make_run, stop_
     assert record_of(first) == before
 
 
+@pytest.mark.slow
 def test_other_data_are_refused_and_what_may_change_may(make_run, stop_at):
     stop_at(make_run(), 3)
     other = make_run()
@@ -246,6 +249,7 @@ def test_other_data_are_refused_and_what_may_change_may(make_run, stop_at):
     assert record_of(second)["flags"]["color"] == "blue"
 
 
+@pytest.mark.slow
 def test_before_the_first_checkpoint_everything_may_change(make_run, stop_at):
     first = kill_in(make_run(killed))
     assert Checkpoints(first.folder / "checkpoints").steps() == []

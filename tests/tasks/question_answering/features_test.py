@@ -254,6 +254,7 @@ def make_model(data_folder):
     return make
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["cased", "uncased"])
 @pytest.mark.parametrize("name", FILES)
 def test_decoding_the_trained_labels_gives_the_gold_text(data_folder, make_model, name, kind):

@@ -63,6 +63,7 @@ def test_unanswerable_questions_give_the_model_a_threshold(fine_tune, squad_file
     assert scores["test"]["total"] == 6 and scores["dev"]["best_f1"] >= 100 / 3 - 1e-9  # refusing everything has that
 
 
+@pytest.mark.slow
 def test_a_calibrated_threshold_is_fitted_on_some_articles_and_scored_on_the_others(fine_tune, squad_file):
     train, dev = squad_file(unanswerable=True), squad_file("dev.json", first=5, articles=4, unanswerable=True)
     folder = fine_tune(f"--train_file={train}", f"--dev_file={dev}", "--calibration_share=0.5")
@@ -100,6 +101,7 @@ def test_formats_are_not_mixed(squad_file, mrqa_file):
         finetune.QuestionAnswering(config_of(*flags))
 
 
+@pytest.mark.slow
 def test_what_the_encoder_cannot_read_is_refused_by_name_or_left_out(fine_tune, squad_file, tmp_path, caplog):
     path = pathlib.Path(squad_file("bad.json"))
     content = json.loads(path.read_text())
@@ -123,6 +125,7 @@ def test_windows_are_no_longer_than_the_encoder_reads(squad_file, encoder_path, 
         finetune.QuestionAnswering(program.parse(finetune.Config, [*flags, "--max_sequence_length=4"])).make_model()
 
 
+@pytest.mark.slow
 def test_another_training_file_does_not_continue_a_run(fine_tune, squad_file):
     dev = squad_file("dev.json", 1, first=9)
     fine_tune(f"--train_file={squad_file()}", f"--dev_file={dev}")
