@@ -2,7 +2,7 @@
 
 import math
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -38,6 +38,17 @@ class TrainingFailed(InputError):
     """Training must not go on with these settings, e.g. because the loss is not finite; others may do."""
 
 
+class TrainingRows(Protocol):
+    """Rows of different lengths; the order of training is not theirs to choose."""
+
+    @property
+    def lengths(self) -> Sequence[int]:
+        """Pieces of each row."""
+
+    def batch(self, rows: np.ndarray, length: int) -> dict[str, np.ndarray]:
+        """Returns the model's inputs and targets for some rows `(B,)`, padded to `length`."""
+
+
 class FineTuningTask(Protocol):
     """What a task program brings.
 
@@ -57,8 +68,8 @@ class FineTuningTask(Protocol):
     def make_model(self):
         """Returns the task model over the encoder; it has `example_losses` and `target_keys`."""
 
-    def training_batches(self, model, batch_size: int, seed) -> LengthBuckets:
-        """Returns the training batches."""
+    def training_rows(self, model) -> "TrainingRows":
+        """Returns the training rows."""
 
     def evaluate(self, model, predict: Callable[[dict], dict], rows: int) -> dict[str, float]:
         """Returns dev scores; `predict` takes a batch of exactly `rows` rows of the model's inputs."""
@@ -134,7 +145,8 @@ class FineTuning:
         self.record.update(facts=facts)
         with self.distribution.scope():
             self.model = self.task.make_model()
-        self.batches = self.task.training_batches(self.model, settings.batch_size, run_seed(settings.seed))
+        rows = self.task.training_rows(self.model)
+        self.batches = LengthBuckets(rows.lengths, rows.batch, settings.batch_size, run_seed(settings.seed))
         self._say_what()
         trainer = self._trainer(checkpoints)
         start = trainer.restore()

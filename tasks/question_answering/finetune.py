@@ -16,7 +16,6 @@ from absl import logging
 import spanbert_keras
 from spanbert_keras import program
 from spanbert_keras.program import InputError, setting
-from spanbert_keras.training.fine_tuning import LengthBuckets
 from spanbert_keras.training.fine_tuning_settings import FineTuningSettings
 from spanbert_keras.training.fine_tuning_study import FineTuningStudy
 from tasks.question_answering import data, features, predictions
@@ -128,15 +127,15 @@ class QuestionAnswering:
         self._bad = []
         return model
 
-    def training_batches(self, model, batch_size: int, seed):
-        """Returns the training batches."""
+    def training_rows(self, model) -> features.Rows:
+        """Returns the training rows."""
         rows = features.make_rows(
             self.train, model.windows, self.config.max_answer_pieces,
             "position" if self.train_format == "mrqa" else "file", self.config.answers == "all",
         )  # fmt: skip
         counted = {name: count for name, count in dataclasses.asdict(rows.counts).items() if count}
         logging.info("%d questions to train on, %d for dev; %s", len(self.train), len(self.dev), counted)
-        return LengthBuckets(rows.lengths, rows.batch, batch_size, seed)
+        return rows
 
     def evaluate(self, model, predict, rows: int) -> dict[str, float]:
         """Returns the scores on dev."""

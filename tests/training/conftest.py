@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import io
 import sys
+import types
 
 import keras
 import numpy as np
@@ -12,7 +13,6 @@ from absl import logging
 
 from spanbert_keras.data.batches import BatchStream, Source
 from spanbert_keras.data.blocks import cut_blocks
-from spanbert_keras.data.length_buckets import LengthBuckets
 from spanbert_keras.data.packing import plan_packing
 from spanbert_keras.data.row_stream import RowStream
 from spanbert_keras.models.encoder import SpanBertEncoder
@@ -310,10 +310,10 @@ class ToyTask:
         self.events.append("model")
         return ToyClassifier(self.settings.dropout, name="toy")
 
-    def training_batches(self, model, batch_size, seed):
+    def training_rows(self, model):
         rows, labels = toy_rows(self.settings.rows, 1)
         lengths = [len(row) for row in rows]
-        return LengthBuckets(lengths, lambda *which: toy_batch(rows, labels, *which), batch_size, seed)
+        return types.SimpleNamespace(lengths=lengths, batch=lambda *which: toy_batch(rows, labels, *which))
 
     def true_score(self, predict, rows):
         found, labels = toy_rows(rows, 2)
