@@ -60,17 +60,12 @@ def _context(path: str) -> str:
 
 
 def _reader(path: str):
-    """Returns the model of a file."""
-    import keras
-
+    """Returns the model of a file, in float32."""
     import spanbert_keras
 
-    if not Path(path).is_file():
+    if not Path(path).exists():
         raise InputError(f"--model={path} is not there. Expected: a .keras file that fine-tuning saved.")
-    try:
-        model = keras.saving.load_model(path)
-    except (ValueError, TypeError, OSError) as error:
-        raise InputError(f"--model={path} cannot be loaded: {str(error).splitlines()[0]}") from error
+    model = spanbert_keras.load_pretrained(path)
     if not isinstance(model, spanbert_keras.SpanBertQuestionAnswerer):
         raise InputError(
             f"--model={path} holds a {type(model).__name__}. Expected: a SpanBertQuestionAnswerer, as "

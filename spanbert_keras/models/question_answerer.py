@@ -133,7 +133,8 @@ class SpanBertQuestionAnswerer(NamedInputs, keras.Model):
             contexts: str, or sequence of str. A str beside a sequence serves for each of the others.
             n_best: int or `None`. `None` gives one `Answer`, a number a list of so many at most, best first, with
                 different texts.
-            batch_size: int. Windows computed at once. Memory grows with it, not with the contexts' lengths.
+            batch_size: int. Windows computed at once. The computation's memory grows with it; of a context only the
+                pieces of its windows are held, and twenty spans each.
             max_answer_pieces, max_question_pieces, stride: int or `None`, which takes the model's setting.
 
         Returns:
@@ -219,6 +220,8 @@ class SpanBertQuestionAnswerer(NamedInputs, keras.Model):
         threshold = self.no_answer_threshold if may_refuse else None
         max_answer_pieces = max_answer_pieces or self.max_answer_pieces
         candidates = reading.candidates
+        if not len(candidates.logits):
+            raise InputError("The model's logits are not finite: no span is better than another. Train it anew.")
         probabilities, of_none = candidates.probabilities()
         no_answer_score = no_answer_score_of(candidates)
         refuses = threshold is not None and no_answer_score > threshold

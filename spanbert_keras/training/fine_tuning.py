@@ -114,12 +114,16 @@ class FineTuning:
 
     def finished(self) -> dict[str, Any] | None:
         """Returns the record of a run that was finished here, else `None`."""
+        record = self._finished_record()
+        return record if record is not None and self.model_path.is_file() else None
+
+    def _finished_record(self) -> dict[str, Any] | None:
+        """Returns the record of a run that was finished here, though its model may be gone, else `None`."""
         try:
             record = read_json(self.record.path)
         except (OSError, ValueError):  # there is none, or one that `run` will refuse
             return None
-        finished = isinstance(record, dict) and "finished_steps" in record and self.model_path.is_file()
-        return record if finished else None
+        return record if isinstance(record, dict) and record.get("finished_steps") is not None else None
 
     def check_same(self) -> None:
         """Refuses settings that are not those of the run found here, but for those that may change."""
@@ -140,9 +144,10 @@ class FineTuning:
         checkpoints.clean()
         facts = self.task.facts()
         # Without a checkpoint nothing was learnt yet, and a first attempt may be mended in its own folder.
-        changeable = (*CHANGEABLE, *self.task.changeable) if checkpoints.steps() else (*self.flags, *facts)
+        begun = checkpoints.steps() or self._finished_record() is not None
+        changeable = (*CHANGEABLE, *self.task.changeable) if begun else (*self.flags, *facts)
         self.record.begin(self.flags, facts, changeable)
-        self.record.update(facts=facts)
+        self.record.update(facts=facts, scores={}, finished_steps=None)
         with self.distribution.scope():
             self.model = self.task.make_model()
         rows = self.task.training_rows(self.model)

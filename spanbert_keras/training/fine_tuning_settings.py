@@ -8,7 +8,7 @@ from spanbert_keras.training.settings import setting
 
 CHANGEABLE = (
     "output_dir", "log_every", "checkpoint_minutes", "compile", "distribution", "replicas", "accumulation_steps",
-    "encoder", "method", "sweep", "seeds", "sweep_learning_rates", "sweep_batch_sizes", "sweep_trials",
+    "method", "sweep", "seeds", "sweep_learning_rates", "sweep_batch_sizes", "sweep_trials",
     "preemption_exit_code",
 )  # fmt: skip
 

@@ -169,7 +169,8 @@ class FineTuningStudy:
             trial.params | {"dev": trial.value, "state": trial.state.name.lower()}
             for trial in study.get_trials(states=(optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED))
         ]
-        write_json(self.folder / "sweep.json", {"trials": trials, "chosen": study.best_params, "scores": scores})
+        result = {"trials": trials, "chosen": study.best_params, "folder": folder.name, "scores": scores}
+        write_json(self.folder / "sweep.json", result)
         self._copy_model(folder, self.make_task(chosen))
         return FINISHED
 

@@ -4,16 +4,15 @@ python -m tasks.question_answering.evaluate --model=runs/squad/question_answerer
 """
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Any
 
-import keras
 from absl import logging
 
 import spanbert_keras
 from spanbert_keras import program
 from spanbert_keras.program import InputError, setting
+from spanbert_keras.training.files import write_json
 from tasks.question_answering import data, features, metrics, page, predictions
 
 
@@ -24,7 +23,7 @@ class Config:
     model: str = setting("A saved SpanBertQuestionAnswerer (.keras).")
     data: str = setting("SQuAD's JSON or MRQA's JSON lines, also .gz.")
     output_dir: str | None = setting(
-        "Where predictions, scores and the page go. <model's folder>/<data's name>.", default=None
+        "Where predictions, scores and the page go. <model's folder>/evaluation/<data's name>.", default=None
     )
     split: str = setting(
         "Of a file cut in two by a hash of the context, as fine-tuning's --halve_dev does.",
@@ -40,6 +39,8 @@ class Config:
 
 def main(config: Config) -> None:
     """Predicts, scores, and writes everything down."""
+    if config.batch_size < 1:
+        raise InputError(f"--batch_size must be positive. Received: {config.batch_size}.")
     model = _load(config.model)
     file = data.read(config.data, config.skip_bad_examples)
     examples = file.examples
@@ -49,11 +50,13 @@ def main(config: Config) -> None:
     bad = [*file.bad, *unreadable]
     for sentence in bad:
         logging.warning("Left out: %s", sentence)
-    folder = Path(config.output_dir) if config.output_dir else Path(config.model).parent / _stem(config.data)
+    check_calibration(config.calibration_share, examples, file.has_unanswerable)
+    folder = _folder(config)
     found = predictions.predict(model, examples, rows=config.batch_size, progress=True)
     tables = score(examples, found, model.no_answer_threshold, file.has_unanswerable, config.calibration_share)
+    tables["limits that were hit"] = {name: model.counts[name] for name in ("questions_cut", "answers_at_limit")}
     predictions.write(folder, found, model.no_answer_threshold)
-    (folder / "scores.json").write_text(json.dumps(tables, indent=1), encoding="utf-8")
+    write_json(folder / "scores.json", tables)
     if config.page:
         facts = {"model": config.model, "data": config.data, "questions": f"{len(examples):,}"}
         facts |= {f"{table}: {name}": f"{value:.2f}" for table, name, value in _headlines(tables)}
@@ -65,11 +68,32 @@ def main(config: Config) -> None:
     print(f"Predictions, scores{' and errors.html' if config.page else ''} are in {folder}.")
 
 
+def check_calibration(share: float | None, examples, unanswerable: bool) -> None:
+    """Refuses a share with which no threshold can be fitted, before anything is computed."""
+    if share is None:
+        return
+    if not unanswerable:
+        raise InputError("--calibration_share is for data with questions that have no answer. Received: none of them.")
+    data.split_articles(examples, share)
+
+
+def _folder(config: Config) -> Path:
+    """Makes the folder for what is written."""
+    part = "" if config.split == "all" else f"_{config.split}"
+    default = Path(config.model).parent / "evaluation" / f"{_stem(config.data)}{part}"
+    folder = Path(config.output_dir) if config.output_dir else default
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"--output_dir={folder} cannot be made: {error.strerror}.") from error
+    return folder
+
+
 def _load(path: str):
-    """Returns the reader of a file."""
-    if not Path(path).is_file():
+    """Returns the reader of a file, in float32."""
+    if not Path(path).exists():
         raise InputError(f"--model={path} is not there. Expected: a .keras file that fine-tuning saved.")
-    model = keras.saving.load_model(path)
+    model = spanbert_keras.load_pretrained(path)
     if not isinstance(model, spanbert_keras.SpanBertQuestionAnswerer):
         raise InputError(f"--model={path} holds a {type(model).__name__}. Expected: a SpanBertQuestionAnswerer.")
     return model
@@ -104,30 +128,25 @@ def score(
     tables = {}
     if threshold is not None:
         tables["the model's stored threshold"] = {
-            **_plain(predictions.scores_at(examples, found, threshold)), "threshold": threshold
+            **predictions.scores_at(examples, found, threshold), "threshold": threshold
         }  # fmt: skip
     official = predictions.dev_scores(examples, found, True)
     fitted = predictions.fitted_threshold(examples, found)
     tables["threshold fitted on these very questions"] = {
-        **_plain(predictions.scores_at(examples, found, fitted)),
+        **predictions.scores_at(examples, found, fitted),
         "threshold": fitted,
         **{key: official[key] for key in official if key.startswith("best_")},
     }
-    tables["always answering"] = _plain(predictions.scores_at(examples, found, float("inf")))
-    tables["never answering"] = _plain(predictions.scores_at(examples, found, float("-inf")))
+    tables["always answering"] = predictions.scores_at(examples, found, float("inf"))
+    tables["never answering"] = predictions.scores_at(examples, found, float("-inf"))
     if "average_precision" in official:
-        tables["no-answer score"] = {"average_precision": 100 * official["average_precision"]}
+        tables["no-answer score"] = {"average_precision": official["average_precision"]}
     if calibration_share is not None:
         own, rest = data.split_articles(examples, calibration_share)
         chosen = predictions.fitted_threshold(own, found)
         title = f"the rest, threshold fitted on {len(own)} questions of other articles"
-        tables[title] = {**_plain(predictions.scores_at(rest, found, chosen)), "threshold": chosen}
+        tables[title] = {**predictions.scores_at(rest, found, chosen), "threshold": chosen}
     return tables
-
-
-def _plain(scores: dict[str, float]) -> dict[str, float]:
-    """Returns the scores that do not look for a best threshold."""
-    return {key: value for key, value in scores.items() if not key.startswith(("best_", "average"))}
 
 
 def _headlines(tables) -> list[tuple[str, str, float]]:
@@ -165,7 +184,7 @@ def print_tables(tables: dict[str, dict[str, Any]]) -> None:
     for title, scores in tables.items():
         print(f"\n{title}")
         for name, value in scores.items():
-            count = name.endswith(("total", "missing"))
+            count = name.endswith(("total", "missing", "cut", "limit"))
             print(f"  {name:20} {value:,.0f}" if count else f"  {name:20} {value:.2f}")
 
 

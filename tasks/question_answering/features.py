@@ -1,6 +1,7 @@
 """Examples to training rows. Shape letters: B rows, T tokens, A answers."""
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 
 import numpy as np
@@ -54,6 +55,11 @@ class Rows:
         """Pieces of each row."""
         return [len(window.token_ids) for window in self.windows]
 
+    @functools.cached_property
+    def most_answers(self) -> int:
+        """A."""
+        return max(len(target) for target in self.targets)
+
     def batch(self, rows: np.ndarray, length: int) -> dict[str, np.ndarray]:
         """Returns the model's inputs and targets for some rows, padded to `length`.
 
@@ -65,7 +71,7 @@ class Rows:
             `token_ids`, `segment_ids`, `padding_mask`, int32 `(B, T)`; `start_positions`, `end_positions`, int32
             `(B, A)`; `answer_weights`, float32 `(B, A)`.
         """
-        answers = max(len(target) for target in self.targets)
+        answers = self.most_answers
         batch = {key: np.zeros((len(rows), length), np.int32) for key in ("token_ids", "segment_ids", "padding_mask")}
         positions = np.zeros((2, len(rows), answers), np.int32)
         weights = np.zeros((len(rows), answers), np.float32)

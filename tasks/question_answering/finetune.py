@@ -63,31 +63,38 @@ class QuestionAnswering:
     """
 
     model_name = "question_answerer"
-    changeable = ("train_file", "dev_file", "test_file", "skip_bad_examples", "dataset", "calibration_share")
+    changeable = ("train_file", "dev_file", "test_file", "skip_bad_examples", "dataset")
 
     def __init__(self, config: Config):
         self.config = config
         read = [data.read(path, config.skip_bad_examples) for path in config.train_file]
         self.train_format = read[0].format
         dev = data.read(config.dev_file, config.skip_bad_examples)
-        if len({one.format for one in (*read, dev)}) > 1:
-            formats = [one.format for one in (*read, dev)]
-            raise InputError(f"--train_file and --dev_file must be of one format. Received: {', '.join(formats)}.")
-        self.train = _without_repetitions(config.train_file, [one.examples for one in read])
-        self.dev, self.test_examples = dev.examples, None
+        if config.halve_dev and config.test_file:
+            raise InputError("--halve_dev makes the test set out of dev. With --test_file give --nohalve_dev.")
+        test = data.read(config.test_file, config.skip_bad_examples) if config.test_file else None
+        every = [*read, dev, *([test] if test else [])]
+        if len({one.format for one in every}) > 1:
+            formats = ", ".join(one.format for one in every)
+            raise InputError(f"Training, dev and test files must be of one format. Received: {formats}.")
+        self._bad: list[str] = [sentence for one in every for sentence in one.bad]
+        self.train = self._without_repetitions([one.examples for one in read])
+        self.dev, self.test_examples = dev.examples, test.examples if test else []
         if config.halve_dev:
             self.dev, self.test_examples = data.halve(dev.examples)
-        elif config.test_file:
-            self.test_examples = data.read(config.test_file, config.skip_bad_examples).examples
-        self.unanswerable = any(one.has_unanswerable for one in (*read, dev))
+        self.unanswerable = any(one.has_unanswerable for one in every)
+        if config.calibration_share is not None:
+            if not self.unanswerable:
+                raise InputError("--calibration_share is for questions without answer. Received: none of them.")
+            data.split_articles(self.dev, config.calibration_share)  # refused now, not after training
         self.select_by = "best_f1" if self.unanswerable else "f1"
-        self._bad = [sentence for one in (*read, dev) for sentence in one.bad]
         if not self.train or not self.dev:
             raise InputError(f"No questions are left: {len(self.train)} to train on, {len(self.dev)} for dev.")
 
     def facts(self) -> dict[str, Any]:
         """Returns the checksums of the questions."""
-        return {"train": _fingerprint(self.train), "dev": _fingerprint(self.dev)}
+        sets = {"train": self.train, "dev": self.dev, "test": self.test_examples}
+        return {name: _fingerprint(examples) for name, examples in sets.items()}
 
     def make_model(self):
         """Returns the model over the encoder; leaves out what it cannot read."""
@@ -120,6 +127,7 @@ class QuestionAnswering:
                 good, bad = features.readable(examples, model.windows, _file_of(config, name), config.skip_bad_examples)
                 setattr(self, name, good)
                 self._bad += bad
+        self._say_overlap()
         for sentence in self._bad[:SHOWN]:
             logging.warning("Left out: %s", sentence)
         if self._bad:
@@ -152,7 +160,7 @@ class QuestionAnswering:
                 fitted, rest = data.split_articles(self.dev, self.config.calibration_share)
                 model.no_answer_threshold = predictions.fitted_threshold(fitted, found)
                 of_rest = predictions.scores_at(rest, found, model.no_answer_threshold)
-                scores["calibrated"] = {key: of_rest[key] for key in ("exact", "f1", "total")}
+                scores |= {f"calibrated_{key}": of_rest[key] for key in ("exact", "f1", "total")}
         predictions.write(folder / "dev", found, model.no_answer_threshold)
         if self.config.halve_dev:
             for name, examples in (("dev", self.dev), ("test", self.test_examples)):
@@ -164,31 +172,44 @@ class QuestionAnswering:
         """Returns the scores on test with the model's own threshold; {} without a test set."""
         if not self.test_examples:
             return {}
-        examples, _ = features.readable(
-            self.test_examples, model.windows, _file_of(self.config, "test_examples"), self.config.skip_bad_examples
-        )
+        config = self.config
+        path = _file_of(config, "test_examples")
+        examples, _ = features.readable(self.test_examples, model.windows, path, config.skip_bad_examples)
         found = predictions.predict(model, examples)
         predictions.write(folder / "test", found, model.no_answer_threshold)
         if model.no_answer_threshold is not None:
             return predictions.scores_at(examples, found, model.no_answer_threshold)
         return predictions.dev_scores(examples, found, False)
 
+    def _without_repetitions(self, parts: list) -> list:
+        """Returns the examples of the training files, which must not share an id."""
+        seen: dict[str, str] = {}
+        kept = []
+        for path, examples in zip(self.config.train_file, parts, strict=True):
+            for example in examples:
+                if example.id not in seen:
+                    seen[example.id] = path
+                    kept.append(example)
+                    continue
+                sentence = f"The question {example.id!r} is in {seen[example.id]} and again in {path}."
+                if not self.config.skip_bad_examples:
+                    raise InputError(f"{sentence} Leave such questions out with --skip_bad_examples.")
+                self._bad.append(sentence)
+        return kept
+
+    def _say_overlap(self) -> None:
+        """Warns where a context is trained on and scored."""
+        trained = {example.context for example in self.train}
+        for name, examples in (("dev", self.dev), ("test", self.test_examples)):
+            known = sum(example.context in trained for example in examples)
+            if known:
+                logging.warning("%d of %d %s questions are about contexts of training.", known, len(examples), name)
+
 
 def _file_of(config: Config, name: str) -> str:
     """Returns the flag's value that a part of the data is from."""
     files = {"train": ",".join(config.train_file), "dev": config.dev_file}
     return files.get(name) or config.test_file or config.dev_file
-
-
-def _without_repetitions(paths, parts) -> list:
-    """Returns the examples of several files, which must not share an id."""
-    seen: dict[str, str] = {}
-    for path, examples in zip(paths, parts, strict=True):
-        for example in examples:
-            if example.id in seen:
-                raise InputError(f"The question {example.id!r} is in {seen[example.id]} and again in {path}.")
-            seen[example.id] = path
-    return [example for examples in parts for example in examples]
 
 
 def _fingerprint(examples) -> str:

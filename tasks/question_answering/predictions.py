@@ -57,7 +57,11 @@ def no_answer_scores(found: Mapping[str, list]) -> dict[str, float]:
 
 
 def dev_scores(examples: Sequence[Example], found: Mapping[str, list], unanswerable: bool) -> dict[str, float]:
-    """Returns the scores that a model is chosen by: `exact_match` and `f1`; of SQuAD 2.0 those of the best threshold.
+    """Returns the scores that a model is chosen by.
+
+    Without unanswerable questions `exact_match` and `f1`. With them all figures are of a no-answer threshold fitted on
+    these very questions, and named so: the official `best_exact`, `best_f1` and their thresholds, `fitted_HasAns_f1`,
+    `fitted_NoAns_f1`; and `average_precision` of the no-answer score, which needs no threshold.
 
     Args:
         examples: list of `Example`.
@@ -66,12 +70,20 @@ def dev_scores(examples: Sequence[Example], found: Mapping[str, list], unanswera
     """
     if not unanswerable:
         return metrics.squad_scores(examples, texts(found))
-    return metrics.squad2_scores(examples, texts(found), no_answer_scores(found))
+    official = metrics.squad2_scores(examples, texts(found), no_answer_scores(found))
+    fitted = scores_at(examples, found, fitted_threshold(examples, found))
+    wanted = ("HasAns_f1", "NoAns_f1")
+    return {
+        **{key: value for key, value in official.items() if key.startswith("best_") or key in ("total", "missing")},
+        **{f"fitted_{key}": fitted[key] for key in wanted if key in fitted},
+        **({"average_precision": 100 * official["average_precision"]} if "average_precision" in official else {}),
+    }
 
 
 def scores_at(examples: Sequence[Example], found: Mapping[str, list], threshold: float) -> dict[str, float]:
-    """Returns SQuAD 2.0's scores of a model that refuses above `threshold`."""
-    return metrics.squad2_scores(examples, texts(found), no_answer_scores(found), threshold=threshold)
+    """Returns SQuAD 2.0's scores of a model that refuses above `threshold`; none is fitted on these questions."""
+    scores = metrics.squad2_scores(examples, texts(found), no_answer_scores(found), threshold=threshold)
+    return {key: value for key, value in scores.items() if not key.startswith(("best_", "average"))}
 
 
 def fitted_threshold(examples: Sequence[Example], found: Mapping[str, list]) -> float:
@@ -80,7 +92,7 @@ def fitted_threshold(examples: Sequence[Example], found: Mapping[str, list]) -> 
     The official sweep begins with refusing every question and calls that 0, which fits probabilities; here it lies
     below every score.
     """
-    scores = [answers[0].no_answer_score for answers in found.values()]
+    scores = [found[example.id][0].no_answer_score for example in examples]
     official = metrics.squad2_scores(examples, texts(found), no_answer_scores(found))["best_f1_thresh"]
     return max((official, min(scores) - 1.0), key=lambda value: scores_at(examples, found, value)["f1"])
 

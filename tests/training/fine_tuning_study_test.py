@@ -303,7 +303,7 @@ def test_an_error_that_is_not_the_trainings_ends_the_sweep_which_goes_on_once_it
         make_sweep(encoder="a").run()
     assert {name for name, _ in script.evaluated} == {GRID[0]}
     script.errors = {}
-    study = make_sweep(encoder="b")
+    study = make_sweep(encoder="a")  # it is there now
     assert study.run() == 0
     assert sorted(script.evaluated) == sorted((name, number) for name in GRID for number in (1, 2, 3, 4))
 

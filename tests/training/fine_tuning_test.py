@@ -190,7 +190,7 @@ def test_a_run_that_was_killed_after_its_training_is_finished_without_training(m
     target = {"finish": first.task, "save_model": fine_tuning.outputs, "update": first.record}[where]
     update = first.record.update
     with monkeypatch.context() as patched:
-        last = lambda **entries: killed() if "scores" in entries else update(**entries)  # noqa: E731
+        last = lambda **entries: killed() if "best_step" in entries else update(**entries)  # noqa: E731
         patched.setattr(target, where, last if where == "update" else killed)
         kill_in(first)
     assert first.finished() is None and first.model_path.exists() == (where == "update")

@@ -40,7 +40,7 @@ def test_stored_and_fitted_thresholds_are_scored_apart_and_labelled():
     fitted = tables["threshold fitted on these very questions"]
     assert fitted["exact"] == 75.0 and fitted["best_exact"] == 75.0 and fitted["threshold"] == -5.0
     assert tables["always answering"]["exact"] == 25.0 and tables["never answering"]["exact"] == 50.0
-    assert tables["no-answer score"]["average_precision"] == 100.0
+    assert tables["no-answer score"]["average_precision"] == 100.0 and fitted["best_exact_thresh"] == -5.0
     assert not any(key.startswith("best") for key in tables["the model's stored threshold"])
 
 
@@ -62,7 +62,7 @@ def test_without_unanswerable_questions_a_refusal_is_an_empty_answer():
 def test_the_program_writes_predictions_scores_and_the_page(saved, squad_file, capsys):
     path = squad_file("some-dev.json", unanswerable=True)
     run(f"--model={saved}", f"--data={path}", "--calibration_share=0.4")
-    folder = saved.parent / "some-dev"
+    folder = saved.parent / "evaluation" / "some-dev"
     assert sorted(p.name for p in folder.iterdir()) == [
         "errors.html", "nbest_predictions.json", "no_answer_scores.json", "predictions.json", "scores.json",
     ]  # fmt: skip
@@ -71,7 +71,7 @@ def test_the_program_writes_predictions_scores_and_the_page(saved, squad_file, c
     out = capsys.readouterr().out
     for title in ("the model's stored threshold", "threshold fitted on these very questions", "the rest, threshold"):
         assert title in out
-    assert "HasAns_f1" in out and "average_precision" in out and f"are in {folder}" in out
+    assert "questions_cut" in out and "HasAns_f1" in out and "average_precision" in out and f"are in {folder}" in out
 
 
 def test_a_half_of_mrqas_file_is_scored(saved, mrqa_file, tmp_path, capsys):
@@ -89,6 +89,21 @@ def test_the_page_shows_a_refusal_and_a_right_answer():
         ("b", True, 0), ("d", False, 0), ("c", False, 0), ("", True, None),
     ]  # fmt: skip
     assert rows[0].f1 == 1.0 and rows[3].f1 == 1.0 and rows[2].f1 == 0.0 and rows[0].candidates == (("b", 0.5),)
+
+
+def test_what_cannot_be_done_is_refused_before_anything_is_computed(saved, squad_file, tmp_path):
+    path = squad_file()
+    (tmp_path / "file").touch()
+    for flag, message in (
+        ("--batch_size=0", "--batch_size must be positive"),
+        (f"--output_dir={tmp_path / 'file'}", "cannot be made: File exists"),
+        ("--calibration_share=0.5", "--calibration_share is for data with questions that have no answer"),
+    ):
+        with pytest.raises(InputError, match=message):
+            run(f"--model={saved}", f"--data={path}", flag)
+    (tmp_path / "broken.keras").write_text("no model")
+    with pytest.raises(InputError, match="is no whole .keras file"):
+        run(f"--model={tmp_path / 'broken.keras'}", f"--data={path}")
 
 
 @pytest.mark.parametrize("name", ["missing.keras", "encoder.keras"])

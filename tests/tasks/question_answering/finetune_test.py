@@ -67,7 +67,7 @@ def test_unanswerable_questions_give_the_model_a_threshold(fine_tune, squad_file
 def test_a_calibrated_threshold_is_fitted_on_some_articles_and_scored_on_the_others(fine_tune, squad_file):
     train, dev = squad_file(unanswerable=True), squad_file("dev.json", first=5, articles=4, unanswerable=True)
     folder = fine_tune(f"--train_file={train}", f"--dev_file={dev}", "--calibration_share=0.5")
-    assert read_json(folder / "run.json")["scores"]["dev"]["calibrated"]["total"] == 12  # two articles of four
+    assert read_json(folder / "run.json")["scores"]["dev"]["calibrated_total"] == 12  # two articles of four
 
 
 def test_mrqas_dev_is_halved_by_context_and_the_ids_are_written(fine_tune, mrqa_file):
@@ -89,6 +89,22 @@ def test_several_training_files_count_as_one_but_share_no_question(fine_tune, sq
     assert len(task.train) == 12
     with pytest.raises(InputError, match=r"The question 'q0' is in .*a.json and again in .*a.json"):
         finetune.QuestionAnswering(config_of(f"--train_file={one},{one}", f"--dev_file={dev}"))
+    task = finetune.QuestionAnswering(
+        config_of(f"--train_file={one},{one}", f"--dev_file={dev}", "--skip_bad_examples")
+    )
+    assert len(task.train) == 6 and len(task._bad) == 6
+
+
+def test_what_cannot_be_done_is_refused_before_training(squad_file, mrqa_file):
+    plain, open_ended = squad_file(), squad_file("dev.json", 1, first=5, unanswerable=True)
+    for flags, message in (
+        ([f"--dev_file={plain}", f"--test_file={plain}", "--halve_dev"], "With --test_file give --nohalve_dev"),
+        ([f"--dev_file={plain}", f"--test_file={mrqa_file()}"], "one format. Received: squad, squad, mrqa"),
+        ([f"--dev_file={plain}", "--calibration_share=0.5"], "--calibration_share is for questions without answer"),
+        ([f"--dev_file={open_ended}", "--calibration_share=0.5"], "--calibration_share"),  # of one article
+    ):
+        with pytest.raises(InputError, match=message):
+            finetune.QuestionAnswering(config_of(f"--train_file={plain}", *flags))
 
 
 def config_of(*flags):
@@ -97,7 +113,7 @@ def config_of(*flags):
 
 def test_formats_are_not_mixed(squad_file, mrqa_file):
     flags = (f"--train_file={squad_file()}", f"--dev_file={mrqa_file()}")
-    with pytest.raises(InputError, match="must be of one format. Received: squad, mrqa"):
+    with pytest.raises(InputError, match="files must be of one format. Received: squad, mrqa"):
         finetune.QuestionAnswering(config_of(*flags))
 
 

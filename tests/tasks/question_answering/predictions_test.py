@@ -38,7 +38,9 @@ def test_dev_scores_are_the_official_ones_of_the_kind(found):
     examples = [example("q1", "a"), example("q2", "b"), example("q3")]
     assert predictions.dev_scores(examples[:2], found, False)["exact_match"] == 100.0
     scores = predictions.dev_scores(examples, found, True)
-    assert scores["best_f1"] == 100.0 and scores["best_f1_thresh"] == -1.0
+    assert scores["best_f1"] == 100.0 and scores["best_f1_thresh"] == -1.0 and scores["fitted_HasAns_f1"] == 100.0
+    assert "f1" not in scores and scores["average_precision"] == 100.0  # nothing of a threshold that nobody chose
+    assert not any(key.startswith("best_") for key in predictions.scores_at(examples, found, -2.0))
     assert predictions.scores_at(examples, found, -2.0)["exact"] == pytest.approx(100 * 2 / 3)
 
 
@@ -56,6 +58,13 @@ def test_where_refusing_everything_is_best_the_threshold_lies_below_every_score(
     assert official["best_f1_thresh"] == 0.0  # the official sweep's, for probabilities
     threshold = predictions.fitted_threshold(examples, found)
     assert threshold < -7.0 and predictions.scores_at(examples, found, threshold)["f1"] == 100.0
+
+
+def test_the_fitted_threshold_sees_no_other_questions():
+    examples = [example(f"q{i}") for i in range(3)]
+    found = {f"q{i}": answer("b", -5.0 - i) for i in range(3)}
+    found["other"] = answer("b", -100.0)
+    assert predictions.fitted_threshold(examples, found) == -8.0
 
 
 def test_the_files_hold_what_was_decided(tmp_path, found):

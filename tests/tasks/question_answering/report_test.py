@@ -10,10 +10,11 @@ from tasks.question_answering import report
 
 @pytest.fixture
 def write_run(tmp_path):
-    def write(folder, dataset, method="MiniLM", **scores):
+    def write(folder, dataset, method="MiniLM", rate=2e-5, **scores):
         path = tmp_path / folder
         path.mkdir(parents=True)
         flags = {"method": method, "encoder": "e", "dataset": dataset, "train_file": ["x"], "dev_file": "some/dev.json"}
+        flags |= {"learning_rate": rate, "seed": len(list(tmp_path.rglob("run.json")))}
         (path / "run.json").write_text(json.dumps({"flags": flags, "scores": scores}))
 
     return write
@@ -31,7 +32,7 @@ def test_the_published_rows_are_the_papers_tables():
         "88.8", "94.6", "85.7", "88.7", "73.6", "83.6", "84.8", "83.0", "82.5", "81.5",
     ]  # fmt: skip
     averages = [row_of(text, f"{name} (paper)")[-1] for name in ("Google BERT", "Our BERT", "Our BERT-1seq")]
-    assert averages == ["77.2", "78.6", "79.7"]  # the paper prints 77.3 for the first
+    assert averages == ["77.3", "78.6", "79.7"]  # as printed; the mean of the first row's figures is 77.24
 
 
 def test_seeds_are_averaged_and_test_counts_before_dev(write_run, tmp_path):
@@ -49,15 +50,43 @@ def test_seeds_are_averaged_and_test_counts_before_dev(write_run, tmp_path):
 
 def test_of_a_sweep_the_chosen_run_alone_counts(write_run, tmp_path):
     write_run("s/rate_2e-05_batch_16", "NewsQA", dev={"exact_match": 1.0, "f1": 2.0})
-    write_run("s/rate_5e-05_batch_32", "NewsQA", dev={"exact_match": 3.0, "f1": 4.0})
-    (tmp_path / "s" / "sweep.json").write_text(json.dumps({"chosen": {"learning_rate": 5e-5, "batch_size": 32}}))
+    write_run("s/rate_5e-05_batch_32", "NewsQA", rate=5e-5, dev={"exact_match": 3.0, "f1": 4.0})
+    (tmp_path / "s" / "sweep.db").touch()
+    assert report.gather(tmp_path) == {}  # it is not finished
+    (tmp_path / "s" / "sweep.json").write_text(json.dumps({"folder": "rate_5e-05_batch_32"}))
     assert report.gather(tmp_path) == {("MiniLM", "NewsQA"): report.Result(3.0, 4.0, 1, "dev")}
+
+
+def test_runs_of_other_settings_are_no_seeds(write_run, tmp_path):
+    write_run("a", "NewsQA", dev={"exact_match": 1.0, "f1": 2.0})
+    write_run("b", "NewsQA", rate=5e-5, dev={"exact_match": 3.0, "f1": 4.0})
+    assert {method: result.f1 for (method, _), result in report.gather(tmp_path).items()} == {
+        "MiniLM (learning_rate=2e-05)": 2.0, "MiniLM (learning_rate=5e-05)": 4.0,
+    }  # fmt: skip
+
+
+def test_a_threshold_fitted_on_dev_is_said_and_one_of_other_articles_preferred(write_run, tmp_path):
+    best = {"best_exact": 60.0, "best_f1": 70.0}
+    write_run("a", "SQuAD 2.0", dev=best)
+    write_run("b", "SQuAD 2.0", method="B", dev=best | {"calibrated_exact": 50.0, "calibrated_f1": 55.0})
+    results = report.gather(tmp_path)
+    assert results["MiniLM", "SQuAD 2.0"] == report.Result(60.0, 70.0, 1, "dev, threshold fitted on it")
+    assert results["B", "SQuAD 2.0"] == report.Result(50.0, 55.0, 1, "dev, articles without the threshold's")
+    assert "SQuAD 2.0: dev, threshold fitted on it, 1 run (MiniLM)" in report.tables(results)
+
+
+def test_a_file_that_is_no_record_is_left_out_and_named(write_run, tmp_path, caplog):
+    write_run("a", "NewsQA", dev={"exact_match": 1.0, "f1": 2.0})
+    (tmp_path / "run.json").write_text("{")
+    assert len(report.gather(tmp_path)) == 1 and "is no record of a run" in caplog.text
 
 
 def test_the_program_writes_or_prints_and_refuses_an_empty_folder(write_run, tmp_path, capsys):
     with pytest.raises(InputError, match="holds no finished question-answering run"):
         report.main(report.Config(runs=str(tmp_path)))
     write_run("r", "SQuAD 1.1", dev={"exact_match": 80.0, "f1": 90.0})
+    with pytest.raises(InputError, match="--output=.* cannot be written: No such file"):
+        report.main(report.Config(runs=str(tmp_path), output=str(tmp_path / "none" / "results.md")))
     report.main(report.Config(runs=str(tmp_path), output=str(tmp_path / "results.md")))
     report.main(report.Config(runs=str(tmp_path)))
     assert (tmp_path / "results.md").read_text() == capsys.readouterr().out
