@@ -59,7 +59,7 @@ def main(config: Config) -> None:
     write_json(folder / "scores.json", tables)
     if config.page:
         facts = {"model": config.model, "data": config.data, "questions": f"{len(examples):,}"}
-        facts |= {f"{table}: {name}": f"{value:.2f}" for table, name, value in _headlines(tables)}
+        facts |= _headlines(tables)
         rows = [page_row(example, found[example.id], model.no_answer_threshold) for example in examples]
         page.write_page(folder / "errors.html", f"Answers to {Path(config.data).name}", rows, facts)
     print_tables(tables)
@@ -149,10 +149,13 @@ def score(
     return tables
 
 
-def _headlines(tables) -> list[tuple[str, str, float]]:
-    """Returns the scores that stand at the top of the page."""
-    wanted = ("exact_match", "exact", "f1")
-    return [(table, name, scores[name]) for table, scores in tables.items() for name in wanted if name in scores]
+def _headlines(tables) -> dict[str, str]:
+    """Returns the scores that stand at the top of the page, by what they were computed with."""
+    return {
+        table: f"exact {scores.get('exact_match', scores.get('exact')):.1f}, F1 {scores['f1']:.1f}"
+        for table, scores in tables.items()
+        if "f1" in scores
+    }
 
 
 def page_row(example, answers, threshold: float | None) -> page.PageRow:
