@@ -190,7 +190,8 @@ class SpanBertQuestionAnswerer(NamedInputs, keras.Model):
 
     def warm_up(self, batch_size: int = 32) -> None:
         """Compiles every shape that `answer` uses with this batch size, at most eight, so that no call waits for it."""
-        window = Window(np.zeros(1, np.int32), np.zeros(1, np.int32), 0, 0, 1)
+        piece = np.zeros(1, np.int32)
+        window = Window((piece, piece), (0, 0), 1, 1, 0, 1)
         for length in row_lengths(self.windows.window_length):
             for rows in sorted({1, batch_size}):
                 self._logits_of(pad_rows([window], rows, length))

@@ -60,13 +60,7 @@ def row_lengths(window_length: int) -> list[int]:
 
 def pad_rows(windows: Sequence[Window], rows: int, length: int) -> dict[str, np.ndarray]:
     """Returns the inputs of an encoder, int32 `(rows, length)` each: a row a window, copies of the last to fill up."""
-    batch = {name: np.zeros((rows, length), np.int32) for name in ("token_ids", "segment_ids", "padding_mask")}
-    for i, window in enumerate([*windows, *[windows[-1]] * (rows - len(windows))]):
-        size = len(window.token_ids)
-        batch["token_ids"][i, :size] = window.token_ids
-        batch["segment_ids"][i, :size] = window.segment_ids
-        batch["padding_mask"][i, :size] = 1
-    return batch
+    return QuestionWindows.pad([*windows, *[windows[-1]] * (rows - len(windows))], length)
 
 
 def read(
@@ -96,7 +90,7 @@ def read(
     lengths = row_lengths(windows.window_length)
 
     def finish(chunk: list[_Open]) -> Iterator[Reading]:
-        rows = [(len(w.token_ids), i, j) for i, one in enumerate(chunk) for j, w in enumerate(one.windows)]
+        rows = [(len(w), i, j) for i, one in enumerate(chunk) for j, w in enumerate(one.windows)]
         rows.sort(reverse=True)
         while rows:
             size = batch_size

@@ -36,19 +36,39 @@ class Passage:
 
 @dataclasses.dataclass(frozen=True)
 class Window:
-    """One row of a question and a part of its passage.
+    """One row of a question and a part of its passage. It is put together when it is asked for: many share both.
 
     Attributes:
-        token_ids, segment_ids: int32 `(T,)`. No padding.
+        parts: two int32 arrays, what stands before the first [SEP] and before the second, [CLS] left out.
+        specials: pair of int. Ids of [CLS] and [SEP].
+        segments: int. Of the encoder.
         offset: int. Position in the row of passage piece `begin`.
         begin, end: int. Half-open range of passage pieces in the row.
     """
 
-    token_ids: np.ndarray
-    segment_ids: np.ndarray
+    parts: tuple[np.ndarray, np.ndarray]
+    specials: tuple[int, int]
+    segments: int
     offset: int
     begin: int
     end: int
+
+    def __len__(self) -> int:
+        return len(self.parts[0]) + len(self.parts[1]) + 3
+
+    @property
+    def token_ids(self) -> np.ndarray:
+        """The row's pieces, int32 `(T,)`, no padding."""
+        (cls, sep), (first, second) = self.specials, self.parts
+        return np.concatenate([[cls], first, [sep], second, [sep]]).astype(np.int32)
+
+    @property
+    def segment_ids(self) -> np.ndarray:
+        """0 for the first part with its [SEP], 1 for the second, int32 `(T,)`."""
+        segment_ids = np.zeros(len(self), np.int32)
+        if self.segments > 1:
+            segment_ids[len(self.parts[0]) + 2 :] = 1
+        return segment_ids
 
     def positions_of(self, first: int, last: int) -> tuple[int, int] | None:
         """Returns where passage pieces `first` to `last` (inclusive) stand in the row; `None` if not all do."""
@@ -172,15 +192,23 @@ class QuestionWindows:
             begin += min(room, self.stride)
 
     def _window(self, question_ids: np.ndarray, passage: Passage, begin: int, end: int) -> Window:
-        cls, sep = [self.tokenizer.cls_token_id], [self.tokenizer.sep_token_id]
         part = passage.token_ids[begin:end]
         question_first = self.input_order == "question_first"
-        first, second = (question_ids, part) if question_first else (part, question_ids)
-        token_ids = np.concatenate([cls, first, sep, second, sep]).astype(np.int32)
-        segment_ids = np.zeros_like(token_ids)
-        if self.num_segments > 1:
-            segment_ids[len(first) + 2 :] = 1
-        return Window(token_ids, segment_ids, len(first) + 2 if question_first else 1, begin, end)
+        parts = (question_ids, part) if question_first else (part, question_ids)
+        specials = (self.tokenizer.cls_token_id, self.tokenizer.sep_token_id)
+        return Window(parts, specials, self.num_segments, len(question_ids) + 2 if question_first else 1, begin, end)
+
+    @staticmethod
+    def pad(windows: Sequence[Window], length: int) -> dict[str, np.ndarray]:
+        """Returns the inputs of an encoder, `token_ids`, `segment_ids`, `padding_mask`, int32 `(B, length)`."""
+        names = ("token_ids", "segment_ids", "padding_mask")
+        batch = {name: np.zeros((len(windows), length), np.int32) for name in names}
+        for i, window in enumerate(windows):
+            size = len(window)
+            batch["token_ids"][i, :size] = window.token_ids
+            batch["segment_ids"][i, :size] = window.segment_ids
+            batch["padding_mask"][i, :size] = 1
+        return batch
 
 
 def _shown(text: str) -> str:

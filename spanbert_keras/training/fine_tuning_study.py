@@ -1,6 +1,7 @@
 """Several fine-tuning runs that belong together: seeds, and a sweep over hyper-parameters."""
 
 import dataclasses
+import functools
 import itertools
 import math
 import shutil
@@ -48,6 +49,11 @@ class FineTuningStudy:
         self.make_task = make_task
         self.to_flags = to_flags
         self.folder = Path(settings.output_dir)
+
+    @functools.cached_property
+    def task(self) -> FineTuningTask:
+        """What all runs have in common: names, and the data's facts."""
+        return self.make_task(self.settings)
 
     def run(self) -> int:
         """Does it all; returns 0, or the exit code that says what stopped it (the same command continues).
@@ -109,7 +115,7 @@ class FineTuningStudy:
             if outcome != FINISHED:
                 return outcome
             every[f"seed_{seed}"] = scores
-        task = self.make_task(self.settings)
+        task = self.task
         best = max(every, key=lambda name: every[name]["dev"][task.select_by])
         summary = {split: mean_and_deviation([one[split] for one in every.values()]) for split in every[best]}
         write_json(self.folder / "seeds.json", {"summary": summary, "runs": every, "best": best})
@@ -171,12 +177,12 @@ class FineTuningStudy:
         ]
         result = {"trials": trials, "chosen": study.best_params, "folder": folder.name, "scores": scores}
         write_json(self.folder / "sweep.json", result)
-        self._copy_model(folder, self.make_task(chosen))
+        self._copy_model(folder, self.task)
         return FINISHED
 
     def _begin_sweep(self, begun: bool) -> None:
         """Refuses settings other than those of the trials that are done: they could not be compared."""
-        flags, task = self.to_flags(self.settings), self.make_task(self.settings)
+        flags, task = self.to_flags(self.settings), self.task
         facts = task.facts()
         changeable = (*CHANGEABLE, *task.changeable, "learning_rate", "batch_size") if begun else (*flags, *facts)
         record = RunRecord(self.folder)
@@ -234,7 +240,7 @@ class FineTuningStudy:
         if outcome != FINISHED:
             study.tell(trial, state=optuna.trial.TrialState.FAIL)  # its folder continues with the next trial
             return outcome
-        study.tell(trial, scores["dev"][self.make_task(settings).select_by])
+        study.tell(trial, scores["dev"][self.task.select_by])
         return FINISHED
 
 

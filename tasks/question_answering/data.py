@@ -137,6 +137,8 @@ def _opened(path: str) -> Iterator[BinaryIO]:
                 )
             with gzip.GzipFile(fileobj=raw) if zipped else raw as stream:
                 yield stream  # type: ignore[misc]
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}. Expected: the path of a file.") from error
     except (OSError, EOFError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError(f"{path} cannot be read to its end: {reason}. Expected: a whole file.") from error

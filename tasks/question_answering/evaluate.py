@@ -121,9 +121,7 @@ def score(
     """
     if not unanswerable:
         given = predictions.texts(found)
-        if threshold is not None:
-            refused = {id for id, value in predictions.no_answer_scores(found).items() if value > threshold}
-            given = {id: "" if id in refused else text for id, text in given.items()}
+        given |= {id: "" for id, answers in found.items() if predictions.refuses(answers, threshold)}
         return {"all questions": metrics.squad_scores(examples, given)}
     tables = {}
     if threshold is not None:
@@ -161,7 +159,7 @@ def _headlines(tables) -> dict[str, str]:
 def page_row(example, answers, threshold: float | None) -> page.PageRow:
     """Returns what the page shows of one question."""
     best = answers[0]
-    refused = threshold is not None and best.no_answer_score > threshold
+    refused = predictions.refuses(answers, threshold)
     text = "" if refused else best.text
     gold = tuple(dict.fromkeys(example.answers))
     return page.PageRow(

@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -42,6 +42,7 @@ class Rows:
         examples: list of int. The example that each row is of.
         passages: list. The passage of each example, in pieces.
         counts: `Counts`.
+        pad: the model's `windows.pad`.
     """
 
     windows: list
@@ -49,11 +50,12 @@ class Rows:
     examples: list[int]
     passages: list
     counts: Counts
+    pad: Callable
 
     @property
     def lengths(self) -> list[int]:
         """Pieces of each row."""
-        return [len(window.token_ids) for window in self.windows]
+        return [len(window) for window in self.windows]
 
     @functools.cached_property
     def most_answers(self) -> int:
@@ -71,16 +73,11 @@ class Rows:
             `token_ids`, `segment_ids`, `padding_mask`, int32 `(B, T)`; `start_positions`, `end_positions`, int32
             `(B, A)`; `answer_weights`, float32 `(B, A)`.
         """
-        answers = self.most_answers
-        batch = {key: np.zeros((len(rows), length), np.int32) for key in ("token_ids", "segment_ids", "padding_mask")}
-        positions = np.zeros((2, len(rows), answers), np.int32)
-        weights = np.zeros((len(rows), answers), np.float32)
+        positions = np.zeros((2, len(rows), self.most_answers), np.int32)
+        weights = np.zeros((len(rows), self.most_answers), np.float32)
+        batch = self.pad([self.windows[row] for row in rows.tolist()], length)
         for i, row in enumerate(rows.tolist()):
-            window, target = self.windows[row], self.targets[row]
-            size = len(window.token_ids)
-            batch["token_ids"][i, :size] = window.token_ids
-            batch["segment_ids"][i, :size] = window.segment_ids
-            batch["padding_mask"][i, :size] = 1
+            target = self.targets[row]
             positions[:, i, : len(target)] = target.T
             weights[i, : len(target)] = 1.0
         return batch | {"start_positions": positions[0], "end_positions": positions[1], "answer_weights": weights}
@@ -141,7 +138,7 @@ def make_rows(examples: Sequence[Example], windows, max_answer_pieces: int, firs
             earliest by position.
         every_answer: bool. Whether all of them are targets (`--answers=all`).
     """
-    rows = Rows([], [], [], [], Counts())
+    rows = Rows([], [], [], [], Counts(), windows.pad)
     counts = dict.fromkeys((field.name for field in dataclasses.fields(Counts)), 0)
     for start in range(0, len(examples), CHUNK):
         part = examples[start : start + CHUNK]

@@ -7,10 +7,11 @@ import json
 import math
 import os
 import re
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from spanbert_keras.training.files import write_atomically
 
 TEMPLATE = Path(__file__).with_name("page.html")
 PLACEHOLDER = re.compile(r"\{\{(title|data)\}\}")
@@ -72,7 +73,8 @@ def write_page(path: str | os.PathLike, title: str, rows: Sequence[PageRow], fac
     Raises:
         ValueError: a span lies outside its context, or only one end of it is given.
     """
-    write_atomically(path, render(TEMPLATE.read_text(encoding="utf-8"), title, question_answering_data(rows, facts)))
+    content = render(TEMPLATE.read_text(encoding="utf-8"), title, question_answering_data(rows, facts))
+    write_atomically(path, lambda temporary: temporary.write_bytes(content))
 
 
 def question_answering_data(rows: Sequence[PageRow], facts: Mapping[str, str]) -> dict[str, Any]:
@@ -152,15 +154,3 @@ def render(template: str, title: str, data: Any) -> bytes:
     values = {"title": html.escape(title), "data": json.dumps(data, allow_nan=False, separators=(",", ":"))}
     values["data"] = values["data"].translate(ESCAPES)
     return PLACEHOLDER.sub(lambda found: values[found[1]], template).encode("utf-8", errors="xmlcharrefreplace")
-
-
-def write_atomically(path: str | os.PathLike, content: bytes) -> None:
-    """Writes a file under a temporary name and renames it, so that nobody meets half of it."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{uuid.uuid4().hex[:8]}.{path.name}")
-    try:
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -4,8 +4,8 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
+from spanbert_keras.training.files import write_atomically
 from tasks.question_answering import metrics
 from tasks.question_answering.example import Example
 
@@ -54,6 +54,11 @@ def texts(found: Mapping[str, list]) -> dict[str, str]:
 def no_answer_scores(found: Mapping[str, list]) -> dict[str, float]:
     """Returns the no-answer score by id."""
     return {id: answers[0].no_answer_score for id, answers in found.items()}
+
+
+def refuses(answers: list, threshold: float | None) -> bool:
+    """Says whether a model with this threshold gives no answer instead of the best of `answers`."""
+    return threshold is not None and answers[0].no_answer_score > threshold
 
 
 def dev_scores(examples: Sequence[Example], found: Mapping[str, list], unanswerable: bool) -> dict[str, float]:
@@ -106,10 +111,7 @@ def write(folder: Path, found: Mapping[str, list], threshold: float | None) -> N
         threshold: float or `None`. Above it the prediction is "".
     """
     folder.mkdir(parents=True, exist_ok=True)
-    final = {
-        id: "" if threshold is not None and answers[0].no_answer_score > threshold else answers[0].text
-        for id, answers in found.items()
-    }
+    final = {id: "" if refuses(answers, threshold) else answers[0].text for id, answers in found.items()}
     n_best = {
         id: [
             {"text": answer.text, "probability": answer.score, "start": answer.start, "end": answer.end}
@@ -122,10 +124,5 @@ def write(folder: Path, found: Mapping[str, list], threshold: float | None) -> N
         ("nbest_predictions.json", n_best),
         ("no_answer_scores.json", no_answer_scores(found)),
     ):
-        _write_json(folder / name, value)
-
-
-def _write_json(path: Path, value: Any) -> None:
-    temporary = path.with_name(f"{path.name}.partial")
-    temporary.write_text(json.dumps(value, indent=1), encoding="utf-8")
-    temporary.replace(path)
+        text = json.dumps(value, indent=1)  # ASCII: an answer may hold half a surrogate pair
+        write_atomically(folder / name, lambda temporary, text=text: temporary.write_text(text, encoding="utf-8"))
