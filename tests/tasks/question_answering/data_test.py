@@ -301,7 +301,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path, name, content, sentence):
 def test_a_file_that_is_not_there_is_named(tmp_path):
     with pytest.raises(InputError, match=r"gone\.json cannot be read: No such file"):
         read(tmp_path / "gone.json")
-    with pytest.raises(InputError, match="cannot be read to its end: Is a directory"):
+    with pytest.raises(InputError, match="cannot be read: Is a directory"):
         read(tmp_path)
 
 
