@@ -34,6 +34,7 @@ def test_it_equals_float64_under_every_policy(oracle, randomize, to_numpy, input
 
 
 def test_weights_begin_as_in_bert():
+    keras.utils.set_random_seed(1)  # a spread of 18 numbers is out of bounds once in some hundred runs
     layer = built()
     shapes = {weight.path.split("/", 1)[1]: tuple(weight.shape) for weight in layer.weights}
     assert shapes == {
