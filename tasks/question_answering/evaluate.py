@@ -50,7 +50,7 @@ def main(config: Config) -> None:
     bad = [*file.bad, *unreadable]
     for sentence in bad:
         logging.warning("Left out: %s", sentence)
-    check_calibration(config.calibration_share, examples, file.has_unanswerable)
+    predictions.check_calibration(config.calibration_share, examples, file.has_unanswerable)
     folder = _folder(config)
     found = predictions.predict(model, examples, rows=config.batch_size, progress=True)
     tables = score(examples, found, model.no_answer_threshold, file.has_unanswerable, config.calibration_share)
@@ -66,15 +66,6 @@ def main(config: Config) -> None:
     if bad:
         print(f"{len(bad)} bad questions were left out.")
     print(f"Predictions, scores{' and errors.html' if config.page else ''} are in {folder}.")
-
-
-def check_calibration(share: float | None, examples, unanswerable: bool) -> None:
-    """Refuses a share with which no threshold can be fitted, before anything is computed."""
-    if share is None:
-        return
-    if not unanswerable:
-        raise InputError("--calibration_share is for data with questions that have no answer. Received: none of them.")
-    data.split_articles(examples, share)
 
 
 def _folder(config: Config) -> Path:

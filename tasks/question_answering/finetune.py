@@ -83,10 +83,7 @@ class QuestionAnswering:
         if config.halve_dev:
             self.dev, self.test_examples = data.halve(dev.examples)
         self.unanswerable = any(one.has_unanswerable for one in every)
-        if config.calibration_share is not None:
-            if not self.unanswerable:
-                raise InputError("--calibration_share is for questions without answer. Received: none of them.")
-            data.split_articles(self.dev, config.calibration_share)  # refused now, not after training
+        predictions.check_calibration(config.calibration_share, self.dev, self.unanswerable)
         self.select_by = "best_f1" if self.unanswerable else "f1"
         if not self.train or not self.dev:
             raise InputError(f"No questions are left: {len(self.train)} to train on, {len(self.dev)} for dev.")

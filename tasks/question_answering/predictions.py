@@ -5,8 +5,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from spanbert_keras.program import InputError
 from spanbert_keras.training.files import write_atomically
-from tasks.question_answering import metrics
+from tasks.question_answering import data, metrics
 from tasks.question_answering.example import Example
 
 N_BEST = 20  # released code
@@ -100,6 +101,19 @@ def fitted_threshold(examples: Sequence[Example], found: Mapping[str, list]) -> 
     scores = [found[example.id][0].no_answer_score for example in examples]
     official = metrics.squad2_scores(examples, texts(found), no_answer_scores(found))["best_f1_thresh"]
     return max((official, min(scores) - 1.0), key=lambda value: scores_at(examples, found, value)["f1"])
+
+
+def check_calibration(share: float | None, examples: Sequence[Example], unanswerable: bool) -> None:
+    """Refuses a share of the articles with which no threshold can be fitted, before anything is computed.
+
+    Raises:
+        InputError: no question is without answer, or a part would be empty.
+    """
+    if share is None:
+        return
+    if not unanswerable:
+        raise InputError("--calibration_share is for data with questions that have no answer. Received: none of them.")
+    data.split_articles(examples, share)
 
 
 def write(folder: Path, found: Mapping[str, list], threshold: float | None) -> None:

@@ -100,7 +100,10 @@ def test_what_cannot_be_done_is_refused_before_training(squad_file, mrqa_file):
     for flags, message in (
         ([f"--dev_file={plain}", f"--test_file={plain}", "--halve_dev"], "With --test_file give --nohalve_dev"),
         ([f"--dev_file={plain}", f"--test_file={mrqa_file()}"], "one format. Received: squad, squad, mrqa"),
-        ([f"--dev_file={plain}", "--calibration_share=0.5"], "--calibration_share is for questions without answer"),
+        (
+            [f"--dev_file={plain}", "--calibration_share=0.5"],
+            "--calibration_share is for data with questions that have no answer",
+        ),
         ([f"--dev_file={open_ended}", "--calibration_share=0.5"], "--calibration_share"),  # of one article
     ):
         with pytest.raises(InputError, match=message):
