@@ -8,9 +8,9 @@ import sys
 
 import keras
 import numpy as np
-import tasks
 
 import spanbert_keras
+import tasks
 
 TOLERANCE = 1e-4
 
