@@ -35,10 +35,12 @@ EXTRAS = {
     "demo": ["gradio>=5"],
     "parquet": ["pyarrow>=18"],
     "sweep": ["optuna>=4"],
+    "coreference": ["scipy>=1.14", "spacy>=3.8"],
 }
 
 # torch is pinned so that losses are compared with the same implementation every time.
 TEST = [
+    *EXTRAS["coreference"],
     *EXTRAS["export"],
     *EXTRAS["jax"],
     *EXTRAS["parquet"],
@@ -50,7 +52,6 @@ TEST = [
     "pytest>=8.3",
     "ruff>=0.15",
     "scikit-learn>=1.5",
-    "scipy>=1.14",
     "setuptools>=77",
     "torch==2.13.0",
     "transformers>=5",

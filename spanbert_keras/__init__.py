@@ -4,13 +4,19 @@ Importing this package registers every savable class, so that `keras.saving.load
 """
 
 from spanbert_keras.conversion.loading import load_pretrained
+from spanbert_keras.data.conll import read_conll, write_conll
+from spanbert_keras.data.coreference_files import read_documents
 from spanbert_keras.decoding.answer import Answer
+from spanbert_keras.decoding.mention import Mention
+from spanbert_keras.decoding.resolved_document import ResolvedDocument
 from spanbert_keras.layers.masked_lm_head import MaskedLMHead
 from spanbert_keras.layers.span_boundary_head import SpanBoundaryHead
 from spanbert_keras.losses.span_bert_loss import span_bert_loss
+from spanbert_keras.models.coreference_resolver import SpanBertCoreferenceResolver
 from spanbert_keras.models.encoder import SpanBertEncoder
 from spanbert_keras.models.pretrainer import SpanBertPretrainer
 from spanbert_keras.models.question_answerer import SpanBertQuestionAnswerer
+from spanbert_keras.preprocessing.document import Document
 from spanbert_keras.preprocessing.span_lengths import draw_span_lengths, span_length_probabilities
 from spanbert_keras.preprocessing.span_masker import SpanMasker
 from spanbert_keras.preprocessing.tokenizer import SpanBertTokenizer
@@ -20,7 +26,11 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Answer",
+    "Document",
     "MaskedLMHead",
+    "Mention",
+    "ResolvedDocument",
+    "SpanBertCoreferenceResolver",
     "SpanBertEncoder",
     "SpanBertPretrainer",
     "SpanBertQuestionAnswerer",
@@ -30,6 +40,9 @@ __all__ = [
     "WarmupLinearDecay",
     "draw_span_lengths",
     "load_pretrained",
+    "read_conll",
+    "read_documents",
     "span_bert_loss",
     "span_length_probabilities",
+    "write_conll",
 ]

@@ -30,7 +30,7 @@ class Config:
 def main(config: Config) -> None:
     """Prints the answers."""
     context = _context(config.context_file)
-    reader = _reader(config.model)
+    reader = program.load_task_model(config.model, "SpanBertQuestionAnswerer")
     answers = reader.answer(
         config.question,
         context,
@@ -57,21 +57,6 @@ def _context(path: str) -> str:
             f"--context_file={path} is not UTF-8 text. Received: byte 0x{error.object[error.start]:02x} at byte "
             f"{error.start}. Convert it, e.g. with iconv."
         ) from error
-
-
-def _reader(path: str):
-    """Returns the model of a file, in float32."""
-    import spanbert_keras
-
-    if not Path(path).exists():
-        raise InputError(f"--model={path} is not there. Expected: a .keras file that fine-tuning saved.")
-    model = spanbert_keras.load_pretrained(path)
-    if not isinstance(model, spanbert_keras.SpanBertQuestionAnswerer):
-        raise InputError(
-            f"--model={path} holds a {type(model).__name__}. Expected: a SpanBertQuestionAnswerer, as "
-            "`python -m tasks.question_answering.finetune` saves."
-        )
-    return model
 
 
 def _line(answer, context: str) -> str:

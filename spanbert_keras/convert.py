@@ -33,7 +33,7 @@ class Config:
         choices=destinations.FORMATS,
     )
     model: str = setting(
-        "What a .keras file or an export holds; auto: a question answerer where the source was fine-tuned for that, a "
+        "What a .keras file or an export holds; auto: the task's model where the source was fine-tuned for one, a "
         "pretrainer where the source has a head (an export: both).",
         default="auto",
         choices=KINDS,

@@ -6,6 +6,7 @@ import traceback
 import types
 import typing
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from absl import flags, logging
@@ -13,7 +14,7 @@ from absl import flags, logging
 from spanbert_keras.errors import InputError
 from spanbert_keras.training.settings import setting
 
-__all__ = ["InputError", "parse", "run", "setting", "to_arguments", "to_flags"]
+__all__ = ["InputError", "load_task_model", "parse", "run", "setting", "to_arguments", "to_flags"]
 
 USAGE_EXIT_CODE = 2
 INPUT_EXIT_CODE = 1
@@ -114,6 +115,26 @@ def to_arguments(config: Any) -> list[str]:
         elif value is not None:
             arguments.append(f"--{name}={','.join(map(str, value)) if isinstance(value, list) else value}")
     return arguments
+
+
+def load_task_model(path: str, kind: str):
+    """Returns the saved task model that --model names, in float32.
+
+    Args:
+        path: str. The flag's value.
+        kind: str. Name of the public class that it must be of.
+
+    Raises:
+        InputError: there is nothing, or a model of another class.
+    """
+    import spanbert_keras
+
+    if not Path(path).exists():
+        raise InputError(f"--model={path} is not there. Expected: a .keras file that fine-tuning saved.")
+    model = spanbert_keras.load_pretrained(path)
+    if not isinstance(model, getattr(spanbert_keras, kind)):
+        raise InputError(f"--model={path} holds a {type(model).__name__}. Expected: a {kind}, as fine-tuning saves it.")
+    return model
 
 
 def run(main: Callable[[Any], None], config_class: type, argv: Sequence[str] | None = None) -> None:

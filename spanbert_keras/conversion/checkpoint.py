@@ -94,7 +94,9 @@ class Checkpoint:
             "cls.pair_target_predictions.mlp_layer_norm.linear1.weight": (d, 2 * d + position_dim),
         }
         for name, array in self.tensors.items():
-            if name.endswith(".intermediate.dense.weight"):
+            if name.startswith(tensor_names.COREFERENCE):
+                shapes[name] = tuple(array.shape)  # its settings say
+            elif name.endswith(".intermediate.dense.weight"):
                 shapes[name] = (inner, d)
             elif name.endswith(".intermediate.dense.bias"):
                 shapes[name] = (inner,)

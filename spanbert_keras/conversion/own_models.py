@@ -13,12 +13,14 @@ from spanbert_keras.conversion.checkpoint import Checkpoint
 from spanbert_keras.conversion.pickles import first_line
 from spanbert_keras.conversion.tokenizer_files import looks_lowercased
 from spanbert_keras.errors import InputError
+from spanbert_keras.models.coreference_resolver import SpanBertCoreferenceResolver
 from spanbert_keras.models.encoder import SpanBertEncoder, SpanBertTokenizer
 from spanbert_keras.models.pretrainer import SpanBertPretrainer
 from spanbert_keras.models.question_answerer import SpanBertQuestionAnswerer
 
 OWN_KIND = "a model of this package"
-KINDS = ("auto", "encoder", "pretrainer", "question_answerer")
+KINDS = ("auto", "encoder", "pretrainer", "question_answerer", "coreference_resolver")
+TASK_MODELS = (SpanBertQuestionAnswerer, SpanBertCoreferenceResolver)
 SIZES = (
     "vocabulary_size", "num_layers", "num_heads", "hidden_dim", "intermediate_dim", "dropout", "attention_dropout",
     "max_sequence_length", "num_segments",
@@ -43,12 +45,12 @@ def to_model(checkpoint: Checkpoint, kind: str = "auto", **overrides: Any):
 
     Args:
         checkpoint: checked.
-        kind: `"encoder"`, `"pretrainer"` or `"question_answerer"`; `"auto"`: the task's model where it was fine-tuned
-            for one, else the pretrainer where there is a head.
+        kind: `"encoder"`, `"pretrainer"`, `"question_answerer"` or `"coreference_resolver"`; `"auto"`: the task's model
+            where it was fine-tuned for one, else the pretrainer where there is a head.
         **overrides: arguments of `SpanBertEncoder` that are no sizes, e.g. `dropout`, `dtype`.
 
     Returns:
-        `SpanBertEncoder`, `SpanBertPretrainer` or `SpanBertQuestionAnswerer`, with its tokenizer.
+        `SpanBertEncoder`, `SpanBertPretrainer` or the task's model, with its tokenizer.
 
     Raises:
         InputError: another kind, or a size among the overrides; a task's model of a source without vocabulary.
@@ -68,6 +70,12 @@ def to_model(checkpoint: Checkpoint, kind: str = "auto", **overrides: Any):
         if "window_length" in settings:  # the table of positions may have been cut
             settings["window_length"] = min(settings["window_length"], encoder.max_sequence_length)
         model = SpanBertQuestionAnswerer(encoder, **settings)
+    elif kind == "coreference_resolver":
+        if encoder.tokenizer is None:
+            raise InputError("A coreference resolver needs its vocabulary. Give its vocab.txt (--vocab_file).")
+        if "segment_length" in settings:
+            settings["segment_length"] = min(settings["segment_length"], encoder.max_sequence_length)
+        model = SpanBertCoreferenceResolver(encoder, **settings)
     elif kind == "pretrainer":
         table = checkpoint.tensors.get(tensor_names.SBO_POSITIONS)
         if table is not None:
@@ -105,15 +113,16 @@ def from_model(model) -> Checkpoint:
     """Returns a model as a checkpoint.
 
     Args:
-        model: `SpanBertEncoder`, `SpanBertPretrainer` or `SpanBertQuestionAnswerer`.
+        model: `SpanBertEncoder`, `SpanBertPretrainer` or a task model.
 
     Raises:
         InputError: it is none of these, or quantized.
     """
-    if not isinstance(model, SpanBertEncoder | SpanBertPretrainer | SpanBertQuestionAnswerer):
+    if not isinstance(model, (SpanBertEncoder, SpanBertPretrainer, *TASK_MODELS)):
+        names = ", ".join(kind.__name__ for kind in (SpanBertEncoder, SpanBertPretrainer, *TASK_MODELS))
         raise InputError(
-            "Only an encoder, a pretrainer or a question answerer can be converted. Expected: SpanBertEncoder, "
-            f"SpanBertPretrainer or SpanBertQuestionAnswerer. Received: {type(model).__name__}."
+            "Only an encoder, a pretrainer or a task model can be converted. "
+            f"Expected: one of {names}. Received: {type(model).__name__}."
         )
     encoder = model if isinstance(model, SpanBertEncoder) else model.encoder
     config = encoder.get_config()
@@ -150,7 +159,7 @@ def _head_settings(model) -> dict[str, Any]:
     """Returns the settings that a model has besides its encoder's and those that its tensors' shapes tell."""
     if isinstance(model, SpanBertPretrainer):
         return {"sbo_weight": model.sbo_weight, "loss_normalization": model.loss_normalization}
-    if isinstance(model, SpanBertQuestionAnswerer):
+    if isinstance(model, TASK_MODELS):
         config = model.get_config()
         return {name: value for name, value in config.items() if name not in ("name", "trainable", "dtype", "encoder")}
     return {}

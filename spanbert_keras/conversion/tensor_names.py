@@ -10,6 +10,7 @@ WITHOUT_PLACE = re.compile(
 TIED = ("cls.predictions.decoder.weight", "cls.pair_target_predictions.decoder.weight")
 WORD_EMBEDDINGS = "bert.embeddings.word_embeddings.weight"
 POSITION_EMBEDDINGS = "bert.embeddings.position_embeddings.weight"
+COREFERENCE = "coreference."  # before the names of the resolver's weights
 MLM_BIAS = "cls.predictions.bias"
 SBO_BIAS = "cls.pair_target_predictions.bias"
 SBO_POSITIONS = "cls.pair_target_predictions.position_embeddings.weight"
@@ -89,4 +90,21 @@ def answer_table() -> Table:
 
 
 HEADS = {"masked_lm": masked_lm_table, "span_boundary": span_boundary_table}  # of pre-training
-TASK_HEADS = {"question_answerer": answer_table}
+
+
+def coreference_table() -> Table:
+    """Returns the weights of the coreference resolver's layers; no other library has them, so the names are ours."""
+    of_ffnn = [f"{layer}/{part}" for layer in ("hidden", "out") for part in ("kernel", "bias")]
+    of_dense = ["kernel", "bias"]
+    paths = ["span_vectors/width_embeddings", *(f"span_vectors/head_score/{part}" for part in of_dense)]
+    paths += ["mention_scorer/width_embeddings"]
+    paths += [f"mention_scorer/{score}/{part}" for score in ("span_score", "width_score") for part in of_ffnn]
+    paths += ["coarse_antecedents/distance_embeddings"]
+    paths += [f"coarse_antecedents/{layer}/{part}" for layer in ("distance_score", "projection") for part in of_dense]
+    paths += [f"pair_scorer/{name}_embeddings" for name in ("speaker", "genre", "distance", "segment")]
+    paths += [f"pair_scorer/score/{part}" for part in of_ffnn]
+    paths += [f"span_refinement/gate/{part}" for part in of_dense]
+    return {path: (COREFERENCE + path.replace("/", "."), False) for path in paths}
+
+
+TASK_HEADS = {"question_answerer": answer_table, "coreference_resolver": coreference_table}

@@ -43,7 +43,8 @@ class LengthBuckets:
 
     Args:
         lengths: int of each example, in pieces.
-        make_batch: called with (examples int `(B,)`, length int); returns a dict of arrays that begin with B rows.
+        make_batch: called with (examples int `(B,)`, length int, epoch int); returns a dict of arrays that begin with B
+            rows.
         batch_rows: int. B.
         seed: two integers of 32 bits.
         max_shapes: int. Lengths at most.
@@ -59,7 +60,7 @@ class LengthBuckets:
     def __init__(
         self,
         lengths: Sequence[int],
-        make_batch: Callable[[np.ndarray, int], dict[str, np.ndarray]],
+        make_batch: Callable[[np.ndarray, int, int], dict[str, np.ndarray]],
         batch_rows: int,
         seed,
         max_shapes: int = 8,
@@ -100,8 +101,9 @@ class LengthBuckets:
 
     def part(self, number: int, worker: int, num_workers: int) -> dict[str, np.ndarray]:
         """Returns one worker's rows of batch `number`."""
-        examples, length = self._plan(number // self.steps_per_epoch)[number % self.steps_per_epoch]
+        epoch, place = divmod(number, self.steps_per_epoch)
+        examples, length = self._plan(epoch)[place]
         share = self.batch_rows // num_workers
         examples = examples[worker * share : (worker + 1) * share]
-        batch = self.make_batch(np.maximum(examples, 0), length)
+        batch = self.make_batch(np.maximum(examples, 0), length, epoch)
         return batch | {"example_weights": (examples >= 0).astype(np.float32)}

@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 LAYER_NORM_EPSILON = 1e-12  # BERT's (Devlin et al., 2019); keras-hub's BERT uses it in the encoder, not in the head
+MASKED = -1e9  # of float32 scores; their softmax is 0
 INITIALIZER_STDDEV = 0.02  # BERT: N(0, 0.02), here untruncated as in the released SpanBERT code
 
 

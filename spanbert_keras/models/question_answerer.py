@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 
 import keras
 import numpy as np
-from keras import ops
 
 from spanbert_keras.decoding.answer import Answer
 from spanbert_keras.decoding.answer_spans import Candidates
@@ -14,13 +13,14 @@ from spanbert_keras.layers.functional import initializer
 from spanbert_keras.losses.answer_span_loss import answer_span_losses
 from spanbert_keras.models.named_inputs import NamedInputs
 from spanbert_keras.models.reading import Reading, pad_rows, read, row_lengths
+from spanbert_keras.models.task_model import TaskModel
 from spanbert_keras.preprocessing.question_windows import QuestionWindows, Window
 
 CANDIDATES = 20  # spans of a window that take part in a score (the released code's n-best size)
 
 
 @keras.saving.register_keras_serializable(package="spanbert_keras")
-class SpanBertQuestionAnswerer(NamedInputs, keras.Model):
+class SpanBertQuestionAnswerer(TaskModel, NamedInputs, keras.Model):
     """Answers questions with spans of a context: an encoder and one linear layer for the start and end of the answer.
 
     A functional model. One saved file holds weights, tokenizer and settings; `answer` takes raw text. A long context is
@@ -105,11 +105,6 @@ class SpanBertQuestionAnswerer(NamedInputs, keras.Model):
         self._compiled_rows = None
         if keras.backend.backend() == "tensorflow":
             self.jit_compile = False  # XLA would compile every shape anew; without it two tracings serve all
-
-    @property
-    def tokenizer(self):
-        """The encoder's tokenizer."""
-        return self.encoder.tokenizer
 
     # --- asking
 
@@ -257,28 +252,10 @@ class SpanBertQuestionAnswerer(NamedInputs, keras.Model):
             *(batch[key] for key in self.target_keys),
         )
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """Returns the loss of a batch for `fit` and `evaluate`; targets come from `x` or `y`, by name."""
-        given = {**(x if hasattr(x, "keys") else {}), **(y if hasattr(y, "keys") else {})}
-        missing = [key for key in self.target_keys if key not in given]
-        if missing:
-            raise ValueError(f"Training needs the targets {self.target_keys}, by name. Missing: {missing}.")
-        losses = self.example_losses(y_pred, given)
-        if sample_weight is None:
-            return ops.mean(losses)
-        if hasattr(sample_weight, "keys"):  # Keras repeats it for each entry of a dict of targets
-            sample_weight = next(iter(sample_weight.values()))
-        sample_weight = ops.cast(sample_weight, "float32")
-        return ops.sum(losses * sample_weight) / ops.maximum(ops.sum(sample_weight), 1.0)
-
     # --- saving
 
     def get_config(self):
-        return {
-            "name": self.name,
-            "trainable": self.trainable,
-            "dtype": keras.dtype_policies.serialize(self.dtype_policy),
-            "encoder": keras.saving.serialize_keras_object(self.encoder),
+        return TaskModel.get_config(self) | {
             "input_order": self.windows.input_order,
             "window_length": self.windows.window_length,
             "stride": self.windows.stride,
@@ -287,17 +264,6 @@ class SpanBertQuestionAnswerer(NamedInputs, keras.Model):
             "no_answer_threshold": self.no_answer_threshold,
             "special_tokens_in_text": self.windows.special_tokens_in_text,
         }
-
-    @classmethod
-    def from_config(cls, config):
-        config = dict(config)
-        for name, revive in (
-            ("encoder", keras.saving.deserialize_keras_object),
-            ("dtype", keras.dtype_policies.deserialize),
-        ):
-            if isinstance(config.get(name), dict):
-                config[name] = revive(config[name])
-        return cls(**config)
 
 
 def no_answer_score_of(candidates: Candidates) -> float:

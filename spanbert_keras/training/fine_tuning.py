@@ -23,7 +23,7 @@ from spanbert_keras.training.fine_tuning_settings import CHANGEABLE, FineTuningS
 from spanbert_keras.training.launch import Launch
 from spanbert_keras.training.loss_guard import LossGuard
 from spanbert_keras.training.objective import StepSettings
-from spanbert_keras.training.optimizers import make_adamw
+from spanbert_keras.training.optimizers import VariableGroup, make_adamw
 from spanbert_keras.training.run_record import RunRecord
 from spanbert_keras.training.schedule import Schedule
 from spanbert_keras.training.trainer import FINISHED, Trainer
@@ -45,8 +45,8 @@ class TrainingRows(Protocol):
     def lengths(self) -> Sequence[int]:
         """Pieces of each row."""
 
-    def batch(self, rows: np.ndarray, length: int) -> dict[str, np.ndarray]:
-        """Returns the model's inputs and targets for some rows `(B,)`, padded to `length`."""
+    def batch(self, rows: np.ndarray, length: int, epoch: int) -> dict[str, np.ndarray]:
+        """Returns the inputs and targets of some rows `(B,)`, padded to `length`, as this epoch has them."""
 
 
 class FineTuningTask(Protocol):
@@ -70,6 +70,9 @@ class FineTuningTask(Protocol):
 
     def training_rows(self, model) -> "TrainingRows":
         """Returns the training rows."""
+
+    def variable_groups(self, model, total_steps: int) -> Sequence[VariableGroup]:
+        """Returns the weights with a learning rate of their own; they are clipped by themselves. () for none."""
 
     def evaluate(self, model, predict: Callable[[dict], dict], rows: int) -> dict[str, float]:
         """Returns dev scores; `predict` takes a batch of exactly `rows` rows of the model's inputs."""
@@ -192,16 +195,20 @@ class FineTuning:
         self.rate = WarmupLinearDecay(settings.learning_rate, warmup, self.total_steps)
         scale_loss = keras.mixed_precision.dtype_policy().name == "mixed_float16"
         with self.distribution.scope():
-            optimizer = make_adamw(self.model.trainable_variables, self.rate, weight_decay=settings.weight_decay)
+            variables = self.model.trainable_variables
+            groups = self.task.variable_groups(self.model, self.total_steps)
+            optimizer = make_adamw(variables, self.rate, weight_decay=settings.weight_decay, groups=groups)
             self.step = make_step(
                 self.model,
                 optimizer,
                 StepSettings(
                     objective=ExampleObjective(self.model),
                     clip_norm=settings.clip_norm,
+                    clip_groups=_places(variables, groups),
                     accumulation_steps=settings.accumulation_steps,
                     compile=has_accelerator() if settings.compile == "auto" else settings.compile == "on",
                     scale_loss=scale_loss,
+                    static_shapes=self.model.static_shapes,
                 ),
                 self.distribution,
             )
@@ -270,3 +277,13 @@ class FineTuning:
     def remove_checkpoints(self) -> None:
         """Removes the checkpoints of a run that will not go on."""
         shutil.rmtree(self.folder / CHECKPOINTS, ignore_errors=True)
+
+
+def _places(variables, groups: Sequence[VariableGroup]) -> tuple[tuple[int, ...], ...]:
+    """Returns the places among the weights of each group's, and of those in none; () without groups."""
+    if not groups:
+        return ()
+    place_of = {id(variable): place for place, variable in enumerate(variables)}
+    grouped = [tuple(place_of[id(variable)] for variable in group.variables) for group in groups]
+    rest = tuple(sorted(set(place_of.values()).difference(*grouped)))
+    return tuple(group for group in (rest, *grouped) if group)

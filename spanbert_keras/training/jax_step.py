@@ -12,7 +12,7 @@ from spanbert_keras.training.cluster import Cluster
 from spanbert_keras.training.distribution import Distribution
 from spanbert_keras.training.loss_scale import next_scale
 from spanbert_keras.training.objective import STEP_KEYS, StepSettings, batch_keys, seed_generators
-from spanbert_keras.training.optimizers import clip_factor, global_norm
+from spanbert_keras.training.optimizers import clip_in_groups
 
 HEARTBEAT_SECONDS = 45  # JAX's own limit for a silent process; by default it waits for 100 s
 
@@ -152,12 +152,10 @@ class JaxStep:
         trainable, optimizer_state, scale, scale_steps = state
         batch, counts, seeds = inputs
         loss, gradients, scores = self._summed_gradients(trainable, fixed, batch, counts, seeds, scale)
-        norm = global_norm(gradients) / scale
+        norm, factors = clip_in_groups(gradients, self.settings.clip_groups, self.settings.clip_norm, scale)
         finite = ops.isfinite(norm)
-        factor = clip_factor(norm, self.settings.clip_norm) / scale
-        new_trainable, new_state = self.optimizer.stateless_apply(
-            optimizer_state, [g * factor.astype(g.dtype) for g in gradients], trainable
-        )
+        clipped = [g * factor.astype(g.dtype) for g, factor in zip(gradients, factors, strict=True)]
+        new_trainable, new_state = self.optimizer.stateless_apply(optimizer_state, clipped, trainable)
         keep = lambda new, old: [ops.where(finite, a, b) for a, b in zip(new, old, strict=True)]  # noqa: E731
         results = {**scores, "loss": loss, "gradient_norm": norm, "finite": finite, "scales": scale}
         if self.settings.scale_loss:

@@ -46,16 +46,21 @@ class StepSettings:
     Attributes:
         objective: `Objective`.
         clip_norm: float or `None`. Global gradient norm at most.
+        clip_groups: groups of places among the trainable weights whose gradients are clipped together, each group by
+            itself; empty: all together.
         accumulation_steps: int. Parts in which a batch is computed one after the other.
         compile: bool. XLA on TensorFlow (forward and backward pass), `torch.compile` on torch; JAX always compiles.
         scale_loss: bool. Dynamic loss scaling, for float16.
+        static_shapes: bool. Whether the model must know its inputs' shapes; TensorFlow then traces each by itself.
     """
 
     objective: Objective = PretrainingObjective()
     clip_norm: float | None = 1.0
+    clip_groups: tuple[tuple[int, ...], ...] = ()
     accumulation_steps: int = 1
     compile: bool = False
     scale_loss: bool = False
+    static_shapes: bool = False
 
 
 def batch_keys(model, objective: Objective) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from keras import ops
 from spanbert_keras.training.distribution import Distribution
 from spanbert_keras.training.loss_scale import next_scale
 from spanbert_keras.training.objective import STEP_KEYS, StepSettings, batch_keys, seed_generators
-from spanbert_keras.training.optimizers import clip_factor, global_norm
+from spanbert_keras.training.optimizers import clip_in_groups
 
 
 class TensorFlowStep:
@@ -42,7 +42,7 @@ class TensorFlowStep:
         compiled = True if settings.compile else None
         self._gradients = tf.function(self._gradients_of_part, jit_compile=compiled, autograph=False)
         self._scores = tf.function(self._scores_of_part, jit_compile=compiled, autograph=False)
-        self._train = tf.function(self._train_call, autograph=False, reduce_retracing=True)
+        self._train: dict = {}  # a function for each shape of rows where shapes must be known, else one
         self._evaluate = tf.function(self._evaluate_call, autograph=False)
 
     def train(self, batches: dict[str, np.ndarray], seeds, scale, scale_steps, votes=(0.0,)) -> dict:
@@ -60,7 +60,10 @@ class TensorFlowStep:
             `gradient_norm`, `finite`, `scales` (the one it used), `(K,)`; the new `scale` and `scale_steps`; `votes`.
         """
         tf = self.tf
-        return self._train(
+        shapes = tuple(batches[key].shape[2:] for key in self.keys) if self.settings.static_shapes else ()
+        if shapes not in self._train:
+            self._train[shapes] = tf.function(self._train_call, autograph=False, reduce_retracing=True)
+        return self._train[shapes](
             {key: tf.convert_to_tensor(batches[key]) for key in self.keys},
             tf.convert_to_tensor(np.asarray(seeds, np.int64)),
             tf.convert_to_tensor(scale, tf.float32),
@@ -153,11 +156,15 @@ class TensorFlowStep:
         return loss, gradients, {k: c.concat() for k, c in zip(keys, collected, strict=True)}
 
     def _summed_gradients(self, batch, counts, seeds, scale):
-        """Returns loss, gradients, their norm, and the scores of a replica's rows; all but the scores are global."""
+        """Returns loss, gradients, their norm, what clips them, and the scores of a replica's rows.
+
+        All but the scores are global.
+        """
         loss, gradients, scores = self._gradients_in_parts(self._own_rows(batch), counts, seeds[self._replica()], scale)
         if self.distribution.replicas > 1:
             loss, *gradients = self.tf.distribute.get_replica_context().all_reduce("SUM", [loss, *gradients])
-        return loss, gradients, global_norm(gradients) / scale, scores
+        norm, factors = clip_in_groups(gradients, self.settings.clip_groups, self.settings.clip_norm, scale)
+        return loss, gradients, norm, factors, scores
 
     def _totals(self, batches, votes):
         """Returns what each global batch's loss is divided by `(K, counts)` and the workers' votes together `(N,)`."""
@@ -169,18 +176,20 @@ class TensorFlowStep:
         once_a_worker = lambda: [x * tf.cast(self._replica() == 0, x.dtype) for x in (own, votes)]  # noqa: E731
         return [self.strategy.reduce("SUM", x, axis=None) for x in self.strategy.run(once_a_worker)]
 
-    def _update(self, gradients, factor):
-        self.optimizer.apply([g * self.tf.cast(factor, g.dtype) for g in gradients], self.variables)
+    def _update(self, gradients, factors):
+        clipped = [g * self.tf.cast(factor, g.dtype) for g, factor in zip(gradients, factors, strict=True)]
+        self.optimizer.apply(clipped, self.variables)
 
     def _train_step(self, batch, counts, seeds, scale, scale_steps):
         """Makes one update, across the replicas: sum first, then check, then clip, then update."""
-        loss, gradients, norm, scores = self.strategy.run(self._summed_gradients, args=(batch, counts, seeds, scale))
+        loss, gradients, norm, factors, scores = self.strategy.run(
+            self._summed_gradients, args=(batch, counts, seeds, scale)
+        )
         loss, norm = self._local(loss)[0], self._local(norm)[0]
         finite = ops.isfinite(norm)
-        factor = clip_factor(norm, self.settings.clip_norm) / scale
 
         def update():
-            self.strategy.run(self._update, args=(gradients, factor))
+            self.strategy.run(self._update, args=(gradients, factors))
             return True
 
         self.tf.cond(finite, update, lambda: False)

@@ -6,7 +6,7 @@ from keras import ops
 from spanbert_keras.training.distribution import Distribution
 from spanbert_keras.training.loss_scale import next_scale
 from spanbert_keras.training.objective import StepSettings, batch_keys, seed_generators, target_counts
-from spanbert_keras.training.optimizers import clip_factor, global_norm
+from spanbert_keras.training.optimizers import clip_in_groups
 
 
 class TorchStep:
@@ -63,11 +63,11 @@ class TorchStep:
         loss, gradients, scores = self._summed_gradients(batch, seeds, scale)
         used = scale
         with self.torch.no_grad():
-            norm = global_norm(gradients) / scale
+            norm, factors = clip_in_groups(gradients, self.settings.clip_groups, self.settings.clip_norm, scale)
             finite = ops.isfinite(norm)
             if bool(finite):
-                factor = clip_factor(norm, self.settings.clip_norm) / scale
-                self.optimizer.apply([g * factor.to(g.dtype) for g in gradients], self.variables)
+                clipped = [g * factor.to(g.dtype) for g, factor in zip(gradients, factors, strict=True)]
+                self.optimizer.apply(clipped, self.variables)
             if self.settings.scale_loss:
                 scale, scale_steps = next_scale(scale, scale_steps, finite)
         results = {**scores, "loss": loss, "gradient_norm": norm, "finite": finite, "scales": used}

@@ -9,7 +9,6 @@ from typing import Any
 
 from absl import logging
 
-import spanbert_keras
 from spanbert_keras import program
 from spanbert_keras.program import InputError, setting
 from spanbert_keras.training.files import write_json
@@ -41,7 +40,7 @@ def main(config: Config) -> None:
     """Predicts, scores, and writes everything down."""
     if config.batch_size < 1:
         raise InputError(f"--batch_size must be positive. Received: {config.batch_size}.")
-    model = _load(config.model)
+    model = program.load_task_model(config.model, "SpanBertQuestionAnswerer")
     file = data.read(config.data, config.skip_bad_examples)
     examples = file.examples
     if config.split != "all":
@@ -78,16 +77,6 @@ def _folder(config: Config) -> Path:
     except OSError as error:
         raise InputError(f"--output_dir={folder} cannot be made: {error.strerror}.") from error
     return folder
-
-
-def _load(path: str):
-    """Returns the reader of a file, in float32."""
-    if not Path(path).exists():
-        raise InputError(f"--model={path} is not there. Expected: a .keras file that fine-tuning saved.")
-    model = spanbert_keras.load_pretrained(path)
-    if not isinstance(model, spanbert_keras.SpanBertQuestionAnswerer):
-        raise InputError(f"--model={path} holds a {type(model).__name__}. Expected: a SpanBertQuestionAnswerer.")
-    return model
 
 
 def _stem(path: str) -> str:

@@ -62,12 +62,13 @@ class Rows:
         """A."""
         return max(len(target) for target in self.targets)
 
-    def batch(self, rows: np.ndarray, length: int) -> dict[str, np.ndarray]:
-        """Returns the model's inputs and targets for some rows, padded to `length`.
+    def batch(self, rows: np.ndarray, length: int, epoch: int = 0) -> dict[str, np.ndarray]:
+        """Returns the model's inputs and targets for some rows, padded to `length`; they are the same in every epoch.
 
         Args:
             rows: int `(B,)`.
             length: int. T.
+            epoch: int.
 
         Returns:
             `token_ids`, `segment_ids`, `padding_mask`, int32 `(B, T)`; `start_positions`, `end_positions`, int32

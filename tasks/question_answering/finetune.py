@@ -142,6 +142,10 @@ class QuestionAnswering:
         logging.info("%d questions to train on, %d for dev; %s", len(self.train), len(self.dev), counted)
         return rows
 
+    def variable_groups(self, model, total_steps: int) -> tuple:
+        """Returns (): all weights are trained alike."""
+        return ()
+
     def evaluate(self, model, predict, rows: int) -> dict[str, float]:
         """Returns the scores on dev."""
         found = predictions.predict(model, self.dev, predict, rows)

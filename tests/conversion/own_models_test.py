@@ -88,7 +88,7 @@ def test_sizes_are_the_sources_to_say(pretrainer, arguments):
 
 @pytest.mark.parametrize("make", [lambda: keras.Sequential([keras.layers.Dense(1)]), dict])
 def test_other_objects_are_refused(make):
-    with pytest.raises(InputError, match="Expected: SpanBertEncoder, SpanBertPretrainer or SpanBertQ"):
+    with pytest.raises(InputError, match="Expected: one of SpanBertEncoder, SpanBertPretrainer, SpanBertQ"):
         from_model(make())
 
 

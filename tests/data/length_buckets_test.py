@@ -18,8 +18,8 @@ def places_of(lengths, rows):
 def make(lengths, rows=4, seed=SEED, **settings):
     """Returns buckets whose batches are the examples' numbers and the length that they were made with."""
 
-    def make_batch(examples, length):
-        return {"examples": examples, "length": np.full(len(examples), length)}
+    def make_batch(examples, length, epoch):
+        return {"examples": examples, "length": np.full(len(examples), length), "epoch": np.full(len(examples), epoch)}
 
     return LengthBuckets(lengths, make_batch, rows, seed, **settings)
 
@@ -146,3 +146,9 @@ def test_the_share_of_padding_is_that_of_an_epoch(lengths):
             assert buckets.padding_share == pytest.approx(1 - lengths[:count].sum() / places)
     assert make([8] * 8).padding_share == 0.0
     assert make(lengths).padding_share < make(lengths, max_shapes=1).padding_share - 0.3
+
+
+def test_rows_are_told_their_epoch(lengths):
+    buckets = make(lengths)
+    for epoch in (0, 2):
+        assert all((batch["epoch"] == epoch).all() for batch in epoch_of(buckets, epoch))

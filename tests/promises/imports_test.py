@@ -13,7 +13,7 @@ ARROWS = {
     "conversion": {"models"},
     "errors": set(),
     "presets": set(),
-    "program": {"training"},  # where `setting` is, for the settings that programs share
+    "program": {"training", ""},  # `setting` is there, for the settings that programs share; and it loads models
 }
 PUBLIC_TO_TASKS = {"", "training", "program"}
 FRAMEWORKS = ("tensorflow", "tensorflow_text", "jax", "torch")

@@ -12,7 +12,11 @@ import spanbert_keras
 
 PUBLIC = {
     "Answer",
+    "Document",
     "MaskedLMHead",
+    "Mention",
+    "ResolvedDocument",
+    "SpanBertCoreferenceResolver",
     "SpanBertEncoder",
     "SpanBertPretrainer",
     "SpanBertQuestionAnswerer",
@@ -22,23 +26,33 @@ PUBLIC = {
     "WarmupLinearDecay",
     "draw_span_lengths",
     "load_pretrained",
+    "read_conll",
+    "read_documents",
     "span_bert_loss",
     "span_length_probabilities",
+    "write_conll",
 }
 
 # What a saved file may name; importing the package makes each of them known.
 REGISTERED = {
     "AttentionMask",
+    "CoarseAntecedents",
     "EncoderBlock",
+    "FeedForwardScore",
     "InputEmbedding",
     "MaskedLMHead",
+    "MentionScorer",
+    "PairScorer",
     "SelfAttention",
+    "SpanBertCoreferenceResolver",
     "SpanBertEncoder",
     "SpanBertPretrainer",
     "SpanBertQuestionAnswerer",
     "SpanBertTokenizer",
     "SpanBoundaryHead",
     "SpanMasker",
+    "SpanRefinement",
+    "SpanVectors",
     "WarmupLinearDecay",
     "gelu",
 }

@@ -238,6 +238,7 @@ class ToyClassifier(NamedInputs, keras.Model):
 
     input_keys = ("token_ids", "padding_mask")
     target_keys = ("labels",)
+    static_shapes = False
 
     def __init__(self, dropout=0.0, threshold=0.0, **kwargs):
         inputs = self.symbolic_inputs()
@@ -262,7 +263,7 @@ def toy_rows(count, seed):
     return rows, np.array([(row % 2).mean() < 0.5 for row in rows], np.int32)
 
 
-def toy_batch(rows, labels, examples, length):
+def toy_batch(rows, labels, examples, length, epoch=0):
     """Returns a batch of these examples, padded to `length`."""
     batch = {name: np.zeros((len(examples), length), np.int32) for name in ("token_ids", "padding_mask")}
     for i, example in enumerate(examples):
@@ -314,6 +315,9 @@ class ToyTask:
         rows, labels = toy_rows(self.settings.rows, 1)
         lengths = [len(row) for row in rows]
         return types.SimpleNamespace(lengths=lengths, batch=lambda *which: toy_batch(rows, labels, *which))
+
+    def variable_groups(self, model, total_steps):
+        return ()
 
     def true_score(self, predict, rows):
         found, labels = toy_rows(rows, 2)

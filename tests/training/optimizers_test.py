@@ -4,7 +4,15 @@ import keras
 import numpy as np
 import pytest
 
-from spanbert_keras.training.optimizers import clip_factor, global_norm, is_decayed, make_adamw
+from spanbert_keras.training.optimizers import (
+    VariableGroup,
+    clip_factor,
+    clip_in_groups,
+    global_norm,
+    is_decayed,
+    make_adamw,
+)
+from spanbert_keras.training.warmup_linear_decay import WarmupLinearDecay
 
 
 def number(value):
@@ -31,7 +39,8 @@ def adamw(values, gradients, rate, decay, beta_1, beta_2, epsilon, spared):
     values = [v.astype(np.float64) for v in values]
     first = [np.zeros_like(v) for v in values]
     second = [np.zeros_like(v) for v in values]
-    for step, gradient in enumerate(gradients, 1):
+    rates = np.broadcast_to(rate, len(gradients))
+    for step, (gradient, rate) in enumerate(zip(gradients, rates, strict=True), 1):
         for i, g in enumerate(gradient):
             first[i] = beta_1 * first[i] + (1 - beta_1) * g
             second[i] = beta_2 * second[i] + (1 - beta_2) * g * g
@@ -109,3 +118,35 @@ def test_the_global_norm_is_that_of_all_gradients_together():
 )
 def test_the_clip_factor_brings_a_gradient_to_the_limit(norm, limit, factor):
     assert float(number(clip_factor(keras.ops.convert_to_tensor(np.float32(norm)), limit))) == factor
+
+
+def test_a_group_has_rate_decay_and_epsilon_of_its_own():
+    weights = variables()
+    start = [number(v) for v in weights]
+    rate = WarmupLinearDecay(0.3, 0, 4)
+    group = VariableGroup([weights[0]], rate, weight_decay=0.4, epsilon=1e-2)
+    optimizer = make_adamw(weights, 0.05, weight_decay=0.2, epsilon=1e-6, groups=[group])
+    random = np.random.default_rng(1)
+    gradients = [[random.normal(size=v.shape).astype(np.float32) for v in start] for _ in range(3)]
+    for gradient in gradients:
+        optimizer.apply([keras.ops.convert_to_tensor(g) for g in gradient], weights)
+    others = adamw(start, gradients, 0.05, 0.2, 0.9, 0.999, 1e-6, (1,))
+    for i in (1, 2):
+        np.testing.assert_allclose(number(weights[i]), others[i], rtol=2e-5, atol=1e-6)
+    own = adamw(start, gradients, [0.3, 0.225, 0.15], 0.4, 0.9, 0.999, 1e-2, ())
+    np.testing.assert_allclose(number(weights[0]), own[0], rtol=2e-5, atol=1e-6)
+    assert abs(number(weights[0]) - others[0]).max() > 0.1
+
+
+def test_groups_leave_the_state_of_a_checkpoint_as_it_is():
+    grouped = make_adamw(weights := variables(), 0.1, groups=[VariableGroup(weights[:1], 0.2)])
+    assert [v.shape for v in make_adamw(variables(), 0.1).variables] == [v.shape for v in grouped.variables]
+
+
+def test_each_group_is_clipped_by_its_own_norm():
+    gradients = [keras.ops.convert_to_tensor(np.float32(g)) for g in ([[6.0, 8.0]], [0.6], [0.8, 0.0])]
+    norm, factors = clip_in_groups(gradients, ((1, 2), (0,)), 2.0, 2.0)  # norms 0.5 and 5 without the scale of 2
+    assert float(number(norm)) == pytest.approx(np.sqrt(0.25 + 25.0))
+    assert [float(number(f)) for f in factors] == pytest.approx([0.4 / 2, 1 / 2, 1 / 2])
+    norm, factors = clip_in_groups(gradients, (), 2.0, 1.0)
+    assert [float(number(f)) for f in factors] == pytest.approx([2.0 / np.sqrt(101.0)] * 3)

@@ -1,0 +1,347 @@
+"""Coreference resolution. Shape letters: B documents, N segments, L segment_length, P = N L pieces, S spans kept,
+W span widths, A antecedents, D hidden_dim, G span_dim."""
+
+import threading
+
+import keras
+from keras import ops
+
+from spanbert_keras.decoding.antecedent_clusters import antecedent_clusters
+from spanbert_keras.decoding.resolved_document import ResolvedDocument
+from spanbert_keras.errors import InputError
+from spanbert_keras.layers.coarse_antecedents import CoarseAntecedents
+from spanbert_keras.layers.functional import MASKED, gather_positions
+from spanbert_keras.layers.mention_scorer import MentionScorer
+from spanbert_keras.layers.pair_scorer import PairScorer, gather_antecedents
+from spanbert_keras.layers.span_pruning import prune_spans
+from spanbert_keras.layers.span_refinement import SpanRefinement
+from spanbert_keras.layers.span_vectors import SpanVectors, gather_spans
+from spanbert_keras.losses.antecedent_loss import antecedent_losses
+from spanbert_keras.models.given_documents import GivenDocument, given_documents
+from spanbert_keras.models.resolving import Links, Resolving
+from spanbert_keras.models.task_model import TaskModel
+from spanbert_keras.preprocessing.document import GENRES
+from spanbert_keras.preprocessing.document_segments import DocumentSegments, SegmentedDocument
+
+
+@keras.saving.register_keras_serializable(package="spanbert_keras")
+class SpanBertCoreferenceResolver(TaskModel, keras.Model):
+    """Finds the mentions of a text and which of them mean the same: an encoder and the span-ranking model on top of it.
+
+    Segments are encoded one by one (the *independent* variant). All spans inside a sentence are scored as mentions, the
+    best that do not cross are kept, each is compared with the best earlier ones by a cheap score and then by a close
+    one, and is linked to one of them or to none. The kept spans' vectors are refined once by what they are linked to.
+
+    Where the released code has faults, this does otherwise: [CLS], [SEP] and parts of words are no candidates
+    (`candidates="pieces"` restores that), speakers never share a number, and where fewer spans can be kept than may be,
+    only those are. Spans kept are not limited to 3,900; antecedents are looked for among the 3,900 before, which is
+    the same up to documents of about 9,700 pieces. When training, spans are chosen without dropout.
+
+    Args:
+        encoder: `SpanBertEncoder`, with its tokenizer.
+        segment_length: int or `None`. L, pieces of a segment; `None` means the encoder's `max_sequence_length`.
+        max_span_width: int. W, in pieces. Defaults to `30`.
+        top_span_ratio: float. Spans kept, as a share of the document's pieces. Defaults to `0.4`.
+        max_antecedents: int. A, of a span. Defaults to `50`.
+        antecedent_window: int. Kept spans, before a span, that may be its antecedents. Defaults to `3900`.
+        refinements: int. Of the kept spans' vectors. Defaults to `1` (the released code's `coref_depth` 2).
+        feature_dim: int. Width of each feature's vector. Defaults to `20`.
+        hidden_dim: int. Of hidden layers. Defaults to `3000`.
+        dropout: float. Of the task's layers; the encoder has its own. Defaults to `0.3`.
+        genres: list of str. Known genres. Defaults to OntoNotes' seven.
+        default_genre: str. Of a document without one. Defaults to `"nw"`.
+        max_segment_distance: int. Distances in segments that are told apart: the segments that a document is cut to in
+            training. Defaults to `3`.
+        candidates: `"words"` or `"pieces"`; see `DocumentSegments`.
+
+    Call arguments:
+        token_ids, padding_mask: int32 `(B, P)`. N segments of L pieces, padded each.
+        piece_places: int32 `(B, P)`. Where the document's pieces stand in that, without gaps; 0 to fill up.
+        start_groups, end_groups: int32 `(B, P)`. A span may begin at piece s and end at e if their groups are equal;
+            -1 and -2 where none may.
+        speakers, segment_numbers: int32 `(B, P)`.
+        genres: int32 `(B, 1)`. Place in `genres`.
+        span_limits: int32 `(B, 1)`. Spans kept at most.
+
+    Returns:
+        antecedent_scores: float32 `(B, S, A + 1)`. The dummy's, 0, first; about -1e9 where there is none.
+        antecedents: int32 `(B, S, A)`. Places among the S spans.
+        starts, ends: int32 `(B, S)`. First and last piece (inclusive) of each span.
+        mention_scores: float32 `(B, S)`.
+        kept: int32 `(B, S)`. 1 for a span, 0 for an entry that fills up.
+
+    Raises:
+        ValueError: settings that do not fit, or an encoder without tokenizer.
+
+    Reference: Joshi et al., 2020, section 4.1; Joshi et al., 2019 (BERT for coreference); Lee et al., 2018. The numbers
+    are the released code's.
+    """
+
+    input_keys = (
+        "token_ids", "padding_mask", "piece_places", "start_groups", "end_groups", "speakers", "segment_numbers",
+        "genres", "span_limits",
+    )  # fmt: skip
+    target_keys = ("span_clusters",)
+    static_shapes = True
+
+    def __init__(
+        self,
+        encoder,
+        segment_length=None,
+        max_span_width=30,
+        top_span_ratio=0.4,
+        max_antecedents=50,
+        antecedent_window=3900,
+        refinements=1,
+        feature_dim=20,
+        hidden_dim=3000,
+        dropout=0.3,
+        genres=GENRES,
+        default_genre="nw",
+        max_segment_distance=3,
+        candidates="words",
+        **kwargs,
+    ):
+        dtype = kwargs.pop("dtype", None) or encoder.dtype_policy
+        super().__init__(dtype=dtype, **kwargs)
+        if encoder.tokenizer is None:
+            raise ValueError("`SpanBertCoreferenceResolver` needs an encoder with a tokenizer. Received: one without.")
+        segment_length = encoder.max_sequence_length if segment_length is None else int(segment_length)
+        if segment_length > encoder.max_sequence_length or not 0 < top_span_ratio <= 1 or refinements < 0:
+            raise ValueError(
+                f"`segment_length` must be at most the encoder's {encoder.max_sequence_length} positions, "
+                "`top_span_ratio` a share above 0, and `refinements` not negative. Received: "
+                f"segment_length={segment_length}, top_span_ratio={top_span_ratio}, refinements={refinements}."
+            )
+        if default_genre not in genres:
+            raise ValueError(f"`default_genre` must be one of {list(genres)}. Received: {default_genre!r}.")
+        # === Config ===
+        self.encoder = encoder
+        self.max_span_width = int(max_span_width)
+        self.top_span_ratio = float(top_span_ratio)
+        self.antecedent_window = int(antecedent_window)
+        self.refinements = int(refinements)
+        self.genres = tuple(genres)
+        self.default_genre = default_genre
+        self.segments = DocumentSegments(encoder.tokenizer, segment_length, candidates)
+
+        # === Layers ===
+        shared = {"feature_dim": int(feature_dim), "dropout": float(dropout)}
+        hidden = {"hidden_dim": int(hidden_dim)}
+        self.span_vectors = SpanVectors(self.max_span_width, **shared, name="span_vectors")
+        self.mention_scorer = MentionScorer(self.max_span_width, **shared, **hidden, name="mention_scorer")
+        self.coarse_antecedents = CoarseAntecedents(int(max_antecedents), **shared, name="coarse_antecedents")
+        self.pair_scorer = PairScorer(
+            len(self.genres), int(max_segment_distance), **shared, **hidden, name="pair_scorer"
+        )
+        self.span_refinement = SpanRefinement(name="span_refinement")
+        width = encoder.hidden_dim
+        of_span = (None, None, 3 * width + int(feature_dim))
+        self.span_vectors.build((None, None, self.max_span_width, width))
+        for layer in (self.mention_scorer, self.coarse_antecedents, self.pair_scorer, self.span_refinement):
+            layer.build(of_span)
+        self.built = True
+        self.counts = {"documents": 0, "words_cut": 0}
+        self._one_call = threading.RLock()
+        self._resolving: Resolving | None = None
+
+    @property
+    def task_layers(self) -> list:
+        """All layers but the encoder."""
+        return [
+            self.span_vectors, self.mention_scorer, self.coarse_antecedents, self.pair_scorer, self.span_refinement
+        ]  # fmt: skip
+
+    # --- asking
+
+    def resolve(
+        self, texts=None, *, tokens=None, sentences=None, speakers=None, genre=None, batch_size=16, singletons=False
+    ):  # fmt: skip
+        """Returns a document, or several, with the chains of mentions that mean the same; threads may share a model.
+
+        Give texts, or one document's words as `tokens`. A text is cut into words and sentences by rules, see
+        `split_text`. Memory grows with a document's length, not with its square; `counts` of the model tells how many
+        documents were read, and how many of their words were longer than a segment.
+
+        Args:
+            texts: str, `Document`, or sequence of them.
+            tokens: sequence of str. The words of one document.
+            sentences: sequence of (start, end). Half-open ranges of `tokens`; `None` finds them by rules.
+            speakers: sequence of str. Who says each token. `None`: one and the same.
+            genre: str. One of the model's `genres`. `None`: the document's, else the model's `default_genre`.
+            batch_size: int. Segments encoded at once.
+            singletons: bool. Whether spans that are likely mentions (score above 0) but are linked to none are chains
+                of one. Data of OntoNotes' kind has no such chains, so models trained on it do not know them well.
+
+        Returns:
+            `ResolvedDocument`, or a list of them for a sequence of texts.
+
+        Raises:
+            InputError: a document without words, an unknown genre, or lists that do not fit.
+            ImportError: raw text was given and spaCy (extra `linguistic`) is not installed.
+        """
+        if batch_size < 1:
+            raise InputError(f"`batch_size` must be positive. Received: {batch_size}.")
+        documents, single = given_documents(texts, tokens, sentences, speakers, genre)
+        found: list[ResolvedDocument] = []
+        group: list[tuple] = []
+        for number, document in enumerate(documents):
+            cut = self.segments.cut(document.tokens, document.sentences, document.speakers)
+            group.append((document, cut, self.genre_row(document.genre)))
+            if number == len(documents) - 1 or sum(len(part.segments) for _, part, _ in group) >= 4 * batch_size:
+                found += self._resolve_group(group, batch_size, singletons)
+                group = []
+        return found[0] if single else found
+
+    def _resolve_group(self, group, batch_size: int, singletons: bool) -> list[ResolvedDocument]:
+        with self._one_call:
+            if self._resolving is None:
+                self._resolving = Resolving(self)
+            links = self._resolving.links([cut for _, cut, _ in group], [row for _, _, row in group], batch_size)
+            self.counts["documents"] += len(group)
+            self.counts["words_cut"] += sum(cut.words_cut for _, cut, _ in group)
+        return [
+            _resolved(document, cut, of_document, singletons)
+            for (document, cut, _), of_document in zip(group, links, strict=True)
+        ]
+
+    def genre_row(self, genre: str | None) -> int:
+        """Returns the row of a genre in the model's table; `None` and `""` mean the default one.
+
+        Raises:
+            InputError: the genre is none of the model's.
+        """
+        genre = genre or self.default_genre
+        if genre not in self.genres:
+            raise InputError(f"The genre {genre!r} is not one of the model's. Expected: one of {list(self.genres)}.")
+        return self.genres.index(genre)
+
+    def span_limit(self, pieces: int) -> int:
+        """Returns how many spans of a document of so many pieces are kept at most."""
+        return max(1, int(self.top_span_ratio * pieces))
+
+    # --- computing
+
+    def call(self, inputs, training=None):
+        inputs = self._pick(inputs)
+        sequence = self._encode(inputs, training)  # (B, P, D)
+        starts, widths, kept = self._choose(sequence, inputs)  # (B, S)
+        pieces = gather_spans(sequence, starts, self.max_span_width)
+        vectors = self.span_vectors(pieces, widths, training=training)  # (B, S, G)
+        mention_scores = self.mention_scorer(vectors, widths, training=training)  # (B, S)
+        ranks = ops.arange(starts.shape[1], dtype="int32")
+        distances = ops.expand_dims(ranks, 1) - ops.expand_dims(ranks, 0)  # (S, S)
+        allowed = ops.logical_and(distances > 0, distances <= self.antecedent_window)
+        allowed = ops.logical_and(allowed, ops.expand_dims(kept, 1))
+        coarse, antecedents, real = self.coarse_antecedents(
+            vectors, mention_scores, vectors, mention_scores, ops.maximum(distances, 0), allowed, training=training
+        )
+        features = self._features(inputs, starts, antecedents)
+        for number in range(self.refinements + 1):
+            scores = coarse + self.pair_scorer(vectors, vectors, antecedents, *features, training=training)
+            scores = with_dummy(ops.where(real, scores, MASKED))
+            if number < self.refinements:
+                vectors = self.span_refinement(vectors, scores, gather_antecedents(vectors, antecedents))
+        return {
+            "antecedent_scores": scores,
+            "antecedents": antecedents,
+            "starts": starts,
+            "ends": starts + widths,
+            "mention_scores": mention_scores,
+            "kept": ops.cast(kept, "int32"),
+        }
+
+    def _pick(self, inputs):
+        missing = [key for key in self.input_keys if key not in inputs]
+        if missing:
+            raise ValueError(f"The resolver needs the inputs {list(self.input_keys)}. Missing: {missing}.")
+        return {key: inputs[key] for key in self.input_keys}
+
+    def _encode(self, inputs, training):
+        """Returns the vectors of the document's pieces, float32 `(B, P, D)`."""
+        length = self.segments.segment_length
+        rows = {key: ops.reshape(inputs[key], (-1, length)) for key in ("token_ids", "padding_mask")}
+        rows["segment_ids"] = ops.zeros_like(rows["token_ids"])
+        encoded = self.encoder(rows, training=training)["sequence_output"]
+        pieces = inputs["token_ids"].shape[1]
+        encoded = ops.reshape(ops.cast(encoded, "float32"), (-1, pieces, encoded.shape[-1]))
+        return gather_positions(encoded, inputs["piece_places"])
+
+    def _choose(self, sequence, inputs):
+        """Returns first piece, width and presence of the spans that are kept, `(B, S)`."""
+        grid = ops.stop_gradient(self.mention_scorer.grid(ops.stop_gradient(sequence), self.span_vectors))
+        starts, ends = inputs["start_groups"], inputs["end_groups"]
+        padded = ops.pad(ends, ((0, 0), (0, self.max_span_width)), constant_values=-2)
+        pieces = starts.shape[1]
+        valid = [ops.equal(starts, padded[:, width : width + pieces]) for width in range(self.max_span_width)]
+        limits = inputs["span_limits"][:, 0]
+        return prune_spans(grid, ops.stack(valid, axis=-1), limits, self.span_limit(pieces))
+
+    def _features(self, inputs, starts, antecedents):
+        """Returns same speaker, genre, distance and segment distance of every pair."""
+        ranks = ops.reshape(ops.arange(starts.shape[1], dtype="int32"), (1, -1, 1))
+        of_spans = [ops.take_along_axis(inputs[key], starts, axis=1) for key in ("speakers", "segment_numbers")]
+        speakers, segments = of_spans
+        other_speakers, other_segments = (
+            gather_antecedents(ops.expand_dims(values, -1), antecedents)[:, :, :, 0] for values in of_spans
+        )
+        return (
+            ops.cast(ops.equal(ops.expand_dims(speakers, -1), other_speakers), "int32"),
+            ops.broadcast_to(inputs["genres"], ops.shape(starts)),
+            ops.maximum(ranks - antecedents, 0),
+            ops.maximum(ops.expand_dims(segments, -1) - other_segments, 0),
+        )
+
+    # --- training
+
+    def example_losses(self, outputs, batch):
+        """Returns the loss of every document, float32 `(B,)`; `span_clusters`, int32 `(B, P, W)`, is the gold cluster
+        of the span at [its first piece, its width - 1], 0 for none."""
+        clusters = batch["span_clusters"]
+        places = outputs["starts"] * self.max_span_width + (outputs["ends"] - outputs["starts"])
+        flat = ops.reshape(clusters, (-1, clusters.shape[1] * clusters.shape[2]))
+        of_spans = ops.take_along_axis(flat, places, axis=1)
+        return antecedent_losses(outputs["antecedent_scores"], outputs["antecedents"], of_spans, outputs["kept"])
+
+    # --- saving
+
+    def get_config(self):
+        return TaskModel.get_config(self) | {
+            "segment_length": self.segments.segment_length,
+            "max_span_width": self.max_span_width,
+            "top_span_ratio": self.top_span_ratio,
+            "max_antecedents": self.coarse_antecedents.max_antecedents,
+            "antecedent_window": self.antecedent_window,
+            "refinements": self.refinements,
+            "feature_dim": self.span_vectors.feature_dim,
+            "hidden_dim": self.mention_scorer.hidden_dim,
+            "dropout": self.span_vectors.dropout,
+            "genres": list(self.genres),
+            "default_genre": self.default_genre,
+            "max_segment_distance": self.pair_scorer.max_segment_distance,
+            "candidates": self.segments.candidates,
+        }
+
+
+def with_dummy(scores):
+    """Returns antecedents' scores `(B, S, A)` with the dummy's, 0, before them."""
+    return ops.concatenate([ops.zeros_like(scores[:, :, :1]), scores], axis=-1)
+
+
+def _resolved(document: GivenDocument, cut: SegmentedDocument, links: Links, singletons: bool) -> ResolvedDocument:
+    """Returns what the links say, in words."""
+    best = links.best()
+    clusters = antecedent_clusters(best.tolist())
+    if singletons:
+        linked = {place for cluster in clusters for place in cluster}
+        clusters += [[place] for place in range(len(best)) if place not in linked and links.mention_scores[place] > 0]
+    in_words = []
+    for cluster in clusters:
+        spans = {cut.words_of(int(links.starts[place]), int(links.ends[place])) for place in cluster}
+        in_words.append(tuple(sorted(spans)))
+    return ResolvedDocument(
+        text=document.text,
+        tokens=tuple(document.tokens),
+        offsets=tuple(document.offsets),
+        token_clusters=tuple(sorted(cluster for cluster in in_words if singletons or len(cluster) > 1)),
+    )

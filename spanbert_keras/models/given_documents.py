@@ -1,0 +1,80 @@
+"""What a caller gives a resolver, as documents in words."""
+
+import dataclasses
+from collections.abc import Sequence
+
+from spanbert_keras.errors import InputError
+from spanbert_keras.preprocessing.document import Document
+from spanbert_keras.preprocessing.text_words import split_sentences, split_text
+
+
+@dataclasses.dataclass(frozen=True)
+class GivenDocument:
+    """A document to resolve.
+
+    Attributes:
+        text: str or `None`. Where the words are from.
+        tokens: sequence of str, at least one.
+        offsets: sequence of (start, end). Of the tokens in `text`; empty without one.
+        sentences: sequence of (start, end), in tokens.
+        speakers: sequence of str, one for each token.
+        genre: str, or `None` for none.
+    """
+
+    text: str | None
+    tokens: Sequence[str]
+    offsets: Sequence[tuple[int, int]]
+    sentences: Sequence[tuple[int, int]]
+    speakers: Sequence[str]
+    genre: str | None
+
+
+def given_documents(texts, tokens, sentences, speakers, genre) -> tuple[list[GivenDocument], bool]:
+    """Returns the documents that `SpanBertCoreferenceResolver.resolve` was given, and whether it was one, not a list.
+
+    Raises:
+        InputError: both texts and tokens or neither, a document without words, or lists that do not fit.
+    """
+    if (texts is None) == (tokens is None):
+        raise InputError("`resolve` takes either texts or one document's `tokens`. Received: both or neither.")
+    if tokens is not None:
+        if isinstance(tokens, str):
+            raise InputError("`tokens` must be a list of words. Received: a str; give it as text, without `tokens=`.")
+        tokens = tuple(tokens) if hasattr(tokens, "__next__") else tokens
+        document = Document(tokens, () if sentences is None else sentences, () if speakers is None else speakers)
+        if sentences is None and document.tokens:
+            document = dataclasses.replace(document, sentences=tuple(split_sentences(document.tokens)))
+        return [_of_words(document, genre, 0)], True
+    if sentences is not None or speakers is not None:
+        raise InputError("`sentences` and `speakers` go with `tokens`. Received: them with texts.")
+    single = isinstance(texts, str | Document)
+    if not single and not hasattr(texts, "__iter__"):
+        raise InputError(
+            f"`texts` must be a str, a `Document` or a sequence of them. Received: {type(texts).__name__}."
+        )
+    given = [texts] if single else list(texts)
+    return [_given(one, genre, number) for number, one in enumerate(given)], single
+
+
+def _given(text, genre, number: int) -> GivenDocument:
+    if isinstance(text, Document):
+        return _of_words(text, genre or text.genre, number)
+    if not isinstance(text, str):
+        raise InputError(f"Document {number} must be a str or a `Document`. Received: {type(text).__name__}.")
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"Document {number} holds half a character at {error.start}. Expected: Unicode. "
+            f"Received: {text[error.start]!r}."
+        ) from None
+    tokens, offsets, sentences = split_text(text)
+    if not tokens:
+        raise InputError(f"Document {number} has no words. Received: {text[:40]!r}.")
+    return GivenDocument(text, tokens, offsets, sentences, [""] * len(tokens), genre)
+
+
+def _of_words(document: Document, genre, number: int) -> GivenDocument:
+    if not document.tokens:
+        raise InputError(f"Document {number} has no words.")
+    return GivenDocument(None, document.tokens, (), document.sentences, document.speakers, genre)

@@ -1,0 +1,243 @@
+"""A document in words, with its sentences, speakers and clusters of mentions. Spans are half-open, [start, end)."""
+
+import dataclasses
+import operator
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from spanbert_keras.errors import InputError
+
+# The genres of OntoNotes 5.0, by which its documents' names begin: broadcast conversation, broadcast news, magazines,
+# newswire, pivot text (the Bible), telephone conversation, web.
+GENRES = ("bc", "bn", "mz", "nw", "pt", "tc", "wb")
+
+Span = tuple[int, int]
+Clusters = tuple[tuple[Span, ...], ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Document:
+    """A document in words. What it is made from is checked: whoever holds one need not check again.
+
+    A mention may be in two clusters, as files have it; `merge_clusters` makes one of such. It cannot be twice in one
+    cluster; `drop_repeats` takes the second away. Without tokens there are no sentences and no clusters: a CoNLL file
+    may hold such a document, and whoever reads one decides what becomes of it.
+
+    Attributes:
+        tokens: tuple of str. The words, none of them empty.
+        sentences: tuple of (start, end). [start, end) ranges of tokens, together all of them in order. Left out: one.
+        speakers: tuple of str. Who says each token, `""` for unknown. Left out: nobody is known.
+        genre: str. One of `GENRES`, another, or `""` for unknown.
+        clusters: tuple of tuples of (start, end). [start, end) spans of tokens, gold or predicted.
+        name: str. The document's name, as CoNLL files have it.
+        part: int. Its part, from 0.
+        cluster_numbers: tuple of int. What a file calls the clusters, one each; empty for 0, 1, 2, ...
+
+    Raises:
+        InputError: lists of different lengths, sentences that do not cover the tokens, a span that is not inside the
+            document, a token without text, a cluster without mention or with the same one twice.
+
+    Example:
+        Document(("Ann", "lost", "her", "hat"), clusters=(((0, 1), (2, 3)),))
+    """
+
+    tokens: tuple[str, ...]
+    sentences: tuple[Span, ...] = ()
+    speakers: tuple[str, ...] = ()
+    genre: str = ""
+    clusters: Clusters = ()
+    name: str = ""
+    part: int = 0
+    cluster_numbers: tuple[int, ...] = ()
+
+    def __post_init__(self):
+        for key in ("genre", "name"):
+            if not isinstance(getattr(self, key), str):
+                raise InputError(f"`{key}` is no text. Expected: a string. Received: {getattr(self, key)!r}.")
+        where = f"Document {self.name!r}, part {self.part}"
+        values = {
+            "tokens": _texts(self.tokens, f"{where}: `tokens`"),
+            "speakers": _texts(self.speakers, f"{where}: `speakers`"),
+            "sentences": _spans(self.sentences, f"{where}: sentence"),
+            "clusters": tuple(
+                _spans(cluster, f"{where}: cluster {i}, mention")
+                for i, cluster in enumerate(_list(self.clusters, f"{where}: `clusters`"))
+            ),
+            "part": _number(self.part, f"{where}: `part`"),
+            "cluster_numbers": tuple(
+                _number(number, f"{where}: `cluster_numbers`")
+                for number in _list(self.cluster_numbers, f"{where}: `cluster_numbers`")
+            ),
+        }
+        length = len(values["tokens"])
+        values["sentences"] = values["sentences"] or (((0, length),) if length else ())
+        values["speakers"] = values["speakers"] or ("",) * length
+        for key, value in values.items():
+            object.__setattr__(self, key, value)
+        _check_tokens(self, where)
+        _check_sentences(self, where)
+        _check_clusters(self, where)
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    def with_clusters(self, clusters: Iterable[Iterable[Span]]) -> "Document":
+        """Returns the same document with other clusters, numbered from 0."""
+        return dataclasses.replace(self, clusters=tuple(map(tuple, clusters)), cluster_numbers=())
+
+    def merged(self) -> "Document":
+        """Returns the same document with one cluster where several share a mention; see `merge_clusters`."""
+        return self.with_clusters(merge_clusters(self.clusters))
+
+
+def genre_of(name: str) -> str:
+    """Returns the genre by which OntoNotes' names of documents begin, `""` where the first two letters are none."""
+    return name[:2] if name[:2] in GENRES else ""
+
+
+def drop_repeats(clusters: Iterable[Iterable[Span]]) -> tuple[Clusters, list[tuple[int, Span]]]:
+    """Takes mentions away that their own cluster holds already.
+
+    Returns:
+        (clusters, dropped): the clusters, mentions in the order of first appearance, and (cluster, mention) for each
+        one taken away.
+    """
+    kept, dropped = [], []
+    for i, cluster in enumerate(clusters):
+        seen: dict[Span, None] = {}
+        for mention in cluster:
+            if mention in seen:
+                dropped.append((i, mention))
+            seen[mention] = None
+        kept.append(tuple(seen))
+    return tuple(kept), dropped
+
+
+def merge_clusters(clusters: Iterable[Iterable[Span]]) -> Clusters:
+    """Makes one cluster of those that share a mention, directly or through others.
+
+    The released code does this to every training document: a mention in two clusters would contradict itself.
+
+    Returns:
+        tuple of clusters in the order of the first of each; mentions in the order of first appearance, each once.
+
+    Example:
+        >>> merge_clusters([[(0, 1), (2, 3)], [(5, 6)], [(2, 3), (7, 8)]])
+        (((0, 1), (2, 3), (7, 8)), ((5, 6),))
+    """
+    merged: list[dict[Span, None]] = []
+    places: dict[Span, int] = {}
+    for cluster in clusters:
+        mentions = dict.fromkeys(cluster)
+        first, *others = sorted({places[mention] for mention in mentions if mention in places}) or [len(merged)]
+        if first == len(merged):
+            merged.append({})
+        for other in others:
+            merged[first].update(merged[other])
+            merged[other] = {}
+        merged[first].update(mentions)
+        places.update((mention, first) for mention in merged[first])
+    return tuple(tuple(cluster) for cluster in merged if cluster)
+
+
+def _list(values: Any, what: str) -> Sequence:
+    if isinstance(values, str | bytes | dict) or not hasattr(values, "__len__") or not hasattr(values, "__iter__"):
+        raise InputError(f"{what} is no list. Expected: a sequence. Received: {_shown(values)}.")
+    return values
+
+
+def _texts(values: Any, what: str) -> tuple[str, ...]:
+    """Returns a sequence of texts as a tuple."""
+    texts = tuple(_list(values, what))
+    for i, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise InputError(f"{what} hold no text at index {i}. Expected: a string. Received: {_shown(text)}.")
+    return texts
+
+
+def _number(value: Any, what: str) -> int:
+    """Returns a number that is whole and not negative, NumPy's included."""
+    try:
+        number = -1 if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        number = -1
+    if number < 0:
+        raise InputError(f"{what} must be a whole number from 0. Received: {_shown(value)}.")
+    return number
+
+
+def _spans(values: Any, what: str) -> tuple[Span, ...]:
+    """Returns pairs of whole numbers as a tuple of tuples."""
+    spans = []
+    for i, value in enumerate(_list(values, f"{what} list")):
+        try:
+            start, end = value
+            is_pair = not isinstance(value, str) and bool not in (type(start), type(end))
+            spans.append((operator.index(start), operator.index(end)))
+        except (TypeError, ValueError):
+            is_pair = False
+        if not is_pair:
+            raise InputError(f"{what} {i} is no pair of whole numbers, [start, end). Received: {_shown(value)}.")
+    return tuple(spans)
+
+
+def _check_tokens(document: Document, where: str) -> None:
+    """Refuses tokens without text and a list of speakers of another length."""
+    for i, token in enumerate(document.tokens):
+        if not token.strip(" \t\r\n"):
+            raise InputError(f"{where}: token {i} has no text. Expected: a word. Received: {token!r}.")
+    if len(document.speakers) != len(document.tokens):
+        raise InputError(
+            f"{where}: every token needs its speaker, an empty text where it is unknown. "
+            f"Received: {len(document.tokens)} tokens and {len(document.speakers)} speakers."
+        )
+    text = "".join((*document.tokens, *document.speakers, document.name, document.genre))
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"{where}: a text holds half a character, which no file can. Expected: Unicode. "
+            f"Received: {text[error.start]!r}."
+        ) from None
+
+
+def _check_sentences(document: Document, where: str) -> None:
+    """Refuses sentences that are empty or are not all tokens in order."""
+    position, length = 0, len(document.tokens)
+    for i, (start, end) in enumerate(document.sentences):
+        if start != position or not start < end <= length:
+            raise InputError(
+                f"{where}: sentence {i} does not follow the one before it or has no tokens. Expected: [{position}, "
+                f"end) with {position} < end <= {length}. Received: [{start}, {end})."
+            )
+        position = end
+    if position != length:
+        raise InputError(
+            f"{where}: the sentences must hold all tokens. Expected: the last ends at {length}. Received: {position}."
+        )
+
+
+def _check_clusters(document: Document, where: str) -> None:
+    """Refuses clusters that are empty, leave the document or hold a mention twice; and numbers that do not fit."""
+    length, numbers = len(document.tokens), document.cluster_numbers
+    for i, cluster in enumerate(document.clusters):
+        for start, end in cluster:
+            if not 0 <= start < end <= length:
+                raise InputError(
+                    f"{where}: a mention of cluster {i} is not inside the document. Expected: [start, end) with "
+                    f"0 <= start < end <= {length}, end excluded. Received: [{start}, {end})."
+                )
+        if len(set(cluster)) != len(cluster) or not cluster:
+            what = "has no mention" if not cluster else "holds the same mention twice"
+            raise InputError(f"{where}: cluster {i} {what}. Expected: one or more, all different. Received: {cluster}.")
+    if numbers and (len(numbers) != len(document.clusters) or len(set(numbers)) != len(numbers)):
+        raise InputError(
+            f"{where}: every cluster needs a number of its own, or none has one. Received: {len(document.clusters)} "
+            f"clusters and the numbers {_shown(numbers)}."
+        )
+
+
+def _shown(value: Any) -> str:
+    """Returns a value as a message can hold it."""
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:60]}..."

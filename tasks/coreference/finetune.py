@@ -1,0 +1,187 @@
+"""Fine-tunes an encoder for coreference resolution: OntoNotes, and any documents in CoNLL-2012's form or in JSON lines.
+
+python -m tasks.coreference.finetune --flagfile=configs/coreference_base.flags --encoder=encoder.keras \\
+    --train_file=train.english.v4_gold_conll --dev_file=dev.english.v4_gold_conll --output_dir=runs/coreference
+"""
+
+import dataclasses
+import hashlib
+import sys
+from pathlib import Path
+from typing import Any
+
+import keras
+from absl import logging
+
+import spanbert_keras
+from spanbert_keras import program
+from spanbert_keras.program import InputError, setting
+from spanbert_keras.training.fine_tuning_settings import FineTuningSettings
+from spanbert_keras.training.fine_tuning_study import FineTuningStudy
+from spanbert_keras.training.optimizers import VariableGroup
+from tasks.coreference import features, predictions
+
+SHOWN = 5  # things left out that are told one by one
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config(FineTuningSettings):
+    """Settings of one fine-tuning run."""
+
+    # --- data
+    train_file: tuple[str, ...] = setting("CoNLL-2012 or JSON lines, also .gz; several with commas.")
+    dev_file: str = setting("The same, to choose the best model by.")
+    test_file: str | None = setting("Scored once at the end, by the chosen model.", default=None)
+    dataset: str | None = setting("What the results table calls the data, e.g. OntoNotes.", default=None)
+    skip_bad_examples: bool = setting("Leaves bad documents out and counts them.", default=False)
+    # --- how: the released code's, base
+    batch_size: int = setting("Documents in a step.", default=1)
+    learning_rate: float = setting("Peak learning rate of the encoder.", default=2e-5)
+    task_learning_rate: float = setting("First learning rate of the other layers; no warm-up.", default=1e-4)
+    epochs: float = setting("Passes over the training documents.", default=20.0)
+    evaluations_per_epoch: int = setting("Evaluations on dev in an epoch; the best model is kept.", default=2)
+    # --- model
+    segment_length: int = setting("Pieces of a segment; at most what the encoder reads.", default=384)
+    max_training_segments: int = setting("A longer document's row is a random window of so many.", default=3)
+    max_span_width: int = setting("Longest span, in pieces.", default=30)
+    top_span_ratio: float = setting("Spans kept, as a share of the pieces.", default=0.4)
+    max_antecedents: int = setting("Antecedents compared with a span.", default=50)
+    hidden_dim: int = setting("Of the task's hidden layers.", default=3000)
+    feature_dim: int = setting("Width of a feature's vector.", default=20)
+    task_dropout: float = setting("Of the task's layers.", default=0.3)
+    genres: tuple[str, ...] = setting(
+        "Genres that the model tells apart.", default=("bc", "bn", "mz", "nw", "pt", "tc", "wb")
+    )
+    default_genre: str = setting("Of documents without one.", default="nw")
+    candidates: str = setting(
+        "Which spans may be mentions: of whole words, or any pieces as the released code has it.",
+        default="words", choices=("words", "pieces"),
+    )  # fmt: skip
+
+
+class CoreferenceResolution:
+    """What coreference resolution brings to `FineTuning`; see `FineTuningTask`.
+
+    Args:
+        config: `Config`.
+    """
+
+    model_name = "coreference_resolver"
+    select_by = "average_f1"
+    changeable = ("train_file", "dev_file", "test_file", "skip_bad_examples", "dataset")
+
+    def __init__(self, config: Config):
+        self.config = config
+        self._left_out: list[str] = []
+        self.train = [document for path in config.train_file for document in self._read(path)]
+        self.dev = self._read(config.dev_file)
+        self.test_documents = self._read(config.test_file) if config.test_file else []
+
+    def _read(self, path: str) -> list:
+        """Returns the documents of a file that have words."""
+        try:
+            file = spanbert_keras.read_documents(path, self.config.skip_bad_examples)
+        except InputError as error:
+            raise InputError(str(error).replace("`skip_bad=True`", "--skip_bad_examples")) from error
+        self._left_out += file.left_out
+        documents = [document for document in file.documents if document.tokens]
+        self._left_out += [
+            f"{path}: {document.name!r} has no words." for document in file.documents if not document.tokens
+        ]
+        if not documents:
+            raise InputError(f"{path} has no document with words.")
+        return documents
+
+    def facts(self) -> dict[str, Any]:
+        """Returns the checksums of the documents."""
+        sets = {"train": self.train, "dev": self.dev, "test": self.test_documents}
+        return {name: _fingerprint(documents) for name, documents in sets.items()}
+
+    def make_model(self):
+        """Returns the model over the encoder."""
+        config = self.config
+        overrides = {} if config.dropout is None else {"dropout": config.dropout, "attention_dropout": config.dropout}
+        policy = keras.mixed_precision.dtype_policy().name
+        encoder = spanbert_keras.load_pretrained(config.encoder, "encoder", dtype=policy, **overrides)
+        if encoder.tokenizer is None or not encoder.tokenizer.has_vocabulary:
+            raise InputError(f"--encoder={config.encoder} has no tokenizer. Convert it with its vocab.txt.")
+        if encoder.max_sequence_length < config.segment_length:
+            logging.warning(
+                "The encoder reads at most %d pieces: so long are the segments, not --segment_length=%d.",
+                encoder.max_sequence_length, config.segment_length,
+            )  # fmt: skip
+        for sentence in self._left_out[:SHOWN]:
+            logging.warning("Left out: %s", sentence)
+        if len(self._left_out) > SHOWN:
+            logging.warning("Left out in all: %d.", len(self._left_out))
+        self._left_out = []
+        try:
+            return spanbert_keras.SpanBertCoreferenceResolver(
+                encoder,
+                segment_length=min(config.segment_length, encoder.max_sequence_length),
+                max_span_width=config.max_span_width,
+                top_span_ratio=config.top_span_ratio,
+                max_antecedents=config.max_antecedents,
+                feature_dim=config.feature_dim,
+                hidden_dim=config.hidden_dim,
+                dropout=config.task_dropout,
+                genres=config.genres,
+                default_genre=config.default_genre,
+                max_segment_distance=config.max_training_segments,
+                candidates=config.candidates,
+            )
+        except ValueError as error:
+            raise InputError(f"No model can be made of --encoder={config.encoder}: {error}") from error
+
+    def training_rows(self, model) -> features.Rows:
+        """Returns the training rows."""
+        where = ",".join(self.config.train_file)
+        rows = features.Rows(self.train, model, self.config.max_training_segments, self.config.seed, where)
+        logging.info("To train on: %s", {name: n for name, n in dataclasses.asdict(rows.counts).items() if n})
+        for document in [*self.dev, *self.test_documents]:
+            model.genre_row(document.genre)
+        return rows
+
+    def variable_groups(self, model, total_steps: int) -> tuple:
+        """Returns the task's layers: their rate falls from the first step on, and they do not decay (released code)."""
+        rate = spanbert_keras.WarmupLinearDecay(self.config.task_learning_rate, 0, total_steps)
+        variables = [variable for layer in model.task_layers for variable in layer.trainable_variables]
+        return (VariableGroup(variables, rate),)
+
+    def evaluate(self, model, predict, rows: int) -> dict[str, float]:
+        """Returns the scores on dev."""
+        return predictions.score(self.dev, predictions.predict(model, self.dev))
+
+    def finish(self, model, folder: Path, predict, rows: int) -> dict[str, Any]:
+        """Writes dev's predictions, and returns dev's scores."""
+        return self._scored(model, self.dev, folder / "dev")
+
+    def test(self, model, folder: Path) -> dict[str, Any]:
+        """Returns the scores on test; {} without a test set."""
+        return self._scored(model, self.test_documents, folder / "test") if self.test_documents else {}
+
+    @staticmethod
+    def _scored(model, documents, folder: Path) -> dict[str, float]:
+        found = predictions.predict(model, documents)
+        predictions.write(folder, documents, found)
+        return predictions.score(documents, found)
+
+
+def _fingerprint(documents) -> str:
+    """Returns a checksum of words, sentences, speakers, genres and clusters."""
+    digest = hashlib.sha256()
+    for document in documents:
+        digest.update(repr(dataclasses.astuple(document)).encode("utf-8", "backslashreplace"))
+    return digest.hexdigest()[:16]
+
+
+def main(config: Config) -> None:
+    """Fine-tunes, evaluates, and writes everything down; ends with the exit code of what stopped it."""
+    code = FineTuningStudy(config, CoreferenceResolution, program.to_flags).run()
+    if code:
+        logging.info("Stopped; the same command continues %s. Exit code %d.", config.output_dir, code)
+        sys.exit(code)
+
+
+if __name__ == "__main__":
+    program.run(main, Config)

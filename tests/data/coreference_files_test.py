@@ -1,0 +1,52 @@
+"""Tests that the format of a file is told by what it holds."""
+
+import gzip
+import json
+
+import pytest
+
+from spanbert_keras.data.coreference_files import read_documents
+from spanbert_keras.errors import InputError
+
+CONLL = "#begin document (a); part 000\na\t0\t0\tHi\t-\n\n#end document\n"
+FILES = {
+    "conll": CONLL,
+    "jsonl": json.dumps({"tokens": ["Hi"], "name": "a"}),
+    "words": json.dumps({"doc_key": "a", "sentences": [["Hi"]], "clusters": []}),
+    "pieces": json.dumps({"doc_key": "a", "sentences": [["[CLS]", "Hi", "[SEP]"]], "subtoken_map": [0, 0, 0]}),
+}
+
+
+@pytest.mark.parametrize("form", FILES)
+@pytest.mark.parametrize("name", ["a.jsonl", "a_gold_conll.gz", "a"])
+@pytest.mark.parametrize("before", ["", "\n \n", "\ufeff", " "])
+def test_the_format_is_told_by_looking(tmp_path, form, name, before):
+    path = tmp_path / name
+    if form == "conll":
+        before = before.rstrip(" ")
+    data = (before + FILES[form]).encode()
+    path.write_bytes(gzip.compress(data) if name.endswith("gz") else data)
+    found = read_documents(path)
+    assert found.format == form and found.left_out == ()
+    assert [(document.name, document.tokens) for document in found.documents] == [("a", ("Hi",))]
+
+
+@pytest.mark.parametrize("form", ["conll", "jsonl"])
+def test_bad_documents_can_be_left_out(tmp_path, form):
+    bad = {"conll": CONLL.replace("-", "(x").replace("(a)", "(b)"), "jsonl": "\n{"}[form]
+    path = tmp_path / "a"
+    path.write_text(FILES[form] + bad, encoding="utf-8")
+    with pytest.raises(InputError, match=r"a, line \d+: .*`skip_bad=True`"):
+        read_documents(str(path))
+    found = read_documents(str(path), skip_bad=True)
+    assert len(found.documents) == 1 and len(found.left_out) == 1
+
+
+@pytest.mark.parametrize("text, received", [("", "an empty file"), ("[1]", r"'\[1\]'"), ("a\tb\n", r"'a\\tb'")])
+def test_another_file_is_refused(tmp_path, text, received):
+    path = tmp_path / "a"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match=rf"a holds no documents that can be read\. .*Received: {received}\.$"):
+        read_documents(path)
+    with pytest.raises(InputError, match="cannot be read to its end"):
+        read_documents(tmp_path / "none")

@@ -1,0 +1,147 @@
+"""Every form in which documents are given, and every one that is refused."""
+
+import dataclasses
+import sys
+
+import numpy as np
+import pytest
+
+from spanbert_keras import Document
+from spanbert_keras.errors import InputError
+from spanbert_keras.models.given_documents import GivenDocument, given_documents
+from spanbert_keras.preprocessing import text_words
+
+TEXT = "Ann left. Bob\nstayed!"
+WORDS = ["Ann", "left", ".", "Bob", "stayed", "!"]
+
+
+def given(texts=None, tokens=None, sentences=None, speakers=None, genre=None):
+    return given_documents(texts, tokens, sentences, speakers, genre)
+
+
+def plain(document):
+    """The fields, with lists for all sequences."""
+    values = dataclasses.asdict(document)
+    for name in ("tokens", "offsets", "sentences", "speakers"):
+        values[name] = [tuple(v) if not isinstance(v, str) else v for v in values[name]]
+    return values
+
+
+def test_one_text():
+    documents, single = given(TEXT, genre="bn")
+    assert single and len(documents) == 1 and isinstance(documents[0], GivenDocument)
+    assert plain(documents[0]) == {
+        "text": TEXT,
+        "tokens": WORDS,
+        "offsets": [(0, 3), (4, 8), (8, 9), (10, 13), (14, 20), (20, 21)],
+        "sentences": [(0, 3), (3, 6)],
+        "speakers": [""] * 6,
+        "genre": "bn",
+    }
+    assert given(TEXT)[0][0].genre is None
+
+
+@pytest.mark.parametrize("make", [list, tuple, iter], ids=["list", "tuple", "iterator"])
+def test_several_texts_in_order(make):
+    documents, single = given(make([TEXT, "Ann", Document(("Bob",), genre="tc")]), genre=None)
+    assert not single and [d.text for d in documents] == [TEXT, "Ann", None]
+    assert [len(d.tokens) for d in documents] == [6, 1, 1] and [d.genre or None for d in documents] == [
+        None,
+        None,
+        "tc",
+    ]
+    documents, single = given(make(["Ann"]))
+    assert not single and len(documents) == 1
+    assert given(make([])) == ([], False)
+
+
+def test_a_document_keeps_its_sentences_speakers_and_genre():
+    document = Document(tuple(WORDS), ((0, 4), (4, 6)), ("A",) * 3 + ("B",) * 3, "bc", (((0, 1), (3, 4)),), "bc/x", 2)
+    expected = {
+        "text": None, "tokens": WORDS, "offsets": [], "sentences": [(0, 4), (4, 6)],
+        "speakers": ["A"] * 3 + ["B"] * 3, "genre": "bc",
+    }  # fmt: skip
+    (found,), single = given(document)
+    assert single and plain(found) == expected
+    (found,), single = given([document], genre="nw")
+    assert not single and plain(found) == expected | {"genre": "nw"}  # what is asked for goes before
+    assert not given(Document(("Ann",)))[0][0].genre
+
+
+def test_words_with_all_that_goes_with_them():
+    (found,), single = given(
+        tokens=WORDS, sentences=[[0, 4], (4, 6)], speakers=["A", "A", "B", "B", "", "A"], genre="wb"
+    )
+    assert single and plain(found) == {
+        "text": None, "tokens": WORDS, "offsets": [], "sentences": [(0, 4), (4, 6)],
+        "speakers": ["A", "A", "B", "B", "", "A"], "genre": "wb",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("make", [list, tuple, iter, np.array], ids=["list", "tuple", "iterator", "array"])
+def test_words_alone_get_sentences_by_rules_and_no_speaker(make):
+    (found,), single = given(tokens=make(WORDS))
+    assert single and list(found.tokens) == WORDS and found.text is None and found.genre is None
+    assert list(found.sentences) == [(0, 3), (3, 6)] and list(found.speakers) == [""] * 6
+
+
+def test_arrays_serve_as_lists():
+    (found,), _ = given(tokens=WORDS, sentences=np.array([[0, 4], [4, 6]]), speakers=np.array(["A"] * 6))
+    assert [tuple(map(int, s)) for s in found.sentences] == [(0, 4), (4, 6)] and list(found.speakers) == ["A"] * 6
+
+
+def test_words_need_no_spacy_where_sentences_are_given(monkeypatch):
+    text_words._pipeline.cache_clear()
+    for name in [name for name in sys.modules if name.split(".")[0] == "spacy"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "spacy", None)
+    try:
+        assert given(tokens=WORDS, sentences=[(0, 6)])[0][0].sentences == ((0, 6),)
+        assert given(Document(tuple(WORDS)))[0][0].sentences == ((0, 6),)
+        with pytest.raises(ImportError, match="linguistic"):
+            given(TEXT)
+        with pytest.raises(ImportError, match="linguistic"):
+            given(tokens=WORDS)
+    finally:
+        text_words._pipeline.cache_clear()
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ({}, "either texts or one document's `tokens`"),
+        ({"texts": "Ann", "tokens": ["Ann"]}, "either texts or one document's `tokens`"),
+        ({"tokens": "Ann left"}, "`tokens` must be a list of words. Received: a str"),
+        ({"tokens": []}, "Document 0 has no words"),
+        ({"tokens": ["Ann", ""]}, "token 1 has no text"),
+        ({"tokens": ["Ann", " \n"]}, "token 1 has no text"),
+        ({"tokens": ["Ann", 3]}, "no text at index 1"),
+        ({"tokens": ["Ann", None], "sentences": [(0, 2)]}, "no text at index 1"),
+        ({"tokens": 3}, "tokens"),
+        ({"tokens": WORDS, "sentences": [(0, 3)]}, "must hold all tokens"),
+        ({"tokens": WORDS, "sentences": [(0, 3), (4, 6)]}, "sentence 1 does not follow"),
+        ({"tokens": WORDS, "sentences": [(0, 7)]}, "sentence 0"),
+        ({"tokens": WORDS, "sentences": [(0, 3, 6)]}, "no pair of whole numbers"),
+        ({"tokens": WORDS, "sentences": [3, 6]}, "sentence"),
+        ({"tokens": WORDS, "sentences": 6}, "sentence"),
+        ({"tokens": WORDS, "speakers": ["A"]}, "6 tokens and 1 speakers"),
+        ({"tokens": WORDS, "speakers": ["A"] * 7}, "6 tokens and 7 speakers"),
+        ({"tokens": WORDS, "speakers": [None] * 6}, "no text at index 0"),
+        ({"tokens": WORDS, "speakers": "ABCDEF"}, "speakers"),
+        ({"texts": "Ann", "speakers": ["A"]}, "go with `tokens`"),
+        ({"texts": ["Ann"], "sentences": [(0, 1)]}, "go with `tokens`"),
+        ({"texts": ""}, "Document 0 has no words"),
+        ({"texts": ["Ann", " \n\n\t"]}, "Document 1 has no words"),
+        ({"texts": ["Ann", Document(())]}, "Document 1 has no words"),
+        ({"texts": Document(())}, "Document 0 has no words"),
+        ({"texts": ["Ann", ["Ann", "left"]]}, "Document 1 must be a str or a `Document`. Received: list"),
+        ({"texts": [None]}, "Document 0 must be a str or a `Document`. Received: NoneType"),
+        ({"texts": b"Ann"}, "must be a str"),
+        ({"texts": 3}, "str"),
+        ({"texts": ["Ann", "half \ud83d of it"]}, "half a character"),
+        ({"tokens": ["half", "\ud83d"]}, "half a character"),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_is_refused_with_a_sentence(arguments, message):
+    with pytest.raises(InputError, match=message):
+        given(**arguments)

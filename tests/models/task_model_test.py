@@ -1,0 +1,114 @@
+"""What task models share: losses by name, weights of examples, the config."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from spanbert_keras.models.coreference_resolver import SpanBertCoreferenceResolver
+from spanbert_keras.models.question_answerer import SpanBertQuestionAnswerer
+from spanbert_keras.models.task_model import TaskModel
+
+
+class Small(TaskModel, keras.Model):
+    """A task: the loss of a row is |x + y - z|."""
+
+    target_keys = ("y", "z")
+
+    def __init__(self, encoder, extra=1, **kwargs):
+        super().__init__(**kwargs)
+        self.encoder, self.extra = encoder, extra
+
+    def example_losses(self, outputs, batch):
+        return ops.abs(outputs["x"] + batch["y"] - batch["z"])
+
+    def get_config(self):
+        return TaskModel.get_config(self) | {"extra": self.extra}
+
+
+@pytest.fixture
+def small(make_encoder, tokenizer):
+    return Small(make_encoder(tokenizer=tokenizer, num_layers=1, scale=None), name="mine")
+
+
+def tensors(**values):
+    return {key: ops.convert_to_tensor(np.array(value, "float32")) for key, value in values.items()}
+
+
+X, Y, Z = tensors(x=[1, 2, 3]), tensors(y=[4, 5, 6]), tensors(z=[0, 0, 20])
+LOSSES = [5.0, 7.0, 11.0]
+
+
+def loss_of(model, *args, **kwargs):
+    return float(ops.convert_to_numpy(model.compute_loss(*args, **kwargs)))
+
+
+def test_targets_come_from_x_or_from_y_by_name(small):
+    mean = sum(LOSSES) / 3
+    assert loss_of(small, X | Y | Z, None, X) == pytest.approx(mean)
+    assert loss_of(small, X, Y | Z, X) == pytest.approx(mean)
+    assert loss_of(small, X | Y, Z, X) == pytest.approx(mean)
+    assert loss_of(small, None, Z | Y, X) == pytest.approx(mean)
+    assert loss_of(small, X | Y | tensors(z=[9, 9, 9]), Z, X) == pytest.approx(mean)  # y's own goes before
+    assert loss_of(small, x=X | Y | Z | tensors(more=[1]), y_pred=X, training=False) == pytest.approx(mean)
+
+
+@pytest.mark.parametrize(
+    "x, y, missing", [(X | Y, None, "'z'"), (X, Y, "'z'"), (X, None, "'y', 'z'"), (None, None, "'y', 'z'")]
+)  # fmt: skip
+def test_a_missing_target_is_named(small, x, y, missing):
+    with pytest.raises(ValueError, match=rf"needs the targets \('y', 'z'\), by name. Missing: \[{missing}\]"):
+        small.compute_loss(x, y, X)
+
+
+def test_targets_without_names_are_missing(small):
+    with pytest.raises(ValueError, match="by name"):
+        small.compute_loss(X["x"], (Y["y"], Z["z"]), X)
+
+
+@pytest.mark.parametrize(
+    "weights, expected", [([1, 1, 1], 23 / 3), ([1, 0, 3], 38 / 4), ([0, 0, 1], 11.0), ([0, 0, 0], 0.0)]
+)
+@pytest.mark.parametrize("kind", ["float32", "int32", "bool"])
+def test_weights_of_examples_make_a_weighted_mean(small, weights, expected, kind):
+    if kind == "bool":
+        weights, expected = [w > 0 for w in weights], sum(v for v, w in zip(LOSSES, weights, strict=True) if w)
+        expected /= max(1, sum(weights))
+    weights = ops.convert_to_tensor(np.array(weights, kind))
+    assert loss_of(small, X | Y | Z, None, X, weights) == pytest.approx(expected)
+    assert loss_of(small, X, Y | Z, X, sample_weight={"y": weights, "z": weights}) == pytest.approx(expected)
+
+
+def test_the_tokenizer_is_the_encoders(small):
+    assert small.tokenizer is small.encoder.tokenizer is not None
+
+
+def test_a_task_must_say_what_its_losses_are():
+    assert TaskModel.target_keys == ()
+    with pytest.raises(NotImplementedError):
+        TaskModel().example_losses(None, None)
+
+
+@pytest.mark.parametrize("dtype", [None, "mixed_bfloat16"])
+def test_the_config_makes_the_model_again(small, dtype):
+    small = Small(small.encoder, extra=7, name="mine", dtype=dtype, trainable=False)
+    config = small.get_config()
+    assert set(config) == {"name", "trainable", "dtype", "encoder", "extra"}
+    before = json.dumps(config)
+    loaded = json.loads(before)
+    again = Small.from_config(loaded)
+    assert again.get_config() | {"encoder": 0} == config | {"encoder": 0} and json.dumps(loaded) == before
+    assert (again.name, again.extra, again.dtype_policy.name) == ("mine", 7, small.dtype_policy.name)
+    assert not again.trainable and type(again.encoder) is type(small.encoder)
+    assert again.encoder.get_config() == small.encoder.get_config() and again.encoder is not small.encoder
+    kept = Small.from_config({"encoder": small.encoder, "dtype": "float32"})  # objects serve as they are
+    assert kept.encoder is small.encoder and kept.dtype_policy.name == "float32"
+
+
+@pytest.mark.parametrize("model", [SpanBertCoreferenceResolver, SpanBertQuestionAnswerer])
+def test_task_models_are_such(model):
+    assert issubclass(model, TaskModel) and issubclass(model, keras.Model) and model.target_keys
+    assert model.compute_loss is TaskModel.compute_loss
+    assert model.from_config.__func__ is TaskModel.from_config.__func__

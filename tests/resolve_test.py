@@ -1,0 +1,91 @@
+"""Tests of the program that resolves with a saved model."""
+
+import json
+
+import keras
+import pytest
+
+import spanbert_keras
+from spanbert_keras import SpanBertCoreferenceResolver, SpanBertEncoder, program, resolve
+from spanbert_keras.program import InputError
+
+TEXT = "w3 w4 w3. w5 w6 w3 w4!\n\nw3 <b> w4"
+LINE = {"name": "nw/one", "tokens": ["w3", "w4", "w3", "w5"], "sentences": [[0, 2], [2, 4]], "clusters": []}
+
+
+@pytest.fixture(scope="module")
+def model_path(toy_tokenizer, tmp_path_factory):
+    keras.utils.set_random_seed(1)
+    encoder = SpanBertEncoder(64, 1, 2, 8, 12, max_sequence_length=24, tokenizer=toy_tokenizer)
+    model = SpanBertCoreferenceResolver(encoder, max_span_width=3, hidden_dim=6, feature_dim=2)
+    for weight in model.trainable_variables:  # so large that spans are linked
+        weight.assign(weight * 20.0)
+    path = tmp_path_factory.mktemp("resolve") / "resolver.keras"
+    model.save(path)
+    return path
+
+
+@pytest.fixture
+def run(model_path, tmp_path):
+    """Function of the input's name and content, the output's name and flags; returns the output's path."""
+
+    def call(name, content, output, *flags):
+        (tmp_path / name).write_bytes(content.encode() if isinstance(content, str) else content)
+        paths = [f"--input={tmp_path / name}", f"--output={tmp_path / output}"]
+        resolve.main(program.parse(resolve.Config, [f"--model={model_path}", *paths, *flags]))
+        return tmp_path / output
+
+    return call
+
+
+def test_a_text_gives_chains_with_their_places(run, model_path, capsys):
+    [line] = run("in.txt", TEXT, "out.jsonl", "--singletons").read_text().splitlines()
+    clusters = json.loads(line)["clusters"]
+    assert clusters and all(TEXT[m["start"] : m["end"]] == m["text"] for cluster in clusters for m in cluster)
+    assert f"1 documents, {len(clusters)} chains" in capsys.readouterr().out
+    expected = spanbert_keras.load_pretrained(str(model_path)).resolve(TEXT, singletons=True).clusters
+    assert [[m["start"] for m in c] for c in clusters] == [[m.start for m in c] for c in expected]
+
+
+def test_a_page_shows_one_document(run):
+    page = run("in.txt", TEXT, "out.html", "--singletons").read_text()
+    assert "&lt;" in page and "<b> w4" not in page and "<title>in.txt</title>" in page
+    with pytest.raises(InputError, match="shows one document. Received: 2"):
+        run("in.jsonl", json.dumps(LINE) + "\n" + json.dumps(LINE | {"name": "nw/two"}) + "\n", "out.html")
+
+
+def test_documents_in_words_may_become_conll(run):
+    path = run("in.jsonl", json.dumps(LINE) + "\n", "out.conll")
+    [document] = spanbert_keras.read_conll(path).documents
+    assert document.tokens == tuple(LINE["tokens"]) and document.name == "nw/one"
+    [line] = run("in.jsonl", json.dumps(LINE) + "\n", "out.jsonl").read_text().splitlines()
+    assert json.loads(line)["name"] == "nw/one"
+
+
+@pytest.mark.parametrize(
+    "name, content, output, sentence",
+    [
+        ("in.txt", TEXT, "out.pdf", "must end with one of"),
+        ("in.txt", TEXT, "nowhere/out.jsonl", "folder is not there"),
+        ("in.txt", TEXT, "out.conll", "needs documents in words"),
+        ("in.txt", "  \n", "out.jsonl", "has no words"),
+        ("in.txt", b"\xff\xfe", "out.jsonl", "is not UTF-8 text: byte 0"),
+        ("in.jsonl", "nonsense", "out.jsonl", "holds no documents that can be read"),
+    ],
+)
+def test_bad_input_is_one_sentence(run, name, content, output, sentence):
+    with pytest.raises(InputError, match=sentence):
+        run(name, content, output)
+
+
+def test_an_unknown_genre_is_refused(run):
+    with pytest.raises(InputError, match="'zz' is not one of the model's"):
+        run("in.txt", TEXT, "out.jsonl", "--genre=zz")
+
+
+def test_another_model_is_refused(run, toy_tokenizer, tmp_path):
+    SpanBertEncoder(64, 1, 2, 8, 12, max_sequence_length=24, tokenizer=toy_tokenizer).save(tmp_path / "encoder.keras")
+    with pytest.raises(InputError, match="holds a SpanBertEncoder. Expected: a SpanBertCoreferenceResolver"):
+        run("in.txt", TEXT, "out.jsonl", f"--model={tmp_path / 'encoder.keras'}")
+    with pytest.raises(InputError, match="is not there"):
+        run("in.txt", TEXT, "out.jsonl", f"--model={tmp_path / 'nothing.keras'}")

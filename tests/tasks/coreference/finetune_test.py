@@ -1,0 +1,83 @@
+"""Tests of the fine-tuning program for coreference: files in, a resolver out, rates of two groups, bad input."""
+
+import json
+import pathlib
+
+import keras
+import pytest
+
+import spanbert_keras
+from spanbert_keras import program
+from spanbert_keras.program import InputError
+from tasks.coreference import finetune
+from tests.tasks.coreference.conftest import record
+
+SMALL = ["--segment_length=12", "--max_training_segments=3", "--max_span_width=3", "--hidden_dim=6", "--feature_dim=2"]
+
+
+@pytest.fixture
+def fine_tune(encoder_path, tmp_path):
+    """Function of flags that runs the program and returns its output directory."""
+
+    def run(*flags, name="run"):
+        folder = tmp_path / name
+        always = [f"--encoder={encoder_path}", f"--output_dir={folder}", "--epochs=1", "--evaluations_per_epoch=1"]
+        finetune.main(program.parse(finetune.Config, [*always, *SMALL, *flags]))
+        return folder
+
+    return run
+
+
+def read_json(path):
+    return json.loads(pathlib.Path(path).read_text())
+
+
+def test_a_model_comes_out_that_resolves(fine_tune, documents_file):
+    dev, test = documents_file("dev.jsonl", first=5, count=2), documents_file("test.jsonl", first=8, count=1)
+    folder = fine_tune(f"--train_file={documents_file()}", f"--dev_file={dev}", f"--test_file={test}")
+    resolver = keras.saving.load_model(folder / "coreference_resolver.keras")
+    assert resolver.max_span_width == 3 and resolver.pair_scorer.max_segment_distance == 3
+    documents = spanbert_keras.read_documents(dev).documents
+    found = [resolver.resolve(document).token_clusters for document in documents]
+    record = read_json(folder / "run.json")
+    assert record["scores"]["dev"]["documents"] == 2 and record["scores"]["test"]["documents"] == 1
+    written = spanbert_keras.read_conll(folder / "dev" / "predictions.conll").documents
+    assert [sorted(map(sorted, d.clusters)) for d in written] == [sorted(map(sorted, c)) for c in found]
+
+
+def test_the_tasks_layers_have_a_rate_of_their_own(fine_tune, documents_file, encoder_path):
+    files = [f"--train_file={documents_file()}", f"--dev_file={documents_file('dev.jsonl')}"]
+    before = keras.saving.load_model(encoder_path).token_embedding.get_weights()[0]
+    still = fine_tune(*files, "--learning_rate=1e-30", "--weight_decay=0", "--task_learning_rate=1e-2", name="still")
+    model = keras.saving.load_model(still / "coreference_resolver.keras")
+    assert (model.encoder.token_embedding.get_weights()[0] == before).all()
+    other = fine_tune(*files, "--learning_rate=1e-2", "--task_learning_rate=1e-30", name="other")
+    moved = keras.saving.load_model(other / "coreference_resolver.keras")
+    assert abs(moved.encoder.token_embedding.get_weights()[0] - before).max() > 1e-3
+    assert abs(moved.span_refinement.gate.kernel - model.span_refinement.gate.kernel).numpy().max() > 1e-4
+
+
+def test_some_documents_are_learnt_by_heart(fine_tune, documents_file):
+    files = [f"--train_file={documents_file()}", f"--dev_file={documents_file('dev.jsonl')}"]
+    rates = ["--learning_rate=3e-3", "--task_learning_rate=1e-2", "--task_dropout=0", "--dropout=0"]
+    folder = fine_tune(*files, *rates, "--epochs=60", "--evaluations_per_epoch=1", "--max_training_segments=9")
+    assert read_json(folder / "run.json")["scores"]["dev"]["average_f1"] > 95.0
+
+
+def test_bad_files_are_refused_or_left_out(fine_tune, documents_file, tmp_path):
+    empty = tmp_path / "empty.jsonl"
+    empty.write_text(json.dumps({"tokens": [], "name": "nothing"}) + "\n")
+    with pytest.raises(InputError, match=r"empty.jsonl"):
+        fine_tune(f"--train_file={empty}", f"--dev_file={documents_file()}")
+    bad = documents_file("bad.jsonl", records=[record(0), record(1) | {"clusters": [[[3, 99]]]}])
+    with pytest.raises(InputError, match=r"bad.jsonl, line 2.*--skip_bad_examples"):
+        fine_tune(f"--train_file={bad}", f"--dev_file={documents_file()}")
+    folder = fine_tune(f"--train_file={bad}", f"--dev_file={documents_file()}", "--skip_bad_examples")
+    assert (folder / "coreference_resolver.keras").exists()
+
+
+def test_an_unknown_genre_names_the_flag(fine_tune, documents_file):
+    files = [f"--train_file={documents_file(genre='zz')}", f"--dev_file={documents_file('dev.jsonl')}"]
+    with pytest.raises(InputError, match="--genres"):
+        fine_tune(*files)
+    assert fine_tune(*files, "--genres=zz,nw", name="known").exists()
