@@ -28,9 +28,9 @@ def test_a_step_is_traced_once(make_training_step, stream_of, seeds_of, train_on
         results = train_once(step, batch, seeds_of(step, k), scale, scale_steps)
         scale, scale_steps = results["scale"], results["scale_steps"]
         step.evaluate(batch)
-    assert step._train.experimental_get_tracing_count() == 1
+    assert step._train[()].experimental_get_tracing_count() == 1
     assert step._evaluate.experimental_get_tracing_count() == 1
     for count in (2, 3, 5):  # calls of other lengths share one more
         several = {key: np.stack([value] * count) for key, value in batch.items()}
         step.train(several, np.stack([seeds_of(step)[None]] * count), 1.0, 0)
-    assert step._train.experimental_get_tracing_count() == 2
+    assert step._train[()].experimental_get_tracing_count() == 2
