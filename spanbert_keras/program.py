@@ -14,7 +14,7 @@ from absl import flags, logging
 from spanbert_keras.errors import InputError
 from spanbert_keras.training.settings import setting
 
-__all__ = ["InputError", "load_task_model", "parse", "run", "setting", "to_arguments", "to_flags"]
+__all__ = ["InputError", "load_encoder", "load_task_model", "parse", "run", "setting", "to_arguments", "to_flags"]
 
 USAGE_EXIT_CODE = 2
 INPUT_EXIT_CODE = 1
@@ -135,6 +135,28 @@ def load_task_model(path: str, kind: str):
     if not isinstance(model, getattr(spanbert_keras, kind)):
         raise InputError(f"--model={path} holds a {type(model).__name__}. Expected: a {kind}, as fine-tuning saves it.")
     return model
+
+
+def load_encoder(settings):
+    """Returns the encoder that --encoder names, with its tokenizer, in the dtype policy in force.
+
+    Args:
+        settings: `FineTuningSettings`.
+
+    Raises:
+        InputError: it cannot be loaded, or has no tokenizer.
+    """
+    import keras
+
+    import spanbert_keras
+
+    dropout = settings.dropout
+    overrides = {} if dropout is None else {"dropout": dropout, "attention_dropout": dropout}
+    policy = keras.mixed_precision.dtype_policy().name
+    encoder = spanbert_keras.load_pretrained(settings.encoder, "encoder", dtype=policy, **overrides)
+    if encoder.tokenizer is None or not encoder.tokenizer.has_vocabulary:
+        raise InputError(f"--encoder={settings.encoder} has no tokenizer. Convert it with its vocab.txt.")
+    return encoder
 
 
 def run(main: Callable[[Any], None], config_class: type, argv: Sequence[str] | None = None) -> None:

@@ -43,3 +43,8 @@ class SpanRefinement(keras.layers.Layer):
 
     def compute_output_shape(self, queries_shape, *shapes, **named_shapes):
         return queries_shape
+
+
+def with_dummy(scores):
+    """Returns antecedents' scores `(B, Q, A)` with the dummy's, 0, before them."""
+    return ops.concatenate([ops.zeros_like(scores[:, :, :1]), scores], axis=-1)

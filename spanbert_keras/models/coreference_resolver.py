@@ -14,7 +14,7 @@ from spanbert_keras.layers.functional import MASKED, gather_positions
 from spanbert_keras.layers.mention_scorer import MentionScorer
 from spanbert_keras.layers.pair_scorer import PairScorer, gather_antecedents
 from spanbert_keras.layers.span_pruning import prune_spans
-from spanbert_keras.layers.span_refinement import SpanRefinement
+from spanbert_keras.layers.span_refinement import SpanRefinement, with_dummy
 from spanbert_keras.layers.span_vectors import SpanVectors, gather_spans
 from spanbert_keras.losses.antecedent_loss import antecedent_losses
 from spanbert_keras.models.given_documents import GivenDocument, given_documents
@@ -321,11 +321,6 @@ class SpanBertCoreferenceResolver(TaskModel, keras.Model):
             "max_segment_distance": self.pair_scorer.max_segment_distance,
             "candidates": self.segments.candidates,
         }
-
-
-def with_dummy(scores):
-    """Returns antecedents' scores `(B, S, A)` with the dummy's, 0, before them."""
-    return ops.concatenate([ops.zeros_like(scores[:, :, :1]), scores], axis=-1)
 
 
 def _resolved(document: GivenDocument, cut: SegmentedDocument, links: Links, singletons: bool) -> ResolvedDocument:

@@ -11,6 +11,7 @@ from keras import ops
 from spanbert_keras.decoding.greedy_spans import greedy_spans
 from spanbert_keras.layers.functional import MASKED
 from spanbert_keras.layers.pair_scorer import gather_antecedents
+from spanbert_keras.layers.span_refinement import with_dummy
 from spanbert_keras.models.reading import row_lengths
 from spanbert_keras.preprocessing.document_segments import SegmentedDocument
 
@@ -96,8 +97,9 @@ class Resolving:
             features = (x["same_speaker"], x["genres"], x["distances"], x["segment_distances"])
             found = pair_scorer(x["queries"], x["spans"], x["antecedents"], *features, training=False)
             scores = ops.where(x["real"], x["coarse"] + found, MASKED)
-            with_dummy = ops.concatenate([ops.zeros_like(scores[:, :, :1]), scores], axis=-1)
-            refined = span_refinement(x["queries"], with_dummy, gather_antecedents(x["spans"], x["antecedents"]))
+            refined = span_refinement(
+                x["queries"], with_dummy(scores), gather_antecedents(x["spans"], x["antecedents"])
+            )
             return {"scores": scores, "refined": refined}
 
         self.vectors = _Stage(vectors, layers[:2])

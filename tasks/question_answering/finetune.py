@@ -10,7 +10,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import keras
 from absl import logging
 
 import spanbert_keras
@@ -96,11 +95,7 @@ class QuestionAnswering:
     def make_model(self):
         """Returns the model over the encoder; leaves out what it cannot read."""
         config = self.config
-        overrides = {} if config.dropout is None else {"dropout": config.dropout, "attention_dropout": config.dropout}
-        policy = keras.mixed_precision.dtype_policy().name
-        encoder = spanbert_keras.load_pretrained(config.encoder, "encoder", dtype=policy, **overrides)
-        if encoder.tokenizer is None or not encoder.tokenizer.has_vocabulary:
-            raise InputError(f"--encoder={config.encoder} has no tokenizer. Convert it with its vocab.txt.")
+        encoder = program.load_encoder(config)
         if encoder.max_sequence_length < config.max_sequence_length:
             logging.warning(
                 "The encoder reads at most %d pieces: so long are the windows, not --max_sequence_length=%d.",
