@@ -78,18 +78,9 @@ class CoreferenceResolution:
 
     def _read(self, path: str) -> list:
         """Returns the documents of a file that have words."""
-        try:
-            file = spanbert_keras.read_documents(path, self.config.skip_bad_examples)
-        except InputError as error:
-            raise InputError(str(error).replace("`skip_bad=True`", "--skip_bad_examples")) from error
+        file = predictions.read(path, self.config.skip_bad_examples)
         self._left_out += file.left_out
-        documents = [document for document in file.documents if document.tokens]
-        self._left_out += [
-            f"{path}: {document.name!r} has no words." for document in file.documents if not document.tokens
-        ]
-        if not documents:
-            raise InputError(f"{path} has no document with words.")
-        return documents
+        return file.documents
 
     def facts(self) -> dict[str, Any]:
         """Returns the checksums of the documents."""

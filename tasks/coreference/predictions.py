@@ -1,23 +1,57 @@
-"""What a model makes of the documents of a file, and its scores."""
+"""Documents of a file, what a model makes of them, and its scores."""
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
 import spanbert_keras
+from spanbert_keras.program import InputError
 from tasks.coreference import metrics
 
 LENGTHS = (500, 1000, 2000, 4000)  # words; documents are also scored by the first of these that holds them
 
 
-def predict(model, documents: Sequence, batch_size: int = 16) -> list[tuple]:
+@dataclasses.dataclass(frozen=True)
+class GoldFile:
+    """What a program uses of a file.
+
+    Attributes:
+        documents: list of `spanbert_keras.Document` with words, at least one.
+        left_out: list of str. A sentence each, of bad documents and of those without words.
+    """
+
+    documents: list
+    left_out: list[str]
+
+
+def read(path: str, skip_bad: bool) -> GoldFile:
+    """Reads the documents of a file; see `spanbert_keras.read_documents`.
+
+    Raises:
+        InputError: it cannot be read, a document is bad and `skip_bad` is off, or no document has words.
+    """
+    try:
+        file = spanbert_keras.read_documents(path, skip_bad)
+    except InputError as error:
+        raise InputError(str(error).replace("`skip_bad=True`", "--skip_bad_examples")) from error
+    documents = [document for document in file.documents if document.tokens]
+    empty = [f"{path}: {document.name!r} has no words." for document in file.documents if not document.tokens]
+    if not documents:
+        raise InputError(f"{path} has no document with words.")
+    return GoldFile(documents, [*file.left_out, *empty])
+
+
+def predict(model, documents: Sequence, batch_size: int = 16, singletons: bool = False) -> list[tuple]:
     """Returns the clusters of each document, in words.
 
     Args:
         model: `SpanBertCoreferenceResolver`.
         documents: list of `spanbert_keras.Document` with words.
         batch_size: int. Segments encoded at once.
+        singletons: bool. Whether likely mentions linked to none are clusters of one.
     """
-    return [found.token_clusters for found in model.resolve(documents, batch_size=batch_size)]
+    found = model.resolve(documents, batch_size=batch_size, singletons=singletons)
+    return [document.token_clusters for document in found]
 
 
 def score(documents: Sequence, found: Sequence[Sequence]) -> dict[str, float]:
@@ -26,8 +60,16 @@ def score(documents: Sequence, found: Sequence[Sequence]) -> dict[str, float]:
 
 
 def score_by(documents: Sequence, found: Sequence[Sequence]) -> dict[str, dict[str, float]]:
-    """Returns the scores of all documents, and of those of each genre and of each length where there are several."""
+    """Returns the scores of all documents, and of those of each genre and of each length where there are several.
+
+    Where gold clusters hold chains of one mention, as LitBank's do and OntoNotes' do not, the scores without them stand
+    in a table of their own.
+    """
     tables = {"all documents": score(documents, found)}
+    if any(len(cluster) == 1 for document in documents for cluster in document.clusters):
+        gold = [_several(document.clusters) for document in documents]
+        without = metrics.score(zip(gold, map(_several, found), strict=True)).summary()
+        tables["without chains of one mention"] = without
     for what, name_of in (("genre", lambda d: d.genre or "unknown"), ("words", _length)):
         names = [name_of(document) for document in documents]
         for name in sorted(set(names)):
@@ -37,14 +79,19 @@ def score_by(documents: Sequence, found: Sequence[Sequence]) -> dict[str, dict[s
     return tables
 
 
+def _several(clusters: Sequence) -> list:
+    """Returns the clusters of several mentions."""
+    return [cluster for cluster in clusters if len(cluster) > 1]
+
+
 def _length(document) -> str:
     """Returns the range of lengths that a document is in; blanks make the ranges sort by size."""
     limit = next((n for n in LENGTHS if n >= len(document.tokens)), None)
     return f"{limit:>6} at most" if limit else f"more than {LENGTHS[-1]}"
 
 
-def write(folder: Path, documents: Sequence, found: Sequence[Sequence]) -> None:
+def write(folder: Path, documents: Sequence, found: Sequence[Sequence], name: str = "predictions.conll") -> None:
     """Writes the clusters as a CoNLL-2012 file, which the official scorer reads."""
     folder.mkdir(parents=True, exist_ok=True)
     resolved = [document.with_clusters(clusters) for document, clusters in zip(documents, found, strict=True)]
-    spanbert_keras.write_conll(folder / "predictions.conll", resolved)
+    spanbert_keras.write_conll(folder / name, resolved)

@@ -10,20 +10,16 @@ from typing import Any
 from absl import logging
 
 from spanbert_keras import program
-from spanbert_keras.program import InputError, setting
+from spanbert_keras.program import setting
 from spanbert_keras.training.files import write_json
+from tasks.evaluation_settings import EvaluationSettings
 from tasks.question_answering import data, features, metrics, page, predictions
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config:
+class Config(EvaluationSettings):
     """Settings of one evaluation."""
 
-    model: str = setting("A saved SpanBertQuestionAnswerer (.keras).")
-    data: str = setting("SQuAD's JSON or MRQA's JSON lines, also .gz.")
-    output_dir: str | None = setting(
-        "Where predictions, scores and the page go. <model's folder>/evaluation/<data's name>.", default=None
-    )
     split: str = setting(
         "Of a file cut in two by a hash of the context, as fine-tuning's --halve_dev does.",
         default="all", choices=("all", "dev", "test"),
@@ -31,15 +27,11 @@ class Config:
     calibration_share: float | None = setting(
         "Fits the no-answer threshold on this share of the articles and scores the rest with it.", default=None
     )
-    batch_size: int = setting("Windows computed at once.", default=32)
-    skip_bad_examples: bool = setting("Leaves bad questions out and counts them.", default=False)
-    page: bool = setting("Writes errors.html.", default=True)
 
 
 def main(config: Config) -> None:
     """Predicts, scores, and writes everything down."""
-    if config.batch_size < 1:
-        raise InputError(f"--batch_size must be positive. Received: {config.batch_size}.")
+    config.check()
     model = program.load_task_model(config.model, "SpanBertQuestionAnswerer")
     file = data.read(config.data, config.skip_bad_examples)
     examples = file.examples
@@ -50,7 +42,7 @@ def main(config: Config) -> None:
     for sentence in bad:
         logging.warning("Left out: %s", sentence)
     predictions.check_calibration(config.calibration_share, examples, file.has_unanswerable)
-    folder = _folder(config)
+    folder = config.make_folder("" if config.split == "all" else f"_{config.split}")
     found = predictions.predict(model, examples, rows=config.batch_size, progress=True)
     tables = score(examples, found, model.no_answer_threshold, file.has_unanswerable, config.calibration_share)
     tables["limits that were hit"] = {name: model.counts[name] for name in ("questions_cut", "answers_at_limit")}
@@ -65,26 +57,6 @@ def main(config: Config) -> None:
     if bad:
         print(f"{len(bad)} bad questions were left out.")
     print(f"Predictions, scores{' and errors.html' if config.page else ''} are in {folder}.")
-
-
-def _folder(config: Config) -> Path:
-    """Makes the folder for what is written."""
-    part = "" if config.split == "all" else f"_{config.split}"
-    default = Path(config.model).parent / "evaluation" / f"{_stem(config.data)}{part}"
-    folder = Path(config.output_dir) if config.output_dir else default
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"--output_dir={folder} cannot be made: {error.strerror}.") from error
-    return folder
-
-
-def _stem(path: str) -> str:
-    """Returns a file's name without its endings."""
-    name = Path(path).name
-    for ending in (".gz", ".jsonl", ".json"):
-        name = name.removesuffix(ending)
-    return name
 
 
 def score(

@@ -1,24 +1,14 @@
 """One HTML file in which a person looks through a scored file: questions, contexts with answers marked, filters."""
 
-import bisect
 import dataclasses
-import html
-import json
-import math
 import os
-import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from spanbert_keras.training.files import write_atomically
+from tasks.browsing import finite, utf16_converter, write_browsing_page
 
-TEMPLATE = Path(__file__).with_name("page.html")
-PLACEHOLDER = re.compile(r"\{\{(title|data)\}\}")
-# Code points that JavaScript counts as two.
-ASTRAL = re.compile("[\U00010000-\U0010ffff]")
-# What could end the script element or, in old browsers, a string; each has an escape that JSON reads back.
-ESCAPES = {ord(character): f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"}
+TASK_PAGE = Path(__file__).with_name("page")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -73,8 +63,7 @@ def write_page(path: str | os.PathLike, title: str, rows: Sequence[PageRow], fac
     Raises:
         ValueError: a span lies outside its context, or only one end of it is given.
     """
-    content = render(TEMPLATE.read_text(encoding="utf-8"), title, question_answering_data(rows, facts))
-    write_atomically(path, lambda temporary: temporary.write_bytes(content))
+    write_browsing_page(path, title, TASK_PAGE, question_answering_data(rows, facts))
 
 
 def question_answering_data(rows: Sequence[PageRow], facts: Mapping[str, str]) -> dict[str, Any]:
@@ -117,40 +106,9 @@ def _row_data(row: PageRow, context: int, article: int, to_utf16: Callable[[int]
         "gold_spans": [[to_utf16(int(start)), to_utf16(int(end))] for start, end in row.gold_spans],
         "predicted": row.predicted,
         "predicted_span": predicted_span and [to_utf16(int(offset)) for offset in predicted_span],
-        "score": _finite(row.score),
-        "no_answer_score": _finite(row.no_answer_score),
+        "score": finite(row.score),
+        "no_answer_score": finite(row.no_answer_score),
         "exact": bool(row.exact),
-        "f1": _finite(row.f1),
-        "candidates": [[text, _finite(score)] for text, score in row.candidates],
+        "f1": finite(row.f1),
+        "candidates": [[text, finite(score)] for text, score in row.candidates],
     }
-
-
-def _finite(value: float | None) -> float | None:
-    """Returns a float that JSON knows; infinities and NaN, which it does not, are None."""
-    return float(value) if value is not None and math.isfinite(value) else None
-
-
-def utf16_converter(text: str) -> Callable[[int], int]:
-    """Returns the function from an offset in code points of `text` to the same place in UTF-16 units.
-
-    Example: `utf16_converter("a😀b")(2)` is 3.
-    """
-    wide = [found.start() for found in ASTRAL.finditer(text)]
-    return lambda offset: offset + bisect.bisect_left(wide, offset)
-
-
-# From here on nothing knows of questions and answers: any task's page is made so.
-
-
-def render(template: str, title: str, data: Any) -> bytes:
-    """Returns the template's bytes with the title and, as JSON that cannot leave its script element, the data.
-
-    Args:
-        template: text with `{{title}}` where markup is read and `{{data}}` inside a script of type application/json.
-        title: str, escaped here.
-        data: what `json` can write; no NaN or infinity.
-    """
-    # ASCII escapes carry anything, lone surrogates too. One pass: a placeholder inside a text is left alone.
-    values = {"title": html.escape(title), "data": json.dumps(data, allow_nan=False, separators=(",", ":"))}
-    values["data"] = values["data"].translate(ESCAPES)
-    return PLACEHOLDER.sub(lambda found: values[found[1]], template).encode("utf-8", errors="xmlcharrefreplace")

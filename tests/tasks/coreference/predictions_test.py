@@ -1,6 +1,9 @@
 """Tests of predictions: tables by genre and length, and the file for the official scorer."""
 
+import pytest
+
 import spanbert_keras
+from spanbert_keras.program import InputError
 from tasks.coreference import predictions
 from tests.tasks.coreference.conftest import record
 
@@ -15,7 +18,7 @@ def document(number, **settings):
 class Resolver:
     """Finds every chain of the documents whose number is even, and nothing else."""
 
-    def resolve(self, documents, batch_size):
+    def resolve(self, documents, batch_size, singletons):
         found = [d.clusters if d.name.endswith(("0", "2")) else () for d in documents]
         return [spanbert_keras.ResolvedDocument(None, d.tokens, (), c) for d, c in zip(documents, found, strict=True)]
 
@@ -38,3 +41,21 @@ def test_the_predictions_are_read_back_from_the_file(tmp_path):
     back = spanbert_keras.read_conll(tmp_path / "dev" / "predictions.conll").documents
     assert [sorted(map(sorted, d.clusters)) for d in back] == [sorted(map(sorted, documents[0].clusters)), []]
     assert [d.tokens for d in back] == [d.tokens for d in documents]
+
+
+def test_chains_of_one_are_also_scored_without(tmp_path):
+    gold = document(0).with_clusters((((0, 1), (2, 3)), ((4, 5),)))
+    found = [[[(0, 1), (2, 3)], [(6, 7)]]]
+    tables = predictions.score_by([gold], found)
+    assert tables["without chains of one mention"]["average_f1"] == 100.0 > tables["all documents"]["average_f1"]
+    assert "without chains of one mention" not in predictions.score_by([document(0)], found)
+
+
+def test_files_are_read_with_what_was_left_out(documents_file):
+    records = [{"name": "nothing", "tokens": []}, {"tokens": ["a"]}, {"tokens": ["a"], "clusters": [[[0, 9]]]}]
+    path = str(documents_file(records=records))
+    with pytest.raises(InputError, match="--skip_bad_examples"):
+        predictions.read(path, False)
+    file = predictions.read(path, True)
+    assert [d.tokens for d in file.documents] == [("a",)] and len(file.left_out) == 2
+    assert any("'nothing' has no words" in sentence for sentence in file.left_out)

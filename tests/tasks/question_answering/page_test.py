@@ -1,43 +1,15 @@
 """Tests of the page of a scored file: what it embeds, that no text breaks out of it, and what a browser shows."""
 
-import html.parser
-import json
 import os
 import re
-import shutil
-import subprocess
 
 import numpy as np
 import pytest
 
-from tasks.question_answering import page
 from tasks.question_answering.page import PageRow, write_page
 
 HOSTILE = "</script><script>alert(1)</script><!-- & \u2028\u2029 {{data}} <img src=x onerror=alert(2)>"
 EMOJI = "Ev 😀😀 wrote 𝔘𝔫𝔦 in 1991. " + HOSTILE
-
-
-class Elements(html.parser.HTMLParser):
-    """Collects what a document's tags hold: `texts["script"]` is a list of (attributes, text)."""
-
-    def __init__(self, document):
-        super().__init__()
-        self.texts, self.open = {}, []
-        self.feed(document)
-
-    def handle_starttag(self, tag, attributes):
-        self.open.append([tag, dict(attributes), ""])
-
-    def handle_data(self, data):
-        for element in self.open:
-            element[2] += data
-
-    def handle_endtag(self, tag):
-        while self.open:
-            name, attributes, text = self.open.pop()
-            self.texts.setdefault(name, []).append((attributes, text))
-            if name == tag:
-                break
 
 
 def row(**changes):
@@ -61,16 +33,15 @@ def row(**changes):
     return PageRow(**fields | changes)
 
 
-def embedded(path):
-    """The data that the page carries."""
-    scripts = Elements(path.read_text(encoding="utf-8")).texts["script"]
-    return json.loads(next(text for attributes, text in scripts if attributes.get("id") == "data"))
+@pytest.fixture
+def written(embedded):
+    """Function that writes a page into a folder and returns its path and the data it carries."""
 
+    def write(folder, rows, title="Title", facts=None):
+        write_page(folder / "page.html", title, rows, facts or {})
+        return folder / "page.html", embedded(folder / "page.html")
 
-def written(folder, rows, title="Title", facts=None):
-    """Writes a page and returns its path and the data it carries."""
-    write_page(folder / "page.html", title, rows, facts or {})
-    return folder / "page.html", embedded(folder / "page.html")
+    return write
 
 
 def slice_utf16(text, span):
@@ -79,7 +50,7 @@ def slice_utf16(text, span):
     return units[2 * span[0] : 2 * span[1]].decode("utf-16-le", "surrogatepass")
 
 
-def test_the_page_carries_what_was_given(tmp_path):
+def test_the_page_carries_what_was_given(tmp_path, written):
     _, data = written(tmp_path, [row()], facts={"F1": "0.00", "Model": "tiny"})
     assert data == {
         "facts": [["F1", "0.00"], ["Model", "tiny"]],
@@ -105,23 +76,23 @@ def test_the_page_carries_what_was_given(tmp_path):
     }
 
 
-def test_the_document_says_its_language_encoding_title_and_width(tmp_path):
+def test_the_document_says_its_language_encoding_title_and_width(tmp_path, written, texts_of):
     path, _ = written(tmp_path, [row()], title="Read & <b>see</b>")
     document = path.read_text(encoding="utf-8")
     assert document.startswith('<!doctype html>\n<html lang="en">')
     assert '<meta charset="utf-8">' in document and '<meta name="viewport"' in document
-    elements = Elements(document).texts
+    elements = texts_of(document)
     assert [text for _, text in elements["title"] + elements["h1"]] == ["Read & <b>see</b>"] * 2
 
 
-def test_the_page_needs_nothing_from_outside(tmp_path):
+def test_the_page_needs_nothing_from_outside(tmp_path, written):
     document = written(tmp_path, [row()])[0].read_text(encoding="utf-8")
     assert "default-src 'none'" in document
     assert not re.search(r"https?:|\bsrc=|\bhref=|@import|url\(", document)
     assert not re.search(r"innerHTML|outerHTML|insertAdjacent|document\.write|eval\(|new Function", document)
 
 
-def test_no_text_breaks_out_of_its_place(tmp_path):
+def test_no_text_breaks_out_of_its_place(tmp_path, written):
     hostile = dict.fromkeys(("id", "question", "context", "article", "predicted"), HOSTILE)
     bad = row(**hostile, gold=(HOSTILE,), candidates=((HOSTILE, 1.0),))
     path, data = written(tmp_path, [bad], title=HOSTILE, facts={HOSTILE: HOSTILE})
@@ -135,7 +106,7 @@ def test_no_text_breaks_out_of_its_place(tmp_path):
     assert not set("<>&\u2028\u2029") & set(script)
 
 
-def test_marks_are_the_gold_and_the_predicted_text_behind_emoji(tmp_path):
+def test_marks_are_the_gold_and_the_predicted_text_behind_emoji(tmp_path, written):
     gold, predicted = EMOJI.index("𝔘𝔫𝔦"), EMOJI.index("1991")
     made = row(context=EMOJI, gold_spans=((gold, gold + 3), (3, 5)), start=predicted, end=predicted + 4)
     _, data = written(tmp_path, [made])
@@ -144,14 +115,7 @@ def test_marks_are_the_gold_and_the_predicted_text_behind_emoji(tmp_path):
     assert slice_utf16(EMOJI, shown["predicted_span"]) == "1991"
 
 
-def test_offsets_in_utf16_are_those_of_the_encoder():
-    for text in ("", "plain", "a😀b", EMOJI, "\ud83d lone 😀 \ude00", "😀" * 9):
-        convert = page.utf16_converter(text)
-        expected = [len(text[:i].encode("utf-16-le", "surrogatepass")) // 2 for i in range(len(text) + 1)]
-        assert [convert(i) for i in range(len(text) + 1)] == expected
-
-
-def test_a_context_that_questions_share_is_stored_once(tmp_path):
+def test_a_context_that_questions_share_is_stored_once(tmp_path, written):
     rows = [row(id=str(i), context=f"Ann {i % 3} wrote it in Oslo.", article=f"A{i % 2}") for i in range(12)]
     path, data = written(tmp_path, rows)
     assert data["contexts"] == [f"Ann {i} wrote it in Oslo." for i in range(3)] and data["articles"] == ["A0", "A1"]
@@ -161,13 +125,13 @@ def test_a_context_that_questions_share_is_stored_once(tmp_path):
     assert path.read_text(encoding="utf-8").count("Ann 1 wrote") == 1
 
 
-def test_lone_surrogates_and_control_characters_are_written(tmp_path):
+def test_lone_surrogates_and_control_characters_are_written(tmp_path, written):
     odd = "\ud83d \x00\x1b \udfff"
     _, data = written(tmp_path, [row(question=odd, context=odd + "Ann wrote it in Oslo.")], title=odd, facts={odd: odd})
     assert data["rows"][0]["question"] == odd and data["facts"] == [[odd, odd]]
 
 
-def test_scores_that_json_lacks_are_null_and_numpy_numbers_plain(tmp_path):
+def test_scores_that_json_lacks_are_null_and_numpy_numbers_plain(tmp_path, written):
     made = row(
         score=float("-inf"),
         no_answer_score=float("nan"),
@@ -181,7 +145,7 @@ def test_scores_that_json_lacks_are_null_and_numpy_numbers_plain(tmp_path):
     assert shown["gold_spans"] == [[0, 3]] and shown["candidates"] == [["Oslo", 0.25], ["", None]]
 
 
-def test_no_answer_and_no_place_have_no_mark(tmp_path):
+def test_no_answer_and_no_place_have_no_mark(tmp_path, written):
     rows = [row(predicted="", start=None, end=None), row(gold=(), gold_spans=())]
     shown = written(tmp_path, rows)[1]["rows"]
     assert shown[0]["predicted_span"] is None and shown[1]["gold_spans"] == []
@@ -204,7 +168,7 @@ def test_a_span_outside_its_context_is_refused_with_its_question(tmp_path, chang
     assert list(tmp_path.iterdir()) == []
 
 
-def test_without_rows_there_is_a_page(tmp_path):
+def test_without_rows_there_is_a_page(tmp_path, written):
     path, data = written(tmp_path / "new" / "folder", [])
     assert data == {"facts": [], "articles": [], "contexts": [], "rows": []} and path.is_file()
 
@@ -222,43 +186,26 @@ def test_a_failure_leaves_the_old_file(tmp_path, monkeypatch):
     assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
 
 
-def test_a_second_page_replaces_the_first(tmp_path):
+def test_a_second_page_replaces_the_first(tmp_path, written):
     written(tmp_path, [row()])
     path, data = written(tmp_path, [row(id="second")])
     assert [r["id"] for r in data["rows"]] == ["second"] and list(tmp_path.iterdir()) == [path]
 
 
-@pytest.fixture
-def browser(tmp_path):
-    """Function from an address to the document that a browser makes of it, once its scripts have run."""
-    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if program is None:
-        pytest.skip("no chromium or google-chrome on this machine to show the page")
-
-    def show(address):
-        options = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}"]
-        command = [program, *options, "--virtual-time-budget=2000", "--dump-dom", address]
-        return subprocess.run(command, capture_output=True, timeout=120, check=False).stdout.decode("utf-8", "replace")
-
-    if "</html>" not in show("about:blank"):
-        pytest.skip(f"the browser {program} does not start here")
-    return show
-
-
-def test_a_browser_marks_both_answers_and_keeps_to_the_filter(tmp_path, browser):
+def test_a_browser_marks_both_answers_and_keeps_to_the_filter(tmp_path, browser, written, texts_of):
     at = EMOJI.index("𝔘𝔫𝔦")
     emoji = row(context=EMOJI, question=HOSTILE, gold_spans=((at, at + 3),), start=at - 6, end=at + 3, f1=0.5)
     long = "Ann " + "word " * 50_000 + "Oslo"
     far = row(id="far", context=long, start=len(long) - 4, end=len(long))
     path, _ = written(tmp_path, [emoji, far, row(id="hit", exact=True, f1=1.0)])
 
-    partly = Elements(browser(f"{path.as_uri()}#show=partly")).texts
+    partly = texts_of(browser(f"{path.as_uri()}#show=partly"))
     in_context = [(a["class"], text) for a, text in partly["mark"] if a["class"] != "predicted first last"]
     assert [text for _, text in partly["h2"]] == [HOSTILE]
     assert [text for a, text in partly["b"]] == ["3", "1", "1", "1", "1"]
     assert ("predicted first", "wrote ") in in_context and ("gold predicted last", "𝔘𝔫𝔦") in in_context
 
-    wrong = Elements(browser(f"{path.as_uri()}#show=wrong")).texts
+    wrong = texts_of(browser(f"{path.as_uri()}#show=wrong"))
     contexts = [text for a, text in wrong["p"] if a.get("class") == "context"]
     assert len(contexts) == 1 and len(contexts[0]) < 2000 and "characters" in contexts[0]
     assert {("gold", "Ann"), ("predicted first last", "Oslo")} <= {(a["class"], text) for a, text in wrong["mark"]}

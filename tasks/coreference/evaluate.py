@@ -1,0 +1,150 @@
+"""Scores a saved model on documents, on WinoBias or on GAP, and shows its errors on a page.
+
+python -m tasks.coreference.evaluate --model=runs/coreference/coreference_resolver.keras --data=dev.v4_gold_conll
+"""
+
+import dataclasses
+import time
+from pathlib import Path
+from typing import Any
+
+from absl import logging
+
+from spanbert_keras import program
+from spanbert_keras.program import InputError, setting
+from spanbert_keras.training.files import write_atomically, write_json
+from tasks.coreference import metrics, page, predictions, pronouns
+from tasks.coreference.errors import errors_of
+from tasks.evaluation_settings import EvaluationSettings
+
+GAP_ENDINGS = (".tsv", ".tsv.gz")
+COUNTS = ("documents", "examples", "missing", "missed", "invented", "merged", "split")  # not per cent
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config(EvaluationSettings):
+    """Settings of one evaluation."""
+
+    anti_data: str | None = setting(
+        "WinoBias: the anti-stereotypical file, where --data is the pro-stereotypical one of the same type.",
+        default=None,
+    )
+    singletons: bool = setting("Predicts likely mentions that are linked to none as chains of one.", default=False)
+
+
+def main(config: Config) -> None:
+    """Predicts, scores, and writes everything down."""
+    config.check()
+    gap = config.data.endswith(GAP_ENDINGS)
+    if gap and config.anti_data:
+        raise InputError(f"--anti_data belongs to a WinoBias file. Received: --data={config.data}, a file of GAP.")
+    model = program.load_task_model(config.model, "SpanBertCoreferenceResolver")
+    if gap:
+        tables = _gap(config, model)
+    else:
+        tables = _documents(config, model)
+    folder = config.make_folder()
+    write_json(folder / "scores.json", tables)
+    print_tables(tables)
+    shown = " and errors.html" if config.page and not gap else ""
+    print(f"Predictions, scores{shown} are in {folder}.")
+
+
+def _read(config: Config, path: str) -> list:
+    """Returns the documents of a file that have words."""
+    file = predictions.read(path, config.skip_bad_examples)
+    for sentence in file.left_out:
+        logging.warning("Left out: %s", sentence)
+    return file.documents
+
+
+def _documents(config: Config, model) -> dict[str, dict[str, Any]]:
+    """Scores a file of documents, or both halves of WinoBias; writes predictions and the page."""
+    documents = _read(config, config.data)
+    others = _read(config, config.anti_data) if config.anti_data else []
+    if config.anti_data and len(others) != len(documents):
+        raise InputError(
+            "--data and --anti_data must be the two halves of one WinoBias set, with the same number of documents. "
+            f"Received: {len(documents)} and {len(others)}."
+        )
+    folder = config.make_folder()
+    start = time.monotonic()
+    found = predictions.predict(model, documents, config.batch_size, config.singletons)
+    logging.info("Resolved %d documents in %.1f s.", len(documents), time.monotonic() - start)
+    predictions.write(folder, documents, found)
+    tables = predictions.score_by(documents, found)
+    tables["errors"] = count_errors(documents, found)
+    if config.anti_data:
+        anti = predictions.predict(model, others, config.batch_size, config.singletons)
+        predictions.write(folder, others, anti, "predictions_anti.conll")
+        tables = {"WinoBias": _winobias(documents, found, others, anti)} | tables
+    if config.page:
+        facts = {"model": config.model, "data": config.data, "documents": f"{len(documents):,}"} | headlines(tables)
+        page.write_page(folder / "errors.html", f"Coreference in {Path(config.data).name}", documents, found, facts)
+    return tables
+
+
+def _winobias(documents, found, others, anti) -> dict[str, float]:
+    """Returns the average F1 of both halves of a WinoBias set, their mean and their difference."""
+    scores = pronouns.winobias_scores(
+        zip([document.clusters for document in documents], found, strict=True),
+        zip([document.clusters for document in others], anti, strict=True),
+    )
+    return {
+        "pro_average_f1": 100.0 * scores.pro.average_f1,
+        "anti_average_f1": 100.0 * scores.anti.average_f1,
+        "average": 100.0 * scores.average,
+        "difference": 100.0 * scores.difference,
+    }
+
+
+def _gap(config: Config, model) -> dict[str, dict[str, Any]]:
+    """Scores a file of GAP, and writes the answers in the form that its official scorer reads."""
+    examples = pronouns.read_gap(config.data)
+    folder = config.make_folder()
+    found = model.resolve([example.text for example in examples], batch_size=config.batch_size)
+    answers = {}
+    for example, document in zip(examples, found, strict=True):
+        clusters = [[(mention.start, mention.end) for mention in cluster] for cluster in document.clusters]
+        answers[example.id] = pronouns.refers(example, clusters)
+    lines = ("\t".join((id, *("TRUE" if said else "FALSE" for said in pair))) for id, pair in answers.items())
+    text = "".join(f"{line}\n" for line in lines)
+    write_atomically(folder / "predictions.tsv", lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    return {"GAP": pronouns.gap_scores(examples, answers)}
+
+
+def count_errors(documents, found) -> dict[str, int]:
+    """Returns how many errors of each kind a set of documents has."""
+    totals = {kind: 0 for kind in ("missed", "invented", "merged", "split")}
+    for document, predicted in zip(documents, found, strict=True):
+        errors = errors_of(document.clusters, predicted)
+        for kind in totals:
+            totals[kind] += len(getattr(errors, kind))
+    return totals
+
+
+def headlines(tables: dict[str, dict[str, Any]]) -> dict[str, str]:
+    """Returns the scores that stand at the top of the page."""
+    scores = tables["all documents"]
+    shown = {"average F1": "average_f1", "mentions F1": "mentions_f1", "MUC F1": "muc_f1", "B-cubed F1": "b_cubed_f1"}
+    return {title: f"{scores[name]:.2f}" for title, name in (shown | {"CEAF-phi4 F1": "ceaf_f1"}).items()}
+
+
+def print_tables(tables: dict[str, dict[str, Any]]) -> None:
+    """Prints every table under its name; per cent are cut to two decimals, as the official scorer's are."""
+    for title, scores in tables.items():
+        print(f"\n{title}")
+        for name, value in scores.items():
+            print(f"  {name:20} {_printed(name, value)}")
+
+
+def _printed(name: str, value: float | None) -> str:
+    if value is None:
+        return "-"
+    if name in COUNTS:
+        return f"{value:,}"
+    return f"{value:.2f}" if name == "bias" else f"{metrics.truncated_percent(value / 100):.2f}"
+
+
+if __name__ == "__main__":
+    program.run(main, Config)

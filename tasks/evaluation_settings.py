@@ -1,0 +1,51 @@
+"""What every evaluation program has in common: its flags, and the folder that it writes to."""
+
+import dataclasses
+from pathlib import Path
+
+from spanbert_keras.program import InputError, setting
+
+ENDINGS = (".gz", ".jsonl", ".jsonlines", ".json", ".tsv", "_conll")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EvaluationSettings:
+    """Settings of one evaluation; a program adds its own."""
+
+    model: str = setting("A model that this task's fine-tuning saved (.keras).")
+    data: str = setting("What is scored; see the task's README section for the forms of files.")
+    output_dir: str | None = setting(
+        "Where predictions, scores and the page go. <model's folder>/evaluation/<data's name>.", default=None
+    )
+    batch_size: int = setting("Rows of pieces computed at once.", default=32)
+    skip_bad_examples: bool = setting("Leaves bad examples out and counts them.", default=False)
+    page: bool = setting("Writes errors.html.", default=True)
+
+    def check(self) -> None:
+        """Refuses what needs no file to be seen.
+
+        Raises:
+            InputError: a setting is out of its range.
+        """
+        if self.batch_size < 1:
+            raise InputError(f"--batch_size must be positive. Received: {self.batch_size}.")
+
+    def make_folder(self, part: str = "") -> Path:
+        """Makes and returns the folder for what is written.
+
+        Args:
+            part: str. Ends the default folder's name where a part of the data is scored.
+
+        Raises:
+            InputError: it cannot be made.
+        """
+        name = Path(self.data).name
+        for ending in ENDINGS:
+            name = name.removesuffix(ending)
+        default = Path(self.model).parent / "evaluation" / f"{name}{part}"
+        folder = Path(self.output_dir) if self.output_dir else default
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"--output_dir={folder} cannot be made: {error.strerror}.") from error
+        return folder

@@ -1,0 +1,65 @@
+"""What the pages of all tasks are looked at with: a reader of tags, and a browser."""
+
+import html.parser
+import json
+import shutil
+import subprocess
+
+import pytest
+
+
+class Elements(html.parser.HTMLParser):
+    """Collects what a document's tags hold: `texts["script"]` is a list of (attributes, text)."""
+
+    def __init__(self, document):
+        super().__init__()
+        self.texts, self.open = {}, []
+        self.feed(document)
+
+    def handle_starttag(self, tag, attributes):
+        self.open.append([tag, dict(attributes), ""])
+
+    def handle_data(self, data):
+        for element in self.open:
+            element[2] += data
+
+    def handle_endtag(self, tag):
+        while self.open:
+            name, attributes, text = self.open.pop()
+            self.texts.setdefault(name, []).append((attributes, text))
+            if name == tag:
+                break
+
+
+@pytest.fixture(scope="session")
+def texts_of():
+    """Function from a document to a dict from tags to lists of (attributes, text)."""
+    return lambda document: Elements(document).texts
+
+
+@pytest.fixture(scope="session")
+def embedded(texts_of):
+    """Function from a page's path to the data that it carries."""
+
+    def read(path):
+        scripts = texts_of(path.read_text(encoding="utf-8"))["script"]
+        return json.loads(next(text for attributes, text in scripts if attributes.get("id") == "data"))
+
+    return read
+
+
+@pytest.fixture
+def browser(tmp_path):
+    """Function from an address to the document that a browser makes of it, once its scripts have run."""
+    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if program is None:
+        pytest.skip("no chromium or google-chrome on this machine to show the page")
+
+    def show(address):
+        options = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}"]
+        command = [program, *options, "--virtual-time-budget=2000", "--dump-dom", address]
+        return subprocess.run(command, capture_output=True, timeout=120, check=False).stdout.decode("utf-8", "replace")
+
+    if "</html>" not in show("about:blank"):
+        pytest.skip(f"the browser {program} does not start here")
+    return show

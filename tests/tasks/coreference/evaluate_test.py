@@ -1,0 +1,156 @@
+"""Tests of the evaluation program: tables, files, WinoBias, GAP, the page."""
+
+import json
+
+import keras
+import pytest
+
+import spanbert_keras
+from spanbert_keras import Mention, program
+from spanbert_keras.program import InputError
+from tasks.coreference import evaluate, metrics, predictions, pronouns
+
+A, B, C, D, E = [(i, i + 1) for i in range(5)]
+
+
+@pytest.fixture(scope="module")
+def saved(encoder_path, tmp_path_factory):
+    """A saved resolver with random weights."""
+    keras.utils.set_random_seed(3)
+    encoder = keras.saving.load_model(encoder_path)
+    model = spanbert_keras.SpanBertCoreferenceResolver(
+        encoder, max_span_width=3, max_antecedents=5, feature_dim=2, hidden_dim=4, genres=("nw", "wb")
+    )
+    path = tmp_path_factory.mktemp("model") / "coreference_resolver.keras"
+    model.save(path)
+    return path
+
+
+def run(*flags):
+    evaluate.main(program.parse(evaluate.Config, list(flags)))
+
+
+def test_the_program_writes_predictions_scores_and_the_page(saved, documents_file, tmp_path, capsys, embedded):
+    path, out = documents_file(count=3), tmp_path / "out"
+    run(f"--model={saved}", f"--data={path}", f"--output_dir={out}")
+    assert sorted(p.name for p in out.iterdir()) == ["errors.html", "predictions.conll", "scores.json"]
+    gold = spanbert_keras.read_documents(path).documents
+    written = spanbert_keras.read_documents(out / "predictions.conll").documents
+    model = keras.saving.load_model(saved)
+    expected = [[sorted(cluster) for cluster in found] for found in predictions.predict(model, gold)]
+    assert [sorted(map(sorted, document.clusters)) for document in written] == [sorted(one) for one in expected]
+    tables = json.loads((out / "scores.json").read_text())
+    own = metrics.score(zip([d.clusters for d in gold], expected, strict=True)).summary()
+    assert tables["all documents"] == pytest.approx(own)
+    page = embedded(out / "errors.html")
+    counts = {kind: sum(row["kind"] == kind for row in page["rows"]) for kind in tables["errors"]}
+    assert counts == tables["errors"] and sum(counts.values()) > 0
+    printed = capsys.readouterr().out
+    assert f"average_f1           {metrics.truncated_percent(own['average_f1'] / 100):.2f}" in printed
+    assert f"and errors.html are in {out}" in printed
+
+
+def test_genres_have_tables_of_their_own(saved, documents_file, tmp_path):
+    records = [json.loads(line) for line in documents_file(count=2).read_text().splitlines()]
+    records[1]["genre"] = "wb"
+    run(f"--model={saved}", f"--data={documents_file(records=records)}", f"--output_dir={tmp_path / 'out'}", "--nopage")
+    tables = json.loads((tmp_path / "out" / "scores.json").read_text())
+    assert list(tables) == ["all documents", "genre: nw", "genre: wb", "errors"]
+    assert tables["genre: nw"]["documents"] == 1 and not (tmp_path / "out" / "errors.html").exists()
+
+
+def test_errors_add_up_over_documents():
+    class Gold:
+        def __init__(self, *clusters):
+            self.clusters = clusters
+
+    documents = [Gold([A, B], [C, D]), Gold([A, B, C])]
+    assert evaluate.count_errors(documents, [[[A, B, C]], [[A, B], [E]]]) == {
+        "missed": 2, "invented": 1, "merged": 1, "split": 0,
+    }  # fmt: skip
+
+
+def test_singletons_are_predicted_where_they_are_asked_for(saved, documents_file, tmp_path):
+    path, sizes = documents_file(count=3, words=64), []
+    for flag in ("--singletons", "--nosingletons"):
+        run(f"--model={saved}", f"--data={path}", f"--output_dir={tmp_path / flag}", "--nopage", flag)
+        found = spanbert_keras.read_documents(tmp_path / flag / "predictions.conll").documents
+        sizes.append({len(cluster) for document in found for cluster in document.clusters})
+    assert 1 in sizes[0] and 1 not in sizes[1]
+
+
+def test_both_halves_of_winobias_are_scored_beside_each_other(saved, documents_file, tmp_path, capsys):
+    pro, anti = documents_file("pro.jsonl"), documents_file("anti.jsonl", first=5)
+    out = tmp_path / "out"
+    run(f"--model={saved}", f"--data={pro}", f"--anti_data={anti}", f"--output_dir={out}", "--nopage")
+    tables = json.loads((out / "scores.json").read_text())
+    table = tables["WinoBias"]
+    halves = []
+    for path, written in ((pro, "predictions.conll"), (anti, "predictions_anti.conll")):
+        gold = [d.clusters for d in spanbert_keras.read_documents(path).documents]
+        found = [d.clusters for d in spanbert_keras.read_documents(out / written).documents]
+        halves.append(100 * metrics.score(zip(gold, found, strict=True)).average_f1)
+    assert [table["pro_average_f1"], table["anti_average_f1"]] == pytest.approx(halves)
+    assert table["difference"] == pytest.approx(halves[0] - halves[1]) and table["average"] == pytest.approx(
+        sum(halves) / 2
+    )
+    assert tables["all documents"]["average_f1"] == pytest.approx(halves[0]) and "WinoBias" in capsys.readouterr().out
+
+
+GAP_TEXT = "Ann met Eve and she smiled ."
+
+
+@pytest.fixture
+def gap_file(tmp_path):
+    rows = ["\t".join(pronouns.COLUMNS)]
+    for number, truth in enumerate((("TRUE", "FALSE"), ("FALSE", "TRUE"), ("TRUE", "FALSE"))):
+        rows.append(
+            "\t".join([f"test-{number}", GAP_TEXT, "she", "16", "Ann", "0", truth[0], "Eve", "8", truth[1], "u"])
+        )
+    path = tmp_path / "gap-test.tsv"
+    path.write_text("\n".join(rows) + "\n")
+    return path
+
+
+def test_gap_is_answered_from_its_raw_texts(saved, gap_file, tmp_path, monkeypatch, capsys):
+    class Found:
+        clusters = [[Mention(0, 3, "Ann"), Mention(16, 19, "she")]]
+
+    asked = []
+
+    class Model:
+        def resolve(self, texts, batch_size):
+            asked.append((texts, batch_size))
+            return [Found()] * len(texts)
+
+    monkeypatch.setattr(program, "load_task_model", lambda path, name: Model())
+    out = tmp_path / "out"
+    run(f"--model={saved}", f"--data={gap_file}", f"--output_dir={out}", "--batch_size=4")
+    assert asked == [([GAP_TEXT] * 3, 4)]
+    assert (out / "predictions.tsv").read_text() == "".join(f"test-{i}\tTRUE\tFALSE\n" for i in range(3))
+    scores = json.loads((out / "scores.json").read_text())["GAP"]
+    assert scores["overall_f1"] == pytest.approx(100 * 2 / 3) and scores["bias"] is None and scores["examples"] == 3
+    printed = capsys.readouterr().out
+    assert "feminine_f1          66.66" in printed and "bias                 -" in printed
+    assert sorted(p.name for p in out.iterdir()) == ["predictions.tsv", "scores.json"]
+
+
+def test_what_cannot_be_done_is_refused_before_anything_is_written(saved, documents_file, gap_file, tmp_path):
+    path, few = documents_file(), documents_file("few.jsonl", count=2)
+    empty = documents_file("empty.jsonl", records=[{"tokens": [], "sentences": [], "clusters": []}])
+    out = tmp_path / "out"
+    for flags, message in (
+        ((f"--data={path}", "--batch_size=0"), "--batch_size must be positive"),
+        ((f"--data={gap_file}", f"--anti_data={path}"), "--anti_data belongs to a WinoBias file"),
+        ((f"--data={path}", f"--anti_data={few}"), "the same number of documents. Received: 3 and 2"),
+        ((f"--data={tmp_path / 'no.jsonl'}",), "no.jsonl"),
+        ((f"--data={empty}",), "has no document with words"),
+    ):
+        with pytest.raises(InputError, match=message):
+            run(f"--model={saved}", *flags, f"--output_dir={out}")
+    assert not out.exists()
+
+
+def test_what_is_no_resolver_is_refused(encoder_path, documents_file):
+    with pytest.raises(InputError, match="holds a SpanBertEncoder. Expected: a SpanBertCoreferenceResolver"):
+        run(f"--model={encoder_path}", f"--data={documents_file()}")
