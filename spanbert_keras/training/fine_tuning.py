@@ -157,7 +157,8 @@ class FineTuning:
         self.batches = LengthBuckets(rows.lengths, rows.batch, settings.batch_size, run_seed(settings.seed))
         self._say_what()
         trainer = self._trainer(checkpoints)
-        start = trainer.restore()
+        trainer.done = start = trainer.restore()
+        self._best = checkpoints.best()
         if start:
             logging.info("Continuing after step %d of %d.", start, self.total_steps)
         self.monitor = FineTuningMonitor(
@@ -166,10 +167,10 @@ class FineTuning:
         with self.monitor:
             trainer.on_log, trainer.on_step = self.monitor.on_log, self.monitor.on_step
             checkpoints.on_written = self.monitor.on_checkpoint
-            trainer.on_evaluate = lambda step: -self._evaluate(step)
+            trainer.on_evaluate = lambda step: self._judge(trainer, step)
             self._catch_up(trainer, checkpoints, start)
             try:
-                outcome = trainer.run(start)
+                outcome = FINISHED if trainer.enough else trainer.run(start)
             except InputError as error:
                 raise TrainingFailed(str(error)) from error
             if outcome == FINISHED:
@@ -239,12 +240,23 @@ class FineTuning:
         self.on_score(math.ceil(done / self.evaluate_every), scores[self.task.select_by])
         return scores[self.task.select_by]
 
+    def _judge(self, trainer: Trainer, done: int) -> float:
+        """Returns dev's score as a loss, and ends training where nothing has become better for long."""
+        loss = -self._evaluate(done)
+        if self._best is None or loss < self._best[1]:
+            self._best = (done, loss)
+        patience, vain = self.settings.patience, (done - self._best[0]) // self.evaluate_every
+        if patience and vain >= patience:
+            logging.info("Ended after step %d: no better dev score in %d evaluations.", done, vain)
+            trainer.enough = True
+        return loss
+
     def _catch_up(self, trainer: Trainer, checkpoints: Checkpoints, start: int) -> None:
         """Makes the evaluation of step `start` if the signal that ended the run there prevented it."""
         due = 0 < start < self.total_steps and start % self.evaluate_every == 0
         if not due or start in checkpoints.scores():
             return
-        score = -self._evaluate(start)
+        score = self._judge(trainer, start)
         trainer.best = score if trainer.best is None else min(score, trainer.best)
         state = dict(checkpoints.restore(self.model, self.step.optimizer, start) or {}, best=trainer.best)
         state.pop("step")
@@ -252,10 +264,9 @@ class FineTuning:
 
     def _take_best(self, trainer: Trainer, checkpoints: Checkpoints) -> None:
         """Leaves the weights of the best evaluation in the model: the last step's, or an earlier checkpoint's."""
-        last = self._evaluate(self.total_steps)
         self.best_step = trainer.done
         best = checkpoints.best()
-        if best is not None and best[1] < -last:
+        if best is not None and (trainer.enough or best[1] < -self._evaluate(self.total_steps)):
             try:
                 checkpoints.restore(self.model, self.step.optimizer, best[0])
                 self.best_step = best[0]

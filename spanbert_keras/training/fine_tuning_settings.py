@@ -1,7 +1,9 @@
 """Settings that every fine-tuning program shares."""
 
 import dataclasses
+import itertools
 import math
+from typing import Any
 
 from spanbert_keras.errors import InputError
 from spanbert_keras.training.settings import setting
@@ -9,7 +11,7 @@ from spanbert_keras.training.settings import setting
 CHANGEABLE = (
     "output_dir", "log_every", "checkpoint_minutes", "compile", "distribution", "replicas", "accumulation_steps",
     "method", "sweep", "seeds", "sweep_learning_rates", "sweep_batch_sizes", "sweep_trials",
-    "preemption_exit_code",
+    "preemption_exit_code", "patience",
 )  # fmt: skip
 
 # Lowest value allowed, and the one that is too high.
@@ -19,6 +21,7 @@ RANGES = {
     **dict.fromkeys(("clip_norm", "weight_decay", "checkpoint_minutes"), (0, math.inf)),
     **dict.fromkeys(("warmup_share", "dropout"), (0, 1)),
     "sweep_trials": (1, math.inf),
+    "patience": (0, math.inf),
     "preemption_exit_code": (1, 256),
     "seed": (0, 2**31),
 }
@@ -46,6 +49,7 @@ class FineTuningSettings:
     seed: int = setting("First seed: head, order, dropout.", default=42)
     seeds: int = setting("Runs with so many seeds, one after the other; mean and deviation are told.", default=1)
     evaluations_per_epoch: int = setting("Evaluations on dev in an epoch; the best model is kept.", default=10)
+    patience: int = setting("Ends after so many evaluations without a better dev score; 0 never.", default=0)
     # --- where
     precision: str = setting(
         "Dtype policy; `auto` is mixed_float16 on a GPU and float32 on a processor.",
@@ -60,10 +64,45 @@ class FineTuningSettings:
     checkpoint_minutes: float = setting("A checkpoint is written when the last is so old; 0 never.", default=15.0)
     preemption_exit_code: int = setting("Exit code after SIGTERM or SIGUSR1.", default=75)
     # --- sweep (appendix B: five learning rates, two batch sizes)
-    sweep: bool = setting("Tries every learning rate with every batch size; needs the extra `sweep`.", default=False)
+    sweep: bool = setting("Tries all combinations of the values below; needs the extra `sweep`.", default=False)
     sweep_learning_rates: tuple[str, ...] = setting("The rates.", default=("5e-6", "1e-5", "2e-5", "3e-5", "5e-5"))
     sweep_batch_sizes: tuple[str, ...] = setting("The batch sizes.", default=("16", "32"))
     sweep_trials: int | None = setting("At most so many combinations. All by default.", default=None)
+
+    def sweep_axes(self) -> list[list[dict[str, Any]]]:
+        """Returns what a sweep combines: each value of an axis as the settings that it stands for.
+
+        A program with more to try adds axes.
+        """
+        return [
+            [{"learning_rate": value} for value in numbers("sweep_learning_rates", self.sweep_learning_rates, float)],
+            [{"batch_size": value} for value in numbers("sweep_batch_sizes", self.sweep_batch_sizes, int)],
+        ]
+
+    def sweep_grid(self) -> list[dict[str, Any]]:
+        """Returns the combinations of a sweep, the last axis changing fastest.
+
+        Raises:
+            InputError: a value is no positive number.
+        """
+        combinations = itertools.product(*self.sweep_axes())
+        grid = [{name: value for part in parts for name, value in part.items()} for parts in combinations]
+        return grid[: self.sweep_trials]
+
+
+def numbers(flag: str, texts: tuple[str, ...], kind: type) -> list:
+    """Returns the numbers that a flag of a sweep lists.
+
+    Raises:
+        InputError: there are none, or one is not positive.
+    """
+    try:
+        values = [kind(text) for text in texts]
+    except ValueError:
+        values = []
+    if not values or not all(0 < value < math.inf for value in values):
+        raise InputError(f"--{flag} must be positive numbers. Received: {','.join(texts)}.")
+    return values
 
 
 def check(settings: FineTuningSettings) -> None:
@@ -91,10 +130,4 @@ def check(settings: FineTuningSettings) -> None:
             f"--sweep tries one seed for each combination. Received: --seeds={settings.seeds}. Sweep first, then give "
             "--seeds with the chosen --learning_rate and --batch_size."
         )
-    for name, kind in (("sweep_learning_rates", float), ("sweep_batch_sizes", int)):
-        try:
-            values = [kind(value) for value in getattr(settings, name)]
-        except ValueError:
-            values = []
-        if not values or not all(0 < value < math.inf for value in values):
-            raise InputError(f"--{name} must be positive numbers. Received: {','.join(getattr(settings, name))}.")
+    settings.sweep_grid()

@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-import itertools
 import math
 import shutil
 from collections.abc import Callable
@@ -21,6 +20,7 @@ from spanbert_keras.training.run_record import RunRecord
 from spanbert_keras.training.trainer import FINISHED
 
 STARTUP_TRIALS = 3  # of a sweep: they are never pruned
+SHORT = {"learning_rate": "rate", "batch_size": "batch"}  # in folders' names
 
 
 class FineTuningStudy:
@@ -141,9 +141,9 @@ class FineTuningStudy:
         """Tries the grid, worst runs ended early; dev chooses, and the chosen run alone is scored on test."""
         optuna = _optuna()
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        grid = self._grid()
+        grid = self.settings.sweep_grid()
         for combination in grid:
-            check(self._trial_settings(*combination))
+            check(self._trial_settings(combination))
         self.folder.mkdir(parents=True, exist_ok=True)
         study = optuna.create_study(
             storage=f"sqlite:///{self.folder / 'sweep.db'}",
@@ -155,19 +155,20 @@ class FineTuningStudy:
             ),
         )
         states = [trial.state for trial in study.get_trials(deepcopy=False)]
-        self._begin_sweep(bool({optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED} & set(states)))
+        begun = bool({optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED} & set(states))
+        self._begin_sweep(begun, tuple(grid[0]))
         for number, state in enumerate(states):
             if state == optuna.trial.TrialState.RUNNING:  # its process was killed
                 study.tell(number, state=optuna.trial.TrialState.FAIL)
         for combination in grid:
-            outcome = self._trial(optuna, study, *combination)
+            outcome = self._trial(optuna, study, combination)
             if outcome != FINISHED:
                 return outcome
         if not study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,)):
             raise InputError(f"No combination of the sweep in {self.folder} could be trained; the log says why.")
-        chosen = self._trial_settings(study.best_params["learning_rate"], study.best_params["batch_size"])
+        chosen = self._trial_settings(study.best_params)
         logging.info("The sweep chose %s: dev %.2f.", study.best_params, study.best_value)
-        folder = self._trial_folder(chosen)
+        folder = self._trial_folder(study.best_params)
         outcome, scores = self._one(chosen, folder, test=True)
         if outcome != FINISHED:
             return outcome
@@ -180,42 +181,34 @@ class FineTuningStudy:
         self._copy_model(folder, self.task)
         return FINISHED
 
-    def _begin_sweep(self, begun: bool) -> None:
+    def _begin_sweep(self, begun: bool, tried: tuple[str, ...]) -> None:
         """Refuses settings other than those of the trials that are done: they could not be compared."""
         flags, task = self.to_flags(self.settings), self.task
         facts = task.facts()
-        changeable = (*CHANGEABLE, *task.changeable, "learning_rate", "batch_size") if begun else (*flags, *facts)
+        changeable = (*CHANGEABLE, *task.changeable, *tried) if begun else (*flags, *facts)
         record = RunRecord(self.folder)
         record.begin(flags, facts, changeable)
         record.update(facts=facts)
 
-    def _grid(self) -> list[tuple[float, int]]:
-        """Returns the combinations, each learning rate with each batch size."""
-        rates = [float(value) for value in self.settings.sweep_learning_rates]
-        sizes = [int(value) for value in self.settings.sweep_batch_sizes]
-        return list(itertools.product(rates, sizes))[: self.settings.sweep_trials]
+    def _trial_settings(self, combination: dict[str, Any]):
+        return dataclasses.replace(self.settings, **combination, sweep=False, seeds=1)
 
-    def _trial_settings(self, learning_rate: float, batch_size: int):
-        return dataclasses.replace(
-            self.settings, learning_rate=learning_rate, batch_size=batch_size, sweep=False, seeds=1
-        )
+    def _trial_folder(self, combination: dict[str, Any]) -> Path:
+        return self.folder / "_".join(f"{SHORT.get(name, name)}_{value:g}" for name, value in combination.items())
 
-    def _trial_folder(self, settings) -> Path:
-        return self.folder / f"rate_{settings.learning_rate:g}_batch_{settings.batch_size}"
-
-    def _trial(self, optuna, study, learning_rate: float, batch_size: int) -> str:
+    def _trial(self, optuna, study, parameters: dict[str, Any]) -> str:
         """Runs one combination, unless the study has its result."""
-        parameters = {"learning_rate": learning_rate, "batch_size": batch_size}
         done = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED)
         if any(trial.params == parameters for trial in study.get_trials(deepcopy=False, states=done)):
             return FINISHED
-        settings = self._trial_settings(learning_rate, batch_size)
+        settings, folder = self._trial_settings(parameters), self._trial_folder(parameters)
         # An earlier process may have begun it: the folder continues, and the pruner is told what it was told then.
         begun = [trial for trial in study.get_trials(deepcopy=False) if trial.params == parameters]
         reported = {number: score for trial in begun for number, score in trial.intermediate_values.items()}
         trial = study.ask()
-        trial.suggest_float("learning_rate", learning_rate, learning_rate)
-        trial.suggest_int("batch_size", batch_size, batch_size)
+        for name, value in parameters.items():
+            suggest = trial.suggest_int if isinstance(value, int) else trial.suggest_float
+            suggest(name, value, value)
         for number, score in sorted(reported.items()):
             trial.report(score, number)
 
@@ -227,10 +220,10 @@ class FineTuningStudy:
 
         logging.info("Sweep: %s.", parameters)
         try:
-            outcome, scores = self._one(settings, self._trial_folder(settings), test=False, on_score=on_score)
+            outcome, scores = self._one(settings, folder, test=False, on_score=on_score)
         except optuna.TrialPruned as error:
             logging.info("Sweep: pruned %s.", error)
-            shutil.rmtree(self._trial_folder(settings) / CHECKPOINTS, ignore_errors=True)
+            shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
             study.tell(trial, state=optuna.trial.TrialState.PRUNED)
             return FINISHED
         except TrainingFailed as error:  # e.g. a loss that is not finite at the highest rate

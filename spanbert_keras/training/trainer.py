@@ -76,6 +76,7 @@ class Trainer:
         on_rollback: called with (step) at which training goes on.
         profile_folder: where a profile is written.
         done: int. Updates made.
+        enough: bool. Whether to end after this step though more are planned; `on_evaluate` may set it.
     """
 
     def __init__(
@@ -104,6 +105,7 @@ class Trainer:
         self.on_rollback: Callable[[int], Any] = _nothing
         self.profile_folder: Path | None = None
         self.done = 0
+        self.enough = False
         self.generators = len(seed_generators(step.model))
         self.scale: Any = INITIAL_SCALE if step.settings.scale_loss else 1.0
         self.scale_steps: Any = 0
@@ -242,6 +244,8 @@ class Trainer:
                 window = self._after(done, window, stopped, save)
                 if stopped and done < self.schedule.total_steps:
                     return stopped
+                if self.enough:
+                    return FINISHED
                 first = done
         finally:
             batches.close()

@@ -15,7 +15,7 @@ from absl import logging
 import spanbert_keras
 from spanbert_keras import program
 from spanbert_keras.program import InputError, setting
-from spanbert_keras.training.fine_tuning_settings import FineTuningSettings
+from spanbert_keras.training.fine_tuning_settings import FineTuningSettings, numbers
 from spanbert_keras.training.fine_tuning_study import FineTuningStudy
 from spanbert_keras.training.optimizers import VariableGroup
 from tasks.coreference import features, predictions
@@ -56,6 +56,30 @@ class Config(FineTuningSettings):
         "Which spans may be mentions: of whole words, or any pieces as the released code has it.",
         default="words", choices=("words", "pieces"),
     )  # fmt: skip
+    # --- sweep (appendix B, and the released code for the segments)
+    sweep_learning_rates: tuple[str, ...] = setting("The encoder's rates.", default=("1e-5", "2e-5"))
+    sweep_batch_sizes: tuple[str, ...] = setting("Documents in a step.", default=("1",))
+    sweep_task_learning_rates: tuple[str, ...] = setting(
+        "The rates of the other layers.", default=("1e-4", "2e-4", "3e-4")
+    )
+    sweep_segments: tuple[str, ...] = setting(
+        "Segment lengths, each with its number of training segments.", default=("128:11", "256:5", "384:3", "512:3")
+    )
+
+    def sweep_axes(self) -> list[list[dict[str, Any]]]:
+        """Returns what a sweep combines: both rates, batch size, and segment lengths with their numbers."""
+        rates = numbers("sweep_task_learning_rates", self.sweep_task_learning_rates, float)
+        pairs = [text.split(":") for text in self.sweep_segments]
+        whole = [
+            len(pair) == 2 and all(part.isascii() and part.isdigit() and int(part) for part in pair) for pair in pairs
+        ]
+        if not whole or not all(whole):
+            raise InputError(
+                "--sweep_segments must be pairs of a segment's pieces and a row's segments, e.g. 128:11,384:3. "
+                f"Received: {','.join(self.sweep_segments)}."
+            )
+        segments = [{"segment_length": int(length), "max_training_segments": int(count)} for length, count in pairs]
+        return [*super().sweep_axes(), [{"task_learning_rate": rate} for rate in rates], segments]
 
 
 class CoreferenceResolution:
@@ -67,7 +91,10 @@ class CoreferenceResolution:
 
     model_name = "coreference_resolver"
     select_by = "average_f1"
-    changeable = ("train_file", "dev_file", "test_file", "skip_bad_examples", "dataset")
+    changeable = (
+        "train_file", "dev_file", "test_file", "skip_bad_examples", "dataset",
+        "sweep_task_learning_rates", "sweep_segments",
+    )  # fmt: skip
 
     def __init__(self, config: Config):
         self.config = config

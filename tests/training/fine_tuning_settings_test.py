@@ -72,3 +72,20 @@ def test_values_of_a_sweep_are_positive_numbers(name, values):
 def test_a_sweep_tries_one_seed():
     with pytest.raises(InputError, match="--sweep tries one seed for each combination. Received: --seeds=3"):
         check(settings_of(sweep=True, seeds=3))
+
+
+def test_the_grid_is_every_rate_with_every_batch_size():
+    settings = settings_of(sweep_learning_rates=("1e-5", "2e-5"), sweep_batch_sizes=("16", "32"))
+    expected = [(1e-5, 16), (1e-5, 32), (2e-5, 16), (2e-5, 32)]
+    assert settings.sweep_grid() == [{"learning_rate": rate, "batch_size": size} for rate, size in expected]
+    assert settings_of(sweep_trials=3).sweep_grid() == settings_of().sweep_grid()[:3]
+    assert len(settings_of().sweep_grid()) == 10
+
+
+def test_a_program_may_sweep_over_more():
+    class More(FineTuningSettings):
+        def sweep_axes(self):
+            return [*super().sweep_axes(), [{"length": 128, "rows": 2}, {"length": 256, "rows": 1}]]
+
+    grid = More(encoder="e", output_dir="o", sweep_learning_rates=("1",), sweep_batch_sizes=("8",)).sweep_grid()
+    assert [(one["batch_size"], one["length"], one["rows"]) for one in grid] == [(8, 128, 2), (8, 256, 1)]

@@ -129,6 +129,34 @@ def test_of_equal_scores_the_last_model_is_kept(make_run):
     assert record_of(finish(make_run(lambda number, true: 50.0)))["best_step"] == STEPS
 
 
+def rises_twice(number, true):
+    return {1: 10.0, 2: 20.0}.get(number, 15.0)
+
+
+def test_with_patience_a_run_ends_once_nothing_became_better(make_run):
+    run = make_run(rises_twice, patience=2, epochs=4.0)
+    assert run.run() == "finished"
+    assert [number for number, _ in run.scores] == [1, 2, 3, 4]  # two in vain
+    record = record_of(run)
+    assert record["finished_steps"] == EVALUATED[3] and record["best_step"] == EVALUATED[1]
+    assert run.events[-1][0] == "finish"
+
+
+def test_patience_counts_on_where_a_run_continues(make_run, stop_at):
+    stop_at(make_run(rises_twice, patience=2, epochs=4.0), EVALUATED[2] + 1)
+    # Another process knows of the evaluations before by the best checkpoint alone.
+    run = make_run(lambda number, true: 15.0, patience=2, epochs=4.0)
+    assert run.run() == "finished" and len(run.scores) == 1
+    record = record_of(run)
+    assert (record["finished_steps"], record["best_step"]) == (EVALUATED[3], EVALUATED[1])
+
+
+def test_a_better_score_renews_patience(make_run):
+    run = make_run(lambda number, true: {1: 10.0, 3: 11.0}.get(number, 5.0), patience=2, epochs=1.5)
+    assert run.run() == "finished"
+    assert [number for number, _ in run.scores] == [1, 2, 3, 4, 5] and record_of(run)["finished_steps"] == STEPS
+
+
 @pytest.mark.parametrize("step", [pytest.param(3, marks=pytest.mark.slow), 4, pytest.param(8, marks=pytest.mark.slow)])
 def test_an_interrupted_run_ends_as_one_that_was_not(make_run, whole, stop_at, step):
     """4 and 8 are steps of an evaluation, which the signal prevents: it is made when the run continues."""

@@ -81,3 +81,42 @@ def test_an_unknown_genre_names_the_flag(fine_tune, documents_file):
     with pytest.raises(InputError, match="--genres"):
         fine_tune(*files)
     assert fine_tune(*files, "--genres=zz,nw", name="known").exists()
+
+
+def config(*flags):
+    return program.parse(finetune.Config, ["--encoder=e", "--train_file=t", "--dev_file=d", "--output_dir=o", *flags])
+
+
+def test_the_grid_is_that_of_the_paper_and_the_released_code():
+    grid = config().sweep_grid()
+    assert len(grid) == 2 * 3 * 4
+    assert {(one["learning_rate"], one["task_learning_rate"]) for one in grid} == {
+        (rate, other) for rate in (1e-5, 2e-5) for other in (1e-4, 2e-4, 3e-4)
+    }
+    segments = [(one["segment_length"], one["max_training_segments"]) for one in grid[:4]]
+    assert segments == [(128, 11), (256, 5), (384, 3), (512, 3)]
+
+
+@pytest.mark.parametrize("segments", ["384", "384:3:1", "a:3", "384:0", "-384:3", ""])
+def test_segments_of_a_sweep_that_are_no_pairs_are_refused(segments):
+    with pytest.raises(InputError, match="--sweep_segments must be pairs"):
+        config(f"--sweep_segments={segments}").sweep_grid()
+
+
+@pytest.mark.slow
+def test_a_sweep_compares_segments_and_rates_and_keeps_the_best(fine_tune, documents_file):
+    pytest.importorskip("optuna", reason="sweeps are Optuna's")
+    files = [f"--train_file={documents_file()}", f"--dev_file={documents_file('dev.jsonl')}"]
+    grid = ["--sweep_learning_rates=1e-3", "--sweep_task_learning_rates=1e-3,1e-2", "--sweep_segments=12:3,20:2"]
+    folder = fine_tune(*files, "--sweep", *grid)
+    result = read_json(folder / "sweep.json")
+    tried = {
+        (one["task_learning_rate"], one["segment_length"], one["max_training_segments"]) for one in result["trials"]
+    }
+    assert tried == {(1e-3, 12, 3), (1e-3, 20, 2), (1e-2, 12, 3), (1e-2, 20, 2)}
+    best = max(result["trials"], key=lambda one: one["dev"])
+    chosen = read_json(folder / result["folder"] / "run.json")["flags"]
+    for name in ("task_learning_rate", "segment_length", "max_training_segments"):
+        assert chosen[name] == result["chosen"][name] == best[name]
+    model = keras.saving.load_model(folder / "coreference_resolver.keras")
+    assert model.segments.segment_length == chosen["segment_length"]
