@@ -8,7 +8,7 @@ import dataclasses
 from spanbert_keras import program
 from spanbert_keras.conversion import destinations
 from spanbert_keras.conversion.own_models import KINDS
-from spanbert_keras.conversion.resizing import add_pieces, resize_positions
+from spanbert_keras.conversion.resizing import add_pieces, resize_positions, resize_segments
 from spanbert_keras.conversion.sources import open_source
 from spanbert_keras.conversion.tokenizer_files import read_lines
 from spanbert_keras.program import InputError, setting
@@ -20,8 +20,8 @@ class Config:
 
     source: str = setting(
         "What to read: a Hugging Face name (hf:// may stand in front) or folder, an archive, model.pt or training "
-        "checkpoint of the research code, a TensorFlow BERT checkpoint, a keras-hub BERT preset, a .keras file, preset "
-        "or output directory of this package."
+        "checkpoint of the research code, a TensorFlow checkpoint of BERT or of the released coreference code, a "
+        "keras-hub BERT preset, a .keras file, preset or output directory of this package."
     )
     destination: str = setting(
         "What to write: x.keras, x.onnx, x.tflite, or a folder; --format says which kind of folder."
@@ -49,6 +49,9 @@ class Config:
         "File with pieces to add, one a line: first in place of [unusedN], then at the end.", default=None
     )
     max_sequence_length: int | None = setting("Longest row, in pieces; the source's by default.", default=None)
+    segment_length: int | None = setting(
+        "Pieces of a segment that a coreference resolver reads at once; the source's by default.", default=None
+    )
     allow_mismatch: bool = setting(
         "Begins missing tensors anew and leaves unknown ones out, instead of refusing.", default=False
     )
@@ -71,6 +74,8 @@ def convert(config: Config) -> list[str]:
     checkpoint = open_source(config.source, config.vocab_file, config.lowercase, config.allow_mismatch)
     if config.max_sequence_length is not None:
         checkpoint = resize_positions(checkpoint, config.max_sequence_length)
+    if config.segment_length is not None:
+        checkpoint = resize_segments(checkpoint, config.segment_length)
     if config.add_pieces is not None:
         pieces = [line.strip() for line in read_lines(config.add_pieces)]
         checkpoint = add_pieces(checkpoint, [piece for piece in pieces if piece])

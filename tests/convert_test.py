@@ -68,6 +68,11 @@ def test_a_length_without_room_is_refused(source, tmp_path):
         convert.convert(Config(source=str(source), destination=str(tmp_path / "x"), max_sequence_length=2))
 
 
+def test_segments_of_a_pretrainer_are_refused(source, tmp_path):
+    with pytest.raises(InputError, match="--segment_length is for a coreference resolver"):
+        convert.convert(Config(source=str(source), destination=str(tmp_path / "x.keras"), segment_length=8))
+
+
 def test_it_is_a_program(source, tmp_path, capsys):
     arguments = [f"--source={source}", f"--destination={tmp_path / 'hf'}", "--dtype=float16"]
     program.run(convert.main, Config, arguments)

@@ -25,6 +25,7 @@ class Checkpoint:
         kind: str. What the source is, for people.
         head_settings: dict. Arguments of `SpanBertPretrainer` that are no weights.
         notes: list of str. Sentences that a user must be told.
+        refusal: str. Why what it has besides the encoder cannot be used; `check` says so.
     """
 
     tensors: dict[str, np.ndarray]
@@ -34,6 +35,7 @@ class Checkpoint:
     kind: str = "a checkpoint"
     head_settings: dict[str, Any] = dataclasses.field(default_factory=dict)
     notes: list[str] = dataclasses.field(default_factory=list)
+    refusal: str = ""
 
     @property
     def heads(self) -> list[str]:
@@ -121,6 +123,10 @@ class Checkpoint:
         Raises:
             InputError: with all names.
         """
+        if self.refusal:
+            if not allow_mismatch:
+                raise InputError(f"{self.refusal} convert --allow_mismatch takes the encoder alone.")
+            self.notes.append(self.refusal)
         self._check_tied(source, allow_mismatch)
         self._merge_biases(source)
         missing, unknown, shapes = self.problems()

@@ -42,6 +42,28 @@ def resize_positions(checkpoint: Checkpoint, length: int) -> Checkpoint:
     )
 
 
+def resize_segments(checkpoint: Checkpoint, length: int) -> Checkpoint:
+    """Returns a coreference resolver's checkpoint for segments of another length.
+
+    Args:
+        checkpoint: with head settings that say the segments' length.
+        length: int. Pieces with [CLS] and [SEP].
+
+    Raises:
+        InputError: it is of no coreference resolver, or the encoder has fewer positions.
+    """
+    if checkpoint.task != "coreference_resolver":
+        raise InputError("--segment_length is for a coreference resolver. Received: a source that is none.")
+    positions = checkpoint.architecture["max_sequence_length"]
+    if not 3 <= length <= positions:
+        raise InputError(
+            f"--segment_length must be at least 3 and at most the encoder's {positions} positions. Received: {length}."
+        )
+    settings = checkpoint.head_settings | {"segment_length": length}
+    note = f"Segments: {length} pieces."
+    return dataclasses.replace(checkpoint, head_settings=settings, notes=[*checkpoint.notes, note])
+
+
 def fit_vocabulary(checkpoint: Checkpoint, source: str) -> Checkpoint:
     """Returns a checkpoint whose vocabulary has a piece for each row of the embeddings.
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from spanbert_keras.conversion.archives import unpack
 from spanbert_keras.conversion.checkpoint import Checkpoint, architecture_of
+from spanbert_keras.conversion.coreference_names import holds_coreference, with_coreference
 from spanbert_keras.conversion.hugging_face import read_config, read_hugging_face
 from spanbert_keras.conversion.keras_hub_preset import read_keras_hub_preset
 from spanbert_keras.conversion.own_models import OWN_KIND, make_tokenizer, read_keras_file, read_preset
@@ -60,8 +61,8 @@ def open_source(
     """Reads a checkpoint of any form: weights, sizes and vocabulary.
 
     Forms: a Hugging Face BERT folder or hub name (`hf://` may stand in front); the research code's archives, `model.pt`
-    and training checkpoints; Google's and TF Model Garden's checkpoints; a keras-hub BERT preset (a folder, or
-    `kaggle://...`); a `.keras` file, preset or output directory of this package.
+    and training checkpoints; Google's and TF Model Garden's checkpoints; those of the coreference research code; a
+    keras-hub BERT preset (a folder, or `kaggle://...`); a `.keras` file, preset or output directory of this package.
 
     Args:
         source: path or hub name.
@@ -198,7 +199,7 @@ def _is_tar(path: Path) -> bool:
 
 
 def _from_tensorflow(prefix: str) -> Checkpoint:
-    """Reads Google's checkpoints."""
+    """Reads Google's checkpoints, and those of the coreference research code."""
     tensors = {canonical(name): value for name, value in read_tensorflow_checkpoint(prefix).items()}
     folder = Path(prefix).parent
     config = read_config(folder) or {}
@@ -207,7 +208,9 @@ def _from_tensorflow(prefix: str) -> Checkpoint:
     architecture = architecture_of(
         tensors, prefix, config if known is None else config | {"num_attention_heads": known}
     )
-    notes = [GELU_NOTE]
+    of_coreference = holds_coreference(tensors)
+    notes = [] if of_coreference else [GELU_NOTE]  # that code's `bert/modeling.py` computes the exact one
     if "num_attention_heads" not in config and known is None:
         notes.append(f"There is no bert_config.json: {architecture['num_heads']} heads are taken for granted.")
-    return Checkpoint(tensors, architecture, vocabulary, lowercase, "a TensorFlow checkpoint", notes=notes)
+    checkpoint = Checkpoint(tensors, architecture, vocabulary, lowercase, "a TensorFlow checkpoint", notes=notes)
+    return with_coreference(checkpoint, prefix) if of_coreference else checkpoint

@@ -54,3 +54,12 @@ def test_a_layer_too_few_is_seen(make_bert):
     checkpoint.architecture["num_layers"] = 3
     missing, unknown, shapes = checkpoint.problems()
     assert len(missing) == 16 and all(".layer.2." in name for name in missing) and unknown == shapes == []
+
+
+def test_a_refusal_is_an_error_or_a_note(make_bert):
+    checkpoint = open_source(make_bert()[0])
+    checkpoint.refusal = "x cannot become y."
+    with pytest.raises(InputError, match=r"^x cannot become y\. convert --allow_mismatch takes the encoder alone\.$"):
+        checkpoint.check("x")
+    checkpoint.check("x", allow_mismatch=True)
+    assert checkpoint.notes[-1] == "x cannot become y."

@@ -1,6 +1,7 @@
 """Small checkpoints in the forms of other programs, and BERT with both heads in NumPy float64."""
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -252,3 +253,23 @@ def oracle():
         return masked_lm, h @ words.T + state[f"{head}.bias"]
 
     return compute
+
+
+@pytest.fixture(scope="session")
+def google_variables():
+    """Function that gives NumPy arrays under Hugging Face's names the names and layout of TensorFlow 1's variables."""
+
+    def rename(name):
+        for ours, theirs in (
+            (r"_embeddings\.weight$", "_embeddings"), (r"LayerNorm\.weight$", "LayerNorm/gamma"),
+            (r"LayerNorm\.bias$", "LayerNorm/beta"), (r"\.weight$", "/kernel"), (r"layer\.(\d+)", r"layer_\1"),
+            (r"^cls\.predictions\.bias$", "cls/predictions/output_bias"), (r"\.", "/"),
+        ):  # fmt: skip
+            name = re.sub(ours, theirs, name)
+        return name
+
+    def convert(state):
+        renamed = {rename(name): value for name, value in state.items()}
+        return {name: value.T if name.endswith("kernel") else value for name, value in renamed.items()}
+
+    return convert

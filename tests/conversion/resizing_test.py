@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from spanbert_keras.conversion.own_models import make_tokenizer, to_model
-from spanbert_keras.conversion.resizing import add_pieces, fit_vocabulary, resize_positions
+from spanbert_keras import SpanBertCoreferenceResolver
+from spanbert_keras.conversion.own_models import from_model, make_tokenizer, to_model
+from spanbert_keras.conversion.resizing import add_pieces, fit_vocabulary, resize_positions, resize_segments
 from spanbert_keras.conversion.sources import open_source
 from spanbert_keras.conversion.tensor_names import MLM_BIAS, POSITION_EMBEDDINGS, SBO_BIAS, WORD_EMBEDDINGS
 from spanbert_keras.errors import InputError
@@ -38,6 +39,24 @@ def test_more_positions_repeat_all_rows_but_the_first(checkpoint, rows, to_numpy
 
 def test_the_same_length_changes_nothing(checkpoint):
     assert resize_positions(checkpoint, 16) is checkpoint
+
+
+def test_a_resolver_reads_segments_of_another_length(make_encoder):
+    sizes = {"max_span_width": 3, "feature_dim": 4, "hidden_dim": 7}
+    whole = from_model(SpanBertCoreferenceResolver(make_encoder(), segment_length=10, **sizes))
+    for length in (3, 24):
+        changed = resize_segments(whole, length)
+        assert to_model(changed).segments.segment_length == length and changed.notes == [f"Segments: {length} pieces."]
+    assert to_model(whole).segments.segment_length == 10
+    assert to_model(resize_positions(whole, 7)).segments.segment_length == 7
+    for length in (2, 25):
+        with pytest.raises(InputError, match=f"at least 3 and at most the encoder's 24 positions. Received: {length}"):
+            resize_segments(whole, length)
+
+
+def test_segments_are_a_resolvers(checkpoint):
+    with pytest.raises(InputError, match="--segment_length is for a coreference resolver"):
+        resize_segments(checkpoint, 8)
 
 
 def test_rows_without_a_piece_get_unused_names(checkpoint):

@@ -3,7 +3,6 @@
 import argparse
 import fnmatch
 import json
-import re
 import shutil
 import tarfile
 
@@ -41,27 +40,16 @@ def test_the_masked_lm_head_computes_what_transformers_does(make_bert, bert_outp
     np.testing.assert_allclose(logits, expected, atol=1e-5)
 
 
-def googles(name):
-    """Returns a tensor's name in a TensorFlow 1 checkpoint of Google's program."""
-    for ours, theirs in (
-        (r"_embeddings\.weight$", "_embeddings"), (r"LayerNorm\.weight$", "LayerNorm/gamma"),
-        (r"LayerNorm\.bias$", "LayerNorm/beta"), (r"\.weight$", "/kernel"), (r"layer\.(\d+)", r"layer_\1"),
-        (r"^cls\.predictions\.bias$", "cls/predictions/output_bias"), (r"\.", "/"),
-    ):  # fmt: skip
-        name = re.sub(ours, theirs, name)
-    return name
-
-
 @pytest.mark.parametrize("source", ["", "bert_model.ckpt", "bert_model.ckpt.index"])
 def test_googles_folder_computes_what_transformers_does(
-    make_bert, bert_outputs, rows, masked, to_numpy, tmp_path, source
+    make_bert, bert_outputs, google_variables, rows, masked, to_numpy, tmp_path, source
 ):
     tf = pytest.importorskip("tensorflow", reason="TensorFlow writes the checkpoint")
     folder, bert = make_bert()
-    state = {name: value for name, value in bert.state_dict().items() if not name.endswith("position_ids")}
+    state = {name: value.numpy() for name, value in bert.state_dict().items() if not name.endswith("position_ids")}
     for tied in ("cls.predictions.decoder.weight", "cls.predictions.decoder.bias"):
         state.pop(tied, None)
-    values = {googles(n): v.numpy().T if googles(n).endswith("kernel") else v.numpy() for n, v in state.items()}
+    values = google_variables(state)
     google = tmp_path / "cased_L-2_H-12_A-3"
     google.mkdir()
     (folder / "config.json").rename(google / "bert_config.json")

@@ -5,7 +5,6 @@ must show as far as it did where the list was made: so the comparison that passe
 """
 
 import json
-import types
 
 import keras
 import numpy as np
@@ -23,14 +22,8 @@ SCORES, LOSS = 2e-5, 5e-5  # tolerances
 
 
 @pytest.fixture(scope="module")
-def golden(data_folder):
-    """The arrays of documents `a` and `b`, and what the two JSON files say."""
-    folder = data_folder / "coref" / "golden"
-    return types.SimpleNamespace(
-        arrays={name: dict(np.load(folder / f"coref_model_{name}.npz")) for name in "ab"},
-        facts=json.loads((folder / "coref_model.json").read_text("utf-8")),
-        mistakes=json.loads((folder / "coref_model_sensitivity.json").read_text("utf-8")),
-    )
+def golden(coreference_golden):
+    return coreference_golden
 
 
 @pytest.fixture(scope="module")
@@ -101,57 +94,6 @@ def make_resolver(golden, encoder_folder):
     return make
 
 
-def make_batch(arrays):
-    """Returns inputs and gold clusters of a document, padded to whole segments; int32."""
-    ids, mask = arrays["in/input_ids"], arrays["in/input_mask"]
-    places = np.flatnonzero(mask.reshape(-1))
-    count = ids.size
-    groups = arrays["in/sentence_map"]
-    clusters = np.zeros((count, WIDTH))
-    for s, e, number in zip(*(arrays[f"in/gold_{x}"] for x in ("starts", "ends", "cluster_ids")), strict=True):
-        if e - s < WIDTH:
-            clusters[s, e - s] = number
-    fill = lambda values, value: np.pad(values, (0, count - len(values)), constant_values=value)  # noqa: E731
-    batch = {
-        "token_ids": ids.reshape(-1),
-        "padding_mask": mask.reshape(-1),
-        "piece_places": fill(places, 0),
-        "start_groups": fill(groups, -1),
-        "end_groups": fill(groups, -2),
-        "speakers": fill(arrays["in/speaker_ids"].reshape(-1)[places], 0),
-        "segment_numbers": fill(np.repeat(np.arange(len(ids)), arrays["in/text_len"]), 0),
-        "genres": arrays["in/genre"].reshape(1),
-        "span_limits": np.array([int(0.4 * len(places))]),
-        "span_clusters": clusters,
-    }
-    return {key: np.asarray(value)[None].astype("int32") for key, value in batch.items()}
-
-
-def computed(model, batch):
-    """Returns spans, mention scores, antecedents, scores and loss, as `expected` does."""
-    tensors = {key: ops.convert_to_tensor(value) for key, value in batch.items()}
-    outputs = model(tensors)
-    loss = float(model.example_losses(outputs, tensors)[0])
-    found = {key: ops.convert_to_numpy(value)[0] for key, value in outputs.items()}
-    kept = found["kept"] > 0
-    scores = found["antecedent_scores"][kept]
-    scores = np.where(scores > -1e8, scores, -np.inf)
-    antecedents = np.where(np.isfinite(scores[:, 1:]), found["antecedents"][kept], -1)
-    spans = list(zip(found["starts"][kept].tolist(), found["ends"][kept].tolist(), strict=True))
-    return types.SimpleNamespace(
-        spans=spans, mentions=found["mention_scores"][kept], antecedents=antecedents, scores=scores, loss=loss
-    )
-
-
-def expected(arrays):
-    """Returns the golden numbers; antecedents best coarse score first, -1 and -inf where there is none."""
-    spans = zip(arrays["out/top_span_starts"].tolist(), arrays["out/top_span_ends"].tolist(), strict=True)
-    return types.SimpleNamespace(
-        spans=list(spans), mentions=arrays["out/top_span_mention_scores"], antecedents=arrays["out/top_antecedents"],
-        scores=arrays["out/antecedent_scores"], loss=float(arrays["out/loss"]),
-    )  # fmt: skip
-
-
 def difference(found, exact):
     """Returns the largest difference of final scores, by place in the coarse order; `None` if other spans were kept."""
     if found.spans != exact.spans:
@@ -168,8 +110,8 @@ def agree(found, exact):
 
 @pytest.mark.parametrize("name", ["a", "b"])
 def test_spans_antecedents_scores_and_loss_are_the_released_codes(golden, make_resolver, name):
-    exact = expected(golden.arrays[name])
-    found = computed(make_resolver(name), make_batch(golden.arrays[name]))
+    exact = golden.expected(golden.arrays[name])
+    found = golden.computed(make_resolver(name), golden.make_batch(golden.arrays[name]))
     assert found.spans == exact.spans
     np.testing.assert_array_equal(found.antecedents, exact.antecedents)
     np.testing.assert_allclose(found.mentions, exact.mentions, atol=SCORES)
@@ -180,7 +122,7 @@ def test_spans_antecedents_scores_and_loss_are_the_released_codes(golden, make_r
 
 @pytest.mark.parametrize("name", ["a", "b"])
 def test_predicted_antecedents_and_clusters_are_the_released_codes(golden, make_resolver, name):
-    found = computed(make_resolver(name), make_batch(golden.arrays[name]))
+    found = golden.computed(make_resolver(name), golden.make_batch(golden.arrays[name]))
     predicted, clusters = [], []
     for span, antecedents, scores in zip(found.spans, found.antecedents, found.scores, strict=True):
         best = [-1, *antecedents.tolist()][int(np.argmax(scores))]
@@ -329,9 +271,10 @@ def test_every_mistake_of_the_list_is_planted(golden):
 @pytest.mark.parametrize("name", ["a", "b"])
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_a_mistake_shows_as_far_as_the_list_says(golden, make_resolver, monkeypatch, mistake, name):
-    model, batch, exact = make_resolver(name), make_batch(golden.arrays[name]), expected(golden.arrays[name])
+    model, arrays = make_resolver(name), golden.arrays[name]
+    batch, exact = golden.make_batch(arrays), golden.expected(arrays)
     MISTAKES[mistake](model, batch, monkeypatch)
-    found, listed = computed(model, batch), golden.mistakes[mistake][name]
+    found, listed = golden.computed(model, batch), golden.mistakes[mistake][name]
     assert not agree(found, exact)
     assert (found.spans == exact.spans) == listed["same_top_spans"]
     assert abs(found.loss - exact.loss) == pytest.approx(listed["loss_diff"], abs=LOSS)
