@@ -5,8 +5,6 @@ python -m tasks.coreference.finetune --flagfile=configs/coreference_base.flags -
 """
 
 import dataclasses
-import hashlib
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +14,9 @@ import spanbert_keras
 from spanbert_keras import program
 from spanbert_keras.program import InputError, setting
 from spanbert_keras.training.fine_tuning_settings import FineTuningSettings, numbers
-from spanbert_keras.training.fine_tuning_study import FineTuningStudy
 from spanbert_keras.training.optimizers import VariableGroup
 from tasks.coreference import features, predictions
-
-SHOWN = 5  # things left out that are told one by one
+from tasks.task import Task, fine_tune
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -82,7 +78,7 @@ class Config(FineTuningSettings):
         return [*super().sweep_axes(), [{"task_learning_rate": rate} for rate in rates], segments]
 
 
-class CoreferenceResolution:
+class CoreferenceResolution(Task):
     """What coreference resolution brings to `FineTuning`; see `FineTuningTask`.
 
     Args:
@@ -91,14 +87,10 @@ class CoreferenceResolution:
 
     model_name = "coreference_resolver"
     select_by = "average_f1"
-    changeable = (
-        "train_file", "dev_file", "test_file", "skip_bad_examples", "dataset",
-        "sweep_task_learning_rates", "sweep_segments",
-    )  # fmt: skip
+    changeable = (*Task.changeable, "sweep_task_learning_rates", "sweep_segments")
 
     def __init__(self, config: Config):
-        self.config = config
-        self._left_out: list[str] = []
+        super().__init__(config)
         self.train = [document for path in config.train_file for document in self._read(path)]
         self.dev = self._read(config.dev_file)
         self.test_documents = self._read(config.test_file) if config.test_file else []
@@ -106,45 +98,33 @@ class CoreferenceResolution:
     def _read(self, path: str) -> list:
         """Returns the documents of a file that have words."""
         file = predictions.read(path, self.config.skip_bad_examples)
-        self._left_out += file.left_out
+        self.left_out += file.left_out
         return file.documents
 
-    def facts(self) -> dict[str, Any]:
-        """Returns the checksums of the documents."""
-        sets = {"train": self.train, "dev": self.dev, "test": self.test_documents}
-        return {name: _fingerprint(documents) for name, documents in sets.items()}
+    def sets(self) -> dict[str, list]:
+        """Returns the documents."""
+        return {"train": self.train, "dev": self.dev, "test": self.test_documents}
 
     def make_model(self):
         """Returns the model over the encoder."""
         config = self.config
-        encoder = program.load_encoder(config)
-        if encoder.max_sequence_length < config.segment_length:
-            logging.warning(
-                "The encoder reads at most %d pieces: so long are the segments, not --segment_length=%d.",
-                encoder.max_sequence_length, config.segment_length,
-            )  # fmt: skip
-        for sentence in self._left_out[:SHOWN]:
-            logging.warning("Left out: %s", sentence)
-        if len(self._left_out) > SHOWN:
-            logging.warning("Left out in all: %d.", len(self._left_out))
-        self._left_out = []
-        try:
-            return spanbert_keras.SpanBertCoreferenceResolver(
-                encoder,
-                segment_length=min(config.segment_length, encoder.max_sequence_length),
-                max_span_width=config.max_span_width,
-                top_span_ratio=config.top_span_ratio,
-                max_antecedents=config.max_antecedents,
-                feature_dim=config.feature_dim,
-                hidden_dim=config.hidden_dim,
-                dropout=config.task_dropout,
-                genres=config.genres,
-                default_genre=config.default_genre,
-                max_segment_distance=config.max_training_segments,
-                candidates=config.candidates,
-            )
-        except ValueError as error:
-            raise InputError(f"No model can be made of --encoder={config.encoder}: {error}") from error
+        encoder, segment_length = self.load_encoder("segment_length")
+        self.tell_left_out()
+        return self.build(
+            spanbert_keras.SpanBertCoreferenceResolver,
+            encoder,
+            segment_length=segment_length,
+            max_span_width=config.max_span_width,
+            top_span_ratio=config.top_span_ratio,
+            max_antecedents=config.max_antecedents,
+            feature_dim=config.feature_dim,
+            hidden_dim=config.hidden_dim,
+            dropout=config.task_dropout,
+            genres=config.genres,
+            default_genre=config.default_genre,
+            max_segment_distance=config.max_training_segments,
+            candidates=config.candidates,
+        )
 
     def training_rows(self, model) -> features.Rows:
         """Returns the training rows."""
@@ -180,20 +160,9 @@ class CoreferenceResolution:
         return predictions.score(documents, found)
 
 
-def _fingerprint(documents) -> str:
-    """Returns a checksum of words, sentences, speakers, genres and clusters."""
-    digest = hashlib.sha256()
-    for document in documents:
-        digest.update(repr(dataclasses.astuple(document)).encode("utf-8", "backslashreplace"))
-    return digest.hexdigest()[:16]
-
-
 def main(config: Config) -> None:
-    """Fine-tunes, evaluates, and writes everything down; ends with the exit code of what stopped it."""
-    code = FineTuningStudy(config, CoreferenceResolution, program.to_flags).run()
-    if code:
-        logging.info("Stopped; the same command continues %s. Exit code %d.", config.output_dir, code)
-        sys.exit(code)
+    """Fine-tunes, evaluates, and writes everything down."""
+    fine_tune(config, CoreferenceResolution)
 
 
 if __name__ == "__main__":

@@ -5,8 +5,6 @@ python -m tasks.question_answering.finetune --flagfile=configs/squad_v2.flags --
 """
 
 import dataclasses
-import hashlib
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +14,8 @@ import spanbert_keras
 from spanbert_keras import program
 from spanbert_keras.program import InputError, setting
 from spanbert_keras.training.fine_tuning_settings import FineTuningSettings
-from spanbert_keras.training.fine_tuning_study import FineTuningStudy
 from tasks.question_answering import data, features, predictions
-
-SHOWN = 5  # bad examples that are told one by one
+from tasks.task import Task, fine_tune
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -54,7 +50,7 @@ class Config(FineTuningSettings):
     )  # fmt: skip
 
 
-class QuestionAnswering:
+class QuestionAnswering(Task):
     """What question answering brings to `FineTuning`; see `FineTuningTask`.
 
     Args:
@@ -62,10 +58,9 @@ class QuestionAnswering:
     """
 
     model_name = "question_answerer"
-    changeable = ("train_file", "dev_file", "test_file", "skip_bad_examples", "dataset")
 
     def __init__(self, config: Config):
-        self.config = config
+        super().__init__(config)
         read = [data.read(path, config.skip_bad_examples) for path in config.train_file]
         self.train_format = read[0].format
         dev = data.read(config.dev_file, config.skip_bad_examples)
@@ -76,7 +71,7 @@ class QuestionAnswering:
         if len({one.format for one in every}) > 1:
             formats = ", ".join(one.format for one in every)
             raise InputError(f"Training, dev and test files must be of one format. Received: {formats}.")
-        self._bad: list[str] = [sentence for one in every for sentence in one.bad]
+        self.left_out = [sentence for one in every for sentence in one.bad]
         self.train = self._without_repetitions([one.examples for one in read])
         self.dev, self.test_examples = dev.examples, test.examples if test else []
         if config.halve_dev:
@@ -87,44 +82,32 @@ class QuestionAnswering:
         if not self.train or not self.dev:
             raise InputError(f"No questions are left: {len(self.train)} to train on, {len(self.dev)} for dev.")
 
-    def facts(self) -> dict[str, Any]:
-        """Returns the checksums of the questions."""
-        sets = {"train": self.train, "dev": self.dev, "test": self.test_examples}
-        return {name: _fingerprint(examples) for name, examples in sets.items()}
+    def sets(self) -> dict[str, list]:
+        """Returns the questions."""
+        return {"train": self.train, "dev": self.dev, "test": self.test_examples}
 
     def make_model(self):
         """Returns the model over the encoder; leaves out what it cannot read."""
         config = self.config
-        encoder = program.load_encoder(config)
-        if encoder.max_sequence_length < config.max_sequence_length:
-            logging.warning(
-                "The encoder reads at most %d pieces: so long are the windows, not --max_sequence_length=%d.",
-                encoder.max_sequence_length, config.max_sequence_length,
-            )  # fmt: skip
-        try:
-            model = spanbert_keras.SpanBertQuestionAnswerer(
-                encoder,
-                input_order=config.input_order,
-                window_length=min(config.max_sequence_length, encoder.max_sequence_length),
-                stride=config.stride,
-                max_question_pieces=config.max_question_pieces,
-                max_answer_pieces=config.max_answer_pieces,
-                special_tokens_in_text=self.train_format == "mrqa",
-            )
-        except ValueError as error:
-            raise InputError(f"No model can be made of --encoder={config.encoder}: {error}") from error
+        encoder, window_length = self.load_encoder("max_sequence_length")
+        model = self.build(
+            spanbert_keras.SpanBertQuestionAnswerer,
+            encoder,
+            input_order=config.input_order,
+            window_length=window_length,
+            stride=config.stride,
+            max_question_pieces=config.max_question_pieces,
+            max_answer_pieces=config.max_answer_pieces,
+            special_tokens_in_text=self.train_format == "mrqa",
+        )
         for name in ("train", "dev", "test_examples"):
             examples = getattr(self, name)
             if examples:
                 good, bad = features.readable(examples, model.windows, _file_of(config, name), config.skip_bad_examples)
                 setattr(self, name, good)
-                self._bad += bad
+                self.left_out += bad
         self._say_overlap()
-        for sentence in self._bad[:SHOWN]:
-            logging.warning("Left out: %s", sentence)
-        if self._bad:
-            logging.warning("%d bad questions were left out.", len(self._bad))
-        self._bad = []
+        self.tell_left_out()
         return model
 
     def training_rows(self, model) -> features.Rows:
@@ -136,10 +119,6 @@ class QuestionAnswering:
         counted = {name: count for name, count in dataclasses.asdict(rows.counts).items() if count}
         logging.info("%d questions to train on, %d for dev; %s", len(self.train), len(self.dev), counted)
         return rows
-
-    def variable_groups(self, model, total_steps: int) -> tuple:
-        """Returns (): all weights are trained alike."""
-        return ()
 
     def evaluate(self, model, predict, rows: int) -> dict[str, float]:
         """Returns the scores on dev."""
@@ -190,7 +169,7 @@ class QuestionAnswering:
                 sentence = f"The question {example.id!r} is in {seen[example.id]} and again in {path}."
                 if not self.config.skip_bad_examples:
                     raise InputError(f"{sentence} Leave such questions out with --skip_bad_examples.")
-                self._bad.append(sentence)
+                self.left_out.append(sentence)
         return kept
 
     def _say_overlap(self) -> None:
@@ -208,20 +187,9 @@ def _file_of(config: Config, name: str) -> str:
     return files.get(name) or config.test_file or config.dev_file
 
 
-def _fingerprint(examples) -> str:
-    """Returns a checksum of questions, contexts and answers."""
-    digest = hashlib.sha256()
-    for example in examples:
-        digest.update(repr(dataclasses.astuple(example)).encode("utf-8", "backslashreplace"))
-    return digest.hexdigest()[:16]
-
-
 def main(config: Config) -> None:
-    """Fine-tunes, evaluates, and writes everything down; ends with the exit code of what stopped it."""
-    code = FineTuningStudy(config, QuestionAnswering, program.to_flags).run()
-    if code:
-        logging.info("Stopped; the same command continues %s. Exit code %d.", config.output_dir, code)
-        sys.exit(code)
+    """Fine-tunes, evaluates, and writes everything down."""
+    fine_tune(config, QuestionAnswering)
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ PUBLISHED = {
 ALIKE = (
     "seed", "seeds", "output_dir", "method", "dataset", "sweep", "sweep_learning_rates", "sweep_batch_sizes",
     "sweep_trials", "log_every", "checkpoint_minutes", "compile", "distribution", "replicas", "accumulation_steps",
-    "preemption_exit_code", "encoder", "train_file", "dev_file", "test_file", "skip_bad_examples",
+    "preemption_exit_code", "patience", "encoder", "train_file", "dev_file", "test_file", "skip_bad_examples",
 )  # fmt: skip
 
 

@@ -16,7 +16,7 @@ ARROWS = {
     "program": {"training", ""},  # `setting` is there, for the settings that programs share; and it loads models
 }
 PUBLIC_TO_TASKS = {"", "training", "program"}
-SHARED_BY_TASKS = (["browsing"], ["evaluation_settings"])
+SHARED_BY_TASKS = (["browsing"], ["evaluation_settings"], ["task"])
 FRAMEWORKS = ("tensorflow", "tensorflow_text", "jax", "torch")
 ONLY_THIRD_PARTY = {"layers": {"keras"}, "losses": {"keras"}, "decoding": {"numpy"}}
 MAY_USE_TENSORFLOW = {"preprocessing", "data", "training", "conversion"}

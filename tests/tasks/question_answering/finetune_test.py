@@ -92,7 +92,7 @@ def test_several_training_files_count_as_one_but_share_no_question(fine_tune, sq
     task = finetune.QuestionAnswering(
         config_of(f"--train_file={one},{one}", f"--dev_file={dev}", "--skip_bad_examples")
     )
-    assert len(task.train) == 6 and len(task._bad) == 6
+    assert len(task.train) == 6 and len(task.left_out) == 6
 
 
 def test_what_cannot_be_done_is_refused_before_training(squad_file, mrqa_file):
@@ -132,7 +132,7 @@ def test_what_the_encoder_cannot_read_is_refused_by_name_or_left_out(fine_tune, 
     with pytest.raises(InputError, match=r"bad.json: question 'long': Context .*no word that the vocabulary can spell"):
         fine_tune(*flags)
     folder = fine_tune(*flags, "--skip_bad_examples", name="skipping")
-    assert (folder / "question_answerer.keras").is_file() and "1 bad questions were left out" in caplog.text
+    assert (folder / "question_answerer.keras").is_file() and "Left out in all: 1" in caplog.text
 
 
 def test_windows_are_no_longer_than_the_encoder_reads(squad_file, encoder_path, caplog):
