@@ -7,7 +7,9 @@ from spanbert_keras.conversion.loading import load_pretrained
 from spanbert_keras.data.conll import read_conll, write_conll
 from spanbert_keras.data.coreference_files import read_documents
 from spanbert_keras.decoding.answer import Answer
+from spanbert_keras.decoding.classification import Classification
 from spanbert_keras.decoding.mention import Mention
+from spanbert_keras.decoding.relation import Relation
 from spanbert_keras.decoding.resolved_document import ResolvedDocument
 from spanbert_keras.layers.masked_lm_head import MaskedLMHead
 from spanbert_keras.layers.span_boundary_head import SpanBoundaryHead
@@ -16,7 +18,10 @@ from spanbert_keras.models.coreference_resolver import SpanBertCoreferenceResolv
 from spanbert_keras.models.encoder import SpanBertEncoder
 from spanbert_keras.models.pretrainer import SpanBertPretrainer
 from spanbert_keras.models.question_answerer import SpanBertQuestionAnswerer
+from spanbert_keras.models.relation_extractor import SpanBertRelationExtractor
+from spanbert_keras.models.text_classifier import SpanBertTextClassifier
 from spanbert_keras.preprocessing.document import Document
+from spanbert_keras.preprocessing.entity_rows import EntityPair
 from spanbert_keras.preprocessing.span_lengths import draw_span_lengths, span_length_probabilities
 from spanbert_keras.preprocessing.span_masker import SpanMasker
 from spanbert_keras.preprocessing.tokenizer import SpanBertTokenizer
@@ -26,14 +31,19 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Answer",
+    "Classification",
     "Document",
+    "EntityPair",
     "MaskedLMHead",
     "Mention",
+    "Relation",
     "ResolvedDocument",
     "SpanBertCoreferenceResolver",
     "SpanBertEncoder",
     "SpanBertPretrainer",
     "SpanBertQuestionAnswerer",
+    "SpanBertRelationExtractor",
+    "SpanBertTextClassifier",
     "SpanBertTokenizer",
     "SpanBoundaryHead",
     "SpanMasker",

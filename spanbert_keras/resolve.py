@@ -4,7 +4,10 @@ python -m spanbert_keras.resolve --model=coreference_resolver.keras --input=text
 """
 
 import dataclasses
+import gzip
+import io
 import json
+import zlib
 from pathlib import Path
 
 from spanbert_keras import program
@@ -18,13 +21,17 @@ class Config:
     """Settings of one call."""
 
     model: str = setting("A saved SpanBertCoreferenceResolver (.keras).")
-    input: str = setting("UTF-8 text (.txt), or documents in CoNLL-2012's form or JSON lines, also .gz.")
+    input: str = setting(
+        "UTF-8 text (.txt), JSON lines with a `text` each, or documents in words: CoNLL-2012's form or JSON lines with "
+        "`tokens`; also .gz."
+    )
     output: str = setting(
         "Written: .jsonl, a line a document with its chains; .html, a page (of one document); .conll, what the "
         "official scorer reads (of documents that were given in words)."
     )
     genre: str | None = setting("One of the model's. The documents' own by default.", default=None)
     singletons: bool = setting("Also likely mentions that are linked to no other.", default=False)
+    skip_bad_examples: bool = setting("Leaves bad documents out and tells them.", default=False)
     batch_size: int = setting("Segments computed at once.", default=16)
 
 
@@ -35,12 +42,14 @@ def main(config: Config) -> None:
         raise InputError(f"--output={config.output} must end with one of {FORMATS}.")
     if not Path(config.output).resolve().parent.is_dir():
         raise InputError(f"--output={config.output}: its folder is not there. Make it first.")
-    documents = _documents(config.input)
+    documents = _documents(config.input, config.skip_bad_examples)
     in_words = not isinstance(documents[0], str)
     if ending == ".conll" and not in_words:
         raise InputError("--output as .conll needs documents in words: --input in CoNLL-2012's form or JSON lines.")
     if ending == ".html" and len(documents) > 1:
         raise InputError(f"--output as .html shows one document. Received: {len(documents)} in {config.input}.")
+    if ending == ".conll":
+        _check_conll(documents)
     resolver = program.load_task_model(config.model, "SpanBertCoreferenceResolver")
     found = resolver.resolve(
         documents, genre=config.genre, batch_size=config.batch_size, singletons=config.singletons
@@ -56,22 +65,65 @@ def main(config: Config) -> None:
     print(f"{len(found)} documents, {chains} chains, {mentions} mentions: {config.output}")
 
 
-def _documents(path: str) -> list:
+def _documents(path: str, skip_bad: bool) -> list:
     """Returns texts, or documents in words."""
     import spanbert_keras
 
-    if not path.endswith(".txt"):
-        documents = list(spanbert_keras.read_documents(path).documents)
-        return [document for document in documents if document.tokens] or _nothing(path)
+    if path.removesuffix(".gz").endswith(".txt"):
+        text = _text(path)
+        return [text] if text.strip() else _nothing(path)
+    if path.removesuffix(".gz").endswith((".jsonl", ".json")):
+        texts = _texts(path)
+        if texts:
+            return texts
     try:
-        text = Path(path).read_bytes().decode("utf-8")
-    except OSError as error:
-        raise InputError(f"--input={path} cannot be read: {error.strerror}.") from error
+        file = spanbert_keras.read_documents(path, skip_bad)
+    except InputError as error:
+        raise InputError(str(error).replace("`skip_bad=True`", "--skip_bad_examples")) from error
+    for sentence in file.left_out:
+        print(f"Left out: {sentence}")
+    return [document for document in file.documents if document.tokens] or _nothing(path)
+
+
+def _text(path: str) -> str:
+    """Returns a text; a byte order mark in front is no part of it."""
+    try:
+        content = Path(path).read_bytes()
+        return (gzip.decompress(content) if path.endswith(".gz") else content).decode("utf-8-sig")
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(f"--input={path} cannot be read: {getattr(error, 'strerror', None) or error}.") from error
     except UnicodeDecodeError as error:
         raise InputError(
             f"--input={path} is not UTF-8 text: byte {error.start}. Convert it, e.g. with iconv."
         ) from error
-    return [text] if text.strip() else _nothing(path)
+
+
+def _texts(path: str) -> list[str]:
+    """Returns the texts of JSON lines that have one each; nothing if the first line has none."""
+    texts: list[str] = []
+    for number, line in enumerate(_text(path).split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+        except json.JSONDecodeError:
+            record = None
+        text = record.get("text") if isinstance(record, dict) else None
+        if text is None and not texts:
+            return []
+        if not isinstance(text, str) or not text.strip():
+            raise InputError(
+                f"--input={path}, line {number} has no `text`, as the lines before. Received: {line[:60]!r}."
+            )
+        texts.append(text)
+    return texts
+
+
+def _check_conll(documents: list) -> None:
+    """Refuses documents that no CoNLL file can hold, before anything is computed."""
+    import spanbert_keras
+
+    spanbert_keras.write_conll(io.StringIO(), [document.with_clusters(()) for document in documents])
 
 
 def _nothing(path: str):

@@ -1,5 +1,6 @@
 """Tests of the program that resolves with a saved model."""
 
+import gzip
 import json
 
 import keras
@@ -89,3 +90,37 @@ def test_another_model_is_refused(run, toy_tokenizer, tmp_path):
         run("in.txt", TEXT, "out.jsonl", f"--model={tmp_path / 'encoder.keras'}")
     with pytest.raises(InputError, match="is not there"):
         run("in.txt", TEXT, "out.jsonl", f"--model={tmp_path / 'nothing.keras'}")
+
+
+def texts_of(path):
+    """The mentions' texts of each line of chains."""
+    lines = [json.loads(line)["clusters"] for line in path.read_text().splitlines()]
+    return [[[mention["text"] for mention in cluster] for cluster in clusters] for clusters in lines]
+
+
+def test_texts_may_be_packed_or_several_in_lines(run):
+    plain = texts_of(run("in.txt", TEXT, "out.jsonl", "--singletons"))
+    assert texts_of(run("in.txt.gz", gzip.compress(TEXT.encode()), "out.jsonl", "--singletons")) == plain
+    lines = "".join(json.dumps({"text": text}) + "\n" for text in (TEXT, TEXT))
+    assert texts_of(run("in.jsonl", lines, "out.jsonl", "--singletons")) == plain * 2
+    with pytest.raises(InputError, match=r"in.jsonl, line 3 has no `text`, as the lines before"):
+        run("in.jsonl", lines + '{"tokens": ["a"]}\n', "out.jsonl")
+
+
+def test_a_byte_order_mark_is_no_part_of_the_text(run):
+    with_mark = run("in.txt", b"\xef\xbb\xbf" + TEXT.encode(), "marked.jsonl", "--singletons").read_text()
+    assert with_mark == run("in.txt", TEXT, "plain.jsonl", "--singletons").read_text()
+
+
+def test_bad_documents_are_refused_by_the_flag_or_left_out(run, capsys):
+    lines = json.dumps(LINE) + "\n" + json.dumps(LINE | {"name": "bad", "clusters": [[[0, 99]]]}) + "\n"
+    with pytest.raises(InputError, match="--skip_bad_examples"):
+        run("in.jsonl", lines, "out.jsonl")
+    assert len(texts_of(run("in.jsonl", lines, "out.jsonl", "--skip_bad_examples"))) == 1
+    assert "Left out: " in capsys.readouterr().out
+
+
+def test_what_no_conll_file_can_hold_is_refused_before_the_model_is_loaded(run, monkeypatch):
+    monkeypatch.setattr(program, "load_task_model", lambda *given: pytest.fail("it was loaded"))
+    with pytest.raises(InputError, match="holds a blank, which ends a column"):
+        run("in.jsonl", json.dumps(LINE | {"speakers": ["Ann Lee"] * 4}) + "\n", "out.conll")

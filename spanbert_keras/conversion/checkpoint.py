@@ -23,7 +23,7 @@ class Checkpoint:
         vocabulary: list of str, or `None` where the source has none.
         lowercase: bool or `None` (the vocabulary tells).
         kind: str. What the source is, for people.
-        head_settings: dict. Arguments of `SpanBertPretrainer` that are no weights.
+        head_settings: dict. Arguments of the pretrainer or of the task's model that are no weights.
         notes: list of str. Sentences that a user must be told.
         refusal: str. Why what it has besides the encoder cannot be used; `check` says so.
     """
@@ -49,8 +49,10 @@ class Checkpoint:
     @property
     def task(self) -> str | None:
         """The fine-tuned task of which it has weights, a kind of `to_model`, or `None`."""
-        for name, table in tensor_names.TASK_HEADS.items():
-            if any(theirs in self.tensors for theirs, _ in table().values()):
+        if "labels" in self.head_settings:
+            return "relation_extractor" if "markers" in self.head_settings else "text_classifier"
+        for name in ("question_answerer", "coreference_resolver"):
+            if any(theirs in self.tensors for theirs, _ in tensor_names.TASK_HEADS[name]().values()):
                 return name
         return None
 
@@ -66,11 +68,14 @@ class Checkpoint:
             table |= tensor_names.HEADS[name]()
         if self.task is not None:
             table |= tensor_names.TASK_HEADS[self.task]()
+        if self.head_settings.get("pooler"):
+            table |= tensor_names.pooler_table()
         return table
 
     def without_place(self) -> list[str]:
         """Returns the names of tensors that BERT has and our models do not: pooler, next sentence, copies."""
-        return sorted(name for name in self.tensors if tensor_names.WITHOUT_PLACE.fullmatch(name))
+        ours = {theirs for theirs, _ in self.table().values()}
+        return sorted(name for name in self.tensors.keys() - ours if tensor_names.WITHOUT_PLACE.fullmatch(name))
 
     def problems(self) -> tuple[list[str], list[str], list[str]]:
         """Returns the names that are missing and those that are unknown, and sentences on shapes that do not fit."""
@@ -78,6 +83,11 @@ class Checkpoint:
         missing = sorted(expected - self.tensors.keys())
         unknown = sorted(self.tensors.keys() - expected - set(self.without_place()))
         return missing, unknown, self._wrong_shapes()
+
+    @property
+    def _classes(self) -> int:
+        """How many outputs a classifier has."""
+        return len(self.head_settings.get("labels", ())) or 1
 
     def _wrong_shapes(self) -> list[str]:
         sizes = self.architecture
@@ -92,6 +102,8 @@ class Checkpoint:
             tensor_names.SBO_BIAS: (v,),
             "qa_outputs.weight": (2, d),
             "qa_outputs.bias": (2,),
+            "classifier.weight": (self._classes, d),
+            "classifier.bias": (self._classes,),
             tensor_names.SBO_POSITIONS: (len(table) if table is not None else 0, position_dim),
             "cls.pair_target_predictions.mlp_layer_norm.linear1.weight": (d, 2 * d + position_dim),
         }

@@ -13,6 +13,8 @@ from spanbert_keras.conversion.tensor_names import canonical
 from spanbert_keras.conversion.tokenizer_files import read_settings, read_tokenizer_files
 from spanbert_keras.errors import InputError
 
+OWN = "spanbert_keras"  # a key of config.json, which transformers leaves alone: the settings of a task's model
+CLASSIFIER = "BertForSequenceClassification"
 SBO_FILE = "span_boundary_head.safetensors"  # transformers has no such head, and would warn of its tensors
 CONFIGS = ("config.json", "bert_config.json")
 
@@ -56,11 +58,36 @@ def read_hugging_face(folder: str | os.PathLike, paths: list[Path] | None = None
             f"at width {architecture['hidden_dim']}."
         )
     kind = "a Hugging Face folder" if config is not None else "a checkpoint of the research code"
-    return Checkpoint(tensors, architecture, vocabulary, lowercase, kind, notes=notes)
+    settings = _head_settings(config or {}, tensors)
+    if "labels" in settings and OWN not in (config or {}):
+        notes.append(
+            "It is taken for a classifier of texts. Of a relation extractor (kind `relation_extractor`) the markers of "
+            "entities are not in such a folder: they must be set before it reads."
+        )
+    return Checkpoint(tensors, architecture, vocabulary, lowercase, kind, settings, notes)
+
+
+def _head_settings(config: dict, tensors: dict) -> dict:
+    """Returns the settings of a task's model that a configuration tells."""
+    own = config.get(OWN)
+    if isinstance(own, dict):
+        return dict(own)
+    if CLASSIFIER not in (config.get("architectures") or ()) or "classifier.bias" not in tensors:
+        return {}
+    classes = len(tensors["classifier.bias"])
+    names = config.get("id2label") or {}
+    labels = [str(names.get(str(i), f"LABEL_{i}")) for i in range(classes)] if classes > 1 else []
+    dropout = config.get("classifier_dropout")
+    return {
+        "labels": labels,
+        "pooler": "bert.pooler.dense.weight" in tensors,
+        "dropout": config.get("hidden_dropout_prob", 0.1) if dropout is None else dropout,
+    }
 
 
 def write_hugging_face(checkpoint: Checkpoint, folder: str | os.PathLike) -> list[str]:
-    """Writes a folder that `transformers.BertModel`, `BertForMaskedLM` and `BertForQuestionAnswering` load.
+    """Writes a folder that `transformers.BertModel`, `BertForMaskedLM`, `BertForQuestionAnswering` and, with a pooler,
+    `BertForSequenceClassification` load. A task's settings are kept under a key of our own in `config.json`.
 
     Args:
         checkpoint: with a vocabulary; its tensors are written in their dtype, those without a place left out.
@@ -87,6 +114,8 @@ def write_hugging_face(checkpoint: Checkpoint, folder: str | os.PathLike) -> lis
     if boundary:
         save_file(_contiguous(boundary), folder / SBO_FILE, metadata={"format": "pt"})
         notes.append(f"transformers has no span-boundary head: its weights are in {SBO_FILE}, which we read back.")
+    if "labels" in checkpoint.head_settings and not checkpoint.head_settings.get("pooler"):
+        notes.append("transformers' classifier has a pooler, which this model lacks: we read the folder, it does not.")
     _write_json(folder / "config.json", _config(checkpoint))
     vocabulary = checkpoint.vocabulary or []
     (folder / "vocab.txt").write_text("".join(f"{piece}\n" for piece in vocabulary), encoding="utf-8", newline="\n")
@@ -107,13 +136,7 @@ def _config(checkpoint: Checkpoint) -> dict:
     dtype = checkpoint.tensors["bert.embeddings.word_embeddings.weight"].dtype.name
     attention = sizes.get("attention_dropout")
     return {
-        "architectures": [
-            "BertForQuestionAnswering"
-            if checkpoint.task == "question_answerer"
-            else "BertForMaskedLM"
-            if "masked_lm" in checkpoint.heads
-            else "BertModel"
-        ],
+        "architectures": [_architecture(checkpoint)],
         "model_type": "bert",
         "vocab_size": sizes["vocabulary_size"],
         "hidden_size": sizes["hidden_dim"],
@@ -130,7 +153,34 @@ def _config(checkpoint: Checkpoint) -> dict:
         "pad_token_id": (checkpoint.vocabulary or ["[PAD]"]).index("[PAD]"),
         "tie_word_embeddings": True,
         "dtype": dtype,
+        **_of_task(checkpoint),
     }
+
+
+def _architecture(checkpoint: Checkpoint) -> str:
+    """Returns the name of the class in transformers that computes the same."""
+    if checkpoint.task == "question_answerer":
+        return "BertForQuestionAnswering"
+    if checkpoint.head_settings.get("pooler"):
+        return CLASSIFIER
+    return "BertForMaskedLM" if "masked_lm" in checkpoint.heads else "BertModel"
+
+
+def _of_task(checkpoint: Checkpoint) -> dict:
+    """Returns what a task's model adds: its settings, and a classifier's labels as transformers has them."""
+    if checkpoint.task is None:
+        return {}
+    settings = checkpoint.head_settings
+    found: dict = {OWN: settings} if settings else {}
+    if "labels" in settings:
+        labels = settings["labels"] or ["LABEL_0"]
+        found |= {
+            "id2label": {str(i): label for i, label in enumerate(labels)},
+            "label2id": {label: i for i, label in enumerate(labels)},
+            "problem_type": "single_label_classification" if settings["labels"] else "regression",
+            "classifier_dropout": settings.get("dropout"),
+        }
+    return found
 
 
 def _write_json(path: Path, value: dict) -> None:

@@ -23,14 +23,15 @@ def load_pretrained(
 
     Args:
         source: path or hub name; see `open_source`, also for the arguments not named here.
-        kind: `"encoder"`, `"pretrainer"`, `"question_answerer"` or `"coreference_resolver"`; `"auto"`: the task's model
-            where the source was fine-tuned for one, else the pretrainer where it has a pre-training head.
+        kind: `"encoder"`, `"pretrainer"`, `"question_answerer"`, `"coreference_resolver"`, `"text_classifier"` or
+            `"relation_extractor"`; `"auto"`: the task's model where the source was fine-tuned for one, else the
+            pretrainer where it has a pre-training head.
         max_sequence_length: int or `None`. Another number of positions than the source's (`resize_positions`).
         **overrides: other arguments of `SpanBertEncoder`, e.g. `dropout`, `dtype`.
 
     Returns:
-        `SpanBertEncoder`, `SpanBertPretrainer`, `SpanBertQuestionAnswerer` or `SpanBertCoreferenceResolver`; its
-        attribute `conversion_notes` lists what a user should know.
+        `SpanBertEncoder`, `SpanBertPretrainer` or the task's model; its attribute `conversion_notes` lists what a user
+        should know.
 
     Raises:
         InputError: the source cannot be used.

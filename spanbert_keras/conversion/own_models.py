@@ -17,10 +17,19 @@ from spanbert_keras.models.coreference_resolver import SpanBertCoreferenceResolv
 from spanbert_keras.models.encoder import SpanBertEncoder, SpanBertTokenizer
 from spanbert_keras.models.pretrainer import SpanBertPretrainer
 from spanbert_keras.models.question_answerer import SpanBertQuestionAnswerer
+from spanbert_keras.models.relation_extractor import SpanBertRelationExtractor
+from spanbert_keras.models.row_classifier import RowClassifier
+from spanbert_keras.models.text_classifier import SpanBertTextClassifier
 
 OWN_KIND = "a model of this package"
-KINDS = ("auto", "encoder", "pretrainer", "question_answerer", "coreference_resolver")
-TASK_MODELS = (SpanBertQuestionAnswerer, SpanBertCoreferenceResolver)
+TASKS: dict[str, Any] = {  # and the setting that is a row's length
+    "question_answerer": (SpanBertQuestionAnswerer, "window_length"),
+    "coreference_resolver": (SpanBertCoreferenceResolver, "segment_length"),
+    "text_classifier": (SpanBertTextClassifier, "row_length"),
+    "relation_extractor": (SpanBertRelationExtractor, "row_length"),
+}
+KINDS = ("auto", "encoder", "pretrainer", *TASKS)
+TASK_MODELS: tuple[Any, ...] = tuple(model for model, _ in TASKS.values())
 SIZES = (
     "vocabulary_size", "num_layers", "num_heads", "hidden_dim", "intermediate_dim", "dropout", "attention_dropout",
     "max_sequence_length", "num_segments",
@@ -45,8 +54,8 @@ def to_model(checkpoint: Checkpoint, kind: str = "auto", **overrides: Any):
 
     Args:
         checkpoint: checked.
-        kind: `"encoder"`, `"pretrainer"`, `"question_answerer"` or `"coreference_resolver"`; `"auto"`: the task's model
-            where it was fine-tuned for one, else the pretrainer where there is a head.
+        kind: `"encoder"`, `"pretrainer"` or one of `TASKS`; `"auto"`: the task's model where it was fine-tuned for one,
+            else the pretrainer where there is a head.
         **overrides: arguments of `SpanBertEncoder` that are no sizes, e.g. `dropout`, `dtype`.
 
     Returns:
@@ -63,19 +72,9 @@ def to_model(checkpoint: Checkpoint, kind: str = "auto", **overrides: Any):
     encoder = SpanBertEncoder(**sizes, tokenizer=make_tokenizer(checkpoint) if checkpoint.vocabulary else None)
     model: keras.Model = encoder
     kind = checkpoint.task or ("pretrainer" if checkpoint.heads else "encoder") if kind == "auto" else kind
-    settings = dict(checkpoint.head_settings) if kind == _kind_of(checkpoint) else {}
-    if kind == "question_answerer":
-        if encoder.tokenizer is None:
-            raise InputError("A question answerer needs its vocabulary. Give its vocab.txt (--vocab_file).")
-        if "window_length" in settings:  # the table of positions may have been cut
-            settings["window_length"] = min(settings["window_length"], encoder.max_sequence_length)
-        model = SpanBertQuestionAnswerer(encoder, **settings)
-    elif kind == "coreference_resolver":
-        if encoder.tokenizer is None:
-            raise InputError("A coreference resolver needs its vocabulary. Give its vocab.txt (--vocab_file).")
-        if "segment_length" in settings:
-            settings["segment_length"] = min(settings["segment_length"], encoder.max_sequence_length)
-        model = SpanBertCoreferenceResolver(encoder, **settings)
+    settings = _settings_of(checkpoint, kind)
+    if kind in TASKS:
+        model = _task_model(kind, encoder, settings)
     elif kind == "pretrainer":
         table = checkpoint.tensors.get(tensor_names.SBO_POSITIONS)
         if table is not None:
@@ -83,6 +82,34 @@ def to_model(checkpoint: Checkpoint, kind: str = "auto", **overrides: Any):
         model = SpanBertPretrainer(encoder, **settings)
     assign(model, checkpoint)
     return model
+
+
+def _settings_of(checkpoint: Checkpoint, kind: str) -> dict[str, Any]:
+    """Returns the head settings that are those of a kind; a text classifier's are also a relation extractor's."""
+    settings, own = dict(checkpoint.head_settings), _kind_of(checkpoint)
+    if kind == "relation_extractor" and own == "text_classifier":
+        return settings | {"markers": {}}
+    return settings if kind == own else {}
+
+
+def _task_model(kind: str, encoder: SpanBertEncoder, settings: dict[str, Any]):
+    """Returns a task's model over an encoder.
+
+    Raises:
+        InputError: there is no vocabulary, or the settings make no such model.
+    """
+    cls, length = TASKS[kind]
+    what = kind.replace("_", " ")
+    if encoder.tokenizer is None:
+        raise InputError(f"A {what} needs its vocabulary. Give its vocab.txt (--vocab_file).")
+    if settings.get(length) is not None:  # the table of positions may have been cut
+        settings = settings | {length: min(settings[length], encoder.max_sequence_length)}
+    if issubclass(cls, RowClassifier) and "labels" not in settings:
+        raise InputError(f"A {what} cannot be made of this source: it has no labels. Fine-tune its encoder first.")
+    try:
+        return cls(encoder, **settings)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"A {what} cannot be made of this source: {first_line(error)}") from error
 
 
 def _kind_of(checkpoint: Checkpoint) -> str:
@@ -109,7 +136,7 @@ def assign(model, checkpoint: Checkpoint) -> list[str]:
     return fresh
 
 
-def from_model(model) -> Checkpoint:
+def from_model(model: Any) -> Checkpoint:
     """Returns a model as a checkpoint.
 
     Args:
@@ -118,8 +145,9 @@ def from_model(model) -> Checkpoint:
     Raises:
         InputError: it is none of these, or quantized.
     """
-    if not isinstance(model, (SpanBertEncoder, SpanBertPretrainer, *TASK_MODELS)):
-        names = ", ".join(kind.__name__ for kind in (SpanBertEncoder, SpanBertPretrainer, *TASK_MODELS))
+    kinds: tuple[Any, ...] = (SpanBertEncoder, SpanBertPretrainer, *TASK_MODELS)
+    if not isinstance(model, kinds):
+        names = ", ".join(kind.__name__ for kind in kinds)
         raise InputError(
             "Only an encoder, a pretrainer or a task model can be converted. "
             f"Expected: one of {names}. Received: {type(model).__name__}."
@@ -127,7 +155,7 @@ def from_model(model) -> Checkpoint:
     encoder = model if isinstance(model, SpanBertEncoder) else model.encoder
     config = encoder.get_config()
     table = tensor_names.encoder_table(encoder.num_layers)
-    for make in (*tensor_names.HEADS.values(), *tensor_names.TASK_HEADS.values()):
+    for make in (*tensor_names.HEADS.values(), *tensor_names.TASK_HEADS.values(), tensor_names.pooler_table):
         table |= make()
     tensors = {}
     for weight in model.weights:

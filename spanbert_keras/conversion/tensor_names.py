@@ -107,4 +107,19 @@ def coreference_table() -> Table:
     return {path: (COREFERENCE + path.replace("/", "."), False) for path in paths}
 
 
-TASK_HEADS = {"question_answerer": answer_table, "coreference_resolver": coreference_table}
+def classifier_table() -> Table:
+    """Returns the weights of a classifier's layer, as `transformers.BertForSequenceClassification` has them."""
+    return _dense("head/classifier", "classifier")
+
+
+def pooler_table() -> Table:
+    """Returns the weights of a classifier's pooler."""
+    return _dense("head/pooler_dense", "bert.pooler.dense")
+
+
+TASK_HEADS = {
+    "question_answerer": answer_table,
+    "coreference_resolver": coreference_table,
+    "text_classifier": classifier_table,
+    "relation_extractor": classifier_table,
+}

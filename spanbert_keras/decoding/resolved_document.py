@@ -36,9 +36,9 @@ class ResolvedDocument:
 
     def _mention(self, start: int, end: int) -> Mention:
         if self.text is None:
-            return Mention(start, end, " ".join(self.tokens[start:end]))
+            return Mention(" ".join(self.tokens[start:end]), start, end)
         first, behind = self.offsets[start][0], self.offsets[end - 1][1]
-        return Mention(first, behind, self.text[first:behind])
+        return Mention(self.text[first:behind], first, behind)
 
     def render(self, path: str | os.PathLike | None = None, title: str = "Coreference") -> str:
         """Returns a page of the text with its mentions coloured by chain; pointing at one shows its chain.

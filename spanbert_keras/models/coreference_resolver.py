@@ -2,6 +2,7 @@
 W span widths, A antecedents, D hidden_dim, G span_dim."""
 
 import threading
+from collections.abc import Sequence
 
 import keras
 from keras import ops
@@ -113,6 +114,16 @@ class SpanBertCoreferenceResolver(TaskModel, keras.Model):
                 "`top_span_ratio` a share above 0, and `refinements` not negative. Received: "
                 f"segment_length={segment_length}, top_span_ratio={top_span_ratio}, refinements={refinements}."
             )
+        sizes = {
+            "max_span_width": max_span_width, "max_antecedents": max_antecedents, "hidden_dim": hidden_dim,
+            "antecedent_window": antecedent_window, "feature_dim": feature_dim,
+            "max_segment_distance": max_segment_distance,
+        }  # fmt: skip
+        for name, value in sizes.items():
+            if value < 1:
+                raise ValueError(f"`{name}` must be positive. Received: {value}.")
+        if len(set(genres)) < len(genres):
+            raise ValueError(f"`genres` must be different names. Received: {list(genres)}.")
         if default_genre not in genres:
             raise ValueError(f"`default_genre` must be one of {list(genres)}. Received: {default_genre!r}.")
         # === Config ===
@@ -178,16 +189,16 @@ class SpanBertCoreferenceResolver(TaskModel, keras.Model):
 
         Raises:
             InputError: a document without words, an unknown genre, or lists that do not fit.
-            ImportError: raw text was given and spaCy (extra `linguistic`) is not installed.
+            ImportError: raw text was given, or tokens without sentences, and spaCy (extra `linguistic`) is missing.
         """
-        if batch_size < 1:
-            raise InputError(f"`batch_size` must be positive. Received: {batch_size}.")
+        if not isinstance(batch_size, int) or batch_size < 1:
+            raise InputError(f"`batch_size` must be a positive integer. Received: {batch_size!r}.")
         documents, single = given_documents(texts, tokens, sentences, speakers, genre)
         found: list[ResolvedDocument] = []
         group: list[tuple] = []
         for number, document in enumerate(documents):
             cut = self.segments.cut(document.tokens, document.sentences, document.speakers)
-            group.append((document, cut, self.genre_row(document.genre)))
+            group.append((document, cut, self._genre_row(document.genre, number)))
             if number == len(documents) - 1 or sum(len(part.segments) for _, part, _ in group) >= 4 * batch_size:
                 found += self._resolve_group(group, batch_size, singletons)
                 group = []
@@ -215,6 +226,12 @@ class SpanBertCoreferenceResolver(TaskModel, keras.Model):
         if genre not in self.genres:
             raise InputError(f"The genre {genre!r} is not one of the model's. Expected: one of {list(self.genres)}.")
         return self.genres.index(genre)
+
+    def _genre_row(self, genre: str | None, number: int) -> int:
+        try:
+            return self.genre_row(genre)
+        except InputError as error:
+            raise InputError(f"Document {number}: {error}") from error
 
     def span_limit(self, pieces: int) -> int:
         """Returns how many spans of a document of so many pieces are kept at most."""
@@ -330,13 +347,31 @@ def _resolved(document: GivenDocument, cut: SegmentedDocument, links: Links, sin
     if singletons:
         linked = {place for cluster in clusters for place in cluster}
         clusters += [[place] for place in range(len(best)) if place not in linked and links.mention_scores[place] > 0]
-    in_words = []
-    for cluster in clusters:
-        spans = {cut.words_of(int(links.starts[place]), int(links.ends[place])) for place in cluster}
-        in_words.append(tuple(sorted(spans)))
+    in_words = _once([
+        [cut.words_of(int(links.starts[place]), int(links.ends[place])) for place in cluster] for cluster in clusters
+    ])  # fmt: skip
     return ResolvedDocument(
         text=document.text,
         tokens=tuple(document.tokens),
         offsets=tuple(document.offsets),
         token_clusters=tuple(sorted(cluster for cluster in in_words if singletons or len(cluster) > 1)),
     )
+
+
+def _once(clusters: Sequence[Sequence[tuple[int, int]]]) -> list[tuple[tuple[int, int], ...]]:
+    """Returns clusters in which no mention is there twice or crosses another one of its cluster; the first is kept.
+
+    Mentions of words are so already. With `candidates="pieces"` different spans of pieces may be the same words, or
+    words that cross, which no file of clusters can hold.
+    """
+    seen: set[tuple[int, int]] = set()
+    found = []
+    for cluster in clusters:
+        kept: list[tuple[int, int]] = []
+        for start, end in sorted(cluster):
+            crosses = any(a < start < b < end for a, b in kept)
+            if (start, end) not in seen and not crosses:
+                seen.add((start, end))
+                kept.append((start, end))
+        found.append(tuple(kept))
+    return [cluster for cluster in found if cluster]

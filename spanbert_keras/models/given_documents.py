@@ -1,7 +1,7 @@
 """What a caller gives a resolver, as documents in words."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from spanbert_keras.errors import InputError
 from spanbert_keras.preprocessing.document import Document
@@ -48,7 +48,7 @@ def given_documents(texts, tokens, sentences, speakers, genre) -> tuple[list[Giv
     if sentences is not None or speakers is not None:
         raise InputError("`sentences` and `speakers` go with `tokens`. Received: them with texts.")
     single = isinstance(texts, str | Document)
-    if not single and not hasattr(texts, "__iter__"):
+    if not single and (not hasattr(texts, "__iter__") or isinstance(texts, Mapping | bytes)):
         raise InputError(
             f"`texts` must be a str, a `Document` or a sequence of them. Received: {type(texts).__name__}."
         )

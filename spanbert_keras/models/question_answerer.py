@@ -1,6 +1,5 @@
 """Extractive question answering. Shape letters: B batch, T tokens, A answers."""
 
-import threading
 from collections.abc import Iterator, Sequence
 
 import keras
@@ -12,7 +11,8 @@ from spanbert_keras.errors import InputError
 from spanbert_keras.layers.functional import initializer
 from spanbert_keras.losses.answer_span_loss import answer_span_losses
 from spanbert_keras.models.named_inputs import NamedInputs
-from spanbert_keras.models.reading import Reading, pad_rows, read, row_lengths
+from spanbert_keras.models.reading import Reading, pad_rows, read
+from spanbert_keras.models.row_computing import RowComputing, row_lengths
 from spanbert_keras.models.task_model import TaskModel
 from spanbert_keras.preprocessing.question_windows import QuestionWindows, Window
 
@@ -20,7 +20,7 @@ CANDIDATES = 20  # spans of a window that take part in a score (the released cod
 
 
 @keras.saving.register_keras_serializable(package="spanbert_keras")
-class SpanBertQuestionAnswerer(TaskModel, NamedInputs, keras.Model):
+class SpanBertQuestionAnswerer(RowComputing, TaskModel, NamedInputs, keras.Model):
     """Answers questions with spans of a context: an encoder and one linear layer for the start and end of the answer.
 
     A functional model. One saved file holds weights, tokenizer and settings; `answer` takes raw text. A long context is
@@ -101,10 +101,7 @@ class SpanBertQuestionAnswerer(TaskModel, NamedInputs, keras.Model):
             special_tokens_in_text, encoder.num_segments,
         )  # fmt: skip
         self.counts = {"questions": 0, "questions_cut": 0, "answers_at_limit": 0}
-        self._one_call = threading.RLock()
-        self._compiled_rows = None
-        if keras.backend.backend() == "tensorflow":
-            self.jit_compile = False  # XLA would compile every shape anew; without it two tracings serve all
+        self._begin_computing()
 
     # --- asking
 
@@ -176,7 +173,7 @@ class SpanBertQuestionAnswerer(TaskModel, NamedInputs, keras.Model):
             questions,
             contexts,
             self.windows.replace(max_question_pieces=max_question_pieces, stride=stride),
-            logits_of or self._logits_of,
+            logits_of or self.compute_rows,
             batch_size,
             max_answer_pieces or self.max_answer_pieces,
             CANDIDATES,
@@ -189,17 +186,7 @@ class SpanBertQuestionAnswerer(TaskModel, NamedInputs, keras.Model):
         window = Window((piece, piece), (0, 0), 1, 1, 0, 1)
         for length in row_lengths(self.windows.window_length):
             for rows in sorted({1, batch_size}):
-                self._logits_of(pad_rows([window], rows, length))
-
-    def _logits_of(self, batch):
-        """Returns the logits of a batch as arrays. One thread at a time: Keras' own call changes the model's state."""
-        rows = len(batch["token_ids"])
-        with self._one_call:
-            if keras.backend.backend() == "jax" and rows > 1 and self._compiled_rows not in (None, rows):
-                self.predict_function = None  # so that no more than eight shapes are ever kept
-            if rows > 1:
-                self._compiled_rows = rows
-            return self.predict_on_batch(batch)
+                self.compute_rows(pad_rows([window], rows, length))
 
     def answers_of(
         self,

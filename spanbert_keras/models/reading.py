@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import numpy as np
 
 from spanbert_keras.decoding.answer_spans import Candidates, best_spans, max_context, merge
+from spanbert_keras.models.row_computing import row_lengths
 from spanbert_keras.preprocessing.question_windows import Passage, QuestionWindows, Window
 
-LENGTHS = 4  # row lengths that are used, so that few shapes are compiled
 CHUNK_BATCHES = 16  # windows are sorted by length among so many batches
 
 
@@ -50,12 +50,6 @@ class _Open:
 
     def reading(self) -> Reading:
         return Reading(self.passage, merge(self.found, self.no_answer_logits), self.question_cut)
-
-
-def row_lengths(window_length: int) -> list[int]:
-    """Returns the lengths that rows are padded to, ascending."""
-    quarter = -(-window_length // (8 * LENGTHS)) * 8
-    return sorted({min(window_length, quarter * (i + 1)) for i in range(LENGTHS)})
 
 
 def pad_rows(windows: Sequence[Window], rows: int, length: int) -> dict[str, np.ndarray]:

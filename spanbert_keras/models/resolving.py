@@ -12,7 +12,7 @@ from spanbert_keras.decoding.greedy_spans import greedy_spans
 from spanbert_keras.layers.functional import MASKED
 from spanbert_keras.layers.pair_scorer import gather_antecedents
 from spanbert_keras.layers.span_refinement import with_dummy
-from spanbert_keras.models.reading import row_lengths
+from spanbert_keras.models.row_computing import quiet_tracing, row_lengths
 from spanbert_keras.preprocessing.document_segments import SegmentedDocument
 
 PIECES = 1024  # of a tile in which spans are scored as mentions
@@ -59,6 +59,10 @@ class _Stage(keras.Model):
 
     def call(self, inputs):
         return self.function(inputs)
+
+    def predict_on_batch(self, x):
+        with quiet_tracing():
+            return super().predict_on_batch(x)
 
 
 class Resolving:
@@ -117,6 +121,7 @@ class Resolving:
         sequences = self._sequences(documents, batch_size)
         chosen = self._choose(documents, sequences)
         spans = self._spans(documents, sequences, chosen, genres)
+        del sequences  # of a long text as large as the spans' vectors
         return self._linked(chosen, spans)
 
     def _sequences(self, documents, batch_size: int) -> list[np.ndarray]:
@@ -166,14 +171,17 @@ class Resolving:
     def _spans(self, documents, sequences, chosen, genres) -> dict[str, np.ndarray]:
         """Returns everything about the kept spans of all documents, one after the other."""
         columns: dict[str, list] = {
-            name: [] for name in ("vectors", "scores", "ranks", "documents", "speakers", "segments", "genres")
+            name: [] for name in ("scores", "ranks", "documents", "speakers", "segments", "genres")
         }
+        total = sum(len(starts) for starts, _ in chosen)
+        size = 3 * self.resolver.encoder.hidden_dim + self.resolver.span_vectors.feature_dim
+        kept = np.zeros((total, size), np.float32)  # filled tile by tile: parts to put together would be as much again
         rank = 0
         for number, (document, sequence, (starts, ends)) in enumerate(zip(documents, sequences, chosen, strict=True)):
             for first in range(0, len(starts), SPANS):
                 part = slice(first, first + SPANS)
                 vectors, scores = self._vectors(sequence, starts[part], ends[part])
-                columns["vectors"].append(vectors)
+                kept[rank + first : rank + first + len(vectors)] = vectors
                 columns["scores"].append(scores)
             columns["speakers"].append(document.speakers[starts])
             columns["segments"].append(document.segment_numbers[starts])
@@ -181,7 +189,7 @@ class Resolving:
             columns["documents"].append(np.full(len(starts), number, np.int32))
             columns["ranks"].append(np.arange(rank, rank + len(starts), dtype=np.int32))
             rank += len(starts)
-        return {name: np.concatenate(parts) for name, parts in columns.items() if parts}
+        return {"vectors": kept} | {name: np.concatenate(parts) for name, parts in columns.items() if parts}
 
     def _vectors(self, sequence, starts, ends):
         """Returns vectors and mention scores of at most `SPANS` spans."""
@@ -199,16 +207,16 @@ class Resolving:
             return [Links(starts, ends, np.zeros(0, np.float32), empty, empty) for starts, ends in chosen]
         tiles = [self._coarse_tile(spans, first, total) for first in range(0, total, SPANS)]
         for number in range(self.resolver.refinements + 1):
-            refined = []
+            last = number == self.resolver.refinements
+            refined = spans["vectors"] if last else np.zeros_like(spans["vectors"])
             for tile in tiles:
                 batch = tile["batch"] | self._vectors_of(spans, tile)
                 found = self.fine.predict_on_batch(batch)
                 count = tile["behind"] - tile["first"]
                 tile["scores"] = found["scores"][0, :count]
-                if number < self.resolver.refinements:
-                    refined.append(found["refined"][0, :count])
-            if refined:
-                spans = spans | {"vectors": np.concatenate(refined)}
+                if not last:
+                    refined[tile["first"] : tile["behind"]] = found["refined"][0, :count]
+            spans = spans | {"vectors": refined}
         antecedents = np.concatenate([_fit(tile["antecedents"], self._width(tiles), -1) for tile in tiles])
         scores = np.concatenate([_fit(tile["scores"], self._width(tiles), -np.inf) for tile in tiles])
         scores = np.where(antecedents < 0, -np.inf, scores)

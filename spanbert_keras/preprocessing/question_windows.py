@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from spanbert_keras.errors import InputError
+from spanbert_keras.preprocessing.piece_row import pad_rows
 
 INPUT_ORDERS = ("question_first", "passage_first")
 
@@ -102,6 +103,8 @@ class QuestionWindows:
         windows.split(question_ids, passage)[0].token_ids
     """
 
+    pad = staticmethod(pad_rows)
+
     def __init__(
         self,
         tokenizer,
@@ -197,18 +200,6 @@ class QuestionWindows:
         parts = (question_ids, part) if question_first else (part, question_ids)
         specials = (self.tokenizer.cls_token_id, self.tokenizer.sep_token_id)
         return Window(parts, specials, self.num_segments, len(question_ids) + 2 if question_first else 1, begin, end)
-
-    @staticmethod
-    def pad(windows: Sequence[Window], length: int) -> dict[str, np.ndarray]:
-        """Returns the inputs of an encoder, `token_ids`, `segment_ids`, `padding_mask`, int32 `(B, length)`."""
-        names = ("token_ids", "segment_ids", "padding_mask")
-        batch = {name: np.zeros((len(windows), length), np.int32) for name in names}
-        for i, window in enumerate(windows):
-            size = len(window)
-            batch["token_ids"][i, :size] = window.token_ids
-            batch["segment_ids"][i, :size] = window.segment_ids
-            batch["padding_mask"][i, :size] = 1
-        return batch
 
 
 def _shown(text: str) -> str:

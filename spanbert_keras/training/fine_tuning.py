@@ -276,7 +276,12 @@ class FineTuning:
 
     def _finish(self, trainer: Trainer) -> None:
         """Saves the model and completes the record; the checkpoints, three times as large, are then removed."""
-        scores = {"dev": self.task.finish(self.model, self.folder, self._predict, self._rows)}
+        try:
+            scores = {"dev": self.task.finish(self.model, self.folder, self._predict, self._rows)}
+        except Exception:
+            if self.distribution.is_chief:  # what was learnt is not lost with a file that cannot be written
+                outputs.save_model(self.model, self.model_path)
+            raise
         if self.distribution.is_chief:
             outputs.save_model(self.model, self.model_path)
             self.record.update(

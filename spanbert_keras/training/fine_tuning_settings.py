@@ -3,7 +3,7 @@
 import dataclasses
 import itertools
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 from spanbert_keras.errors import InputError
 from spanbert_keras.training.settings import setting
@@ -32,7 +32,14 @@ class FineTuningSettings:
     """What every fine-tuning program can be told; a program adds its own fields.
 
     Defaults are the paper's, appendix B, and the released code's where the paper is silent.
+
+    Attributes:
+        ranges: dict from the name of a program's own number to the lowest value allowed and the one that is too high.
+        positive: names of numbers that are above 0.
     """
+
+    ranges: ClassVar[dict[str, tuple[float, float]]] = {}
+    positive: ClassVar[tuple[str, ...]] = ("learning_rate", "epochs")
 
     # --- what
     encoder: str = setting("encoder.keras, pretrainer.keras, a preset or Hugging Face folder, or hf://owner/name.")
@@ -111,15 +118,14 @@ def check(settings: FineTuningSettings) -> None:
     Raises:
         InputError: the flag, what was expected, what was received.
     """
-    for name, (low, high) in RANGES.items():
+    for name, (low, high) in (RANGES | settings.ranges).items():
         value = getattr(settings, name)
         if value is not None and not low <= value < high:
             limit = f"at least {low}" if high == math.inf else f"at least {low} and below {high}"
             raise InputError(f"--{name} must be {limit}. Received: {value}.")
-    if not 0 < settings.learning_rate < math.inf or not 0 < settings.epochs < math.inf:
-        raise InputError(
-            f"--learning_rate and --epochs must be positive. Received: {settings.learning_rate} and {settings.epochs}."
-        )
+    for name in settings.positive:
+        if not 0 < getattr(settings, name) < math.inf:
+            raise InputError(f"--{name} must be positive. Received: {getattr(settings, name)}.")
     parts = settings.accumulation_steps * (settings.replicas or 1)
     if settings.batch_size % parts:
         raise InputError(

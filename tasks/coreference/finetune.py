@@ -5,6 +5,7 @@ python -m tasks.coreference.finetune --flagfile=configs/coreference_base.flags -
 """
 
 import dataclasses
+import math
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,14 @@ from tasks.task import Task, fine_tune
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Config(FineTuningSettings):
     """Settings of one fine-tuning run."""
+
+    ranges = {
+        **dict.fromkeys(("max_training_segments", "max_span_width", "max_antecedents"), (1, math.inf)),
+        **dict.fromkeys(("hidden_dim", "feature_dim"), (1, math.inf)),
+        "segment_length": (3, math.inf),
+        "task_dropout": (0, 1),
+    }
+    positive = ("learning_rate", "epochs", "task_learning_rate", "top_span_ratio")
 
     # --- data
     train_file: tuple[str, ...] = setting("CoNLL-2012 or JSON lines, also .gz; several with commas.")
@@ -94,12 +103,29 @@ class CoreferenceResolution(Task):
         self.train = [document for path in config.train_file for document in self._read(path)]
         self.dev = self._read(config.dev_file)
         self.test_documents = self._read(config.test_file) if config.test_file else []
+        for flag, documents in (("train_file", self.train), ("dev_file", self.dev)):
+            if not any(document.clusters for document in documents):
+                raise InputError(
+                    f"--{flag} has no clusters. Expected: documents with gold clusters, to train on and to choose the "
+                    f"best model by. Received: {len(documents)} documents without any."
+                )
+        for flag in ("train_file", "dev_file", "test_file"):
+            self._check_genres(flag, {"train_file": self.train, "dev_file": self.dev}.get(flag, self.test_documents))
 
     def _read(self, path: str) -> list:
         """Returns the documents of a file that have words."""
         file = predictions.read(path, self.config.skip_bad_examples)
         self.left_out += file.left_out
         return file.documents
+
+    def _check_genres(self, flag: str, documents: list) -> None:
+        """Refuses genres that the model will not know."""
+        for document in documents:
+            if document.genre and document.genre not in self.config.genres:
+                raise InputError(
+                    f"--{flag}: document {document.name!r}, part {document.part}, has the genre {document.genre!r}. "
+                    f"Expected: one of {', '.join(self.config.genres)}. Give all with --genres."
+                )
 
     def sets(self) -> dict[str, list]:
         """Returns the documents."""
@@ -131,8 +157,6 @@ class CoreferenceResolution(Task):
         where = ",".join(self.config.train_file)
         rows = features.Rows(self.train, model, self.config.max_training_segments, self.config.seed, where)
         logging.info("To train on: %s", {name: n for name, n in dataclasses.asdict(rows.counts).items() if n})
-        for document in [*self.dev, *self.test_documents]:
-            model.genre_row(document.genre)
         return rows
 
     def variable_groups(self, model, total_steps: int) -> tuple:

@@ -1,6 +1,8 @@
 """Documents of a file, what a model makes of them, and its scores."""
 
+import collections
 import dataclasses
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,6 +10,7 @@ import spanbert_keras
 from spanbert_keras.program import InputError
 from tasks.coreference import metrics
 
+BLANKS = re.compile(r"\s+")
 LENGTHS = (500, 1000, 2000, 4000)  # words; documents are also scored by the first of these that holds them
 
 
@@ -79,6 +82,10 @@ def score_by(documents: Sequence, found: Sequence[Sequence]) -> dict[str, dict[s
     return tables
 
 
+def _one_column(text: str) -> str:
+    return BLANKS.sub("_", text)
+
+
 def _several(clusters: Sequence) -> list:
     """Returns the clusters of several mentions."""
     return [cluster for cluster in clusters if len(cluster) > 1]
@@ -91,7 +98,24 @@ def _length(document) -> str:
 
 
 def write(folder: Path, documents: Sequence, found: Sequence[Sequence], name: str = "predictions.conll") -> None:
-    """Writes the clusters as a CoNLL-2012 file, which the official scorer reads."""
+    """Writes the clusters as a CoNLL-2012 file, which the official scorer reads.
+
+    A blank in a word, a speaker or a name, which such a file cannot hold and no scorer looks at, becomes `_`; documents
+    of one name and part get names of their own.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    resolved = [document.with_clusters(clusters) for document, clusters in zip(documents, found, strict=True)]
+    names: collections.Counter = collections.Counter()
+    resolved = []
+    for document, clusters in zip(documents, found, strict=True):
+        title = _one_column(document.name)
+        names[title, document.part] += 1
+        again = names[title, document.part]
+        resolved.append(
+            dataclasses.replace(
+                document.with_clusters(clusters),
+                name=f"{title}_{again}" if again > 1 else title,
+                tokens=tuple(map(_one_column, document.tokens)),
+                speakers=tuple(map(_one_column, document.speakers)),
+            )
+        )
     spanbert_keras.write_conll(folder / name, resolved)

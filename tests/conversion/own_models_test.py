@@ -1,12 +1,20 @@
 """Tests of our models as checkpoints and back."""
 
 import dataclasses
+import json
 
 import keras
 import numpy as np
 import pytest
 
-from spanbert_keras import SpanBertEncoder, SpanBertPretrainer, SpanBertQuestionAnswerer, load_pretrained
+from spanbert_keras import (
+    SpanBertEncoder,
+    SpanBertPretrainer,
+    SpanBertQuestionAnswerer,
+    SpanBertRelationExtractor,
+    SpanBertTextClassifier,
+    load_pretrained,
+)
 from spanbert_keras.conversion.hugging_face import write_hugging_face
 from spanbert_keras.conversion.own_models import assign, from_model, make_tokenizer, read_keras_file, to_model
 from spanbert_keras.conversion.sources import open_source
@@ -156,3 +164,63 @@ def test_a_question_answerer_keeps_its_settings_and_gives_its_encoder(make_encod
     )
     assert load_pretrained(tmp_path / "reader.keras", max_sequence_length=10).windows.window_length == 10
     assert isinstance(load_pretrained(tmp_path / "reader.keras", "pretrainer"), SpanBertPretrainer)
+
+
+def test_a_fine_tuned_classifier_computes_what_transformers_does(make_bert, rows, to_numpy, tmp_path):
+    import torch
+
+    folder, theirs = make_bert(kind="BertForSequenceClassification")
+    config = json.loads((folder / "config.json").read_text())
+    config |= {"id2label": {"0": "no", "1": "yes"}, "label2id": {"no": 0, "yes": 1}}
+    (folder / "config.json").write_text(json.dumps(config))
+    classifier = load_pretrained(folder)
+    assert isinstance(classifier, SpanBertTextClassifier) and classifier.labels == ("no", "yes")
+    names = {"input_ids": "token_ids", "token_type_ids": "segment_ids", "attention_mask": "padding_mask"}
+    with torch.no_grad():
+        expected = theirs(**{name: torch.tensor(rows[ours]).long() for name, ours in names.items()}).logits
+    assert np.abs(to_numpy(classifier(rows))["logits"] - expected.numpy()).max() <= 1e-5
+
+    again = type(theirs).from_pretrained(written(classifier, tmp_path / "back"))
+    assert again.config.id2label == {0: "no", 1: "yes"}
+    for name, tensor in theirs.state_dict().items():
+        assert torch.equal(again.state_dict()[name], tensor), name
+
+
+def test_a_relation_extractor_keeps_its_markers_and_a_folder_without_them_refuses_to_guess(
+    make_encoder, make_bert, tmp_path
+):
+    encoder = make_encoder()
+    pieces = [piece for piece in encoder.tokenizer.get_vocabulary() if piece.isalpha()][:2]
+    markers = {"SUBJ-PERSON": pieces[1], "OBJ-CITY": pieces[0]}
+    model = SpanBertRelationExtractor(
+        encoder, ["no_relation", "born_in"], feature_mode="ner_text", markers=markers, row_length=16, pooler=True
+    )
+    asked = {"subject": (0, 1), "object": (2, 3), "subject_type": "PERSON", "object_type": "CITY"}
+    expected = model.extract([pieces[0], "in", pieces[1]], **asked)
+    model.save(tmp_path / "extractor.keras")
+    for source in (tmp_path / "extractor.keras", written(model, tmp_path / "folder")):
+        again = load_pretrained(source)
+        assert isinstance(again, SpanBertRelationExtractor) and again.markers == markers
+        assert again.entities.mode == "ner_text" and again.row_length == 16
+        found = again.extract([pieces[0], "in", pieces[1]], **asked)
+        assert found.label == expected.label and found.score == pytest.approx(expected.score, abs=1e-6)
+    bare = load_pretrained(make_bert(kind="BertForSequenceClassification")[0], "relation_extractor")
+    with pytest.raises(InputError, match="does not know which pieces mark entities, and does not guess"):
+        bare.extract([pieces[0], "in", pieces[1]], **asked)
+
+
+@pytest.mark.parametrize("kind", ["text_classifier", "relation_extractor"])
+def test_an_encoder_alone_has_no_labels(make_encoder, tmp_path, kind):
+    make_encoder().save(tmp_path / "encoder.keras")
+    with pytest.raises(InputError, match="it has no labels. Fine-tune its encoder first"):
+        load_pretrained(tmp_path / "encoder.keras", kind)
+
+
+def test_settings_of_a_folder_that_make_no_model_are_refused(make_bert, tmp_path):
+    folder, _ = make_bert(kind="BertForSequenceClassification")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"spanbert_keras": {"labels": ["a", "a"]}}))
+    with pytest.raises(
+        InputError, match="A text classifier cannot be made of this source: `labels` must be several different names"
+    ):
+        load_pretrained(folder, allow_mismatch=True)

@@ -117,7 +117,7 @@ def test_the_text_at_the_offsets_is_the_mention_on_any_unicode(text):
 
 def test_mentions_of_words_count_words():
     found = of_words(["Ann", "'s", "hat", "and", "her"], ((0, 2), (4, 5)), ((2, 3),))
-    assert found.clusters == [[Mention(0, 2, "Ann 's"), Mention(4, 5, "her")], [Mention(2, 3, "hat")]]
+    assert found.clusters == [[Mention("Ann 's", 0, 2), Mention("her", 4, 5)], [Mention("hat", 2, 3)]]
     assert found.text is None
 
 

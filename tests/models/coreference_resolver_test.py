@@ -9,7 +9,7 @@ import pytest
 from keras import ops
 
 from spanbert_keras import SpanBertEncoder
-from spanbert_keras.models.coreference_resolver import GENRES, SpanBertCoreferenceResolver
+from spanbert_keras.models.coreference_resolver import GENRES, SpanBertCoreferenceResolver, _once
 from spanbert_keras.training.devices import make_step
 from spanbert_keras.training.example_objective import ExampleObjective
 from spanbert_keras.training.objective import StepSettings, seed_generators
@@ -352,3 +352,19 @@ def test_training_with_dropout_learns_the_clusters(make_resolver, documents):
     train = make_trainer(model, batch, 0.01)
     losses = [train()["loss"][0] for _ in range(12)]
     assert np.isfinite(losses).all() and losses[-1] < 0.8 * losses[0]
+
+
+def test_a_mention_in_words_is_in_one_chain_and_crosses_none_of_its_own():
+    given = [[(0, 2), (1, 3), (5, 6)], [(5, 6), (7, 8)], [(5, 6)], [(1, 3), (2, 9)]]
+    assert _once(given) == [((0, 2), (5, 6)), ((7, 8),), ((1, 3),)]
+    nested = [[(0, 9), (1, 2), (1, 3)], [(4, 6)]]
+    assert _once(nested) == [((0, 9), (1, 2), (1, 3)), ((4, 6),)]
+
+
+@pytest.mark.parametrize(
+    "settings", [{"max_span_width": 0}, {"max_antecedents": 0}, {"hidden_dim": 0}, {"feature_dim": -1},
+                 {"antecedent_window": 0}, {"max_segment_distance": 0}, {"genres": ("nw", "nw")}],
+)  # fmt: skip
+def test_sizes_that_make_no_model_are_refused_by_name(make_resolver, settings):
+    with pytest.raises(ValueError, match=f"`{next(iter(settings))}` must be"):
+        make_resolver(**settings)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from spanbert_keras.errors import InputError
-from spanbert_keras.models.reading import CHUNK_BATCHES, pad_rows, read, row_lengths
+from spanbert_keras.models.reading import CHUNK_BATCHES, pad_rows, read
+from spanbert_keras.models.row_computing import row_lengths
 from spanbert_keras.preprocessing.question_windows import QuestionWindows
 
 LETTERS = "abcdefgh"
@@ -71,19 +72,6 @@ def slow_reading(windows, question, context, max_length, count):
                     mine.append((i, j, float(starts[at + i]) + float(ends[at + j])))
         spans += sorted(mine, key=lambda span: -span[2])[:count]
     return sorted(spans, key=lambda span: (-span[2], *span[:2])), min(nulls)
-
-
-@pytest.mark.parametrize("length", [5, 8, 9, 21, 24, 31, 32, 33, 64, 100, 384, 512])
-def test_rows_have_one_of_four_lengths_up_to_the_windows(length):
-    lengths = row_lengths(length)
-    assert len(lengths) <= 4 and lengths == sorted(set(lengths)) and lengths[-1] == length
-    assert all(value % 8 == 0 for value in lengths[:-1])
-    steps = np.diff([0, *lengths])
-    assert steps.max() <= max(8, length / 4 + 8)  # so that padding stays below a quarter of a window
-
-
-def test_five_hundred_and_twelve_pieces_give_quarters():
-    assert (row_lengths(512), row_lengths(384)) == ([128, 256, 384, 512], [96, 192, 288, 384])
 
 
 def test_padded_rows_hold_the_windows_and_copies_of_the_last(windows):

@@ -16,7 +16,12 @@ ARROWS = {
     "program": {"training", ""},  # `setting` is there, for the settings that programs share; and it loads models
 }
 PUBLIC_TO_TASKS = {"", "training", "program"}
-SHARED_BY_TASKS = (["browsing"], ["evaluation_settings"], ["task"])
+SHARED_BY_TASKS = [
+    [name]
+    for name in (
+        "browsing", "classification_settings", "classification_task", "classifier_rows", "evaluation_settings", "task"
+    )
+]  # fmt: skip
 FRAMEWORKS = ("tensorflow", "tensorflow_text", "jax", "torch")
 ONLY_THIRD_PARTY = {"layers": {"keras"}, "losses": {"keras"}, "decoding": {"numpy"}}
 MAY_USE_TENSORFLOW = {"preprocessing", "data", "training", "conversion"}
@@ -106,7 +111,9 @@ def test_flags_are_defined_in_program_only(imports):
 
 
 def test_only_programs_and_training_log(imports):
-    users = [found for found in library(imports) if found.module.startswith(("absl.logging", "logging"))]
+    """But for one file, which logs nothing: it keeps back a warning of TensorFlow's."""
+    everywhere = [found for found in library(imports) if found.module.startswith(("absl.logging", "logging"))]
+    users = [found for found in everywhere if found.path != "spanbert_keras/models/row_computing.py"]
     quiet = [f for f in users if room_of(f.path) not in ("training", "program") and not is_program(room_of(f.path))]
     assert [str(found) for found in quiet] == []
 

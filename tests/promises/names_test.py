@@ -12,14 +12,19 @@ import spanbert_keras
 
 PUBLIC = {
     "Answer",
+    "Classification",
     "Document",
+    "EntityPair",
     "MaskedLMHead",
     "Mention",
+    "Relation",
     "ResolvedDocument",
     "SpanBertCoreferenceResolver",
     "SpanBertEncoder",
     "SpanBertPretrainer",
     "SpanBertQuestionAnswerer",
+    "SpanBertRelationExtractor",
+    "SpanBertTextClassifier",
     "SpanBertTokenizer",
     "SpanBoundaryHead",
     "SpanMasker",
@@ -36,6 +41,7 @@ PUBLIC = {
 # What a saved file may name; importing the package makes each of them known.
 REGISTERED = {
     "AttentionMask",
+    "ClassificationHead",
     "CoarseAntecedents",
     "EncoderBlock",
     "FeedForwardScore",
@@ -48,6 +54,8 @@ REGISTERED = {
     "SpanBertEncoder",
     "SpanBertPretrainer",
     "SpanBertQuestionAnswerer",
+    "SpanBertRelationExtractor",
+    "SpanBertTextClassifier",
     "SpanBertTokenizer",
     "SpanBoundaryHead",
     "SpanMasker",

@@ -20,7 +20,8 @@ def check_absent():
     loaded = [name for name, module in sys.modules.items() if name.split(".")[0].startswith("tensorflow") and module]
     assert loaded == [], loaded
 
-PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abcdefgh", *("##" + letter for letter in "abcdefgh")]
+SPECIALS = ["[PAD]", "[unused1]", "[unused2]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+PIECES = [*SPECIALS, *"abcdefgh", *("##" + letter for letter in "abcdefgh")]
 tokenizer = spanbert_keras.SpanBertTokenizer(PIECES)
 """
 
@@ -31,7 +32,7 @@ encoder = spanbert_keras.SpanBertEncoder(
 )
 pretrainer = spanbert_keras.SpanBertPretrainer(encoder)
 masker = spanbert_keras.SpanMasker(tokenizer=tokenizer)
-ids = np.array([[2] + [5 + (7 * i + row) % 8 for i in range(28)] + [3] for row in range(3)], "int32")
+ids = np.array([[4] + [7 + (7 * i + row) % 8 for i in range(28)] + [5] for row in range(3)], "int32")
 masked = masker({"token_ids": ids, "padding_mask": np.ones_like(ids)}, seed=(1, 2))
 masked = {name: keras.ops.convert_to_numpy(values) for name, values in masked.items()}
 assert masked["mask_weights"].sum() == 3 * 5, masked["mask_weights"]  # ceil(0.15 x 28)
@@ -49,6 +50,10 @@ for name, values in again(masked).items():
     np.testing.assert_allclose(
         keras.ops.convert_to_numpy(values), keras.ops.convert_to_numpy(outputs[name]), atol=1e-6
     )
+classifier = spanbert_keras.SpanBertTextClassifier(encoder, ("x", "y"))
+assert classifier.classify(("bad cab", "head")).label in ("x", "y")
+extractor = spanbert_keras.SpanBertRelationExtractor(encoder, ("none", "r"), ["A"], ["B"])
+assert extractor.extract("bad had cab", (0, 3), (8, 11), "A", "B").label in ("none", "r")
 check_absent()
 """
 

@@ -89,3 +89,17 @@ def test_a_program_may_sweep_over_more():
 
     grid = More(encoder="e", output_dir="o", sweep_learning_rates=("1",), sweep_batch_sizes=("8",)).sweep_grid()
     assert [(one["batch_size"], one["length"], one["rows"]) for one in grid] == [(8, 128, 2), (8, 256, 1)]
+
+
+def test_a_program_adds_ranges_of_its_own():
+    class More(FineTuningSettings):
+        ranges = {"epochs": (2, 9)}
+        positive = ("learning_rate", "clip_norm")
+
+    check(More(encoder="e", output_dir="o"))
+    for changes, sentence in (
+        ({"epochs": 9.0}, "--epochs must be at least 2 and below 9. Received: 9.0"),
+        ({"clip_norm": 0.0}, "--clip_norm must be positive. Received: 0.0"),
+    ):
+        with pytest.raises(InputError, match=sentence):
+            check(More(encoder="e", output_dir="o", **changes))

@@ -157,6 +157,20 @@ def test_a_better_score_renews_patience(make_run):
     assert [number for number, _ in run.scores] == [1, 2, 3, 4, 5] and record_of(run)["finished_steps"] == STEPS
 
 
+def test_a_model_is_saved_though_its_predictions_cannot_be_written(make_run, monkeypatch):
+    run = make_run()
+
+    def fail(*given):
+        raise InputError("The disk is full.")
+
+    monkeypatch.setattr(run.task, "finish", fail)
+    with pytest.raises(InputError, match="The disk is full"):
+        run.run()
+    for ours, theirs in zip(keras.saving.load_model(run.model_path).weights, weights_of(run), strict=True):
+        np.testing.assert_array_equal(keras.ops.convert_to_numpy(ours.value), theirs)
+    assert run.finished() is None  # the same command writes them
+
+
 @pytest.mark.parametrize("step", [pytest.param(3, marks=pytest.mark.slow), 4, pytest.param(8, marks=pytest.mark.slow)])
 def test_an_interrupted_run_ends_as_one_that_was_not(make_run, whole, stop_at, step):
     """4 and 8 are steps of an evaluation, which the signal prevents: it is made when the run continues."""

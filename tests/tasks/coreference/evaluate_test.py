@@ -114,7 +114,7 @@ def gap_file(tmp_path):
 
 def test_gap_is_answered_from_its_raw_texts(saved, gap_file, tmp_path, monkeypatch, capsys):
     class Found:
-        clusters = [[Mention(0, 3, "Ann"), Mention(16, 19, "she")]]
+        clusters = [[Mention("Ann", 0, 3), Mention("she", 16, 19)]]
 
     asked = []
 

@@ -120,3 +120,32 @@ def test_a_sweep_compares_segments_and_rates_and_keeps_the_best(fine_tune, docum
         assert chosen[name] == result["chosen"][name] == best[name]
     model = keras.saving.load_model(folder / "coreference_resolver.keras")
     assert model.segments.segment_length == chosen["segment_length"]
+
+
+@pytest.mark.parametrize(
+    "flag",
+    ["task_learning_rate=-1", "top_span_ratio=0", "max_training_segments=0", "max_antecedents=0", "max_span_width=0",
+     "hidden_dim=0", "feature_dim=0", "task_dropout=1.5", "segment_length=2"],
+)  # fmt: skip
+def test_numbers_out_of_range_are_refused_by_their_flag(fine_tune, documents_file, flag):
+    name, _, value = flag.partition("=")
+    with pytest.raises(InputError, match=rf"--{name} must be .*Received: {value}"):
+        fine_tune(f"--train_file={documents_file()}", f"--dev_file={documents_file('dev.jsonl')}", f"--{flag}")
+
+
+def test_files_without_clusters_are_refused_before_training(fine_tune, documents_file):
+    bare = documents_file("bare.jsonl", records=[record(0) | {"clusters": []}])
+    for train, dev, flag in ((bare, documents_file(), "train_file"), (documents_file(), bare, "dev_file")):
+        with pytest.raises(InputError, match=f"--{flag} has no clusters"):
+            fine_tune(f"--train_file={train}", f"--dev_file={dev}")
+
+
+def test_words_and_speakers_with_blanks_cost_no_model(fine_tune, documents_file):
+    odd = record(5) | {"name": "a b", "speakers": ["Ann Lee"] * 40}
+    odd["tokens"][0] = "New York"
+    dev = documents_file("dev.jsonl", records=[odd, odd | {"name": "a_b"}])
+    folder = fine_tune(f"--train_file={documents_file()}", f"--dev_file={dev}")
+    written = spanbert_keras.read_conll(folder / "dev" / "predictions.conll").documents
+    assert [document.name for document in written] == ["a_b", "a_b_2"]
+    assert written[0].tokens[0] == "New_York" and set(written[0].speakers) == {"Ann_Lee"}
+    assert (folder / "coreference_resolver.keras").exists()

@@ -1,0 +1,380 @@
+"""How fast does a resolver read documents of 1,000 to 100,000 words, how much memory does it take, and do both grow
+linearly?
+
+    python benchmarks/coreference.py --model=coreference_resolver.keras --output_dir=runs/coreference_cost
+
+Each length is resolved from raw text, the user's path, in a process of its own that loads the saved model, resolves 300
+words (the memory *before*), then the text's beginning so that every shape is compiled, and then the text, again and
+again for `--seconds`. Seconds are the median. Memory is resident memory in GB (10^9 bytes); its peak is the whole
+process', imports and model included. CPU seconds, summed over all cores, matter where other programs run too. Splitting
+the text into words, part of the seconds, is timed once more alone.
+
+Without `--model` the resolver is fresh, over `--encoder` or over random weights: the spans that it keeps are random,
+but as many as a trained one's, and cost hardly depends on which. A length counts what stands between white space; a
+resolver's own words are more, since it takes marks for words.
+"""
+
+import collections
+import dataclasses
+import itertools
+import json
+import os
+import platform
+import re
+import resource
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from spanbert_keras import program
+from spanbert_keras.program import InputError, setting
+
+WARM_UP_WORDS = 300
+COMPILED_WORDS = 10_000  # with the default settings these reach the largest tiles
+VOCABULARY_SIZE = 4000  # of the encoder of random weights
+VOCABULARY_WORDS = 100_000  # that it is trained on at least, so that short documents have no more pieces a word
+MODEL, VOCABULARY, TEXT = "resolver.keras", "vocab.txt", "text.txt"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config:
+    """Settings of the benchmark."""
+
+    model: str | None = setting("A saved SpanBertCoreferenceResolver (.keras). Default: a fresh one.", default=None)
+    encoder: str | None = setting("Encoder of a fresh resolver. Default: random weights.", default=None)
+    architecture: str = setting(
+        "Of an encoder of random weights.", default="small", choices=("tiny", "small", "base", "large")
+    )
+    hidden_dim: int = setting("Of a fresh resolver's hidden layers.", default=1000)
+    lengths: tuple[str, ...] = setting("Words of the documents.", default=("1000", "3000", "10000", "30000", "100000"))
+    text_file: str | None = setting(
+        "UTF-8 text, repeated or cut to each length. Default: made of seeded English words.", default=None
+    )
+    batch_size: int = setting("Segments encoded at once.", default=16)
+    seconds: float = setting("A document is resolved again until so many seconds have gone by.", default=20.0)
+    output_dir: str = setting("Written to: coreference.json, coreference.md, coreference.png.")
+    part: str = setting(
+        "For the processes that this starts: one makes a model, the others measure one length each.", default="all",
+        choices=("all", "model", "length"),
+    )  # fmt: skip
+
+
+# --- texts
+
+
+def synthetic_text(count: int) -> str:
+    """Returns so many words of English prose's frequencies, in sentences of 5 to 30 and paragraphs; always the same."""
+    from spanbert_keras.data.embedded_corpus import documents
+
+    counts = collections.Counter(word for text in documents() for word in re.findall(r"\b[a-z]{1,15}\b", text))
+    names, random = sorted(counts), np.random.default_rng(0)
+    shares = np.array([counts[name] for name in names], np.float64)
+    words = random.choice(names, count, p=shares / shares.sum()).tolist()
+    sentences: list[str] = []
+    while words:
+        size = int(random.integers(5, 31))
+        sentence, words = words[:size], words[size:]
+        sentences.append(" ".join(sentence).capitalize() + (".\n\n" if random.random() < 0.2 else ". "))
+    return "".join(sentences)
+
+
+def cut_to(text: str, count: int) -> str:
+    """Returns the first so many words of a text; of the text again and again if it has fewer."""
+    parts = re.findall(r"\S+\s*", text)
+    parts[-1] = parts[-1].rstrip() + "\n\n"
+    return "".join(itertools.islice(itertools.cycle(parts), count)).rstrip()
+
+
+def read_text(path: str) -> str:
+    """Returns what a file holds."""
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"--text_file={path} cannot be read as UTF-8 text: {error}.") from error
+    if not text.strip():
+        raise InputError(f"--text_file={path} has no words.")
+    return text
+
+
+# --- in a process of its own
+
+
+def make_model(config: Config) -> None:
+    """Saves a fresh resolver in `output_dir`."""
+    import spanbert_keras
+
+    if config.encoder is None:
+        encoder = spanbert_keras.SpanBertEncoder.from_preset(
+            config.architecture, load_weights=False, vocabulary_size=VOCABULARY_SIZE,
+            tokenizer=spanbert_keras.SpanBertTokenizer(str(Path(config.output_dir) / VOCABULARY)),
+        )  # fmt: skip
+    else:
+        encoder = spanbert_keras.load_pretrained(config.encoder, "encoder")
+        if encoder.tokenizer is None or not encoder.tokenizer.has_vocabulary:
+            raise InputError(f"--encoder={config.encoder} has no tokenizer. Convert it with its vocab.txt.")
+    resolver = spanbert_keras.SpanBertCoreferenceResolver(encoder, hidden_dim=config.hidden_dim)
+    resolver.save(Path(config.output_dir) / MODEL)
+
+
+def memory() -> tuple[float, float]:
+    """Returns this process' resident memory and its peak, in GB; where the system does not tell the first, the peak.
+
+    Linux hands what `getrusage` calls the peak on from the process that starts another: there the kernel's own
+    figure of the new program is read.
+    """
+    status = Path("/proc/self/status")
+    if status.is_file():
+        kibibytes = dict(re.findall(r"(VmRSS|VmHWM):\s+(\d+) kB", status.read_text()))
+        return int(kibibytes["VmRSS"]) * 1024 / 1e9, int(kibibytes["VmHWM"]) * 1024 / 1e9
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e9
+    return peak, peak
+
+
+def measure(config: Config) -> dict[str, Any]:
+    """Returns the cost of one document in this process, which should be a new one.
+
+    Args:
+        config: `Config`, with a `model`, a `text_file` and one length.
+    """
+    import keras
+
+    from spanbert_keras.preprocessing.text_words import split_text
+
+    words = int(config.lengths[0])
+    text = cut_to(read_text(str(config.text_file)), words)
+    resolver = program.load_task_model(str(config.model), "SpanBertCoreferenceResolver")
+    resolver.resolve(cut_to(text, min(words, WARM_UP_WORDS)), batch_size=config.batch_size)
+    before, _ = memory()
+    resolver.resolve(cut_to(text, min(words, COMPILED_WORDS)), batch_size=config.batch_size)
+    walls: list[float] = []
+    cores: list[float] = []
+    while not walls or sum(walls) < config.seconds:
+        began, cores_began = time.perf_counter(), time.process_time()
+        resolver.resolve(text, batch_size=config.batch_size)
+        walls.append(time.perf_counter() - began)
+        cores.append(time.process_time() - cores_began)
+    _, peak = memory()
+    began = time.perf_counter()
+    tokens, _, sentences = split_text(text)
+    splitting = time.perf_counter() - began
+    seconds = statistics.median(walls)
+    return {
+        "words": words,
+        "tokens": len(tokens),
+        "pieces": len(resolver.segments.cut(tokens, sentences, [""] * len(tokens))),
+        "runs": len(walls),
+        "seconds": seconds,
+        "documents_per_s": 1 / seconds,
+        "words_per_s": words / seconds,
+        "cpu_seconds": statistics.median(cores),
+        "splitting_seconds": splitting,
+        "before_gb": before,
+        "peak_gb": peak,
+        "growth_gb": max(peak - before, 0.0),
+        "load": os.getloadavg()[0],
+        "pid": os.getpid(),
+        "backend": keras.backend.backend(),
+    }
+
+
+# --- the processes
+
+
+def run_child(config: Config) -> tuple[str, str]:
+    """Runs this program with these settings to its end.
+
+    Returns:
+        Its last line, and `""`, or how it failed.
+
+    Raises:
+        InputError: it says that its input cannot be used.
+    """
+    command = [sys.executable, os.path.abspath(__file__), *program.to_arguments(config)]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+    child = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        out, err = child.communicate()
+    finally:
+        child.kill()  # does nothing to one that has ended
+        child.wait()
+    last = (err.strip().splitlines() or ["it said nothing"])[-1]
+    if child.returncode == program.INPUT_EXIT_CODE:
+        raise InputError(last.removeprefix("Error: "))
+    if child.returncode < 0:
+        name = signal.Signals(-child.returncode).name
+        hint = ", as the system does where memory runs out" if name == "SIGKILL" else ""
+        return "", f"ended by {name}{hint}"
+    if child.returncode:
+        return "", f"exit code {child.returncode}: {last}"
+    return (out.strip().splitlines() or [""])[-1], ""
+
+
+def measure_all(config: Config) -> list[dict[str, Any]]:
+    """Measures the lengths one after the other; one that fails has `words` and `failed` only."""
+    lengths = sorted({int(length) for length in config.lengths})
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        count = max(lengths[-1], VOCABULARY_WORDS)
+        text = synthetic_text(count) if config.text_file is None else read_text(config.text_file)
+        (Path(folder) / TEXT).write_text(text, encoding="utf-8")
+        config = dataclasses.replace(config, text_file=f"{folder}/{TEXT}", output_dir=folder)
+        if config.model is None:
+            _make_model(config)
+            config = dataclasses.replace(config, model=f"{folder}/{MODEL}")
+        for words in lengths:
+            line, failed = run_child(dataclasses.replace(config, lengths=(str(words),), part="length"))
+            rows.append({"words": words, "failed": failed} if failed else json.loads(line))
+            print(_told(rows[-1]), flush=True)
+    return rows
+
+
+def _make_model(config: Config) -> None:
+    """Has a fresh resolver saved by another process: one that has computed may hold a device's memory."""
+    from spanbert_keras.preprocessing.wordpiece_training import train_wordpiece
+
+    if config.encoder is None:
+        pieces = train_wordpiece(read_text(str(config.text_file)).splitlines(), VOCABULARY_SIZE)
+        pieces += [f"[unused-{number}]" for number in range(len(pieces), VOCABULARY_SIZE)]
+        (Path(config.output_dir) / VOCABULARY).write_text("\n".join(pieces) + "\n", encoding="utf-8")
+    _, failed = run_child(dataclasses.replace(config, part="model"))
+    if failed:
+        raise RuntimeError(f"The model could not be made: {failed}.")
+
+
+# --- the report
+
+
+def _told(row: dict[str, Any]) -> str:
+    if "failed" in row:
+        return f"{row['words']:,} words: FAILED, {row['failed']}"
+    return (
+        f"{row['words']:,} words: {row['seconds']:.2f} s, {row['words_per_s']:,.0f} words/s, "
+        f"peak {row['peak_gb']:.2f} GB ({row['before_gb']:.2f} before)"
+    )
+
+
+def per_word_ratios(rows: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """Returns cost per word of the longest document, divided by that of the longest of at most a tenth of its words.
+
+    1 is linear growth, 10 quadratic. `memory` is that of the growth over the memory before. `None` where there are no
+    two such documents.
+    """
+    rows = sorted((row for row in rows if "failed" not in row), key=lambda row: row["words"])
+    shorter = [row for row in rows if 10 * row["words"] <= rows[-1]["words"]]
+    if not shorter:
+        return None
+    short, long = shorter[-1], rows[-1]
+
+    def ratio(key: str) -> float | None:
+        return long[key] / long["words"] / (short[key] / short["words"]) if short[key] else None
+
+    return {
+        "words": [short["words"], long["words"]],
+        "seconds": ratio("seconds"),
+        "cpu_seconds": ratio("cpu_seconds"),
+        "memory": ratio("growth_gb"),
+    }
+
+
+def table(rows: list[dict[str, Any]], ratios: dict[str, Any] | None) -> str:
+    """Returns the figures in Markdown."""
+    heads = (
+        "words", "resolver's words", "pieces", "seconds", "documents/s", "words/s", "CPU seconds", "s splitting",
+        "GB before", "GB at peak", "runs", "load",
+    )  # fmt: skip
+    lines = [f"| {' | '.join(heads)} |", "|" + " ---: |" * len(heads)]
+    for row in rows:
+        if "failed" in row:
+            lines.append(f"| {row['words']:,} | failed: {row['failed']} |" + " |" * (len(heads) - 2))
+            continue
+        cells = (
+            f"{row['words']:,}", f"{row['tokens']:,}", f"{row['pieces']:,}", f"{row['seconds']:.2f}",
+            f"{row['documents_per_s']:.3g}", f"{row['words_per_s']:,.0f}", f"{row['cpu_seconds']:.2f}",
+            f"{row['splitting_seconds']:.2f}", f"{row['before_gb']:.2f}", f"{row['peak_gb']:.2f}", f"{row['runs']}",
+            f"{row['load']:.1f}",
+        )  # fmt: skip
+        lines.append(f"| {' | '.join(cells)} |")
+    if ratios is not None:
+        short, long = ratios["words"]
+        shown = {name: "-" if ratios[name] is None else f"{ratios[name]:.2f}" for name in ratios if name != "words"}
+        lines += [
+            "",
+            f"Per word, {long:,} words cost {shown['seconds']} times the seconds of {short:,}, {shown['cpu_seconds']} "
+            f"times the CPU seconds and {shown['memory']} times the memory above that before; 1 is linear growth.",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def draw(rows: list[dict[str, Any]], path: Path) -> None:
+    """Draws seconds, on logarithmic axes beside a line of linear growth, and memory, on linear ones."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    rows = [row for row in rows if "failed" not in row]
+    words = np.array([row["words"] for row in rows])
+    figure, (left, right) = pyplot.subplots(1, 2, figsize=(10, 4.2))
+    cores, middle = [row["cpu_seconds"] for row in rows], len(rows) // 2
+    left.loglog(words, [row["seconds"] for row in rows], marker="o", label="of the clock")
+    left.loglog(words, cores, marker="s", label="of all cores (CPU)")
+    left.loglog(words, cores[middle] * words / words[middle], color="gray", linestyle="--", label="linear growth")
+    left.set_ylabel("seconds a document")
+    right.plot(words, [row["peak_gb"] for row in rows], marker="o", label="peak")
+    right.plot(words, [row["before_gb"] for row in rows], color="gray", linestyle="--", label="before the document")
+    right.set_ylabel("resident memory in GB")
+    right.set_ylim(0, 1.2 * max(row["peak_gb"] for row in rows))
+    left.set_xticks(words)
+    left.minorticks_off()
+    left.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    for axes in (left, right):
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+        axes.set_xlabel("words of the document")
+        axes.grid(alpha=0.3)
+        axes.legend()
+    figure.suptitle("Coreference resolution of a text: cost against length")
+    figure.tight_layout()
+    figure.savefig(path, dpi=110)
+    pyplot.close(figure)
+
+
+def main(config: Config) -> None:
+    """Measures every length in a process of its own, and writes figures, table and picture.
+
+    Raises:
+        InputError: settings that cannot be used; also, after all is written, a length that failed.
+    """
+    if not config.lengths or not all(re.fullmatch("[0-9]*[1-9][0-9]*", length) for length in config.lengths):
+        raise InputError(f"--lengths must be whole numbers above 0. Received: {','.join(config.lengths)!r}.")
+    if config.part == "model":
+        return make_model(config)
+    if config.part == "length":
+        return print(json.dumps(measure(config)))
+    if config.model is not None and config.encoder is not None:
+        raise InputError("--encoder is that of a fresh resolver, and --model is a saved one. Give one of them.")
+    folder = Path(config.output_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = measure_all(config)
+    ratios = per_word_ratios(rows)
+    machine = {"machine": platform.machine(), "system": platform.system(), "cores": os.cpu_count()}
+    figures = {"settings": program.to_flags(config), "machine": machine, "lengths": rows, "per_word_ratios": ratios}
+    (folder / "coreference.json").write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    (folder / "coreference.md").write_text(table(rows, ratios), encoding="utf-8")
+    print(table(rows, ratios))
+    failed = [f"{row['words']:,}" for row in rows if "failed" in row]
+    if len(failed) < len(rows):
+        draw(rows, folder / "coreference.png")
+    if failed:
+        raise InputError(f"{len(failed)} of {len(rows)} lengths could not be measured: {', '.join(failed)} words.")
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that a child ends with its parent
+    program.run(main, Config)

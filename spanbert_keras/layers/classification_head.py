@@ -1,0 +1,58 @@
+"""The head of a text's class. Shape letters: B batch, T tokens, D hidden_dim, C classes."""
+
+import keras
+
+from spanbert_keras.layers.functional import initializer
+
+
+@keras.saving.register_keras_serializable(package="spanbert_keras")
+class ClassificationHead(keras.layers.Layer):
+    """A linear layer on the encoding of [CLS].
+
+        logits = W x_[CLS] + b        (paper, section 4.1)
+        logits = W tanh(P x_[CLS] + p) + b        with the pooler, as the released code
+
+    Args:
+        num_outputs: int. C; 1 for regression.
+        pooler: bool. Whether a dense layer with tanh comes first.
+        dropout: float. Before the linear layer. Defaults to `0.1` (released code).
+
+    Call arguments:
+        sequence: float `(B, T, D)`. The encoder's output; [CLS] is first.
+
+    Returns:
+        float32 `(B, C)`.
+    """
+
+    def __init__(self, num_outputs, pooler=False, dropout=0.1, **kwargs):
+        super().__init__(**kwargs)
+        self.num_outputs = int(num_outputs)
+        self.pooler = bool(pooler)
+        self.dropout = float(dropout)
+
+    def build(self, sequence_shape):
+        width = sequence_shape[-1]
+        if self.pooler:
+            self.pooler_dense = keras.layers.Dense(
+                width, activation="tanh", kernel_initializer=initializer(), dtype=self.dtype_policy, name="pooler_dense"
+            )
+            self.pooler_dense.build((None, width))
+        self.dropout_layer = keras.layers.Dropout(self.dropout, dtype=self.dtype_policy, name="dropout")
+        self.classifier = keras.layers.Dense(
+            self.num_outputs, kernel_initializer=initializer(), dtype="float32", name="classifier"
+        )
+        self.classifier.build((None, width))
+
+    def call(self, sequence, training=None):
+        x = sequence[:, 0]  # (B, D)
+        if self.pooler:
+            x = self.pooler_dense(x)  # (B, D)
+        return self.classifier(self.dropout_layer(x, training=training))  # (B, C)
+
+    def compute_output_spec(self, sequence, training=None):
+        return keras.KerasTensor((sequence.shape[0], self.num_outputs), dtype="float32")
+
+    def get_config(self):
+        return super().get_config() | {
+            "num_outputs": self.num_outputs, "pooler": self.pooler, "dropout": self.dropout
+        }  # fmt: skip

@@ -1,0 +1,71 @@
+"""What a user gives an extractor, as pairs of entities."""
+
+from collections.abc import Sequence
+
+from spanbert_keras.errors import InputError
+from spanbert_keras.preprocessing.entity_rows import EntityPair
+
+NAMES = ("subject", "object", "subject_type", "object_type")
+
+
+def given_pairs(sentences, subject, object, subject_type, object_type) -> tuple[list[EntityPair], bool]:
+    """Returns the pairs that were given, and whether it is a single one.
+
+    Args:
+        sentences: str, a list of tokens, or a list of either.
+        subject, object: (start, end), of tokens or characters, or lists of them.
+        subject_type, object_type: str, or lists of them; `None` in mode `"text"`.
+
+    Raises:
+        InputError: lists of different lengths, or what is no sentence or no range.
+    """
+    single = isinstance(sentences, str) or _is_range(subject) or _is_range(object)
+    columns = [subject, object, subject_type, object_type]
+    if single:
+        sentences, columns = [sentences], [[column] for column in columns]
+    else:
+        sentences = list(sentences)
+        columns = [_column(name, column, len(sentences)) for name, column in zip(NAMES, columns, strict=True)]
+    return [_pair(number, *given) for number, given in enumerate(zip(sentences, *columns, strict=True))], single
+
+
+def _is_range(value) -> bool:
+    return isinstance(value, Sequence) and len(value) == 2 and all(isinstance(place, int) for place in value)
+
+
+def _column(name: str, values, size: int) -> list:
+    """Returns a value for each sentence; a type may be the same for all."""
+    if values is None or isinstance(values, str | int):
+        return [values] * size
+    values = list(values)
+    if len(values) != size:
+        raise InputError(f"There must be one `{name}` for each sentence. Expected: {size}. Received: {len(values)}.")
+    return values
+
+
+def _pair(number: int, sentence, subject, object, subject_type, object_type) -> EntityPair:
+    spans = {"subject": subject, "object": object}
+    for name, span in spans.items():
+        if not _is_range(span):
+            raise InputError(f"Sentence {number}: `{name}` must be (start, end). Received: {span!r}.")
+    if isinstance(sentence, str):
+        units, first, second = _stretches(number, sentence, spans)
+    elif isinstance(sentence, Sequence) and all(isinstance(unit, str) for unit in sentence):
+        units, first, second = tuple(sentence), tuple(subject), tuple(object)
+    else:
+        raise InputError(f"Sentence {number} must be a str or a list of them. Received: {sentence!r}.")
+    return EntityPair(units, first, second, subject_type or "", object_type or "")
+
+
+def _stretches(number: int, text: str, spans: dict[str, tuple[int, int]]):
+    """Returns a text cut where an entity begins or ends, and the entities as ranges of these stretches."""
+    for name, (start, end) in spans.items():
+        if not 0 <= start < end <= len(text):
+            raise InputError(
+                f"Sentence {number}: the {name} must be a half-open range of its {len(text)} characters. "
+                f"Received: ({start}, {end})."
+            )
+    places = sorted({0, len(text), *(place for span in spans.values() for place in span)})
+    units = tuple(text[start:end] for start, end in zip(places, places[1:], strict=False))
+    first, second = ((places.index(start), places.index(end)) for start, end in spans.values())
+    return units, first, second

@@ -1,0 +1,160 @@
+"""Relations between two entities of a sentence. Shape letters: B batch, T tokens, C classes."""
+
+from collections.abc import Mapping, Sequence
+
+import keras
+
+from spanbert_keras.decoding.relation import Relation
+from spanbert_keras.models.document_pairs import document_pairs
+from spanbert_keras.models.given_entities import given_pairs
+from spanbert_keras.models.row_classifier import RowClassifier, probabilities
+from spanbert_keras.preprocessing.entity_rows import MODES, EntityPair, EntityRows, assign_markers, marker_names
+
+
+@keras.saving.register_keras_serializable(package="spanbert_keras")
+class SpanBertRelationExtractor(RowClassifier, keras.Model):
+    """Says how a subject is related to an object of the same sentence: an encoder and a linear layer on [CLS].
+
+    A functional model. Each entity is replaced by one piece that stands for its type, `[SUBJ-PERSON]` (entity masking,
+    section 4.1). These markers are [unusedN] pieces of the vocabulary, in an order that is saved with the model.
+
+    Args:
+        encoder: `SpanBertEncoder`, with its tokenizer.
+        labels: sequence of str. The relations, in the order of the logits.
+        subject_types, object_types: sequences of str. The types of entities that get markers, in this order. Not needed
+            where `markers` are given.
+        feature_mode: `"ner"`, the paper's; `"text"`, `"text_ner"` or `"ner_text"`, as in the released code. See
+            `EntityRows`.
+        markers: dict from a marker's name (`SUBJ-PERSON`) to its piece (`[unused1]`), or `None`, which takes the
+            vocabulary's [unusedN] in order. Where it is not known what a model was trained with, give `{}`: such a
+            model computes, but refuses to read sentences until `markers` are set.
+        row_length: int or `None`. Pieces of a row at most; longer sentences keep what is nearest to the entities.
+            `None`: `128` (paper, appendix B), or what the encoder reads.
+        pooler: bool. Whether a dense layer with tanh stands before the linear one, as in the released code.
+            Defaults to `False` (paper, section 4.1).
+        dropout: float. Before the linear layer. Defaults to `0.1`.
+
+    Call arguments:
+        token_ids, segment_ids, padding_mask: int32 `(B, T)`. See `SpanBertEncoder`.
+
+    Returns:
+        `{"logits": (B, C)}`, float32.
+
+    Raises:
+        ValueError: an unknown mode, labels that are no different names, a vocabulary with too few [unusedN], a row
+            longer than the encoder reads, or no tokenizer.
+
+    Example:
+        extractor = keras.saving.load_model("relation_extractor.keras")
+        relation = extractor.extract(
+            "Ann was born in Oslo .".split(),
+            subject=(0, 1), object=(4, 5), subject_type="PERSON", object_type="CITY",
+        )
+        relation.label  # "per:city_of_birth"
+
+    Reference: Joshi et al., 2020, section 4.1; Zhang et al., 2017 (TACRED).
+    """
+
+    def __init__(
+        self,
+        encoder,
+        labels,
+        subject_types=(),
+        object_types=(),
+        feature_mode="ner",
+        markers=None,
+        row_length=None,
+        pooler=False,
+        dropout=0.1,
+        **kwargs,
+    ):
+        dtype = kwargs.pop("dtype", None) or encoder.dtype_policy
+        if not labels:
+            raise ValueError("`labels` must name the relations. Received: none.")
+        if feature_mode not in MODES:
+            raise ValueError(f"`feature_mode` must be one of {MODES}. Received: {feature_mode!r}.")
+        graph, labels, row_length, head = self._graph(encoder, labels, row_length, pooler, dropout)
+        super().__init__(**graph, **kwargs)
+        self._keep(encoder, labels, row_length, head, dtype)
+        if markers is None:
+            markers = assign_markers(encoder.tokenizer, marker_names(feature_mode, subject_types, object_types))
+        self.entities = EntityRows(encoder.tokenizer, markers, feature_mode, row_length)
+        self.counts = {"sentences": 0, "sentences_cut": 0}
+
+    @property
+    def markers(self) -> dict[str, str]:
+        """Which piece stands for which marker, e.g. `{"SUBJ-PERSON": "[unused1]"}`; may be set."""
+        return dict(self.entities.markers)
+
+    @markers.setter
+    def markers(self, markers: Mapping[str, str]) -> None:
+        self.entities.markers = dict(markers)
+
+    def extract(
+        self,
+        sentences: str | Sequence,
+        subject=None,
+        object=None,
+        subject_type=None,
+        object_type=None,
+        batch_size: int = 32,
+    ):
+        """Returns the relation of a subject to an object; several threads may call it.
+
+        Give one sentence with its entities, or lists: of sentences, and of as many subjects, objects and types.
+        `counts` of the model tells how many sentences were read, and how many of them were cut.
+
+        Args:
+            sentences: list of str, the tokens of a sentence, or str; or a list of these.
+            subject, object: (start, end). Half-open ranges of tokens where tokens are given, of characters where a text
+                is.
+            subject_type, object_type: str, e.g. `"PERSON"`; the markers tell which there are. Not needed in mode
+                `"text"`.
+            batch_size: int. Rows computed at once.
+
+        Returns:
+            `Relation`, or a list of them for a list.
+
+        Raises:
+            InputError: an entity is no range of its sentence, its type has no marker, the lists have different lengths,
+                or the model does not know its markers.
+        """
+        pairs, single = given_pairs(sentences, subject, object, subject_type, object_type)
+        found = self.extract_pairs(pairs, batch_size)
+        return found[0] if single else found
+
+    def extract_pairs(self, pairs: Sequence[EntityPair], batch_size: int = 32) -> list[Relation]:
+        """Returns the relation of each `EntityPair`; see `extract`."""
+        rows = self.entities.rows(pairs)
+        logits = self.logits_of(rows, batch_size)
+        with self._one_call:
+            self.counts["sentences"] += len(rows)
+            self.counts["sentences_cut"] += sum(row.cut for row in rows)
+        relations = []
+        for row in probabilities(logits):
+            best = int(row.argmax())
+            scores = dict(zip(self.labels, row.tolist(), strict=True))
+            relations.append(Relation(self.labels[best], float(row[best]), scores))
+        return relations
+
+    def extract_document(self, doc, types: Mapping[str, str] | None = None, batch_size: int = 32) -> list[tuple]:
+        """Returns the relation of every ordered pair of entities that share a sentence of a spaCy document.
+
+        Args:
+            doc: `spacy.tokens.Doc` with sentences and entities (extra `linguistic`, and a spaCy pipeline of one's own).
+            types: dict from spaCy's entity labels to the types that this model's markers name; `None` translates those
+                of spaCy's English models to TACRED's. Entities whose type has no marker are left out.
+            batch_size: int. Rows computed at once.
+
+        Returns:
+            List of (subject, object, `Relation`), the first two spaCy spans; pairs without a relation included.
+
+        Raises:
+            InputError: it is no spaCy document, it has no sentence boundaries, or the model does not know its markers.
+        """
+        found = document_pairs(doc, self.markers, types)
+        relations = self.extract_pairs([pair for _, _, pair in found], batch_size)
+        return [(subject, other, one) for (subject, other, _), one in zip(found, relations, strict=True)]
+
+    def get_config(self):
+        return super().get_config() | {"feature_mode": self.entities.mode, "markers": self.markers}

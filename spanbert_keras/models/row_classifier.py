@@ -1,0 +1,117 @@
+"""What classifiers of texts, pairs and sentences with entities share. Shape letters: B batch, T tokens, C classes."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from keras import ops
+
+from spanbert_keras.errors import InputError
+from spanbert_keras.layers.classification_head import ClassificationHead
+from spanbert_keras.losses.classification_loss import classification_losses, regression_losses
+from spanbert_keras.models.named_inputs import NamedInputs
+from spanbert_keras.models.row_computing import RowComputing, row_lengths
+from spanbert_keras.models.task_model import TaskModel
+from spanbert_keras.preprocessing.piece_row import PieceRow, pad_rows
+
+
+class RowClassifier(RowComputing, TaskModel, NamedInputs):
+    """Mixin: a functional model, an encoder with a head on [CLS].
+
+    Attributes:
+        labels: tuple of str. The classes in the order of the logits; () for regression.
+    """
+
+    input_keys = ("token_ids", "segment_ids", "padding_mask")
+    target_keys = ("label_targets",)
+    pad = staticmethod(pad_rows)
+
+    def _graph(self, encoder, labels, row_length, pooler, dropout):
+        """Returns the functional model's arguments, and takes what all classifiers are made of.
+
+        Raises:
+            ValueError: an encoder without tokenizer, a row longer than its positions, labels that are no names.
+        """
+        name = type(self).__name__
+        if encoder.tokenizer is None:
+            raise ValueError(f"`{name}` needs an encoder with a tokenizer. Received: one without.")
+        row_length = min(128, encoder.max_sequence_length) if row_length is None else int(row_length)
+        if row_length > encoder.max_sequence_length:
+            raise ValueError(
+                f"`row_length` must be at most the encoder's {encoder.max_sequence_length} positions. "
+                f"Received: {row_length}."
+            )
+        labels = tuple(labels or ())
+        if len(labels) == 1 or len(set(labels)) < len(labels) or not all(isinstance(x, str) for x in labels):
+            raise ValueError(f"`labels` must be several different names, or none for regression. Received: {labels}.")
+        head = ClassificationHead(len(labels) or 1, pooler, dropout, dtype=encoder.dtype_policy, name="head")
+        inputs = self.symbolic_inputs()
+        logits = head(encoder(inputs)["sequence_output"])  # (B, C)
+        return {"inputs": inputs, "outputs": {"logits": logits}}, labels, row_length, head
+
+    def _keep(self, encoder, labels, row_length, head, dtype) -> None:
+        """Sets what `_graph` made, once the functional model is."""
+        self.dtype_policy = dtype  # `compile` scales the loss where this is mixed_float16
+        self.encoder = encoder
+        self.labels = labels
+        self.row_length = row_length
+        self.head = head
+        self._begin_computing()
+
+    def logits_of(self, rows: Sequence[PieceRow], batch_size: int = 32, compute: Callable | None = None) -> np.ndarray:
+        """Returns the logits of rows, float32 `(len(rows), C)`; rows of like lengths are computed together.
+
+        Args:
+            rows: sequence of `PieceRow`.
+            batch_size: int. B.
+            compute: function of a batch of inputs that returns the outputs as arrays; `None` for this model's own. It
+                always gets `batch_size` rows.
+
+        Raises:
+            InputError: the batch size is not positive, or logits are not finite.
+        """
+        if batch_size < 1:
+            raise InputError(f"`batch_size` must be positive. Received: {batch_size}.")
+        lengths = row_lengths(self.row_length)
+        order = sorted(range(len(rows)), key=lambda place: -len(rows[place]))
+        found = np.zeros((len(rows), len(self.labels) or 1), np.float32)
+        while order:
+            single = compute is None and len(order) <= batch_size // 4
+            size = 1 if single else batch_size
+            part, order = order[:size], order[size:]
+            length = next(x for x in lengths if x >= len(rows[part[0]]))
+            filled = [rows[place] for place in part + part[-1:] * (size - len(part))]
+            outputs = (compute or self.compute_rows)(pad_rows(filled, length))
+            found[part] = outputs["logits"][: len(part)]
+        if not np.isfinite(found).all():
+            raise InputError("The model's logits are not finite: no label is better than another. Train it anew.")
+        return found
+
+    def warm_up(self, batch_size: int = 32) -> None:
+        """Compiles every shape that is used with this batch size, at most eight, so that no call waits for it."""
+        row = PieceRow(np.zeros(1, np.int32), np.zeros(1, np.int32))
+        for length in row_lengths(self.row_length):
+            for rows in sorted({1, batch_size}):
+                self.compute_rows(pad_rows([row] * rows, length))
+
+    def example_losses(self, outputs, batch):
+        """Returns the loss of every row, float32 `(B,)`: the cross-entropy with `label_targets`, float `(B, C)`, or
+        the squared error of a number. `ValueError` for targets of another shape, which would be broadcast."""
+        targets, width = ops.convert_to_tensor(batch["label_targets"]), len(self.labels) or 1
+        if len(targets.shape) != 2 or targets.shape[1] not in (None, width):
+            raise ValueError(f"`label_targets` must be of shape (B, {width}). Received: {tuple(targets.shape)}.")
+        losses = classification_losses if self.labels else regression_losses
+        return losses(outputs["logits"], targets)
+
+    def get_config(self):
+        return TaskModel.get_config(self) | {
+            "labels": list(self.labels),
+            "row_length": self.row_length,
+            "pooler": self.head.pooler,
+            "dropout": self.head.dropout,
+        }
+
+
+def probabilities(logits: np.ndarray) -> np.ndarray:
+    """Returns the softmax of logits over their last axis, float64."""
+    shifted = np.exp(logits.astype(np.float64) - logits.max(axis=-1, keepdims=True))
+    return shifted / shifted.sum(axis=-1, keepdims=True)

@@ -1,0 +1,105 @@
+"""Classification of texts and pairs of texts. Shape letters: B batch, T tokens, C classes."""
+
+from collections.abc import Sequence
+
+import keras
+
+from spanbert_keras.decoding.classification import Classification
+from spanbert_keras.errors import InputError
+from spanbert_keras.models.row_classifier import RowClassifier, probabilities
+from spanbert_keras.preprocessing.text_pairs import TextPairs
+
+
+@keras.saving.register_keras_serializable(package="spanbert_keras")
+class SpanBertTextClassifier(RowClassifier, keras.Model):
+    """Classifies texts, or pairs of texts: an encoder and a linear layer on [CLS].
+
+    A functional model. One saved file holds weights, tokenizer and labels; `classify` takes raw text.
+
+    Args:
+        encoder: `SpanBertEncoder`, with its tokenizer.
+        labels: sequence of str. The classes, in the order of the logits. Empty: the model gives a number (regression).
+        row_length: int or `None`. Pieces of a row at most; longer texts lose their end, of a pair the longer text's.
+            `None`: `128` (paper, appendix B), or what the encoder reads.
+        pooler: bool. Whether a dense layer with tanh stands before the linear one, as in the released code.
+            Defaults to `False` (paper, section 4.1).
+        dropout: float. Before the linear layer. Defaults to `0.1`.
+
+    Call arguments:
+        token_ids, segment_ids, padding_mask: int32 `(B, T)`. See `SpanBertEncoder`.
+
+    Returns:
+        `{"logits": (B, C)}`, float32; C is 1 for regression.
+
+    Raises:
+        ValueError: labels that are no different names, a row longer than the encoder reads, or no tokenizer.
+
+    Example:
+        classifier = keras.saving.load_model("text_classifier.keras")
+        classifier.classify("A moving film.").label  # "1"
+        classifier.classify(("It rains.", "It is wet.")).scores  # {"entailment": 0.9, "not_entailment": 0.1}
+
+    Reference: Joshi et al., 2020, section 4.1.
+    """
+
+    def __init__(self, encoder, labels=(), row_length=None, pooler=False, dropout=0.1, **kwargs):
+        dtype = kwargs.pop("dtype", None) or encoder.dtype_policy
+        graph, labels, row_length, head = self._graph(encoder, labels, row_length, pooler, dropout)
+        super().__init__(**graph, **kwargs)
+        self._keep(encoder, labels, row_length, head, dtype)
+        self.pairs = TextPairs(encoder.tokenizer, row_length, encoder.num_segments)
+        self.counts = {"texts": 0, "texts_cut": 0}
+
+    def classify(self, texts: str | tuple[str, str] | Sequence, batch_size: int = 32):
+        """Returns the class of a text or of a pair, or of each of several; several threads may call it.
+
+        `counts` of the model tells how many were classified, and how many of them were cut.
+
+        Args:
+            texts: str, or (str, str), or a list of either.
+            batch_size: int. Rows computed at once.
+
+        Returns:
+            `Classification`, or a list of them for a list.
+
+        Raises:
+            InputError: a text has no words, or is none; texts and pairs are mixed.
+        """
+        single = isinstance(texts, str | tuple)
+        given = [texts] if single else list(texts)
+        firsts, seconds = _columns(given)
+        rows = self.pairs.rows(firsts, seconds)
+        empty = 2 if seconds is None else 3
+        for number, row in enumerate(rows):
+            if len(row) == empty:
+                raise InputError(f"Text {number} has no words. Expected: text. Received: {given[number]!r}.")
+        logits = self.logits_of(rows, batch_size)
+        with self._one_call:
+            self.counts["texts"] += len(rows)
+            self.counts["texts_cut"] += sum(row.cut for row in rows)
+        if not self.labels:
+            found = [Classification(None, float(value), {}) for value in logits[:, 0]]
+        else:
+            found = [self._named(row) for row in probabilities(logits)]
+        return found[0] if single else found
+
+    def _named(self, row) -> Classification:
+        best = int(row.argmax())
+        return Classification(self.labels[best], float(row[best]), dict(zip(self.labels, row.tolist(), strict=True)))
+
+
+def _columns(given: list) -> tuple[list[str], list[str] | None]:
+    """Returns the first texts, and the second ones of pairs."""
+    for number, one in enumerate(given):
+        is_pair = isinstance(one, Sequence) and len(one) == 2 and all(isinstance(text, str) for text in one)
+        if not (isinstance(one, str) or is_pair):
+            raise InputError(f"Text {number} must be a str or a pair of them. Received: {one!r}.")
+    pairs = [not isinstance(one, str) for one in given]
+    if any(pairs) and not all(pairs):
+        raise InputError(
+            "Texts and pairs of texts cannot be classified together. "
+            f"Expected: one kind. Received: {pairs.count(False)} texts and {pairs.count(True)} pairs."
+        )
+    if not any(pairs):
+        return given, None
+    return [first for first, _ in given], [second for _, second in given]

@@ -1,0 +1,83 @@
+"""What a user gives, as pairs of entities: tokens, texts, lists of both, and what is refused."""
+
+import numpy as np
+import pytest
+
+from spanbert_keras.errors import InputError
+from spanbert_keras.models.given_entities import given_pairs
+from spanbert_keras.preprocessing.entity_rows import EntityPair
+
+TOKENS = ["Ann", "lives", "in", "Oslo", "."]
+TYPES = ("PERSON", "CITY")
+
+
+def test_one_sentence_of_tokens():
+    expected = EntityPair(tuple(TOKENS), (0, 1), (3, 4), *TYPES)
+    for sentence, subject in ((TOKENS, (0, 1)), (tuple(TOKENS), [0, 1])):
+        assert given_pairs(sentence, subject, (3, 4), *TYPES) == ([expected], True)
+
+
+def test_a_text_is_cut_where_entities_begin_and_end():
+    pairs, single = given_pairs("Ann lives in Oslo.", (0, 3), (13, 17), *TYPES)
+    assert pairs == [EntityPair(("Ann", " lives in ", "Oslo", "."), (0, 1), (2, 3), *TYPES)] and single
+    whole = given_pairs("Ann", (0, 3), (0, 3), *TYPES)[0][0]
+    assert (whole.units, whole.subject, whole.object) == (("Ann",), (0, 1), (0, 1))
+
+
+@pytest.mark.parametrize("text", ["abcdefghij", "a😀b👩\u200d👧c e\u0301中", "\U0001d518 \x00\n 한글 ½ ()"])
+def test_stretches_are_the_text_and_ranges_the_entities_on_any_unicode(text):
+    rng = np.random.default_rng(0)
+    for _ in range(60):
+        spans = []
+        for _ in range(2):
+            start = int(rng.integers(len(text)))
+            spans.append((start, int(rng.integers(start + 1, len(text) + 1))))
+        pair = given_pairs(text, *spans, *TYPES)[0][0]
+        assert "".join(pair.units) == text and all(pair.units)
+        for (start, end), units in zip(spans, (pair.subject, pair.object), strict=True):
+            assert "".join(pair.units[slice(*units)]) == text[start:end]
+
+
+def test_lists_of_tokens_and_texts_and_one_type_for_all():
+    text = "Oslo, Ann"
+    pairs, single = given_pairs([TOKENS, text], [(0, 1), (6, 9)], [(3, 4), (0, 4)], "PERSON", ["CITY", "TOWN"])
+    assert not single and pairs == [
+        EntityPair(tuple(TOKENS), (0, 1), (3, 4), "PERSON", "CITY"),
+        EntityPair(("Oslo", ", ", "Ann"), (2, 3), (0, 1), "PERSON", "TOWN"),
+    ]
+    assert given_pairs([TOKENS], [(0, 1)], [(3, 4)], *TYPES)[1] is False
+    assert given_pairs([], [], [], [], []) == given_pairs([], [], [], None, None) == ([], False)
+
+
+def test_types_may_be_absent():
+    pair = given_pairs(TOKENS, (0, 1), (3, 4), None, None)[0][0]
+    assert (pair.subject_type, pair.object_type) == ("", "")
+
+
+@pytest.mark.parametrize(
+    "given, message",
+    [
+        ((TOKENS, None, (3, 4)), r"Sentence 0: `subject` must be \(start, end\)\. Received: None\."),
+        ((TOKENS, 0, (3, 4)), r"`subject` must be \(start, end\)\. Received: 0\."),
+        ((TOKENS, (0, 1), "3-4"), r"`object` must be \(start, end\)\. Received: '3-4'\."),
+        (("Ann", (0, 3), (0, 1, 2)), r"`object` must be \(start, end\)\. Received: \(0, 1, 2\)\."),
+        (("Ann", [(0, 1), (1, 2)], (0, 3)), r"`subject` must be \(start, end\)\. Received: \[\(0, 1\), \(1, 2\)\]\."),
+        (("Ann", (0, 4), (0, 1)), r"the subject must be a half-open range of its 3 characters\. Received: \(0, 4\)\."),
+        (("Ann", (0, 1), (2, 2)), r"the object must be a half-open range of its 3 characters\. Received: \(2, 2\)\."),
+        (("", (0, 0), (0, 0)), "the subject must be a half-open range of its 0 characters"),
+        (([TOKENS, "Ann"], [(0, 1), (0, 9)], [(3, 4), (0, 1)]), "Sentence 1: the subject must be .* 3 characters"),
+        (([TOKENS, TOKENS], [(0, 1)], [(3, 4)] * 2), "one `subject` for each sentence. Expected: 2. Received: 1."),
+        (([TOKENS], [(0, 1)], [(3, 4)] * 2), "one `object` for each sentence. Expected: 1. Received: 2."),
+        ((["Ann", 5], (0, 1), (1, 2)), r"Sentence 0 must be a str or a list of them\. Received: \['Ann', 5\]\."),
+        ((None, (0, 1), (1, 2)), r"Sentence 0 must be a str or a list of them\. Received: None\."),
+        (([TOKENS, None], [(0, 1)] * 2, [(0, 1)] * 2), r"Sentence 1 must be a str or a list of them\."),
+    ],
+)
+def test_what_is_no_sentence_and_no_range_is_refused_with_a_sentence(given, message):
+    with pytest.raises(InputError, match=message):
+        given_pairs(*given, *TYPES)
+
+
+def test_too_few_types_are_refused():
+    with pytest.raises(InputError, match="one `object_type` for each sentence. Expected: 2. Received: 1."):
+        given_pairs([TOKENS] * 2, [(0, 1)] * 2, [(3, 4)] * 2, "PERSON", ["CITY"])

@@ -1,0 +1,179 @@
+"""What classifiers share: batches of few shapes, losses, refusals. The models themselves have tests of their own."""
+
+import keras
+import numpy as np
+import pytest
+
+from spanbert_keras import SpanBertEncoder, SpanBertTextClassifier
+from spanbert_keras.errors import InputError
+from spanbert_keras.models.row_classifier import probabilities
+from spanbert_keras.models.row_computing import row_lengths
+from spanbert_keras.preprocessing.piece_row import PieceRow
+
+LABELS = ("a", "b", "c", "d")
+BACKEND = keras.backend.backend()
+
+
+@pytest.fixture(scope="module")
+def make_classifier(randomize, toy_tokenizer):
+    def make(labels=LABELS, scale=0.4, dtype=None, **settings):
+        encoder = SpanBertEncoder(
+            64, 1, 2, 10, 18, max_sequence_length=40, dropout=0.0, tokenizer=toy_tokenizer, dtype=dtype
+        )
+        model = SpanBertTextClassifier(encoder, labels, **settings)
+        randomize(model, scale=scale)
+        return model
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def classifier(make_classifier):
+    return make_classifier()
+
+
+def make_rows(count, seed=0, longest=40):
+    rng = np.random.default_rng(seed)
+    sizes = rng.integers(1, longest + 1, count)
+    return [PieceRow(rng.integers(5, 64, n).astype("int32"), rng.integers(0, 2, n).astype("int32")) for n in sizes]
+
+
+class FakeModel:
+    """Logits that are sums over a row's pieces; a note of the batches' shapes."""
+
+    def __init__(self):
+        self.shapes = []
+
+    def __call__(self, batch):
+        assert not (batch["token_ids"] * (1 - batch["padding_mask"])).any()
+        self.shapes.append(batch["token_ids"].shape)
+        sums = [(batch[key] * (1 + np.arange(batch[key].shape[1]))).sum(1) for key in sorted(batch)]
+        return {"logits": np.stack([*sums, -sums[0]], 1).astype("float32")}
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 8])
+@pytest.mark.parametrize("count", [0, 1, 2, 17])
+def test_rows_get_their_own_logits_in_batches_of_one_size(classifier, batch_size, count):
+    rows, fake = make_rows(count), FakeModel()
+    found = classifier.logits_of(rows, batch_size, fake)
+    assert found.shape == (count, 4) and found.dtype == np.float32
+    for row, logits in zip(rows, found, strict=True):
+        places = 1 + np.arange(len(row))
+        assert logits.tolist() == [
+            places.sum(), (places * row.segment_ids).sum(), (places * row.token_ids).sum(), -places.sum()
+        ]  # fmt: skip
+    assert {shape[0] for shape in fake.shapes} <= {batch_size} and len(fake.shapes) == -(-count // batch_size)
+    assert {shape[1] for shape in fake.shapes} <= set(row_lengths(40))
+
+
+def test_rows_of_like_length_are_computed_together(classifier):
+    rows = [PieceRow(np.ones(size, "int32"), np.zeros(size, "int32")) for size in (5, 40, 6, 39, 7, 33)]
+    fake = FakeModel()
+    classifier.logits_of(rows, 3, fake)
+    assert fake.shapes == [(3, 40), (3, 16)]
+
+
+def test_logits_do_not_depend_on_batch_order_and_padding(classifier, to_numpy):
+    rows = make_rows(14, seed=1)
+    expected = []
+    for row in rows:
+        batch = {"token_ids": row.token_ids[None], "segment_ids": row.segment_ids[None]}
+        expected.append(to_numpy(classifier(batch | {"padding_mask": np.ones((1, len(row)), "int32")})["logits"])[0])
+    for batch_size in (1, 4, 64):
+        np.testing.assert_allclose(classifier.logits_of(rows, batch_size), expected, atol=1e-5)
+    np.testing.assert_allclose(classifier.logits_of(rows[::-1], 5)[::-1], expected, atol=1e-5)
+    assert np.std(expected, 0).min() > 0.05
+
+
+@pytest.mark.skipif(BACKEND == "torch", reason="torch computes eagerly: there is nothing to compile")
+def test_warm_up_makes_every_shape_that_is_needed(make_classifier, monkeypatch):
+    model, seen = make_classifier(row_length=20), []
+    original = model.compute_rows
+    monkeypatch.setattr(model, "compute_rows", lambda batch: seen.append(batch["token_ids"].shape) or original(batch))
+    model.warm_up(6)
+    warm, function = set(seen), model.predict_function
+    assert warm == {(rows, length) for rows in (1, 6) for length in (8, 16, 20)}
+    for count in (1, 2, 13):
+        model.logits_of(make_rows(count, longest=20), 6)
+    assert set(seen) == warm and model.predict_function is function
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_logits_that_are_no_numbers_and_batches_of_none_are_refused(classifier, value):
+    def broken(batch):
+        return {"logits": np.full((len(batch["token_ids"]), 4), value, "float32")}
+
+    with pytest.raises(InputError, match="logits are not finite"):
+        classifier.logits_of(make_rows(3), 2, broken)
+    with pytest.raises(InputError, match="`batch_size` must be positive. Received: 0."):
+        classifier.logits_of(make_rows(3), 0)
+
+
+def test_probabilities_are_a_softmax_in_float64():
+    logits = np.array([[1.0, 2.0, -3.0], [900.0, 899.0, -900.0], [0.0, 0.0, 0.0]], "float32")
+    found = probabilities(logits)
+    exact = np.exp(logits[0].astype("float64")) / np.exp(logits[0].astype("float64")).sum()
+    np.testing.assert_allclose(found[0], exact, rtol=1e-12)
+    np.testing.assert_allclose(found[1:], [[1 / (1 + np.exp(-1)), 1 / (1 + np.e), 0.0], [1 / 3] * 3], rtol=1e-12)
+    assert found.dtype == np.float64 and probabilities(np.zeros((0, 3), "float32")).shape == (0, 3)
+
+
+def test_losses_are_those_of_every_row(make_classifier, to_numpy):
+    logits = np.random.default_rng(0).normal(size=(5, 4)).astype("float32")
+    targets = np.eye(4, dtype="float32")[[0, 1, 2, 3, 0]]
+    found = to_numpy(make_classifier().example_losses({"logits": logits}, {"label_targets": targets}))
+    np.testing.assert_allclose(found, -np.log((probabilities(logits) * targets).sum(-1)), rtol=1e-5)
+    number = make_classifier(labels=())
+    found = to_numpy(number.example_losses({"logits": logits[:, :1]}, {"label_targets": targets[:, :1]}))
+    np.testing.assert_allclose(found, ((logits - targets) ** 2)[:, 0], rtol=1e-5)
+
+
+@pytest.mark.parametrize("labels, shape, expected", [((), (4,), 1), ((), (4, 2), 1), (LABELS, (4,), 4)])
+def test_targets_that_would_be_broadcast_are_refused(make_classifier, labels, shape, expected):
+    logits, targets = np.zeros((4, expected), "float32"), np.zeros(shape, "float32")
+    with pytest.raises(ValueError, match=rf"must be of shape \(B, {expected}\)\. Received: \(4, ?2?\)\."):
+        make_classifier(labels).example_losses({"logits": logits}, {"label_targets": targets})
+
+
+def test_targets_are_asked_for_by_name(make_classifier):
+    model = make_classifier()
+    model.compile("sgd", run_eagerly=BACKEND == "tensorflow")
+    row = {key: np.ones((2, 6), "int32") for key in model.input_keys}
+    with pytest.raises(ValueError, match=r"Missing: \['label_targets'\]"):
+        model.evaluate(row, verbose=0)
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+def test_mixed_policies_give_float32_logits_near_the_exact_ones(make_classifier, policy):
+    rows = make_rows(4, seed=3)
+    model = make_classifier(scale=0.2, dtype=policy, pooler=True)
+    found = model.logits_of(rows, 4)
+    np.testing.assert_allclose(found, make_classifier(scale=0.2, pooler=True).logits_of(rows, 4), atol=0.05)
+    assert model.dtype_policy.name == policy and model.output["logits"].dtype == "float32"
+    model.compile("adam")
+    assert isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer) == (policy == "mixed_float16")
+
+
+@pytest.mark.parametrize(
+    "settings, message",
+    [
+        ({"row_length": 41}, "at most the encoder's 40 positions. Received: 41"),
+        ({"row_length": 4}, "row_length=4"),
+        ({"labels": ("a",)}, r"several different names, or none for regression. Received: \('a',\)"),
+        ({"labels": ("a", "b", "a")}, "several different names"),
+        ({"labels": (0, 1)}, "several different names"),
+    ],
+)
+def test_settings_that_do_not_fit_are_refused(make_classifier, settings, message):
+    with pytest.raises(ValueError, match=message):
+        make_classifier(**settings)
+
+
+def test_an_encoder_needs_its_tokenizer():
+    with pytest.raises(ValueError, match="`SpanBertTextClassifier` needs an encoder with a tokenizer"):
+        SpanBertTextClassifier(SpanBertEncoder(64, 1, 2, 10, 18, max_sequence_length=40), LABELS)
+
+
+def test_rows_have_the_papers_128_pieces_or_what_the_encoder_reads(toy_tokenizer, classifier):
+    long = SpanBertEncoder(64, 1, 2, 10, 18, max_sequence_length=300, tokenizer=toy_tokenizer)
+    assert (SpanBertTextClassifier(long, LABELS).row_length, classifier.row_length) == (128, 40)

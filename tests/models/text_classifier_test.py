@@ -1,0 +1,214 @@
+"""The classifier of texts and pairs: BERT's numbers, counts, refusals, threads, training, saving."""
+
+import concurrent.futures
+import json
+
+import keras
+import numpy as np
+import pytest
+
+from spanbert_keras import Classification, SpanBertEncoder, SpanBertTextClassifier, SpanBertTokenizer
+from spanbert_keras.errors import InputError
+
+WORDS = ["Ann", "Bob", "wrote", "ate", "it", "the", "a", "book", "pie", "red", "old", "?", "."]
+LABELS = ("contradiction", "entailment", "neutral")
+BACKEND = keras.backend.backend()
+
+
+@pytest.fixture(scope="module")
+def make_classifier(randomize):
+    """Function that makes a classifier of rows of 24 pieces full of noise; arguments are the classifier's."""
+
+    def make(labels=LABELS, scale=0.4, dtype=None, **settings):
+        pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]
+        encoder = SpanBertEncoder(
+            len(pieces), 1, 2, 10, 18, max_sequence_length=24, dtype=dtype, dropout=0.0,
+            tokenizer=SpanBertTokenizer(pieces),
+        )  # fmt: skip
+        classifier = SpanBertTextClassifier(encoder, labels, **settings)
+        randomize(classifier, scale=scale)
+        return classifier
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def classifier(make_classifier):
+    model = make_classifier()
+    given = pairs(11)
+    bias = model.head.classifier.bias  # such that no label wins always
+    mean = model.logits_of(model.pairs.rows(*zip(*given, strict=True))).mean(0)
+    bias.assign(keras.ops.convert_to_numpy(bias) - mean)
+    return model
+
+
+def texts(count, seed=0, longest=40):
+    rng = np.random.default_rng(seed)
+    return [" ".join(rng.choice(WORDS, rng.integers(1, longest))) for _ in range(count)]
+
+
+def pairs(count, seed=0):
+    return list(zip(texts(count, seed), texts(count, seed + 1), strict=True))
+
+
+def alone(classifier, first, second=None):
+    """The oracle: a text's row by hand, unpadded, and a softmax in float64; pieces are popped from the longer text."""
+    a, b = classifier.tokenizer(first), classifier.tokenizer(second) if second is not None else []
+    room = classifier.row_length - (2 if second is None else 3)
+    while len(a) + len(b) > room:
+        (a if len(a) > len(b) else b).pop()
+    ids = [2, *a, 3, *b, 3] if second is not None else [2, *a, 3]
+    row = np.array([ids], "int32")
+    segments = (np.arange(len(ids)) >= len(a) + 2).astype("int32")[None]
+    out = classifier({"token_ids": row, "segment_ids": segments, "padding_mask": np.ones_like(row)})
+    logits = keras.ops.convert_to_numpy(out["logits"])[0].astype("float64")
+    return np.exp(logits - logits.max()) / np.exp(logits - logits.max()).sum() if classifier.labels else logits
+
+
+@pytest.mark.parametrize("kind", ["texts", "pairs"])
+def test_labels_have_the_probabilities_of_each_row_alone(classifier, kind):
+    given = texts(11) if kind == "texts" else pairs(11)
+    for batch_size in (1, 4, 32):
+        found = classifier.classify(given, batch_size=batch_size)
+        for one, mine in zip(given, found, strict=True):
+            expected = alone(classifier, *([one] if kind == "texts" else one))
+            assert list(mine.scores) == list(LABELS) and mine.label == LABELS[int(expected.argmax())]
+            np.testing.assert_allclose(list(mine.scores.values()), expected, atol=1e-5)
+            assert mine.score == mine.scores[mine.label] == max(mine.scores.values())
+            assert sum(mine.scores.values()) == pytest.approx(1.0)
+    assert np.std([one.score for one in found]) > 0.01
+    assert kind == "texts" or len({one.label for one in found}) > 1
+
+
+def test_one_text_or_pair_gives_one_and_a_list_a_list(classifier):
+    one = classifier.classify("Ann ate a pie .")
+    assert isinstance(one, Classification) and classifier.classify(["Ann ate a pie ."]) == [one]
+    pair = classifier.classify(("Ann ate .", "Bob ate ."))
+    assert classifier.classify([["Ann ate .", "Bob ate ."]]) == [pair] != [one]
+    assert classifier.classify(("Bob ate .", "Ann ate .")) != pair
+    assert classifier.classify([]) == []
+    assert isinstance(classifier.classify(("", "Ann")), Classification)  # one of the two may be empty
+
+
+def test_without_labels_it_gives_numbers(make_classifier):
+    model = make_classifier(labels=())
+    given = pairs(5)
+    for one, found in zip(given, model.classify(given, batch_size=2), strict=True):
+        assert (found.label, found.scores) == (None, {})
+        assert found.score == pytest.approx(float(alone(model, *one)[0]), abs=1e-5)
+    assert model.output["logits"].shape == (None, 1)
+    with pytest.raises(ValueError, match="several different names, or none for regression"):
+        make_classifier(labels=("one",))
+
+
+def test_texts_and_cuts_are_counted(make_classifier):
+    model = make_classifier(row_length=10)
+    assert model.counts == {"texts": 0, "texts_cut": 0}
+    model.classify([" ".join(["Ann"] * n) for n in (1, 8, 9, 30)])
+    assert model.counts == {"texts": 4, "texts_cut": 2}
+    model.classify([("Ann Bob Ann", "it it it it"), ("Ann Bob Ann", "it it it it it")])
+    assert model.counts == {"texts": 6, "texts_cut": 3}
+
+
+@pytest.mark.parametrize(
+    "given, message",
+    [
+        ("", "Text 0 has no words. Expected: text. Received: ''."),
+        (["Ann", " \x00"], "Text 1 has no words"),
+        ([("Ann", "Bob"), ("", " ")], "Text 1 has no words"),
+        (["Ann", ("Ann", "Bob")], "cannot be classified together. Expected: one kind. Received: 1 texts and 1 pairs."),
+        (("Ann", "Bob", "it"), "Text 0 must be a str or a pair of them"),
+        (["Ann", None], "Text 1 must be a str or a pair of them. Received: None."),
+        ([("Ann", 3)], r"Text 0 must be a str or a pair of them. Received: \('Ann', 3\)."),
+        ([["Ann"]], r"Text 0 must be a str or a pair of them. Received: \['Ann'\]."),
+    ],
+)
+def test_what_cannot_be_classified_is_refused_with_a_sentence(classifier, given, message):
+    before = dict(classifier.counts)
+    with pytest.raises(InputError, match=message):
+        classifier.classify(given)
+    assert classifier.counts == before
+
+
+def test_threads_get_the_answers_of_one(classifier):
+    given, before = texts(12, seed=3), classifier.counts["texts"]
+    expected = classifier.classify(given, batch_size=4)
+    with concurrent.futures.ThreadPoolExecutor(5) as pool:
+        jobs = [pool.submit(classifier.classify, one, 4) for one in given]
+        for job, mine in zip(jobs, expected, strict=True):
+            assert job.result().label == mine.label and job.result().score == pytest.approx(mine.score, abs=1e-5)
+    assert classifier.counts["texts"] == before + 24
+
+
+def test_with_the_pooler_it_is_the_bert_of_transformers(make_classifier, as_bert):
+    """An independent `BertForSequenceClassification` of the same weights; as_bert skips where it is not installed."""
+    model = make_classifier(pooler=True)
+    bert = as_bert(model.encoder)
+    import torch
+    import transformers
+
+    bert.config.num_labels = len(LABELS)
+    oracle = transformers.BertForSequenceClassification(bert.config).eval()
+    state = {f"bert.{name}": value for name, value in bert.state_dict().items()}
+    for name, dense in (("bert.pooler.dense", model.head.pooler_dense), ("classifier", model.head.classifier)):
+        state[f"{name}.weight"] = torch.tensor(keras.ops.convert_to_numpy(dense.kernel)).T
+        state[f"{name}.bias"] = torch.tensor(keras.ops.convert_to_numpy(dense.bias))
+    assert not oracle.load_state_dict(state, strict=False).unexpected_keys
+    rows = model.pairs.rows(*zip(*pairs(6, seed=4), strict=True))
+    with torch.no_grad():
+        expected = [
+            oracle(torch.tensor(row.token_ids[None]).long(), token_type_ids=torch.tensor(row.segment_ids[None]).long())
+            .logits[0].numpy()
+            for row in rows
+        ]  # fmt: skip
+    found = model.logits_of(rows, batch_size=4)
+    np.testing.assert_allclose(found, expected, atol=2e-5)
+    assert np.std(expected, axis=0).min() > 0.05
+
+
+def batch_of(model, given, targets):
+    rows = model.pairs.rows(given)
+    from spanbert_keras.preprocessing.piece_row import pad_rows
+
+    return pad_rows(rows, model.row_length) | {"label_targets": np.asarray(targets, "float32")}
+
+
+@pytest.mark.parametrize("labels", [LABELS, ()], ids=["classes", "regression"])
+def test_fit_lowers_the_loss_of_targets_in_x_or_y(make_classifier, labels):
+    model, given = make_classifier(labels, scale=0.3, pooler=True), texts(6, seed=5)
+    targets = np.eye(3)[[0, 1, 2, 0, 1, 2]] if labels else np.array([[0.0], [1], [2], [3], [4], [5]])
+    batch = batch_of(model, given, targets)
+    expected = []
+    for text, target in zip(given, targets, strict=True):
+        found = alone(model, text)
+        expected.append(-np.log(found) @ target if labels else float((found - target)[0] ** 2))
+    model.compile(keras.optimizers.Adam(0.05), run_eagerly=BACKEND == "tensorflow")
+    first = model.evaluate(batch, batch_size=6, verbose=0)
+    assert first == pytest.approx(np.mean(expected), rel=1e-4)
+    rows = {key: value for key, value in batch.items() if key != "label_targets"}
+    weights = np.array([1.0, 0, 0, 0, 0, 3.0])
+    found = model.evaluate(rows, {"label_targets": batch["label_targets"]}, 6, 0, sample_weight=weights)
+    assert found == pytest.approx((expected[0] + 3 * expected[5]) / 4, rel=1e-4)
+    history = model.fit(batch, batch_size=6, epochs=8, verbose=0).history["loss"]
+    assert history[-1] < 0.9 * history[0]
+
+
+def test_the_configuration_keeps_every_setting_and_no_vocabulary(make_classifier):
+    settings = {"labels": ["x", "y"], "row_length": 17, "pooler": True, "dropout": 0.3, "name": "mine"}
+    config = json.loads(json.dumps(make_classifier(**settings).get_config()))
+    assert {key: config[key] for key in settings} == settings and "wrote" not in json.dumps(config)
+    config.pop("encoder")
+    again = SpanBertTextClassifier.from_config(config | {"encoder": make_classifier().encoder})
+    assert {key: again.get_config()[key] for key in settings} == settings
+    assert again.head.dropout == 0.3 and len(again.pairs.rows(["Ann " * 40])[0]) == 17
+
+
+def test_a_saved_file_answers_the_same(make_classifier, tmp_path):
+    model = make_classifier(pooler=True, row_length=15)
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    given = pairs(5, seed=8)
+    for found, expected in zip(again.classify(given), model.classify(given), strict=True):
+        assert found.label == expected.label
+        np.testing.assert_allclose(list(found.scores.values()), list(expected.scores.values()), atol=1e-6)
+    assert (again.labels, again.row_length, again.counts["texts_cut"]) == (LABELS, 15, model.counts["texts_cut"])
