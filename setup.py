@@ -36,17 +36,18 @@ EXTRAS = {
     "parquet": ["pyarrow>=18"],
     "sweep": ["optuna>=4"],
     "coreference": ["scipy>=1.14", "spacy>=3.8"],
+    "classification": ["matplotlib>=3.9"],
 }
 
 # torch is pinned so that losses are compared with the same implementation every time.
 TEST = [
+    *EXTRAS["classification"],
     *EXTRAS["coreference"],
     *EXTRAS["export"],
     *EXTRAS["jax"],
     *EXTRAS["parquet"],
     *EXTRAS["sweep"],
     "h5py>=3.11",
-    "matplotlib>=3.9",
     "mypy>=1.18",
     "psutil>=6",
     "pytest>=8.3",

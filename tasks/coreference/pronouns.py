@@ -1,15 +1,13 @@
 """Scores of pronouns and gender: WinoBias (Zhao et al., 2018) and GAP (Webster et al., 2018)."""
 
 import dataclasses
-import gzip
 import os
-import zlib
 from collections.abc import Iterable, Mapping, Sequence
 
 from spanbert_keras.program import InputError
 from tasks.coreference.metrics import Clusters, Figure, Scores, Span, score
+from tasks.text_files import read_text
 
-GZIP_MAGIC = b"\x1f\x8b"
 COLUMNS = ("ID", "Text", "Pronoun", "Pronoun-offset", "A", "A-offset", "A-coref", "B", "B-offset", "B-coref", "URL")
 GENDERS = dict.fromkeys(("he", "him", "his"), "masculine") | dict.fromkeys(("she", "her", "hers"), "feminine")
 TRUTH = {"true": True, "false": False}
@@ -102,7 +100,7 @@ def read_gap(path: str | os.PathLike) -> list[GapExample]:
             sentence or two with file and line.
     """
     name = os.fspath(path)
-    header, *rows = (line.rstrip("\r").split("\t") for line in _content(name).split("\n"))
+    header, *rows = (line.rstrip("\r").split("\t") for line in read_text(name, "the path of a GAP file").split("\n"))
     if tuple(header) != COLUMNS:
         raise InputError(
             f"{name}, line 1 is not the header of a GAP file. Expected: the columns {', '.join(COLUMNS)}. "
@@ -119,17 +117,6 @@ def read_gap(path: str | os.PathLike) -> list[GapExample]:
     if not examples:
         raise InputError(f"{name} holds no example. Expected: a row below the header. Received: none.")
     return list(examples.values())
-
-
-def _content(path: str) -> str:
-    """Returns the text of a file."""
-    try:
-        with open(path, "rb") as file:
-            content = file.read()
-        return (gzip.decompress(content) if content.startswith(GZIP_MAGIC) else content).decode("utf-8-sig")
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise InputError(f"{path} cannot be read: {reason}. Expected: the path of a GAP file.") from error
 
 
 def _gap_example(row: Sequence[str], where: str) -> GapExample:

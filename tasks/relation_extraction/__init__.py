@@ -1,0 +1,1 @@
+"""Relation extraction: TACRED, Re-TACRED and files like them."""

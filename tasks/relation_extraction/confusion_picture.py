@@ -1,0 +1,45 @@
+"""The confusion matrix as a picture. Shape letter: C classes."""
+
+import os
+from collections.abc import Sequence
+
+import numpy as np
+
+from spanbert_keras.program import InputError
+from spanbert_keras.training.files import write_atomically
+
+
+def draw(path: str | os.PathLike, counts: np.ndarray, labels: Sequence[str]) -> None:
+    """Draws how often each gold label (row) was given each label (column); colours are shares of a row.
+
+    Args:
+        path: where the PNG goes.
+        counts: int `(C, C)`.
+        labels: list of str, C.
+
+    Raises:
+        InputError: matplotlib is not installed.
+    """
+    try:
+        import matplotlib
+    except ImportError:
+        raise InputError(
+            'The picture needs matplotlib. Install the extra: pip install "spanbert-keras[classification]".'
+        ) from None
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    size = len(labels)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    figure, axes = pyplot.subplots(figsize=(4 + 0.32 * size, 3 + 0.32 * size), layout="constrained")
+    image = axes.imshow(shares, cmap="Blues", vmin=0.0, vmax=1.0)
+    axes.set_xticks(range(size), labels, rotation=90, fontsize=8, parse_math=False)  # a $ is a $
+    axes.set_yticks(range(size), labels, fontsize=8, parse_math=False)
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("gold")
+    for row, column in np.argwhere(counts):
+        colour = "white" if shares[row, column] > 0.6 else "black"
+        axes.text(column, row, f"{counts[row, column]}", ha="center", va="center", fontsize=6, color=colour)
+    figure.colorbar(image, ax=axes, shrink=0.6, label="share of the gold relation")
+    write_atomically(path, lambda temporary: figure.savefig(temporary, format="png", dpi=130))
+    pyplot.close(figure)

@@ -1,0 +1,166 @@
+"""Reads TACRED's JSON, and files in its form, with every example checked."""
+
+import dataclasses
+import functools
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from spanbert_keras import EntityPair
+from spanbert_keras.program import InputError
+from tasks.relation_extraction.example import Example
+from tasks.text_files import read_text
+
+NO_RELATION = "no_relation"
+KEYS = ("id", "token", "subj_start", "subj_end", "obj_start", "obj_end", "subj_type", "obj_type", "relation")
+FORM = f"TACRED's form, an object with {', '.join(KEYS)}"
+LABELS_FORM = "Re-TACRED's form, one JSON object from ids to relations"
+
+
+@dataclasses.dataclass(frozen=True)
+class ExampleFile:
+    """What a file holds.
+
+    Attributes:
+        examples: list of `Example`, at least one.
+        left_out: list of str. A sentence for each bad example.
+        unlabelled: int. Examples that a list of labels has no entry for; 0 without one.
+    """
+
+    examples: list[Example]
+    left_out: list[str]
+    unlabelled: int = 0
+
+
+def read(path: str | os.PathLike, skip_bad: bool = False, labels: str | os.PathLike | None = None) -> ExampleFile:
+    """Reads a file of TACRED's form: a list of objects, or one object a line; gzipped or not.
+
+    `subj_end` and `obj_end` are the last token's places (inclusive), as TACRED has them.
+
+    Args:
+        path: str or path.
+        skip_bad: bool. Whether bad examples are left out and named.
+        labels: str, path or `None`. Re-TACRED's file of labels, a JSON object from id to relation: examples without an
+            entry are left out (Re-TACRED dropped them), the others take their relation from there.
+
+    Raises:
+        InputError: the file cannot be read or is no such file, an example is bad and `skip_bad` is off, or none is
+            left.
+    """
+    name = os.fspath(path)
+    relations = None if labels is None else read_labels(labels)
+    examples: list[Example] = []
+    left_out: list[str] = []
+    seen: set[str] = set()
+    unlabelled = 0
+    for where, parse in _records(name):
+        try:
+            example = _example(parse(), where)
+            if example.id in seen:
+                raise InputError(f"{where}: the id {example.id!r} is there twice. Expected: unique ids.")
+        except InputError as error:
+            if not skip_bad:
+                raise InputError(f"{error} Leave bad examples out with --skip_bad_examples.") from error
+            left_out.append(str(error))
+            continue
+        seen.add(example.id)
+        if relations is None:
+            examples.append(example)
+        elif example.id in relations:
+            examples.append(dataclasses.replace(example, relation=relations[example.id]))
+        else:
+            unlabelled += 1
+    if not examples:
+        known = "" if relations is None else f" whose id is in {os.fspath(labels)}"  # type: ignore[arg-type]
+        raise InputError(f"{name} holds no example{known}. Expected: at least one. Received: none.")
+    return ExampleFile(examples, left_out, unlabelled)
+
+
+def read_labels(path: str | os.PathLike) -> dict[str, str]:
+    """Returns a dict from id to relation, as Re-TACRED's lists of ids are.
+
+    Raises:
+        InputError: the file is none.
+    """
+    name = os.fspath(path)
+    value = _json(read_text(name, LABELS_FORM), name, LABELS_FORM)
+    if not isinstance(value, dict) or not value or not all(_is_name(label) for label in value.values()):
+        raise InputError(f"{name} is no list of labels. Expected: {LABELS_FORM}. Received: {str(value)[:60]!r}.")
+    return value
+
+
+def labels_of(examples: Sequence[Example], no_relation: str = NO_RELATION) -> list[str]:
+    """Returns the relations of training examples in the order of a model's logits.
+
+    The absence of a relation comes first, others by how frequent they are (released code), then by name.
+    """
+    counts = Counter(example.relation for example in examples)
+    counts.pop(no_relation, None)
+    return [no_relation, *sorted(counts, key=lambda relation: (-counts[relation], relation))]
+
+
+def types_of(examples: Sequence[Example]) -> tuple[list[str], list[str]]:
+    """Returns the types of subjects and of objects, each sorted: the order of a model's markers."""
+    subjects = sorted({example.pair.subject_type for example in examples})
+    return subjects, sorted({example.pair.object_type for example in examples})
+
+
+def _records(path: str) -> Iterator[tuple[str, Callable[[], Any]]]:
+    """Yields words for the place of each object, and the function that returns it."""
+    text = read_text(path, FORM)
+    if text.lstrip()[:1] == "[":
+        for number, record in enumerate(_json(text, path, FORM)):
+            yield f"{path}, example {number}", functools.partial(lambda found: found, record)
+        return
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.strip():
+            where = f"{path}, line {number}"
+            yield where, functools.partial(_json, line, where, FORM)
+
+
+def _json(text: str, where: str, form: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{where} is no JSON. Expected: {form}. Received: {text[:40]!r}.") from error
+
+
+def _is_name(value: Any) -> bool:
+    """Returns whether a value is text that a line of a file and a picture can show."""
+    return isinstance(value, str) and value.isprintable() and bool(value.strip())
+
+
+def _example(record: Any, where: str) -> Example:
+    """Returns the checked example of a record."""
+    if not isinstance(record, Mapping):
+        raise InputError(f"{where} is no example. Expected: {FORM}. Received: {str(record)[:60]!r}.")
+    missing = [key for key in KEYS if key not in record]
+    if missing:
+        raise InputError(f"{where} lacks {', '.join(missing)}. Expected: {FORM}. Received: {', '.join(record)[:80]}.")
+    name = record["id"]
+    where = f"{where} ({name!r})"
+    for key in ("id", "subj_type", "obj_type", "relation"):
+        if not _is_name(record[key]):
+            raise InputError(f"{where}: `{key}` must be printable text on one line. Received: {record[key]!r:.60}.")
+    tokens = record["token"]
+    if not isinstance(tokens, list) or not tokens or not all(isinstance(token, str) for token in tokens):
+        raise InputError(f"{where}: `token` must be a list of texts, at least one. Received: {str(tokens)[:60]!r}.")
+    spans = []
+    for side in ("subj", "obj"):
+        start, last = record[f"{side}_start"], record[f"{side}_end"]
+        whole = all(isinstance(place, int) and not isinstance(place, bool) for place in (start, last))
+        if not whole or not 0 <= start <= last < len(tokens):
+            raise InputError(
+                f"{where}: {side}_start and {side}_end must be places among the {len(tokens)} tokens, the last one "
+                f"included. Received: {start!r} and {last!r}."
+            )
+        spans.append((start, last + 1))
+    if spans[0][0] < spans[1][1] and spans[1][0] < spans[0][1]:
+        raise InputError(
+            f"{where}: subject and object share tokens. Expected: two places. Received: {spans[0]} and {spans[1]}, "
+            "half-open."
+        )
+    pair = EntityPair(tuple(tokens), spans[0], spans[1], record["subj_type"], record["obj_type"])
+    return Example(name, pair, record["relation"])

@@ -1,0 +1,103 @@
+"""Scores a saved extractor on a file of TACRED's form, and shows its errors on a page.
+
+python -m tasks.relation_extraction.evaluate --model=runs/tacred/relation_extractor.keras --data=test.json
+"""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from absl import logging
+
+from spanbert_keras import program
+from spanbert_keras.program import InputError, setting
+from spanbert_keras.training.files import write_json
+from tasks.evaluation_settings import EvaluationSettings
+from tasks.relation_extraction import confusion_picture, data, metrics, page, predictions
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config(EvaluationSettings):
+    """Settings of one evaluation."""
+
+    labels: str | None = setting("Re-TACRED's labels of the file: JSON from id to relation.", default=None)
+    no_relation: str = setting("The label of no relation, which scores leave out.", default=data.NO_RELATION)
+
+
+def main(config: Config) -> None:
+    """Predicts, scores, and writes everything down."""
+    config.check()
+    model = program.load_task_model(config.model, "SpanBertRelationExtractor")
+    file = data.read(config.data, config.skip_bad_examples, config.labels)
+    for sentence in file.left_out:
+        logging.warning("Left out: %s", sentence)
+    if file.unlabelled:
+        logging.info("%s: %d examples have no entry in --labels and are left out.", config.data, file.unlabelled)
+    if config.no_relation not in model.labels:
+        raise InputError(
+            f"--no_relation={config.no_relation} is none of the model's relations. "
+            f"Expected: one of {', '.join(model.labels)}."
+        )
+    examples = file.examples
+    logits = model.logits_of(_rows(model, examples, config.data), config.batch_size)
+    tables = score(model, examples, logits, config.no_relation)
+    folder = config.make_folder()
+    predictions.write(folder, model, examples, logits)
+    write_json(folder / "scores.json", tables)
+    gold = [example.relation for example in examples]
+    labels = [*model.labels, *sorted(set(gold) - set(model.labels))]
+    counts = metrics.confusion(gold, predictions.labels_of(model, logits), labels)
+    confusion_picture.draw(folder / "confusion.png", counts, labels)
+    if config.page:
+        facts = {"model": config.model, "data": config.data, "sentences": f"{len(examples):,}"} | headlines(tables)
+        shares = predictions.probabilities(logits)
+        title = f"Relations in {Path(config.data).name}"
+        page.write_page(folder / "errors.html", title, examples, shares, model.labels, config.no_relation, facts)
+    print_tables(tables, config.no_relation)
+    shown = ", confusion.png and errors.html" if config.page else " and confusion.png"
+    print(f"Predictions, scores{shown} are in {folder}.")
+
+
+def _rows(model, examples, path: str) -> list:
+    """Returns the model's row of each example, and logs how many sentences were cut."""
+    try:
+        rows = model.entities.rows([example.pair for example in examples])
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    logging.info(
+        "%d sentences, %d of them cut to %d pieces.", len(rows), sum(row.cut for row in rows), model.row_length
+    )
+    return rows
+
+
+def score(model, examples, logits: np.ndarray, no_relation: str) -> dict[str, dict[str, Any]]:
+    """Returns the scores of all relations together, and of each."""
+    gold, found = [example.relation for example in examples], predictions.labels_of(model, logits)
+    tables = {"all relations": metrics.score(gold, found, no_relation)}
+    for name, figure in metrics.by_relation(gold, found, no_relation).items():
+        tables[name] = figure.summary() | {"gold": figure.gold, "predicted": figure.predicted}
+    return tables
+
+
+def headlines(tables: dict[str, dict[str, Any]]) -> dict[str, str]:
+    """Returns the scores that stand at the top of the page."""
+    return {name: f"{tables['all relations'][name]:.2f}" for name in ("precision", "recall", "f1", "accuracy")}
+
+
+def print_tables(tables: dict[str, dict[str, Any]], no_relation: str) -> None:
+    """Prints the scores: all relations together, then a line each."""
+    whole = tables["all relations"]
+    print(f"\nall {whole['examples']:,} sentences, {no_relation} left out; accuracy counts it")
+    for name in ("precision", "recall", "f1", "accuracy"):
+        print(f"  {name:10} {whole[name]:.2f}")
+    width = max(map(len, tables))
+    print(f"\n{'':{width}} precision  recall      f1    gold  predicted")
+    for name, scores in tables.items():
+        if name != "all relations":
+            figures = f"{scores['precision']:9.2f} {scores['recall']:7.2f} {scores['f1']:7.2f}"
+            print(f"{name:{width}} {figures} {scores['gold']:7,} {scores['predicted']:10,}")
+
+
+if __name__ == "__main__":
+    program.run(main, Config)

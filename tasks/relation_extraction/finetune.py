@@ -1,0 +1,116 @@
+"""Fine-tunes an encoder for relation extraction: TACRED, Re-TACRED, and files of their form.
+
+python -m tasks.relation_extraction.finetune --flagfile=configs/tacred.flags --encoder=encoder.keras \\
+    --train_file=train.json --dev_file=dev.json --output_dir=runs/tacred
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from absl import logging
+
+import spanbert_keras
+from spanbert_keras import program
+from spanbert_keras.program import InputError, setting
+from tasks.classification_settings import ClassificationSettings
+from tasks.classification_task import ClassificationTask
+from tasks.relation_extraction import data, metrics, predictions
+from tasks.task import fine_tune
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config(ClassificationSettings):
+    """Settings of one fine-tuning run."""
+
+    # --- data
+    train_file: tuple[str, ...] = setting("TACRED's JSON, or an object a line, also .gz; several with commas.")
+    dev_file: str = setting("The same, to choose the best model by.")
+    test_file: str | None = setting("Scored once at the end, by the chosen model.", default=None)
+    train_labels: str | None = setting(
+        "Re-TACRED's labels of the training file: JSON from id to relation.", default=None
+    )
+    dev_labels: str | None = setting("The same of the dev file.", default=None)
+    test_labels: str | None = setting("The same of the test file.", default=None)
+    dataset: str | None = setting("What the results table calls the data, e.g. TACRED.", default=None)
+    no_relation: str = setting("The label of no relation, which scores leave out.", default=data.NO_RELATION)
+    skip_bad_examples: bool = setting("Leaves bad examples out and counts them.", default=False)
+    # --- model
+    feature_mode: str = setting(
+        "How entities are shown: masked by their type as in the paper, or with their words as in the released code.",
+        default="ner", choices=("ner", "text", "text_ner", "ner_text"),
+    )  # fmt: skip
+
+
+class RelationExtraction(ClassificationTask):
+    """What relation extraction brings to `FineTuning`; see `FineTuningTask`.
+
+    Args:
+        config: `Config`.
+    """
+
+    model_name = "relation_extractor"
+    select_by = "f1"
+    changeable = (*ClassificationTask.changeable, "train_labels", "dev_labels", "test_labels")
+
+    def __init__(self, config: Config):
+        super().__init__(config)
+        config.check_classification()
+        if config.train_labels and len(config.train_file) > 1:
+            raise InputError("--train_labels are those of one file. Received: several in --train_file.")
+        self.train = [one for path in config.train_file for one in self._read(path, config.train_labels)]
+        self.dev = self._read(config.dev_file, config.dev_labels)
+        self.test_examples = self._read(config.test_file, config.test_labels) if config.test_file else []
+
+    def _read(self, path: str, labels: str | None) -> list:
+        file = data.read(path, self.config.skip_bad_examples, labels)
+        self.left_out += file.left_out
+        if file.unlabelled:
+            logging.info("%s: %d examples have no entry in %s and are left out.", path, file.unlabelled, labels)
+        return file.examples
+
+    def make_model(self):
+        """Returns the model over the encoder: its relations are those of training, its markers all types that occur."""
+        config = self.config
+        encoder, row_length = self.load_encoder("max_sequence_length")
+        self.tell_left_out()
+        subjects, objects = data.types_of([*self.train, *self.dev, *self.test_examples])
+        return self.build(
+            spanbert_keras.SpanBertRelationExtractor,
+            encoder,
+            labels=data.labels_of(self.train, config.no_relation),
+            subject_types=subjects,
+            object_types=objects,
+            feature_mode=config.feature_mode,
+            row_length=row_length,
+            pooler=config.pooler,
+            dropout=config.classifier_dropout,
+        )
+
+    def rows_of(self, model, examples: Sequence) -> list:
+        """Returns the model's row of each example."""
+        return model.entities.rows([example.pair for example in examples])
+
+    def places_of(self, model, examples: Sequence) -> list[int]:
+        """Returns the place of each example's relation among the model's."""
+        places = {label: place for place, label in enumerate(model.labels)}
+        return [places[example.relation] for example in examples]
+
+    def scores_of(self, model, examples: Sequence, logits: np.ndarray) -> dict[str, float]:
+        """Returns precision, recall and F1 without `no_relation`, in per cent."""
+        gold = [example.relation for example in examples]
+        return metrics.score(gold, predictions.labels_of(model, logits), self.config.no_relation)
+
+    def write(self, model, folder: Path, examples: Sequence, logits: np.ndarray) -> None:
+        """Writes the predictions of a set."""
+        predictions.write(folder, model, examples, logits)
+
+
+def main(config: Config) -> None:
+    """Fine-tunes, evaluates, and writes everything down."""
+    fine_tune(config, RelationExtraction)
+
+
+if __name__ == "__main__":
+    program.run(main, Config)

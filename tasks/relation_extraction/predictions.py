@@ -1,0 +1,45 @@
+"""What a model makes of examples. Shape letters: N examples, C classes."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from spanbert_keras.training.files import write_atomically
+
+
+def labels_of(model, logits: np.ndarray) -> list[str]:
+    """Returns the most probable relation of each row of logits, `(N, C)`."""
+    return [model.labels[place] for place in logits.argmax(axis=1)]
+
+
+def probabilities(logits: np.ndarray) -> np.ndarray:
+    """Returns the softmax of logits, float64 `(N, C)`."""
+    shares = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
+    return shares / shares.sum(axis=1, keepdims=True)
+
+
+def write(folder: Path, model, examples: Sequence, logits: np.ndarray) -> None:
+    """Writes the files that scorers read: relations, a line each, and the same with ids as JSON lines.
+
+    `predictions.txt` and `gold.txt` are the official scorer's two arguments.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    found = labels_of(model, logits)
+    rows = (
+        json.dumps({"id": example.id, "relation": label, "gold": example.relation}, ensure_ascii=False)
+        for example, label in zip(examples, found, strict=True)
+    )
+    contents = {
+        "predictions.txt": found,
+        "gold.txt": [example.relation for example in examples],
+        "predictions.jsonl": list(rows),
+    }
+    for name, lines in contents.items():
+        _write_lines(folder / name, lines)
+
+
+def _write_lines(path: Path, lines: Sequence[str]) -> None:
+    text = "".join(f"{line}\n" for line in lines)
+    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))

@@ -1,0 +1,126 @@
+"""Tests of the evaluation program: scores, files, picture, page."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+
+from spanbert_keras import EntityPair, SpanBertRelationExtractor, program
+from spanbert_keras.program import InputError
+from tasks.relation_extraction import data, evaluate, metrics
+from tests.tasks.relation_extraction.conftest import record
+
+LABELS = ["no_relation", "per:city_of_birth", "per:date_of_birth", "org:founded"]
+
+
+@pytest.fixture(scope="module")
+def saved(encoder_path, tmp_path_factory, randomize):
+    """A saved extractor with random weights."""
+    encoder = keras.saving.load_model(encoder_path)
+    model = SpanBertRelationExtractor(encoder, LABELS, ("ORGANIZATION", "PERSON"), ("CITY", "DATE"), row_length=24)
+    randomize(model, seed=3, scale=0.6)
+    pairs = [
+        EntityPair(tuple(one["token"]), (one["subj_start"], one["subj_end"] + 1),
+                   (one["obj_start"], one["obj_end"] + 1), one["subj_type"], one["obj_type"])
+        for one in map(record, range(10))
+    ]  # fmt: skip
+    bias = next(weight for weight in model.head.weights if tuple(weight.shape) == (len(LABELS),))
+    bias.assign(bias - model.logits_of(model.entities.rows(pairs)).mean(axis=0))  # so that labels differ
+    path = tmp_path_factory.mktemp("model") / "relation_extractor.keras"
+    model.save(path)
+    return path
+
+
+def run(*flags):
+    evaluate.main(program.parse(evaluate.Config, list(flags)))
+
+
+def test_the_program_writes_predictions_scores_picture_and_page(saved, relation_file, tmp_path, capsys, embedded):
+    unseen = record(9) | {"relation": "per:unseen"}
+    path = relation_file("dev.json", records=[*(record(i) for i in range(9)), unseen])
+    out = tmp_path / "out"
+    run(f"--model={saved}", f"--data={path}", f"--output_dir={out}", "--batch_size=4")
+    assert sorted(p.name for p in out.iterdir()) == [
+        "confusion.png", "errors.html", "gold.txt", "predictions.jsonl", "predictions.txt", "scores.json",
+    ]  # fmt: skip
+    examples = data.read(path).examples
+    model = keras.saving.load_model(saved)
+    found = [relation.label for relation in model.extract_pairs([example.pair for example in examples])]
+    assert (out / "predictions.txt").read_text().splitlines() == found and len(set(found)) > 1
+    gold = [example.relation for example in examples]
+    tables = json.loads((out / "scores.json").read_text())
+    assert tables["all relations"] == pytest.approx(metrics.score(gold, found, "no_relation"))
+    assert set(tables) - {"all relations"} == {*gold, *found} - {"no_relation"}
+    assert tables["per:unseen"] == {"precision": 100.0, "recall": 0.0, "f1": 0.0, "gold": 1, "predicted": 0}
+    page = embedded(out / "errors.html")
+    assert [(row["id"], row["predicted"]) for row in page["rows"]] == list(
+        zip([example.id for example in examples], found, strict=True)
+    )
+    assert dict(page["facts"])["f1"] == f"{tables['all relations']['f1']:.2f}"
+    printed = capsys.readouterr().out
+    assert "all 10 sentences, no_relation left out" in printed and "per:unseen" in printed
+    assert f"Predictions, scores, confusion.png and errors.html are in {out}." in printed
+
+
+def test_the_picture_is_no_blank_one(saved, relation_file, tmp_path):
+    image = pytest.importorskip("matplotlib.image", reason="pictures are matplotlib's")
+    run(f"--model={saved}", f"--data={relation_file()}", f"--output_dir={tmp_path / 'out'}", "--nopage")
+    pixels = image.imread(tmp_path / "out" / "confusion.png")
+    assert min(pixels.shape[:2]) > 300 and pixels[..., :3].std() > 0.05
+    assert len(np.unique(pixels.reshape(-1, pixels.shape[-1]), axis=0)) > 50
+    assert not (tmp_path / "out" / "errors.html").exists()
+
+
+def test_the_folder_stands_beside_the_model(saved, relation_file, capsys):
+    run(f"--model={saved}", f"--data={relation_file('test.json')}", "--nopage")
+    assert (saved.parent / "evaluation" / "test" / "scores.json").is_file()
+    assert "Predictions, scores and confusion.png are in" in capsys.readouterr().out
+
+
+def test_another_label_may_be_none(saved, relation_file, tmp_path, capsys):
+    out = tmp_path / "out"
+    flags = [f"--model={saved}", f"--data={relation_file()}", f"--output_dir={out}"]
+    run(*flags, "--no_relation=org:founded", "--nopage")
+    tables = json.loads((out / "scores.json").read_text())
+    assert "org:founded" not in tables and "no_relation" in tables
+    assert "org:founded left out; accuracy counts it" in capsys.readouterr().out
+    with pytest.raises(InputError, match="--no_relation=Other is none of the model's relations. Expected: one of no_r"):
+        run(*flags, "--no_relation=Other")
+
+
+def test_retacreds_labels_bad_examples_and_cut_sentences_are_told(saved, relation_file, tmp_path, caplog):
+    caplog.set_level("INFO")
+    long = record(3) | {"token": [f"w{i % 40}" for i in range(60)]}
+    path = relation_file(records=[record(0), record(1), record(2) | {"token": []}, long])
+    labels = tmp_path / "labels.json"
+    labels.write_text(json.dumps({"e0": "org:founded", "e3": "no_relation"}))
+    flags = [f"--model={saved}", f"--data={path}", f"--labels={labels}", f"--output_dir={tmp_path / 'out'}", "--nopage"]
+    with pytest.raises(InputError, match=r"example 2 \('e2'\): `token` must be a list"):
+        run(*flags)
+    run(*flags, "--skip_bad_examples")
+    assert (tmp_path / "out" / "gold.txt").read_text() == "org:founded\nno_relation\n"
+    assert "Left out: " in caplog.text and "1 examples have no entry in --labels" in caplog.text
+    assert "2 sentences, 1 of them cut to 24 pieces" in caplog.text
+
+
+def test_what_cannot_be_done_is_refused_before_anything_is_written(saved, encoder_path, relation_file, tmp_path):
+    path, out = relation_file(), tmp_path / "out"
+    strange = relation_file("strange.json", records=[record(0) | {"obj_type": "TITLE"}])
+    for flags, message in (
+        ((f"--model={saved}", f"--data={path}", "--batch_size=0"), "--batch_size must be positive"),
+        ((f"--model={saved}", f"--data={tmp_path / 'no.json'}"), "no.json cannot be read"),
+        ((f"--model={saved}", f"--data={strange}"), "strange.json: 'TITLE' is no type of"),
+        ((f"--model={encoder_path}", f"--data={path}"), "Expected: a SpanBertRelationExtractor"),
+        ((f"--model={tmp_path / 'no.keras'}", f"--data={path}"), "no.keras is not there"),
+    ):
+        with pytest.raises(InputError, match=message):
+            run(*flags, f"--output_dir={out}")
+    assert not out.exists()
+
+
+def test_a_model_that_does_not_know_its_markers_is_refused(encoder_path, relation_file, tmp_path):
+    model = SpanBertRelationExtractor(keras.saving.load_model(encoder_path), LABELS, markers={}, row_length=24)
+    model.save(tmp_path / "unknown.keras")
+    with pytest.raises(InputError, match="train.json: This model does not know which pieces mark entities"):
+        run(f"--model={tmp_path / 'unknown.keras'}", f"--data={relation_file()}", f"--output_dir={tmp_path / 'out'}")

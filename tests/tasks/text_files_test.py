@@ -1,0 +1,35 @@
+"""Tests of reading whole text files."""
+
+import gzip
+
+import pytest
+
+from spanbert_keras.program import InputError
+from tasks.text_files import read_text
+
+TEXT = "one\ttwo\r\nπ 😀\n"
+
+
+@pytest.mark.parametrize("name", ["a.tsv", "a.tsv.gz"])
+@pytest.mark.parametrize("pack", [lambda content: content, gzip.compress])
+def test_what_is_in_the_file_tells_whether_it_is_packed(tmp_path, name, pack):
+    (tmp_path / name).write_bytes(pack(TEXT.encode()))
+    assert read_text(str(tmp_path / name), "text") == TEXT
+
+
+def test_a_byte_order_mark_is_no_part_of_the_text(tmp_path):
+    (tmp_path / "a").write_bytes(b"\xef\xbb\xbf" + TEXT.encode())
+    assert read_text(str(tmp_path / "a"), "text") == TEXT
+
+
+@pytest.mark.parametrize(
+    "content, reason",
+    [(None, "No such file or directory"), (gzip.compress(b"a" * 99)[:-9], "Compressed file ended"),
+     (b"\x1f\x8b12", "Unknown compression|ended before"), (b"\xff", "can't decode byte")],
+)  # fmt: skip
+def test_what_cannot_be_read_is_one_sentence(tmp_path, content, reason):
+    if content is not None:
+        (tmp_path / "a").write_bytes(content)
+    with pytest.raises(InputError, match=f"a cannot be read: .*({reason}).*Expected: a list of words") as refused:
+        read_text(str(tmp_path / "a"), "a list of words")
+    assert "\n" not in str(refused.value)
