@@ -278,7 +278,7 @@ class FineTuning:
         """Saves the model and completes the record; the checkpoints, three times as large, are then removed."""
         try:
             scores = {"dev": self.task.finish(self.model, self.folder, self._predict, self._rows)}
-        except Exception:
+        except (InputError, OSError):
             if self.distribution.is_chief:  # what was learnt is not lost with a file that cannot be written
                 outputs.save_model(self.model, self.model_path)
             raise

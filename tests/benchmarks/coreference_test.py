@@ -63,6 +63,7 @@ def row(words, seconds, growth=0.1):
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_each_length_is_measured_in_a_process_of_its_own(make_config, tmp_path, capsys):
     coreference.main(make_config("--lengths=150,15"))
     written = json.loads((tmp_path / "coreference.json").read_text())

@@ -216,7 +216,7 @@ def kill_in(run):
     return run
 
 
-@pytest.mark.parametrize("number", [1, 3, pytest.param(5, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("number", [1, *(pytest.param(number, marks=pytest.mark.slow) for number in (3, 5))])
 def test_a_run_that_was_killed_in_an_evaluation_ends_as_one_that_was_not(make_run, whole, number):
     first = kill_in(make_run(lambda evaluation, true: killed() if evaluation == number else true))
     steps = Checkpoints(first.folder / "checkpoints").steps()
@@ -226,7 +226,7 @@ def test_a_run_that_was_killed_in_an_evaluation_ends_as_one_that_was_not(make_ru
     assert_same_run(whole, second)
 
 
-@pytest.mark.parametrize("where", ["finish", "save_model", "update"])
+@pytest.mark.parametrize("where", ["finish", "save_model", pytest.param("update", marks=pytest.mark.slow)])
 def test_a_run_that_was_killed_after_its_training_is_finished_without_training(make_run, monkeypatch, where):
     first = make_run(lambda number, true: -number)  # the first is the best
     target = {"finish": first.task, "save_model": fine_tuning.outputs, "update": first.record}[where]

@@ -45,6 +45,7 @@ def test_a_model_comes_out_that_resolves(fine_tune, documents_file):
     assert [sorted(map(sorted, d.clusters)) for d in written] == [sorted(map(sorted, c)) for c in found]
 
 
+@pytest.mark.slow
 def test_the_tasks_layers_have_a_rate_of_their_own(fine_tune, documents_file, encoder_path):
     files = [f"--train_file={documents_file()}", f"--dev_file={documents_file('dev.jsonl')}"]
     before = keras.saving.load_model(encoder_path).token_embedding.get_weights()[0]

@@ -86,6 +86,7 @@ def test_relations_of_dev_that_training_lacks_count_as_not_found(fine_tune, rela
     assert "per:unseen" not in model.labels and model.head.pooler
 
 
+@pytest.mark.slow
 def test_a_run_stopped_by_ctrl_c_ends_as_one_that_was_not(fine_tune, relation_file, monkeypatch):
     files = [f"--train_file={relation_file()}", f"--dev_file={relation_file('dev.json', first=9)}", "--epochs=2"]
     files.append("--learning_rate=5e-3")
