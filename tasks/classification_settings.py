@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from spanbert_keras.program import InputError, setting
+from spanbert_keras.program import setting
 from spanbert_keras.training.fine_tuning_settings import FineTuningSettings
 
 
@@ -12,6 +12,8 @@ class ClassificationSettings(FineTuningSettings):
 
     Defaults are the paper's, appendix B: rows of 128 pieces, 10 epochs.
     """
+
+    ranges = dict.fromkeys(("label_smoothing", "classifier_dropout"), (0, 1))
 
     # --- how
     epochs: float = setting("Passes over the training rows.", default=10.0)
@@ -27,13 +29,3 @@ class ClassificationSettings(FineTuningSettings):
         "A dense layer with tanh before the linear one, as the released code; the paper has none.", default=False
     )
     classifier_dropout: float = setting("Before the linear layer.", default=0.1)
-
-    def check_classification(self) -> None:
-        """Refuses numbers out of their range.
-
-        Raises:
-            InputError: the flag, what was expected, what was received.
-        """
-        for name in ("label_smoothing", "classifier_dropout"):
-            if not 0.0 <= getattr(self, name) < 1.0:
-                raise InputError(f"--{name} must be at least 0 and below 1. Received: {getattr(self, name)}.")

@@ -1,1 +1,1 @@
-"""Models: the encoder, the pretrainer and (later) the task models."""
+"""Models: the encoder, the pretrainer and the task models."""

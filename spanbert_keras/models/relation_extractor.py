@@ -7,7 +7,7 @@ import keras
 from spanbert_keras.decoding.relation import Relation
 from spanbert_keras.models.document_pairs import document_pairs
 from spanbert_keras.models.given_entities import given_pairs
-from spanbert_keras.models.row_classifier import RowClassifier, probabilities
+from spanbert_keras.models.row_classifier import RowClassifier
 from spanbert_keras.preprocessing.entity_rows import MODES, EntityPair, EntityRows, assign_markers, marker_names
 
 
@@ -131,7 +131,7 @@ class SpanBertRelationExtractor(RowClassifier, keras.Model):
             self.counts["sentences"] += len(rows)
             self.counts["sentences_cut"] += sum(row.cut for row in rows)
         relations = []
-        for row in probabilities(logits):
+        for row in self.probabilities(logits):
             best = int(row.argmax())
             scores = dict(zip(self.labels, row.tolist(), strict=True))
             relations.append(Relation(self.labels[best], float(row[best]), scores))

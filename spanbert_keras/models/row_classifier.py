@@ -86,6 +86,12 @@ class RowClassifier(RowComputing, TaskModel, NamedInputs):
             raise InputError("The model's logits are not finite: no label is better than another. Train it anew.")
         return found
 
+    @staticmethod
+    def probabilities(logits: np.ndarray) -> np.ndarray:
+        """Returns the softmax of logits over their last axis, float64."""
+        shifted = np.exp(logits.astype(np.float64) - logits.max(axis=-1, keepdims=True))
+        return shifted / shifted.sum(axis=-1, keepdims=True)
+
     def warm_up(self, batch_size: int = 32) -> None:
         """Compiles every shape that is used with this batch size, at most eight, so that no call waits for it."""
         row = PieceRow(np.zeros(1, np.int32), np.zeros(1, np.int32))
@@ -109,9 +115,3 @@ class RowClassifier(RowComputing, TaskModel, NamedInputs):
             "pooler": self.head.pooler,
             "dropout": self.head.dropout,
         }
-
-
-def probabilities(logits: np.ndarray) -> np.ndarray:
-    """Returns the softmax of logits over their last axis, float64."""
-    shifted = np.exp(logits.astype(np.float64) - logits.max(axis=-1, keepdims=True))
-    return shifted / shifted.sum(axis=-1, keepdims=True)

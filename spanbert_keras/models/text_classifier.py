@@ -6,7 +6,7 @@ import keras
 
 from spanbert_keras.decoding.classification import Classification
 from spanbert_keras.errors import InputError
-from spanbert_keras.models.row_classifier import RowClassifier, probabilities
+from spanbert_keras.models.row_classifier import RowClassifier
 from spanbert_keras.preprocessing.text_pairs import TextPairs
 
 
@@ -80,7 +80,7 @@ class SpanBertTextClassifier(RowClassifier, keras.Model):
         if not self.labels:
             found = [Classification(None, float(value), {}) for value in logits[:, 0]]
         else:
-            found = [self._named(row) for row in probabilities(logits)]
+            found = [self._named(row) for row in self.probabilities(logits)]
         return found[0] if single else found
 
     def _named(self, row) -> Classification:

@@ -51,7 +51,7 @@ def main(config: Config) -> None:
     confusion_picture.draw(folder / "confusion.png", counts, labels)
     if config.page:
         facts = {"model": config.model, "data": config.data, "sentences": f"{len(examples):,}"} | headlines(tables)
-        shares = predictions.probabilities(logits)
+        shares = model.probabilities(logits)
         title = f"Relations in {Path(config.data).name}"
         page.write_page(folder / "errors.html", title, examples, shares, model.labels, config.no_relation, facts)
     print_tables(tables, config.no_relation)

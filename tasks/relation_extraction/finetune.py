@@ -56,7 +56,6 @@ class RelationExtraction(ClassificationTask):
 
     def __init__(self, config: Config):
         super().__init__(config)
-        config.check_classification()
         if config.train_labels and len(config.train_file) > 1:
             raise InputError("--train_labels are those of one file. Received: several in --train_file.")
         self.train = [one for path in config.train_file for one in self._read(path, config.train_labels)]

@@ -14,12 +14,6 @@ def labels_of(model, logits: np.ndarray) -> list[str]:
     return [model.labels[place] for place in logits.argmax(axis=1)]
 
 
-def probabilities(logits: np.ndarray) -> np.ndarray:
-    """Returns the softmax of logits, float64 `(N, C)`."""
-    shares = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
-    return shares / shares.sum(axis=1, keepdims=True)
-
-
 def write(folder: Path, model, examples: Sequence, logits: np.ndarray) -> None:
     """Writes the files that scorers read: relations, a line each, and the same with ids as JSON lines.
 

@@ -6,7 +6,7 @@ import pytest
 
 from spanbert_keras import SpanBertEncoder, SpanBertTextClassifier
 from spanbert_keras.errors import InputError
-from spanbert_keras.models.row_classifier import probabilities
+from spanbert_keras.models.row_classifier import RowClassifier
 from spanbert_keras.models.row_computing import row_lengths
 from spanbert_keras.preprocessing.piece_row import PieceRow
 
@@ -111,18 +111,18 @@ def test_logits_that_are_no_numbers_and_batches_of_none_are_refused(classifier, 
 
 def test_probabilities_are_a_softmax_in_float64():
     logits = np.array([[1.0, 2.0, -3.0], [900.0, 899.0, -900.0], [0.0, 0.0, 0.0]], "float32")
-    found = probabilities(logits)
+    found = RowClassifier.probabilities(logits)
     exact = np.exp(logits[0].astype("float64")) / np.exp(logits[0].astype("float64")).sum()
     np.testing.assert_allclose(found[0], exact, rtol=1e-12)
     np.testing.assert_allclose(found[1:], [[1 / (1 + np.exp(-1)), 1 / (1 + np.e), 0.0], [1 / 3] * 3], rtol=1e-12)
-    assert found.dtype == np.float64 and probabilities(np.zeros((0, 3), "float32")).shape == (0, 3)
+    assert found.dtype == np.float64 and RowClassifier.probabilities(np.zeros((0, 3), "float32")).shape == (0, 3)
 
 
 def test_losses_are_those_of_every_row(make_classifier, to_numpy):
     logits = np.random.default_rng(0).normal(size=(5, 4)).astype("float32")
     targets = np.eye(4, dtype="float32")[[0, 1, 2, 3, 0]]
     found = to_numpy(make_classifier().example_losses({"logits": logits}, {"label_targets": targets}))
-    np.testing.assert_allclose(found, -np.log((probabilities(logits) * targets).sum(-1)), rtol=1e-5)
+    np.testing.assert_allclose(found, -np.log((RowClassifier.probabilities(logits) * targets).sum(-1)), rtol=1e-5)
     number = make_classifier(labels=())
     found = to_numpy(number.example_losses({"logits": logits[:, :1]}, {"label_targets": targets[:, :1]}))
     np.testing.assert_allclose(found, ((logits - targets) ** 2)[:, 0], rtol=1e-5)

@@ -6,6 +6,7 @@ import pytest
 
 from spanbert_keras import program
 from spanbert_keras.program import InputError
+from spanbert_keras.training.fine_tuning_settings import check
 from tasks.classification_settings import ClassificationSettings
 
 REQUIRED = {"encoder": "e.keras", "output_dir": "runs/x"}
@@ -15,7 +16,7 @@ def test_defaults_are_those_of_the_papers_appendix():
     settings = ClassificationSettings(**REQUIRED)
     assert (settings.epochs, settings.max_sequence_length, settings.pooler) == (10.0, 128, False)
     assert (settings.class_weights, settings.label_smoothing, settings.classifier_dropout) == ("none", 0.0, 0.1)
-    settings.check_classification()
+    check(settings)
 
 
 @pytest.mark.parametrize("name", ["label_smoothing", "classifier_dropout"])
@@ -23,8 +24,8 @@ def test_defaults_are_those_of_the_papers_appendix():
 def test_shares_are_below_one(name, value):
     settings = ClassificationSettings(**REQUIRED, **{name: value})
     with pytest.raises(InputError, match=f"--{name} must be at least 0 and below 1. Received: {value}"):
-        settings.check_classification()
-    dataclasses.replace(settings, **{name: 0.999}).check_classification()
+        check(settings)
+    check(dataclasses.replace(settings, **{name: 0.999}))
 
 
 def test_class_weights_have_two_values(capsys):

@@ -194,9 +194,11 @@ def test_bad_examples_are_refused_or_counted(relation_file):
     assert [len(task.train), len(task.dev), len(task.left_out)] == [10, 2, 2]
 
 
-def test_settings_out_of_range_are_refused_before_files_are_read():
-    with pytest.raises(InputError, match="--label_smoothing must be at least 0 and below 1"):
-        finetune.RelationExtraction(config_of("--train_file=no", "--dev_file=no", "--label_smoothing=1"))
+def test_settings_out_of_range_are_refused_before_files_are_read(fine_tune, tmp_path):
+    for flag in ("label_smoothing", "classifier_dropout"):
+        with pytest.raises(InputError, match=f"--{flag} must be at least 0 and below 1"):
+            fine_tune("--train_file=no", "--dev_file=no", f"--{flag}=1")
+    assert not (tmp_path / "run").exists()
 
 
 def test_what_makes_no_model_is_told_with_the_encoder(encoder_path, relation_file):

@@ -17,14 +17,6 @@ def test_the_most_probable_label_is_taken_the_first_of_equal_ones():
     assert predictions.labels_of(MODEL, LOGITS) == ["per:título", "no_relation", "org:founded"]
 
 
-def test_probabilities_are_the_softmax_and_stay_finite():
-    found = predictions.probabilities(LOGITS)
-    assert found.dtype == np.float64 and np.isfinite(found).all()
-    np.testing.assert_allclose(found.sum(axis=1), 1.0)
-    np.testing.assert_allclose(found[0], np.exp([0, 2, 1]) / np.exp([0, 2, 1]).sum())
-    assert found[2].tolist() == [0, 0, 1]
-
-
 def test_files_are_those_of_the_official_scorer_and_one_with_ids(tmp_path):
     pair = EntityPair(("a", "b"), (0, 1), (1, 2), "X", "Y")
     gold = ["per:título", "org:founded", "org:unseen"]
