@@ -36,7 +36,7 @@ EXTRAS = {
     "parquet": ["pyarrow>=18"],
     "sweep": ["optuna>=4"],
     "coreference": ["scipy>=1.14", "spacy>=3.8"],
-    "classification": ["matplotlib>=3.9"],
+    "classification": ["matplotlib>=3.9", "scikit-learn>=1.5", "scipy>=1.14"],
 }
 
 # torch is pinned so that losses are compared with the same implementation every time.
@@ -52,7 +52,6 @@ TEST = [
     "psutil>=6",
     "pytest>=8.3",
     "ruff>=0.15",
-    "scikit-learn>=1.5",
     "setuptools>=77",
     "torch==2.13.0",
     "transformers>=5",

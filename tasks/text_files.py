@@ -1,9 +1,12 @@
-"""Whole text files, gzipped or not."""
+"""Whole text files; those that are read may be gzipped."""
 
 import gzip
 import zlib
+from collections.abc import Iterable
+from pathlib import Path
 
 from spanbert_keras.program import InputError
+from spanbert_keras.training.files import write_atomically
 
 GZIP_MAGIC = b"\x1f\x8b"
 
@@ -25,3 +28,10 @@ def read_text(path: str, expected: str) -> str:
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError(f"{path} cannot be read: {reason}. Expected: {expected}.") from error
+
+
+def write_lines(path: Path, lines: Iterable[str]) -> None:
+    """Writes a UTF-8 file of these lines, whole or not at all; missing folders are made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = "".join(f"{line}\n" for line in lines)
+    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))

@@ -12,10 +12,11 @@ from absl import logging
 
 from spanbert_keras import program
 from spanbert_keras.program import InputError, setting
-from spanbert_keras.training.files import write_atomically, write_json
+from spanbert_keras.training.files import write_json
 from tasks.coreference import metrics, page, predictions, pronouns
 from tasks.coreference.errors import errors_of
 from tasks.evaluation_settings import EvaluationSettings
+from tasks.text_files import write_lines
 
 GAP_ENDINGS = (".tsv", ".tsv.gz")
 COUNTS = ("documents", "examples", "missing", "missed", "invented", "merged", "split")  # not per cent
@@ -108,8 +109,7 @@ def _gap(config: Config, model) -> dict[str, dict[str, Any]]:
         clusters = [[(mention.start, mention.end) for mention in cluster] for cluster in document.clusters]
         answers[example.id] = pronouns.refers(example, clusters)
     lines = ("\t".join((id, *("TRUE" if said else "FALSE" for said in pair))) for id, pair in answers.items())
-    text = "".join(f"{line}\n" for line in lines)
-    write_atomically(folder / "predictions.tsv", lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    write_lines(folder / "predictions.tsv", lines)
     return {"GAP": pronouns.gap_scores(examples, answers)}
 
 

@@ -9,12 +9,11 @@ import dataclasses
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from spanbert_keras.program import InputError
+from tasks.extras import load
 
+EXTRA = "coreference"
 MAX_REPEATED_MENTIONS = 10  # the official scorer refuses more
 
 Span = tuple[int, int]
@@ -244,15 +243,16 @@ def _best_assignment(
     so that a long document with thousands of clusters needs no matrix of all with all.
     """
     size = num_rows + num_columns
-    graph = coo_array((values, (rows, columns + num_rows)), shape=(size, size))
-    part = connected_components(graph, directed=False)[1][rows]
+    graph = load("scipy.sparse", EXTRA).coo_array((values, (rows, columns + num_rows)), shape=(size, size))
+    part = load("scipy.sparse.csgraph", EXTRA).connected_components(graph, directed=False)[1][rows]
     order = np.argsort(part, kind="stable")
+    assign = load("scipy.optimize", EXTRA).linear_sum_assignment
     found = np.zeros(num_rows)
     for chosen in np.split(order, np.flatnonzero(np.diff(part[order])) + 1):
         part_rows, row = np.unique(rows[chosen], return_inverse=True)
         part_columns, column = np.unique(columns[chosen], return_inverse=True)
         dense = np.zeros((len(part_rows), len(part_columns)))
         dense[row, column] = values[chosen]
-        best = linear_sum_assignment(dense, maximize=True)
+        best = assign(dense, maximize=True)
         found[part_rows[best[0]]] = dense[best]
     return sum(1.0 - (1.0 - value) for value in found.tolist())  # the scorer's own arithmetic

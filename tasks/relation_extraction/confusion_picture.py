@@ -5,8 +5,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from spanbert_keras.program import InputError
 from spanbert_keras.training.files import write_atomically
+from tasks.extras import load
+
+EXTRA = "classification"
 
 
 def draw(path: str | os.PathLike, counts: np.ndarray, labels: Sequence[str]) -> None:
@@ -20,15 +22,8 @@ def draw(path: str | os.PathLike, counts: np.ndarray, labels: Sequence[str]) -> 
     Raises:
         InputError: matplotlib is not installed.
     """
-    try:
-        import matplotlib
-    except ImportError:
-        raise InputError(
-            'The picture needs matplotlib. Install the extra: pip install "spanbert-keras[classification]".'
-        ) from None
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
+    load("matplotlib", EXTRA).use("Agg")
+    pyplot = load("matplotlib.pyplot", EXTRA)
     size = len(labels)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     figure, axes = pyplot.subplots(figsize=(4 + 0.32 * size, 3 + 0.32 * size), layout="constrained")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from spanbert_keras.training.files import write_atomically
+from tasks.text_files import write_lines
 
 
 def labels_of(model, logits: np.ndarray) -> list[str]:
@@ -19,7 +19,6 @@ def write(folder: Path, model, examples: Sequence, logits: np.ndarray) -> None:
 
     `predictions.txt` and `gold.txt` are the official scorer's two arguments.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     found = labels_of(model, logits)
     rows = (
         json.dumps({"id": example.id, "relation": label, "gold": example.relation}, ensure_ascii=False)
@@ -31,9 +30,4 @@ def write(folder: Path, model, examples: Sequence, logits: np.ndarray) -> None:
         "predictions.jsonl": list(rows),
     }
     for name, lines in contents.items():
-        _write_lines(folder / name, lines)
-
-
-def _write_lines(path: Path, lines: Sequence[str]) -> None:
-    text = "".join(f"{line}\n" for line in lines)
-    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+        write_lines(folder / name, lines)

@@ -19,8 +19,8 @@ PUBLIC_TO_TASKS = {"", "training", "program"}
 SHARED_BY_TASKS = [
     [name]
     for name in (
-        "browsing", "classification_settings", "classification_task", "classifier_rows", "evaluation_settings", "task",
-        "text_files",
+        "browsing", "classification_settings", "classification_task", "classifier_rows", "evaluation_settings",
+        "extras", "reporting", "task", "text_files",
     )
 ]  # fmt: skip
 FRAMEWORKS = ("tensorflow", "tensorflow_text", "jax", "torch")

@@ -1,0 +1,1 @@
+"""GLUE, and one's own labelled texts or pairs of texts."""

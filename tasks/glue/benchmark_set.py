@@ -1,0 +1,90 @@
+"""The sets of GLUE: their files, columns, labels and scores (Wang et al., 2019)."""
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class Columns:
+    """Where a file has what: names of its header, or numbers from 0 where it has none.
+
+    Attributes:
+        text, pair, label, id: str, int or `None`.
+        width: int or `None`. Cells of a line where there is no header.
+    """
+
+    text: str | int
+    pair: str | int | None = None
+    label: str | int | None = None
+    id: str | int | None = None
+    width: int | None = None
+
+    def wanted(self) -> list[str | int]:
+        """Returns the columns that a file must have."""
+        return [column for column in (self.text, self.pair, self.label, self.id) if column is not None]
+
+
+@dataclasses.dataclass(frozen=True)
+class BenchmarkSet:
+    """One set of GLUE, or one's own files.
+
+    Attributes:
+        name: str. As the benchmark's site spells it.
+        labelled: `Columns` of train and dev.
+        labels: tuple of str, in the order of the logits; () where a label is a number; `None` for those of training.
+        scores: tuple of str. Names of `metrics.SCORES`; their mean chooses the best model.
+        dev: dict from a name of dev ("" for the first) to its file.
+        test: dict from the name of a file for the site to the test file and its columns.
+        majority: bool. Whether the most frequent label of training is what test files are filled with, as in the paper.
+    """
+
+    name: str
+    labelled: Columns
+    labels: tuple[str, ...] | None
+    scores: tuple[str, ...]
+    dev: dict[str, str] = dataclasses.field(default_factory=dict)
+    test: dict[str, tuple[str, Columns]] = dataclasses.field(default_factory=dict)
+    majority: bool = False
+
+
+def _single(name: str, labelled: Columns, labels: tuple, scores: tuple, test: Columns, **more) -> BenchmarkSet:
+    """Returns a set with one dev and one test file."""
+    return BenchmarkSet(name, labelled, labels, scores, {"": "dev.tsv"}, {name: ("test.tsv", test)}, **more)
+
+
+OWN = "own"
+TWO = ("0", "1")
+ENTAILMENT = ("entailment", "not_entailment")
+INFERENCE = ("contradiction", "entailment", "neutral")
+SENTENCES = Columns("sentence1", "sentence2", "label", "index")
+TEST_SENTENCES = Columns("sentence1", "sentence2", None, "index")
+TEST_SENTENCE = Columns("sentence", None, None, "index")
+MRPC = Columns("#1 String", "#2 String", "Quality")
+QQP = Columns("question1", "question2", "is_duplicate", "id")
+
+SETS = {
+    one.name: one
+    for one in (
+        _single("CoLA", Columns(3, None, 1, width=4), TWO, ("matthews",), TEST_SENTENCE),
+        _single("SST-2", Columns("sentence", None, "label"), TWO, ("accuracy",), TEST_SENTENCE),
+        _single("MRPC", MRPC, TWO, ("f1", "accuracy"), dataclasses.replace(MRPC, label=None, id="index")),
+        _single(
+            "STS-B", dataclasses.replace(SENTENCES, label="score"), (), ("pearson", "spearman"), TEST_SENTENCES
+        ),
+        _single("QQP", QQP, TWO, ("f1", "accuracy"), dataclasses.replace(QQP, label=None)),
+        BenchmarkSet(
+            "MNLI", dataclasses.replace(SENTENCES, label="gold_label"), INFERENCE, ("accuracy",),
+            {"": "dev_matched.tsv", "mismatched": "dev_mismatched.tsv"},
+            {
+                "MNLI-m": ("test_matched.tsv", TEST_SENTENCES),
+                "MNLI-mm": ("test_mismatched.tsv", TEST_SENTENCES),
+                "AX": ("diagnostic.tsv", TEST_SENTENCES),
+            },
+        ),
+        _single(
+            "QNLI", Columns("question", "sentence", "label", "index"), ENTAILMENT, ("accuracy",),
+            Columns("question", "sentence", None, "index"),
+        ),
+        _single("RTE", SENTENCES, ENTAILMENT, ("accuracy",), TEST_SENTENCES),
+        _single("WNLI", SENTENCES, TWO, ("accuracy",), TEST_SENTENCES, majority=True),
+    )
+}  # fmt: skip

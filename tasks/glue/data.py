@@ -1,0 +1,142 @@
+"""Reads GLUE's files, and one's own TSV or JSON lines, with every line checked."""
+
+import dataclasses
+import json
+import math
+from collections.abc import Iterator, Sequence
+
+from spanbert_keras.program import InputError
+from tasks.glue.benchmark_set import Columns
+from tasks.glue.example import Example
+from tasks.text_files import read_text
+
+# Words for a line's place, and its cells by name or number; under `None` what is wrong with the line as a whole.
+Row = tuple[str, dict]
+
+
+@dataclasses.dataclass(frozen=True)
+class ExampleFile:
+    """What a file holds.
+
+    Attributes:
+        examples: list of `Example`, at least one.
+        left_out: list of str. A sentence for each bad line.
+    """
+
+    examples: list[Example]
+    left_out: list[str]
+
+
+def read(path: str, columns: Columns, labels: Sequence[str] | None, skip_bad: bool = False) -> ExampleFile:
+    """Reads tab-separated lines or JSON lines, gzipped or not; the first character tells which.
+
+    Quotation marks are ordinary characters, as in the official files and the released code; a byte order mark is none.
+
+    Args:
+        path: str.
+        columns: `Columns`. In JSON lines they are keys.
+        labels: sequence of str: those that a label must be one of; () where it must be a number; `None` for any.
+        skip_bad: bool. Whether bad lines are left out and named.
+
+    Raises:
+        InputError: the file cannot be read or lacks a column, a line is bad and `skip_bad` is off, or none is left.
+    """
+    text = read_text(path, "tab-separated lines or JSON lines")
+    rows = _json_rows(path, text) if text.lstrip()[:1] == "{" else _table_rows(path, text, columns)
+    examples: list[Example] = []
+    left_out: list[str] = []
+    for number, (where, row) in enumerate(rows):
+        try:
+            examples.append(_example(row, number, columns, labels, where))
+        except InputError as error:
+            if not skip_bad:
+                hint = " Correct the file, or leave such lines out with --skip_bad_examples."
+                raise InputError(f"{error}{hint if columns.label is not None else ''}") from error
+            left_out.append(str(error))
+    if not examples:
+        raise InputError(f"{path} holds no example. Expected: at least one. Received: none.")
+    return ExampleFile(examples, left_out)
+
+
+def _table_rows(path: str, text: str, columns: Columns) -> Iterator[Row]:
+    """Yields the rows of a table.
+
+    Raises:
+        InputError: the header lacks a column.
+    """
+    lines = [line.removesuffix("\r") for line in text.split("\n")]
+    header = columns.width is None
+    names: list = lines[0].split("\t") if header else list(range(columns.width or 0))
+    missing = [str(name) for name in columns.wanted() if name not in names]
+    if missing:
+        shown = ", ".join(map(str, names))[:120]
+        raise InputError(f"{path}, line 1 must name the columns {', '.join(missing)}. Received: {shown or 'nothing'}.")
+    for number, line in enumerate(lines[header:], 1 + header):
+        if not line:
+            continue
+        cells = line.split("\t")
+        where = f"{path}, line {number}"
+        if len(cells) != len(names):
+            yield where, {None: f"must have {len(names)} cells, divided by tabs. Received: {len(cells)}."}
+        else:
+            yield where, dict(zip(names, cells, strict=True))
+
+
+def _json_rows(path: str, text: str) -> Iterator[Row]:
+    for number, line in enumerate(text.split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            value = json.loads(line)
+        except (ValueError, RecursionError):
+            value = None
+        wrong = {None: f"must be a JSON object. Received: {line.strip()[:40]}"}
+        yield f"{path}, line {number}", value if isinstance(value, dict) else wrong
+
+
+def _example(row: dict, number: int, columns: Columns, labels: Sequence[str] | None, where: str) -> Example:
+    """Returns the example of a row.
+
+    Raises:
+        InputError: it is none.
+    """
+    if None in row:
+        raise InputError(f"{where} {row[None]}")
+    missing = [str(name) for name in columns.wanted() if name not in row]
+    if missing:
+        raise InputError(f"{where} must have the keys {', '.join(missing)}. Received: {', '.join(row)[:80]}.")
+    text = _text(row[columns.text], columns.text, where)
+    pair = None if columns.pair is None else _text(row[columns.pair], columns.pair, where)
+    name = str(number) if columns.id is None else _text(row[columns.id], columns.id, where, number=True)
+    if columns.label is None:
+        return Example(name, text, pair, None)
+    label = _text(row[columns.label], columns.label, where, number=True)
+    _check_label(label, labels, where)
+    return Example(name, text, pair, label)
+
+
+def _text(value, column: str | int, where: str, number: bool = False) -> str:
+    """Returns a cell's text; a number counts as its text if it may be one."""
+    if number and isinstance(value, int | float) and not isinstance(value, bool):
+        return str(value)
+    if not isinstance(value, str):
+        raise InputError(f"{where}: {column} must be text. Received: {json.dumps(value)[:40]}.")
+    return value
+
+
+def _check_label(label: str, labels: Sequence[str] | None, where: str) -> None:
+    if labels is None:
+        fits, expected = bool(label), "a name"
+    elif labels:
+        fits, expected = label in labels, f"one of {', '.join(labels)}"
+    else:
+        fits, expected = _is_number(label), "a number"
+    if not fits:
+        raise InputError(f"{where}: the label must be {expected}. Received: {label[:40]!r}.")
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False

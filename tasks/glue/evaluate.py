@@ -1,0 +1,66 @@
+"""Scores a saved classifier on a file of GLUE's form or one's own, and shows its errors on a page.
+
+python -m tasks.glue.evaluate --model=runs/rte/text_classifier.keras --dataset=RTE --data=RTE/dev.tsv
+"""
+
+import dataclasses
+from pathlib import Path
+
+from absl import logging
+
+from spanbert_keras import program
+from spanbert_keras.program import InputError
+from spanbert_keras.training.files import write_json
+from tasks.evaluation_settings import EvaluationSettings
+from tasks.glue import data, metrics, page, predictions
+from tasks.glue.file_settings import FileSettings
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config(FileSettings, EvaluationSettings):
+    """Settings of one evaluation."""
+
+
+def main(config: Config) -> None:
+    """Predicts, scores, and writes everything down."""
+    config.check()
+    metrics.need_libraries()
+    model = program.load_task_model(config.model, "SpanBertTextClassifier")
+    wanted = config.benchmark_set()
+    _check_labels(config, model, wanted.labels)
+    file = data.read(config.data, wanted.labelled, wanted.labels, config.skip_bad_examples)
+    for sentence in file.left_out:
+        logging.warning("Left out: %s", sentence)
+    rows = predictions.rows_of(model, file.examples)
+    logging.info("%d examples, %d of them cut to %d pieces.", len(rows), sum(row.cut for row in rows), model.row_length)
+    logits = model.logits_of(rows, config.batch_size)
+    found = predictions.found_of(model, logits)
+    scores = metrics.score_examples(wanted.scores, file.examples, found)
+    folder = config.make_folder()
+    predictions.write(folder / "predictions.tsv", [example.id for example in file.examples], found)
+    write_json(folder / "scores.json", scores)
+    print()
+    for name in wanted.scores:
+        print(f"{name:10} {scores[name]:.2f}")
+    print(f"{'examples':10} {scores['examples']:,}")
+    if config.page:
+        facts = {"model": config.model, "data": config.data, "examples": f"{len(found):,}"}
+        facts |= {name: f"{scores[name]:.2f}" for name in wanted.scores}
+        shares = model.probabilities(logits) if model.labels else None
+        title = f"Labels in {Path(config.data).name}"
+        page.write_page(folder / "errors.html", title, file.examples, found, shares, model.labels, facts)
+    print(f"Predictions, scores{' and errors.html' if config.page else ''} are in {folder}.")
+
+
+def _check_labels(config: Config, model, labels: tuple[str, ...] | None) -> None:
+    """Refuses a model of other labels than the data's."""
+    if (labels == ()) != (not model.labels) or (labels and sorted(labels) != sorted(model.labels)):
+        expected = "numbers" if labels == () else ", ".join(labels or ("names",))
+        raise InputError(
+            f"--model={config.model} has other labels than --dataset={config.dataset}. Expected: {expected}. "
+            f"Received: {', '.join(model.labels) or 'numbers'}."
+        )
+
+
+if __name__ == "__main__":
+    program.run(main, Config)

@@ -1,0 +1,203 @@
+"""Fine-tunes an encoder for a set of GLUE, or for one's own labelled texts.
+
+python -m tasks.glue.finetune --flagfile=configs/glue_rte.flags --encoder=encoder.keras --data_dir=RTE \\
+    --output_dir=runs/rte
+"""
+
+import collections
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import spanbert_keras
+from spanbert_keras import program
+from spanbert_keras.program import InputError, setting
+from tasks.classification_settings import ClassificationSettings
+from tasks.classification_task import ClassificationTask
+from tasks.glue import data, metrics, predictions
+from tasks.glue.benchmark_set import OWN
+from tasks.glue.example import Example
+from tasks.glue.file_settings import FileSettings
+from tasks.task import fine_tune
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config(FileSettings, ClassificationSettings):
+    """Settings of one fine-tuning run."""
+
+    # --- data
+    data_dir: str | None = setting("Folder of a set's official files, also .gz.", default=None)
+    diagnostic_file: str | None = setting(
+        "MNLI: the diagnostic set (AX), where it is not diagnostic.tsv of --data_dir.", default=None
+    )
+    train_file: tuple[str, ...] = setting("Own files: TSV with a header, or JSON lines, also .gz.", default=())
+    dev_file: str | None = setting("Own files: the same, to choose the best model by.", default=None)
+    test_file: str | None = setting("Own files: scored once at the end, by the chosen model.", default=None)
+    skip_bad_examples: bool = setting("Leaves bad lines out and counts them.", default=False)
+
+
+class Glue(ClassificationTask):
+    """What GLUE brings to `FineTuning`; see `FineTuningTask`.
+
+    Args:
+        config: `Config`.
+    """
+
+    model_name = "text_classifier"
+    select_by = "score"
+    changeable = (
+        *ClassificationTask.changeable, "data_dir", "diagnostic_file", "text_column", "pair_column", "label_column"
+    )  # fmt: skip
+
+    def __init__(self, config: Config):
+        super().__init__(config)
+        _check(config)
+        metrics.need_libraries()
+        self.set = config.benchmark_set()
+        if config.dataset == OWN:
+            trains, devs = list(config.train_file), {"": config.dev_file}
+        else:
+            trains = [_place(config, "train.tsv")]
+            devs = {name: _place(config, file) for name, file in self.set.dev.items()}
+        self.train = [one for path in trains for one in self._read(path)]
+        self.labels = self._labels()
+        self.devs = {name: self._read(path) for name, path in devs.items()}
+        self.dev = self.devs[""]
+        self.test_examples = self._read(config.test_file) if config.test_file else []
+        self.unlabelled = self._unlabelled()
+
+    def _read(self, path: str) -> list[Example]:
+        file = data.read(path, self.set.labelled, self.set.labels, self.config.skip_bad_examples)
+        self.left_out += file.left_out
+        return file.examples
+
+    def _labels(self) -> list[str]:
+        """Returns the classes, in the order of the logits; [] for regression."""
+        if self.set.labels is not None:
+            return list(self.set.labels)
+        labels = sorted({example.label for example in self.train})
+        if len(labels) < 2:
+            raise InputError(
+                f"--train_file must have two labels at least. Received: {labels[0]!r} on every line. "
+                "Give --regression if labels are numbers."
+            )
+        return labels
+
+    def _unlabelled(self) -> dict[str, list[Example]]:
+        """Returns the examples of the test files that are there, by the name of their file for the site."""
+        found = {}
+        for name, (file, columns) in self.set.test.items():
+            path = self.config.diagnostic_file if name == "AX" else None
+            path = path or _place(self.config, file, needed=False)
+            if path:  # the site wants every line
+                found[name] = data.read(path, columns, None).examples
+        return found
+
+    def sets(self) -> dict[str, list]:
+        """Returns the examples."""
+        others = {f"dev_{name}": examples for name, examples in self.devs.items() if name}
+        return super().sets() | others | {f"test_{name}": examples for name, examples in self.unlabelled.items()}
+
+    def make_model(self):
+        """Returns the model over the encoder."""
+        config = self.config
+        encoder, row_length = self.load_encoder("max_sequence_length")
+        self.tell_left_out()
+        return self.build(
+            spanbert_keras.SpanBertTextClassifier,
+            encoder,
+            labels=self.labels,
+            row_length=row_length,
+            pooler=config.pooler,
+            dropout=config.classifier_dropout,
+        )
+
+    def rows_of(self, model, examples: Sequence) -> list:
+        """Returns the model's row of each example."""
+        return predictions.rows_of(model, examples)
+
+    def targets_of(self, model, examples: Sequence) -> np.ndarray:
+        """Returns the targets, float32 `(N, C)`; for regression the numbers, `(N, 1)`."""
+        if not model.labels:
+            return np.array([[float(example.label)] for example in examples], np.float32)
+        return super().targets_of(model, examples)
+
+    def places_of(self, model, examples: Sequence) -> list[int]:
+        """Returns the place of each example's label among the model's."""
+        places = {label: place for place, label in enumerate(model.labels)}
+        return [places[example.label] for example in examples]
+
+    def scores_of(self, model, examples: Sequence, logits: np.ndarray) -> dict[str, float]:
+        """Returns the set's scores, and their mean as `score`."""
+        return metrics.score_examples(self.set.scores, examples, predictions.found_of(model, logits))
+
+    def write(self, model, folder: Path, examples: Sequence, logits: np.ndarray) -> None:
+        """Writes the predictions of a set."""
+        found = predictions.found_of(model, logits)
+        predictions.write(folder / "predictions.tsv", [example.id for example in examples], found)
+
+    def finish(self, model, folder: Path, predict, rows: int) -> dict[str, Any]:
+        """Writes predictions, those for the benchmark's site too, and returns dev's scores."""
+        scores = super().finish(model, folder, predict, rows)
+        for name, examples in self.devs.items():
+            if name:
+                logits = self._logits(model, examples, predict, rows)
+                self.write(model, folder / f"dev_{name}", examples, logits)
+                of_name = self.scores_of(model, examples, logits)
+                scores |= {f"{name}_{key}": value for key, value in of_name.items()}
+        if self.set.majority:
+            always = metrics.score_examples(self.set.scores, self.dev, [self._majority()] * len(self.dev))
+            scores["majority"] = always["score"]
+        for name, examples in self.unlabelled.items():
+            if self.set.majority:
+                found: list = [self._majority()] * len(examples)
+            else:
+                found = predictions.found_of(model, self._logits(model, examples, predict, rows))
+            path = folder / "submission" / f"{name}.tsv"
+            predictions.write(path, [example.id for example in examples], predictions.for_site(found))
+        return scores
+
+    def _majority(self) -> str:
+        """Returns the most frequent label of training; of several the first."""
+        counts = collections.Counter(example.label for example in self.train)
+        return max(self.labels, key=lambda label: counts[label])
+
+
+def _check(config: Config) -> None:
+    """Refuses settings that do not belong together."""
+    files = config.train_file or config.dev_file or config.test_file
+    if config.dataset == OWN and (config.data_dir or not config.train_file or not config.dev_file):
+        raise InputError(
+            "One's own files need --train_file and --dev_file, without --data_dir; for a set of GLUE give --dataset."
+        )
+    if config.dataset != OWN and (files or not config.data_dir):
+        raise InputError(f"--dataset={config.dataset} needs --data_dir, the folder of its files, and no other files.")
+    if config.diagnostic_file and config.dataset != "MNLI":
+        raise InputError(f"--diagnostic_file belongs to --dataset=MNLI. Received: --dataset={config.dataset}.")
+    if config.benchmark_set().labels == () and (config.label_smoothing or config.class_weights != "none"):
+        raise InputError("--label_smoothing and --class_weights need classes. Received: labels that are numbers.")
+
+
+def _place(config: Config, file: str, needed: bool = True) -> str:
+    """Returns the path of a file of the set, packed or not; "" if it is not there and not needed."""
+    for name in (file, f"{file}.gz"):
+        path = Path(config.data_dir or "") / name
+        if path.is_file():
+            return str(path)
+    if needed:
+        raise InputError(
+            f"--data_dir={config.data_dir} has no {file}, packed or not. Expected: the files of {config.dataset}."
+        )
+    return ""
+
+
+def main(config: Config) -> None:
+    """Fine-tunes, evaluates, and writes everything down."""
+    fine_tune(config, Glue)
+
+
+if __name__ == "__main__":
+    program.run(main, Config)

@@ -1,0 +1,47 @@
+// Text classification: a text or a pair of texts a card, with its label, or its number.
+
+const CLOSE = 0.5;  // numbers that differ by no more are shown as right
+
+function classifications({ facts, numbers, rows }) {
+  const error = (row) => row.predicted === null ? null : Math.abs(row.predicted - row.gold);
+  const right = (row) => numbers ? error(row) !== null && error(row) <= CLOSE : row.gold === row.predicted;
+  const shown = (value) => value === null ? "–" : numbers ? value.toFixed(2) : value;
+  const kinds = [
+    { key: "all", label: "All", test: () => true },
+    { key: "right", label: numbers ? `Within ${CLOSE}` : "Right", sign: "✓", test: right },
+    { key: "wrong", label: numbers ? "Farther off" : "Wrong", sign: "✗", test: (row) => !right(row) },
+  ];
+  const share = (row) => row.candidates[0][1];
+  const sorts = [
+    { key: "file", label: "as in the file" },
+    ...(numbers
+      ? [{ key: "far", label: "farthest off first", value: error, down: true },
+         { key: "high", label: "highest number first", value: (row) => row.predicted, down: true }]
+      : [{ key: "sure", label: "surest first", value: share, down: true },
+         { key: "unsure", label: "least sure first", value: share }]),
+  ];
+  let lowered;
+  const finder = (words) => {
+    lowered ||= new Map(rows.map((row) => [row, [row.id, ...row.texts].join("\n").toLowerCase()]));
+    return (row) => words.every((word) => lowered.get(row).includes(word));
+  };
+  const card = (row) => {
+    const kind = kinds.slice(1).find((each) => each.test(row));
+    const line = ([label, value]) => make("tr", {}, make("td", {}, label),
+      make("td", {}, value === null ? "–" : value.toFixed(3)));
+    const side = make("div", { className: "side" },
+      make("dl", { className: "labels" }, ...pairs([["Gold", shown(row.gold)], ["Predicted", shown(row.predicted)]])));
+    if (row.candidates.length) side.append(make("table", {}, make("tbody", {}, ...row.candidates.map(line))));
+    const texts = row.texts.map((text) => contextOf(text, [], (from, to) => [text.slice(from, to)]));
+    return make("article", { className: `card ${kind.key}` },
+      make("div", { className: "top" }, make("span", { className: "badge" }, `${kind.sign} ${kind.label}`),
+        make("span", { className: "muted" }, make("code", {}, row.id))),
+      make("div", { className: "columns" }, make("div", { className: "texts" }, ...texts), side));
+  };
+  const names = numbers ? [] : [...new Set(rows.map((row) => row.gold))];
+  return { rows, card, sorts, finder, filters: kinds, facts, noun: ["text", "texts"], partsLabel: "",
+    findHint: "words of a text, or an id",
+    groups: { label: "Gold label", names, of: (row) => row.gold } };
+}
+
+browse(classifications(JSON.parse(byId("data").textContent)));

@@ -1,0 +1,57 @@
+"""One HTML file in which a person looks through classified texts: labels, probabilities, filters."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tasks.browsing import finite, write_browsing_page
+from tasks.glue.example import Example
+
+TASK_PAGE = Path(__file__).with_name("page")
+
+
+def write_page(
+    path: str | os.PathLike, title: str, examples: Sequence[Example], found: Sequence, shares: np.ndarray | None,
+    labels: Sequence[str], facts: Mapping[str, str],
+) -> None:  # fmt: skip
+    """Writes one self-contained HTML file that shows each text or pair with its gold and predicted label or number.
+
+    Args:
+        path: where the file goes; it is whole or absent.
+        title: heading of the page.
+        examples: list of `Example`, with labels.
+        found: list of the predicted labels, str, or numbers, float.
+        shares: float `(N, C)`. Probability of each label; `None` for numbers.
+        labels: list of str, C; empty for numbers.
+        facts: names and values shown at the top.
+    """
+    write_browsing_page(path, title, TASK_PAGE, text_data(examples, found, shares, labels, facts))
+
+
+def text_data(
+    examples: Sequence[Example], found: Sequence, shares: np.ndarray | None, labels: Sequence[str],
+    facts: Mapping[str, str],
+) -> dict[str, Any]:  # fmt: skip
+    """Returns what the page embeds, ready for JSON; see `write_page`.
+
+    Returns:
+        Dict with keys `facts` (pairs), `numbers` (bool: no labels) and `rows` (dicts with `id`, `texts`, `gold`,
+        `predicted`, and `candidates`, pairs of label and probability, the most probable first).
+    """
+    rows = []
+    for place, (example, prediction) in enumerate(zip(examples, found, strict=True)):
+        of_labels = [] if shares is None else shares[place].tolist()
+        candidates = sorted(zip(labels, of_labels, strict=True), key=lambda pair: -pair[1])
+        rows.append(
+            {
+                "id": example.id,
+                "texts": [example.text] if example.pair is None else [example.text, example.pair],
+                "gold": float(example.label or 0) if shares is None else example.label,
+                "predicted": finite(prediction) if shares is None else prediction,
+                "candidates": [[label, finite(share)] for label, share in candidates],
+            }
+        )
+    return {"facts": [[name, value] for name, value in facts.items()], "numbers": shares is None, "rows": rows}

@@ -1,0 +1,35 @@
+"""What a model makes of examples, and the files for the benchmark's site. Shape letters: N examples, C classes."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from tasks.glue.example import Example
+from tasks.text_files import write_lines
+
+HIGHEST = 5.0  # of STS-B's scale, which begins at 0
+
+
+def rows_of(model, examples: Sequence[Example]) -> list:
+    """Returns the model's row of each example; they all are texts, or all are pairs."""
+    seconds = [example.pair for example in examples if example.pair is not None]
+    return model.pairs.rows([example.text for example in examples], seconds or None)
+
+
+def found_of(model, logits: np.ndarray) -> list:
+    """Returns the most probable label of each row of logits, `(N, C)`, or the number where the model gives one."""
+    if not model.labels:
+        return [float(value) for value in logits[:, 0]]
+    return [model.labels[place] for place in logits.argmax(axis=1)]
+
+
+def write(path: Path, ids: Sequence[str], found: Sequence) -> None:
+    """Writes a line with id and prediction for each example, under the header that the benchmark's site expects."""
+    shown = [f"{value:.3f}" if isinstance(value, float) else value for value in found]
+    write_lines(path, ["index\tprediction", *(f"{id}\t{value}" for id, value in zip(ids, shown, strict=True))])
+
+
+def for_site(found: Sequence) -> list:
+    """Returns predictions as the benchmark's site takes them: numbers within STS-B's scale."""
+    return [min(HIGHEST, max(0.0, value)) if isinstance(value, float) else value for value in found]

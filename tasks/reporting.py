@@ -1,0 +1,126 @@
+"""Finished fine-tuning runs, gathered into tables."""
+
+import dataclasses
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from absl import logging
+
+from spanbert_keras.program import InputError, setting
+
+# Settings that do not make another experiment, or that a table shows anyway.
+ALIKE = (
+    "seed", "seeds", "output_dir", "method", "dataset", "sweep", "sweep_learning_rates", "sweep_batch_sizes",
+    "sweep_trials", "log_every", "checkpoint_minutes", "compile", "distribution", "replicas", "accumulation_steps",
+    "preemption_exit_code", "patience", "encoder", "train_file", "dev_file", "test_file", "skip_bad_examples",
+    "data_dir", "diagnostic_file",
+)  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ReportSettings:
+    """Settings of one report; a program may add its own."""
+
+    runs: str = setting(
+        "Folder whose runs, at any depth, are gathered by their --method and --dataset.", default="runs"
+    )
+    output: str | None = setting("Markdown file to write; printed otherwise.", default=None)
+    published: bool = setting("Adds the paper's rows.", default=True)
+
+    def deliver(self, text: str) -> None:
+        """Writes or prints the report.
+
+        Raises:
+            InputError: the file cannot be written.
+        """
+        if self.output is None:
+            print(text)
+            return
+        try:
+            Path(self.output).write_text(text + "\n", encoding="utf-8")
+        except OSError as error:
+            raise InputError(f"--output={self.output} cannot be written: {error.strerror}.") from error
+
+
+def find_runs(folder: Path, is_wanted: Callable[[dict], bool]) -> list[dict]:
+    """Returns the records of all finished runs, with their folder under `folder`.
+
+    Of a sweep the chosen run alone counts, of an unfinished one none.
+
+    Args:
+        folder: `Path`. Searched at any depth.
+        is_wanted: function of a record, with `flags` and `scores`, that tells whether it belongs to the task.
+    """
+    left_out = _unchosen(folder)
+    records = (_read(path) for path in sorted(folder.rglob("run.json")) if path.parent not in left_out)
+    return [record for record in records if record.get("scores") and record.get("flags") and is_wanted(record)]
+
+
+def group_runs(records: Sequence[dict]) -> dict[tuple[str, str], list[dict]]:
+    """Returns runs by (method, data set).
+
+    Runs that differ in their seed alone stand together; those that differ in other settings stand apart, the settings
+    behind the method's name.
+    """
+    found: dict[tuple[str, str], list[dict]] = {}
+    for record in records:
+        flags = record["flags"]
+        dataset = flags.get("dataset") or Path(flags["dev_file"]).name
+        found.setdefault((flags.get("method") or flags["encoder"], dataset), []).append(record)
+    return {
+        (f"{method}{settings}", dataset): alike
+        for (method, dataset), runs in found.items()
+        for settings, alike in _alike(runs)
+    }
+
+
+def _read(path: Path) -> dict:
+    """Returns a record; one that cannot be read counts as none, and is named."""
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        record = None
+    if not isinstance(record, dict):
+        logging.warning("%s is no record of a run, and left out.", path)
+        return {}
+    return record | {"folder": path.parent}
+
+
+def _unchosen(folder: Path) -> set[Path]:
+    """Returns the folders of sweeps, and of their runs but the chosen one."""
+    left_out = set()
+    for path in folder.rglob("sweep.db"):
+        result = path.parent / "sweep.json"
+        chosen = json.loads(result.read_text(encoding="utf-8"))["folder"] if result.is_file() else None
+        left_out |= {path.parent, *(run.parent for run in path.parent.glob("*/run.json") if run.parent.name != chosen)}
+    return left_out
+
+
+def _alike(records: list[dict]) -> list[tuple[str, list[dict]]]:
+    """Returns runs of equal settings together, each group with what tells it from the others."""
+    every = [{name: value for name, value in record["flags"].items() if name not in ALIKE} for record in records]
+    names = {name for flags in every for name in flags if any(flags[name] != other.get(name) for other in every)}
+    groups: dict[str, list[dict]] = {}
+    for flags, record in zip(every, records, strict=True):
+        shown = ", ".join(f"{name}={flags.get(name)}" for name in sorted(names))
+        groups.setdefault(f" ({shown})" if shown else "", []).append(record)
+    return list(groups.items())
+
+
+def number(value: float | None) -> str:
+    """Returns a figure with one decimal, "-" for none."""
+    return "-" if value is None else f"{value:.1f}"
+
+
+def mean_of(values: Sequence[float | None]) -> float | None:
+    """Returns the mean, `None` if a value is missing."""
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known and len(known) == len(values) else None
+
+
+def markdown_table(head: list[str], rows: Mapping[str, list[str]]) -> str:
+    """Returns a Markdown table; rows without any figure are left out."""
+    kept = {name: row for name, row in rows.items() if any(cell != "-" for cell in row)}
+    lines = [head, ["---"] * len(head), *([name, *row] for name, row in kept.items())]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
