@@ -63,8 +63,7 @@ def gather(folder: Path) -> dict[tuple[str, str], Result]:
 
 def _is_reader(record: dict) -> bool:
     """Returns whether a run's scores are those of question answering."""
-    dev = record["scores"].get("dev", {})
-    return "exact_match" in dev or "exact" in dev
+    return not {"exact_match", "exact", "best_exact"}.isdisjoint(record["scores"].get("dev", {}))
 
 
 def _result(scores: dict) -> Result:
