@@ -13,7 +13,7 @@ from absl import logging
 from spanbert_keras import program
 from spanbert_keras.program import InputError, setting
 from spanbert_keras.training.files import write_json
-from tasks.coreference import metrics, page, predictions, pronouns
+from tasks.coreference import baselines, metrics, page, predictions, pronouns
 from tasks.coreference.errors import errors_of
 from tasks.evaluation_settings import EvaluationSettings
 from tasks.text_files import write_lines
@@ -31,6 +31,10 @@ class Config(EvaluationSettings):
         default=None,
     )
     singletons: bool = setting("Predicts likely mentions that are linked to none as chains of one.", default=False)
+    baselines: bool = setting(
+        "Also scores two rules that are given the gold mentions: each alone, and those of equal words linked.",
+        default=False,
+    )
 
 
 def main(config: Config) -> None:
@@ -39,6 +43,8 @@ def main(config: Config) -> None:
     gap = config.data.endswith(GAP_ENDINGS)
     if gap and config.anti_data:
         raise InputError(f"--anti_data belongs to a WinoBias file. Received: --data={config.data}, a file of GAP.")
+    if gap and config.baselines:
+        raise InputError(f"--baselines need gold clusters. Received: --data={config.data}, a file of GAP.")
     model = program.load_task_model(config.model, "SpanBertCoreferenceResolver")
     if gap:
         tables = _gap(config, model)
@@ -75,6 +81,8 @@ def _documents(config: Config, model) -> dict[str, dict[str, Any]]:
     predictions.write(folder, documents, found)
     tables = predictions.score_by(documents, found)
     tables["errors"] = count_errors(documents, found)
+    if config.baselines:
+        tables |= score_baselines(documents)
     if config.anti_data:
         anti = predictions.predict(model, others, config.batch_size, config.singletons)
         predictions.write(folder, others, anti, "predictions_anti.conll")
@@ -121,6 +129,15 @@ def count_errors(documents, found) -> dict[str, int]:
         for kind in totals:
             totals[kind] += len(getattr(errors, kind))
     return totals
+
+
+def score_baselines(documents) -> dict[str, dict[str, float]]:
+    """Returns the scores of `baselines.RULES`, with and without chains of one where gold has such."""
+    tables = {}
+    for name, rule in baselines.RULES.items():
+        for part, scores in predictions.score_all(documents, [rule(document) for document in documents]).items():
+            tables[f"baseline: {name}, {part}"] = scores
+    return tables
 
 
 def headlines(tables: dict[str, dict[str, Any]]) -> dict[str, str]:

@@ -62,8 +62,8 @@ def score(documents: Sequence, found: Sequence[Sequence]) -> dict[str, float]:
     return metrics.score(zip([d.clusters for d in documents], found, strict=True)).summary()
 
 
-def score_by(documents: Sequence, found: Sequence[Sequence]) -> dict[str, dict[str, float]]:
-    """Returns the scores of all documents, and of those of each genre and of each length where there are several.
+def score_all(documents: Sequence, found: Sequence[Sequence]) -> dict[str, dict[str, float]]:
+    """Returns the scores of all documents.
 
     Where gold clusters hold chains of one mention, as LitBank's do and OntoNotes' do not, the scores without them stand
     in a table of their own.
@@ -73,6 +73,12 @@ def score_by(documents: Sequence, found: Sequence[Sequence]) -> dict[str, dict[s
         gold = [_several(document.clusters) for document in documents]
         without = metrics.score(zip(gold, map(_several, found), strict=True)).summary()
         tables["without chains of one mention"] = without
+    return tables
+
+
+def score_by(documents: Sequence, found: Sequence[Sequence]) -> dict[str, dict[str, float]]:
+    """Returns what `score_all` does, and the scores of each genre and of each length where there are several."""
+    tables = score_all(documents, found)
     for what, name_of in (("genre", lambda d: d.genre or "unknown"), ("words", _length)):
         names = [name_of(document) for document in documents]
         for name in sorted(set(names)):

@@ -8,7 +8,7 @@ import pytest
 import spanbert_keras
 from spanbert_keras import Mention, program
 from spanbert_keras.program import InputError
-from tasks.coreference import evaluate, metrics, predictions, pronouns
+from tasks.coreference import baselines, evaluate, metrics, predictions, pronouns
 
 A, B, C, D, E = [(i, i + 1) for i in range(5)]
 
@@ -57,6 +57,20 @@ def test_genres_have_tables_of_their_own(saved, documents_file, tmp_path):
     tables = json.loads((tmp_path / "out" / "scores.json").read_text())
     assert list(tables) == ["all documents", "genre: nw", "genre: wb", "errors"]
     assert tables["genre: nw"]["documents"] == 1 and not (tmp_path / "out" / "errors.html").exists()
+
+
+def test_baselines_are_scored_beside_the_model_where_they_are_asked_for(saved, documents_file, tmp_path, capsys):
+    path = documents_file(count=3)
+    run(f"--model={saved}", f"--data={path}", f"--output_dir={tmp_path / 'out'}", "--nopage", "--baselines")
+    tables = json.loads((tmp_path / "out" / "scores.json").read_text())
+    documents = spanbert_keras.read_documents(path).documents
+    printed = capsys.readouterr().out
+    for name, rule in baselines.RULES.items():
+        expected = predictions.score(documents, [rule(document) for document in documents])
+        assert tables[f"baseline: {name}, all documents"] == pytest.approx(expected)
+        assert f"\nbaseline: {name}, all documents\n" in printed
+    with pytest.raises(InputError, match="--baselines need gold clusters. Received: --data=x.tsv, a file of GAP."):
+        run(f"--model={saved}", "--data=x.tsv", "--baselines")
 
 
 def test_errors_add_up_over_documents():
