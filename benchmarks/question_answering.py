@@ -1,6 +1,6 @@
 """Question answering beside `transformers`: training steps, contexts answered, and the wait for one answer.
 
-    python benchmarks/question_answering.py --encoder=minilm/ --data=dev-v1.1.json
+    python -m benchmarks.question_answering --encoder=minilm/ --data=dev-v1.1.json
 
 Both have the same weights and examples. They take turns in one process, and a ratio is the median of the turns' ratios,
 so that a noisy machine is noisy for all. Training: the same windows, AdamW, gradients clipped by their norm, float32;
@@ -11,12 +11,11 @@ Shapes are compiled before the clock starts.
 """
 
 import dataclasses
-import statistics
-import time
-from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from benchmarks.shared.training_steps import TrainingSteps
+from benchmarks.shared.turns import compare, latency
 from spanbert_keras import program
 from spanbert_keras.program import InputError, setting
 
@@ -62,11 +61,6 @@ class _Ours:
 
     def __init__(self, config: Config, examples: list):
         import spanbert_keras
-        from spanbert_keras.data.length_buckets import LengthBuckets
-        from spanbert_keras.training.devices import has_accelerator, make_step
-        from spanbert_keras.training.example_objective import ExampleObjective
-        from spanbert_keras.training.objective import StepSettings, seed_generators
-        from spanbert_keras.training.optimizers import make_adamw
         from tasks.question_answering import features
 
         self.config = config
@@ -75,27 +69,12 @@ class _Ours:
         rows = features.make_rows(examples, self.reader.windows, MAX_ANSWER, "file", False)
         wanted = min(len(rows.windows), config.steps * config.batch_size)
         self.rows = dataclasses.replace(rows, windows=rows.windows[:wanted], targets=rows.targets[:wanted])
-        self.batches = LengthBuckets(self.rows.lengths, self.rows.batch, config.batch_size, (0, 1))
-        optimizer = make_adamw(self.reader.trainable_variables, LEARNING_RATE, weight_decay=0.01)
-        settings = StepSettings(objective=ExampleObjective(self.reader), compile=has_accelerator())
-        self.step = make_step(self.reader, optimizer, settings)
-        self.seeds = np.ones((1, 1, 1, len(seed_generators(self.reader)), 2), np.uint32)
+        self.steps = TrainingSteps(self.reader, self.rows, config.batch_size, LEARNING_RATE)
 
     def warm_up(self) -> None:
         """Compiles every shape."""
-        for length in self.batches.row_lengths:
-            batch = self.rows.batch(np.zeros(self.config.batch_size, np.int64), length)
-            self._train(batch | {"example_weights": np.ones(self.config.batch_size, np.float32)})
+        self.steps.warm_up()
         self.reader.warm_up(self.config.batch_size)
-
-    def _train(self, batch: dict) -> float:
-        stacked = {key: value[np.newaxis] for key, value in batch.items()}
-        return float(self.step.to_numpy(self.step.train(stacked, self.seeds, 1.0, 0))["loss"][0])
-
-    def train(self, first: int, last: int) -> None:
-        """Makes these steps."""
-        for number in range(first, last):
-            self._train(self.batches.batch(number))
 
     def answer(self, examples: list) -> list[str]:
         """Returns the answers' texts."""
@@ -204,44 +183,6 @@ class _Transformers:
         return max(pairs, default=(-1e9, (int(inside.argmax()),) * 2))
 
 
-def turns_of(total: int, turns: int) -> Iterator[tuple[int, int]]:
-    """Yields (first, last + 1) of each turn."""
-    bounds = np.linspace(0, total, turns + 1).astype(int).tolist()
-    yield from zip(bounds[:-1], bounds[1:], strict=True)
-
-
-def compare(title: str, total: int, unit: str, turns: int, sides: dict[str, Callable[[int, int], object]]) -> None:
-    """Times every side in turns and prints rates, and how much faster the first side is than each other one."""
-    seconds: dict[str, list[float]] = {name: [] for name in sides}
-    for number, bounds in enumerate(turns_of(total, turns)):
-        names = list(sides)
-        for name in names[number % len(names) :] + names[: number % len(names)]:
-            began = time.perf_counter()
-            sides[name](*bounds)
-            seconds[name].append(time.perf_counter() - began)
-    print(f"\n{title}")
-    first = next(iter(sides))
-    for name, times in seconds.items():
-        line = f"  {name:28} {total / sum(times):8.2f} {unit}/s"
-        if name != first:
-            ratios = [other / own for own, other in zip(seconds[first], times, strict=True)]
-            line += (
-                f"   ours is {statistics.median(ratios):.2f} times as fast (turns: {min(ratios):.2f}-{max(ratios):.2f})"
-            )
-        print(line)
-
-
-def latency(title: str, examples: list, answer: Callable[[list], object]) -> None:
-    """Prints how long one answer takes."""
-    times = []
-    for example in examples:
-        began = time.perf_counter()
-        answer([example])
-        times.append(1000 * (time.perf_counter() - began))
-    p50, p95 = np.percentile(times, [50, 95])
-    print(f"  {title:28} p50 {p50:6.1f} ms, p95 {p95:6.1f} ms")
-
-
 def main(config: Config) -> None:
     """Measures and prints."""
     examples = examples_of(config)
@@ -256,7 +197,7 @@ def main(config: Config) -> None:
     compare(
         "training", config.steps, "steps", config.turns,
         {
-            "ours": ours.train,
+            "ours": ours.steps.train,
             "transformers, padded": lambda a, b: theirs.train("padded", a, b),
             "transformers, by length": lambda a, b: theirs.train("grouped", a, b),
         },

@@ -9,21 +9,8 @@ from spanbert_keras.errors import InputError
 
 
 @pytest.fixture
-def config(tmp_path, small_vocabulary):
-    """A tiny BERT in a Hugging Face folder, twelve questions, and settings for both."""
-    torch = pytest.importorskip("torch")
-    transformers = pytest.importorskip("transformers")
-    torch.manual_seed(0)
-    sizes = transformers.BertConfig(
-        vocab_size=len(small_vocabulary), hidden_size=16, num_hidden_layers=1, num_attention_heads=2,
-        intermediate_size=24, max_position_embeddings=48,
-    )  # fmt: skip
-    folder = tmp_path / "bert"
-    transformers.BertModel(sizes).save_pretrained(folder)
-    (folder / "vocab.txt").write_text("".join(f"{piece}\n" for piece in small_vocabulary))
-    (folder / "tokenizer_config.json").write_text(
-        json.dumps({"tokenizer_class": "BertTokenizer", "do_lower_case": False, "model_max_length": 48})
-    )
+def config(tmp_path, bert_folder):
+    """Twelve questions, and settings for a tiny BERT."""
     context = "The object is a string and the value of an attribute must be a list of names."
     qas = [
         {"id": str(i), "question": "What is it ?", "answers": [{"text": "string", "answer_start": 16}]}
@@ -32,7 +19,7 @@ def config(tmp_path, small_vocabulary):
     path = tmp_path / "data.json"
     path.write_text(json.dumps({"data": [{"title": "t", "paragraphs": [{"context": context, "qas": qas}]}]}))
     return question_answering.Config(
-        encoder=str(folder), data=str(path), steps=4, batch_size=2, max_sequence_length=48, turns=2, questions=6,
+        encoder=bert_folder, data=str(path), steps=4, batch_size=2, max_sequence_length=48, turns=2, questions=6,
         latency_questions=3,
     )  # fmt: skip
 
@@ -54,10 +41,6 @@ def test_their_side_answers_as_ours_does_with_equal_heads(config):
     weight, bias = (theirs.model.qa_outputs.weight.detach().numpy(), theirs.model.qa_outputs.bias.detach().numpy())
     ours.reader.answer_head.set_weights([weight.T, bias])
     assert ours.answer(examples[:6]) == theirs.answer(examples[:6]) == theirs.answer(examples[:6], padded=True)
-
-
-def test_turns_cover_the_steps():
-    assert list(question_answering.turns_of(7, 3)) == [(0, 2), (2, 4), (4, 7)]
 
 
 def test_too_few_questions_are_refused(config):

@@ -1,0 +1,99 @@
+"""`BertForSequenceClassification` of `transformers`, trained and asked as its users do, on torch.
+
+Shape letters: N rows, C classes.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+POOL = 20  # batches among which rows are grouped by length
+
+
+class TransformersClassifier:
+    """A model with its optimizer: AdamW without decay of biases and layer norms, linear warm-up and decay, clipping.
+
+    Args:
+        encoder: str. Hugging Face folder of a BERT.
+        classes: int. C; 1 for regression.
+        learning_rate: float. The peak.
+        total_steps: int.
+        batch_size: int. Rows of a step.
+        max_length: int. Pieces of a row.
+        seed: int. Of the head, the order and dropout.
+    """
+
+    def __init__(
+        self, encoder: str, classes: int, learning_rate: float, total_steps: int, batch_size: int = 32,
+        max_length: int = 128, seed: int = 0,
+    ):  # fmt: skip
+        import torch
+        import transformers
+
+        transformers.utils.logging.set_verbosity_error()
+        self.torch: Any = torch
+        self.batch_size, self.max_length = batch_size, max_length
+        self.random = np.random.default_rng(seed)
+        torch.manual_seed(seed)
+        self.model = transformers.BertForSequenceClassification.from_pretrained(encoder, num_labels=classes)
+        self.tokenizer = transformers.AutoTokenizer.from_pretrained(encoder)
+        decayed = [p for p in self.model.parameters() if p.ndim > 1]
+        others = [p for p in self.model.parameters() if p.ndim <= 1]
+        self.optimizer = torch.optim.AdamW(
+            [{"params": decayed, "weight_decay": 0.01}, {"params": others, "weight_decay": 0.0}], lr=learning_rate
+        )
+        self.schedule = transformers.get_linear_schedule_with_warmup(
+            self.optimizer, round(0.1 * total_steps), total_steps
+        )
+
+    def encode(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> dict[str, list]:
+        """Returns rows of pieces, cut to the longest row."""
+        given = (list(texts),) if pairs is None else (list(texts), list(pairs))
+        return dict(self.tokenizer(*given, truncation=True, max_length=self.max_length))
+
+    def epoch(self, encoded: dict[str, list], grouped: bool = True) -> list[np.ndarray]:
+        """Returns the batches of an epoch: shuffled rows; grouped by length in pools, or as they come."""
+        lengths = np.array([len(ids) for ids in encoded["input_ids"]])
+        order, size = self.random.permutation(len(lengths)), self.batch_size
+        if grouped:
+            pools = [order[i : i + POOL * size] for i in range(0, len(order), POOL * size)]
+            order = np.concatenate([pool[np.argsort(lengths[pool], kind="stable")] for pool in pools])
+        batches = [order[i : i + size] for i in range(0, len(order), size)]
+        return [batches[i] for i in self.random.permutation(len(batches))]
+
+    def step(self, encoded: dict[str, list], targets: np.ndarray, rows: np.ndarray, padded: bool = False) -> float:
+        """Trains on these rows, and returns their loss.
+
+        Args:
+            encoded: what `encode` returns, N rows.
+            targets: int64 `(N,)`, the classes' places; float32 for regression.
+            rows: int, the rows of the step.
+            padded: bool. Whether rows are padded to `max_length`, not to the longest of the step.
+        """
+        self.model.train()
+        batch = self._tensors(encoded, rows, padded)
+        loss = self.model(**batch, labels=self.torch.from_numpy(targets[rows])).loss
+        loss.backward()
+        self.torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimizer.step()
+        self.schedule.step()
+        self.optimizer.zero_grad()
+        return float(loss.item())
+
+    def logits(self, encoded: dict[str, list], padded: bool = False) -> np.ndarray:
+        """Returns the logits of all rows, float32 `(N, C)`; rows of like length are computed together."""
+        self.model.eval()
+        lengths = [len(ids) for ids in encoded["input_ids"]]
+        order = np.argsort(lengths, kind="stable")
+        found = np.zeros((len(lengths), self.model.num_labels), np.float32)
+        with self.torch.no_grad():
+            for start in range(0, len(order), self.batch_size):
+                rows = order[start : start + self.batch_size]
+                found[rows] = self.model(**self._tensors(encoded, rows, padded)).logits.numpy()
+        return found
+
+    def _tensors(self, encoded: dict[str, list], rows: np.ndarray, padded: bool) -> Any:
+        chosen = {key: [values[row] for row in rows.tolist()] for key, values in encoded.items()}
+        how = {"padding": "max_length", "max_length": self.max_length} if padded else {}
+        return self.tokenizer.pad(chosen, return_tensors="pt", **how)

@@ -1,0 +1,45 @@
+"""Sides that are timed in turns, so that a noisy machine is noisy for all, and ratios are medians over the turns."""
+
+import statistics
+import time
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+
+def turns_of(total: int, turns: int) -> Iterator[tuple[int, int]]:
+    """Yields (first, last + 1) of each turn."""
+    bounds = np.linspace(0, total, turns + 1).astype(int).tolist()
+    yield from zip(bounds[:-1], bounds[1:], strict=True)
+
+
+def compare(title: str, total: int, unit: str, turns: int, sides: dict[str, Callable[[int, int], object]]) -> None:
+    """Times every side in turns and prints rates, and how much faster the first side is than each other one."""
+    seconds: dict[str, list[float]] = {name: [] for name in sides}
+    for number, bounds in enumerate(turns_of(total, turns)):
+        names = list(sides)
+        for name in names[number % len(names) :] + names[: number % len(names)]:
+            began = time.perf_counter()
+            sides[name](*bounds)
+            seconds[name].append(time.perf_counter() - began)
+    print(f"\n{title}")
+    first = next(iter(sides))
+    for name, times in seconds.items():
+        line = f"  {name:28} {total / sum(times):8.2f} {unit}/s"
+        if name != first:
+            ratios = [other / own for own, other in zip(seconds[first], times, strict=True)]
+            line += (
+                f"   ours is {statistics.median(ratios):.2f} times as fast (turns: {min(ratios):.2f}-{max(ratios):.2f})"
+            )
+        print(line)
+
+
+def latency(title: str, examples: list, answer: Callable[[list], object]) -> None:
+    """Prints how long one answer takes."""
+    times = []
+    for example in examples:
+        began = time.perf_counter()
+        answer([example])
+        times.append(1000 * (time.perf_counter() - began))
+    p50, p95 = np.percentile(times, [50, 95])
+    print(f"  {title:28} p50 {p50:6.1f} ms, p95 {p95:6.1f} ms")
