@@ -57,19 +57,20 @@ def main(config: Config) -> None:
     print(f"Predictions, scores{shown} are in {folder}.")
 
 
-def _read(config: Config, path: str) -> list:
-    """Returns the documents of a file that have words."""
+def _read(config: Config, path: str) -> predictions.GoldFile:
+    """Returns the documents of a file, and tells what is left out."""
     file = predictions.read(path, config.skip_bad_examples)
     for sentence in file.left_out:
         logging.warning("Left out: %s", sentence)
-    return file.documents
+    return file
 
 
 def _documents(config: Config, model) -> dict[str, dict[str, Any]]:
     """Scores a file of documents, or both halves of WinoBias; writes predictions and the page."""
-    documents = _read(config, config.data)
-    others = _read(config, config.anti_data) if config.anti_data else []
-    if config.anti_data and len(others) != len(documents):
+    file = _read(config, config.data)
+    anti_file = _read(config, config.anti_data) if config.anti_data else None
+    documents, others = file.documents, anti_file.documents if anti_file else []
+    if anti_file and len(others) != len(documents):
         raise InputError(
             "--data and --anti_data must be the two halves of one WinoBias set, with the same number of documents. "
             f"Received: {len(documents)} and {len(others)}."
@@ -78,14 +79,14 @@ def _documents(config: Config, model) -> dict[str, dict[str, Any]]:
     start = time.monotonic()
     found = predictions.predict(model, documents, config.batch_size, config.singletons)
     logging.info("Resolved %d documents in %.1f s.", len(documents), time.monotonic() - start)
-    predictions.write(folder, documents, found)
+    predictions.write(folder, file.everything, found)
     tables = predictions.score_by(documents, found)
     tables["errors"] = count_errors(documents, found)
     if config.baselines:
         tables |= score_baselines(documents)
-    if config.anti_data:
+    if anti_file:
         anti = predictions.predict(model, others, config.batch_size, config.singletons)
-        predictions.write(folder, others, anti, "predictions_anti.conll")
+        predictions.write(folder, anti_file.everything, anti, "predictions_anti.conll")
         tables = {"WinoBias": _winobias(documents, found, others, anti)} | tables
     if config.page:
         facts = {"model": config.model, "data": config.data, "documents": f"{len(documents):,}"} | headlines(tables)
@@ -109,7 +110,10 @@ def _winobias(documents, found, others, anti) -> dict[str, float]:
 
 def _gap(config: Config, model) -> dict[str, dict[str, Any]]:
     """Scores a file of GAP, and writes the answers in the form that its official scorer reads."""
-    examples = pronouns.read_gap(config.data)
+    left_out: list[str] | None = [] if config.skip_bad_examples else None
+    examples = pronouns.read_gap(config.data, left_out)
+    for sentence in left_out or ():
+        logging.warning("Left out: %s", sentence)
     folder = config.make_folder()
     found = model.resolve([example.text for example in examples], batch_size=config.batch_size)
     answers = {}

@@ -20,10 +20,12 @@ class GoldFile:
 
     Attributes:
         documents: list of `spanbert_keras.Document` with words, at least one.
+        everything: list of `spanbert_keras.Document`, with those without words.
         left_out: list of str. A sentence each, of bad documents and of those without words.
     """
 
     documents: list
+    everything: list
     left_out: list[str]
 
 
@@ -41,7 +43,7 @@ def read(path: str, skip_bad: bool) -> GoldFile:
     empty = [f"{path}: {document.name!r} has no words." for document in file.documents if not document.tokens]
     if not documents:
         raise InputError(f"{path} has no document with words.")
-    return GoldFile(documents, [*file.left_out, *empty])
+    return GoldFile(documents, list(file.documents), [*file.left_out, *empty])
 
 
 def predict(model, documents: Sequence, batch_size: int = 16, singletons: bool = False) -> list[tuple]:
@@ -107,18 +109,25 @@ def write(folder: Path, documents: Sequence, found: Sequence[Sequence], name: st
     """Writes the clusters as a CoNLL-2012 file, which the official scorer reads.
 
     A blank in a word, a speaker or a name, which such a file cannot hold and no scorer looks at, becomes `_`; documents
-    of one name and part get names of their own.
+    of one name and part get names of their own. A document without words stands there without, as in the gold file.
+
+    Args:
+        folder: `Path`. Made where it is missing.
+        documents: list of `spanbert_keras.Document`.
+        found: list of the clusters of each document with words.
+        name: str. Of the file.
     """
     folder.mkdir(parents=True, exist_ok=True)
     names: collections.Counter = collections.Counter()
     resolved = []
-    for document, clusters in zip(documents, found, strict=True):
+    clusters = iter(found)
+    for document in documents:
         title = _one_column(document.name)
         names[title, document.part] += 1
         again = names[title, document.part]
         resolved.append(
             dataclasses.replace(
-                document.with_clusters(clusters),
+                document.with_clusters(next(clusters) if document.tokens else ()),
                 name=f"{title}_{again}" if again > 1 else title,
                 tokens=tuple(map(_one_column, document.tokens)),
                 speakers=tuple(map(_one_column, document.speakers)),

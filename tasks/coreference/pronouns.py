@@ -85,11 +85,12 @@ class GapExample:
         return GENDERS[self.text[slice(*self.pronoun)].lower()]
 
 
-def read_gap(path: str | os.PathLike) -> list[GapExample]:
+def read_gap(path: str | os.PathLike, left_out: list[str] | None = None) -> list[GapExample]:
     """Reads a file of GAP, `gap-*.tsv`, gzipped or not.
 
     Args:
         path: str or path.
+        left_out: list or `None`. Where there is one, a bad row adds its sentence to it instead of being refused.
 
     Returns:
         list of `GapExample`, at least one.
@@ -110,10 +111,16 @@ def read_gap(path: str | os.PathLike) -> list[GapExample]:
     for number, row in enumerate(rows, start=2):
         if row == [""]:
             continue
-        example = _gap_example(row, f"{name}, line {number}")
-        if example.id in examples:
-            raise InputError(f"{name}, line {number}: the id {example.id!r} is there twice. Expected: unique ids.")
-        examples[example.id] = example
+        where = f"{name}, line {number}"
+        try:
+            example = _gap_example(row, where)
+            if example.id in examples:
+                raise InputError(f"{where}: the id {example.id!r} is there twice. Expected: unique ids.")
+            examples[example.id] = example
+        except InputError as error:
+            if left_out is None:
+                raise
+            left_out.append(str(error))
     if not examples:
         raise InputError(f"{name} holds no example. Expected: a row below the header. Received: none.")
     return list(examples.values())

@@ -59,3 +59,19 @@ def test_files_are_read_with_what_was_left_out(documents_file):
     file = predictions.read(path, True)
     assert [d.tokens for d in file.documents] == [("a",)] and len(file.left_out) == 2
     assert any("'nothing' has no words" in sentence for sentence in file.left_out)
+
+
+def test_a_document_without_words_stands_in_the_predictions_as_in_the_gold_file(documents_file, tmp_path):
+    words = ["Ann", "saw", "her", "hat", "."]
+    records = [
+        {"tokens": tokens, "sentences": [[0, len(tokens)]] if tokens else [], "clusters": [], "name": name}
+        for name, tokens in (("a", words), ("b", []), ("c", words))
+    ]
+    file = predictions.read(str(documents_file("three.jsonl", records=records)), skip_bad=False)
+    assert [document.name for document in file.documents] == ["a", "c"] and "'b' has no words" in file.left_out[0]
+    found = [(((0, 1), (2, 3)),), (((2, 3), (3, 4)),)]
+    predictions.write(tmp_path, file.everything, found)
+    written = spanbert_keras.read_documents(tmp_path / "predictions.conll").documents
+    assert [(one.name, len(one.tokens), one.clusters) for one in written] == [
+        ("a", 5, found[0]), ("b", 0, ()), ("c", 5, found[1]),
+    ]  # fmt: skip

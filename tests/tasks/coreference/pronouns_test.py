@@ -105,6 +105,13 @@ def test_a_bad_row_of_gap_is_named(tmp_path, row, sentence):
         read_gap(path)
 
 
+@pytest.mark.parametrize("row, sentence", BAD.values(), ids=BAD)
+def test_a_bad_row_of_gap_is_left_out_and_named_where_that_is_asked_for(tmp_path, row, sentence):
+    path, left_out = write(tmp_path / "gap.tsv", gap_row(ID="first"), row, gap_row(ID="third")), []
+    assert [example.id for example in read_gap(path, left_out)] == ["first", "third"]
+    assert len(left_out) == 1 and re.match(rf"{re.escape(str(path))}, {sentence}", left_out[0])
+
+
 def test_another_file_is_no_gap_file(tmp_path):
     with pytest.raises(InputError, match=r"line 1 is not the header of a GAP file.*Received: once"):
         read_gap(write(tmp_path / "a", header="once"))
