@@ -1,6 +1,7 @@
 """What a user gives an extractor, as pairs of entities."""
 
 from collections.abc import Sequence
+from numbers import Integral
 
 from spanbert_keras.errors import InputError
 from spanbert_keras.preprocessing.entity_rows import EntityPair
@@ -30,7 +31,7 @@ def given_pairs(sentences, subject, object, subject_type, object_type) -> tuple[
 
 
 def _is_range(value) -> bool:
-    return isinstance(value, Sequence) and len(value) == 2 and all(isinstance(place, int) for place in value)
+    return isinstance(value, Sequence) and len(value) == 2 and all(isinstance(place, Integral) for place in value)
 
 
 def _column(name: str, values, size: int) -> list:
@@ -48,10 +49,12 @@ def _pair(number: int, sentence, subject, object, subject_type, object_type) -> 
     for name, span in spans.items():
         if not _is_range(span):
             raise InputError(f"Sentence {number}: `{name}` must be (start, end). Received: {span!r}.")
+    subject, object = (tuple(map(int, span)) for span in (subject, object))  # NumPy's whole numbers are welcome
+    spans = {"subject": subject, "object": object}
     if isinstance(sentence, str):
         units, first, second = _stretches(number, sentence, spans)
     elif isinstance(sentence, Sequence) and all(isinstance(unit, str) for unit in sentence):
-        units, first, second = tuple(sentence), tuple(subject), tuple(object)
+        units, first, second = tuple(sentence), subject, object
     else:
         raise InputError(f"Sentence {number} must be a str or a list of them. Received: {sentence!r}.")
     return EntityPair(units, first, second, subject_type or "", object_type or "")

@@ -73,6 +73,12 @@ class SpanBertRelationExtractor(RowClassifier, keras.Model):
             raise ValueError("`labels` must name the relations. Received: none.")
         if feature_mode not in MODES:
             raise ValueError(f"`feature_mode` must be one of {MODES}. Received: {feature_mode!r}.")
+        if markers is None and feature_mode != "text" and not (subject_types and object_types):
+            raise ValueError(
+                "`subject_types` and `object_types` must name the types that sentences come with "
+                f"in mode {feature_mode!r}. "
+                f"Received: {tuple(subject_types)} and {tuple(object_types)}."
+            )
         graph, labels, row_length, head = self._graph(encoder, labels, row_length, pooler, dropout)
         super().__init__(**graph, **kwargs)
         self._keep(encoder, labels, row_length, head, dtype)

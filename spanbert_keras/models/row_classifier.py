@@ -40,7 +40,7 @@ class RowClassifier(RowComputing, TaskModel, NamedInputs):
                 f"`row_length` must be at most the encoder's {encoder.max_sequence_length} positions. "
                 f"Received: {row_length}."
             )
-        labels = tuple(labels or ())
+        labels = (labels,) if isinstance(labels, str) else tuple(labels or ())
         if len(labels) == 1 or len(set(labels)) < len(labels) or not all(isinstance(x, str) for x in labels):
             raise ValueError(f"`labels` must be several different names, or none for regression. Received: {labels}.")
         head = ClassificationHead(len(labels) or 1, pooler, dropout, dtype=encoder.dtype_policy, name="head")

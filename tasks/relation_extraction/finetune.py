@@ -59,6 +59,8 @@ class RelationExtraction(ClassificationTask):
         if config.train_labels and len(config.train_file) > 1:
             raise InputError("--train_labels are those of one file. Received: several in --train_file.")
         self.train = [one for path in config.train_file for one in self._read(path, config.train_labels)]
+        if all(example.relation != config.no_relation for example in self.train):
+            logging.warning("No training example has the label --no_relation=%s.", config.no_relation)
         self.dev = self._read(config.dev_file, config.dev_labels)
         self.test_examples = self._read(config.test_file, config.test_labels) if config.test_file else []
 

@@ -13,7 +13,7 @@ TYPES = ("PERSON", "CITY")
 
 def test_one_sentence_of_tokens():
     expected = EntityPair(tuple(TOKENS), (0, 1), (3, 4), *TYPES)
-    for sentence, subject in ((TOKENS, (0, 1)), (tuple(TOKENS), [0, 1])):
+    for sentence, subject in ((TOKENS, (0, 1)), (tuple(TOKENS), [0, 1]), (TOKENS, tuple(np.arange(2)))):
         assert given_pairs(sentence, subject, (3, 4), *TYPES) == ([expected], True)
 
 

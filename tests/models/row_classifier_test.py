@@ -162,6 +162,7 @@ def test_mixed_policies_give_float32_logits_near_the_exact_ones(make_classifier,
         ({"labels": ("a",)}, r"several different names, or none for regression. Received: \('a',\)"),
         ({"labels": ("a", "b", "a")}, "several different names"),
         ({"labels": (0, 1)}, "several different names"),
+        ({"labels": "abc"}, r"several different names, or none for regression. Received: \('abc',\)"),
     ],
 )
 def test_settings_that_do_not_fit_are_refused(make_classifier, settings, message):

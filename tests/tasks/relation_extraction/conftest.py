@@ -1,31 +1,15 @@
-"""A tiny encoder, and sentences in which the types of two entities decide their relation."""
+"""Sentences in which the types of two entities decide their relation."""
 
 import json
 
-import keras
 import pytest
 
-from spanbert_keras import SpanBertEncoder, SpanBertTokenizer
-
-PIECES = ["[PAD]", *(f"[unused{i}]" for i in range(1, 13)), "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 RELATIONS = {
     ("PERSON", "CITY"): "per:city_of_birth",
     ("PERSON", "DATE"): "per:date_of_birth",
     ("ORGANIZATION", "CITY"): "no_relation",
     ("ORGANIZATION", "DATE"): "org:founded",
 }
-
-
-@pytest.fixture(scope="session")
-def encoder_path(tmp_path_factory):
-    """Path of a saved encoder of 32 positions, with pieces for markers."""
-    keras.utils.set_random_seed(1)
-    tokenizer = SpanBertTokenizer([*PIECES, *(f"w{i}" for i in range(40)), "PERSON", "ORGANIZATION", "CITY", "DATE"])
-    size = tokenizer.vocabulary_size()
-    encoder = SpanBertEncoder(size, 1, 2, 16, 32, max_sequence_length=32, tokenizer=tokenizer)
-    path = tmp_path_factory.mktemp("encoder") / "encoder.keras"
-    encoder.save(path)
-    return path
 
 
 def record(number, **changes):

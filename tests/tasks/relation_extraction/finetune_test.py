@@ -194,6 +194,14 @@ def test_bad_examples_are_refused_or_counted(relation_file):
     assert [len(task.train), len(task.dev), len(task.left_out)] == [10, 2, 2]
 
 
+def test_a_label_of_no_relation_that_no_training_example_has_is_told(relation_file, caplog):
+    files = [f"--train_file={relation_file()}", f"--dev_file={relation_file()}"]
+    finetune.RelationExtraction(config_of(*files))
+    assert "--no_relation" not in caplog.text
+    finetune.RelationExtraction(config_of(*files, "--no_relation=Other"))
+    assert "No training example has the label --no_relation=Other." in caplog.text
+
+
 def test_settings_out_of_range_are_refused_before_files_are_read(fine_tune, tmp_path):
     for flag in ("label_smoothing", "classifier_dropout"):
         with pytest.raises(InputError, match=f"--{flag} must be at least 0 and below 1"):
