@@ -1,4 +1,4 @@
-"""What the pages of all tasks are looked at with: a reader of tags, and a browser."""
+"""What several tasks share: a tiny encoder, and what pages are looked at with, a reader of tags and a browser."""
 
 import html.parser
 import json
@@ -6,6 +6,24 @@ import shutil
 import subprocess
 
 import pytest
+
+PIECES = ["[PAD]", *(f"[unused{i}]" for i in range(1, 13)), "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+
+
+@pytest.fixture(scope="session")
+def encoder_path(tmp_path_factory):
+    """Path of a saved encoder of 32 positions, with pieces for markers and for the words w0 to w39."""
+    import keras
+
+    from spanbert_keras import SpanBertEncoder, SpanBertTokenizer
+
+    keras.utils.set_random_seed(1)
+    tokenizer = SpanBertTokenizer([*PIECES, *(f"w{i}" for i in range(40)), "PERSON", "ORGANIZATION", "CITY", "DATE"])
+    size = tokenizer.vocabulary_size()
+    encoder = SpanBertEncoder(size, 1, 2, 16, 32, max_sequence_length=32, tokenizer=tokenizer)
+    path = tmp_path_factory.mktemp("encoder") / "encoder.keras"
+    encoder.save(path)
+    return path
 
 
 class Elements(html.parser.HTMLParser):

@@ -1,11 +1,11 @@
-"""Tests of reading whole text files."""
+"""Tests of reading and writing whole text files."""
 
 import gzip
 
 import pytest
 
 from spanbert_keras.program import InputError
-from tasks.text_files import read_text
+from tasks.text_files import read_text, write_lines
 
 TEXT = "one\ttwo\r\nπ 😀\n"
 
@@ -33,3 +33,23 @@ def test_what_cannot_be_read_is_one_sentence(tmp_path, content, reason):
     with pytest.raises(InputError, match=f"a cannot be read: .*({reason}).*Expected: a list of words") as refused:
         read_text(str(tmp_path / "a"), "a list of words")
     assert "\n" not in str(refused.value)
+
+
+def test_lines_are_written_in_utf8_with_an_end_each_and_folders_are_made(tmp_path):
+    path = tmp_path / "some" / "deep" / "a.tsv"
+    write_lines(path, (line for line in ["π 😀", "", "two\tthree"]))
+    assert path.read_bytes() == "π 😀\n\ntwo\tthree\n".encode()
+    write_lines(path, [])
+    assert path.read_bytes() == b"" and [one.name for one in path.parent.iterdir()] == ["a.tsv"]
+
+
+@pytest.mark.parametrize("broken", ["a line", "\ud800"])
+def test_lines_that_cannot_be_written_leave_the_old_file(tmp_path, broken):
+    def lines():
+        yield broken
+        raise ValueError("no more lines")
+
+    (tmp_path / "a").write_text("old")
+    with pytest.raises(ValueError):
+        write_lines(tmp_path / "a", lines() if broken == "a line" else [broken])
+    assert (tmp_path / "a").read_text() == "old" and [one.name for one in tmp_path.iterdir()] == ["a"]

@@ -1,0 +1,220 @@
+"""Tests of reading: the nine sets' official forms, one's own files, every kind of bad line."""
+
+import gzip
+import json
+
+import pytest
+
+from spanbert_keras.program import InputError
+from tasks.glue.benchmark_set import SETS, Columns
+from tasks.glue.data import read
+from tasks.glue.example import Example
+from tests.tasks.glue.conftest import HEADERS, official
+
+CLASSES = {
+    "STS-B": ["0", "2.50", "5.000"],
+    "MNLI": ["neutral", "contradiction", "entailment"],
+    "QNLI": ["not_entailment", "entailment", "entailment"],
+    "RTE": ["not_entailment", "entailment", "entailment"],
+}
+TEXTS = [('He said "no', "it's \"so''"), ("", " \u2028 a\x0bb"), ("😀 naïve ", "&amp; {}")]
+WITH_IDS = ("STS-B", "QQP", "MNLI", "QNLI", "RTE", "WNLI")  # train and dev have an id
+OWN = Columns("text", None, "label")
+PAIR = Columns("a", "b", "c")
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Function that writes a content and returns the path."""
+
+    def make(content, name="some.tsv"):
+        path = tmp_path / name
+        path.write_bytes(content if isinstance(content, bytes) else content.encode("utf-8"))
+        return str(path)
+
+    return make
+
+
+def rows_of(name):
+    labels = CLASSES.get(name, ["0", "1", "1"])
+    return [(text, pair, label) for (text, pair), label in zip(TEXTS, labels, strict=True)]
+
+
+@pytest.mark.parametrize("name", HEADERS)
+@pytest.mark.parametrize("form", ["plain", "packed", "windows", "unended"])
+def test_train_and_dev_of_every_set_are_read_as_they_are(write, name, form):
+    text = official(name, rows_of(name), first=3)
+    if form == "windows":
+        text = text.replace("\n", "\r\n")
+    content = (text.removesuffix("\n") if form == "unended" else text).encode("utf-8")
+    one = SETS[name]
+    file = read(write(gzip.compress(content) if form == "packed" else content), one.labelled, one.labels)
+    expected = []
+    for number, (text, pair, label) in enumerate(rows_of(name)):
+        id = str(3 + number if name in WITH_IDS else number)
+        expected.append(Example(id, text, None if name in ("CoLA", "SST-2") else pair, label))
+    assert file.examples == expected and file.left_out == []
+
+
+@pytest.mark.parametrize("name", HEADERS)
+def test_test_files_have_ids_and_no_labels(write, name):
+    path = write(official(name, rows_of(name), test=True, first=9))
+    for _, columns in SETS[name].test.values():
+        examples = read(path, columns, None).examples
+        pairs = [None] * 3 if name in ("CoLA", "SST-2") else [pair for _, pair, _ in rows_of(name)]
+        assert [(one.id, one.text, one.pair, one.label) for one in examples] == [
+            (str(9 + i), text, pairs[i], None) for i, (text, _) in enumerate(TEXTS)
+        ]
+
+
+def test_what_only_looks_like_an_empty_line_counts(write):
+    path = write("text\tlabel\na\tx\n\n\tx\n\r\nb\ty\n")
+    assert [(one.id, one.text) for one in read(path, OWN, None).examples] == [("0", "a"), ("1", ""), ("2", "b")]
+
+
+def test_json_lines_hold_texts_and_labels_of_any_name_or_number(write):
+    records = [{"text": 'a "b"\tc\n', "label": 1}, {"text": "", "label": "x", "more": [1]}, {"label": 0.5, "text": "é"}]
+    lines = "\r\n\n".join(map(json.dumps, records))
+    expected = [("0", 'a "b"\tc\n', None, "1"), ("1", "", None, "x"), ("2", "é", None, "0.5")]
+    contents = [lines, "\ufeff" + lines, " \n" + lines + "\n", gzip.compress(lines.encode())]
+    for number, content in enumerate(contents):
+        found = read(write(content, f"file_{number}"), OWN, None).examples
+        assert [(one.id, one.text, one.pair, one.label) for one in found] == expected
+    pairs = read(write('{"c": -2, "b": "second", "a": "first"}'), PAIR, ()).examples
+    assert pairs == [Example("0", "first", "second", "-2")]
+
+
+BAD_ROWS = [
+    ("RTE", "4\ta\tb", "must have 4 cells, divided by tabs. Received: 3."),
+    ("RTE", "4\ta\tb\tentailment\t", "must have 4 cells, divided by tabs. Received: 5."),
+    ("RTE", "4\ta\tb\tneutral", "the label must be one of entailment, not_entailment. Received: 'neutral'."),
+    ("RTE", "4\ta\tb\t", "the label must be one of entailment, not_entailment. Received: ''."),
+    ("RTE", "4\ta\tb\tentailment ", "the label must be one of .* Received: 'entailment '."),
+    ("CoLA", "gj04\t1\t\ta\tb", "must have 4 cells, divided by tabs. Received: 5."),
+    ("CoLA", "gj04\t2\t\ta", "the label must be one of 0, 1. Received: '2'."),
+    ("SST-2", "no tab", "must have 2 cells, divided by tabs. Received: 1."),
+    ("MRPC", "1.0\tx\ty\ta\tb", "the label must be one of 0, 1. Received: '1.0'."),
+    *(
+        (
+            "STS-B",
+            "\t".join("index genre f y o s1 s2 a b".split()) + f"\t{label}",
+            f"the label must be a number. Received: '{label}'",
+        )
+        for label in ("nan", "inf", "-Infinity", "", "high", "1e999", "0x1", "1,5")
+    ),
+]
+
+
+@pytest.mark.parametrize("name, line, message", BAD_ROWS, ids=[f"{row[0]} {row[1]!r}" for row in BAD_ROWS])
+def test_a_bad_line_of_a_table_is_refused_or_left_out(write, name, line, message):
+    lines = official(name, rows_of(name)[1:]).removesuffix("\n").split("\n")
+    path, one = write("\n".join([*lines[:-1], line, lines[-1]])), SETS[name]
+    place = len(lines)  # counted from 1, the header too where there is one
+    refused_or_left_out(path, one.labelled, one.labels, f"some.tsv, line {place}:? {message}", 2)
+
+
+BAD_LINES = [
+    ("[1, 2]", r"must be a JSON object. Received: \[1, 2\]"),
+    ("{broken", "must be a JSON object. Received: {broken"),
+    ("null", "must be a JSON object. Received: null"),
+    ("[" * 100_000, "must be a JSON object"),
+    ("9" * 5000, "must be a JSON object"),
+    ('{"a": "x", "c": "y"}', "must have the keys b. Received: a, c."),
+    ("{}", "must have the keys a, b, c. Received: "),
+    ('{"a": 3, "b": "x", "c": "y"}', ": a must be text. Received: 3."),
+    ('{"a": "x", "b": null, "c": "y"}', ": b must be text. Received: null."),
+    ('{"a": "x", "b": "x", "c": true}', ": c must be text. Received: true."),
+    ('{"a": "x", "b": "x", "c": ["y"]}', r": c must be text. Received: \[\"y\"\]."),
+    ('{"a": "x", "b": "x", "c": ""}', ": the label must be a name. Received: ''."),
+]
+
+
+@pytest.mark.parametrize("line, message", BAD_LINES, ids=[line[:30] for line, _ in BAD_LINES])
+def test_a_bad_line_of_json_is_refused_or_left_out(write, line, message):
+    good = json.dumps({"a": "x", "b": "y", "c": "z"})
+    refused_or_left_out(write(f"{good}\n\n{line}\n{good}"), PAIR, None, f"some.tsv, line 3 ?{message}", 2)
+
+
+def test_numbers_of_json_lines_must_be_numbers(write):
+    for label in ("NaN", "-Infinity", "1e999", '"x"', "true"):
+        path = write('{"text": "a", "label": 1e-3}\n{"text": "b", "label": LABEL}'.replace("LABEL", label))
+        refused_or_left_out(path, OWN, (), "line 2: .*label must be .*Received: ", 1)
+
+
+def refused_or_left_out(path, columns, labels, message, good):
+    """Checks one bad line: the sentence with file, line and reason, or what is left without it."""
+    with pytest.raises(InputError, match=message) as refused:
+        read(path, columns, labels)
+    said = str(refused.value)
+    assert said.endswith("Correct the file, or leave such lines out with --skip_bad_examples.")
+    assert "\n" not in said and len(said) < 400
+    file = read(path, columns, labels, skip_bad=True)
+    assert len(file.examples) == good and len(file.left_out) == 1
+    assert said.startswith(file.left_out[0]) and "--skip_bad" not in file.left_out[0]
+
+
+def test_what_is_left_out_is_counted_and_named_and_ids_stay(write):
+    path = write("text\tlabel\na\t1\nb\nc\t1\nd\t5\ne\t0\n")
+    file = read(path, OWN, ("0", "1"), skip_bad=True)
+    assert [(one.id, one.text) for one in file.examples] == [("0", "a"), ("2", "c"), ("4", "e")]
+    assert [sentence.removeprefix(path) for sentence in file.left_out] == [
+        ", line 3 must have 2 cells, divided by tabs. Received: 1.",
+        ", line 5: the label must be one of 0, 1. Received: '5'.",
+    ]
+
+
+def test_bad_lines_of_a_test_file_are_refused_without_advice_that_does_not_help(write):
+    path = write(official("RTE", rows_of("RTE"), test=True) + "8\ta\n")
+    with pytest.raises(InputError, match=r"line 5 must have 3 cells, divided by tabs\. Received: 2\.$"):
+        read(path, SETS["RTE"].test["RTE"][1], None)
+
+
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        ("", "line 1 must name the columns text, label. Received: nothing."),
+        ("text\tLabel\na\tb\n", r"line 1 must name the columns label. Received: text, Label\."),
+        ('[{"text": "a"}]', "line 1 must name the columns text, label. Received: "),
+        ("text\tlabel\n", "some.tsv holds no example. Expected: at least one. Received: none."),
+        ("text\tlabel\n\n\r\n", "some.tsv holds no example"),
+        ("text\tlabel\na\n", "holds no example"),
+        ("{}", "holds no example"),
+        (b"\xff\xfe\x00", "some.tsv cannot be read: .*Expected: tab-separated lines or JSON lines"),
+    ],
+)
+def test_a_file_without_an_example_is_refused(write, content, message):
+    with pytest.raises(InputError, match=message) as refused:
+        read(write(content), OWN, None, skip_bad=True)
+    assert len(str(refused.value)) < 400
+
+
+def test_a_file_of_another_set_is_refused_by_its_columns(write):
+    for name, other, missing in (
+        ("QNLI", "RTE", "question, sentence"),
+        ("MRPC", "SST-2", "#1 String, #2 String, Quality"),
+        ("STS-B", "RTE", "score"),
+    ):
+        one = SETS[name]
+        with pytest.raises(InputError, match=f"line 1 must name the columns {missing}. Received: "):
+            read(write(official(other, rows_of(other))), one.labelled, one.labels)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(InputError, match="no.tsv cannot be read: No such file"):
+        read(str(tmp_path / "no.tsv"), OWN, None)
+
+
+@pytest.mark.parametrize("name", HEADERS)
+def test_every_line_of_the_real_files_is_an_example(data_folder, name):
+    paths = sorted((data_folder / "glue" / name).glob("*.tsv.gz"))
+    assert {"train.tsv.gz", "dev_matched.tsv.gz" if name == "MNLI" else "dev.tsv.gz"} <= {path.name for path in paths}
+    one = SETS[name]
+    tests = dict(one.test.values())
+    for path in paths:
+        columns = tests.get(path.name.removesuffix(".gz"), one.labelled)
+        lines = [line for line in gzip.decompress(path.read_bytes()).split(b"\n") if line]
+        header = name != "CoLA" or columns is not one.labelled
+        examples = read(str(path), columns, one.labels).examples
+        assert len(examples) == len(lines) - header
+        if columns is one.labelled and one.labels:
+            assert {example.label for example in examples} == set(one.labels)

@@ -1,0 +1,150 @@
+"""Tests of the evaluation program: the run's own scores again, files, page, models that do not fit."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+
+from spanbert_keras import SpanBertTextClassifier, program
+from spanbert_keras.program import InputError
+from tasks.glue import evaluate, finetune
+from tests.tasks.glue.conftest import official, told
+
+ENTAILMENT = ("entailment", "not_entailment")
+DEV = [told(number, ENTAILMENT) for number in range(50, 59)]
+
+
+@pytest.fixture(scope="module")
+def finished(encoder_path, tmp_path_factory):
+    """Folder of a finished run on RTE, with the files in `data`."""
+    folder = tmp_path_factory.mktemp("run")
+    (folder / "data").mkdir()
+    for name, rows in (("train", [told(number, ENTAILMENT) for number in range(24)]), ("dev", DEV)):
+        (folder / "data" / f"{name}.tsv").write_text(official("RTE", rows))
+    flags = [f"--encoder={encoder_path}", f"--output_dir={folder}", "--dataset=RTE", f"--data_dir={folder / 'data'}"]
+    flags += ["--learning_rate=1e-2", "--dropout=0", "--epochs=1", "--batch_size=8", "--max_sequence_length=24"]
+    finetune.main(program.parse(finetune.Config, flags))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def saved(encoder_path, tmp_path_factory, randomize):
+    """Function of labels that saves a classifier with random weights and returns its path."""
+
+    def make(*labels):
+        model = SpanBertTextClassifier(keras.saving.load_model(encoder_path), labels, row_length=24)
+        randomize(model, seed=3, scale=0.6)
+        bias = next(weight for weight in model.head.weights if tuple(weight.shape) == (len(labels) or 1,))
+        rows = model.pairs.rows(*zip(*[row[:2] for row in DEV], strict=True))
+        bias.assign(bias - model.logits_of(rows).mean(axis=0))  # so that predictions differ
+        path = tmp_path_factory.mktemp("model") / "text_classifier.keras"
+        model.save(path)
+        return path
+
+    return make
+
+
+def run(*flags):
+    evaluate.main(program.parse(evaluate.Config, list(flags)))
+
+
+def read_json(path):
+    return json.loads(path.read_text())
+
+
+def test_the_scores_are_those_that_the_run_had_on_dev(finished, capsys, embedded):
+    dev = finished / "data" / "dev.tsv"
+    model = finished / "text_classifier.keras"
+    run(f"--model={model}", "--dataset=RTE", f"--data={dev}", "--batch_size=4")
+    folder = finished / "evaluation" / "dev"
+    assert sorted(path.name for path in folder.iterdir()) == ["errors.html", "predictions.tsv", "scores.json"]
+    scores = read_json(folder / "scores.json")
+    assert scores == read_json(finished / "run.json")["scores"]["dev"]
+    written = (folder / "predictions.tsv").read_text()
+    assert written == (finished / "dev" / "predictions.tsv").read_text()
+    found = [line.split("\t")[1] for line in written.splitlines()[1:]]
+    assert scores["accuracy"] == pytest.approx(100 * sum(a == row[2] for a, row in zip(found, DEV, strict=True)) / 9)
+    page = embedded(folder / "errors.html")
+    assert [row["predicted"] for row in page["rows"]] == found
+    assert [(*row["texts"], row["gold"]) for row in page["rows"]] == DEV
+    answers = keras.saving.load_model(model).classify([row[:2] for row in DEV])
+    for row, answer in zip(page["rows"], answers, strict=True):
+        assert dict(row["candidates"]) == pytest.approx(answer.scores, abs=1e-5)
+        assert row["candidates"][0][0] == row["predicted"]
+    facts = dict(page["facts"])
+    assert facts["accuracy"] == f"{scores['accuracy']:.2f}" and facts["examples"] == "9"
+    printed = capsys.readouterr().out
+    assert f"accuracy   {scores['accuracy']:.2f}" in printed
+    assert f"Predictions, scores and errors.html are in {folder}." in printed
+
+
+def test_numbers_are_scored_by_both_correlations(saved, tmp_path, capsys, embedded):
+    rows = [(*row[:2], f"{number % 5}.5") for number, row in enumerate(DEV)]
+    path, out, model = tmp_path / "dev.tsv", tmp_path / "out", saved()
+    path.write_text(official("STS-B", rows, first=7))
+    run(f"--model={model}", "--dataset=STS-B", f"--data={path}", f"--output_dir={out}")
+    numbers = [one.score for one in keras.saving.load_model(model).classify([row[:2] for row in rows])]
+    gold = [float(row[2]) for row in rows]
+    scores = read_json(out / "scores.json")
+    assert scores["pearson"] == pytest.approx(100 * np.corrcoef(gold, numbers)[0, 1], abs=1e-3)
+    assert set(scores) == {"pearson", "spearman", "score", "examples"} and len(set(numbers)) == 9
+    lines = (out / "predictions.tsv").read_text().splitlines()[1:]
+    assert [line.split("\t")[0] for line in lines] == [str(7 + number) for number in range(9)]
+    assert [float(line.split("\t")[1]) for line in lines] == pytest.approx(numbers, abs=2e-3)
+    page = embedded(out / "errors.html")
+    assert page["numbers"] and [row["gold"] for row in page["rows"]] == gold
+    assert "pearson" in capsys.readouterr().out
+
+
+def test_ones_own_texts_bad_lines_and_cut_texts_are_told(saved, tmp_path, capsys, caplog):
+    caplog.set_level("INFO")
+    model = saved("0", "1")
+    records = [{"t": "w1 w2", "y": 0}, {"t": "w3", "y": None}, {"t": "w4 " * 40, "y": "other"}, {"t": "w5", "y": 1}]
+    path, out = tmp_path / "own.jsonl", tmp_path / "out"
+    path.write_text("\n".join(map(json.dumps, records)))
+    flags = [f"--model={model}", f"--data={path}", f"--output_dir={out}", "--text_column=t", "--label_column=y"]
+    flags += ["--score=matthews", "--nopage"]
+    with pytest.raises(InputError, match="own.jsonl, line 2: y must be text. Received: null"):
+        run(*flags)
+    assert not out.exists()
+    run(*flags, "--skip_bad_examples")
+    assert "Left out: " in caplog.text and "3 examples, 1 of them cut to 24 pieces" in caplog.text
+    found = [one.label for one in keras.saving.load_model(model).classify([records[i]["t"] for i in (0, 2, 3)])]
+    lines = (out / "predictions.tsv").read_text().splitlines()
+    assert lines == ["index\tprediction", *(f"{id}\t{label}" for id, label in zip("023", found, strict=True))]
+    assert set(read_json(out / "scores.json")) == {"matthews", "score", "examples"}
+    printed = capsys.readouterr().out
+    assert f"Predictions, scores are in {out}." in printed and not (out / "errors.html").exists()
+
+
+def test_what_cannot_be_done_is_refused_before_anything_is_written(saved, encoder_path, tmp_path):
+    path, out = tmp_path / "dev.tsv", tmp_path / "out"
+    path.write_text(official("RTE", DEV))
+    labels, numbers = saved("not_entailment", "entailment"), saved()
+    for flags, message in (
+        ((f"--model={labels}", "--dataset=RTE", "--batch_size=0"), "--batch_size must be positive"),
+        ((f"--model={labels}", "--dataset=MNLI"),
+         "has other labels than --dataset=MNLI. Expected: contradiction, entailment, neutral. "
+         "Received: not_entailment, entailment"),
+        ((f"--model={labels}", "--dataset=STS-B"), "Expected: numbers. Received: not_entailment, entailment"),
+        ((f"--model={labels}", "--regression"), "--dataset=own. Expected: numbers. Received: not_ent"),
+        ((f"--model={numbers}", "--dataset=RTE"), "Expected: entailment, not_entailment. Received: numbers"),
+        ((f"--model={numbers}",), "has other labels than --dataset=own. Expected: names. Received: numbers"),
+        ((f"--model={labels}", "--dataset=QNLI"), "dev.tsv, line 1 must name the columns question, sentence"),
+        ((f"--model={encoder_path}", "--dataset=RTE"), "Expected: a SpanBertTextClassifier"),
+        ((f"--model={tmp_path / 'no.keras'}", "--dataset=RTE"), "no.keras is not there"),
+    ):  # fmt: skip
+        with pytest.raises(InputError, match=message):
+            run(*flags, f"--data={path}", f"--output_dir={out}")
+    assert not out.exists()
+
+
+def test_labels_in_another_order_are_the_models_own(saved, tmp_path):
+    path, out, model = tmp_path / "dev.tsv", tmp_path / "out", saved("not_entailment", "entailment")
+    path.write_text(official("RTE", DEV))
+    run(f"--model={model}", "--dataset=RTE", f"--data={path}", f"--output_dir={out}", "--nopage")
+    answers = keras.saving.load_model(model).classify([row[:2] for row in DEV])
+    lines = (out / "predictions.tsv").read_text().splitlines()[1:]
+    assert [line.split("\t")[1] for line in lines] == [one.label for one in answers] and len({*lines}) == 9
+    assert len({one.label for one in answers}) == 2

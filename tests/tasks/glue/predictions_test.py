@@ -1,0 +1,44 @@
+"""Tests of predictions: the best label or the number, rows of texts and pairs, the site's files."""
+
+import types
+
+import numpy as np
+import pytest
+
+from tasks.glue import predictions
+from tasks.glue.example import Example
+
+LOGITS = np.array([[0.0, 2.0, 1.0], [3.0, 3.0, 1.0], [1e4, -1e4, 2e4]], np.float32)
+
+
+def test_the_most_probable_label_is_taken_the_first_of_equal_ones():
+    model = types.SimpleNamespace(labels=("contradiction", "entailment", "neutral"))
+    assert predictions.found_of(model, LOGITS) == ["entailment", "contradiction", "neutral"]
+
+
+def test_a_model_without_labels_gives_numbers():
+    found = predictions.found_of(types.SimpleNamespace(labels=()), np.array([[1.5], [-0.25]], np.float32))
+    assert found == [1.5, -0.25] and all(type(value) is float for value in found)
+
+
+def test_rows_are_made_of_texts_or_of_pairs_the_first_text_first():
+    asked = []
+    model = types.SimpleNamespace(pairs=types.SimpleNamespace(rows=lambda *given: asked.append(given) or ["row"]))
+    assert predictions.rows_of(model, [Example("0", "a", "x", None), Example("1", "b", "", None)]) == ["row"]
+    predictions.rows_of(model, [Example("0", "a", None, "1"), Example("1", "b", None, "1")])
+    assert asked == [(["a", "b"], ["x", ""]), (["a", "b"], None)]
+
+
+def test_a_file_has_the_sites_header_ids_and_three_decimals(tmp_path):
+    path = tmp_path / "deep" / "RTE.tsv"
+    predictions.write(path, ["9", "é"], ["entailment", "not_entailment"])
+    assert path.read_bytes().decode("utf-8") == "index\tprediction\n9\tentailment\né\tnot_entailment\n"
+    predictions.write(path, ["0", "1", "2"], [2.0, -0.12345, 4.9996])
+    assert path.read_text() == "index\tprediction\n0\t2.000\n1\t-0.123\n2\t5.000\n"
+    with pytest.raises(ValueError):
+        predictions.write(path, ["0"], ["a", "b"])
+
+
+def test_the_site_gets_numbers_of_its_scale_and_labels_as_they_are():
+    assert predictions.for_site([-0.1, 0.0, 2.5, 5.0, 5.001, 70.0]) == [0.0, 0.0, 2.5, 5.0, 5.0, 5.0]
+    assert predictions.for_site(["7", "entailment"]) == ["7", "entailment"]
