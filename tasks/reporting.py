@@ -4,6 +4,7 @@ import dataclasses
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from absl import logging
 
@@ -54,7 +55,7 @@ def find_runs(folder: Path, is_wanted: Callable[[dict], bool]) -> list[dict]:
     """
     left_out = _unchosen(folder)
     records = (_read(path) for path in sorted(folder.rglob("run.json")) if path.parent not in left_out)
-    return [record for record in records if record.get("scores") and record.get("flags") and is_wanted(record)]
+    return [record for record in records if record and is_wanted(record)]
 
 
 def group_runs(records: Sequence[dict]) -> dict[tuple[str, str], list[dict]]:
@@ -76,23 +77,29 @@ def group_runs(records: Sequence[dict]) -> dict[tuple[str, str], list[dict]]:
 
 
 def _read(path: Path) -> dict:
-    """Returns a record; one that cannot be read counts as none, and is named."""
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        record = None
-    if not isinstance(record, dict):
+    """Returns the record of a finished run, {} for another; one that cannot be read is named."""
+    record = _json(path)
+    parts = [record.get(name) or {} for name in ("flags", "scores")] if isinstance(record, dict) else [None]
+    if not all(isinstance(part, dict) for part in parts):
         logging.warning("%s is no record of a run, and left out.", path)
         return {}
-    return record | {"folder": path.parent}
+    return record | {"folder": path.parent} if all(parts) else {}
+
+
+def _json(path: Path) -> Any:
+    """Returns what a file of JSON holds, `None` where it is none."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
 
 
 def _unchosen(folder: Path) -> set[Path]:
     """Returns the folders of sweeps, and of their runs but the chosen one."""
     left_out = set()
     for path in folder.rglob("sweep.db"):
-        result = path.parent / "sweep.json"
-        chosen = json.loads(result.read_text(encoding="utf-8"))["folder"] if result.is_file() else None
+        result = _json(path.parent / "sweep.json")
+        chosen = result.get("folder") if isinstance(result, dict) else None
         left_out |= {path.parent, *(run.parent for run in path.parent.glob("*/run.json") if run.parent.name != chosen)}
     return left_out
 

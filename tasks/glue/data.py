@@ -2,13 +2,14 @@
 
 import dataclasses
 import json
-import math
 from collections.abc import Iterator, Sequence
 
 from spanbert_keras.program import InputError
 from tasks.glue.benchmark_set import Columns
 from tasks.glue.example import Example
 from tasks.text_files import read_text
+
+LARGEST = 3.4e38  # of float32
 
 # Words for a line's place, and its cells by name or number; under `None` what is wrong with the line as a whole.
 Row = tuple[str, dict]
@@ -67,10 +68,12 @@ def _table_rows(path: str, text: str, columns: Columns) -> Iterator[Row]:
     lines = [line.removesuffix("\r") for line in text.split("\n")]
     header = columns.width is None
     names: list = lines[0].split("\t") if header else list(range(columns.width or 0))
-    missing = [str(name) for name in columns.wanted() if name not in names]
-    if missing:
+    wrong = [str(name) for name in columns.wanted() if names.count(name) != 1]
+    if wrong:
         shown = ", ".join(map(str, names))[:120]
-        raise InputError(f"{path}, line 1 must name the columns {', '.join(missing)}. Received: {shown or 'nothing'}.")
+        raise InputError(
+            f"{path}, line 1 must name the columns {', '.join(wrong)}, each once. Received: {shown or 'nothing'}."
+        )
     for number, line in enumerate(lines[header:], 1 + header):
         if not line:
             continue
@@ -90,7 +93,7 @@ def _json_rows(path: str, text: str) -> Iterator[Row]:
             value = json.loads(line)
         except (ValueError, RecursionError):
             value = None
-        wrong = {None: f"must be a JSON object. Received: {line.strip()[:40]}"}
+        wrong = {None: f"must be a JSON object. Received: {line.strip()[:40]}."}
         yield f"{path}, line {number}", value if isinstance(value, dict) else wrong
 
 
@@ -108,6 +111,8 @@ def _example(row: dict, number: int, columns: Columns, labels: Sequence[str] | N
     text = _text(row[columns.text], columns.text, where)
     pair = None if columns.pair is None else _text(row[columns.pair], columns.pair, where)
     name = str(number) if columns.id is None else _text(row[columns.id], columns.id, where, number=True)
+    if not name.isprintable():
+        raise InputError(f"{where}: {columns.id} must be printable text on one line. Received: {name[:40]!r}.")
     if columns.label is None:
         return Example(name, text, pair, None)
     label = _text(row[columns.label], columns.label, where, number=True)
@@ -120,13 +125,14 @@ def _text(value, column: str | int, where: str, number: bool = False) -> str:
     if number and isinstance(value, int | float) and not isinstance(value, bool):
         return str(value)
     if not isinstance(value, str):
-        raise InputError(f"{where}: {column} must be text. Received: {json.dumps(value)[:40]}.")
+        expected = "text or a number" if number else "text"
+        raise InputError(f"{where}: {column} must be {expected}. Received: {json.dumps(value)[:40]}.")
     return value
 
 
 def _check_label(label: str, labels: Sequence[str] | None, where: str) -> None:
     if labels is None:
-        fits, expected = bool(label), "a name"
+        fits, expected = label.isprintable() and bool(label.strip()), "printable text on one line"
     elif labels:
         fits, expected = label in labels, f"one of {', '.join(labels)}"
     else:
@@ -136,7 +142,8 @@ def _check_label(label: str, labels: Sequence[str] | None, where: str) -> None:
 
 
 def _is_number(text: str) -> bool:
+    """Returns whether a text is a number that float32 holds, written as files write them."""
     try:
-        return math.isfinite(float(text))
+        return text.isascii() and "_" not in text and abs(float(text)) < LARGEST
     except ValueError:
         return False

@@ -1,6 +1,7 @@
 """Scores of GLUE, by scikit-learn and scipy, in per cent."""
 
 import math
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -39,6 +40,8 @@ def macro_f1(gold: Sequence[str], found: Sequence[str]) -> float:
 
 def matthews(gold: Sequence, found: Sequence) -> float:
     """Matthews' correlation; 0 where one side is constant."""
+    if len(set(gold)) < 2 or len(set(found)) < 2:
+        return 0.0
     return 100.0 * float(load("sklearn.metrics", EXTRA).matthews_corrcoef(gold, found))
 
 
@@ -56,7 +59,8 @@ def _correlation(function, gold, found) -> float:
     gold, found = np.asarray(gold, np.float64), np.asarray(found, np.float64)
     if len(gold) < 2 or np.ptp(gold) == 0 or np.ptp(found) == 0:
         return 0.0
-    value = float(function(gold, found)[0])
+    with warnings.catch_warnings(action="ignore"):  # of numbers that are nearly constant
+        value = float(function(gold, found)[0])
     return 100.0 * value if math.isfinite(value) else 0.0
 
 

@@ -36,7 +36,7 @@ def test_finished_runs_at_any_depth_that_are_wanted_are_found_in_order(write_run
     assert find_runs(tmp_path / "nowhere", lambda record: True) == []
 
 
-@pytest.mark.parametrize("content", ["{", "[]", "3", "\udcff"])
+@pytest.mark.parametrize("content", ["{", "[]", "3", "\udcff", '{"flags": [1], "scores": {}}', '{"scores": 3}'])
 def test_what_is_no_record_is_named_and_left_out(write_run, tmp_path, caplog, content):
     write_run("a")
     (tmp_path / "run.json").write_bytes(content.encode("utf-8", "surrogateescape"))
@@ -60,6 +60,8 @@ def test_of_a_sweep_the_chosen_run_alone_counts_and_of_an_unfinished_one_none(wr
         write_run(f"s/{name}")
     write_run("beside")
     (sweep / "sweep.db").touch()
+    assert names_of(find_runs(tmp_path, lambda record: True), tmp_path) == ["beside"]
+    (sweep / "sweep.json").write_text("{")  # a damaged file names no run
     assert names_of(find_runs(tmp_path, lambda record: True), tmp_path) == ["beside"]
     (sweep / "sweep.json").write_text(json.dumps({"folder": "rate_2"}))
     assert names_of(find_runs(tmp_path, lambda record: True), tmp_path) == ["beside", "s/rate_2"]

@@ -100,7 +100,7 @@ BAD_ROWS = [
             "\t".join("index genre f y o s1 s2 a b".split()) + f"\t{label}",
             f"the label must be a number. Received: '{label}'",
         )
-        for label in ("nan", "inf", "-Infinity", "", "high", "1e999", "0x1", "1,5")
+        for label in ("nan", "inf", "-Infinity", "", "high", "1e999", "1e39", "0x1", "1,5", "1_0", "٣")
     ),
 ]
 
@@ -123,9 +123,11 @@ BAD_LINES = [
     ("{}", "must have the keys a, b, c. Received: "),
     ('{"a": 3, "b": "x", "c": "y"}', ": a must be text. Received: 3."),
     ('{"a": "x", "b": null, "c": "y"}', ": b must be text. Received: null."),
-    ('{"a": "x", "b": "x", "c": true}', ": c must be text. Received: true."),
-    ('{"a": "x", "b": "x", "c": ["y"]}', r": c must be text. Received: \[\"y\"\]."),
-    ('{"a": "x", "b": "x", "c": ""}', ": the label must be a name. Received: ''."),
+    ('{"a": "x", "b": "x", "c": true}', ": c must be text or a number. Received: true."),
+    ('{"a": "x", "b": "x", "c": ["y"]}', r": c must be text or a number. Received: \[\"y\"\]."),
+    ('{"a": "x", "b": "x", "c": ""}', ": the label must be printable text on one line. Received: ''."),
+    (r'{"a": "x", "b": "x", "c": "y\nz"}', r": the label must be printable text on one line. Received: 'y\\nz'\."),
+    (r'{"a": "x", "b": "x", "c": "\ud800"}', r": the label must be printable text on one line. Received: '\\ud800'\."),
 ]
 
 
@@ -172,9 +174,10 @@ def test_bad_lines_of_a_test_file_are_refused_without_advice_that_does_not_help(
 @pytest.mark.parametrize(
     "content, message",
     [
-        ("", "line 1 must name the columns text, label. Received: nothing."),
-        ("text\tLabel\na\tb\n", r"line 1 must name the columns label. Received: text, Label\."),
-        ('[{"text": "a"}]', "line 1 must name the columns text, label. Received: "),
+        ("", "line 1 must name the columns text, label, each once. Received: nothing."),
+        ("text\tLabel\na\tb\n", r"line 1 must name the columns label, each once. Received: text, Label\."),
+        ('[{"text": "a"}]', "line 1 must name the columns text, label, each once. Received: "),
+        ("text\tlabel\ttext\na\tb\tc\n", "must name the columns text, each once. Received: text, label, text."),
         ("text\tlabel\n", "some.tsv holds no example. Expected: at least one. Received: none."),
         ("text\tlabel\n\n\r\n", "some.tsv holds no example"),
         ("text\tlabel\na\n", "holds no example"),
@@ -195,7 +198,7 @@ def test_a_file_of_another_set_is_refused_by_its_columns(write):
         ("STS-B", "RTE", "score"),
     ):
         one = SETS[name]
-        with pytest.raises(InputError, match=f"line 1 must name the columns {missing}. Received: "):
+        with pytest.raises(InputError, match=f"line 1 must name the columns {missing}, each once. Received: "):
             read(write(official(other, rows_of(other))), one.labelled, one.labels)
 
 
@@ -218,3 +221,11 @@ def test_every_line_of_the_real_files_is_an_example(data_folder, name):
         assert len(examples) == len(lines) - header
         if columns is one.labelled and one.labels:
             assert {example.label for example in examples} == set(one.labels)
+
+
+def test_an_id_that_would_break_a_line_of_predictions_is_refused(write):
+    columns = Columns("text", None, "label", "id")
+    path = write('{"text": "a", "label": "b", "id": "1\\t2"}\n{"text": "a", "label": "b", "id": 7}\n')
+    with pytest.raises(InputError, match=r"line 1: id must be printable text on one line. Received: '1\\t2'"):
+        read(path, columns, None)
+    assert [one.id for one in read(path, columns, None, skip_bad=True).examples] == ["7"]

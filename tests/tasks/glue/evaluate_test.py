@@ -105,7 +105,7 @@ def test_ones_own_texts_bad_lines_and_cut_texts_are_told(saved, tmp_path, capsys
     path.write_text("\n".join(map(json.dumps, records)))
     flags = [f"--model={model}", f"--data={path}", f"--output_dir={out}", "--text_column=t", "--label_column=y"]
     flags += ["--score=matthews", "--nopage"]
-    with pytest.raises(InputError, match="own.jsonl, line 2: y must be text. Received: null"):
+    with pytest.raises(InputError, match="own.jsonl, line 2: y must be text or a number. Received: null"):
         run(*flags)
     assert not out.exists()
     run(*flags, "--skip_bad_examples")

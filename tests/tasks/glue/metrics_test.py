@@ -119,6 +119,12 @@ def test_correlations_are_scipys_and_never_nan():
     assert metrics.pearson([1.0, 2.0, 3.0], [1.0, np.nan, 2.0]) == 0.0
 
 
+def test_scores_that_have_no_meaning_give_no_warning(recwarn):
+    assert metrics.matthews(["1", "1"], ["1", "1"]) == metrics.matthews(["0", "1"], ["1", "1"]) == 0.0
+    assert -100 <= metrics.pearson([1.0, 2.0, 3.0], [1.0, 1.0, 1.0 + 1e-15]) <= 100
+    assert [str(warning.message) for warning in recwarn] == []
+
+
 def test_several_scores_have_their_mean_and_the_number_of_examples():
     gold, found = list("1101"), list("1011")
     scores = metrics.score(("f1", "accuracy"), gold, found)
