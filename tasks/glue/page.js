@@ -27,11 +27,9 @@ function classifications({ facts, numbers, rows }) {
   };
   const card = (row) => {
     const kind = kinds.slice(1).find((each) => each.test(row));
-    const line = ([label, value]) => make("tr", {}, make("td", {}, label),
-      make("td", {}, value === null ? "–" : value.toFixed(3)));
     const side = make("div", { className: "side" },
       make("dl", { className: "labels" }, ...pairs([["Gold", shown(row.gold)], ["Predicted", shown(row.predicted)]])));
-    if (row.candidates.length) side.append(make("table", {}, make("tbody", {}, ...row.candidates.map(line))));
+    if (row.candidates.length) side.append(shares(row.candidates));
     const texts = row.texts.map((text) => contextOf(text, [], (from, to) => [text.slice(from, to)]));
     return make("article", { className: `card ${kind.key}` },
       make("div", { className: "top" }, make("span", { className: "badge" }, `${kind.sign} ${kind.label}`),

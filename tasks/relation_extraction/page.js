@@ -44,11 +44,9 @@ function relations({ facts, no_relation: none, rows }) {
   };
   const card = (row) => {
     const kind = kinds.slice(1).find((each) => each.test(row));
-    const line = ([label, value]) => make("tr", {}, make("td", {}, label),
-      make("td", {}, value === null ? "–" : value.toFixed(3)));
     const side = make("div", { className: "side" },
       make("dl", { className: "relations" }, ...pairs([["Gold", row.gold], ["Predicted", row.predicted]])),
-      make("table", {}, make("tbody", {}, ...row.candidates.map(line))));
+      shares(row.candidates));
     return make("article", { className: `card ${kind.key}` },
       make("div", { className: "top" }, make("span", { className: "badge" }, `${kind.sign} ${kind.label}`),
         make("span", { className: "muted" }, make("code", {}, row.id))),

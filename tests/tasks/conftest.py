@@ -7,6 +7,8 @@ import subprocess
 
 import pytest
 
+from spanbert_keras import program
+
 PIECES = ["[PAD]", *(f"[unused{i}]" for i in range(1, 13)), "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 
 
@@ -81,3 +83,17 @@ def browser(tmp_path):
     if "</html>" not in show("about:blank"):
         pytest.skip(f"the browser {program} does not start here")
     return show
+
+
+@pytest.fixture
+def run_classification(encoder_path, tmp_path):
+    """Function of a classifiers' fine-tuning program and flags that runs it and returns its output directory."""
+
+    def run(finetune, *flags, name="run"):
+        folder = tmp_path / name
+        always = ["--epochs=1", "--batch_size=4", "--max_sequence_length=24", "--evaluations_per_epoch=1"]
+        arguments = [f"--encoder={encoder_path}", f"--output_dir={folder}", *always, *flags]
+        finetune.main(program.parse(finetune.Config, arguments))
+        return folder
+
+    return run

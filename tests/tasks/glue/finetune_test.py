@@ -1,5 +1,6 @@
 """Tests of the fine-tuning program: a set's folder or one's own files in; a classifier and the site's files out."""
 
+import functools
 import json
 import pathlib
 
@@ -20,17 +21,9 @@ INFERENCE = ("contradiction", "entailment", "neutral")
 
 
 @pytest.fixture
-def fine_tune(encoder_path, tmp_path):
+def fine_tune(run_classification):
     """Function of flags that runs the program and returns its output directory."""
-
-    def run(*flags, name="run"):
-        folder = tmp_path / name
-        always = ["--epochs=1", "--batch_size=4", "--max_sequence_length=24", "--evaluations_per_epoch=1"]
-        arguments = [f"--encoder={encoder_path}", f"--output_dir={folder}", *always, *flags]
-        finetune.main(program.parse(finetune.Config, arguments))
-        return folder
-
-    return run
+    return functools.partial(run_classification, finetune)
 
 
 def task_of(*flags):

@@ -1,5 +1,6 @@
 """Tests of the fine-tuning program for relations: files in, an extractor out, labels, modes, resume, bad input."""
 
+import functools
 import json
 import os
 import pathlib
@@ -20,17 +21,9 @@ FAST = ["--learning_rate=2e-2", "--classifier_dropout=0", "--dropout=0"]
 
 
 @pytest.fixture
-def fine_tune(encoder_path, tmp_path):
+def fine_tune(run_classification):
     """Function of flags that runs the program and returns its output directory."""
-
-    def run(*flags, name="run"):
-        folder = tmp_path / name
-        always = ["--epochs=1", "--batch_size=4", "--max_sequence_length=24", "--evaluations_per_epoch=1"]
-        arguments = [f"--encoder={encoder_path}", f"--output_dir={folder}", *always, *flags]
-        finetune.main(program.parse(finetune.Config, arguments))
-        return folder
-
-    return run
+    return functools.partial(run_classification, finetune)
 
 
 def config_of(*flags):
