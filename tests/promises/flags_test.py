@@ -15,7 +15,7 @@ RECIPES = sorted(file.relative_to(ROOT).as_posix() for file in (ROOT / "configs"
 PROMISED = [
     "tiny", "small", "base", "base_8gpu", "large", "large_released", "continue_base",
     "squad_v1", "squad_v2", "newsqa", "triviaqa", "searchqa", "hotpotqa", "naturalquestions",
-    "coreference_base", "coreference_large", "tacred", "retacred",
+    "coreference_base", "coreference_large", "coreference_small", "tacred", "retacred",
     *(f"glue_{task}" for task in ("cola", "sst2", "mrpc", "stsb", "qqp", "mnli", "qnli", "rte", "wnli")),
 ]  # fmt: skip
 FIELDS = ("Command", "Hardware", "Time", "Expect")
