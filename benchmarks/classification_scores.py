@@ -4,8 +4,9 @@
         --output_dir=runs/scores
 
 Both fine-tune the same weights on the same rows with the same learning rate, batch size, epochs, warm-up, decay and
-clipping, score dev after every epoch and keep the best, which is what counts. Ours are the programs of `tasks/` with
-their recipes' settings otherwise; the other side is `BertForSequenceClassification` with rows grouped by length. Of
+clipping, score dev after every epoch and keep the best, which is what counts. Ours are the programs of `tasks/`: their
+head is the paper's linear layer, with `--pooler` a fresh layer with tanh comes first. The other side is
+`BertForSequenceClassification` with its pooler, pretrained where the folder has one, and rows grouped by length. Of
 relations the rows of pieces are ours, since `transformers` has no such task. The bag of words is scikit-learn's: TF-IDF
 of words and pairs of words, for two texts also their difference and product, and a logistic or ridge regression.
 """
@@ -44,6 +45,7 @@ class Config:
     epochs: int = setting("Passes over the rows.", default=4)
     learning_rate: float = setting("Peak.", default=5e-5)
     batch_size: int = setting("Rows of a step.", default=32)
+    pooler: bool = setting("Ours has a layer with tanh before the linear one, as the other side does.", default=False)
     train_rows: int = setting("At most so many training rows of a set of GLUE, the file's first.", default=10_000)
 
 
@@ -99,7 +101,7 @@ class _Set:
         flags = [
             f"--encoder={config.encoder}", f"--output_dir={folder}", f"--seed={seed}", f"--epochs={config.epochs}",
             f"--learning_rate={config.learning_rate}", f"--batch_size={config.batch_size}", "--evaluations_per_epoch=1",
-            *self.flags,
+            f"--pooler={config.pooler}", *self.flags,
         ]  # fmt: skip
         self.program.main(program.parse(self.program.Config, flags))
         return json.loads((folder / "run.json").read_text())["scores"]["dev"]
@@ -199,6 +201,13 @@ def main(config: Config) -> None:
     path = Path(config.output_dir) / "results.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     results = json.loads(path.read_text()) if path.is_file() else {}
+    names = ("encoder", "epochs", "learning_rate", "batch_size", "train_rows", "pooler")
+    settings = {name: getattr(config, name) for name in names}
+    if results.setdefault("settings", settings) != settings:
+        raise InputError(
+            f"{path} has results of other settings. Expected: {results['settings']}. Received: {settings}. "
+            "Give another --output_dir."
+        )
 
     def once(key: str, measure: Callable[[], dict[str, float]]) -> None:
         if key not in results:

@@ -22,6 +22,10 @@ class ClassificationTask(Task):
     dev: list
     test_examples: list
 
+    def __init__(self, config: Any):
+        super().__init__(config)
+        self._told: set[int] = set()
+
     def sets(self) -> dict[str, list]:
         """Returns the examples."""
         return {"train": self.train, "dev": self.dev, "test": self.test_examples}
@@ -74,4 +78,9 @@ class ClassificationTask(Task):
         return self.scores_of(model, self.test_examples, logits)
 
     def _logits(self, model, examples: Sequence, predict=None, rows: int = 32) -> np.ndarray:
-        return model.logits_of(self.rows_of(model, examples), rows, predict)
+        made = self.rows_of(model, examples)
+        cut = sum(row.cut for row in made)
+        if cut and id(examples) not in self._told:  # each set once
+            self._told.add(id(examples))
+            logging.info("%d of %d examples to predict are cut.", cut, len(examples))
+        return model.logits_of(made, rows, predict)

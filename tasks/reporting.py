@@ -61,19 +61,35 @@ def find_runs(folder: Path, is_wanted: Callable[[dict], bool]) -> list[dict]:
 def group_runs(records: Sequence[dict]) -> dict[tuple[str, str], list[dict]]:
     """Returns runs by (method, data set).
 
-    Runs that differ in their seed alone stand together; those that differ in other settings stand apart, the settings
-    behind the method's name.
+    Runs that differ in their seed alone stand together, each seed once: a sweep's chosen run and the same settings with
+    that seed are one experiment. Those that differ in other settings stand apart, with the settings behind the method's
+    name.
     """
     found: dict[tuple[str, str], list[dict]] = {}
     for record in records:
         flags = record["flags"]
         dataset = flags.get("dataset") or Path(flags["dev_file"]).name
-        found.setdefault((flags.get("method") or flags["encoder"], dataset), []).append(record)
+        found.setdefault((method_of(record), dataset), []).append(record)
     return {
-        (f"{method}{settings}", dataset): alike
+        (f"{method}{settings}", dataset): _each_seed_once(alike)
         for (method, dataset), runs in found.items()
         for settings, alike in _alike(runs)
     }
+
+
+def method_of(record: dict) -> str:
+    """Returns what a table calls the encoder of a run."""
+    return record["flags"].get("method") or record["flags"]["encoder"]
+
+
+def _each_seed_once(records: list[dict]) -> list[dict]:
+    """Returns the first run of each seed on the same data."""
+    first: dict[tuple, dict] = {}
+    for record in records:
+        key = (record["flags"].get("seed"), json.dumps(record.get("facts"), sort_keys=True))
+        if first.setdefault(key, record) is not record:
+            logging.info("%s repeats %s, and is left out.", record["folder"], first[key]["folder"])
+    return list(first.values())
 
 
 def _read(path: Path) -> dict:

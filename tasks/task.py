@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from absl import logging
@@ -68,11 +68,16 @@ class Task:
 
     def tell_left_out(self) -> None:
         """Logs what was left out, once."""
-        for sentence in self.left_out[:SHOWN]:
-            logging.warning("Left out: %s", sentence)
-        if self.left_out:
-            logging.warning("Left out in all: %d.", len(self.left_out))
+        tell_left_out(self.left_out)
         self.left_out = []
+
+
+def tell_left_out(sentences: Sequence[str]) -> None:
+    """Logs the first of these sentences about bad examples, and how many there are."""
+    for sentence in sentences[:SHOWN]:
+        logging.warning("Left out: %s", sentence)
+    if sentences:
+        logging.warning("Left out in all: %d.", len(sentences))
 
 
 def fingerprint(examples: Iterable) -> str:

@@ -94,6 +94,9 @@ class FineTuningStudy:
         scores = record["scores"]  # type: ignore[index]
         if test and "test" not in scores:
             scores = self._test(run, task, scores)
+        for split, of_split in scores.items():
+            shown = ", ".join(f"{key} {value:.2f}" for key, value in of_split.items() if isinstance(value, float))
+            logging.info("%s, %s: %s", folder, split, shown)
         return FINISHED, scores
 
     def _test(self, run: FineTuning, task: FineTuningTask, scores: dict) -> dict:

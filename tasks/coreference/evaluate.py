@@ -16,6 +16,7 @@ from spanbert_keras.training.files import write_json
 from tasks.coreference import baselines, metrics, page, predictions, pronouns
 from tasks.coreference.errors import errors_of
 from tasks.evaluation_settings import EvaluationSettings
+from tasks.task import tell_left_out
 from tasks.text_files import write_lines
 
 GAP_ENDINGS = (".tsv", ".tsv.gz")
@@ -60,8 +61,7 @@ def main(config: Config) -> None:
 def _read(config: Config, path: str) -> predictions.GoldFile:
     """Returns the documents of a file, and tells what is left out."""
     file = predictions.read(path, config.skip_bad_examples)
-    for sentence in file.left_out:
-        logging.warning("Left out: %s", sentence)
+    tell_left_out(file.left_out)
     return file
 
 
@@ -112,8 +112,7 @@ def _gap(config: Config, model) -> dict[str, dict[str, Any]]:
     """Scores a file of GAP, and writes the answers in the form that its official scorer reads."""
     left_out: list[str] | None = [] if config.skip_bad_examples else None
     examples = pronouns.read_gap(config.data, left_out)
-    for sentence in left_out or ():
-        logging.warning("Left out: %s", sentence)
+    tell_left_out(left_out or ())
     folder = config.make_folder()
     found = model.resolve([example.text for example in examples], batch_size=config.batch_size)
     answers = {}

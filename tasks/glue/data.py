@@ -123,7 +123,7 @@ def _example(row: dict, number: int, columns: Columns, labels: Sequence[str] | N
 def _text(value, column: str | int, where: str, number: bool = False) -> str:
     """Returns a cell's text; a number counts as its text if it may be one."""
     if number and isinstance(value, int | float) and not isinstance(value, bool):
-        return str(value)
+        return str(int(value) if isinstance(value, float) and value.is_integer() else value)  # 2.0 is 2
     if not isinstance(value, str):
         expected = "text or a number" if number else "text"
         raise InputError(f"{where}: {column} must be {expected}. Received: {json.dumps(value)[:40]}.")

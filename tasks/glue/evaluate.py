@@ -13,7 +13,9 @@ from spanbert_keras.program import InputError
 from spanbert_keras.training.files import write_json
 from tasks.evaluation_settings import EvaluationSettings
 from tasks.glue import data, metrics, page, predictions
+from tasks.glue.benchmark_set import OWN
 from tasks.glue.file_settings import FileSettings
+from tasks.task import tell_left_out
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -29,14 +31,14 @@ def main(config: Config) -> None:
     wanted = config.benchmark_set()
     _check_labels(config, model, wanted.labels)
     file = data.read(config.data, wanted.labelled, wanted.labels, config.skip_bad_examples)
-    for sentence in file.left_out:
-        logging.warning("Left out: %s", sentence)
+    tell_left_out(file.left_out)
+    _check_gold(config, model, file.examples)
     rows = predictions.rows_of(model, file.examples)
     logging.info("%d examples, %d of them cut to %d pieces.", len(rows), sum(row.cut for row in rows), model.row_length)
     logits = model.logits_of(rows, config.batch_size)
     found = predictions.found_of(model, logits)
     scores = metrics.score_examples(wanted.scores, file.examples, found)
-    folder = config.make_folder()
+    folder = config.make_folder("" if config.dataset == OWN else f"_{config.dataset}")
     predictions.write(folder / "predictions.tsv", [example.id for example in file.examples], found)
     write_json(folder / "scores.json", scores)
     print()
@@ -60,6 +62,19 @@ def _check_labels(config: Config, model, labels: tuple[str, ...] | None) -> None
             f"--model={config.model} has other labels than --dataset={config.dataset}. Expected: {expected}. "
             f"Received: {', '.join(model.labels) or 'numbers'}."
         )
+
+
+def _check_gold(config: Config, model, examples) -> None:
+    """Refuses gold labels of which the model knows none, and tells of those that it does not know."""
+    unknown = [example.label for example in examples if model.labels and example.label not in model.labels]
+    shown = ", ".join(sorted(set(unknown)))[:120]
+    if len(unknown) == len(examples):
+        raise InputError(
+            f"{config.data} has no label of --model={config.model}. Expected: {', '.join(model.labels)}. "
+            f"Received: {shown}."
+        )
+    if unknown:
+        logging.warning("%d examples have labels that the model does not know: %s.", len(unknown), shown)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from spanbert_keras.program import setting
+from spanbert_keras.program import InputError, setting
 from tasks.glue.benchmark_set import OWN, SETS, BenchmarkSet, Columns
 
 
@@ -21,8 +21,19 @@ class FileSettings:
     )  # fmt: skip
 
     def benchmark_set(self) -> BenchmarkSet:
-        """Returns the set."""
+        """Returns the set.
+
+        Raises:
+            InputError: a set of GLUE is told where one's own files have what.
+        """
         if self.dataset != OWN:
+            told = [field.name for field in dataclasses.fields(FileSettings) if field.name != "dataset"]
+            told = [name for name in told if getattr(self, name) != getattr(FileSettings, name)]
+            if told:
+                raise InputError(
+                    f"--dataset={self.dataset} has columns and scores of its own; leave out what belongs to one's own "
+                    f"files. Received: --{', --'.join(told)}."
+                )
             return SETS[self.dataset]
         columns = Columns(self.text_column, self.pair_column, self.label_column)
         if self.regression:

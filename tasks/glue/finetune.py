@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from absl import logging
 
 import spanbert_keras
 from spanbert_keras import program
@@ -68,6 +69,11 @@ class Glue(ClassificationTask):
         self.dev = self.devs[""]
         self.test_examples = self._read(config.test_file) if config.test_file else []
         self.unlabelled = self._unlabelled()
+        for flag, examples in (("dev_file", self.dev), ("test_file", self.test_examples)):
+            unknown = [one.label for one in examples if self.labels and one.label not in self.labels]
+            if unknown:
+                shown = ", ".join(sorted(set(unknown)))[:120]
+                logging.warning("--%s has %d labels that training has not: %s.", flag, len(unknown), shown)
 
     def _read(self, path: str) -> list[Example]:
         file = data.read(path, self.set.labelled, self.set.labels, self.config.skip_bad_examples)
@@ -99,7 +105,7 @@ class Glue(ClassificationTask):
     def sets(self) -> dict[str, list]:
         """Returns the examples."""
         others = {f"dev_{name}": examples for name, examples in self.devs.items() if name}
-        return super().sets() | others | {f"test_{name}": examples for name, examples in self.unlabelled.items()}
+        return super().sets() | others
 
     def make_model(self):
         """Returns the model over the encoder."""
@@ -140,7 +146,7 @@ class Glue(ClassificationTask):
         predictions.write(folder / "predictions.tsv", [example.id for example in examples], found)
 
     def finish(self, model, folder: Path, predict, rows: int) -> dict[str, Any]:
-        """Writes predictions, those for the benchmark's site too, and returns dev's scores."""
+        """Writes predictions, and returns dev's scores."""
         scores = super().finish(model, folder, predict, rows)
         for name, examples in self.devs.items():
             if name:
@@ -151,14 +157,21 @@ class Glue(ClassificationTask):
         if self.set.majority:
             always = metrics.score_examples(self.set.scores, self.dev, [self._majority()] * len(self.dev))
             scores["majority"] = always["score"]
+        return scores
+
+    def test(self, model, folder: Path) -> dict[str, Any]:
+        """Scores one's own test file; writes what the benchmark's site takes, of the test files that are there."""
         for name, examples in self.unlabelled.items():
+            path = folder / "submission" / f"{name}.tsv"
+            ids = [example.id for example in examples]
+            if predictions.ids_in(path) == ids:
+                continue
             if self.set.majority:
                 found: list = [self._majority()] * len(examples)
             else:
-                found = predictions.found_of(model, self._logits(model, examples, predict, rows))
-            path = folder / "submission" / f"{name}.tsv"
-            predictions.write(path, [example.id for example in examples], predictions.for_site(found))
-        return scores
+                found = predictions.found_of(model, self._logits(model, examples))
+            predictions.write(path, ids, predictions.for_site(found))
+        return super().test(model, folder)
 
     def _majority(self) -> str:
         """Returns the most frequent label of training; of several the first."""

@@ -30,6 +30,13 @@ def write(path: Path, ids: Sequence[str], found: Sequence) -> None:
     write_lines(path, ["index\tprediction", *(f"{id}\t{value}" for id, value in zip(ids, shown, strict=True))])
 
 
+def ids_in(path: Path) -> list[str]:
+    """Returns the ids of a file that `write` made; [] where there is none."""
+    if not path.is_file():
+        return []
+    return [line.partition("\t")[0] for line in path.read_text(encoding="utf-8").split("\n")[1:-1]]
+
+
 def for_site(found: Sequence) -> list:
     """Returns predictions as the benchmark's site takes them: numbers within STS-B's scale."""
     return [min(HIGHEST, max(0.0, value)) if isinstance(value, float) else value for value in found]

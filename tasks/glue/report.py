@@ -15,7 +15,7 @@ from spanbert_keras import program
 from spanbert_keras.program import InputError, setting
 from spanbert_keras.training.files import write_atomically
 from tasks.glue.benchmark_set import SETS
-from tasks.reporting import ReportSettings, find_runs, group_runs, markdown_table, mean_of, number
+from tasks.reporting import ReportSettings, find_runs, group_runs, markdown_table, mean_of, method_of, number
 
 Figures = tuple[float | None, ...]
 
@@ -54,12 +54,12 @@ class Config(ReportSettings):
 
 def main(config: Config) -> None:
     """Writes the table, and the files for the site."""
-    groups = group_runs(find_runs(Path(config.runs), lambda record: record["flags"].get("dataset") in SETS))
-    if not groups:
+    records = find_runs(Path(config.runs), lambda record: record["flags"].get("dataset") in SETS)
+    if not records:
         raise InputError(f"--runs={config.runs} holds no finished run of a GLUE set (run.json with scores).")
     if config.submission_dir:
-        write_submission(Path(config.submission_dir), _of_method(groups, config.submission_method))
-    config.deliver(table(groups, config.published))
+        write_submission(Path(config.submission_dir), _of_method(records, config.submission_method))
+    config.deliver(table(group_runs(records), config.published))
 
 
 def table(groups: Mapping[tuple[str, str], Sequence[dict]], published: bool = True) -> str:
@@ -73,11 +73,16 @@ def table(groups: Mapping[tuple[str, str], Sequence[dict]], published: bool = Tr
     for method in dict.fromkeys(method for method, _ in groups):
         rows[method] = _cells([_means(groups.get((method, name), ()), shown) for name, shown in SHOWN.items()])
     notes = [
-        f"{name}: dev, {_spread([record['scores']['dev']['score'] for record in records])} ({method})"
+        f"{name}: dev, {_spread([_shown_mean(name, record) for record in records])} ({method})"
         for (method, name), records in groups.items()
     ]
     head = ["", *(f"{name} {' / '.join(map(_heading, shown))}" for name, shown in SHOWN.items()), "average"]
     return f"Table 5: GLUE\n\n{markdown_table(head, rows)}\n\nMeasured: {'; '.join(sorted(notes))}."
+
+
+def _shown_mean(name: str, record: dict) -> float:
+    """Returns the mean of a run's figures that the table shows."""
+    return statistics.mean(record["scores"]["dev"][score] for score in SHOWN[name])
 
 
 def _heading(score: str) -> str:
@@ -104,18 +109,22 @@ def _spread(values: Sequence[float]) -> str:
     return f"{len(values)} runs, standard deviation {statistics.stdev(values):.1f}"
 
 
-def _of_method(groups: Mapping[tuple[str, str], Sequence[dict]], method: str | None) -> dict[str, Sequence[dict]]:
-    """Returns the runs of one method by set.
+def _of_method(records: Sequence[dict], method: str | None) -> dict[str, list[dict]]:
+    """Returns the runs of one method by set, whatever their settings.
 
     Raises:
         InputError: there is no such method, or none is named and there are several.
     """
-    methods = list(dict.fromkeys(method for method, _ in groups))
+    methods = list(dict.fromkeys(map(method_of, records)))
     if method is None and len(methods) == 1:
         method = methods[0]
     if method not in methods:
         raise InputError(f"--submission_method must be one of: {'; '.join(methods)}. Received: {method}.")
-    return {name: records for (of_method, name), records in groups.items() if of_method == method}
+    runs: dict[str, list[dict]] = {}
+    for record in records:
+        if method_of(record) == method:
+            runs.setdefault(record["flags"]["dataset"], []).append(record)
+    return runs
 
 
 def write_submission(folder: Path, runs: Mapping[str, Sequence[dict]]) -> None:

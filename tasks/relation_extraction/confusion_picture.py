@@ -11,6 +11,15 @@ from tasks.extras import load
 EXTRA = "classification"
 
 
+def need_library() -> None:
+    """Refuses to go on where the picture could not be drawn later.
+
+    Raises:
+        InputError: matplotlib is not installed.
+    """
+    load("matplotlib", EXTRA)
+
+
 def draw(path: str | os.PathLike, counts: np.ndarray, labels: Sequence[str]) -> None:
     """Draws how often each gold label (row) was given each label (column); colours are shares of a row.
 

@@ -15,6 +15,7 @@ from spanbert_keras.program import InputError, setting
 from spanbert_keras.training.files import write_json
 from tasks.evaluation_settings import EvaluationSettings
 from tasks.relation_extraction import confusion_picture, data, metrics, page, predictions
+from tasks.task import tell_left_out
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -28,10 +29,10 @@ class Config(EvaluationSettings):
 def main(config: Config) -> None:
     """Predicts, scores, and writes everything down."""
     config.check()
+    confusion_picture.need_library()
     model = program.load_task_model(config.model, "SpanBertRelationExtractor")
     file = data.read(config.data, config.skip_bad_examples, config.labels)
-    for sentence in file.left_out:
-        logging.warning("Left out: %s", sentence)
+    tell_left_out(file.left_out)
     if file.unlabelled:
         logging.info("%s: %d examples have no entry in --labels and are left out.", config.data, file.unlabelled)
     if config.no_relation not in model.labels:

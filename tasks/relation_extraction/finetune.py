@@ -61,6 +61,11 @@ class RelationExtraction(ClassificationTask):
         self.train = [one for path in config.train_file for one in self._read(path, config.train_labels)]
         if all(example.relation != config.no_relation for example in self.train):
             logging.warning("No training example has the label --no_relation=%s.", config.no_relation)
+        if len(data.labels_of(self.train, config.no_relation)) < 2:
+            raise InputError(
+                f"--train_file must have a relation besides --no_relation={config.no_relation}. "
+                f"Received: {len(self.train)} examples with that label alone."
+            )
         self.dev = self._read(config.dev_file, config.dev_labels)
         self.test_examples = self._read(config.test_file, config.test_labels) if config.test_file else []
 

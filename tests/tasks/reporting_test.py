@@ -88,6 +88,18 @@ def test_seeds_stand_together_methods_and_sets_apart():
     assert places(groups) == {("e", "RTE"): [0, 1], ("e", "QNLI"): [2], ("M", "RTE"): [3, 4], ("e", "dev.json"): [5]}
 
 
+def test_a_seed_counts_once_though_a_sweep_made_it_too(caplog):
+    caplog.set_level("INFO")
+    base = {"method": "M", "dataset": "RTE", "learning_rate": 1e-5}
+    given = records(base | {"seed": 1, "sweep": True}, base | {"seed": 1}, base | {"seed": 2}, base | {"seed": 1})
+    facts = [{"dev": "x"}, {"dev": "x"}, {"dev": "x"}, {"dev": "other data"}]
+    runs = [
+        one | {"facts": fact, "folder": f"f{place}"} for place, (one, fact) in enumerate(zip(given, facts, strict=True))
+    ]
+    assert places(group_runs(runs)) == {("M", "RTE"): [0, 2, 3]}
+    assert "f1 repeats f0, and is left out." in caplog.text
+
+
 def test_other_settings_stand_apart_and_behind_the_name():
     base = {"method": "M", "dataset": "RTE", "learning_rate": 1e-5, "epochs": 3}
     groups = group_runs(

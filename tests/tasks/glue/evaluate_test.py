@@ -57,7 +57,7 @@ def test_the_scores_are_those_that_the_run_had_on_dev(finished, capsys, embedded
     dev = finished / "data" / "dev.tsv"
     model = finished / "text_classifier.keras"
     run(f"--model={model}", "--dataset=RTE", f"--data={dev}", "--batch_size=4")
-    folder = finished / "evaluation" / "dev"
+    folder = finished / "evaluation" / "dev_RTE"
     assert sorted(path.name for path in folder.iterdir()) == ["errors.html", "predictions.tsv", "scores.json"]
     scores = read_json(folder / "scores.json")
     assert scores == read_json(finished / "run.json")["scores"]["dev"]
@@ -138,6 +138,17 @@ def test_what_cannot_be_done_is_refused_before_anything_is_written(saved, encode
         with pytest.raises(InputError, match=message):
             run(*flags, f"--data={path}", f"--output_dir={out}")
     assert not out.exists()
+
+
+def test_gold_labels_that_the_model_does_not_know_are_told_or_refused(saved, tmp_path, caplog):
+    path, model = tmp_path / "own.tsv", saved("no", "yes")
+    flags = [f"--model={model}", f"--data={path}", f"--output_dir={tmp_path / 'out'}", "--nopage"]
+    path.write_text("text\tlabel\nw1\t1\nw2\t2\n")
+    with pytest.raises(InputError, match="own.tsv has no label of --model=.* Expected: no, yes. Received: 1, 2.$"):
+        run(*flags)
+    path.write_text("text\tlabel\nw1\t1\nw2\tno\nw3\t1\n")
+    run(*flags)
+    assert "2 examples have labels that the model does not know: 1." in caplog.text
 
 
 def test_labels_in_another_order_are_the_models_own(saved, tmp_path):

@@ -4,6 +4,7 @@ import pytest
 from absl import flags
 
 from spanbert_keras import program
+from spanbert_keras.program import InputError
 from tasks.glue.benchmark_set import SETS, Columns
 from tasks.glue.file_settings import FileSettings
 
@@ -13,8 +14,10 @@ def set_of(*arguments):
 
 
 @pytest.mark.parametrize("name", ["CoLA", "SST-2", "MRPC", "STS-B", "QQP", "MNLI", "QNLI", "RTE", "WNLI"])
-def test_a_set_is_taken_by_its_name_whatever_the_columns(name):
-    assert set_of(f"--dataset={name}", "--text_column=x", "--regression") is SETS[name]
+def test_a_set_is_taken_by_its_name_and_has_columns_of_its_own(name):
+    assert set_of(f"--dataset={name}") is SETS[name]
+    with pytest.raises(InputError, match=f"--dataset={name} has .*Received: --text_column, --regression.$"):
+        set_of(f"--dataset={name}", "--text_column=x", "--regression")
 
 
 def test_ones_own_files_are_texts_with_labels_by_default():

@@ -200,16 +200,41 @@ def test_ones_own_pairs_and_numbers_are_read_by_their_columns(own):
         assert plain.set.scores == ("accuracy",)
 
 
+def test_labels_of_dev_and_test_that_training_lacks_are_told(own, caplog):
+    train = own("train.jsonl", [{"text": "a", "label": label} for label in (1.0, 2, "x")])
+    other = own("other.tsv", [{"text": "a", "label": label} for label in ("1", "2", "y", "y", "z")])
+    task = task_of(f"--train_file={train}", f"--dev_file={train}", f"--test_file={other}")
+    assert task.labels == ["1", "2", "x"]
+    assert "--test_file has 3 labels that training has not: y, z." in caplog.text and "--dev_file" not in caplog.text
+
+
 def test_all_sets_of_a_run_have_a_checksum_each(set_folder):
     rows = table(0, 3, INFERENCE)
     files = set_folder("MNLI", train=rows, dev_matched=rows[:1], dev_mismatched=rows[1:], test_matched=rows[:2])
     task = task_of("--dataset=MNLI", f"--data_dir={files}")
     assert {name: len(examples) for name, examples in task.sets().items()} == {
-        "train": 3, "dev": 1, "dev_mismatched": 2, "test": 0, "test_MNLI-m": 2,
+        "train": 3, "dev": 1, "dev_mismatched": 2, "test": 0,
     }  # fmt: skip
-    assert task.facts().keys() == task.sets().keys() and len(set(task.facts().values())) == 5
+    assert task.facts().keys() == task.sets().keys() and len(set(task.facts().values())) == 4
+    assert {name: len(examples) for name, examples in task.unlabelled.items()} == {"MNLI-m": 2}
     assert {"data_dir", "diagnostic_file", "train_file", "text_column"} <= set(task.changeable)
     assert not {"regression", "score"} & set(task.changeable)
+
+
+def test_a_test_file_that_comes_later_is_predicted_by_the_finished_run(fine_tune, set_folder, caplog):
+    caplog.set_level("INFO")
+    rows = table(0, 8, ENTAILMENT)
+    files = set_folder("RTE", train=rows, dev=rows[:3])
+    flags = ["--dataset=RTE", f"--data_dir={files}"]
+    folder = fine_tune(*flags)
+    assert not (folder / "submission").exists()
+    set_folder("RTE", train=rows, dev=rows[:3], test=[("w1 " * 40, *rows[0][1:]), *rows[1:4]])
+    fine_tune(*flags)
+    written = (folder / "submission" / "RTE.tsv").read_text()
+    assert len(written.splitlines()) == 5 and caplog.text.count("1 of 4 examples to predict are cut.") == 1
+    (folder / "submission" / "RTE.tsv").write_text(written.replace("entailment", "kept"))
+    fine_tune(*flags)  # what is there is not predicted again
+    assert "kept" in (folder / "submission" / "RTE.tsv").read_text()
 
 
 def test_class_weights_smoothing_and_numbers_reach_the_targets(encoder_path, own):

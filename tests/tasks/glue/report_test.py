@@ -154,6 +154,18 @@ def test_the_site_gets_the_files_of_the_best_seed_of_each_set(write_run, make, t
     assert "lacks files" not in caplog.text
 
 
+def test_the_site_gets_every_set_where_one_was_tried_with_other_settings(write_run, make, tmp_path):
+    write_run("a", "RTE", files=["RTE"], accuracy=60.0)
+    write_run("b", "RTE", files=["RTE"], rate=5e-5, accuracy=70.0)
+    write_run("c", "QNLI", files=["QNLI"], accuracy=90.0)
+    text = make(f"--submission_dir={tmp_path / 'site'}")
+    assert "M (learning_rate=5e-05)" in text
+    with zipfile.ZipFile(tmp_path / "site" / "submission.zip") as archive:
+        assert {name: archive.read(name).decode().split()[3] for name in archive.namelist()} == {
+            "RTE.tsv": "b", "QNLI.tsv": "c",
+        }  # fmt: skip
+
+
 def test_files_that_are_missing_are_named(write_run, make, tmp_path, caplog):
     write_run("rte", "RTE", files=("RTE",), accuracy=60.0)
     write_run("mnli", "MNLI", files=("MNLI-m", "MNLI-mm"), accuracy=80.0, mismatched_accuracy=81.0)

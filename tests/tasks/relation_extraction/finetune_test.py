@@ -209,5 +209,7 @@ def test_what_makes_no_model_is_told_with_the_encoder(encoder_path, relation_fil
     with pytest.raises(InputError, match="at least 16 pieces"):
         task_of(encoder_path, relation_file, "--max_sequence_length=8").make_model()
     alone = relation_file("alone.json", records=[record(2)])
-    with pytest.raises(InputError, match="several different names"):
+    with pytest.raises(
+        InputError, match="must have a relation besides --no_relation=no_relation. Received: 1 examples"
+    ):
         task_of(encoder_path, relation_file, f"--train_file={alone}").make_model()
