@@ -166,7 +166,8 @@ class SpanBertCoreferenceResolver(TaskModel, keras.Model):
     # --- asking
 
     def resolve(
-        self, texts=None, *, tokens=None, sentences=None, speakers=None, genre=None, batch_size=16, singletons=False
+        self, texts=None, *, tokens=None, sentences=None, speakers=None, genre=None, mentions=None, batch_size=16,
+        singletons=False,
     ):  # fmt: skip
         """Returns a document, or several, with the chains of mentions that mean the same; threads may share a model.
 
@@ -180,6 +181,9 @@ class SpanBertCoreferenceResolver(TaskModel, keras.Model):
             sentences: sequence of (start, end). Half-open ranges of `tokens`; `None` finds them by rules.
             speakers: sequence of str. Who says each token. `None`: one and the same.
             genre: str. One of the model's `genres`. `None`: the document's, else the model's `default_genre`.
+            mentions: sequence of (start, end), or for a sequence of documents one of these for each. Half-open spans of
+                the words given: nothing else is a mention. Of crossing ones the likelier is kept; one that is wider
+                than the model's spans, or across sentences, is not found.
             batch_size: int. Segments encoded at once.
             singletons: bool. Whether spans that are likely mentions (score above 0) but are linked to none are chains
                 of one. Data of OntoNotes' kind has no such chains, so models trained on it do not know them well.
@@ -193,7 +197,7 @@ class SpanBertCoreferenceResolver(TaskModel, keras.Model):
         """
         if not isinstance(batch_size, int) or batch_size < 1:
             raise InputError(f"`batch_size` must be a positive integer. Received: {batch_size!r}.")
-        documents, single = given_documents(texts, tokens, sentences, speakers, genre)
+        documents, single = given_documents(texts, tokens, sentences, speakers, genre, mentions)
         found: list[ResolvedDocument] = []
         group: list[tuple] = []
         for number, document in enumerate(documents):
@@ -208,7 +212,8 @@ class SpanBertCoreferenceResolver(TaskModel, keras.Model):
         with self._one_call:
             if self._resolving is None:
                 self._resolving = Resolving(self)
-            links = self._resolving.links([cut for _, cut, _ in group], [row for _, _, row in group], batch_size)
+            given, cuts, rows = zip(*group, strict=True)
+            links = self._resolving.links(cuts, rows, batch_size, [document.mentions for document in given])
             self.counts["documents"] += len(group)
             self.counts["words_cut"] += sum(cut.words_cut for _, cut, _ in group)
         return [

@@ -19,6 +19,7 @@ class GivenDocument:
         sentences: sequence of (start, end), in tokens.
         speakers: sequence of str, one for each token.
         genre: str, or `None` for none.
+        mentions: sequence of (start, end), in tokens: the only spans that may be mentions; `None` for all.
     """
 
     text: str | None
@@ -27,14 +28,39 @@ class GivenDocument:
     sentences: Sequence[tuple[int, int]]
     speakers: Sequence[str]
     genre: str | None
+    mentions: Sequence[tuple[int, int]] | None = None
 
 
-def given_documents(texts, tokens, sentences, speakers, genre) -> tuple[list[GivenDocument], bool]:
+def given_documents(texts, tokens, sentences, speakers, genre, mentions=None) -> tuple[list[GivenDocument], bool]:
     """Returns the documents that `SpanBertCoreferenceResolver.resolve` was given, and whether it was one, not a list.
 
     Raises:
         InputError: both texts and tokens or neither, a document without words, or lists that do not fit.
     """
+    documents, single = _given_documents(texts, tokens, sentences, speakers, genre)
+    if mentions is None:
+        return documents, single
+    every = [mentions] if single else list(mentions)
+    if len(every) != len(documents):
+        raise InputError(
+            f"There must be `mentions` for each document. Expected: {len(documents)}. Received: {len(every)}."
+        )
+    pairs = enumerate(zip(documents, every, strict=True))
+    return [_with_mentions(document, spans, number) for number, (document, spans) in pairs], single
+
+
+def _with_mentions(document: GivenDocument, spans, number: int) -> GivenDocument:
+    """Returns a document with the only spans that may be mentions."""
+    if document.text is not None:
+        raise InputError(f"Document {number}: `mentions` are spans of words. Expected: tokens. Received: a text.")
+    try:
+        checked = Document(tuple(document.tokens), clusters=tuple(((start, end),) for start, end in spans))
+    except (TypeError, ValueError) as error:
+        raise InputError(f"Document {number}: `mentions` must be (start, end) of its tokens: {error}") from error
+    return dataclasses.replace(document, mentions=tuple(cluster[0] for cluster in checked.clusters))
+
+
+def _given_documents(texts, tokens, sentences, speakers, genre) -> tuple[list[GivenDocument], bool]:
     if (texts is None) == (tokens is None):
         raise InputError("`resolve` takes either texts or one document's `tokens`. Received: both or neither.")
     if tokens is not None:

@@ -110,16 +110,21 @@ class Resolving:
         self.coarse = _Stage(coarse, [coarse_antecedents])
         self.fine = _Stage(fine, [pair_scorer, span_refinement])
 
-    def links(self, documents: Sequence[SegmentedDocument], genres: Sequence[int], batch_size: int) -> list[Links]:
+    def links(
+        self, documents: Sequence[SegmentedDocument], genres: Sequence[int], batch_size: int,
+        mentions: Sequence | None = None,
+    ) -> list[Links]:  # fmt: skip
         """Returns the links of each document.
 
         Args:
             documents: sequence of `SegmentedDocument`.
             genres: sequence of int, the row of each document's genre.
             batch_size: int. Segments encoded at once.
+            mentions: sequence of lists of (start, end), or of `None`. Half-open spans of words: nothing else of that
+                document may be a mention.
         """
         sequences = self._sequences(documents, batch_size)
-        chosen = self._choose(documents, sequences)
+        chosen = self._choose(documents, sequences, mentions or [None] * len(documents))
         spans = self._spans(documents, sequences, chosen, genres)
         del sequences  # of a long text as large as the spans' vectors
         return self._linked(chosen, spans)
@@ -146,7 +151,7 @@ class Resolving:
             for number, d in enumerate(documents)
         ]
 
-    def _choose(self, documents, sequences) -> list[tuple[np.ndarray, np.ndarray]]:
+    def _choose(self, documents, sequences, mentions) -> list[tuple[np.ndarray, np.ndarray]]:
         """Returns the first and last pieces of each document's kept spans."""
         width = self.resolver.max_span_width
         sequence = np.concatenate(sequences)
@@ -159,11 +164,14 @@ class Resolving:
             scores = self.grid.predict_on_batch({"sequence": tile})[0, :PIECES]
             grid[first : first + PIECES] = scores[: pieces - first]
         chosen, first = [], 0
-        for document in documents:
+        for document, given in zip(documents, mentions, strict=True):
             count = len(document)
             ends = np.concatenate([document.end_groups, np.full(width, -2, np.int32)])
             valid = np.stack([document.start_groups == ends[w : w + count] for w in range(width)], 1)
             limit = self.resolver.span_limit(count)
+            if given is not None:
+                valid &= _grid_of(document, given, width)
+                limit = max(1, len(given))
             chosen.append(greedy_spans(grid[first : first + count], valid, limit))
             first += count
         return chosen
@@ -277,6 +285,15 @@ class Resolving:
         }
         tile["antecedents"] = np.where(real, there, -1)[:count]
         return tile
+
+
+def _grid_of(document: SegmentedDocument, mentions: Sequence[tuple[int, int]], width: int) -> np.ndarray:
+    """Returns where [first piece, width - 1] is one of these spans of words, bool `(P, W)`."""
+    grid = np.zeros((len(document), width), bool)
+    for pieces in (document.pieces_of(start, end) for start, end in mentions):
+        if pieces is not None and pieces[1] - pieces[0] < width:
+            grid[pieces[0], pieces[1] - pieces[0]] = True
+    return grid
 
 
 def _padded(values: np.ndarray, size: int, fill=0) -> np.ndarray:

@@ -32,6 +32,7 @@ class Config(EvaluationSettings):
         default=None,
     )
     singletons: bool = setting("Predicts likely mentions that are linked to none as chains of one.", default=False)
+    gold_mentions: bool = setting("Gives the model the gold mentions, so that linking alone is scored.", default=False)
     baselines: bool = setting(
         "Also scores two rules that are given the gold mentions: each alone, and those of equal words linked.",
         default=False,
@@ -44,8 +45,10 @@ def main(config: Config) -> None:
     gap = config.data.endswith(GAP_ENDINGS)
     if gap and config.anti_data:
         raise InputError(f"--anti_data belongs to a WinoBias file. Received: --data={config.data}, a file of GAP.")
-    if gap and config.baselines:
-        raise InputError(f"--baselines need gold clusters. Received: --data={config.data}, a file of GAP.")
+    if gap and (config.baselines or config.gold_mentions):
+        raise InputError(
+            f"--baselines and --gold_mentions need gold clusters. Received: --data={config.data}, a file of GAP."
+        )
     model = program.load_task_model(config.model, "SpanBertCoreferenceResolver")
     if gap:
         tables = _gap(config, model)
@@ -77,7 +80,8 @@ def _documents(config: Config, model) -> dict[str, dict[str, Any]]:
         )
     folder = config.make_folder()
     start = time.monotonic()
-    found = predictions.predict(model, documents, config.batch_size, config.singletons)
+    how = (config.batch_size, config.singletons, config.gold_mentions)
+    found = predictions.predict(model, documents, *how)
     logging.info("Resolved %d documents in %.1f s.", len(documents), time.monotonic() - start)
     predictions.write(folder, file.everything, found)
     tables = predictions.score_by(documents, found)
@@ -85,7 +89,7 @@ def _documents(config: Config, model) -> dict[str, dict[str, Any]]:
     if config.baselines:
         tables |= score_baselines(documents)
     if anti_file:
-        anti = predictions.predict(model, others, config.batch_size, config.singletons)
+        anti = predictions.predict(model, others, *how)
         predictions.write(folder, anti_file.everything, anti, "predictions_anti.conll")
         tables = {"WinoBias": _winobias(documents, found, others, anti)} | tables
     if config.page:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import spanbert_keras
 from spanbert_keras.program import InputError
-from tasks.coreference import metrics
+from tasks.coreference import baselines, metrics
 
 BLANKS = re.compile(r"\s+")
 LENGTHS = (500, 1000, 2000, 4000)  # words; documents are also scored by the first of these that holds them
@@ -46,7 +46,9 @@ def read(path: str, skip_bad: bool) -> GoldFile:
     return GoldFile(documents, list(file.documents), [*file.left_out, *empty])
 
 
-def predict(model, documents: Sequence, batch_size: int = 16, singletons: bool = False) -> list[tuple]:
+def predict(
+    model, documents: Sequence, batch_size: int = 16, singletons: bool = False, gold_mentions: bool = False
+) -> list[tuple]:
     """Returns the clusters of each document, in words.
 
     Args:
@@ -54,8 +56,10 @@ def predict(model, documents: Sequence, batch_size: int = 16, singletons: bool =
         documents: list of `spanbert_keras.Document` with words.
         batch_size: int. Segments encoded at once.
         singletons: bool. Whether likely mentions linked to none are clusters of one.
+        gold_mentions: bool. Whether the documents' own mentions alone are linked.
     """
-    found = model.resolve(documents, batch_size=batch_size, singletons=singletons)
+    mentions = [baselines.mentions_of(document) for document in documents] if gold_mentions else None
+    found = model.resolve(documents, mentions=mentions, batch_size=batch_size, singletons=singletons)
     return [document.token_clusters for document in found]
 
 

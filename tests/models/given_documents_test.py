@@ -15,13 +15,14 @@ TEXT = "Ann left. Bob\nstayed!"
 WORDS = ["Ann", "left", ".", "Bob", "stayed", "!"]
 
 
-def given(texts=None, tokens=None, sentences=None, speakers=None, genre=None):
-    return given_documents(texts, tokens, sentences, speakers, genre)
+def given(texts=None, tokens=None, sentences=None, speakers=None, genre=None, mentions=None):
+    return given_documents(texts, tokens, sentences, speakers, genre, mentions)
 
 
 def plain(document):
     """The fields, with lists for all sequences."""
     values = dataclasses.asdict(document)
+    assert values.pop("mentions") is None
     for name in ("tokens", "offsets", "sentences", "speakers"):
         values[name] = [tuple(v) if not isinstance(v, str) else v for v in values[name]]
     return values
@@ -76,6 +77,14 @@ def test_words_with_all_that_goes_with_them():
         "text": None, "tokens": WORDS, "offsets": [], "sentences": [(0, 4), (4, 6)],
         "speakers": ["A", "A", "B", "B", "", "A"], "genre": "wb",
     }  # fmt: skip
+
+
+def test_the_only_spans_that_may_be_mentions():
+    (found,), single = given(tokens=WORDS, sentences=[(0, 6)], mentions=np.array([[3, 4], [0, 1]]))
+    assert single and found.mentions == ((3, 4), (0, 1))
+    documents = [Document(tuple(WORDS)), Document(("Ann",))]
+    found, single = given(documents, mentions=iter([[], [(0, 1)]]))
+    assert not single and [one.mentions for one in found] == [(), ((0, 1),)]
 
 
 @pytest.mark.parametrize("make", [list, tuple, iter, np.array], ids=["list", "tuple", "iterator", "array"])
@@ -139,6 +148,12 @@ def test_words_need_no_spacy_where_sentences_are_given(monkeypatch):
         ({"texts": b"Ann"}, "must be a str"),
         ({"texts": 3}, "str"),
         ({"texts": ["Ann", "half \ud83d of it"]}, "half a character"),
+        ({"texts": "Ann", "mentions": [(0, 1)]}, "`mentions` are spans of words. Expected: tokens. Received: a text"),
+        ({"tokens": WORDS, "mentions": [(0, 7)]}, r"`mentions` must be \(start, end\) of its tokens"),
+        ({"tokens": WORDS, "mentions": [(2, 2)]}, r"`mentions` must be \(start, end\) of its tokens"),
+        ({"tokens": WORDS, "mentions": [3]}, r"`mentions` must be \(start, end\) of its tokens"),
+        ({"tokens": WORDS, "mentions": 3}, r"`mentions` must be \(start, end\) of its tokens"),
+        ({"texts": [Document(tuple(WORDS))] * 2, "mentions": [[]]}, "for each document. Expected: 2. Received: 1."),
         ({"tokens": ["half", "\ud83d"]}, "half a character"),
     ],
 )  # fmt: skip

@@ -121,6 +121,32 @@ def test_documents_together_are_as_each_alone(resolver, documents, alone):
             assert links.antecedents.max(initial=-1) < len(links.starts)
 
 
+def test_mentions_that_are_given_are_the_only_ones(resolver, documents, alone):
+    cuts = [cut(resolver, document) for document in documents]
+    kept = [
+        [one.words_of(int(start), int(end)) for start, end in zip(links.starts, links.ends, strict=True)]
+        for one, links in zip(cuts, alone, strict=True)
+    ]
+    rows = [resolver.genre_row(document.genre) for document in documents]
+    # The spans that it would choose anyway, in any order and more than once: nothing changes.
+    given = [[*reversed(spans), *spans[:3]] for spans in kept]
+    for links, expected in zip(resolver._resolving.links(cuts, rows, 4, given), alone, strict=True):
+        same(links, expected)
+    # Every third of them, one that is too wide and one across sentences; or none.
+    document, few = documents[4], kept[4][::3]
+    across = (document.sentences[0][1] - 1, document.sentences[0][1] + 1)
+    found = resolver.resolve(document, mentions=[(0, len(document.tokens)), across, *few])
+    assert {mention for cluster in found.token_clusters for mention in cluster} <= set(few)
+    assert resolver.resolve(document, mentions=[]).token_clusters == ()
+    mentions = [spans[::3] for spans in kept]
+    together = resolver.resolve(documents, mentions=mentions)
+    assert [one.token_clusters for one in together] == [
+        resolver.resolve(document, mentions=spans).token_clusters
+        for document, spans in zip(documents, mentions, strict=True)
+    ]
+    assert sum(len(one.token_clusters) for one in together) > 3
+
+
 @pytest.mark.parametrize("batch_size", [1, 3, 40])
 def test_the_number_of_segments_encoded_at_once_changes_nothing(resolver, documents, alone, batch_size):
     for links, expected in zip(links_of(resolver, documents, batch_size), alone, strict=True):

@@ -69,8 +69,20 @@ def test_baselines_are_scored_beside_the_model_where_they_are_asked_for(saved, d
         expected = predictions.score(documents, [rule(document) for document in documents])
         assert tables[f"baseline: {name}, all documents"] == pytest.approx(expected)
         assert f"\nbaseline: {name}, all documents\n" in printed
-    with pytest.raises(InputError, match="--baselines need gold clusters. Received: --data=x.tsv, a file of GAP."):
-        run(f"--model={saved}", "--data=x.tsv", "--baselines")
+    for flag in ("--baselines", "--gold_mentions"):
+        with pytest.raises(InputError, match="--gold_mentions need gold clusters. Received: --data=x.tsv, a file of G"):
+            run(f"--model={saved}", "--data=x.tsv", flag)
+
+
+def test_linking_alone_is_scored_where_the_gold_mentions_are_given(saved, documents_file, tmp_path):
+    path = documents_file(count=3, words=64)
+    run(f"--model={saved}", f"--data={path}", f"--output_dir={tmp_path / 'out'}", "--nopage", "--gold_mentions")
+    gold = spanbert_keras.read_documents(path).documents
+    written = spanbert_keras.read_documents(tmp_path / "out" / "predictions.conll").documents
+    for document, expected in zip(written, gold, strict=True):
+        assert set(baselines.mentions_of(document)) <= set(baselines.mentions_of(expected))
+    tables = json.loads((tmp_path / "out" / "scores.json").read_text())
+    assert tables["all documents"]["mentions_precision"] == 100.0 > tables["all documents"]["average_f1"]
 
 
 def test_errors_add_up_over_documents():
