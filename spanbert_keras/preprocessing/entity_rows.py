@@ -133,6 +133,16 @@ class EntityRows:
             )
         return self.tokenizer.token_to_id(piece)
 
+    def check_types(self, pair: EntityPair) -> None:
+        """Refuses entities whose types have no marker.
+
+        Raises:
+            InputError: the markers are not known, or not one of this type.
+        """
+        if self.mode != "text":
+            self.marker(f"SUBJ-{pair.subject_type}")
+            self.marker(f"OBJ-{pair.object_type}")
+
     def _row(self, pair: EntityPair, pieces: list[list[int]]) -> PieceRow:
         tail, cut = self._tail(pair, pieces)
         room = self.row_length - 2 - len(tail)

@@ -32,7 +32,8 @@ def main(config: Config) -> None:
     confusion_picture.need_library()
     model = program.load_task_model(config.model, "SpanBertRelationExtractor")
     file = data.read(config.data, config.skip_bad_examples, config.labels)
-    tell_left_out(file.left_out)
+    examples, unknown = _known(model, file.examples, config)
+    tell_left_out([*file.left_out, *unknown])
     if file.unlabelled:
         logging.info("%s: %d examples have no entry in --labels and are left out.", config.data, file.unlabelled)
     if config.no_relation not in model.labels:
@@ -40,7 +41,6 @@ def main(config: Config) -> None:
             f"--no_relation={config.no_relation} is none of the model's relations. "
             f"Expected: one of {', '.join(model.labels)}."
         )
-    examples = file.examples
     logits = model.logits_of(_rows(model, examples, config.data), config.batch_size)
     tables = score(model, examples, logits, config.no_relation)
     folder = config.make_folder()
@@ -58,6 +58,28 @@ def main(config: Config) -> None:
     print_tables(tables, config.no_relation)
     shown = ", confusion.png and errors.html" if config.page else " and confusion.png"
     print(f"Predictions, scores{shown} are in {folder}.")
+
+
+def _known(model, examples, config: Config) -> tuple[list, list[str]]:
+    """Returns the examples whose types the model has markers for, and a sentence for each other one.
+
+    Raises:
+        InputError: there is another one and bad examples are not left out, or there is no other.
+    """
+    known, left_out = [], []
+    for example in examples:
+        try:
+            model.entities.check_types(example.pair)
+            known.append(example)
+        except InputError as error:
+            if not model.markers:
+                raise InputError(f"{config.data}: {error}") from error
+            left_out.append(f"{config.data}, example {example.id!r}: {error}")
+            if not config.skip_bad_examples:
+                raise InputError(f"{left_out[-1]} Leave such examples out with --skip_bad_examples.") from error
+    if not known:
+        raise InputError(f"{config.data} has no example that the model can read: {left_out[0]}")
+    return known, left_out
 
 
 def _rows(model, examples, path: str) -> list:

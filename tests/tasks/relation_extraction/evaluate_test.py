@@ -110,13 +110,23 @@ def test_what_cannot_be_done_is_refused_before_anything_is_written(saved, encode
     for flags, message in (
         ((f"--model={saved}", f"--data={path}", "--batch_size=0"), "--batch_size must be positive"),
         ((f"--model={saved}", f"--data={tmp_path / 'no.json'}"), "no.json cannot be read"),
-        ((f"--model={saved}", f"--data={strange}"), "strange.json: 'TITLE' is no type of"),
+        ((f"--model={saved}", f"--data={strange}"), "strange.json, example 'e0': 'TITLE' is no type of"),
         ((f"--model={encoder_path}", f"--data={path}"), "Expected: a SpanBertRelationExtractor"),
         ((f"--model={tmp_path / 'no.keras'}", f"--data={path}"), "no.keras is not there"),
     ):
         with pytest.raises(InputError, match=message):
             run(*flags, f"--output_dir={out}")
     assert not out.exists()
+
+
+def test_examples_of_types_without_markers_are_left_out_and_named(saved, relation_file, tmp_path, caplog):
+    strange = [record(0), record(1) | {"obj_type": "TITLE"}, record(2) | {"subj_type": "ANIMAL"}]
+    flags = [f"--output_dir={tmp_path / 'out'}", f"--model={saved}", "--skip_bad_examples", "--nopage"]
+    run(*flags, f"--data={relation_file('strange.json', records=strange)}")
+    assert len((tmp_path / "out" / "gold.txt").read_text().splitlines()) == 1
+    assert "example 'e1': 'TITLE' is no type of an object" in caplog.text and "Left out in all: 2." in caplog.text
+    with pytest.raises(InputError, match="none.json has no example that the model can read: .*'TITLE'"):
+        run(*flags, f"--data={relation_file('none.json', records=strange[1:])}")
 
 
 def test_a_model_that_does_not_know_its_markers_is_refused(encoder_path, relation_file, tmp_path):
