@@ -225,6 +225,8 @@ class PretrainingRun:
             encoder_every=config.encoder_every,
             profile_steps=config.profile_steps if self.distribution.is_chief else 0,
             on_divergence=config.on_divergence,
+            advice="lower --learning_rate, raise --warmup_steps or use --precision=float32; --on_divergence=rollback "
+            "skips such batches",
         )
         guard = LossGuard(config.spike_nats, config.precision == "mixed_float16")
         trainer = Trainer(

@@ -330,6 +330,6 @@ def test_an_output_folder_that_is_a_file_is_refused(bad, tmp_path):
 
 def test_a_loss_that_is_not_finite_ends_the_run_and_loses_nothing(bad, tmp_path):
     message = bad("--learning_rate=1e38", "--clip_norm=0", "--checkpoint_every=1", "--warmup_steps=0", "--log_every=3")
-    assert "not finite" in message and "--learning_rate" in message
+    assert "not finite" in message and "--learning_rate" in message and "--on_divergence=rollback" in message
     steps = sorted(path.name for path in (tmp_path / "run" / "checkpoints").iterdir())
     assert steps and f"that of step {int(steps[-1].removeprefix('step_'))}" in message

@@ -219,6 +219,7 @@ class FineTuning:
             evaluate_every=self.evaluate_every,
             checkpoint_every=self.total_steps,
             checkpoint_minutes=settings.checkpoint_minutes,
+            advice="lower --learning_rate, raise --warmup_share or use --precision=float32",
         )
         return Trainer(
             self.step, self.batches, schedule, checkpoints, run_seed(settings.seed), self.launch.signals,

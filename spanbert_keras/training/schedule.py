@@ -18,6 +18,7 @@ class Schedule:
         encoder_every: int. `encoder.keras` is written; 0 only at the end.
         profile_steps: int. So many are recorded soon after the start; 0 none.
         on_divergence: `"stop"` or `"rollback"`: what follows a loss that must not go on.
+        advice: str. What a user may change where the loss must not go on, in the program's flags.
     """
 
     total_steps: int
@@ -29,6 +30,7 @@ class Schedule:
     encoder_every: int = 0
     profile_steps: int = 0
     on_divergence: str = "stop"
+    advice: str = "lower --learning_rate"
 
     def next_stop(self, done: int) -> int:
         """Returns the step at which the call that begins after `done` ends."""

@@ -335,8 +335,7 @@ class Trainer:
         where = f"the last good checkpoint is that of step {steps[-1]}" if steps else "there is no checkpoint yet"
         tried = f" after {self._rollbacks} rollbacks" if self._rollbacks else ""
         raise InputError(
-            f"At step {number}{tried} {complaint}; {where}. In a new --output_dir, lower --learning_rate, raise "
-            "--warmup_steps or use --precision=float32; --on_divergence=rollback skips such batches."
+            f"At step {number}{tried} {complaint}; {where}. In a new --output_dir, {self.schedule.advice}."
         )
 
     def _roll_back(self, cause: _RolledBack) -> int:

@@ -1,7 +1,9 @@
 """Tests of one fine-tuning run: the best model is kept, and a stopped run ends as one that was not stopped."""
 
+import dataclasses
 import json
 import os
+import re
 import signal
 import types
 
@@ -16,6 +18,7 @@ from spanbert_keras.training.checkpoints import Checkpoints
 from spanbert_keras.training.distribution import Distribution
 from spanbert_keras.training.fine_tuning import FineTuning, TrainingFailed
 from spanbert_keras.training.fine_tuning_monitor import FineTuningMonitor
+from spanbert_keras.training.fine_tuning_settings import FineTuningSettings
 from spanbert_keras.training.stop_signals import StopSignals
 
 STEPS, EVALUATED = 9, [2, 4, 6, 8, 9]  # six steps an epoch, an epoch and a half
@@ -312,8 +315,10 @@ def test_a_loss_that_is_not_finite_is_a_failure_of_the_training(make_run):
         return model
 
     run.task.make_model = broken
-    with pytest.raises(TrainingFailed, match="At step .*lower --learning_rate"):
+    with pytest.raises(TrainingFailed, match="At step .*lower --learning_rate") as failed:
         run.run()
+    names = {field.name for field in dataclasses.fields(FineTuningSettings)}  # all that is advised is there
+    assert set(re.findall(r"--(\w+)", str(failed.value))) <= names
 
 
 def test_what_the_user_gave_is_no_failure_of_the_training(make_run):
