@@ -88,6 +88,7 @@ def _settings_of(checkpoint: Checkpoint, kind: str) -> dict[str, Any]:
     """Returns the head settings that are those of a kind; a text classifier's are also a relation extractor's."""
     settings, own = dict(checkpoint.head_settings), _kind_of(checkpoint)
     if kind == "relation_extractor" and own == "text_classifier":
+        settings.pop("takes_pairs", None)
         return settings | {"markers": {}}
     return settings if kind == own else {}
 

@@ -24,6 +24,8 @@ class SpanBertTextClassifier(RowClassifier, keras.Model):
         pooler: bool. Whether a dense layer with tanh stands before the linear one, as in the released code.
             Defaults to `False` (paper, section 4.1).
         dropout: float. Before the linear layer. Defaults to `0.1`.
+        takes_pairs: bool or `None`. Whether the texts that it was trained on are pairs: `classify` refuses the others.
+            `None`: it takes both.
 
     Call arguments:
         token_ids, segment_ids, padding_mask: int32 `(B, T)`. See `SpanBertEncoder`.
@@ -42,11 +44,14 @@ class SpanBertTextClassifier(RowClassifier, keras.Model):
     Reference: Joshi et al., 2020, section 4.1.
     """
 
-    def __init__(self, encoder, labels=(), row_length=None, pooler=False, dropout=0.1, **kwargs):
+    def __init__(
+        self, encoder, labels=(), row_length=None, pooler=False, dropout=0.1, takes_pairs=None, **kwargs
+    ):  # fmt: skip
         dtype = kwargs.pop("dtype", None) or encoder.dtype_policy
         graph, labels, row_length, head = self._graph(encoder, labels, row_length, pooler, dropout)
         super().__init__(**graph, **kwargs)
         self._keep(encoder, labels, row_length, head, dtype)
+        self.takes_pairs = None if takes_pairs is None else bool(takes_pairs)
         self.pairs = TextPairs(encoder.tokenizer, row_length, encoder.num_segments)
         self.counts = {"texts": 0, "texts_cut": 0}
 
@@ -63,11 +68,13 @@ class SpanBertTextClassifier(RowClassifier, keras.Model):
             `Classification`, or a list of them for a list.
 
         Raises:
-            InputError: a text has no words, or is none; texts and pairs are mixed.
+            InputError: a text has no words, or is none; texts and pairs are mixed; the model was trained on the others.
         """
         single = isinstance(texts, str | tuple)
         given = [texts] if single else list(texts)
         firsts, seconds = _columns(given)
+        if given:
+            self.check_kind(seconds is not None)
         rows = self.pairs.rows(firsts, seconds)
         empty = 2 if seconds is None else 3
         for number, row in enumerate(rows):
@@ -82,6 +89,22 @@ class SpanBertTextClassifier(RowClassifier, keras.Model):
         else:
             found = [self._named(row) for row in self.probabilities(logits)]
         return found[0] if single else found
+
+    def check_kind(self, pairs: bool) -> None:
+        """Refuses what this model was not trained on.
+
+        Args:
+            pairs: bool. Whether pairs are to be classified, not single texts.
+
+        Raises:
+            InputError: it was trained on the other kind.
+        """
+        if self.takes_pairs is not None and self.takes_pairs != pairs:
+            kinds = {True: "pairs of texts", False: "single texts"}
+            raise InputError(f"This model classifies {kinds[self.takes_pairs]}. Received: {kinds[pairs]}.")
+
+    def get_config(self):
+        return super().get_config() | {"takes_pairs": self.takes_pairs}
 
     def _named(self, row) -> Classification:
         best = int(row.argmax())

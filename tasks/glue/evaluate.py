@@ -30,6 +30,10 @@ def main(config: Config) -> None:
     model = program.load_task_model(config.model, "SpanBertTextClassifier")
     wanted = config.benchmark_set()
     _check_labels(config, model, wanted.labels)
+    try:
+        model.check_kind(wanted.labelled.pair is not None)
+    except InputError as error:
+        raise InputError(f"--model={config.model} does not fit --dataset={config.dataset}: {error}") from error
     file = data.read(config.data, wanted.labelled, wanted.labels, config.skip_bad_examples)
     tell_left_out(file.left_out)
     _check_gold(config, model, file.examples)

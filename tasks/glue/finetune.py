@@ -119,6 +119,7 @@ class Glue(ClassificationTask):
             row_length=row_length,
             pooler=config.pooler,
             dropout=config.classifier_dropout,
+            takes_pairs=self.set.labelled.pair is not None,
         )
 
     def rows_of(self, model, examples: Sequence) -> list:

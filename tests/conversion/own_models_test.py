@@ -209,6 +209,13 @@ def test_a_relation_extractor_keeps_its_markers_and_a_folder_without_them_refuse
         bare.extract([pieces[0], "in", pieces[1]], **asked)
 
 
+def test_a_classifier_of_pairs_is_one_after_conversion_and_its_extractor_asks_for_none(make_encoder, tmp_path):
+    model = SpanBertTextClassifier(make_encoder(), ["no", "yes"], row_length=16, takes_pairs=True)
+    folder = written(model, tmp_path / "folder")
+    assert load_pretrained(folder).takes_pairs is True
+    assert load_pretrained(folder, "relation_extractor").labels == ("no", "yes")
+
+
 @pytest.mark.parametrize("kind", ["text_classifier", "relation_extractor"])
 def test_an_encoder_alone_has_no_labels(make_encoder, tmp_path, kind):
     make_encoder().save(tmp_path / "encoder.keras")

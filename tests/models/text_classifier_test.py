@@ -193,8 +193,20 @@ def test_fit_lowers_the_loss_of_targets_in_x_or_y(make_classifier, labels):
     assert history[-1] < 0.9 * history[0]
 
 
+def test_a_model_of_pairs_refuses_single_texts_and_the_other_way_round(make_classifier, tmp_path):
+    given = {True: pairs(2), False: texts(2)}
+    for takes_pairs, kinds in ((True, ("pairs of texts", "single texts")), (False, ("single texts", "pairs of texts"))):
+        model = make_classifier(takes_pairs=takes_pairs)
+        model.save(tmp_path / "model.keras")
+        for one in (model, keras.saving.load_model(tmp_path / "model.keras")):
+            assert len(one.classify(given[takes_pairs])) == 2 and one.classify([]) == []
+            with pytest.raises(InputError, match=f"This model classifies {kinds[0]}. Received: {kinds[1]}."):
+                one.classify(given[not takes_pairs][0])
+
+
 def test_the_configuration_keeps_every_setting_and_no_vocabulary(make_classifier):
     settings = {"labels": ["x", "y"], "row_length": 17, "pooler": True, "dropout": 0.3, "name": "mine"}
+    settings["takes_pairs"] = True
     config = json.loads(json.dumps(make_classifier(**settings).get_config()))
     assert {key: config[key] for key in settings} == settings and "wrote" not in json.dumps(config)
     config.pop("encoder")

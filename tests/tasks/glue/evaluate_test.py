@@ -151,6 +151,14 @@ def test_gold_labels_that_the_model_does_not_know_are_told_or_refused(saved, tmp
     assert "2 examples have labels that the model does not know: 1." in caplog.text
 
 
+def test_a_model_of_pairs_is_not_scored_on_single_texts(finished, tmp_path):
+    path = tmp_path / "own.tsv"
+    path.write_text("text\tlabel\nw1\tentailment\n")
+    with pytest.raises(InputError, match="does not fit --dataset=own: This model classifies pairs of texts."):
+        run(f"--model={finished / 'text_classifier.keras'}", f"--data={path}")
+    assert keras.saving.load_model(finished / "text_classifier.keras").takes_pairs is True
+
+
 def test_labels_in_another_order_are_the_models_own(saved, tmp_path):
     path, out, model = tmp_path / "dev.tsv", tmp_path / "out", saved("not_entailment", "entailment")
     path.write_text(official("RTE", DEV))
