@@ -71,6 +71,8 @@ class SpanBertTextClassifier(RowClassifier, keras.Model):
             InputError: a text has no words, or is none; texts and pairs are mixed; the model was trained on the others.
         """
         single = isinstance(texts, str | tuple)
+        if not single and not hasattr(texts, "__iter__"):
+            raise InputError(f"`texts` must be a str, a pair of them, or a list of either. Received: {texts!r}.")
         given = [texts] if single else list(texts)
         firsts, seconds = _columns(given)
         if given:

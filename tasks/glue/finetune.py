@@ -183,12 +183,18 @@ class Glue(ClassificationTask):
 def _check(config: Config) -> None:
     """Refuses settings that do not belong together."""
     files = config.train_file or config.dev_file or config.test_file
+    names = ("data_dir", "train_file", "dev_file", "test_file")
+    received = ", ".join(f"--{name}" for name in names if getattr(config, name)) or "none of them"
     if config.dataset == OWN and (config.data_dir or not config.train_file or not config.dev_file):
         raise InputError(
-            "One's own files need --train_file and --dev_file, without --data_dir; for a set of GLUE give --dataset."
+            "One's own files need --train_file and --dev_file; for a set of GLUE give --dataset and --data_dir. "
+            f"Received: {received}."
         )
     if config.dataset != OWN and (files or not config.data_dir):
-        raise InputError(f"--dataset={config.dataset} needs --data_dir, the folder of its files, and no other files.")
+        raise InputError(
+            f"--dataset={config.dataset} needs --data_dir, the folder of its files, and no other files. "
+            f"Received: {received}."
+        )
     if config.diagnostic_file and config.dataset != "MNLI":
         raise InputError(f"--diagnostic_file belongs to --dataset=MNLI. Received: --dataset={config.dataset}.")
     if config.benchmark_set().labels == () and (config.label_smoothing or config.class_weights != "none"):

@@ -33,7 +33,7 @@ class Config(ClassificationSettings):
     )
     dev_labels: str | None = setting("The same of the dev file.", default=None)
     test_labels: str | None = setting("The same of the test file.", default=None)
-    dataset: str | None = setting("What the results table calls the data, e.g. TACRED.", default=None)
+    dataset: str | None = setting("What run.json calls the data, e.g. TACRED.", default=None)
     no_relation: str = setting("The label of no relation, which scores leave out.", default=data.NO_RELATION)
     skip_bad_examples: bool = setting("Leaves bad examples out and counts them.", default=False)
     # --- model
@@ -58,6 +58,8 @@ class RelationExtraction(ClassificationTask):
         super().__init__(config)
         if config.train_labels and len(config.train_file) > 1:
             raise InputError("--train_labels are those of one file. Received: several in --train_file.")
+        if config.test_labels and not config.test_file:
+            raise InputError(f"--test_labels={config.test_labels} belong to a --test_file. Received: none.")
         self.train = [one for path in config.train_file for one in self._read(path, config.train_labels)]
         if all(example.relation != config.no_relation for example in self.train):
             logging.warning("No training example has the label --no_relation=%s.", config.no_relation)

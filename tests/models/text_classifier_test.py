@@ -118,6 +118,8 @@ def test_texts_and_cuts_are_counted(make_classifier):
         ([("Ann", "Bob"), ("", " ")], "Text 1 has no words"),
         (["Ann", ("Ann", "Bob")], "cannot be classified together. Expected: one kind. Received: 1 texts and 1 pairs."),
         (("Ann", "Bob", "it"), "Text 0 must be a str or a pair of them"),
+        (None, "`texts` must be a str, a pair of them, or a list of either. Received: None."),
+        (5, "`texts` must be a str, a pair of them, or a list of either. Received: 5."),
         (["Ann", None], "Text 1 must be a str or a pair of them. Received: None."),
         ([("Ann", 3)], r"Text 0 must be a str or a pair of them. Received: \('Ann', 3\)."),
         ([["Ann"]], r"Text 0 must be a str or a pair of them. Received: \['Ann'\]."),

@@ -256,11 +256,11 @@ def test_settings_that_do_not_belong_together_are_refused(set_folder, own):
     path = own("a.tsv", [{"text": "w1", "label": "1"}, {"text": "w2", "label": "2"}])
     both = [f"--train_file={path}", f"--dev_file={path}"]
     for flags, message in (
-        ([], "One's own files need --train_file and --dev_file, without --data_dir; for a set of GLUE give --dataset"),
+        ([], "One's own files need --train_file and --dev_file; for a set of GLUE .* Received: none of them."),
         (both[:1], "One's own files need --train_file and --dev_file"),
         (both[1:], "One's own files need --train_file and --dev_file"),
-        ([*both, f"--data_dir={files}"], "One's own files need .* without --data_dir"),
-        (["--dataset=RTE"], "--dataset=RTE needs --data_dir, the folder of its files, and no other files"),
+        ([*both, f"--data_dir={files}"], "One's own files need .* Received: --data_dir, --train_file, --dev_file."),
+        (["--dataset=RTE"], "--dataset=RTE needs --data_dir, .* and no other files. Received: none of them."),
         (["--dataset=RTE", f"--data_dir={files}", f"--test_file={path}"], "--dataset=RTE needs .* no other files"),
         (["--dataset=RTE", f"--data_dir={files}", f"--diagnostic_file={path}"],
          "--diagnostic_file belongs to --dataset=MNLI. Received: --dataset=RTE"),

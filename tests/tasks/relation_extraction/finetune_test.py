@@ -195,6 +195,12 @@ def test_a_label_of_no_relation_that_no_training_example_has_is_told(relation_fi
     assert "No training example has the label --no_relation=Other." in caplog.text
 
 
+def test_labels_of_a_test_file_that_is_not_given_are_refused(relation_file):
+    files = [f"--train_file={relation_file()}", f"--dev_file={relation_file()}"]
+    with pytest.raises(InputError, match="--test_labels=x.json belong to a --test_file. Received: none."):
+        finetune.RelationExtraction(config_of(*files, "--test_labels=x.json"))
+
+
 def test_settings_out_of_range_are_refused_before_files_are_read(fine_tune, tmp_path):
     for flag in ("label_smoothing", "classifier_dropout"):
         with pytest.raises(InputError, match=f"--{flag} must be at least 0 and below 1"):
