@@ -46,6 +46,8 @@ def test_every_side_is_run_once_and_the_table_has_means_and_spreads(config, caps
     classification_scores.main(config)
     results = json.loads((tmp_path / "out" / "results.json").read_text())
     sides = ["bag of words", *(f"{side}, {seed}" for seed in range(2) for side in ("ours", "transformers"))]
+    settings = results.pop("settings")
+    assert settings["epochs"] == 1 and settings["encoder"] == config.encoder
     assert sorted(results) == sorted(f"{name}, {side}" for name in config.sets for side in sides)
     for seed in range(2):
         record = json.loads((tmp_path / "out" / "SST-2" / f"seed_{seed}" / "run.json").read_text())
@@ -64,6 +66,8 @@ def test_every_side_is_run_once_and_the_table_has_means_and_spreads(config, caps
     (tmp_path / "out" / "SST-2" / "seed_0" / "run.json").unlink()
     classification_scores.main(config)  # what is there is not run again
     assert not (tmp_path / "out" / "SST-2" / "seed_0" / "run.json").exists()
+    with pytest.raises(InputError, match="results.json has results of other settings. Expected: .*Give another --outp"):
+        classification_scores.main(dataclasses.replace(config, epochs=2))
 
 
 def test_what_is_missing_or_unknown_is_told(config, tmp_path):
