@@ -304,7 +304,7 @@ def test_the_genre_asked_for_goes_before_the_documents_and_that_before_the_defau
     assert [resolver.genre_row(genre) for genre in (None, "", "tc", "bc")] == [5, 5, 5, 0]
     (links,) = links_of(resolver, [make_document(30, 30, "pt")])
     asked = []
-    resolver._resolving.links = lambda cuts, genres, size: asked.append(genres) or [links] * len(cuts)
+    resolver._resolving.links = lambda cuts, genres, size, mentions: asked.append([*genres]) or [links] * len(cuts)
     for genre in (None, "pt"):
         resolver.resolve([Document(("a",) * 99), Document(("a",) * 99, genre="wb")], genre=genre)
     assert asked == [[5, 6], [4, 4]]
