@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from spanbert_keras import Document
+
 LETTERS = "abcdefgh"
 PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *LETTERS, *("##" + letter for letter in LETTERS)]
 SIZES = {
@@ -86,3 +88,36 @@ def masked(tokenizer):
         ids[row, :length] = [2, *rng.integers(5, len(PIECES), length - 2), 3]
     inputs = {"token_ids": ids, "padding_mask": (ids > 0).astype("int32")}
     return SpanMasker(tokenizer=tokenizer, max_span_positions=2)(inputs, seed=(3, 4))
+
+
+def words(count, seed=0, longest=3):
+    rng = np.random.default_rng(seed)
+    return ["".join(rng.choice(list("abcdefgh"), rng.integers(1, longest + 1))) for _ in range(count)]
+
+
+def make_document(count, seed=0, genre=""):
+    """Random words in sentences of 5 to 11, said by three speakers."""
+    rng = np.random.default_rng(seed + 1000)
+    bounds = [0]
+    while bounds[-1] < count:
+        bounds.append(min(count, bounds[-1] + int(rng.integers(5, 12))))
+    speakers = tuple(rng.choice(["Ann", "Bob", ""], count).tolist())
+    return Document(
+        tuple(words(count, seed)), tuple(zip(bounds[:-1], bounds[1:], strict=True)), speakers, genre or "nw"
+    )
+
+
+def scores_of(links):
+    """Dict from (span, antecedent) to score."""
+    places = zip(*np.nonzero(links.antecedents >= 0), strict=True)
+    return {(int(i), int(links.antecedents[i, a])): float(links.scores[i, a]) for i, a in places}
+
+
+def same(found, expected):
+    """Asserts that `Links` agree: places exactly, numbers (up to about 40) as far as float32 goes."""
+    assert found.starts.tolist() == expected.starts.tolist() and found.ends.tolist() == expected.ends.tolist()
+    np.testing.assert_allclose(found.mention_scores, expected.mention_scores, rtol=1e-5, atol=1e-5)
+    scores, others = scores_of(found), scores_of(expected)
+    assert scores.keys() == others.keys()
+    np.testing.assert_allclose([scores[p] for p in others], list(others.values()), rtol=1e-5, atol=5e-5)
+    assert found.best().tolist() == expected.best().tolist()

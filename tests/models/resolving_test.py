@@ -21,6 +21,7 @@ from spanbert_keras import Document, ResolvedDocument, SpanBertCoreferenceResolv
 from spanbert_keras.errors import InputError
 from spanbert_keras.models import resolving
 from spanbert_keras.models.resolving import Links, Resolving
+from tests.models.conftest import make_document, same, scores_of, words
 
 BACKEND = keras.backend.backend()
 SETTINGS = {
@@ -54,23 +55,6 @@ def resolver(make_resolver):
     return make_resolver()
 
 
-def words(count, seed=0, longest=3):
-    rng = np.random.default_rng(seed)
-    return ["".join(rng.choice(list("abcdefgh"), rng.integers(1, longest + 1))) for _ in range(count)]
-
-
-def make_document(count, seed=0, genre=""):
-    """Random words in sentences of 5 to 11, said by three speakers."""
-    rng = np.random.default_rng(seed + 1000)
-    bounds = [0]
-    while bounds[-1] < count:
-        bounds.append(min(count, bounds[-1] + int(rng.integers(5, 12))))
-    speakers = tuple(rng.choice(["Ann", "Bob", ""], count).tolist())
-    return Document(
-        tuple(words(count, seed)), tuple(zip(bounds[:-1], bounds[1:], strict=True)), speakers, genre or "nw"
-    )
-
-
 def cut(resolver, document):
     return resolver.segments.cut(document.tokens, document.sentences, document.speakers)
 
@@ -80,22 +64,6 @@ def links_of(resolver, documents, batch_size=4, stages=None):
     if stages is None:
         stages = resolver._resolving = resolver._resolving or Resolving(resolver)  # once: it compiles
     return stages.links([cut(resolver, document) for document in documents], rows, batch_size)
-
-
-def scores_of(links):
-    """Dict from (span, antecedent) to score."""
-    places = zip(*np.nonzero(links.antecedents >= 0), strict=True)
-    return {(int(i), int(links.antecedents[i, a])): float(links.scores[i, a]) for i, a in places}
-
-
-def same(found: Links, expected: Links):
-    """Asserts that links agree: places exactly, numbers (up to about 40) as far as float32 goes."""
-    assert found.starts.tolist() == expected.starts.tolist() and found.ends.tolist() == expected.ends.tolist()
-    np.testing.assert_allclose(found.mention_scores, expected.mention_scores, rtol=1e-5, atol=1e-5)
-    scores, others = scores_of(found), scores_of(expected)
-    assert scores.keys() == others.keys()
-    np.testing.assert_allclose([scores[p] for p in others], list(others.values()), rtol=1e-5, atol=5e-5)
-    assert found.best().tolist() == expected.best().tolist()
 
 
 @pytest.fixture(scope="module")
