@@ -19,14 +19,17 @@ class GoldFile:
     """What a program uses of a file.
 
     Attributes:
-        documents: list of `spanbert_keras.Document` with words, at least one.
         everything: list of `spanbert_keras.Document`, with those without words.
         left_out: list of str. A sentence each, of bad documents and of those without words.
     """
 
-    documents: list
     everything: list
     left_out: list[str]
+
+    @property
+    def documents(self) -> list:
+        """The documents with words, at least one."""
+        return [document for document in self.everything if document.tokens]
 
 
 def read(path: str, skip_bad: bool) -> GoldFile:
@@ -39,11 +42,10 @@ def read(path: str, skip_bad: bool) -> GoldFile:
         file = spanbert_keras.read_documents(path, skip_bad)
     except InputError as error:
         raise InputError(str(error).replace("`skip_bad=True`", "--skip_bad_examples")) from error
-    documents = [document for document in file.documents if document.tokens]
     empty = [f"{path}: {document.name!r} has no words." for document in file.documents if not document.tokens]
-    if not documents:
+    if len(empty) == len(file.documents):
         raise InputError(f"{path} has no document with words.")
-    return GoldFile(documents, list(file.documents), [*file.left_out, *empty])
+    return GoldFile(list(file.documents), [*file.left_out, *empty])
 
 
 def predict(
@@ -124,14 +126,15 @@ def write(folder: Path, documents: Sequence, found: Sequence[Sequence], name: st
     folder.mkdir(parents=True, exist_ok=True)
     names: collections.Counter = collections.Counter()
     resolved = []
-    clusters = iter(found)
-    for document in documents:
+    with_words = [place for place, document in enumerate(documents) if document.tokens]
+    clusters_at = dict(zip(with_words, found, strict=True))
+    for place, document in enumerate(documents):
         title = _one_column(document.name)
         names[title, document.part] += 1
         again = names[title, document.part]
         resolved.append(
             dataclasses.replace(
-                document.with_clusters(next(clusters) if document.tokens else ()),
+                document.with_clusters(clusters_at.get(place, ())),
                 name=f"{title}_{again}" if again > 1 else title,
                 tokens=tuple(map(_one_column, document.tokens)),
                 speakers=tuple(map(_one_column, document.speakers)),
