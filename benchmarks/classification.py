@@ -16,7 +16,7 @@ import numpy as np
 
 from benchmarks.shared.training_steps import TrainingSteps
 from benchmarks.shared.transformers_classifier import TransformersClassifier
-from benchmarks.shared.turns import compare, latency
+from benchmarks.shared.turns import compare_with_transformers, latency
 from spanbert_keras import program
 from spanbert_keras.program import InputError, setting
 
@@ -110,21 +110,13 @@ def main(config: Config) -> None:
     theirs: Callable = sides.classify_other
     ours(asked), theirs(asked[:4])
     print(f"{len(sides.encoded['input_ids'])} rows to train on, {config.batch_size} a step")
-    compare(
-        "training", config.steps, "steps", config.turns,
-        {
-            "ours": sides.steps.train,
-            "transformers, padded": lambda a, b: sides.train_other("padded", a, b),
-            "transformers, by length": lambda a, b: sides.train_other("grouped", a, b),
-        },
+    compare_with_transformers(
+        "training", config.steps, "steps", config.turns, sides.steps.train,
+        lambda a, b, padded: sides.train_other("padded" if padded else "grouped", a, b),
     )  # fmt: skip
-    compare(
-        "classifying", len(asked), "texts", config.turns,
-        {
-            "ours": lambda a, b: ours(asked[a:b]),
-            "transformers, padded": lambda a, b: theirs(asked[a:b], padded=True),
-            "transformers, by length": lambda a, b: theirs(asked[a:b]),
-        },
+    compare_with_transformers(
+        "classifying", len(asked), "texts", config.turns, lambda a, b: ours(asked[a:b]),
+        lambda a, b, padded: theirs(asked[a:b], padded),
     )  # fmt: skip
     print("\none text")
     for name, side in (("ours", ours), ("transformers", theirs)):

@@ -15,7 +15,7 @@ import dataclasses
 import numpy as np
 
 from benchmarks.shared.training_steps import TrainingSteps
-from benchmarks.shared.turns import compare, latency
+from benchmarks.shared.turns import compare_with_transformers, latency
 from spanbert_keras import program
 from spanbert_keras.program import InputError, setting
 
@@ -194,21 +194,13 @@ def main(config: Config) -> None:
     theirs.answer(asked[:4]), ours.answer(asked[:4])
     places = sum(min(config.steps, len(theirs.orders[k])) for k in theirs.orders)
     print(f"{len(ours.rows.windows)} windows, {config.batch_size} rows a step, {places // 2} different batches")
-    compare(
-        "training", config.steps, "steps", config.turns,
-        {
-            "ours": ours.steps.train,
-            "transformers, padded": lambda a, b: theirs.train("padded", a, b),
-            "transformers, by length": lambda a, b: theirs.train("grouped", a, b),
-        },
+    compare_with_transformers(
+        "training", config.steps, "steps", config.turns, ours.steps.train,
+        lambda a, b, padded: theirs.train("padded" if padded else "grouped", a, b),
     )  # fmt: skip
-    compare(
-        "answering", len(asked), "contexts", config.turns,
-        {
-            "ours": lambda a, b: ours.answer(asked[a:b]),
-            "transformers, padded": lambda a, b: theirs.answer(asked[a:b], padded=True),
-            "transformers, by length": lambda a, b: theirs.answer(asked[a:b]),
-        },
+    compare_with_transformers(
+        "answering", len(asked), "contexts", config.turns, lambda a, b: ours.answer(asked[a:b]),
+        lambda a, b, padded: theirs.answer(asked[a:b], padded),
     )  # fmt: skip
     print("\none question")
     latency("ours", examples[: config.latency_questions], ours.answer)

@@ -34,6 +34,25 @@ def compare(title: str, total: int, unit: str, turns: int, sides: dict[str, Call
         print(line)
 
 
+def compare_with_transformers(
+    title: str, total: int, unit: str, turns: int, ours: Callable[[int, int], object],
+    theirs: Callable[[int, int, bool], object],
+) -> None:  # fmt: skip
+    """Compares ours with `transformers` padded to the full length, and by length; see `compare`.
+
+    Args:
+        title, total, unit, turns: see `compare`.
+        ours: function of a turn.
+        theirs: function of a turn, and of whether rows are padded to the full length.
+    """
+    sides = {
+        "ours": ours,
+        "transformers, padded": lambda first, last: theirs(first, last, True),
+        "transformers, by length": lambda first, last: theirs(first, last, False),
+    }
+    compare(title, total, unit, turns, sides)
+
+
 def latency(title: str, examples: list, answer: Callable[[list], object]) -> None:
     """Prints how long one answer takes."""
     times = []

@@ -7,13 +7,12 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from absl import logging
-
 from spanbert_keras import program
 from spanbert_keras.program import setting
 from spanbert_keras.training.files import write_json
 from tasks.evaluation_settings import EvaluationSettings
 from tasks.question_answering import data, features, metrics, page, predictions
+from tasks.task import tell_left_out
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -39,8 +38,7 @@ def main(config: Config) -> None:
         examples = dict(zip(("dev", "test"), data.halve(examples), strict=True))[config.split]
     examples, unreadable = features.readable(examples, model.windows, config.data, config.skip_bad_examples)
     bad = [*file.bad, *unreadable]
-    for sentence in bad:
-        logging.warning("Left out: %s", sentence)
+    tell_left_out(bad)
     predictions.check_calibration(config.calibration_share, examples, file.has_unanswerable)
     folder = config.make_folder("" if config.split == "all" else f"_{config.split}")
     found = predictions.predict(model, examples, rows=config.batch_size, progress=True)
