@@ -88,7 +88,7 @@ class PairScorer(keras.layers.Layer):
 
 def gather_antecedents(spans, antecedents):
     """Returns what `spans` `(B, K, X)` has at `antecedents` `(B, Q, A)`, as `(B, Q, A, X)`."""
-    _, queries, count = antecedents.shape
-    flat = ops.reshape(antecedents, (-1, queries * count, 1))
-    gathered = ops.take_along_axis(spans, flat, axis=1)
-    return ops.reshape(gathered, (-1, queries, count, spans.shape[-1]))
+    spans, antecedents = ops.convert_to_tensor(spans), ops.cast(antecedents, "int32")
+    rows = ops.reshape(ops.arange(ops.shape(antecedents)[0], dtype="int32"), (-1, 1, 1))
+    flat = ops.reshape(spans, (-1, spans.shape[-1]))  # one lookup of whole vectors; `take_along_axis` makes several
+    return ops.take(flat, antecedents + rows * ops.shape(spans)[1], axis=0)
