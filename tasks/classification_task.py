@@ -57,6 +57,11 @@ class ClassificationTask(Task):
         """Returns the training rows."""
         rows = ClassifierRows(self.rows_of(model, self.train), self.targets_of(model, self.train), model.pad)
         logging.info("%d examples to train on, %d of them cut; %d for dev.", len(self.train), rows.cut, len(self.dev))
+        if model.labels:
+            unseen = sorted(set(range(len(model.labels))).difference(self.places_of(model, self.train)))
+            names = ", ".join(model.labels[place] for place in unseen)[:120]
+            if unseen:
+                logging.warning("%d of the labels have no example to train on: %s.", len(unseen), names)
         return rows
 
     def evaluate(self, model, predict, rows: int) -> dict[str, float]:
