@@ -43,6 +43,11 @@ class InitialCheckpoint:
         self.tokenizer = make_tokenizer(self.checkpoint)
         changes: dict[str, Any] = {}
         if config.vocabulary is None and config.train_vocabulary is None:
+            if config.lowercase and not self.tokenizer.lowercase:
+                raise InputError(
+                    f"--lowercase does not fit --init_checkpoint={config.init_checkpoint}, whose tokenizer keeps case. "
+                    "Leave the flag out."
+                )
             changes["vocabulary"] = self._write_vocabulary(Path(config.cache_dir or Path(config.output_dir) / "cache"))
             changes["lowercase"] = self.tokenizer.lowercase
         table = self.checkpoint.tensors.get(SBO_POSITIONS)

@@ -142,6 +142,13 @@ def test_text_of_another_vocabulary_is_refused(make_source, make_run, toy_text):
         make_run(f"--init_checkpoint={path}", f"--corpus={toy_text}", "--train_vocabulary=150", "--lowercase")
 
 
+def test_lowercase_is_refused_where_the_source_keeps_case(make_source, make_run, toy_text, tokenizer):
+    path, _ = make_source()
+    assert not tokenizer.lowercase
+    with pytest.raises(InputError, match=r"--lowercase does not fit --init_checkpoint=.*keeps case"):
+        make_run(f"--init_checkpoint={path}", f"--corpus={toy_text}", "--lowercase")
+
+
 def test_raw_text_is_prepared_with_the_sources_vocabulary(make_source, make_run, toy_text, tokenizer):
     path, _ = make_source()
     run = make_run(f"--init_checkpoint={path}", f"--corpus={toy_text}")
