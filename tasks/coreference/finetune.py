@@ -56,7 +56,9 @@ class Config(FineTuningSettings):
     genres: tuple[str, ...] = setting(
         "Genres that the model tells apart.", default=("bc", "bn", "mz", "nw", "pt", "tc", "wb")
     )
-    default_genre: str = setting("Of documents without one.", default="nw")
+    default_genre: str | None = setting(
+        "Of documents without one. Default: nw where it is one of --genres, else their first.", default=None
+    )
     candidates: str = setting(
         "Which spans may be mentions: of whole words, or any pieces as the released code has it.",
         default="words", choices=("words", "pieces"),
@@ -136,6 +138,7 @@ class CoreferenceResolution(Task):
         config = self.config
         encoder, segment_length = self.load_encoder("segment_length")
         self.tell_left_out()
+        usual = config.genres[0] if config.genres and "nw" not in config.genres else "nw"
         return self.build(
             spanbert_keras.SpanBertCoreferenceResolver,
             encoder,
@@ -147,7 +150,7 @@ class CoreferenceResolution(Task):
             hidden_dim=config.hidden_dim,
             dropout=config.task_dropout,
             genres=config.genres,
-            default_genre=config.default_genre,
+            default_genre=config.default_genre or usual,
             max_segment_distance=config.max_training_segments,
             candidates=config.candidates,
         )

@@ -84,6 +84,22 @@ def test_an_unknown_genre_names_the_flag(fine_tune, documents_file):
     assert fine_tune(*files, "--genres=zz,nw", name="known").exists()
 
 
+@pytest.mark.parametrize(
+    "flags, genre",
+    [
+        ((), "nw"),
+        (("--genres=zz,nw",), "nw"),
+        (("--genres=zz,yy",), "zz"),
+        (("--genres=zz,yy", "--default_genre=yy"), "yy"),
+    ],
+)
+def test_documents_without_a_genre_have_the_default_one_of_the_given(encoder_path, documents_file, flags, genre):
+    records = [record(number) | {"genre": ""} for number in range(2)]
+    files = [f"--{part}_file={documents_file(f'{part}.jsonl', records=records)}" for part in ("train", "dev")]
+    settings = config(*files, f"--encoder={encoder_path}", *SMALL, *flags)
+    assert finetune.CoreferenceResolution(settings).make_model().default_genre == genre
+
+
 def config(*flags):
     return program.parse(finetune.Config, ["--encoder=e", "--train_file=t", "--dev_file=d", "--output_dir=o", *flags])
 
