@@ -4,9 +4,9 @@
         --output_dir=runs/scores
 
 Both fine-tune the same weights on the same rows with the same learning rate, batch size, epochs, warm-up, decay and
-clipping, score dev after every epoch and keep the best, which is what counts. Ours are the programs of `tasks/`: their
-head is the paper's linear layer, with `--pooler` a fresh layer with tanh comes first. The other side is
-`BertForSequenceClassification` with its pooler, pretrained where the folder has one, and rows grouped by length. Of
+clipping, score dev after every epoch and keep the best, which is what counts. Ours are the programs of `tasks/`, the
+other side is `BertForSequenceClassification` with rows grouped by length. Both have the paper's head, a linear layer on
+[CLS]; with `--pooler` both have the layer with tanh before it, ours a fresh one, the other side the folder's own. Of
 relations the rows of pieces are ours, since `transformers` has no such task. The bag of words is scikit-learn's: TF-IDF
 of words and pairs of words, for two texts also their difference and product, and a logistic or ridge regression.
 """
@@ -45,7 +45,7 @@ class Config:
     epochs: int = setting("Passes over the rows.", default=4)
     learning_rate: float = setting("Peak.", default=5e-5)
     batch_size: int = setting("Rows of a step.", default=32)
-    pooler: bool = setting("Ours has a layer with tanh before the linear one, as the other side does.", default=False)
+    pooler: bool = setting("Both sides have a layer with tanh before the linear one.", default=False)
     train_rows: int = setting("At most so many training rows of a set of GLUE, the file's first.", default=10_000)
 
 
@@ -117,7 +117,7 @@ class _Set:
         steps = config.epochs * math.ceil(len(task.train) / config.batch_size)
         classes = 1 if self.regression else len(model.labels)
         other = TransformersClassifier(
-            config.encoder, classes, config.learning_rate, steps, config.batch_size, seed=seed
+            config.encoder, classes, config.learning_rate, steps, config.batch_size, seed=seed, pooler=config.pooler
         )
         train, dev = (self._encoded(other, model, examples) for examples in (task.train, task.dev))
         if self.regression:

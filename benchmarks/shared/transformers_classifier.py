@@ -22,11 +22,12 @@ class TransformersClassifier:
         batch_size: int. Rows of a step.
         max_length: int. Pieces of a row.
         seed: int. Of the head, the order and dropout.
+        pooler: bool. Whether the folder's pooler stands before the linear layer, as users have it; else it reads [CLS].
     """
 
     def __init__(
         self, encoder: str, classes: int, learning_rate: float, total_steps: int, batch_size: int = 32,
-        max_length: int = 128, seed: int = 0,
+        max_length: int = 128, seed: int = 0, pooler: bool = True,
     ):  # fmt: skip
         import torch
         import transformers
@@ -37,6 +38,8 @@ class TransformersClassifier:
         self.random = np.random.default_rng(seed)
         torch.manual_seed(seed)
         self.model = transformers.BertForSequenceClassification.from_pretrained(encoder, num_labels=classes)
+        if not pooler:
+            self.model.bert.pooler.register_forward_hook(lambda module, inputs, output: inputs[0][:, 0])
         self.tokenizer = transformers.AutoTokenizer.from_pretrained(encoder)
         decayed = [p for p in self.model.parameters() if p.ndim > 1]
         others = [p for p in self.model.parameters() if p.ndim <= 1]

@@ -80,7 +80,7 @@ def write(
     if form == "hugging_face" and model == "encoder" and heads:
         notes.append(f"The heads ({', '.join(heads)}) are left out.")
         encoder = {name: value for name, value in checkpoint.tensors.items() if name.startswith("bert.")}
-        checkpoint = dataclasses.replace(checkpoint, tensors=encoder)
+        checkpoint = dataclasses.replace(checkpoint, tensors=encoder, head_settings={})
     if form == "hugging_face":
         written = checkpoint if dtype == "source" else _cast(checkpoint, dtype, notes)
 

@@ -1,14 +1,16 @@
 """Tests of writing checkpoints: whole or not at all, in the numbers asked for."""
 
+import json
+
 import keras
 import ml_dtypes
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from spanbert_keras import SpanBertEncoder, SpanBertPretrainer
+from spanbert_keras import SpanBertEncoder, SpanBertPretrainer, SpanBertTextClassifier
 from spanbert_keras.conversion.destinations import format_of, write
-from spanbert_keras.conversion.own_models import OWN_KIND
+from spanbert_keras.conversion.own_models import OWN_KIND, from_model, to_model
 from spanbert_keras.conversion.sources import open_source
 from spanbert_keras.errors import InputError
 
@@ -68,6 +70,18 @@ def test_flags_do_what_they_say_or_are_refused(checkpoint, tmp_path):
     assert notes == ["The heads (masked_lm) are left out."] and open_source(tmp_path / "encoder").heads == []
     with pytest.raises(InputError, match="--dtype=float16 is for a Hugging Face folder. Received: --format=keras"):
         write(checkpoint, tmp_path / "a.keras", dtype="float16")
+
+
+@pytest.mark.parametrize("pooler", [False, True])
+def test_a_folder_takes_the_encoder_of_a_classifier_alone(make_encoder, tmp_path, pooler):
+    model = SpanBertTextClassifier(make_encoder(), ["no", "yes"], row_length=16, pooler=pooler)
+    notes = write(from_model(model), tmp_path / "encoder", "hugging_face", model="encoder")
+    assert notes == ["The heads (text_classifier) are left out."]
+    assert json.loads((tmp_path / "encoder" / "config.json").read_text())["architectures"] == ["BertModel"]
+    again = open_source(tmp_path / "encoder")
+    assert again.all_heads == [] and all(name.startswith("bert.e") for name in again.tensors)
+    for ours, theirs in zip(to_model(again).weights, model.encoder.weights, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
 
 
 def test_values_that_a_dtype_cannot_hold_are_refused(checkpoint, tmp_path):

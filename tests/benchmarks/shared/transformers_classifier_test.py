@@ -52,3 +52,15 @@ def test_the_rate_rises_and_falls(side):
         side.step(encoded, np.zeros(20, np.int64), np.arange(2))
     assert rates[0] == 0.0 and rates[4] == pytest.approx(1e-2) and rates[22] == pytest.approx(0.5e-2)
     assert [group["weight_decay"] for group in side.optimizer.param_groups] == [0.01, 0.0]
+
+
+def test_without_the_pooler_the_linear_layer_reads_cls(bert_folder):
+    side = TransformersClassifier(bert_folder, 2, 1e-2, 40, batch_size=4, max_length=24, pooler=False)
+    encoded = side.encode(TEXTS[:4])
+    batch, torch = side.tokenizer.pad(dict(encoded), return_tensors="pt"), side.torch
+    with torch.no_grad():
+        cls = side.model.bert(**batch).last_hidden_state[:, 0].numpy()
+    weight, bias = (part.detach().numpy() for part in side.model.classifier.parameters())
+    assert side.logits(encoded) == pytest.approx(cls @ weight.T + bias, abs=1e-5)
+    side.step(encoded, np.array([0, 1, 0, 1]), np.arange(4))
+    assert side.model.bert.pooler.dense.weight.grad is None
