@@ -7,6 +7,7 @@ from typing import Any
 from absl import logging
 
 from spanbert_keras.conversion.checkpoint import Checkpoint
+from spanbert_keras.conversion.files import write_whole
 from spanbert_keras.conversion.own_models import make_tokenizer, to_model
 from spanbert_keras.conversion.resizing import resize_positions
 from spanbert_keras.conversion.sources import open_source
@@ -56,9 +57,15 @@ class InitialCheckpoint:
         self.config = dataclasses.replace(config, **changes)
 
     def _write_vocabulary(self, cache: Path) -> str:
-        """Writes the vocabulary where raw text finds it; every worker writes the same."""
-        path = cache / "vocabularies" / f"{self.tokenizer.fingerprint()[:12]}.txt"
-        if not path.is_file():
+        """Writes the tokenizer where raw text finds it, and returns the path; every worker writes the same.
+
+        That is a `vocab.txt`, or a preset folder where text is cut in a way that no `vocab.txt` tells.
+        """
+        whole = bool(self.tokenizer.text_settings)
+        path = cache / "vocabularies" / f"{self.tokenizer.fingerprint()[:12]}{'' if whole else '.txt'}"
+        if whole and not path.is_dir():
+            write_whole(path, lambda temporary: self.tokenizer.save_to_preset(str(temporary)))
+        elif not path.exists():
             text = "".join(f"{piece}\n" for piece in self.tokenizer.get_vocabulary())
 
             def write(temporary: Path) -> None:

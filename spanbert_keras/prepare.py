@@ -31,7 +31,7 @@ class Config:
 
     input: tuple[str, ...] = setting("Files, folders and globs, comma separated; or `embedded`.")
     output_dir: str = setting("New or empty folder for the shards.")
-    vocabulary: str | None = setting("A vocab.txt in BERT's format.", default=None)
+    vocabulary: str | None = setting("A vocab.txt in BERT's format, or a preset folder with a tokenizer.", default=None)
     train_vocabulary: int | None = setting("Trains a vocabulary of so many pieces on the input.", default=None)
     lowercase: bool = setting("Lowercases and strips accents (uncased models).", default=False)
     heldout_share: float = setting("Share of documents kept for evaluation, 0 to 0.5; at least one.", default=0.01)

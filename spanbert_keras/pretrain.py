@@ -51,7 +51,7 @@ class Config:
         "Where raw text is prepared to, and block indices kept. <output_dir>/cache.", default=None
     )
     vocabulary: str | None = setting(
-        "vocab.txt in BERT's format. Raw text needs this or --train_vocabulary.", default=None
+        "vocab.txt in BERT's format, or a preset folder. Raw text needs this or --train_vocabulary.", default=None
     )
     train_vocabulary: int | None = setting("Trains a vocabulary of so many pieces on the raw text.", default=None)
     lowercase: bool = setting("Lowercases raw text and strips accents (uncased models).", default=False)

@@ -7,7 +7,7 @@ from pathlib import Path
 from absl import logging
 
 from spanbert_keras.data.corpora import Corpora, open_corpora
-from spanbert_keras.data.preparation import PreparationSettings, prepare_corpus, warnings_of
+from spanbert_keras.data.preparation import PreparationSettings, open_tokenizer, prepare_corpus, warnings_of
 from spanbert_keras.data.seeds import run_seed
 from spanbert_keras.errors import InputError
 from spanbert_keras.preprocessing.span_masker import SpanMasker
@@ -78,14 +78,15 @@ class PretrainingData:
             ) from error
         for sentence in warnings_of(found):
             logging.warning("%s: %s", path, sentence)
-        self._vocabulary = str(folder / "vocab.txt")
+        is_folder = config.vocabulary is not None and Path(config.vocabulary).is_dir()
+        self._vocabulary = config.vocabulary if is_folder else str(folder / "vocab.txt")
         return str(folder)
 
     def _check_vocabulary(self) -> None:
         """Refuses prepared corpora of another vocabulary than --vocabulary."""
         if self.config.vocabulary is None:
             return
-        given = type(self.tokenizer)(self.config.vocabulary, lowercase=self.tokenizer.lowercase)
+        given = open_tokenizer(self.config.vocabulary, self.tokenizer.lowercase)
         if given.fingerprint() != self.tokenizer.fingerprint():
             raise InputError(
                 f"--vocabulary={self.config.vocabulary} ({given.vocabulary_size()} pieces) is not the vocabulary that "

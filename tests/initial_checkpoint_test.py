@@ -156,6 +156,24 @@ def test_raw_text_is_prepared_with_the_sources_vocabulary(make_source, make_run,
     assert run.data.corpora.shards[0].directory != path
 
 
+def test_raw_text_is_cut_as_the_sources_tokenizer_cuts_it(make_run, tokenizer, toy_text, tmp_path):
+    settings = {"strip_accents": True, "added_tokens": [{"content": "[E1]", "special": True}]}
+    other = type(tokenizer)(tokenizer.get_vocabulary(), **settings)
+    encoder = SpanBertEncoder(151, 1, 2, 16, 24, max_sequence_length=64, tokenizer=other)
+    encoder.save(tmp_path / "source.keras")
+    corpora = f"--corpus={toy_text}:0.5,{_copy(toy_text, tmp_path)}:0.5"
+    run = make_run(f"--init_checkpoint={tmp_path / 'source.keras'}", corpora)
+    assert run.data.tokenizer.fingerprint() == other.fingerprint() and run.data.tokenizer("é[E1]")[-1] == 150
+    assert len(run.data.corpora.shards) == 2
+
+
+def _copy(path, folder):
+    """Returns the path of another text, in another file."""
+    text = path.read_text(encoding="utf-8")
+    (folder / "other.txt").write_text(text[: len(text) // 2], encoding="utf-8")
+    return folder / "other.txt"
+
+
 def test_other_sizes_cannot_be_asked_for(make_source, flags):
     path, _ = make_source()
     config = program.parse(pretrain.Config, flags(f"--init_checkpoint={path}", "--num_layers=3"))

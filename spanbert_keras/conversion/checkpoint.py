@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from spanbert_keras.conversion import tensor_names
+from spanbert_keras.conversion.foreign_keys import CONFIG, check_keys
 from spanbert_keras.errors import InputError
 
 HEAD_SIZE = 64  # numbers an attention head has in BERT and SpanBERT of every published size
@@ -26,6 +27,7 @@ class Checkpoint:
         head_settings: dict. Arguments of the pretrainer or of the task's model that are no weights.
         notes: list of str. Sentences that a user must be told.
         refusal: str. Why what it has besides the encoder cannot be used; `check` says so.
+        tokenizer_settings: dict. Further arguments of `SpanBertTokenizer`: how text is cut where not as in BERT.
     """
 
     tensors: dict[str, np.ndarray]
@@ -36,6 +38,7 @@ class Checkpoint:
     head_settings: dict[str, Any] = dataclasses.field(default_factory=dict)
     notes: list[str] = dataclasses.field(default_factory=list)
     refusal: str = ""
+    tokenizer_settings: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def heads(self) -> list[str]:
@@ -190,7 +193,7 @@ def architecture_of(tensors: dict[str, np.ndarray], source: str, config: dict[st
         InputError: there is no BERT in it, or `config` says something that our encoder does not compute.
     """
     config = config or {}
-    _check_config(config, source)
+    check_keys(config, CONFIG, source)
     try:
         words = tensors[tensor_names.WORD_EMBEDDINGS]
         positions = tensors[tensor_names.POSITION_EMBEDDINGS]
@@ -209,7 +212,7 @@ def architecture_of(tensors: dict[str, np.ndarray], source: str, config: dict[st
         name: _number(config, name, default, source)
         for name, default in (
             ("num_hidden_layers", max(layers) + 1), ("num_attention_heads", max(1, width // HEAD_SIZE)),
-            ("hidden_dropout_prob", 0.1), ("attention_probs_dropout_prob", config.get("hidden_dropout_prob") or 0.1),
+            ("hidden_dropout_prob", 0.1), ("attention_probs_dropout_prob", 0.1),  # BertConfig's defaults
         )
     }  # fmt: skip
     if numbers["num_attention_heads"] < 1 or width % int(numbers["num_attention_heads"]):
@@ -217,6 +220,19 @@ def architecture_of(tensors: dict[str, np.ndarray], source: str, config: dict[st
             f"{source} cannot be used: {numbers['num_attention_heads']:g} attention heads do not divide its width, "
             f"{width}."
         )
+    shapes = {
+        "hidden_size": width,
+        "intermediate_size": intermediate.shape[0],
+        "max_position_embeddings": positions.shape[0],
+        "type_vocab_size": 2 if segments is None else segments.shape[0],
+        "vocab_size": words.shape[0],
+    }
+    for name, size in shapes.items():
+        if config.get(name) not in (None, size):
+            raise InputError(
+                f"{source} cannot be used: its configuration says {name}={config[name]!r}, its tensors {size}. "
+                "Expected: the configuration that belongs to these tensors."
+            )
     return {
         "vocabulary_size": int(words.shape[0]),
         "num_layers": int(numbers["num_hidden_layers"]),
@@ -238,24 +254,6 @@ def _number(config: dict[str, Any], name: str, default: float, source: str) -> f
     if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
         raise InputError(f"{source} cannot be used: its configuration says {name}={value!r}. Expected: a number.")
     return float(value)
-
-
-def _check_config(config: dict[str, Any], source: str) -> None:
-    """Refuses settings that mean other numbers than our encoder's."""
-    expected = {
-        "model_type": ("bert",),
-        "hidden_act": ("gelu",),
-        "position_embedding_type": ("absolute",),
-        "layer_norm_eps": (1e-12,),
-        "is_decoder": (False,),
-        "add_cross_attention": (False,),
-    }
-    for name, values in expected.items():
-        if config.get(name) is not None and config[name] not in values:
-            raise InputError(
-                f"{source} is not a BERT that SpanBertEncoder computes: its configuration says {name}={config[name]!r}."
-                f" Expected: {values[0]!r}."
-            )
 
 
 def vocabulary_of_size(size: int) -> str:

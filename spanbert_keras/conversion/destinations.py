@@ -23,7 +23,8 @@ FORMATS = ("auto", "keras", "preset", "hugging_face", "saved_model", "saved_mode
 SUFFIXES = {".keras": "keras", ".onnx": "onnx", ".tflite": "litert"}
 FOLDER_FILES = {  # what each kind of folder may hold if it is to be replaced
     "hugging_face": {
-        "config.json", "model.safetensors", "span_boundary_head.safetensors", "tokenizer_config.json", "vocab.txt"
+        "config.json", "model.safetensors", "span_boundary_head.safetensors", "tokenizer.json",
+        "tokenizer_config.json", "vocab.txt",
     },
     "preset": {
         "config.json", "metadata.json", "model.weights.h5", "model.weights.json", "tokenizer.json", "assets",

@@ -27,6 +27,8 @@ class GraphTokenizer:
         vocabulary: list of str. Every piece; the index is the id. Needs [PAD], [UNK], [CLS] and [SEP].
         lowercase: bool. Whether text is lowercased and stripped of accents (uncased models).
         max_sequence_length: int. Longest row, in pieces with [CLS] and [SEP]. Defaults to `512`.
+        strip_accents: bool or `None`. Whether accents are removed; `None` means as `lowercase`.
+        split_chinese_characters: bool. Whether every CJK character is a word.
 
     Call arguments:
         texts: string `(B,)`, UTF-8.
@@ -52,7 +54,14 @@ class GraphTokenizer:
     Reference: Devlin et al., 2019, section 3; Song et al., 2021 (the WordPiece operation).
     """
 
-    def __init__(self, vocabulary: Sequence[str], lowercase: bool = False, max_sequence_length: int = 512):
+    def __init__(
+        self,
+        vocabulary: Sequence[str],
+        lowercase: bool = False,
+        max_sequence_length: int = 512,
+        strip_accents: bool | None = None,
+        split_chinese_characters: bool = True,
+    ):
         vocabulary = list(vocabulary)
         missing = [piece for piece in SPECIAL_PIECES if piece not in vocabulary]
         if missing:
@@ -65,7 +74,7 @@ class GraphTokenizer:
         self.lowercase = bool(lowercase)
         self.max_sequence_length = max_sequence_length
         self._pad, self._unknown, self._cls, self._sep = (vocabulary.index(piece) for piece in SPECIAL_PIECES)
-        self._tables = NormalizationTables.read(self.lowercase)
+        self._tables = NormalizationTables.read(self.lowercase, strip_accents, split_chinese_characters)
         self._pieces_of = _wordpiece_operation(vocabulary).tokenize
 
     def __call__(self, texts, length: int | None = None):

@@ -8,8 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from spanbert_keras.conversion.checkpoint import Checkpoint, architecture_of
+from spanbert_keras.conversion.foreign_keys import CONFIG, check_keys
+from spanbert_keras.conversion.own_models import make_tokenizer
 from spanbert_keras.conversion.tensor_files import SAFETENSORS, find_tensor_files, read_safetensors, read_tensors
 from spanbert_keras.conversion.tensor_names import canonical
+from spanbert_keras.conversion.tokenizer_export import write_tokenizer_files
 from spanbert_keras.conversion.tokenizer_files import read_settings, read_tokenizer_files
 from spanbert_keras.errors import InputError
 
@@ -50,8 +53,8 @@ def read_hugging_face(folder: str | os.PathLike, paths: list[Path] | None = None
     config = read_config(folder)
     where = str(paths[0] if len(paths) == 1 else folder)
     architecture = architecture_of(tensors, where, config)
-    vocabulary, lowercase = read_tokenizer_files(folder)
-    notes = []
+    tokenizer = read_tokenizer_files(folder)
+    notes = check_keys(config or {}, CONFIG, where) + tokenizer.notes
     if config is None:
         notes.append(
             f"There is no config.json: {architecture['num_heads']} attention heads are taken for granted, as BERT has "
@@ -64,7 +67,16 @@ def read_hugging_face(folder: str | os.PathLike, paths: list[Path] | None = None
             "It is taken for a classifier of texts. Of a relation extractor (kind `relation_extractor`) the markers of "
             "entities are not in such a folder: they must be set before it reads."
         )
-    return Checkpoint(tensors, architecture, vocabulary, lowercase, kind, settings, notes)
+    return Checkpoint(
+        tensors,
+        architecture,
+        tokenizer.vocabulary,
+        tokenizer.lowercase,
+        kind,
+        settings,
+        notes,
+        tokenizer_settings=tokenizer.settings,
+    )
 
 
 def _head_settings(config: dict, tensors: dict) -> dict:
@@ -117,11 +129,8 @@ def write_hugging_face(checkpoint: Checkpoint, folder: str | os.PathLike) -> lis
     if "labels" in checkpoint.head_settings and not checkpoint.head_settings.get("pooler"):
         notes.append("transformers' classifier has a pooler, which this model lacks: we read the folder, it does not.")
     _write_json(folder / "config.json", _config(checkpoint))
-    vocabulary = checkpoint.vocabulary or []
-    (folder / "vocab.txt").write_text("".join(f"{piece}\n" for piece in vocabulary), encoding="utf-8", newline="\n")
-    length = checkpoint.architecture["max_sequence_length"]
-    settings = {"do_lower_case": bool(checkpoint.lowercase), "model_max_length": length}
-    _write_json(folder / "tokenizer_config.json", {"tokenizer_class": "BertTokenizer"} | settings)
+    tokenizer = make_tokenizer(checkpoint)
+    write_tokenizer_files(tokenizer, folder, checkpoint.architecture["max_sequence_length"])
     for path in folder.glob("*.safetensors"):
         shutil.copymode(folder / "config.json", path)  # safetensors lets the owner alone read
     return notes

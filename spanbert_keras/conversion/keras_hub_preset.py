@@ -7,11 +7,17 @@ import keras
 import numpy as np
 
 from spanbert_keras.conversion.checkpoint import Checkpoint
+from spanbert_keras.errors import InputError
 
 GELU_NOTE = (
     "keras-hub's BERT computes the tanh approximation of GELU, this package the exact one that BERT was trained with: "
     "hidden states differ by up to about 5e-4."
 )
+ACCENTS_NOTE = (
+    "keras-hub's tokenizer lowercases and keeps accents, and so does this model; BERT's own uncased models were "
+    "trained on text without accents."
+)
+FIXED = {"split": True, "suffix_indicator": "##", "oov_token": "[UNK]"}  # settings of its tokenizer
 EMBEDDINGS = {
     "token_embedding": "word_embeddings", "segment_embedding": "token_type_embeddings",
     "position_embedding": "position_embeddings",
@@ -66,18 +72,50 @@ def read_keras_hub_preset(preset: str | os.PathLike) -> Checkpoint:
         "max_sequence_length": backbone.max_sequence_length,
         "num_segments": backbone.num_segments,
     }
-    vocabulary, lowercase = _vocabulary(preset)
-    return Checkpoint(tensors, architecture, vocabulary, lowercase, "a keras-hub BERT preset", notes=[GELU_NOTE])
+    tokenizer, notes = _tokenizer(preset), [GELU_NOTE]
+    if tokenizer is None:
+        return Checkpoint(tensors, architecture, None, None, "a keras-hub BERT preset", notes=notes)
+    settings = _text_settings(tokenizer)
+    if tokenizer.lowercase and not tokenizer.strip_accents:
+        notes.append(ACCENTS_NOTE)
+    return Checkpoint(
+        tensors,
+        architecture,
+        list(tokenizer.get_vocabulary()),
+        bool(tokenizer.lowercase),
+        "a keras-hub BERT preset",
+        notes=notes,
+        tokenizer_settings=settings,
+    )
 
 
-def _vocabulary(preset) -> tuple[list[str] | None, bool | None]:
-    """Returns pieces and lower-casing of the preset's tokenizer, (`None`, `None`) where it has none."""
+def _tokenizer(preset):
+    """Returns the preset's tokenizer, `None` where it has none."""
     import keras_hub
 
     if Path(preset).is_dir() and not (Path(preset) / "tokenizer.json").is_file():
-        return None, None
-    tokenizer = keras_hub.models.BertTokenizer.from_preset(os.fspath(preset))
-    return list(tokenizer.get_vocabulary()), bool(tokenizer.lowercase)
+        return None
+    return keras_hub.models.BertTokenizer.from_preset(os.fspath(preset))
+
+
+def _text_settings(tokenizer) -> dict:
+    """Returns the arguments of `SpanBertTokenizer` that cut text as keras-hub's tokenizer does.
+
+    Raises:
+        InputError: the tokenizer cuts text in a way that ours does not.
+    """
+    for name, value in FIXED.items():
+        if getattr(tokenizer, name) != value:
+            raise InputError(
+                f"The preset's tokenizer cannot be used: its configuration says {name}={getattr(tokenizer, name)!r}. "
+                f"Expected: {value!r}."
+            )
+    settings: dict = {}
+    if bool(tokenizer.strip_accents) != bool(tokenizer.lowercase):
+        settings["strip_accents"] = bool(tokenizer.strip_accents)
+    if not tokenizer.split_on_cjk:
+        settings["split_chinese_characters"] = False
+    return settings
 
 
 def _array(weight) -> np.ndarray:

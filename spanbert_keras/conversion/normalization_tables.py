@@ -53,16 +53,24 @@ class NormalizationTables:
 
     @classmethod
     @functools.cache
-    def read(cls, lowercase: bool) -> "NormalizationTables":
+    def read(
+        cls, lowercase: bool, strip_accents: bool | None = None, split_chinese_characters: bool = True
+    ) -> "NormalizationTables":
         """Returns the tables of a tokenizer; takes some seconds the first time.
 
         Args:
-            lowercase: bool. Whether text is lowercased and stripped of accents (uncased models).
+            lowercase: bool. Whether text is lowercased (uncased models).
+            strip_accents: bool or `None`. Whether accents are removed; `None` means as `lowercase`.
+            split_chinese_characters: bool. Whether every CJK character is a word.
         """
+        strips = lowercase if strip_accents is None else strip_accents
+        normalizer = normalizers.BertNormalizer(
+            lowercase=lowercase, strip_accents=strips, handle_chinese_chars=split_chinese_characters
+        )
         characters = ["" if code in SURROGATES else chr(code) for code in range(CODE_POINTS)]
-        normalized = list(map(normalizers.BertNormalizer(lowercase=lowercase).normalize_str, characters))
+        normalized = list(map(normalizer.normalize_str, characters))
         kinds = _kinds(characters)
-        ranks = _ranks() if lowercase else None
+        ranks = _ranks() if strips else None
         if ranks is not None:
             with_accents = normalizers.BertNormalizer(lowercase=False, strip_accents=False).normalize_str
             for code, text in enumerate(normalized):

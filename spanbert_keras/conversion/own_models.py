@@ -44,7 +44,8 @@ def make_tokenizer(checkpoint: Checkpoint) -> SpanBertTokenizer:
     """
     lowercase = checkpoint.lowercase
     vocabulary = checkpoint.vocabulary or []
-    return SpanBertTokenizer(vocabulary, lowercase=looks_lowercased(vocabulary) if lowercase is None else lowercase)
+    lowercase = looks_lowercased(vocabulary) if lowercase is None else lowercase
+    return SpanBertTokenizer(vocabulary, lowercase=lowercase, **checkpoint.tokenizer_settings)
 
 
 def to_model(checkpoint: Checkpoint, kind: str = "auto", **overrides: Any):
@@ -181,6 +182,7 @@ def from_model(model: Any) -> Checkpoint:
         OWN_KIND,
         _head_settings(model),
         notes,
+        tokenizer_settings=tokenizer.text_settings if known else {},
     )
 
 

@@ -91,7 +91,19 @@ def _graph_tokenizer(model) -> GraphTokenizer:
             "A SavedModel takes a literal [MASK] in a text for ordinary text. Expected: a tokenizer with "
             "special_tokens_in_text=False. Received: True; export token ids with strings=False."
         )
-    return GraphTokenizer(tokenizer.get_vocabulary(), tokenizer.lowercase, model.max_sequence_length)
+    if tokenizer.added_tokens or not tokenizer.clean_text:
+        names = [token["content"] for token in tokenizer.added_tokens[:3]] or ["clean_text=False"]
+        raise InputError(
+            "A SavedModel that takes strings cannot hold added tokens, nor text that is not cleaned. Expected: a "
+            f"tokenizer of plain word pieces. Received: {', '.join(names)}; export token ids with strings=False."
+        )
+    return GraphTokenizer(
+        tokenizer.get_vocabulary(),
+        tokenizer.lowercase,
+        model.max_sequence_length,
+        tokenizer.strip_accents,
+        tokenizer.split_chinese_characters,
+    )
 
 
 def _write_ids(model, folder: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from spanbert_keras.conversion.archives import unpack
 from spanbert_keras.conversion.checkpoint import Checkpoint, architecture_of
 from spanbert_keras.conversion.coreference_names import holds_coreference, with_coreference
+from spanbert_keras.conversion.foreign_keys import CONFIG, check_keys
 from spanbert_keras.conversion.hugging_face import read_config, read_hugging_face
 from spanbert_keras.conversion.keras_hub_preset import read_keras_hub_preset
 from spanbert_keras.conversion.own_models import OWN_KIND, make_tokenizer, read_keras_file, read_preset
@@ -86,12 +87,7 @@ def open_source(
     else:
         checkpoint = _from_file(path)
     if vocabulary_file is not None:
-        own, checkpoint.vocabulary = checkpoint.vocabulary, read_lines(vocabulary_file)
-        if own and own != checkpoint.vocabulary and not allow_mismatch:
-            raise InputError(
-                f"{vocabulary_file} is not the vocabulary of {name}, which has its own ({len(own)} pieces). Leave the "
-                "flag out; convert --allow_mismatch takes it all the same."
-            )
+        _take_vocabulary(checkpoint, name, vocabulary_file, allow_mismatch)
     checkpoint = fit_vocabulary(checkpoint, name)
     if lowercase is not None:
         checkpoint.lowercase = lowercase
@@ -104,6 +100,29 @@ def open_source(
     elif checkpoint.kind.endswith("research code"):
         checkpoint.notes.append(f"If this is a published file: {LICENCE}")
     return checkpoint
+
+
+def _take_vocabulary(
+    checkpoint: Checkpoint, name: str, vocabulary_file: str | os.PathLike, allow_mismatch: bool
+) -> None:
+    """Gives a checkpoint the vocabulary of a file; one without the source's added tokens stands for both.
+
+    Raises:
+        InputError: the source has another vocabulary.
+    """
+    own, given = checkpoint.vocabulary, read_lines(vocabulary_file)
+    settings = dict(checkpoint.tokenizer_settings)
+    tokens = settings.pop("added_tokens", [])
+    if own and own[: len(given)] == given and {token["content"] for token in tokens}.issuperset(own[len(given) :]):
+        return
+    if own and not allow_mismatch:
+        raise InputError(
+            f"{vocabulary_file} is not the vocabulary of {name}, which has its own ({len(own)} pieces). Leave the "
+            "flag out; convert --allow_mismatch takes it all the same."
+        )
+    kept = [token for token in tokens if token["content"] in given]
+    checkpoint.vocabulary = given
+    checkpoint.tokenizer_settings = settings | ({"added_tokens": kept} if kept else {})
 
 
 def _from_hub(name: str) -> Checkpoint:
@@ -203,14 +222,23 @@ def _from_tensorflow(prefix: str) -> Checkpoint:
     tensors = {canonical(name): value for name, value in read_tensorflow_checkpoint(prefix).items()}
     folder = Path(prefix).parent
     config = read_config(folder) or {}
-    vocabulary, lowercase = read_tokenizer_files(folder)
+    tokenizer = read_tokenizer_files(folder)
     known = attention_heads(prefix)
     architecture = architecture_of(
         tensors, prefix, config if known is None else config | {"num_attention_heads": known}
     )
     of_coreference = holds_coreference(tensors)
-    notes = [] if of_coreference else [GELU_NOTE]  # that code's `bert/modeling.py` computes the exact one
+    notes = check_keys(config, CONFIG, prefix) + tokenizer.notes
+    notes += [] if of_coreference else [GELU_NOTE]  # that code's `bert/modeling.py` computes the exact one
     if "num_attention_heads" not in config and known is None:
         notes.append(f"There is no bert_config.json: {architecture['num_heads']} heads are taken for granted.")
-    checkpoint = Checkpoint(tensors, architecture, vocabulary, lowercase, "a TensorFlow checkpoint", notes=notes)
+    checkpoint = Checkpoint(
+        tensors,
+        architecture,
+        tokenizer.vocabulary,
+        tokenizer.lowercase,
+        "a TensorFlow checkpoint",
+        notes=notes,
+        tokenizer_settings=tokenizer.settings,
+    )
     return with_coreference(checkpoint, prefix) if of_coreference else checkpoint

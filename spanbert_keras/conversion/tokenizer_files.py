@@ -1,58 +1,292 @@
-"""The vocabulary beside a checkpoint, and whether it is lower-cased."""
+"""The files of a Hugging Face BERT tokenizer: vocabulary, normalization and added tokens."""
 
+import dataclasses
 import json
 import os
 import re
 from pathlib import Path
+from typing import Any
 
+from spanbert_keras.conversion.foreign_keys import (
+    SPECIAL_TOKENS,
+    SPECIAL_TOKENS_MAP,
+    TOKENIZER,
+    TOKENIZER_CONFIG,
+    check_keys,
+)
 from spanbert_keras.errors import InputError
+from spanbert_keras.models.encoder import SpanBertTokenizer
 
 BRACKETED = re.compile(r"\[.*\]")  # [CLS], [unused7]
+NORMALIZATION = {  # key of tokenizer_config.json -> (key of the normalizer in tokenizer.json, argument of ours)
+    "do_lower_case": ("lowercase", "lowercase"),
+    "strip_accents": ("strip_accents", "strip_accents"),
+    "tokenize_chinese_chars": ("handle_chinese_chars", "split_chinese_characters"),
+}
+TRANSFORMERS_DEFAULTS = {"do_lower_case": True, "strip_accents": None, "tokenize_chinese_chars": True}
+NO_NORMALIZATION = {"lowercase": False, "strip_accents": False, "handle_chinese_chars": False, "clean_text": False}
+FILE_RULES = ("PreTrainedTokenizerFast", "TokenizersBackend")  # classes that take all of it from tokenizer.json
+SPECIAL_PIECES = tuple(SPECIAL_TOKENS.values())
+FLAGS = ("special", "lstrip", "rstrip", "single_word", "normalized")  # of an added token
+
+Token = dict[str, Any]  # `content` and its flags, as `SpanBertTokenizer` takes an added token
+BERT_ROWS = (["[CLS]0", "A0", "[SEP]0"], ["[CLS]0", "A0", "[SEP]0", "B1", "[SEP]1"])  # parts with their segments
 
 
-def read_tokenizer_files(folder: str | os.PathLike) -> tuple[list[str] | None, bool | None]:
-    """Returns the pieces and whether text is lower-cased, as Hugging Face's files of a BERT tokenizer tell.
+@dataclasses.dataclass
+class TokenizerFiles:
+    """What a folder's files tell of its tokenizer.
+
+    Attributes:
+        vocabulary: list of str, every token at its id, or `None` where the folder has no vocabulary.
+        lowercase: bool or `None`, where no file tells.
+        settings: dict. Further arguments of `SpanBertTokenizer`, those at their defaults left out.
+        notes: list of str. Sentences that a user must be told.
+    """
+
+    vocabulary: list[str] | None = None
+    lowercase: bool | None = None
+    settings: dict[str, Any] = dataclasses.field(default_factory=dict)
+    notes: list[str] = dataclasses.field(default_factory=list)
+
+
+def read_tokenizer_files(folder: str | os.PathLike) -> TokenizerFiles:
+    """Reads `vocab.txt`, `tokenizer.json`, `tokenizer_config.json`, `added_tokens.json`, `special_tokens_map.json`.
+
+    Every key is supported, known to be harmless, reported in a note or rejected; see `foreign_keys`. Where files
+    disagree on how text is normalized, `tokenizer_config.json` counts, as in transformers.
 
     Args:
-        folder: with `vocab.txt` or `tokenizer.json`, and perhaps `tokenizer_config.json`.
+        folder: with any of these files.
 
     Returns:
-        (list of str or `None`, bool or `None`): what no file tells is `None`.
+        `TokenizerFiles`.
 
     Raises:
-        InputError: a file is damaged, or the tokenizer is another than WordPiece.
+        InputError: a file is damaged, two files disagree on the vocabulary, or the tokenizer cuts text in a way that
+            `SpanBertTokenizer` does not.
     """
     folder = Path(folder)
     config = read_settings(folder / "tokenizer_config.json") or {}
-    lowercase = config.get("do_lower_case")
-    if not isinstance(lowercase, bool | None) or lowercase and config.get("strip_accents") is False:
-        raise InputError(
-            f"{folder / 'tokenizer_config.json'} says do_lower_case={lowercase!r} and strip_accents="
-            f"{config.get('strip_accents')!r}. Expected: do_lower_case true or false, and accents stripped with it."
-        )
-    if (folder / "vocab.txt").is_file():
-        return read_lines(folder / "vocab.txt"), lowercase
+    special_map = read_settings(folder / "special_tokens_map.json") or {}
     whole = read_settings(folder / "tokenizer.json")
-    if whole is None:
-        return None, lowercase
-    model = whole.get("model") or {}
-    if not isinstance(model.get("vocab"), dict) or model.get("type", "WordPiece") != "WordPiece":
-        raise InputError(f"{folder / 'tokenizer.json'} is no WordPiece tokenizer. Received: {model.get('type')!r}.")
-    if lowercase is None:
-        lowercase = (whole.get("normalizer") or {}).get("lowercase")
-    added = whole.get("added_tokens") or []
-    ids = model["vocab"] | {entry["content"]: entry["id"] for entry in added}
-    places = {place: piece for piece, place in ids.items()}
+    notes = _check_flat(config, TOKENIZER_CONFIG, folder / "tokenizer_config.json")
+    notes += _check_flat(special_map, SPECIAL_TOKENS_MAP, folder / "special_tokens_map.json")
+    if whole is not None:
+        notes += _check_whole(whole, folder / "tokenizer.json")
+    base = _base_vocabulary(folder, whole)
+    if base is None:
+        lowercase = _normalization(config, None, folder, notes)[0]
+        return TokenizerFiles(None, lowercase, {}, notes)
+    lowercase, settings = _normalization(config, whole, folder, notes)
+    tokens = _added_tokens(folder, config, special_map, whole)
+    specials = _special_tokens(special_map) | _special_tokens(config)
+    vocabulary, added = _whole_vocabulary(folder, base, tokens, specials, notes)
+    if added:
+        settings["added_tokens"] = added
+    return TokenizerFiles(vocabulary, lowercase, settings, notes)
+
+
+def _check_flat(found: dict, table: dict, path: Path) -> list[str]:
+    """Checks every key of a file but the special tokens that it names itself, such as `entity_token`."""
+    own = {name for name, value in found.items() if name.endswith("_token") and isinstance(value, str | dict)}
+    return check_keys(
+        {name: value for name, value in found.items() if name in table or name not in own}, table, str(path)
+    )
+
+
+def _check_whole(whole: dict, path: Path) -> list[str]:
+    """Checks every key of a `tokenizer.json`, and the form of its rows."""
+    model = whole.get("model")
+    if not isinstance(model, dict) or not isinstance(model.get("vocab"), dict):
+        kind = model.get("type") if isinstance(model, dict) else model
+        raise InputError(
+            f"{path} is not a WordPiece tokenizer. Expected: a model with a vocabulary. Received: {kind!r}."
+        )
+    if whole.get("pre_tokenizer", "BERT's") is None:
+        raise InputError(f"{path} has no splitter of words (pre_tokenizer=None). Expected: BertPreTokenizer.")
+    rows = _rows_of(whole.get("post_processor"))
+    if rows is not None and rows != BERT_ROWS:
+        raise InputError(
+            f"{path} makes other rows than BERT's (post_processor). Expected: [CLS] text [SEP], and for pairs "
+            f"[CLS] text [SEP] text [SEP] with segments 0 and 1. Received: {rows}."
+        )
+    flat: dict[str, Any] = {}
+    for name, value in whole.items():
+        inner = isinstance(value, dict) and name not in ("post_processor", "decoder")
+        flat |= {f"{name}.{key}": entry for key, entry in value.items()} if inner else {name: value}
+    return check_keys(flat, TOKENIZER, str(path))
+
+
+def _rows_of(processor: Any) -> tuple[list[str], list[str]] | None:
+    """Returns the rows of a text and of a pair that a post-processor makes, each part with its segment.
+
+    `None`: there is none, and transformers makes BERT's.
+    """
+    if processor is None:
+        return None
+    if processor.get("type") == "BertProcessing":
+        cls, sep = f"{processor['cls'][0]}0", processor["sep"][0]
+        return [cls, "A0", f"{sep}0"], [cls, "A0", f"{sep}0", "B1", f"{sep}1"]
+    if processor.get("type") != "TemplateProcessing":
+        return [str(processor.get("type"))], []
+
+    def written(parts: list[dict]) -> list[str]:
+        found = [part.get("Sequence") or part.get("SpecialToken") or {} for part in parts]
+        return [f"{part.get('id')}{part.get('type_id')}" for part in found]
+
+    return written(processor.get("single") or []), written(processor.get("pair") or [])
+
+
+def _base_vocabulary(folder: Path, whole: dict | None) -> dict[str, int] | None:
+    """Returns the ids of the pieces that WordPiece knows, `None` without a vocabulary.
+
+    Raises:
+        InputError: `vocab.txt` and `tokenizer.json` give a piece different ids.
+    """
+    in_whole = None if whole is None else whole["model"]["vocab"]
+    if not (folder / "vocab.txt").is_file():
+        return in_whole
+    lines = read_lines(folder / "vocab.txt")
+    listed = {piece: index for index, piece in enumerate(lines)}
+    if len(listed) < len(lines):
+        SpanBertTokenizer(folder / "vocab.txt")  # raises: it holds a piece twice
+    if whole is None or in_whole is None or in_whole == listed:
+        return listed
+    theirs = in_whole | {token["content"]: token["id"] for token in whole.get("added_tokens") or []}
+    for piece, index in listed.items():
+        if theirs.get(piece, index) != index or piece not in theirs:
+            raise InputError(
+                f"{folder / 'vocab.txt'} and {folder / 'tokenizer.json'} hold different vocabularies: {piece!r} has "
+                f"the id {index} in the first and {theirs.get(piece, 'none')} in the second. Remove the wrong one."
+            )
+    return in_whole
+
+
+def _normalization(
+    config: dict, whole: dict | None, folder: Path, notes: list[str]
+) -> tuple[bool | None, dict[str, Any]]:
+    """Returns whether text is lowercased, and the other settings that differ from BERT's."""
+    in_file: dict[str, Any] = {}
+    if whole is not None and "normalizer" in whole:
+        in_file = NO_NORMALIZATION if whole["normalizer"] is None else whole["normalizer"]
+    file_rules = bool(in_file) and config.get("tokenizer_class") in FILE_RULES
+    found: dict[str, Any] = {}
+    for key, (inner, ours) in NORMALIZATION.items():
+        stated = key in config and (config[key] is not None or key == "strip_accents") and not file_rules
+        value, other = (config[key], in_file.get(inner)) if stated else (in_file.get(inner), None)
+        if not isinstance(value, bool | None):
+            raise InputError(f"{folder / 'tokenizer_config.json'} says {key}={value!r}. Expected: true, false or null.")
+        if stated and inner in in_file and other != value:
+            notes.append(
+                f"{folder}: tokenizer_config.json says {key}={value}, the normalizer of tokenizer.json {inner}={other}."
+                " The first counts, as in transformers."
+            )
+        elif inner in in_file and not stated and not file_rules and value != TRANSFORMERS_DEFAULTS[key]:
+            notes.append(
+                f"{folder}: only tokenizer.json says {inner}={value}, and it is followed. transformers' BertTokenizer "
+                f"looks for {key} in tokenizer_config.json, and takes {TRANSFORMERS_DEFAULTS[key]} without."
+            )
+        if value is not None:
+            found[ours] = value
+    clean = in_file.get("clean_text", True)
+    if file_rules or "tokenizer_class" not in config:
+        found |= {} if clean else {"clean_text": False}
+    elif not clean:
+        notes.append(f"{folder}: tokenizer.json keeps control characters, {config['tokenizer_class']} removes them.")
+    lowercase = found.pop("lowercase", None)
+    if found.get("split_chinese_characters"):
+        del found["split_chinese_characters"]
+    if found.get("strip_accents") == lowercase:
+        found.pop("strip_accents", None)
+    return lowercase, found
+
+
+def _added_tokens(folder: Path, config: dict, special_map: dict, whole: dict | None) -> dict[int, Token]:
+    """Returns the added tokens by id, as the files list them; a later file replaces what an earlier one says."""
+    specials = {*SPECIAL_PIECES, *_special_tokens(special_map), *_special_tokens(config)}
+    found: dict[int, Token] = {}
+    for content, index in (read_settings(folder / "added_tokens.json") or {}).items():
+        found[index] = _token({"content": content, "special": content in specials}, folder)
+    for entry in (whole or {}).get("added_tokens") or []:
+        found[entry["id"]] = _token(entry, folder)
+    for index, entry in (config.get("added_tokens_decoder") or {}).items():
+        found[int(index)] = _token(entry, folder)
+    return found
+
+
+def _token(entry: dict[str, Any], folder: Path | str) -> Token:
+    """Returns the content and all flags of a token.
+
+    Raises:
+        InputError: it has no text, or a flag that is neither true nor false.
+    """
+    flags = {name: entry.get(name) or False for name in FLAGS}
+    if entry.get("normalized") is None:
+        flags["normalized"] = not flags["special"]
+    content = entry.get("content")
+    if not isinstance(content, str) or not content.strip() or not all(isinstance(x, bool) for x in flags.values()):
+        raise InputError(
+            f"{folder} has an added token that cannot be used. Expected: text and flags. Received: {entry}."
+        )
+    return {"content": content} | flags
+
+
+def _special_tokens(settings: dict) -> dict[str, Token]:
+    """Returns the special tokens besides BERT's five that a file names, by their text."""
+    values: list[Any] = []
+    for name in ("additional_special_tokens", "extra_special_tokens", "model_specific_special_tokens"):
+        value = settings.get(name) or []
+        values += value.values() if isinstance(value, dict) else value
+    values += [value for name, value in settings.items() if name.endswith("_token") and isinstance(value, str | dict)]
+    entries = [{"content": value} if isinstance(value, str) else value for value in values]
+    return {
+        entry["content"]: _token(entry | {"special": True}, "The folder")
+        for entry in entries
+        if entry.get("content") not in (None, "", *SPECIAL_PIECES)
+    }
+
+
+def _whole_vocabulary(
+    folder: Path, base: dict[str, int], tokens: dict[int, Token], specials: dict[str, Token], notes: list[str]
+) -> tuple[list[str], list[Token]]:
+    """Returns every token at its id, and the added tokens that change how text is cut.
+
+    Raises:
+        InputError: ids with a gap, or one text with two ids.
+    """
+    ids = dict(base)
+    for index, token in tokens.items():
+        content = token["content"]
+        if ids.setdefault(content, index) != index:
+            raise InputError(
+                f"{folder} gives the token {content!r} two ids: {ids[content]} in its vocabulary and {index} among the "
+                "added tokens. Expected: one."
+            )
+    places = {index: piece for piece, index in ids.items()}
     if len(places) != len(ids) or sorted(places) != list(range(len(places))):
-        raise InputError(f"{folder / 'tokenizer.json'} does not number its {len(ids)} pieces from 0 without a gap.")
-    return [places[place] for place in range(len(places))], lowercase
+        raise InputError(f"{folder} does not number its {len(ids)} pieces from 0 without a gap.")
+    absent = [content for content in specials if content not in ids]
+    if absent:
+        notes.append(f"{folder} names special tokens that have no id, and are ordinary text: {', '.join(absent)}.")
+    named = {content: token for content, token in specials.items() if content in ids}
+    named |= {token["content"]: token for token in tokens.values()}
+    added = []
+    for content in sorted(named, key=lambda content: ids[content]):
+        token = named[content] | {"word_piece": content in base}
+        if content in SPECIAL_PIECES:  # matched only where texts may hold special pieces; most have no flag of interest
+            token |= {"special": True}
+            if not any(token[name] for name in FLAGS if name != "special"):
+                continue
+        added.append(token)
+    return [places[index] for index in range(len(places))], added
 
 
 def read_settings(path: Path) -> dict | None:
     """Returns a JSON file's object, `None` where there is no such file.
 
     Raises:
-        InputError: it is no JSON object.
+        InputError: it is not a JSON object.
     """
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
@@ -79,5 +313,5 @@ def read_lines(path: str | os.PathLike) -> list[str]:
 
 
 def looks_lowercased(vocabulary: list[str]) -> bool:
-    """Says whether no ordinary piece has a capital letter: the vocabulary of an uncased model."""
+    """Returns whether no ordinary piece has a capital letter: the vocabulary of an uncased model."""
     return not any(piece != piece.lower() for piece in vocabulary if not BRACKETED.fullmatch(piece))

@@ -35,7 +35,7 @@ class PreparationSettings:
     Attributes:
         input: tuple of str. Files, folders, globs, or "embedded"; see `find_sources`.
         output_dir: str. A new or empty folder, or one in which this preparation was stopped.
-        vocabulary: str or `None`. Path of a `vocab.txt`.
+        vocabulary: str or `None`. Path of a `vocab.txt`, or of a preset folder with a tokenizer (`save_to_preset`).
         train_vocabulary: int or `None`. Number of pieces of a vocabulary to train on the input. Exactly one of the two.
         lowercase: bool. Whether the model is uncased.
         heldout_share: float in [0, 0.5]. Share of documents for evaluation; at least one whatever the share.
@@ -77,7 +77,7 @@ def prepare_corpus(settings: PreparationSettings, on_progress: Progress | None =
     sources = find_sources(settings.input)
     tokenizer = None
     if settings.vocabulary is not None:
-        tokenizer = SpanBertTokenizer(settings.vocabulary, lowercase=settings.lowercase)
+        tokenizer = open_tokenizer(settings.vocabulary, settings.lowercase)
     folder = _folder(settings)
     identity = _identity(settings, sources, tokenizer)
     done = _read_finished(folder, identity)
@@ -104,6 +104,20 @@ def prepare_corpus(settings: PreparationSettings, on_progress: Progress | None =
             if on_progress is not None:
                 on_progress(*_progress(writer, sources))
         return _finish(writer, settings, sources, tokenizer, identity)
+
+
+def open_tokenizer(vocabulary: str | os.PathLike, lowercase: bool = False) -> SpanBertTokenizer:
+    """Returns the tokenizer of a `vocab.txt`, or of a preset folder, which tells everything itself.
+
+    Raises:
+        InputError: there is no usable vocabulary; `lowercase` is asked of a folder whose tokenizer keeps case.
+    """
+    if not pathlib.Path(vocabulary).is_dir():
+        return SpanBertTokenizer(vocabulary, lowercase=lowercase)
+    tokenizer = SpanBertTokenizer.from_preset(vocabulary)
+    if lowercase and not tokenizer.lowercase:
+        raise InputError(f"--lowercase does not fit the tokenizer in {vocabulary}, which keeps case. Leave it out.")
+    return tokenizer
 
 
 @contextlib.contextmanager
@@ -332,7 +346,8 @@ def _finish(
         "format_version": shard_files.FORMAT_VERSION,
         "vocabulary_size": tokenizer.vocabulary_size(),
         "vocabulary_fingerprint": tokenizer.fingerprint(),
-        "lowercase": settings.lowercase,
+        "lowercase": tokenizer.lowercase,
+        "tokenizer_settings": tokenizer.text_settings,
         **identity,
         "totals": totals,
         "reports": writer.reports(),

@@ -139,7 +139,8 @@ class TokenShards:
     def tokenizer(self) -> SpanBertTokenizer:
         """Returns the tokenizer with which the corpus was prepared, from its own copy of the vocabulary."""
         folder, manifest = self._parts[0]
-        return SpanBertTokenizer(folder / shard_files.VOCABULARY, lowercase=manifest["lowercase"])
+        settings = manifest.get("tokenizer_settings", {})
+        return SpanBertTokenizer(folder / shard_files.VOCABULARY, lowercase=manifest["lowercase"], **settings)
 
     def check_vocabulary(self, tokenizer: SpanBertTokenizer) -> None:
         """Refuses a tokenizer other than the one with which the corpus was prepared."""

@@ -1,15 +1,17 @@
 """The tokenizer that travels with every saved model."""
 
+import dataclasses
 import json
 import os
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import keras
 import keras_hub
 import numpy as np
 
 from spanbert_keras.errors import InputError
+from spanbert_keras.preprocessing.added_token import AddedToken
 from spanbert_keras.preprocessing.wordpiece import (
     SPECIAL_PIECES,
     UNUSED_PIECE,
@@ -43,6 +45,12 @@ class SpanBertTokenizer(keras_hub.models.Tokenizer):
             (SpanBERT is cased).
         special_tokens_in_text: bool. Whether a literal special piece in a text is that piece. Each call may override
             it. Defaults to `False`.
+        strip_accents: bool or `None`. Whether accents are removed. Defaults to `None`: as `lowercase` (BERT).
+        split_chinese_characters: bool. Whether every CJK character is a word of its own. Defaults to `True` (BERT).
+        clean_text: bool. Whether control characters are removed. Defaults to `True` (BERT).
+        added_tokens: sequence of str or dict: tokens matched in the text before words are cut into pieces, such as
+            entity markers. Those that the vocabulary lacks are appended to it. A dict has `content` and flags as in the
+            `tokenizers` library: `special`, `lstrip`, `rstrip`, `single_word`, `normalized`.
 
     Call arguments:
         inputs: str, or list (or array) of str.
@@ -53,7 +61,7 @@ class SpanBertTokenizer(keras_hub.models.Tokenizer):
 
     Raises:
         InputError: the vocabulary lacks a special piece or holds a piece twice.
-        ValueError: any use before there is a vocabulary.
+        ValueError: any use before there is a vocabulary; an added token without text or with an unknown flag.
 
     Example:
 
@@ -71,12 +79,20 @@ class SpanBertTokenizer(keras_hub.models.Tokenizer):
         vocabulary: str | os.PathLike | Sequence[str] | None = None,
         lowercase: bool = False,
         special_tokens_in_text: bool = False,
+        strip_accents: bool | None = None,
+        split_chinese_characters: bool = True,
+        clean_text: bool = True,
+        added_tokens: Sequence[str | Mapping] = (),
         **kwargs,
     ):
         super().__init__(**kwargs)
         self.built = True  # no weights; a model that holds an unbuilt layer cannot be quantized
         self.lowercase = bool(lowercase)
         self.special_tokens_in_text = bool(special_tokens_in_text)
+        self.strip_accents = None if strip_accents is None else bool(strip_accents)
+        self.split_chinese_characters = bool(split_chinese_characters)
+        self.clean_text = bool(clean_text)
+        self._added_tokens = tuple(AddedToken.of(token) for token in added_tokens)
         self.file_assets = [VOCABULARY_FILE]
         self._wordpiece: WordPiece | None = None
         if vocabulary is not None:
@@ -91,7 +107,26 @@ class SpanBertTokenizer(keras_hub.models.Tokenizer):
         else:
             pieces, where = list(vocabulary), "given as a list"
         check_vocabulary(pieces, where)
-        self._wordpiece = WordPiece(pieces, self.lowercase)
+        known = set(pieces)
+        absent = {token.content: token for token in self._added_tokens if token.content not in known}
+        if absent:
+            pieces += absent
+            check_vocabulary(pieces, where)
+            outside = [dataclasses.replace(token, word_piece=False) for token in absent.values()]
+            self._added_tokens = (*(token for token in self._added_tokens if token.content in known), *outside)
+        self._wordpiece = WordPiece(
+            pieces,
+            self.lowercase,
+            self.strip_accents,
+            self.split_chinese_characters,
+            self.clean_text,
+            self._added_tokens,
+        )
+
+    @property
+    def added_tokens(self) -> list[dict]:
+        """The tokens matched in the text before word pieces, each a dict of its content and flags."""
+        return [token.to_dict() for token in self._added_tokens]
 
     @property
     def has_vocabulary(self) -> bool:
@@ -133,7 +168,7 @@ class SpanBertTokenizer(keras_hub.models.Tokenizer):
         return self.wordpiece.pieces[id]
 
     def fingerprint(self) -> str:
-        """Returns 64 hexadecimal digits that name the vocabulary with its order and the `lowercase` setting."""
+        """Returns 64 hexadecimal digits that name the vocabulary with its order and how text is cut."""
         return self.wordpiece.fingerprint()
 
     @property
@@ -163,22 +198,25 @@ class SpanBertTokenizer(keras_hub.models.Tokenizer):
 
     @property
     def special_tokens(self) -> list[str]:
-        """[PAD], [UNK], [CLS], [SEP], [MASK]."""
-        return list(SPECIAL_PIECES)
+        """[PAD], [UNK], [CLS], [SEP], [MASK], then added tokens that are special."""
+        added = (token.content for token in self._added_tokens if token.special)
+        return [*SPECIAL_PIECES, *(content for content in added if content not in SPECIAL_PIECES)]
 
     @property
     def special_token_ids(self) -> list[int]:
-        """Ids of [PAD], [UNK], [CLS], [SEP], [MASK], in this order."""
-        return [self.wordpiece.ids[piece] for piece in SPECIAL_PIECES]
+        """Ids of `special_tokens`, in this order."""
+        return [self.wordpiece.ids[piece] for piece in self.special_tokens]
 
     def word_starts(self) -> np.ndarray:
         """Returns bool `(V,)`: True for a piece that begins a word, False for one that begins with "##"."""
-        return np.array([not piece.startswith("##") for piece in self.wordpiece.pieces])
+        added = {token.content for token in self._added_tokens}
+        return np.array([piece in added or not piece.startswith("##") for piece in self.wordpiece.pieces])
 
     def ordinary_token_ids(self) -> np.ndarray:
         """Returns int32 `(V',)`: the ids that are neither special nor [unusedN], from which random pieces are drawn."""
         pieces = self.wordpiece.pieces
-        ordinary = [i for i, p in enumerate(pieces) if p not in SPECIAL_PIECES and not UNUSED_PIECE.fullmatch(p)]
+        special = set(self.special_tokens)
+        ordinary = [i for i, p in enumerate(pieces) if p not in special and not UNUSED_PIECE.fullmatch(p)]
         return np.array(ordinary, np.int32)
 
     # Text to ids and back.
@@ -224,7 +262,7 @@ class SpanBertTokenizer(keras_hub.models.Tokenizer):
 
         Args:
             inputs: list (or array) of int, or a batch of those.
-            skip_special_tokens: bool. Whether [PAD], [CLS], [SEP], [MASK] and [UNK] are left out.
+            skip_special_tokens: bool. Whether `special_tokens` are left out.
 
         Returns:
             str, or list of str for a batch.
@@ -302,7 +340,18 @@ class SpanBertTokenizer(keras_hub.models.Tokenizer):
     def get_config(self):
         config = super().get_config()
         config.update(lowercase=self.lowercase, special_tokens_in_text=self.special_tokens_in_text)
-        return config
+        return config | self.text_settings
+
+    @property
+    def text_settings(self) -> dict:
+        """The arguments besides `lowercase` that decide how text is cut, as far as they differ from BERT's."""
+        settings = {  # the value here, BERT's value
+            "strip_accents": (self.strip_accents, None),
+            "split_chinese_characters": (self.split_chinese_characters, True),
+            "clean_text": (self.clean_text, True),
+            "added_tokens": (self.added_tokens, []),
+        }
+        return {name: value for name, (value, default) in settings.items() if value != default}
 
 
 def _is_symbolic(inputs) -> bool:

@@ -2,15 +2,18 @@
 
 import hashlib
 import itertools
+import json
 import os
 import re
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import tokenizers
-from tokenizers import models, normalizers, pre_tokenizers
+from tokenizers import decoders, models, normalizers, pre_tokenizers, processors
 
 from spanbert_keras.errors import InputError
+from spanbert_keras.preprocessing.added_token import AddedToken
 
 SPECIAL_PIECES = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 UNUSED_PIECE = re.compile(r"\[unused\d+\]")
@@ -86,27 +89,57 @@ def check_vocabulary(pieces: Sequence[str], where: str) -> None:
 class WordPiece:
     """Text to ids as BERT does it: clean, split at whitespace, punctuation and CJK characters, longest match first.
 
-    Equal to `tokenizers.BertWordPieceTokenizer`, id for id. Holds no mutable state: threads may share it.
+    Equal to the `tokenizers` library's WordPiece with BERT's normalizer and splitter, id for id. Holds no mutable
+    state: threads may share it.
 
     Args:
-        pieces: list of str. The vocabulary; `check_vocabulary` has passed it.
-        lowercase: bool. Whether text is lowercased and stripped of accents (BERT's uncased models).
+        pieces: list of str. The vocabulary, added tokens included; `check_vocabulary` has passed it.
+        lowercase: bool. Whether text is lowercased (BERT's uncased models).
+        strip_accents: bool or `None`. Whether accents are removed; `None` means as `lowercase`.
+        split_chinese_characters: bool. Whether every CJK character is a word.
+        clean_text: bool. Whether control characters are removed and every whitespace becomes a space.
+        added_tokens: tuple of `AddedToken`, each one of `pieces`.
     """
 
-    def __init__(self, pieces: Sequence[str], lowercase: bool):
+    def __init__(
+        self,
+        pieces: Sequence[str],
+        lowercase: bool,
+        strip_accents: bool | None = None,
+        split_chinese_characters: bool = True,
+        clean_text: bool = True,
+        added_tokens: Sequence[AddedToken] = (),
+    ):
         self.pieces = tuple(pieces)
         self.lowercase = lowercase
         self.ids = {piece: index for index, piece in enumerate(self.pieces)}
+        self._rules: dict[str, Any] = {
+            "lowercase": lowercase,
+            "strip_accents": strip_accents,
+            "handle_chinese_chars": split_chinese_characters,
+            "clean_text": clean_text,
+        }
+        self.added_tokens = tuple(sorted(added_tokens, key=lambda token: self.ids[token.content]))
+        # The library numbers tokens that WordPiece itself must not produce after all others. This is where they belong.
+        outside = [self.ids[token.content] for token in self.added_tokens if not token.word_piece]
+        inside = [index for index in range(len(self.pieces)) if index not in set(outside)]
+        self._places = np.array(inside + outside, np.int32)
+        self._moved = bool((np.diff(self._places) != 1).any())
         # The library matches added special pieces in raw text, and switching that off changes shared state. Hence two.
-        self._ordinary = self._build()
-        self._special = self._build()
-        self._special.add_special_tokens(list(SPECIAL_PIECES))
+        self._ordinary = self._build(inside, special_pieces=False)
+        self._special = self._build(inside, special_pieces=True)
 
-    def _build(self) -> tokenizers.Tokenizer:
+    def _build(self, inside: Sequence[int], special_pieces: bool) -> tokenizers.Tokenizer:
         """Returns the library's tokenizer, with BERT's normalizer and splitter."""
-        tokenizer = tokenizers.Tokenizer(models.WordPiece(self.ids, unk_token="[UNK]"))
-        tokenizer.normalizer = normalizers.BertNormalizer(lowercase=self.lowercase)
+        ids = {self.pieces[index]: place for place, index in enumerate(inside)}
+        tokenizer = tokenizers.Tokenizer(models.WordPiece(ids, unk_token="[UNK]"))
+        tokenizer.normalizer = normalizers.BertNormalizer(**self._rules)
         tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+        ours = {token.content for token in self.added_tokens}
+        plain = [AddedToken(piece, special=True) for piece in SPECIAL_PIECES if piece not in ours]
+        for token in [*self.added_tokens, *plain]:
+            if special_pieces or token.content not in SPECIAL_PIECES:
+                token.add_to(tokenizer)
         return tokenizer
 
     def _encode(self, texts: Sequence[str], specials: bool, offsets: bool) -> list[tokenizers.Encoding]:
@@ -128,27 +161,48 @@ class WordPiece:
             texts: list of str.
             specials: bool. Whether a literal "[MASK]" (or other special piece) in a text is that piece.
         """
-        return [encoding.ids for encoding in self._encode(texts, specials, offsets=False)]
+        return [self._ids_of(encoding) for encoding in self._encode(texts, specials, offsets=False)]
+
+    def _ids_of(self, encoding: tokenizers.Encoding) -> list[int]:
+        """Returns the ids of one text, with every added token at its own place in the vocabulary."""
+        return self._places[encoding.ids].tolist() if self._moved and encoding.ids else encoding.ids
 
     def encode_ragged(self, texts: Sequence[str], specials: bool = False) -> tuple[np.ndarray, np.ndarray]:
         """Returns the ids of all texts in one int32 array `(N,)` and the int64 number of ids of each text `(R,)`."""
         encodings = self._encode(texts, specials, offsets=False)
         lengths = np.fromiter(map(len, encodings), np.int64, len(encodings))
         ids = itertools.chain.from_iterable(encoding.ids for encoding in encodings)
-        return np.fromiter(ids, np.int32, int(lengths.sum())), lengths
+        flat = np.fromiter(ids, np.int32, int(lengths.sum()))
+        return self._places[flat] if self._moved else flat, lengths
 
     def encode_with_offsets(
         self, texts: Sequence[str], specials: bool = False
     ) -> list[tuple[list[int], list[tuple[int, int]]]]:
         """Returns the ids of each text and the half-open character span of each id in the text as it was given."""
-        return [(encoding.ids, encoding.offsets) for encoding in self._encode(texts, specials, offsets=True)]
+        return [(self._ids_of(found), found.offsets) for found in self._encode(texts, specials, offsets=True)]
 
     def decode(self, ids: Iterable[int], skip: frozenset[int] = frozenset()) -> str:
         """Returns words with one space between: the normalized text, with [UNK] where no piece fitted."""
         text = " ".join(self.pieces[index] for index in ids if index not in skip)
         return text.replace(" ##", "")
 
+    def to_json(self) -> str:
+        """Returns the content of a `tokenizer.json`, with BERT's rows of a text and of a pair."""
+        tokenizer = tokenizers.Tokenizer.from_str(self._special.to_str())
+        specials = [(piece, self.ids[piece]) for piece in ("[CLS]", "[SEP]")]
+        tokenizer.post_processor = processors.TemplateProcessing(
+            single="[CLS]:0 $A:0 [SEP]:0", pair="[CLS]:0 $A:0 [SEP]:0 $B:1 [SEP]:1", special_tokens=specials
+        )
+        tokenizer.decoder = decoders.WordPiece(prefix="##")
+        return tokenizer.to_str()
+
     def fingerprint(self) -> str:
-        """Returns 64 hexadecimal digits: SHA-256 of the `lowercase` setting and of every piece in order."""
-        content = "\n".join([f"lowercase={self.lowercase}", *self.pieces])
+        """Returns 64 hexadecimal digits: SHA-256 of the settings and of every piece in order.
+
+        Settings that have BERT's defaults are left out: fingerprints in older manifests stay valid.
+        """
+        defaults = {"strip_accents": None, "handle_chinese_chars": True, "clean_text": True}
+        settings = [f"{name}={self._rules[name]}" for name, value in defaults.items() if self._rules[name] != value]
+        settings += [json.dumps(token.to_dict(), sort_keys=True) for token in self.added_tokens]
+        content = "\n".join([f"lowercase={self.lowercase}", *settings, *self.pieces])
         return hashlib.sha256(content.encode("utf-8")).hexdigest()

@@ -1,10 +1,14 @@
 """Small checkpoints in the forms of other programs, and BERT with both heads in NumPy float64."""
 
+import json
 import math
 import re
 
 import numpy as np
 import pytest
+
+from spanbert_keras.conversion.tokenizer_files import read_tokenizer_files
+from spanbert_keras.preprocessing.tokenizer import SpanBertTokenizer
 
 PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *(f"[unused{i}]" for i in range(3)), "The", "a", "##s"]
 PIECES += [f"w{i}" for i in range(29)]
@@ -273,3 +277,47 @@ def google_variables():
         return {name: value.T if name.endswith("kernel") else value for name, value in renamed.items()}
 
     return convert
+
+
+# Folders of tokenizers, for the tests that compare with transformers and the tokenizers library.
+
+
+def write_tokenizer(folder, pieces, config=None, special_map=None, added=None):
+    """Writes a folder in the old form: vocab.txt and small JSON files."""
+    folder.mkdir(exist_ok=True)
+    (folder / "vocab.txt").write_text("".join(f"{p}\n" for p in pieces), encoding="utf-8", newline="\n")
+    files = {"tokenizer_config.json": config, "special_tokens_map.json": special_map, "added_tokens.json": added}
+    for name, value in files.items():
+        if value is not None:
+            (folder / name).write_text(json.dumps(value), encoding="utf-8")
+    return folder
+
+
+def bert_tokenizer_folder(folder, pieces):
+    """Writes an uncased tokenizer that transformers takes for BERT's."""
+    write_tokenizer(folder, pieces, {"do_lower_case": True, "tokenizer_class": "BertTokenizer"})
+    (folder / "config.json").write_text('{"model_type": "bert"}')
+    return folder
+
+
+def put_beside(folder, pieces):
+    """Writes an uncased tokenizer into the folder of a model."""
+    config = json.loads((folder / "config.json").read_text())
+    bert_tokenizer_folder(folder, pieces)
+    (folder / "config.json").write_text(json.dumps(config))
+
+
+def ours_of(folder):
+    """Returns our tokenizer of a folder."""
+    files = read_tokenizer_files(folder)
+    return SpanBertTokenizer(files.vocabulary, lowercase=bool(files.lowercase), **files.settings)
+
+
+def theirs_of(transformers, folder):
+    """Returns transformers' tokenizer of a folder; for it a literal [MASK] is special, so no text may hold one."""
+    return transformers.AutoTokenizer.from_pretrained(folder)
+
+
+def ids(tokenizer, texts):
+    """Returns what a tokenizer of transformers makes of texts."""
+    return tokenizer(texts, add_special_tokens=False)["input_ids"]

@@ -12,6 +12,7 @@ from tokenizers import normalizers, pre_tokenizers
 
 from spanbert_keras import SpanBertTokenizer
 from spanbert_keras.errors import InputError
+from tests.hard_strings import odd_strings
 
 tf = pytest.importorskip("tensorflow", reason="the tokenizer in the graph needs TensorFlow")
 pytest.importorskip("tensorflow_text", reason="the tokenizer in the graph needs tensorflow-text")
@@ -20,15 +21,6 @@ from spanbert_keras.conversion.graph_tokenizer import GraphTokenizer  # noqa: E4
 
 SPECIALS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 PIECES = [*SPECIALS, "a", "##b", "[", "]", "MASK", "é", "e", "中", "##\u1161", "\u1100"]
-# Ends of stretches of code points: scripts, marks, symbols, private use, every plane.
-SCRIPTS = [
-    (0x00, 0x20), (0x20, 0x7F), (0x7F, 0x250), (0x300, 0x370), (0x370, 0x600), (0x600, 0x1000), (0x1000, 0x2000),
-    (0x2000, 0x2C00), (0x2E80, 0x3100), (0x3000, 0xA000), (0xAC00, 0xD800), (0xE000, 0xF900), (0xF900, 0x10000),
-    (0x10000, 0x12000), (0x1D000, 0x1D400), (0x1E000, 0x1F000), (0x1F000, 0x20000), (0x20000, 0x30000),
-    (0x30000, 0xE0000), (0xE0000, 0xE0200), (0xF0000, 0x110000),
-]  # fmt: skip
-MARKS = [code for code in range(0x300, 0x20000) if unicodedata.combining(chr(code))]
-ODD = [0x200D, 0x34F, 0x200B, 0xFFFD, 0xFEFF, 0x85, 0xA0, 0x3000, 0x2028, 0xFE0F]
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["cased", "uncased"])
@@ -44,20 +36,6 @@ def in_graph(method):
         return traced([text if isinstance(text, bytes) else text.encode("utf-8") for text in texts]).to_list()
 
     return run
-
-
-def odd_strings(count, seed):
-    """Returns strings that mix scripts of all planes, piles of marks, joiners, spaces and controls."""
-    choose = random.Random(seed)
-    texts = []
-    for _ in range(count):
-        codes = []
-        for _ in range(choose.randint(0, 6)):
-            codes += [choose.randrange(*choose.choice(SCRIPTS)) for _ in range(choose.randint(1, 5))]
-            codes += choose.choices(MARKS, k=choose.choice([0, 0, 1, 5]))
-            codes += choose.choices([*ODD, 0x20], k=choose.choice([0, 1]))
-        texts.append("".join(map(chr, codes)))
-    return texts
 
 
 def words_of(texts, lowercase):
@@ -110,6 +88,17 @@ def test_any_vocabulary_gives_our_ids(letters):
             assert ids == SpanBertTokenizer(pieces, lowercase=lowercase)(texts)
             seen |= {pieces[i] for row in ids for i in row}
     assert len(seen) > 4
+
+
+@pytest.mark.parametrize("strips", [None, False, True])
+@pytest.mark.parametrize("splits", [True, False])
+def test_accents_and_chinese_characters_are_treated_as_ours_treats_them(lowercase, strips, splits):
+    texts = ["Café", "日本語 中", "a中b", *odd_strings(300, seed=5)]
+    pieces = sorted({*PIECES, *"".join(texts).split(), *(f"##{c}" for text in texts[:50] for c in text if c > " ")})
+    pieces = [*SPECIALS, *(p for p in pieces if p not in SPECIALS and "\n" not in p and "\r" not in p)]
+    ours = SpanBertTokenizer(pieces, lowercase=lowercase, strip_accents=strips, split_chinese_characters=splits)
+    graph = GraphTokenizer(pieces, lowercase, strip_accents=strips, split_chinese_characters=splits)
+    assert in_graph(graph.tokenize)(texts) == ours(texts)
 
 
 def test_long_empty_and_literal_texts_give_our_ids(lowercase):

@@ -1,11 +1,13 @@
 """Tests of reading keras-hub's BERT."""
 
+import json
+
 import keras_hub
 import numpy as np
 import pytest
 
-from spanbert_keras.conversion.keras_hub_preset import GELU_NOTE
-from spanbert_keras.conversion.own_models import to_model
+from spanbert_keras.conversion.keras_hub_preset import ACCENTS_NOTE, GELU_NOTE
+from spanbert_keras.conversion.own_models import make_tokenizer, to_model
 from spanbert_keras.conversion.sources import open_source
 from spanbert_keras.errors import InputError
 
@@ -62,6 +64,30 @@ def test_half_a_preset_is_one_sentence(preset):
 def test_vocabulary_and_case_come_along(preset, pieces):
     checkpoint = open_source(preset[0])
     assert checkpoint.vocabulary == pieces and checkpoint.lowercase is False
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"lowercase": True}, {"lowercase": True, "strip_accents": True}, {"strip_accents": True}, {}],
+)
+def test_text_is_cut_as_keras_hubs_tokenizer_cuts_it(preset, pieces, settings):
+    words = ["Café", "Cafe", "café", "cafe"]
+    theirs = keras_hub.models.BertTokenizer([*pieces[:-4], *words], **settings)
+    theirs.save_to_preset(str(preset[0]))
+    checkpoint = open_source(preset[0])
+    ours = make_tokenizer(checkpoint)
+    assert [ours(text) for text in ("Café", "a Café w1")] == [list(map(int, theirs(t))) for t in ("Café", "a Café w1")]
+    assert (ACCENTS_NOTE in checkpoint.notes) == (settings == {"lowercase": True})
+
+
+@pytest.mark.parametrize("setting, value", [("suffix_indicator", "@@"), ("split", False)])
+def test_a_tokenizer_that_cuts_text_otherwise_is_rejected_by_name(preset, setting, value):
+    path = preset[0] / "tokenizer.json"
+    whole = json.loads(path.read_text())
+    whole["config"][setting] = value
+    path.write_text(json.dumps(whole))
+    with pytest.raises(InputError, match=f"configuration says {setting}={value!r}. Expected: "):
+        open_source(preset[0])
 
 
 def test_a_preset_without_tokenizer_asks_for_a_vocabulary(preset, pieces, tmp_path):

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 
-from spanbert_keras import SpanBertTokenizer
+from spanbert_keras import SpanBertEncoder, SpanBertTokenizer
 from spanbert_keras.conversion import saved_model
 from spanbert_keras.conversion.saved_model import export_saved_model
 from spanbert_keras.errors import InputError
@@ -137,3 +137,12 @@ def test_a_wrong_export_is_not_written(make_encoder, tmp_path, monkeypatch):
     with pytest.raises(InputError, match="cuts texts into other pieces"):
         export_saved_model(encoder, tmp_path / "served", strings=True)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_graph_of_strings_rejects_tokens_that_it_cannot_hold(tmp_path):
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a"]
+    for settings, name in (({"added_tokens": ["[E1]"]}, r"\[E1\]"), ({"clean_text": False}, "clean_text=False")):
+        tokenizer = SpanBertTokenizer(pieces, **settings)
+        encoder = SpanBertEncoder(tokenizer.vocabulary_size(), 1, 2, 8, 8, tokenizer=tokenizer)
+        with pytest.raises(InputError, match=f"takes strings cannot hold added tokens.*Received: {name}"):
+            export_saved_model(encoder, tmp_path / "out", strings=True)

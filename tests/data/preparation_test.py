@@ -12,6 +12,7 @@ from spanbert_keras.data import document_chunks, preparation, shard_files
 from spanbert_keras.data.preparation import PreparationSettings, prepare_corpus, warnings_of
 from spanbert_keras.data.shards import TokenShards
 from spanbert_keras.errors import InputError
+from spanbert_keras.preprocessing.tokenizer import SpanBertTokenizer
 
 WORDS = "the and of a to in language python module object value is are [MASK] zzqq".split()
 
@@ -238,6 +239,18 @@ def test_a_vocabulary_can_be_trained_on_the_input(corpus, tmp_path):
     shards = TokenShards(tmp_path / "out")
     assert shards.tokenizer().vocabulary_size() <= 120 and "python" in shards.tokenizer().get_vocabulary()
     assert shards.manifest["totals"]["unknown_pieces"] == 0
+
+
+def test_a_preset_folder_brings_its_whole_tokenizer(corpus, tmp_path, small_vocabulary):
+    tokenizer = SpanBertTokenizer(small_vocabulary, lowercase=True, strip_accents=False, added_tokens=["[E1]"])
+    tokenizer.save_to_preset(str(tmp_path / "preset"))
+    manifest = prepare_corpus(corpus(vocabulary=str(tmp_path / "preset")))
+    assert manifest["lowercase"] is True and manifest["vocabulary_fingerprint"] == tokenizer.fingerprint()
+    assert TokenShards(tmp_path / "out").tokenizer().fingerprint() == tokenizer.fingerprint()
+    cased = SpanBertTokenizer(small_vocabulary, strip_accents=True)
+    cased.save_to_preset(str(tmp_path / "cased"))
+    with pytest.raises(InputError, match="--lowercase does not fit the tokenizer in .*cased, which keeps case"):
+        prepare_corpus(corpus("other", vocabulary=str(tmp_path / "cased"), lowercase=True))
 
 
 def test_the_embedded_corpus_can_be_prepared(tmp_path):

@@ -1,0 +1,243 @@
+"""Every key that the configuration files of a Hugging Face BERT carry, and what this package does with it.
+
+`docs/hugging_face_keys.md` is this table. A key that would change what the model computes is supported, or its other
+values are rejected; none is ignored silently.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from spanbert_keras.errors import InputError
+
+READ, HARMLESS, FIXED, NOTED = "supported", "harmless", "rejected", "reported"
+SPECIAL_TOKENS = {
+    "unk_token": "[UNK]",
+    "sep_token": "[SEP]",
+    "pad_token": "[PAD]",
+    "cls_token": "[CLS]",
+    "mask_token": "[MASK]",
+}
+# Classes that cut text as BertTokenizer does.
+TOKENIZER_CLASSES = tuple(
+    name + suffix
+    for name in ("BertTokenizer", "DistilBertTokenizer", "ElectraTokenizer", "MobileBertTokenizer")
+    for suffix in ("", "Fast")
+) + ("PreTrainedTokenizerFast", "TokenizersBackend")
+
+
+@dataclasses.dataclass(frozen=True)
+class ForeignKey:
+    """What is done with one key.
+
+    Attributes:
+        status: `READ`: its value is used. `HARMLESS`: it changes no result. `FIXED`: a value that is not in `allowed`
+            is an error. `NOTED`: such a value is reported and not followed.
+        meaning: str. What it means here, for the documentation and for messages.
+        allowed: tuple. Values that change nothing, besides `null`.
+    """
+
+    status: str
+    meaning: str
+    allowed: tuple = ()
+
+
+def _all(status: str, meaning: str, names: str, allowed: tuple = ()) -> dict[str, ForeignKey]:
+    return {name: ForeignKey(status, meaning, allowed) for name in names.split()}
+
+
+def _fixed(meaning: str, **values: Any) -> dict[str, ForeignKey]:
+    return {name: ForeignKey(FIXED, meaning, value) for name, value in values.items()}
+
+
+CONFIG: dict[str, ForeignKey] = {
+    **_all(READ, "sizes of the encoder", "num_hidden_layers num_attention_heads"),
+    **_all(
+        READ,
+        "must agree with the tensors' shapes",
+        "hidden_size intermediate_size max_position_embeddings type_vocab_size vocab_size",
+    ),
+    **_all(READ, "dropout rates", "hidden_dropout_prob attention_probs_dropout_prob classifier_dropout"),
+    **_all(READ, "which head, and what its outputs mean", "architectures id2label label2id num_labels problem_type"),
+    **_all(READ, "settings of this package's own heads", "spanbert_keras"),
+    **_fixed("the family; the encoder computes BERT's", model_type=("bert",)),
+    **_fixed("the exact GELU", hidden_act=("gelu", "gelu_python")),
+    **_fixed("learned absolute positions", position_embedding_type=("absolute",)),
+    **_fixed("epsilon of the layer norms", layer_norm_eps=(1e-12,)),
+    **_fixed("attention is bidirectional", is_decoder=(False,), add_cross_attention=(False,)),
+    **_fixed("attention is bidirectional", is_encoder_decoder=(False,), tie_encoder_decoder=(False,)),
+    **_fixed("attention is bidirectional", cross_attention_hidden_size=()),
+    **_fixed("heads that were cut out of the weights", pruned_heads=({},)),
+    **_fixed("weights stored in another form than numbers", quantization_config=()),
+    **_fixed("code of the folder that computes something else", auto_map=()),
+    **_fixed("the tokenizer's class", tokenizer_class=TOKENIZER_CLASSES),
+    **_all(HARMLESS, "checked on the tensors themselves", "tie_word_embeddings"),
+    **_all(HARMLESS, "initial weights", "initializer_range"),
+    **_all(
+        HARMLESS,
+        "where it comes from",
+        "_name_or_path name_or_path transformers_version _commit_hash finetuning_task language name"
+        " model_max_length spanbert",
+    ),
+    **_all(HARMLESS, "storage: tensors are read in their own dtype", "torch_dtype dtype use_bfloat16"),
+    **_all(
+        HARMLESS,
+        "how the other program runs the same arithmetic",
+        "use_cache gradient_checkpointing torchscript xla_device chunk_size_feed_forward tf_legacy_loss"
+        " attn_implementation _attn_implementation _attn_implementation_autoset _attn_implementation_internal"
+        " output_attentions output_hidden_states output_past return_dict use_return_dict experts_implementation",
+    ),
+    **_all(
+        HARMLESS,
+        "ids; the vocabulary tells them",
+        "pad_token_id bos_token_id eos_token_id sep_token_id cls_token_id mask_token_id unk_token_id"
+        " decoder_start_token_id",
+    ),
+    **_all(
+        HARMLESS,
+        "Google's keys of the pooler and the direction, which no program reads",
+        "directionality pooler_fc_size pooler_num_attention_heads pooler_num_fc_layers pooler_size_per_head"
+        " pooler_type",
+    ),
+    **_all(
+        HARMLESS,
+        "generation of text, which an encoder does not do",
+        "task_specific_params prefix max_length min_length do_sample early_stopping num_beams num_beam_groups"
+        " diversity_penalty temperature top_k top_p typical_p repetition_penalty length_penalty no_repeat_ngram_size"
+        " encoder_no_repeat_ngram_size bad_words_ids num_return_sequences output_scores return_dict_in_generate"
+        " forced_bos_token_id forced_eos_token_id remove_invalid_values exponential_decay_length_penalty"
+        " suppress_tokens begin_suppress_tokens",
+    ),
+}
+
+TOKENIZER_CONFIG: dict[str, ForeignKey] = {
+    **_all(READ, "how text is normalized", "do_lower_case strip_accents tokenize_chinese_chars"),
+    **_all(READ, "tokens matched in the text before word pieces", "added_tokens_decoder"),
+    **_all(
+        READ,
+        "special tokens besides BERT's five: matched in the text before word pieces",
+        "additional_special_tokens extra_special_tokens model_specific_special_tokens bos_token eos_token",
+    ),
+    **_all(READ, "longest row, in pieces", "model_max_length max_len"),
+    **{name: ForeignKey(FIXED, "BERT's special token", (piece,)) for name, piece in SPECIAL_TOKENS.items()},
+    **_fixed("the tokenizer's class", tokenizer_class=TOKENIZER_CLASSES),
+    **_fixed("text is cut at whitespace, punctuation and CJK characters first", do_basic_tokenize=(True,)),
+    **_fixed("text is cut at whitespace, punctuation and CJK characters first", do_word_tokenize=(True,)),
+    **_fixed("words are cut into word pieces", do_subword_tokenize=(True,), subword_tokenizer_type=("wordpiece",)),
+    **_fixed("BERT's own splitter of words", word_tokenizer_type=("basic",), mecab_kwargs=(), sudachi_kwargs=()),
+    **_fixed("BERT's own splitter of words", jumanpp_kwargs=()),
+    **_fixed("words that are not cut into pieces", never_split=([],)),
+    **_fixed("what stands in front of a continued piece", wordpieces_prefix=("##",)),
+    **_fixed("rows are [CLS] text [SEP] (text [SEP])", add_bos_token=(False,), add_eos_token=(False,)),
+    **_fixed("control characters are removed", clean_text=(True,)),
+    **_fixed("longest word, in characters", max_input_chars_per_word=(100,)),
+    **_fixed("code of the folder that cuts text otherwise", auto_map=()),
+    **_fixed("arguments without a name", init_inputs=([],)),
+    **_all(NOTED, "rows are padded and cut at their end", "padding_side truncation_side", ("right",)),
+    **_all(NOTED, "padding has segment 0", "pad_token_type_id", (0,)),
+    **_all(
+        HARMLESS,
+        "a literal [MASK] in a text is ordinary text here, unless `special_tokens_in_text`",
+        "split_special_tokens",
+    ),
+    **_all(
+        HARMLESS,
+        "where it comes from",
+        "name_or_path special_tokens_map_file tokenizer_file vocab_file processor_class full_tokenizer_file"
+        " slow_tokenizer_class files_loaded transformers_version",
+    ),
+    **_all(
+        HARMLESS,
+        "how the other program runs",
+        "use_fast backend is_local local_files_only device_map from_slow legacy return_tensors errors"
+        " model_input_names verbose add_prefix_space trust_remote_code fix_mistral_regex",
+    ),
+    **_all(
+        HARMLESS,
+        "a call's own choice of row length and padding",
+        "max_length stride truncation_strategy truncation padding pad_to_multiple_of pad_to_max_length"
+        " add_special_tokens return_token_type_ids return_attention_mask",
+    ),
+    **_all(
+        HARMLESS,
+        "from ids back to text",
+        "clean_up_tokenization_spaces chat_template response_template chat_control_tokens",
+    ),
+}
+
+SPECIAL_TOKENS_MAP: dict[str, ForeignKey] = {
+    name: TOKENIZER_CONFIG[name]
+    for name in (*SPECIAL_TOKENS, "bos_token", "eos_token", "additional_special_tokens", "extra_special_tokens")
+}
+
+TOKENIZER: dict[str, ForeignKey] = {  # `a.b` is key `b` of the object `a`
+    **_all(HARMLESS, "version of the file's form", "version"),
+    **_all(READ, "tokens matched in the text before word pieces, with their flags", "added_tokens"),
+    **_fixed("`BertNormalizer`, or `null` for none", **{"normalizer.type": ("BertNormalizer",)}),
+    **_all(
+        READ,
+        "how text is normalized",
+        "normalizer.clean_text normalizer.handle_chinese_chars normalizer.strip_accents normalizer.lowercase",
+    ),
+    **_fixed("BERT's splitter of words", **{"pre_tokenizer.type": ("BertPreTokenizer",)}),
+    **_fixed("word pieces", **{"model.type": ("WordPiece",), "model.unk_token": ("[UNK]",)}),
+    **_fixed("what stands in front of a continued piece", **{"model.continuing_subword_prefix": ("##",)}),
+    **_fixed("longest word, in characters", **{"model.max_input_chars_per_word": (100,)}),
+    **_all(READ, "the vocabulary", "model.vocab"),
+    **_all(READ, "rows must be [CLS] text [SEP] and [CLS] text [SEP] text [SEP], segments 0 and 1", "post_processor"),
+    **_all(HARMLESS, "from ids back to text", "decoder"),
+    **_all(READ, "longest row, in pieces", "truncation.max_length"),
+    **_all(NOTED, "rows are cut at their end", "truncation.direction", ("Right",)),
+    **_all(HARMLESS, "a call's own choice of windows", "truncation.strategy truncation.stride"),
+    **_all(NOTED, "rows are padded at their end", "padding.direction", ("Right",)),
+    **_all(NOTED, "padding has segment 0", "padding.pad_type_id", (0,)),
+    **_fixed("BERT's special token", **{"padding.pad_token": ("[PAD]",)}),
+    **_all(HARMLESS, "a call's own choice of row length", "padding.strategy padding.pad_to_multiple_of"),
+    **_all(HARMLESS, "ids; the vocabulary tells them", "padding.pad_id"),
+}
+
+TABLES = {
+    "config.json": CONFIG,
+    "tokenizer_config.json": TOKENIZER_CONFIG,
+    "special_tokens_map.json": SPECIAL_TOKENS_MAP,
+    "tokenizer.json": TOKENIZER,
+}
+
+
+def check_keys(found: Mapping[str, Any], table: Mapping[str, ForeignKey], where: str) -> list[str]:
+    """Checks the keys of a configuration against a table.
+
+    Args:
+        found: the configuration.
+        table: one of `TABLES`.
+        where: str. The file, for the messages.
+
+    Returns:
+        list of str. A sentence for each value that is not followed, and one for the keys that the table lacks.
+
+    Raises:
+        InputError: a value that would change results and cannot be followed.
+    """
+    notes, unknown = [], []
+    for name, value in found.items():
+        key = table.get(name)
+        if value is None:
+            continue
+        if key is None:
+            unknown.append(name)
+        elif key.status in (FIXED, NOTED) and _content(value) not in key.allowed:
+            expected = " or ".join(map(repr, key.allowed)) or "no such key"
+            if key.status == FIXED:
+                raise InputError(
+                    f"{where} cannot be used: its configuration says {name}={_content(value)!r}. Expected: {expected} "
+                    f"({key.meaning})."
+                )
+            notes.append(f"{where} says {name}={value!r}, which is not followed: {key.meaning}.")
+    if unknown:
+        notes.append(f"{where} has keys that are not known here and are not followed: {', '.join(sorted(unknown))}.")
+    return notes
+
+
+def _content(value: Any) -> Any:
+    """Returns the text of a token that is written as an object; other values as they are."""
+    return value["content"] if isinstance(value, dict) and "content" in value else value

@@ -1,0 +1,58 @@
+"""A tokenizer as the files that transformers and the `tokenizers` library open."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from spanbert_keras.errors import InputError
+from spanbert_keras.models.encoder import SpanBertTokenizer
+
+
+def write_tokenizer_files(tokenizer: SpanBertTokenizer, folder: Path, max_sequence_length: int) -> None:
+    """Writes `vocab.txt`, `tokenizer.json` and `tokenizer_config.json`.
+
+    Args:
+        tokenizer: with its vocabulary.
+        folder: the folder.
+        max_sequence_length: int. Longest row, in pieces.
+
+    Raises:
+        InputError: an added token has an id amid the word pieces, which these files cannot hold.
+    """
+    pieces = tokenizer.get_vocabulary()
+    tokens = tokenizer.added_tokens
+    outside = {token["content"] for token in tokens if not token["word_piece"]}
+    last = max(map(pieces.index, outside), default=len(pieces) - 1)
+    if all(piece.startswith("[unused") for piece in pieces[last + 1 :]):
+        pieces = pieces[: last + 1]  # the reader names rows beyond the vocabulary so
+        tokenizer = SpanBertTokenizer(pieces, lowercase=tokenizer.lowercase, **tokenizer.text_settings)
+    base = pieces[: len(pieces) - len(outside)]
+    amid = sorted(outside.intersection(base))
+    if amid:
+        raise InputError(
+            f"A Hugging Face folder cannot hold this tokenizer: {amid[0]!r} has the id {pieces.index(amid[0])}. "
+            f"Expected: added tokens after all {len(base)} word pieces."
+        )
+    text = "".join(f"{piece}\n" for piece in base)
+    (folder / "vocab.txt").write_text(text, encoding="utf-8", newline="\n")
+    (folder / "tokenizer.json").write_text(tokenizer.wordpiece.to_json(), encoding="utf-8", newline="\n")
+    # Only the file itself can say that text is not cleaned; this class takes everything from it.
+    name = "BertTokenizer" if tokenizer.clean_text else "PreTrainedTokenizerFast"
+    settings: dict[str, Any] = {
+        "tokenizer_class": name,
+        "do_lower_case": tokenizer.lowercase,
+        "strip_accents": tokenizer.strip_accents,
+        "tokenize_chinese_chars": tokenizer.split_chinese_characters,
+        "model_max_length": max_sequence_length,
+    }
+    settings |= {f"{piece.strip('[]').lower()}_token": piece for piece in tokenizer.special_tokens[:5]}
+    if tokens:
+        settings["added_tokens_decoder"] = {
+            str(tokenizer.token_to_id(token["content"])): {
+                name: value for name, value in token.items() if name != "word_piece"
+            }
+            for token in tokens
+        }
+        settings["additional_special_tokens"] = tokenizer.special_tokens[5:]
+    path = folder / "tokenizer_config.json"
+    path.write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
