@@ -345,7 +345,7 @@ class SpanBertTokenizer(keras_hub.models.Tokenizer):
     @property
     def text_settings(self) -> dict:
         """The arguments besides `lowercase` that decide how text is cut, as far as they differ from BERT's."""
-        settings = {  # the value here, BERT's value
+        settings: dict = {  # the value here, BERT's value
             "strip_accents": (self.strip_accents, None),
             "split_chinese_characters": (self.split_chinese_characters, True),
             "clean_text": (self.clean_text, True),
