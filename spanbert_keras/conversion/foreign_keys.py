@@ -1,6 +1,6 @@
-"""Every key that the configuration files of a Hugging Face BERT carry, and what this package does with it.
+"""Every key that the configuration files of other programs' BERTs carry, and what this package does with it.
 
-`docs/hugging_face_keys.md` is this table. A key that would change what the model computes is supported, or its other
+`docs/configuration_keys.md` is this table. A key that would change what the model computes is supported, or its other
 values are rejected; none is ignored silently.
 """
 
@@ -196,11 +196,28 @@ TOKENIZER: dict[str, ForeignKey] = {  # `a.b` is key `b` of the object `a`
     **_all(HARMLESS, "ids; the vocabulary tells them", "padding.pad_id"),
 }
 
+MODEL_GARDEN: dict[str, ForeignKey] = {  # of the encoder, in TF Model Garden's params.yaml
+    **_all(READ, "sizes of the encoder", "num_layers num_attention_heads"),
+    **_all(
+        READ,
+        "must agree with the tensors' shapes",
+        "hidden_size intermediate_size max_position_embeddings type_vocab_size vocab_size",
+    ),
+    **_all(READ, "dropout rates", "dropout_rate attention_dropout_rate"),
+    **_fixed("GELU, of which Model Garden computes the tanh approximation", hidden_activation=("gelu",)),
+    **_fixed("layer norms come after the residual sum", norm_first=(False,)),
+    **_fixed("as wide as the hidden states", embedding_size=()),
+    **_fixed("the whole sequence", output_range=()),
+    **_all(HARMLESS, "initial weights", "initializer_range"),
+    **_all(HARMLESS, "which outputs a call returns", "return_all_encoder_outputs return_attention_scores"),
+}
+
 TABLES = {
     "config.json": CONFIG,
     "tokenizer_config.json": TOKENIZER_CONFIG,
     "special_tokens_map.json": SPECIAL_TOKENS_MAP,
     "tokenizer.json": TOKENIZER,
+    "params.yaml": MODEL_GARDEN,
 }
 
 

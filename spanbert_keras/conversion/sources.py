@@ -13,6 +13,7 @@ from spanbert_keras.conversion.coreference_names import holds_coreference, with_
 from spanbert_keras.conversion.foreign_keys import CONFIG, check_keys
 from spanbert_keras.conversion.hugging_face import read_config, read_hugging_face
 from spanbert_keras.conversion.keras_hub_preset import read_keras_hub_preset
+from spanbert_keras.conversion.model_garden_config import read_model_garden_config
 from spanbert_keras.conversion.own_models import OWN_KIND, make_tokenizer, read_keras_file, read_preset
 from spanbert_keras.conversion.pickles import CUT_SHORT, first_line
 from spanbert_keras.conversion.resizing import fit_vocabulary
@@ -221,14 +222,15 @@ def _from_tensorflow(prefix: str) -> Checkpoint:
     """Reads Google's checkpoints, and those of the coreference research code."""
     tensors = {canonical(name): value for name, value in read_tensorflow_checkpoint(prefix).items()}
     folder = Path(prefix).parent
-    config = read_config(folder) or {}
+    config, notes = read_model_garden_config(folder)
+    config |= read_config(folder) or {}
     tokenizer = read_tokenizer_files(folder)
     known = attention_heads(prefix)
     architecture = architecture_of(
         tensors, prefix, config if known is None else config | {"num_attention_heads": known}
     )
     of_coreference = holds_coreference(tensors)
-    notes = check_keys(config, CONFIG, prefix) + tokenizer.notes
+    notes += check_keys(config, CONFIG, prefix) + tokenizer.notes
     notes += [] if of_coreference else [GELU_NOTE]  # that code's `bert/modeling.py` computes the exact one
     if "num_attention_heads" not in config and known is None:
         notes.append(f"There is no bert_config.json: {architecture['num_heads']} heads are taken for granted.")

@@ -17,7 +17,7 @@ OTHER = "something else"
 
 
 def test_the_documentation_lists_every_key_with_its_status_and_values(root):
-    text = (root / "docs" / "hugging_face_keys.md").read_text(encoding="utf-8")
+    text = (root / "docs" / "configuration_keys.md").read_text(encoding="utf-8")
     sections = dict(zip(*[iter(re.split(r"^## (.*)$", text, flags=re.M)[1:])] * 2, strict=True))
     assert sections.keys() == TABLES.keys()
     for name, table in TABLES.items():

@@ -21,6 +21,7 @@ DISTRIBUTIONS = {
     "tensorflow_text": "tensorflow-text",
     "ai_edge_litert": "ai-edge-litert",
     "sklearn": "scikit-learn",
+    "yaml": "pyyaml",
 }
 READ_SETUP = """
 import json, setuptools
