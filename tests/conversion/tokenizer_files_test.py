@@ -145,6 +145,18 @@ def test_text_is_left_alone_where_there_is_no_normalizer(tmp_path, texts, pieces
     assert ours_of(tmp_path)(texts) == expected
 
 
+@pytest.mark.parametrize("strips", [None, True, False])
+def test_of_files_that_disagree_the_configuration_counts_as_in_transformers(
+    tmp_path, transformers, texts, pieces, strips
+):
+    write_tokenizer_files(SpanBertTokenizer(pieces, lowercase=False, strip_accents=not strips), tmp_path, 512)
+    config = {"do_lower_case": True, "strip_accents": strips, "tokenize_chinese_chars": True}
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(config | {"tokenizer_class": "BertTokenizer"}))
+    (tmp_path / "config.json").write_text('{"model_type": "bert"}')
+    assert ours_of(tmp_path)(texts) == ids(theirs_of(transformers, tmp_path), texts)
+    assert len([note for note in read_tokenizer_files(tmp_path).notes if "The first counts" in note]) == 2
+
+
 def test_japanese_stays_one_word_and_accents_go_without_lower_case(tmp_path, pieces):
     folder = write_tokenizer(tmp_path / "a", pieces, {"do_lower_case": False, "tokenize_chinese_chars": False})
     assert ours_of(folder)("日本語") == [pieces.index("日本語")]
