@@ -8,13 +8,12 @@ from pathlib import Path
 import numpy as np
 
 from spanbert_keras.conversion.checkpoint import Checkpoint, architecture_of
+from spanbert_keras.conversion.head_settings import CLASSIFIER, longest_row, read_head_settings, task_config
 from spanbert_keras.conversion.tensor_files import SAFETENSORS, find_tensor_files, read_safetensors, read_tensors
 from spanbert_keras.conversion.tensor_names import canonical
 from spanbert_keras.conversion.tokenizer_files import read_settings, read_tokenizer_files
 from spanbert_keras.errors import InputError
 
-OWN = "spanbert_keras"  # a key of config.json, which transformers leaves alone: the settings of a task's model
-CLASSIFIER = "BertForSequenceClassification"
 SBO_FILE = "span_boundary_head.safetensors"  # transformers has no such head, and would warn of its tensors
 CONFIGS = ("config.json", "bert_config.json")
 
@@ -58,31 +57,9 @@ def read_hugging_face(folder: str | os.PathLike, paths: list[Path] | None = None
             f"at width {architecture['hidden_dim']}."
         )
     kind = "a Hugging Face folder" if config is not None else "a checkpoint of the research code"
-    settings = _head_settings(config or {}, tensors)
-    if "labels" in settings and OWN not in (config or {}):
-        notes.append(
-            "It is taken for a classifier of texts. Of a relation extractor (kind `relation_extractor`) the markers of "
-            "entities are not in such a folder: they must be set before it reads."
-        )
-    return Checkpoint(tensors, architecture, vocabulary, lowercase, kind, settings, notes)
-
-
-def _head_settings(config: dict, tensors: dict) -> dict:
-    """Returns the settings of a task's model that a configuration tells."""
-    own = config.get(OWN)
-    if isinstance(own, dict):
-        return dict(own)
-    if CLASSIFIER not in (config.get("architectures") or ()) or "classifier.bias" not in tensors:
-        return {}
-    classes = len(tensors["classifier.bias"])
-    names = config.get("id2label") or {}
-    labels = [str(names.get(str(i), f"LABEL_{i}")) for i in range(classes)] if classes > 1 else []
-    dropout = config.get("classifier_dropout")
-    return {
-        "labels": labels,
-        "pooler": "bert.pooler.dense.weight" in tensors,
-        "dropout": config.get("hidden_dropout_prob", 0.1) if dropout is None else dropout,
-    }
+    head = read_head_settings(folder, config or {}, tensors, architecture["max_sequence_length"])
+    notes += head.notes
+    return Checkpoint(tensors, architecture, vocabulary, lowercase, kind, head.settings, notes, head.refusal)
 
 
 def write_hugging_face(checkpoint: Checkpoint, folder: str | os.PathLike) -> list[str]:
@@ -119,7 +96,7 @@ def write_hugging_face(checkpoint: Checkpoint, folder: str | os.PathLike) -> lis
     _write_json(folder / "config.json", _config(checkpoint))
     vocabulary = checkpoint.vocabulary or []
     (folder / "vocab.txt").write_text("".join(f"{piece}\n" for piece in vocabulary), encoding="utf-8", newline="\n")
-    length = checkpoint.architecture["max_sequence_length"]
+    length = longest_row(checkpoint.head_settings, checkpoint.architecture["max_sequence_length"])
     settings = {"do_lower_case": bool(checkpoint.lowercase), "model_max_length": length}
     _write_json(folder / "tokenizer_config.json", {"tokenizer_class": "BertTokenizer"} | settings)
     for path in folder.glob("*.safetensors"):
@@ -153,7 +130,7 @@ def _config(checkpoint: Checkpoint) -> dict:
         "pad_token_id": (checkpoint.vocabulary or ["[PAD]"]).index("[PAD]"),
         "tie_word_embeddings": True,
         "dtype": dtype,
-        **_of_task(checkpoint),
+        **(task_config(checkpoint.head_settings) if checkpoint.task is not None else {}),
     }
 
 
@@ -164,23 +141,6 @@ def _architecture(checkpoint: Checkpoint) -> str:
     if checkpoint.head_settings.get("pooler"):
         return CLASSIFIER
     return "BertForMaskedLM" if "masked_lm" in checkpoint.heads else "BertModel"
-
-
-def _of_task(checkpoint: Checkpoint) -> dict:
-    """Returns what a task's model adds: its settings, and a classifier's labels as transformers has them."""
-    if checkpoint.task is None:
-        return {}
-    settings = checkpoint.head_settings
-    found: dict = {OWN: settings} if settings else {}
-    if "labels" in settings:
-        labels = settings["labels"] or ["LABEL_0"]
-        found |= {
-            "id2label": {str(i): label for i, label in enumerate(labels)},
-            "label2id": {label: i for i, label in enumerate(labels)},
-            "problem_type": "single_label_classification" if settings["labels"] else "regression",
-            "classifier_dropout": settings.get("dropout"),
-        }
-    return found
 
 
 def _write_json(path: Path, value: dict) -> None:
