@@ -28,7 +28,15 @@ OTHER_CLASSIFIERS = {
 }
 NEXT_SENTENCE = ("BertForNextSentencePrediction", "BertForPreTraining")
 NO_LENGTH = 1e20  # transformers writes 1e30 as the length of a tokenizer that has none
-READING = {"input_order": "question_first", "stride": 128, "max_question_pieces": 64, "max_answer_pieces": 30}
+THRESHOLD = 0.5
+READING = {
+    "input_order": "question_first",
+    "stride": 128,
+    "max_question_pieces": 64,
+    "max_answer_pieces": 30,
+    "no_answer_threshold": None,
+    "special_tokens_in_text": False,
+}
 
 
 @dataclasses.dataclass
@@ -120,7 +128,11 @@ def _text_classifier(folder: Path, config: dict, tensors: dict[str, np.ndarray],
         "row_length": length,
         "pooler": True,
         "dropout": config.get("hidden_dropout_prob", 0.1) if dropout is None else dropout,
+        "takes_pairs": None,
+        "threshold": THRESHOLD,
     }
+    if problem == "multi_label":
+        notes.append(f"No file says which probability a label must reach: {THRESHOLD} is taken (`threshold`).")
     notes.append(
         "It is taken for a classifier of texts. Of a relation extractor (kind `relation_extractor`) the markers of "
         'entities are not in such a folder, nor is its `feature_mode`, which is taken for "ner": the markers must be '
@@ -194,7 +206,7 @@ def _question_answerer(folder: Path, positions: int) -> HeadSettings:
         f"{READING['max_question_pieces']} pieces, windows begin every {READING['stride']} pieces, answers have up to "
         f"{READING['max_answer_pieces']} pieces, and without a `no_answer_threshold` there is always an answer."
     )
-    return HeadSettings({"window_length": length, **READING, "no_answer_threshold": None}, [note, reading])
+    return HeadSettings({"window_length": length, **READING}, [note, reading])
 
 
 def row_length(folder: Path, positions: int) -> tuple[int, str]:

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from spanbert_keras.conversion.checkpoint import Checkpoint
+from spanbert_keras.conversion.tokenizer_files import read_settings
 
 GELU_NOTE = (
     "keras-hub's BERT computes the tanh approximation of GELU, this package the exact one that BERT was trained with: "
@@ -67,7 +68,17 @@ def read_keras_hub_preset(preset: str | os.PathLike) -> Checkpoint:
         "num_segments": backbone.num_segments,
     }
     vocabulary, lowercase = _vocabulary(preset)
-    return Checkpoint(tensors, architecture, vocabulary, lowercase, "a keras-hub BERT preset", notes=[GELU_NOTE])
+    notes = [GELU_NOTE, *_task_note(preset)]
+    return Checkpoint(tensors, architecture, vocabulary, lowercase, "a keras-hub BERT preset", notes=notes)
+
+
+def _task_note(preset: str | os.PathLike) -> list[str]:
+    """Returns a sentence on the task's model whose backbone a preset's folder holds, if it holds one."""
+    task = read_settings(Path(preset) / "task.json")
+    if task is None:
+        return []
+    name = str(task.get("class_name") or "a task's model")
+    return [f"The preset holds {name} (task.json); its head and its preprocessing are left out, the encoder is taken."]
 
 
 def _vocabulary(preset) -> tuple[list[str] | None, bool | None]:

@@ -1,5 +1,6 @@
 """Tests of the settings of heads in Hugging Face's folders; transformers is the oracle for labels and probabilities."""
 
+import inspect
 import json
 import re
 
@@ -17,6 +18,7 @@ from spanbert_keras import (
 from spanbert_keras.conversion.head_settings import longest_row, row_length, task_config
 from spanbert_keras.conversion.hugging_face import write_hugging_face
 from spanbert_keras.conversion.own_models import from_model
+from spanbert_keras.conversion.sources import open_source
 from spanbert_keras.errors import InputError
 
 CLASSIFIER = "BertForSequenceClassification"
@@ -287,6 +289,17 @@ def test_lengths_of_classifiers_and_readers_come_from_the_folder_and_go_back_to_
     assert load_pretrained(make_folder(name="cut")[0], max_sequence_length=9).row_length == 9
     assert load_pretrained(make_folder(name="long")[0], max_sequence_length=40).row_length == 40
     assert load_pretrained(make_folder(tokenizer=said, name="l")[0], max_sequence_length=40).row_length == 12
+
+
+@pytest.mark.parametrize(
+    "kind, cls", [(CLASSIFIER, SpanBertTextClassifier), ("BertForQuestionAnswering", SpanBertQuestionAnswerer)]
+)
+def test_no_setting_of_a_foreign_model_is_left_to_a_default_of_ours(make_folder, kind, cls):
+    folder, _ = make_folder(problem=MULTI if kind == CLASSIFIER else None, kind=kind)
+    checkpoint = open_source(folder)
+    parameters = inspect.signature(cls).parameters.keys() - {"encoder", "kwargs"}
+    assert checkpoint.head_settings.keys() == parameters
+    assert kind != CLASSIFIER or any("0.5 is taken (`threshold`)" in note for note in checkpoint.notes)
 
 
 def test_settings_of_an_earlier_version_describe_the_same_labels():
