@@ -245,7 +245,7 @@ def _check(config: Config) -> None:
     problem = config.benchmark_set().problem_type
     if problem != "single_label" and (config.label_smoothing or config.class_weights != "none"):
         received = "labels that are numbers" if problem == "regression" else "several labels for each text"
-        raise InputError(f"--label_smoothing and --class_weights need classes, one a text. Received: {received}.")
+        raise InputError(f"--label_smoothing and --class_weights need classes. Received: {received}.")
     if problem != "multi_label" and config.label_threshold != Config.label_threshold:
         raise InputError("--label_threshold belongs to --multi_label. Received: it alone.")
 

@@ -44,7 +44,7 @@ def write(path: Path, ids: Sequence[str], found: Sequence) -> None:
 
 def _cell(value) -> str:
     if isinstance(value, tuple):
-        return json.dumps([round(one, 3) if isinstance(one, float) else one for one in value], ensure_ascii=False)
+        return json.dumps([float(f"{x:.6g}") if isinstance(x, float) else x for x in value], ensure_ascii=False)
     return f"{value:.3f}" if isinstance(value, float) else value
 
 

@@ -46,8 +46,8 @@ def test_several_labels_or_numbers_are_a_list_in_a_file(tmp_path):
     path = tmp_path / "own.tsv"
     predictions.write(path, ["0", "1"], [("a, b", "é"), ()])
     assert path.read_text(encoding="utf-8") == 'index\tprediction\n0\t["a, b", "é"]\n1\t[]\n'
-    predictions.write(path, ["0"], [(1.23456, -2.0)])
-    assert path.read_text() == "index\tprediction\n0\t[1.235, -2.0]\n"
+    predictions.write(path, ["0"], [(1.23456789, -2.0)])
+    assert path.read_text() == "index\tprediction\n0\t[1.23457, -2.0]\n"
 
 
 def test_rows_are_made_of_texts_or_of_pairs_the_first_text_first():
