@@ -81,6 +81,11 @@ def read_head_settings(folder: Path, config: dict, tensors: dict[str, np.ndarray
         found = _text_classifier(folder, config, tensors, positions)
     elif other is not None:
         found.refusal = f"{folder} holds a {other}, which {OTHER_CLASSIFIERS[other]}: this package has no such model."
+    elif config and {"classifier.weight", "classifier.bias"} <= tensors.keys():
+        found.refusal = (
+            f"{folder} holds a classifier, and its config.json does not say of what. Expected: "
+            f'"architectures": ["{CLASSIFIER}"] if it classifies texts. Received: {", ".join(names) or "none"}.'
+        )
     elif "qa_outputs.weight" in tensors:
         found = _question_answerer(folder, positions)
     elif "cls.seq_relationship.weight" in tensors and set(names) & set(NEXT_SENTENCE):
@@ -157,9 +162,7 @@ def _problem_type(config: dict, classes: int, notes: list[str]) -> str:
         )
         return "regression"
     if given not in PROBLEM_TYPES:
-        raise InputError(
-            f"its config.json says problem_type={given!r}. Expected: {', '.join(PROBLEM_TYPES)} or null."
-        )
+        raise InputError(f"its config.json says problem_type={given!r}. Expected: {', '.join(PROBLEM_TYPES)} or null.")
     if given == "single_label_classification" and classes == 1:
         raise InputError(
             "its config.json says problem_type='single_label_classification' for one output, whose softmax is always "

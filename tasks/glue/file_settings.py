@@ -78,9 +78,7 @@ class FileSettings:
                 f"--{'' if self.regression else 'no'}regression."
             )
         if len(set(self.target_columns)) < len(self.target_columns):
-            raise InputError(
-                f"--target_columns must be different columns. Received: {','.join(self.target_columns)}."
-            )
+            raise InputError(f"--target_columns must be different columns. Received: {','.join(self.target_columns)}.")
         if self.label_separator != SEPARATOR and not self.multi_label:
             raise InputError("--label_separator belongs to --multi_label. Received: it alone.")
         if not self.label_separator:

@@ -113,7 +113,10 @@ def score(names: Sequence[str], gold: Sequence, found: Sequence, chosen: Sequenc
             f"Received: {len(gold)} examples and {len(found)} predictions."
         )
     values = {name: SCORES[name](gold, found) for name in names}
-    return values | {"score": sum(values[name] for name in chosen or names) / len(chosen or names), "examples": len(gold)}
+    return values | {
+        "score": sum(values[name] for name in chosen or names) / len(chosen or names),
+        "examples": len(gold),
+    }
 
 
 def score_examples(

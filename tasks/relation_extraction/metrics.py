@@ -1,4 +1,4 @@
-"""Scores of relation extraction as the official scorers of TACRED and SemEval-2010 have them. Shape letter: C classes."""
+"""Scores of relation extraction, those of TACRED's and SemEval-2010's official scorers. Shape letter: C classes."""
 
 import dataclasses
 import re
@@ -68,7 +68,11 @@ def score(
         *(sum(getattr(figure, key) for figure in figures.values()) for key in ("correct", "predicted", "gold"))
     )
     right = sum(one == other for one, other in zip(gold, predicted, strict=True))
-    macro = directed_scores(gold, predicted, no_relation) if have_directions({*gold, *predicted, *labels}, no_relation) else {}
+    macro = (
+        directed_scores(gold, predicted, no_relation)
+        if have_directions({*gold, *predicted, *labels}, no_relation)
+        else {}
+    )
     return total.summary() | macro | {"accuracy": 100.0 * right / len(gold), "examples": len(gold)}
 
 
@@ -83,7 +87,9 @@ def directed_scores(gold: Sequence[str], predicted: Sequence[str], no_relation: 
 
     Both directions of a relation are one class, in which only the right direction is right:
 
-        P = right / predicted in either direction        R = right / gold in either direction        F1 = 2 P R / (P + R)
+        P = right / predicted in either direction
+        R = right / gold in either direction
+        F1 = 2 P R / (P + R)
 
     and each is averaged over the relations of the gold labels, `no_relation` left out. The wrong direction is thus an
     error of both kinds. A relation without predictions has P = 0; one that no gold label has counts as `no_relation`
@@ -104,7 +110,9 @@ def directed_scores(gold: Sequence[str], predicted: Sequence[str], no_relation: 
     shares = [(right / max(found, 1), right / there) for right, found, there in counts.values()]
     every = [(p, r, 2 * p * r / (p + r) if p + r else 0.0) for p, r in shares] or [(0.0, 0.0, 0.0)]
     names = ("macro_precision", "macro_recall", "macro_f1")
-    return {name: 100.0 * statistics.fmean(column) for name, column in zip(names, zip(*every, strict=True), strict=True)}
+    return {
+        name: 100.0 * statistics.fmean(column) for name, column in zip(names, zip(*every, strict=True), strict=True)
+    }
 
 
 def _undirected(relation: str) -> str:

@@ -144,7 +144,9 @@ def test_a_head_that_cannot_be_computed_is_rejected_by_name(make_folder, labels,
 @pytest.mark.parametrize(
     "kind, what", [("BertForTokenClassification", "labels each token"), ("BertForMultipleChoice", "several choices")]
 )
-def test_heads_of_something_else_than_a_text_are_no_text_classifiers(make_folder, bert_outputs, rows, to_numpy, kind, what):
+def test_heads_of_something_else_than_a_text_are_no_text_classifiers(
+    make_folder, bert_outputs, rows, to_numpy, kind, what
+):
     folder, theirs = make_folder(kind=kind)
     for asked in ("auto", "text_classifier", "relation_extractor"):
         with pytest.raises(InputError, match=f"holds a {kind}, which .*{what}: this package has no such.*{ANYWHERE}"):
@@ -154,6 +156,14 @@ def test_heads_of_something_else_than_a_text_are_no_text_classifiers(make_folder
     real = rows["padding_mask"] > 0
     hidden = to_numpy(encoder(rows)["sequence_output"])
     np.testing.assert_allclose(hidden[real], bert_outputs(theirs.bert, rows)[real], atol=1e-5)
+
+
+@pytest.mark.parametrize("architectures", [None, [], ["BertForMultiLabelSequenceClassification"], ["BertModel"], ...])
+def test_a_classifier_of_nobody_knows_what_is_rejected_with_what_to_write(make_folder, architectures):
+    folder = change(make_folder()[0], architectures=architectures)
+    with pytest.raises(InputError, match=f'Expected: "architectures": ."{CLASSIFIER}". if it classifies .*{ANYWHERE}'):
+        load_pretrained(folder)
+    assert type(load_pretrained(folder, allow_mismatch=True)) is SpanBertEncoder
 
 
 @pytest.mark.parametrize(
@@ -305,7 +315,9 @@ def test_no_setting_of_a_foreign_model_is_left_to_a_default_of_ours(make_folder,
 def test_settings_of_an_earlier_version_describe_the_same_labels():
     assert task_config({}) == {}
     old = task_config({"labels": ["a", "b"], "dropout": 0.2})
-    assert old["problem_type"] == SINGLE and old["id2label"] == {"0": "a", "1": "b"} and old["classifier_dropout"] == 0.2
+    assert (
+        old["problem_type"] == SINGLE and old["id2label"] == {"0": "a", "1": "b"} and old["classifier_dropout"] == 0.2
+    )
     number = task_config({"labels": []})
     assert number["problem_type"] == REGRESSION and number["label2id"] == {"LABEL_0": 0}
     assert task_config({"window_length": 5}) == {"spanbert_keras": {"window_length": 5}}

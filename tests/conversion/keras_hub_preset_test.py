@@ -37,8 +37,9 @@ def test_a_preset_of_a_classifier_gives_its_encoder_and_says_so(preset, pieces, 
     keras_hub.models.BertTokenizer(pieces, lowercase=False).save_to_preset(str(folder))
     checkpoint = open_source(folder)
     assert checkpoint.task is None and checkpoint.notes[0] == GELU_NOTE
-    assert "The preset holds BertTextClassifier (task.json); its head and its preprocessing are left out" in (
-        checkpoint.notes[1]
+    assert (
+        "The preset holds BertTextClassifier (task.json); its head and its preprocessing are left out"
+        in (checkpoint.notes[1])
     )
 
 

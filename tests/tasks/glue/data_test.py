@@ -256,12 +256,20 @@ def test_a_header_that_names_numbers_wins(write):
 @pytest.mark.parametrize(
     "columns, content, message",
     [
-        (Columns("1", None, "4"), "a\tb\tc\n", "some.tsv, line 1 must have a column 4, counted from 1. Received: 3 col"),
+        (
+            Columns("1", None, "4"),
+            "a\tb\tc\n",
+            "some.tsv, line 1 must have a column 4, counted from 1. Received: 3 col",
+        ),
         (Columns("0", None, "1"), "a\tb\n", "line 1 must have a column 0, counted from 1. Received: 2 columns"),
         (Columns("1", "5", "9"), "a\tb\n", "line 1 must have a column 5 and 9, counted from 1"),
         (NUMBERED, "a\tb\nc\n", "some.tsv, line 2 must have 2 cells, divided by tabs. Received: 1"),
         (NUMBERED, "a\tb\nc\td\te\n", "some.tsv, line 2 must have 2 cells, divided by tabs. Received: 3"),
-        (Columns("1", None, "label"), "a\tb\n", "line 1 must name the columns 1, label, .* give the numbers of all col"),
+        (
+            Columns("1", None, "label"),
+            "a\tb\n",
+            "line 1 must name the columns 1, label, .* give the numbers of all col",
+        ),
         (Columns("text", None, "label"), "a\tb\n", "must name the columns text, label, each once. Received: a, b.$"),
         (Columns("-1", None, "2"), "a\tb\n", "must name the columns -1, 2, each once. Received: a, b."),
     ],

@@ -177,7 +177,11 @@ def test_scores_of_several_labels_are_counted_by_hand_and_those_of_scikit_learn(
 
 def test_texts_that_all_have_no_label_are_right_and_have_no_f1(recwarn):
     gold = found = [(), ()]
-    assert (metrics.micro_f1(gold, found), metrics.macro_f1(gold, found), metrics.exact_match(gold, found)) == (0, 0, 100)
+    assert (metrics.micro_f1(gold, found), metrics.macro_f1(gold, found), metrics.exact_match(gold, found)) == (
+        0,
+        0,
+        100,
+    )
     assert [str(warning.message) for warning in recwarn] == []
 
 
@@ -202,9 +206,7 @@ def test_the_chosen_scores_make_the_mean():
 def test_every_score_has_its_name():
     assert {name: function.__name__ for name, function in metrics.SCORES.items()} == {
         name: name
-        for name in (
-            "accuracy", "f1", "macro_f1", "matthews", "pearson", "spearman", "micro_f1", "exact_match"
-        )
+        for name in ("accuracy", "f1", "macro_f1", "matthews", "pearson", "spearman", "micro_f1", "exact_match")
     }
 
 

@@ -45,7 +45,11 @@ def test_single_texts_and_numbers_are_embedded_as_such():
 
 
 def test_several_labels_are_text_in_the_labels_order_and_several_numbers_lists():
-    examples = [Example("0", "x", None, ("no", "entailment")), Example("1", "x", None, ()), Example("2", "x", None, ("z",))]
+    examples = [
+        Example("0", "x", None, ("no", "entailment")),
+        Example("1", "x", None, ()),
+        Example("2", "x", None, ("z",)),
+    ]
     made = text_data(examples, [("entailment",), (), ("no",)], SHARES, LABELS, {})
     assert made["numbers"] is False and [(row["gold"], row["predicted"]) for row in made["rows"]] == [
         ("entailment, no", "entailment"), ("none", "none"), ("z", "no"),

@@ -136,7 +136,9 @@ def test_a_model_that_does_not_know_its_markers_is_refused(encoder_path, relatio
         run(f"--model={tmp_path / 'unknown.keras'}", f"--data={relation_file()}", f"--output_dir={tmp_path / 'out'}")
 
 
-def test_relations_with_directions_are_also_scored_as_semeval_does(encoder_path, relation_file, tmp_path, capsys, embedded):
+def test_relations_with_directions_are_also_scored_as_semeval_does(
+    encoder_path, relation_file, tmp_path, capsys, embedded
+):
     labels = ["Other", "A(e1,e2)", "A(e2,e1)", "B(e1,e2)"]
     encoder = keras.saving.load_model(encoder_path)
     model = SpanBertRelationExtractor(encoder, labels, ("ORGANIZATION", "PERSON"), ("CITY", "DATE"), row_length=24)
