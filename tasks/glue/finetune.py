@@ -60,7 +60,8 @@ class Glue(ClassificationTask):
     select_by = "score"
     changeable = (
         *ClassificationTask.changeable, "data_dir", "diagnostic_file", "text_column", "pair_column", "label_column",
-        "label_separator",
+        # Runs of earlier versions lack these; what they change in the examples is in the checksums.
+        "label_separator", "multi_label", "target_columns", "label_threshold",
     )  # fmt: skip
 
     def __init__(self, config: Config):

@@ -106,7 +106,7 @@ class RelationExtraction(ClassificationTask):
         return [places[example.relation] for example in examples]
 
     def scores_of(self, model, examples: Sequence, logits: np.ndarray) -> dict[str, float]:
-        """Returns precision, recall and F1 without `no_relation`, in per cent, for directed relations also as SemEval."""
+        """Returns precision, recall and F1 without `no_relation`, in per cent; SemEval's for directed ones."""
         gold = [example.relation for example in examples]
         return metrics.score(gold, predictions.labels_of(model, logits), self.config.no_relation, model.labels)
 
