@@ -134,6 +134,8 @@ def load_task_model(path: str, kind: str):
     model = spanbert_keras.load_pretrained(path)
     if not isinstance(model, getattr(spanbert_keras, kind)):
         raise InputError(f"--model={path} holds a {type(model).__name__}. Expected: a {kind}, as fine-tuning saves it.")
+    for note in model.conversion_notes:  # of another program's model: what its folder does not say
+        logging.info("%s: %s", path, note)
     return model
 
 

@@ -57,7 +57,7 @@ class ClassificationTask(Task):
         """Returns the training rows."""
         rows = ClassifierRows(self.rows_of(model, self.train), self.targets_of(model, self.train), model.pad)
         logging.info("%d examples to train on, %d of them cut; %d for dev.", len(self.train), rows.cut, len(self.dev))
-        if model.labels:
+        if model.problem_type == "single_label":
             unseen = sorted(set(range(len(model.labels))).difference(self.places_of(model, self.train)))
             names = ", ".join(model.labels[place] for place in unseen)[:120]
             if unseen:

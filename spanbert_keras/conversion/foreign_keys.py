@@ -58,7 +58,11 @@ CONFIG: dict[str, ForeignKey] = {
         "hidden_size intermediate_size max_position_embeddings type_vocab_size vocab_size",
     ),
     **_all(READ, "dropout rates", "hidden_dropout_prob attention_probs_dropout_prob classifier_dropout"),
-    **_all(READ, "which head, and what its outputs mean", "architectures id2label label2id num_labels problem_type"),
+    **_all(
+        READ,
+        "which head, and what its outputs mean",
+        "architectures id2label label2id num_labels _num_labels problem_type",
+    ),
     **_all(READ, "settings of this package's own heads", "spanbert_keras"),
     **_fixed("the family; the encoder computes BERT's", model_type=("bert",)),
     **_fixed("the exact GELU", hidden_act=("gelu", "gelu_python")),

@@ -9,6 +9,7 @@ import numpy as np
 
 from spanbert_keras.conversion.checkpoint import Checkpoint, architecture_of
 from spanbert_keras.conversion.foreign_keys import CONFIG, check_keys
+from spanbert_keras.conversion.head_settings import CLASSIFIER, longest_row, read_head_settings, task_config
 from spanbert_keras.conversion.own_models import make_tokenizer
 from spanbert_keras.conversion.tensor_files import SAFETENSORS, find_tensor_files, read_safetensors, read_tensors
 from spanbert_keras.conversion.tensor_names import canonical
@@ -16,8 +17,6 @@ from spanbert_keras.conversion.tokenizer_export import write_tokenizer_files
 from spanbert_keras.conversion.tokenizer_files import read_settings, read_tokenizer_files
 from spanbert_keras.errors import InputError
 
-OWN = "spanbert_keras"  # a key of config.json, which transformers leaves alone: the settings of a task's model
-CLASSIFIER = "BertForSequenceClassification"
 SBO_FILE = "span_boundary_head.safetensors"  # transformers has no such head, and would warn of its tensors
 CONFIGS = ("config.json", "bert_config.json")
 
@@ -61,40 +60,18 @@ def read_hugging_face(folder: str | os.PathLike, paths: list[Path] | None = None
             f"at width {architecture['hidden_dim']}."
         )
     kind = "a Hugging Face folder" if config is not None else "a checkpoint of the research code"
-    settings = _head_settings(config or {}, tensors)
-    if "labels" in settings and OWN not in (config or {}):
-        notes.append(
-            "It is taken for a classifier of texts. Of a relation extractor (kind `relation_extractor`) the markers of "
-            "entities are not in such a folder: they must be set before it reads."
-        )
+    head = read_head_settings(folder, config or {}, tensors, architecture["max_sequence_length"])
     return Checkpoint(
         tensors,
         architecture,
         tokenizer.vocabulary,
         tokenizer.lowercase,
         kind,
-        settings,
-        notes,
-        tokenizer_settings=tokenizer.settings,
+        head.settings,
+        notes + head.notes,
+        head.refusal,
+        tokenizer.settings,
     )
-
-
-def _head_settings(config: dict, tensors: dict) -> dict:
-    """Returns the settings of a task's model that a configuration tells."""
-    own = config.get(OWN)
-    if isinstance(own, dict):
-        return dict(own)
-    if CLASSIFIER not in (config.get("architectures") or ()) or "classifier.bias" not in tensors:
-        return {}
-    classes = len(tensors["classifier.bias"])
-    names = config.get("id2label") or {}
-    labels = [str(names.get(str(i), f"LABEL_{i}")) for i in range(classes)] if classes > 1 else []
-    dropout = config.get("classifier_dropout")
-    return {
-        "labels": labels,
-        "pooler": "bert.pooler.dense.weight" in tensors,
-        "dropout": config.get("hidden_dropout_prob", 0.1) if dropout is None else dropout,
-    }
 
 
 def write_hugging_face(checkpoint: Checkpoint, folder: str | os.PathLike) -> list[str]:
@@ -129,8 +106,8 @@ def write_hugging_face(checkpoint: Checkpoint, folder: str | os.PathLike) -> lis
     if "labels" in checkpoint.head_settings and not checkpoint.head_settings.get("pooler"):
         notes.append("transformers' classifier has a pooler, which this model lacks: we read the folder, it does not.")
     _write_json(folder / "config.json", _config(checkpoint))
-    tokenizer = make_tokenizer(checkpoint)
-    write_tokenizer_files(tokenizer, folder, checkpoint.architecture["max_sequence_length"])
+    length = longest_row(checkpoint.head_settings, checkpoint.architecture["max_sequence_length"])
+    write_tokenizer_files(make_tokenizer(checkpoint), folder, length)
     for path in folder.glob("*.safetensors"):
         shutil.copymode(folder / "config.json", path)  # safetensors lets the owner alone read
     return notes
@@ -162,7 +139,7 @@ def _config(checkpoint: Checkpoint) -> dict:
         "pad_token_id": (checkpoint.vocabulary or ["[PAD]"]).index("[PAD]"),
         "tie_word_embeddings": True,
         "dtype": dtype,
-        **_of_task(checkpoint),
+        **(task_config(checkpoint.head_settings) if checkpoint.task is not None else {}),
     }
 
 
@@ -173,23 +150,6 @@ def _architecture(checkpoint: Checkpoint) -> str:
     if checkpoint.head_settings.get("pooler"):
         return CLASSIFIER
     return "BertForMaskedLM" if "masked_lm" in checkpoint.heads else "BertModel"
-
-
-def _of_task(checkpoint: Checkpoint) -> dict:
-    """Returns what a task's model adds: its settings, and a classifier's labels as transformers has them."""
-    if checkpoint.task is None:
-        return {}
-    settings = checkpoint.head_settings
-    found: dict = {OWN: settings} if settings else {}
-    if "labels" in settings:
-        labels = settings["labels"] or ["LABEL_0"]
-        found |= {
-            "id2label": {str(i): label for i, label in enumerate(labels)},
-            "label2id": {label: i for i, label in enumerate(labels)},
-            "problem_type": "single_label_classification" if settings["labels"] else "regression",
-            "classifier_dropout": settings.get("dropout"),
-        }
-    return found
 
 
 def _write_json(path: Path, value: dict) -> None:

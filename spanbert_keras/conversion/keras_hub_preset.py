@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from spanbert_keras.conversion.checkpoint import Checkpoint
+from spanbert_keras.conversion.tokenizer_files import read_settings
 from spanbert_keras.errors import InputError
 
 GELU_NOTE = (
@@ -72,7 +73,7 @@ def read_keras_hub_preset(preset: str | os.PathLike) -> Checkpoint:
         "max_sequence_length": backbone.max_sequence_length,
         "num_segments": backbone.num_segments,
     }
-    tokenizer, notes = _tokenizer(preset), [GELU_NOTE]
+    tokenizer, notes = _tokenizer(preset), [GELU_NOTE, *_task_note(preset)]
     if tokenizer is None:
         return Checkpoint(tensors, architecture, None, None, "a keras-hub BERT preset", notes=notes)
     settings = _text_settings(tokenizer)
@@ -87,6 +88,15 @@ def read_keras_hub_preset(preset: str | os.PathLike) -> Checkpoint:
         notes=notes,
         tokenizer_settings=settings,
     )
+
+
+def _task_note(preset: str | os.PathLike) -> list[str]:
+    """Returns a sentence on the task's model whose backbone a preset's folder holds, if it holds one."""
+    task = read_settings(Path(preset) / "task.json")
+    if task is None:
+        return []
+    name = str(task.get("class_name") or "a task's model")
+    return [f"The preset holds {name} (task.json); its head and its preprocessing are left out, the encoder is taken."]
 
 
 def _tokenizer(preset):

@@ -86,10 +86,21 @@ def to_model(checkpoint: Checkpoint, kind: str = "auto", **overrides: Any):
 
 
 def _settings_of(checkpoint: Checkpoint, kind: str) -> dict[str, Any]:
-    """Returns the head settings that are those of a kind; a text classifier's are also a relation extractor's."""
+    """Returns the head settings that are those of a kind; a text classifier's are also a relation extractor's.
+
+    Raises:
+        InputError: a relation extractor is asked for, and the classifier gives something else than one label.
+    """
     settings, own = dict(checkpoint.head_settings), _kind_of(checkpoint)
     if kind == "relation_extractor" and own == "text_classifier":
-        settings.pop("takes_pairs", None)
+        problem = settings.pop("problem_type", None)
+        if problem not in (None, "single_label"):
+            raise InputError(
+                "A relation extractor cannot be made of this source: it must give one label for each text "
+                f"(single_label). Received: {problem}."
+            )
+        for name in ("takes_pairs", "threshold"):
+            settings.pop(name, None)
         return settings | {"markers": {}}
     return settings if kind == own else {}
 

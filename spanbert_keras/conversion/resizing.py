@@ -18,7 +18,8 @@ def resize_positions(checkpoint: Checkpoint, length: int) -> Checkpoint:
     """Returns a checkpoint for rows of another length.
 
     Fewer positions keep the first rows of the table. More repeat its rows from the second on (the first is that of
-    [CLS]): neighbours stay neighbours, and training has something to start from.
+    [CLS]): neighbours stay neighbours, and training has something to start from. The rows of a task's model that were
+    as long as the table remain so.
 
     Args:
         checkpoint: with a table of positions.
@@ -34,10 +35,12 @@ def resize_positions(checkpoint: Checkpoint, length: int) -> Checkpoint:
         repeated = np.concatenate([table, *[table[1:]] * -(-(length - old) // max(1, old - 1))])
         rows = repeated[:length]
         note = f"Positions: extended from {old} to {length} rows by repeating them; train before use beyond {old}."
+    whole = [name for name in ("row_length", "window_length") if checkpoint.head_settings.get(name) == old]
     return dataclasses.replace(
         checkpoint,
         tensors=checkpoint.tensors | {POSITION_EMBEDDINGS: rows},
         architecture=checkpoint.architecture | {"max_sequence_length": length},
+        head_settings=checkpoint.head_settings | dict.fromkeys(whole, length),
         notes=[*checkpoint.notes, note],
     )
 

@@ -13,7 +13,7 @@ class ClassificationHead(keras.layers.Layer):
         logits = W tanh(P x_[CLS] + p) + b        with the pooler, as the released code
 
     Args:
-        num_outputs: int. C; 1 for regression.
+        num_outputs: int. C: the number of labels, or of a regression's targets.
         pooler: bool. Whether a dense layer with tanh comes first.
         dropout: float. Before the linear layer. Defaults to `0.1` (released code).
 

@@ -23,15 +23,35 @@ def classification_losses(logits, label_targets):
     return -ops.sum(ops.cast(label_targets, "float32") * log_probabilities, axis=-1)
 
 
-def regression_losses(predictions, label_targets):
-    """Returns the squared error of every row.
+def multi_label_losses(logits, label_targets):
+    """Returns the binary cross-entropy of every row, the mean over its labels.
+
+        loss = -mean_c [ t_c log sigmoid(x_c) + (1 - t_c) log(1 - sigmoid(x_c)) ]
+
+    The mean over rows is that of `torch.nn.BCEWithLogitsLoss` over all entries, which transformers takes for
+    `multi_label_classification`.
 
     Args:
-        predictions: float `(B, 1)`.
-        label_targets: float `(B, 1)`.
+        logits: float `(B, C)`.
+        label_targets: float `(B, C)`, 1 for each label that the row has, else 0.
+
+    Returns:
+        float32 `(B,)`, in nats.
+    """
+    logits, targets = ops.cast(logits, "float32"), ops.cast(label_targets, "float32")
+    losses = ops.softplus(logits) - targets * logits  # = -t log s(x) - (1 - t) log s(-x), finite for every x
+    return ops.mean(losses, axis=-1)
+
+
+def regression_losses(predictions, label_targets):
+    """Returns the squared error of every row, the mean over its targets (as transformers has it).
+
+    Args:
+        predictions: float `(B, C)`; C is 1 for a single number.
+        label_targets: float `(B, C)`.
 
     Returns:
         float32 `(B,)`.
     """
     errors = ops.cast(predictions, "float32") - ops.cast(label_targets, "float32")
-    return ops.square(errors)[:, 0]
+    return ops.mean(ops.square(errors), axis=-1)

@@ -79,12 +79,12 @@ class SpanBertRelationExtractor(RowClassifier, keras.Model):
                 f"in mode {feature_mode!r}. "
                 f"Received: {tuple(subject_types)} and {tuple(object_types)}."
             )
-        graph, labels, row_length, head = self._graph(encoder, labels, row_length, pooler, dropout)
+        graph, *parts = self._graph(encoder, labels, row_length, pooler, dropout)
         super().__init__(**graph, **kwargs)
-        self._keep(encoder, labels, row_length, head, dtype)
+        self._keep(encoder, *parts, dtype)
         if markers is None:
             markers = assign_markers(encoder.tokenizer, marker_names(feature_mode, subject_types, object_types))
-        self.entities = EntityRows(encoder.tokenizer, markers, feature_mode, row_length)
+        self.entities = EntityRows(encoder.tokenizer, markers, feature_mode, self.row_length)
         self.counts = {"sentences": 0, "sentences_cut": 0}
 
     @property

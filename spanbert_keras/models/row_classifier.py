@@ -7,25 +7,36 @@ from keras import ops
 
 from spanbert_keras.errors import InputError
 from spanbert_keras.layers.classification_head import ClassificationHead
-from spanbert_keras.losses.classification_loss import classification_losses, regression_losses
+from spanbert_keras.losses.classification_loss import classification_losses, multi_label_losses, regression_losses
 from spanbert_keras.models.named_inputs import NamedInputs
 from spanbert_keras.models.row_computing import RowComputing, row_lengths
 from spanbert_keras.models.task_model import TaskModel
 from spanbert_keras.preprocessing.piece_row import PieceRow, pad_rows
+
+LOSSES = {  # by what the logits are
+    "single_label": classification_losses,
+    "multi_label": multi_label_losses,
+    "regression": regression_losses,
+}
+
+
+FEWEST_LABELS = {"single_label": 2, "multi_label": 1, "regression": 0}
 
 
 class RowClassifier(RowComputing, TaskModel, NamedInputs):
     """Mixin: a functional model, an encoder with a head on [CLS].
 
     Attributes:
-        labels: tuple of str. The classes in the order of the logits; () for regression.
+        labels: tuple of str. The classes, or the names of a regression's numbers, in the order of the logits; () for
+            one number without a name.
+        problem_type: `"single_label"`, `"multi_label"` or `"regression"`: what the logits are.
     """
 
     input_keys = ("token_ids", "segment_ids", "padding_mask")
     target_keys = ("label_targets",)
     pad = staticmethod(pad_rows)
 
-    def _graph(self, encoder, labels, row_length, pooler, dropout):
+    def _graph(self, encoder, labels, row_length, pooler, dropout, problem_type=None):
         """Returns the functional model's arguments, and takes what all classifiers are made of.
 
         Raises:
@@ -40,21 +51,20 @@ class RowClassifier(RowComputing, TaskModel, NamedInputs):
                 f"`row_length` must be at most the encoder's {encoder.max_sequence_length} positions. "
                 f"Received: {row_length}."
             )
-        labels = (labels,) if isinstance(labels, str) else tuple(labels or ())
-        if len(labels) == 1 or len(set(labels)) < len(labels) or not all(isinstance(x, str) for x in labels):
-            raise ValueError(f"`labels` must be several different names, or none for regression. Received: {labels}.")
+        labels, problem_type = checked_labels(labels, problem_type)
         head = ClassificationHead(len(labels) or 1, pooler, dropout, dtype=encoder.dtype_policy, name="head")
         inputs = self.symbolic_inputs()
         logits = head(encoder(inputs)["sequence_output"])  # (B, C)
-        return {"inputs": inputs, "outputs": {"logits": logits}}, labels, row_length, head
+        return {"inputs": inputs, "outputs": {"logits": logits}}, labels, row_length, head, problem_type
 
-    def _keep(self, encoder, labels, row_length, head, dtype) -> None:
+    def _keep(self, encoder, labels, row_length, head, problem_type, dtype) -> None:
         """Sets what `_graph` made, once the functional model is."""
         self.dtype_policy = dtype  # `compile` scales the loss where this is mixed_float16
         self.encoder = encoder
         self.labels = labels
         self.row_length = row_length
         self.head = head
+        self.problem_type = problem_type
         self._begin_computing()
 
     def logits_of(self, rows: Sequence[PieceRow], batch_size: int = 32, compute: Callable | None = None) -> np.ndarray:
@@ -86,9 +96,17 @@ class RowClassifier(RowComputing, TaskModel, NamedInputs):
             raise InputError("The model's logits are not finite: no label is better than another. Train it anew.")
         return found
 
-    @staticmethod
-    def probabilities(logits: np.ndarray) -> np.ndarray:
-        """Returns the softmax of logits over their last axis, float64."""
+    def probabilities(self, logits: np.ndarray) -> np.ndarray:
+        """Returns the probability of each label, float64 `(N, C)`: the softmax of the logits over their last axis, or
+        the sigmoid of each one where a text may have several labels.
+
+        Raises:
+            ValueError: the model gives numbers, which have no probabilities.
+        """
+        if self.problem_type == "regression":
+            raise ValueError("A regression gives numbers. Expected: a model with classes. Received: regression.")
+        if self.problem_type == "multi_label":
+            return np.exp(-np.logaddexp(0.0, -logits.astype(np.float64)))  # 1 / (1 + e^-x) without overflow
         shifted = np.exp(logits.astype(np.float64) - logits.max(axis=-1, keepdims=True))
         return shifted / shifted.sum(axis=-1, keepdims=True)
 
@@ -100,13 +118,13 @@ class RowClassifier(RowComputing, TaskModel, NamedInputs):
                 self.compute_rows(pad_rows([row] * rows, length))
 
     def example_losses(self, outputs, batch):
-        """Returns the loss of every row, float32 `(B,)`: the cross-entropy with `label_targets`, float `(B, C)`, or
-        the squared error of a number. `ValueError` for targets of another shape, which would be broadcast."""
+        """Returns the loss of every row, float32 `(B,)`, with `label_targets`, float `(B, C)`: the cross-entropy, the
+        mean binary cross-entropy of several labels, or the mean squared error of numbers. `ValueError` for targets of
+        another shape, which would be broadcast."""
         targets, width = ops.convert_to_tensor(batch["label_targets"]), len(self.labels) or 1
         if len(targets.shape) != 2 or targets.shape[1] not in (None, width):
             raise ValueError(f"`label_targets` must be of shape (B, {width}). Received: {tuple(targets.shape)}.")
-        losses = classification_losses if self.labels else regression_losses
-        return losses(outputs["logits"], targets)
+        return LOSSES[self.problem_type](outputs["logits"], targets)
 
     def get_config(self):
         return TaskModel.get_config(self) | {
@@ -115,3 +133,24 @@ class RowClassifier(RowComputing, TaskModel, NamedInputs):
             "pooler": self.head.pooler,
             "dropout": self.head.dropout,
         }
+
+
+def checked_labels(labels, problem_type: str | None = None) -> tuple[tuple[str, ...], str]:
+    """Returns labels as a tuple, and what the logits are: as given, else regression where there are no labels.
+
+    Raises:
+        ValueError: an unknown problem type, names that are not different strings, or fewer of them than it needs.
+    """
+    labels = (labels,) if isinstance(labels, str) else tuple(labels or ())
+    problem_type = problem_type or ("single_label" if labels else "regression")
+    if problem_type not in LOSSES:
+        raise ValueError(f"`problem_type` must be one of {', '.join(LOSSES)}. Received: {problem_type!r}.")
+    wrong = len(set(labels)) < len(labels) or not all(isinstance(label, str) for label in labels)
+    if wrong or len(labels) < FEWEST_LABELS[problem_type]:
+        expected = {
+            "single_label": "several different names, or none for regression",
+            "multi_label": "different names, at least one, where a text may have several",
+            "regression": "different names, one for each number",
+        }
+        raise ValueError(f"`labels` must be {expected[problem_type]}. Received: {labels}.")
+    return labels, problem_type

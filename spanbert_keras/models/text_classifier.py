@@ -18,7 +18,8 @@ class SpanBertTextClassifier(RowClassifier, keras.Model):
 
     Args:
         encoder: `SpanBertEncoder`, with its tokenizer.
-        labels: sequence of str. The classes, in the order of the logits. Empty: the model gives a number (regression).
+        labels: sequence of str. The classes, in the order of the logits; of a regression the names of its numbers.
+            Empty: the model gives one number without a name (regression).
         row_length: int or `None`. Pieces of a row at most; longer texts lose their end, of a pair the longer text's.
             `None`: `128` (paper, appendix B), or what the encoder reads.
         pooler: bool. Whether a dense layer with tanh stands before the linear one, as in the released code.
@@ -26,37 +27,56 @@ class SpanBertTextClassifier(RowClassifier, keras.Model):
         dropout: float. Before the linear layer. Defaults to `0.1`.
         takes_pairs: bool or `None`. Whether the texts that it was trained on are pairs: `classify` refuses the others.
             `None`: it takes both.
+        problem_type: `"single_label"`, a text has one of the labels (softmax of the logits, cross-entropy);
+            `"multi_label"`, it may have none, one or several (a sigmoid for each, the mean of their binary
+            cross-entropies); `"regression"`, one number for each label (mean squared error). `None`: single label, or
+            regression if there are no labels.
+        threshold: float, from 0 to 1. With several labels for each text: a text has those labels whose probability is
+            not below it. Defaults to `0.5`. May be set.
 
     Call arguments:
         token_ids, segment_ids, padding_mask: int32 `(B, T)`. See `SpanBertEncoder`.
 
     Returns:
-        `{"logits": (B, C)}`, float32; C is 1 for regression.
+        `{"logits": (B, C)}`, float32; C is the number of labels, 1 without any.
 
     Raises:
-        ValueError: labels that are no different names, a row longer than the encoder reads, or no tokenizer.
+        ValueError: labels that are no different names or do not fit the problem type, a row longer than the encoder
+            reads, or no tokenizer.
 
     Example:
         classifier = keras.saving.load_model("text_classifier.keras")
         classifier.classify("A moving film.").label  # "1"
         classifier.classify(("It rains.", "It is wet.")).scores  # {"entailment": 0.9, "not_entailment": 0.1}
+        tagger.classify("Sweet, then sad.").labels  # ("joy", "sadness"), of a model with several labels for each text
 
     Reference: Joshi et al., 2020, section 4.1.
     """
 
     def __init__(
-        self, encoder, labels=(), row_length=None, pooler=False, dropout=0.1, takes_pairs=None, **kwargs
-    ):  # fmt: skip
+        self,
+        encoder,
+        labels=(),
+        row_length=None,
+        pooler=False,
+        dropout=0.1,
+        takes_pairs=None,
+        problem_type=None,
+        threshold=0.5,
+        **kwargs,
+    ):
         dtype = kwargs.pop("dtype", None) or encoder.dtype_policy
-        graph, labels, row_length, head = self._graph(encoder, labels, row_length, pooler, dropout)
+        graph, *parts = self._graph(encoder, labels, row_length, pooler, dropout, problem_type)
         super().__init__(**graph, **kwargs)
-        self._keep(encoder, labels, row_length, head, dtype)
+        self._keep(encoder, *parts, dtype)
+        self.threshold = _checked_threshold(threshold)
         self.takes_pairs = None if takes_pairs is None else bool(takes_pairs)
-        self.pairs = TextPairs(encoder.tokenizer, row_length, encoder.num_segments)
+        self.pairs = TextPairs(encoder.tokenizer, self.row_length, encoder.num_segments)
         self.counts = {"texts": 0, "texts_cut": 0}
 
     def classify(self, texts: str | tuple[str, str] | Sequence, batch_size: int = 32):
-        """Returns the class of a text or of a pair, or of each of several; several threads may call it.
+        """Returns the class, the classes or the numbers of a text or of a pair, or of each of several; several threads
+        may call it.
 
         `counts` of the model tells how many were classified, and how many of them were cut.
 
@@ -86,11 +106,20 @@ class SpanBertTextClassifier(RowClassifier, keras.Model):
         with self._one_call:
             self.counts["texts"] += len(rows)
             self.counts["texts_cut"] += sum(row.cut for row in rows)
-        if not self.labels:
-            found = [Classification(None, float(value), {}) for value in logits[:, 0]]
+        if self.problem_type == "regression":
+            found = [self._numbers(row) for row in logits.tolist()]
         else:
             found = [self._named(row) for row in self.probabilities(logits)]
         return found[0] if single else found
+
+    def reached(self, probabilities) -> tuple[str, ...]:
+        """Returns the labels whose probability is not below the threshold; see `threshold`.
+
+        Args:
+            probabilities: float `(C,)`, of one text.
+        """
+        pairs = zip(self.labels, probabilities, strict=True)
+        return tuple(label for label, probability in pairs if probability >= self.threshold)
 
     def check_kind(self, pairs: bool) -> None:
         """Refuses what this model was not trained on.
@@ -106,11 +135,21 @@ class SpanBertTextClassifier(RowClassifier, keras.Model):
             raise InputError(f"This model classifies {kinds[self.takes_pairs]}. Received: {kinds[pairs]}.")
 
     def get_config(self):
-        return super().get_config() | {"takes_pairs": self.takes_pairs}
+        return super().get_config() | {
+            "takes_pairs": self.takes_pairs,
+            "problem_type": self.problem_type,
+            "threshold": self.threshold,
+        }
 
     def _named(self, row) -> Classification:
         best = int(row.argmax())
-        return Classification(self.labels[best], float(row[best]), dict(zip(self.labels, row.tolist(), strict=True)))
+        scores = dict(zip(self.labels, row.tolist(), strict=True))
+        found = self.reached(row) if self.problem_type == "multi_label" else None
+        return Classification(self.labels[best], float(row[best]), scores, found)
+
+    def _numbers(self, row: list[float]) -> Classification:
+        scores = dict(zip(self.labels, row, strict=True)) if self.labels else {}
+        return Classification(None, row[0] if len(row) == 1 else None, scores)
 
 
 def _columns(given: list) -> tuple[list[str], list[str] | None]:
@@ -128,3 +167,14 @@ def _columns(given: list) -> tuple[list[str], list[str] | None]:
     if not any(pairs):
         return given, None
     return [first for first, _ in given], [second for _, second in given]
+
+
+def _checked_threshold(threshold) -> float:
+    """Returns a share.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if isinstance(threshold, bool) or not isinstance(threshold, int | float) or not 0 <= threshold <= 1:
+        raise ValueError(f"`threshold` must be a probability, from 0 to 1. Received: {threshold!r}.")
+    return float(threshold)

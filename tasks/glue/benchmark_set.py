@@ -8,19 +8,23 @@ class Columns:
     """Where a file has what: names of its header, or numbers from 0 where it has none.
 
     Attributes:
-        text, pair, label, id: str, int or `None`.
+        text, pair, id: str, int or `None`.
+        label: str, int or `None`; a tuple of them where several columns hold a number each.
         width: int or `None`. Cells of a line where there is no header.
+        separator: str or `None`. What stands between the labels in a cell; `None`: a text has one label.
     """
 
     text: str | int
     pair: str | int | None = None
-    label: str | int | None = None
+    label: str | int | tuple[str | int, ...] | None = None
     id: str | int | None = None
     width: int | None = None
+    separator: str | None = None
 
     def wanted(self) -> list[str | int]:
         """Returns the columns that a file must have."""
-        return [column for column in (self.text, self.pair, self.label, self.id) if column is not None]
+        labels = self.label if isinstance(self.label, tuple) else (self.label,)
+        return [column for column in (self.text, self.pair, *labels, self.id) if column is not None]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +35,8 @@ class BenchmarkSet:
         name: str. As the benchmark's site spells it.
         labelled: `Columns` of train and dev.
         labels: tuple of str, in the order of the logits; () where a label is a number; `None` for those of training.
-        scores: tuple of str. Names of `metrics.SCORES`; their mean chooses the best model.
+        scores: tuple of str. Names of `metrics.SCORES`.
+        chosen: tuple of str. Those of `scores` whose mean chooses the best model; () for all.
         dev: dict from a name of dev ("" for the first) to its file.
         test: dict from the name of a file for the site to the test file and its columns.
         majority: bool. Whether the most frequent label of training is what test files are filled with, as in the paper.
@@ -44,6 +49,14 @@ class BenchmarkSet:
     dev: dict[str, str] = dataclasses.field(default_factory=dict)
     test: dict[str, tuple[str, Columns]] = dataclasses.field(default_factory=dict)
     majority: bool = False
+    chosen: tuple[str, ...] = ()
+
+    @property
+    def problem_type(self) -> str:
+        """What a label is, as `SpanBertTextClassifier` calls it."""
+        if self.labels == ():
+            return "regression"
+        return "single_label" if self.labelled.separator is None else "multi_label"
 
 
 def _single(name: str, labelled: Columns, labels: tuple, scores: tuple, test: Columns, **more) -> BenchmarkSet:

@@ -4,6 +4,8 @@ import dataclasses
 import json
 from collections.abc import Iterator, Sequence
 
+from absl import logging
+
 from spanbert_keras.program import InputError
 from tasks.glue.benchmark_set import Columns
 from tasks.glue.example import Example
@@ -32,6 +34,7 @@ def read(path: str, columns: Columns, labels: Sequence[str] | None, skip_bad: bo
     """Reads tab-separated lines or JSON lines, gzipped or not; the first character tells which.
 
     Quotation marks are ordinary characters, as in the official files and the released code; a byte order mark is none.
+    A table whose first line does not name the columns has no header if they are numbers: the first column is 1.
 
     Args:
         path: str.
@@ -43,12 +46,22 @@ def read(path: str, columns: Columns, labels: Sequence[str] | None, skip_bad: bo
         InputError: the file cannot be read or lacks a column, a line is bad and `skip_bad` is off, or none is left.
     """
     text = read_text(path, "tab-separated lines or JSON lines")
-    rows = _json_rows(path, text) if text.lstrip()[:1] == "{" else _table_rows(path, text, columns)
+    if text.lstrip()[:1] == "{":
+        rows = _json_rows(path, text)
+    else:
+        columns = _numbered(path, text, columns)
+        rows = _table_rows(path, text, columns)
     examples: list[Example] = []
     left_out: list[str] = []
     for number, (where, row) in enumerate(rows):
         try:
-            examples.append(_example(row, number, columns, labels, where))
+            example = _example(row, number, columns, labels, where)
+            if labels == () and examples and width_of(example) != width_of(examples[0]):
+                raise InputError(
+                    f"{where} must have {width_of(examples[0])} numbers, as the lines before it. "
+                    f"Received: {width_of(example)}."
+                )
+            examples.append(example)
         except InputError as error:
             if not skip_bad:
                 hint = " Correct the file, or leave such lines out with --skip_bad_examples."
@@ -57,6 +70,39 @@ def read(path: str, columns: Columns, labels: Sequence[str] | None, skip_bad: bo
     if not examples:
         raise InputError(f"{path} holds no example. Expected: at least one. Received: none.")
     return ExampleFile(examples, left_out)
+
+
+def width_of(example: Example) -> int:
+    """Returns how many numbers the label of a regression's example has."""
+    return len(example.label) if isinstance(example.label, tuple) else 1
+
+
+def _numbered(path: str, text: str, columns: Columns) -> Columns:
+    """Returns the columns with places from 0 where a table has no header, as they were where it has one.
+
+    Raises:
+        InputError: a column's number is not one of the table's.
+    """
+    cells = text.partition("\n")[0].removesuffix("\r").split("\t")
+    wanted = columns.wanted()
+    numbers = all(isinstance(name, str) and name.isascii() and name.isdigit() for name in wanted)
+    if columns.width is not None or not numbers or all(cells.count(str(name)) == 1 for name in wanted):
+        return columns
+    absent = [str(name) for name in wanted if not 1 <= int(name) <= len(cells)]
+    if absent:
+        raise InputError(
+            f"{path}, line 1 must have a column {' and '.join(absent)}, counted from 1. "
+            f"Received: {len(cells)} columns, divided by tabs."
+        )
+    logging.info("%s is read without a header: line 1 is an example.", path)
+
+    def place(name):
+        return tuple(map(place, name)) if isinstance(name, tuple) else None if name is None else int(name) - 1
+
+    return dataclasses.replace(
+        columns, text=place(columns.text), pair=place(columns.pair), label=place(columns.label), id=place(columns.id),
+        width=len(cells),
+    )  # fmt: skip
 
 
 def _table_rows(path: str, text: str, columns: Columns) -> Iterator[Row]:
@@ -71,8 +117,10 @@ def _table_rows(path: str, text: str, columns: Columns) -> Iterator[Row]:
     wrong = [str(name) for name in columns.wanted() if names.count(name) != 1]
     if wrong:
         shown = ", ".join(map(str, names))[:120]
+        by_number = any(name.isdigit() for name in wrong) and not all(str(name).isdigit() for name in columns.wanted())
+        hint = " For a file without a header give the numbers of all columns." if by_number else ""
         raise InputError(
-            f"{path}, line 1 must name the columns {', '.join(wrong)}, each once. Received: {shown or 'nothing'}."
+            f"{path}, line 1 must name the columns {', '.join(wrong)}, each once. Received: {shown or 'nothing'}.{hint}"
         )
     for number, line in enumerate(lines[header:], 1 + header):
         if not line:
@@ -82,7 +130,11 @@ def _table_rows(path: str, text: str, columns: Columns) -> Iterator[Row]:
         if len(cells) != len(names):
             yield where, {None: f"must have {len(names)} cells, divided by tabs. Received: {len(cells)}."}
         else:
-            yield where, dict(zip(names, cells, strict=True))
+            row: dict = dict(zip(names, cells, strict=True))
+            if columns.separator is not None:
+                parts = map(str.strip, row[columns.label].split(columns.separator))
+                row[columns.label] = [part for part in parts if part]
+            yield where, row
 
 
 def _json_rows(path: str, text: str) -> Iterator[Row]:
@@ -115,9 +167,27 @@ def _example(row: dict, number: int, columns: Columns, labels: Sequence[str] | N
         raise InputError(f"{where}: {columns.id} must be printable text on one line. Received: {name[:40]!r}.")
     if columns.label is None:
         return Example(name, text, pair, None)
-    label = _text(row[columns.label], columns.label, where, number=True)
-    _check_label(label, labels, where)
-    return Example(name, text, pair, label)
+    return Example(name, text, pair, _label(row, columns, labels, where))
+
+
+def _label(row: dict, columns: Columns, labels: Sequence[str] | None, where: str) -> str | tuple[str, ...]:
+    """Returns a row's checked label, or its labels or numbers if it has several."""
+    if isinstance(columns.label, tuple):
+        given = [(row[column], column) for column in columns.label]
+    else:
+        value, column = row[columns.label], columns.label
+        several = columns.separator is not None
+        if several and not isinstance(value, list):
+            raise InputError(f"{where}: {column} must be a list of labels. Received: {json.dumps(value)[:40]}.")
+        if not several and not (labels == () and isinstance(value, list) and value):
+            label = _text(value, column, where, number=True)
+            _check_label(label, labels, where)
+            return label
+        given = [(one, column) for one in value]
+    found = [_text(value, column, where, number=True) for value, column in given]
+    for label in found:
+        _check_label(label, labels, where)
+    return tuple(found if labels == () else dict.fromkeys(found))
 
 
 def _text(value, column: str | int, where: str, number: bool = False) -> str:

@@ -13,7 +13,7 @@ from spanbert_keras.program import InputError
 from spanbert_keras.training.files import write_json
 from tasks.evaluation_settings import EvaluationSettings
 from tasks.glue import data, metrics, page, predictions
-from tasks.glue.benchmark_set import OWN
+from tasks.glue.benchmark_set import OWN, BenchmarkSet
 from tasks.glue.file_settings import FileSettings
 from tasks.task import tell_left_out
 
@@ -28,8 +28,8 @@ def main(config: Config) -> None:
     config.check()
     metrics.need_libraries()
     model = program.load_task_model(config.model, "SpanBertTextClassifier")
-    wanted = config.benchmark_set()
-    _check_labels(config, model, wanted.labels)
+    wanted = _in_order(config.benchmark_set(), model)
+    _check_labels(config, model, wanted)
     try:
         model.check_kind(wanted.labelled.pair is not None)
     except InputError as error:
@@ -41,7 +41,7 @@ def main(config: Config) -> None:
     logging.info("%d examples, %d of them cut to %d pieces.", len(rows), sum(row.cut for row in rows), model.row_length)
     logits = model.logits_of(rows, config.batch_size)
     found = predictions.found_of(model, logits)
-    scores = metrics.score_examples(wanted.scores, file.examples, found)
+    scores = metrics.score_examples(wanted.scores, file.examples, found, wanted.chosen)
     folder = config.make_folder("" if config.dataset == OWN else f"_{config.dataset}")
     predictions.write(folder / "predictions.tsv", [example.id for example in file.examples], found)
     write_json(folder / "scores.json", scores)
@@ -52,27 +52,55 @@ def main(config: Config) -> None:
     if config.page:
         facts = {"model": config.model, "data": config.data, "examples": f"{len(found):,}"}
         facts |= {name: f"{scores[name]:.2f}" for name in wanted.scores}
-        shares = model.probabilities(logits) if model.labels else None
+        shares = None if model.problem_type == "regression" else model.probabilities(logits)
         title = f"Labels in {Path(config.data).name}"
         page.write_page(folder / "errors.html", title, file.examples, found, shares, model.labels, facts)
     print(f"Predictions, scores{' and errors.html' if config.page else ''} are in {folder}.")
 
 
-def _check_labels(config: Config, model, labels: tuple[str, ...] | None) -> None:
+def _in_order(wanted: BenchmarkSet, model) -> BenchmarkSet:
+    """Returns the set with the columns of several numbers in the model's order, if they are the model's."""
+    columns = wanted.labelled.label
+    if not isinstance(columns, tuple) or sorted(map(str, columns)) != sorted(model.labels):
+        return wanted
+    return dataclasses.replace(wanted, labelled=dataclasses.replace(wanted.labelled, label=model.labels))
+
+
+def _check_labels(config: Config, model, wanted: BenchmarkSet) -> None:
     """Refuses a model of other labels than the data's."""
-    if (labels == ()) != (not model.labels) or (labels and sorted(labels) != sorted(model.labels)):
+    labels, received = wanted.labels, ", ".join(model.labels) or "numbers"
+    same = wanted.problem_type == model.problem_type
+    if not same or (labels and sorted(labels) != sorted(model.labels)):
         expected = "numbers" if labels == () else ", ".join(labels or ("names",))
+        if {wanted.problem_type, model.problem_type} == {"single_label", "multi_label"}:
+            several = "several labels for each text (--multi_label)"
+            expected, received = (several, received) if model.problem_type == "single_label" else (expected, several)
+        elif model.problem_type == "regression" and model.labels:
+            received = f"numbers ({received})"
         raise InputError(
             f"--model={config.model} has other labels than --dataset={config.dataset}. Expected: {expected}. "
-            f"Received: {', '.join(model.labels) or 'numbers'}."
+            f"Received: {received}."
         )
 
 
 def _check_gold(config: Config, model, examples) -> None:
     """Refuses gold labels of which the model knows none, and tells of those that it does not know."""
-    unknown = [example.label for example in examples if model.labels and example.label not in model.labels]
-    shown = ", ".join(sorted(set(unknown)))[:120]
-    if len(unknown) == len(examples):
+    if model.problem_type == "regression":
+        if data.width_of(examples[0]) != (len(model.labels) or 1):
+            raise InputError(
+                f"{config.data} has another number of numbers on a line than --model={config.model} gives. Expected: "
+                f"{len(model.labels) or 1} ({', '.join(model.labels) or 'a number'}). "
+                f"Received: {data.width_of(examples[0])}."
+            )
+        columns = config.target_columns
+        if columns and sorted(columns) != sorted(model.labels):
+            names = ", ".join(model.labels) or "one without a name"
+            logging.warning("--target_columns are taken in their order for the model's numbers: %s.", names)
+        return
+    every = [set(one.label) if isinstance(one.label, tuple) else {one.label} for one in examples]
+    unknown = [labels - set(model.labels) for labels in every if labels - set(model.labels)]
+    shown = ", ".join(sorted(set().union(*unknown)))[:120]
+    if unknown and not any(labels & set(model.labels) for labels in every):
         raise InputError(
             f"{config.data} has no label of --model={config.model}. Expected: {', '.join(model.labels)}. "
             f"Received: {shown}."

@@ -34,10 +34,19 @@ class Config(FileSettings, ClassificationSettings):
     diagnostic_file: str | None = setting(
         "MNLI: the diagnostic set (AX), where it is not diagnostic.tsv of --data_dir.", default=None
     )
-    train_file: tuple[str, ...] = setting("Own files: TSV with a header, or JSON lines, also .gz.", default=())
+    train_file: tuple[str, ...] = setting(
+        "Own files: TSV with a header (or columns by number), or JSON lines, also .gz.", default=()
+    )
     dev_file: str | None = setting("Own files: the same, to choose the best model by.", default=None)
     test_file: str | None = setting("Own files: scored once at the end, by the chosen model.", default=None)
     skip_bad_examples: bool = setting("Leaves bad lines out and counts them.", default=False)
+    # --- model
+    label_threshold: float = setting(
+        "With --multi_label: a text has the labels whose probability is not below it; saved with the model.",
+        default=0.5,
+    )
+
+    ranges = ClassificationSettings.ranges | {"label_threshold": (0, 1)}
 
 
 class Glue(ClassificationTask):
@@ -50,7 +59,9 @@ class Glue(ClassificationTask):
     model_name = "text_classifier"
     select_by = "score"
     changeable = (
-        *ClassificationTask.changeable, "data_dir", "diagnostic_file", "text_column", "pair_column", "label_column"
+        *ClassificationTask.changeable, "data_dir", "diagnostic_file", "text_column", "pair_column", "label_column",
+        # Runs of earlier versions lack these; what they change in the examples is in the checksums.
+        "label_separator", "multi_label", "target_columns", "label_threshold",
     )  # fmt: skip
 
     def __init__(self, config: Config):
@@ -69,8 +80,11 @@ class Glue(ClassificationTask):
         self.dev = self.devs[""]
         self.test_examples = self._read(config.test_file) if config.test_file else []
         self.unlabelled = self._unlabelled()
+        if self.set.problem_type == "regression":
+            self._check_widths()
+            return
         for flag, examples in (("dev_file", self.dev), ("test_file", self.test_examples)):
-            unknown = [one.label for one in examples if self.labels and one.label not in self.labels]
+            unknown = [label for one in examples for label in labels_of(one) if label not in self.labels]
             if unknown:
                 shown = ", ".join(sorted(set(unknown)))[:120]
                 logging.warning("--%s has %d labels that training has not: %s.", flag, len(unknown), shown)
@@ -81,16 +95,30 @@ class Glue(ClassificationTask):
         return file.examples
 
     def _labels(self) -> list[str]:
-        """Returns the classes, in the order of the logits; [] for regression."""
+        """Returns the classes or the names of several numbers, in the order of the logits; [] for one number."""
+        if self.set.problem_type == "regression":
+            return target_names(self.config, self.train[0])
         if self.set.labels is not None:
             return list(self.set.labels)
-        labels = sorted({example.label for example in self.train})
-        if len(labels) < 2:
+        labels = sorted({label for example in self.train for label in labels_of(example)})
+        if self.set.problem_type == "multi_label" and not labels:
+            raise InputError("--train_file must have a label on some line. Received: no label on any.")
+        if self.set.problem_type == "single_label" and len(labels) < 2:
             raise InputError(
                 f"--train_file must have two labels at least. Received: {labels[0]!r} on every line. "
                 "Give --regression if labels are numbers."
             )
         return labels
+
+    def _check_widths(self) -> None:
+        """Raises `InputError` if dev or test files have another number of numbers on a line than training."""
+        wanted = data.width_of(self.train[0])
+        for one in (*self.train, *self.dev, *self.test_examples):
+            if data.width_of(one) != wanted:
+                raise InputError(
+                    f"All files must have as many numbers on a line as the first one, {wanted}. "
+                    f"Received: {data.width_of(one)} (example {one.id!r})."
+                )
 
     def _unlabelled(self) -> dict[str, list[Example]]:
         """Returns the examples of the test files that are there, by the name of their file for the site."""
@@ -120,6 +148,8 @@ class Glue(ClassificationTask):
             pooler=config.pooler,
             dropout=config.classifier_dropout,
             takes_pairs=self.set.labelled.pair is not None,
+            problem_type=self.set.problem_type,
+            threshold=config.label_threshold,
         )
 
     def rows_of(self, model, examples: Sequence) -> list:
@@ -127,9 +157,12 @@ class Glue(ClassificationTask):
         return predictions.rows_of(model, examples)
 
     def targets_of(self, model, examples: Sequence) -> np.ndarray:
-        """Returns the targets, float32 `(N, C)`; for regression the numbers, `(N, 1)`."""
-        if not model.labels:
-            return np.array([[float(example.label)] for example in examples], np.float32)
+        """Returns the targets, float32 `(N, C)`: the numbers of a regression, 1 for each label that a text of several
+        has, or what all classifiers of one label have."""
+        if model.problem_type == "regression":
+            return np.array([[float(number) for number in labels_of(one)] for one in examples], np.float32)
+        if model.problem_type == "multi_label":
+            return np.array([[label in labels_of(one) for label in model.labels] for one in examples], np.float32)
         return super().targets_of(model, examples)
 
     def places_of(self, model, examples: Sequence) -> list[int]:
@@ -139,7 +172,8 @@ class Glue(ClassificationTask):
 
     def scores_of(self, model, examples: Sequence, logits: np.ndarray) -> dict[str, float]:
         """Returns the set's scores, and their mean as `score`."""
-        return metrics.score_examples(self.set.scores, examples, predictions.found_of(model, logits))
+        found = predictions.found_of(model, logits)
+        return metrics.score_examples(self.set.scores, examples, found, self.set.chosen)
 
     def write(self, model, folder: Path, examples: Sequence, logits: np.ndarray) -> None:
         """Writes the predictions of a set."""
@@ -180,6 +214,18 @@ class Glue(ClassificationTask):
         return max(self.labels, key=lambda label: counts[label])
 
 
+def labels_of(example: Example) -> tuple[str, ...]:
+    """Returns the labels, or the numbers, of an example that has one or several."""
+    return example.label if isinstance(example.label, tuple) else (str(example.label),)
+
+
+def target_names(config: FileSettings, example: Example) -> list[str]:
+    """Returns the names of a regression's numbers: the columns', else the label's with a number; [] for one number."""
+    if config.target_columns or not isinstance(example.label, tuple):
+        return list(config.target_columns)
+    return [f"{config.label_column}_{i}" for i in range(len(example.label))]
+
+
 def _check(config: Config) -> None:
     """Refuses settings that do not belong together."""
     files = config.train_file or config.dev_file or config.test_file
@@ -197,8 +243,12 @@ def _check(config: Config) -> None:
         )
     if config.diagnostic_file and config.dataset != "MNLI":
         raise InputError(f"--diagnostic_file belongs to --dataset=MNLI. Received: --dataset={config.dataset}.")
-    if config.benchmark_set().labels == () and (config.label_smoothing or config.class_weights != "none"):
-        raise InputError("--label_smoothing and --class_weights need classes. Received: labels that are numbers.")
+    problem = config.benchmark_set().problem_type
+    if problem != "single_label" and (config.label_smoothing or config.class_weights != "none"):
+        received = "labels that are numbers" if problem == "regression" else "several labels for each text"
+        raise InputError(f"--label_smoothing and --class_weights need classes. Received: {received}.")
+    if problem != "multi_label" and config.label_threshold != Config.label_threshold:
+        raise InputError("--label_threshold belongs to --multi_label. Received: it alone.")
 
 
 def _place(config: Config, file: str, needed: bool = True) -> str:

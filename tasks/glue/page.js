@@ -1,11 +1,14 @@
-// Text classification: a text or a pair of texts a card, with its label, or its number.
+// Text classification: a text or a pair of texts a card, with its label or labels, or its number or numbers.
 
 const CLOSE = 0.5;  // numbers that differ by no more are shown as right
 
 function classifications({ facts, numbers, rows }) {
-  const error = (row) => row.predicted === null ? null : Math.abs(row.predicted - row.gold);
+  const list = (value) => Array.isArray(value) ? value : [value];
+  const errors = (row) => list(row.predicted).map((each, place) => each === null ? null : Math.abs(each - list(row.gold)[place]));
+  const error = (row) => errors(row).includes(null) ? null : Math.max(...errors(row));  // the largest of several
   const right = (row) => numbers ? error(row) !== null && error(row) <= CLOSE : row.gold === row.predicted;
-  const shown = (value) => value === null ? "–" : numbers ? value.toFixed(2) : value;
+  const text = (value) => value === null ? "–" : numbers ? value.toFixed(2) : value;
+  const shown = (value) => list(value).map(text).join(", ");
   const kinds = [
     { key: "all", label: "All", test: () => true },
     { key: "right", label: numbers ? `Within ${CLOSE}` : "Right", sign: "✓", test: right },
@@ -16,7 +19,7 @@ function classifications({ facts, numbers, rows }) {
     { key: "file", label: "as in the file" },
     ...(numbers
       ? [{ key: "far", label: "farthest off first", value: error, down: true },
-         { key: "high", label: "highest number first", value: (row) => row.predicted, down: true }]
+         { key: "high", label: "highest number first", value: (row) => list(row.predicted)[0], down: true }]
       : [{ key: "sure", label: "surest first", value: share, down: true },
          { key: "unsure", label: "least sure first", value: share }]),
   ];
@@ -30,7 +33,7 @@ function classifications({ facts, numbers, rows }) {
     const side = make("div", { className: "side" },
       make("dl", { className: "labels" }, ...pairs([["Gold", shown(row.gold)], ["Predicted", shown(row.predicted)]])));
     if (row.candidates.length) side.append(shares(row.candidates));
-    const texts = row.texts.map((text) => contextOf(text, [], (from, to) => [text.slice(from, to)]));
+    const texts = row.texts.map((words) => contextOf(words, [], (from, to) => [words.slice(from, to)]));
     return make("article", { className: `card ${kind.key}` },
       make("div", { className: "top" }, make("span", { className: "badge" }, `${kind.sign} ${kind.label}`),
         make("span", { className: "muted" }, make("code", {}, row.id))),

@@ -9,6 +9,7 @@ import numpy as np
 
 from tasks.browsing import finite, write_browsing_page
 from tasks.glue.example import Example
+from tasks.glue.metrics import gold_of
 
 TASK_PAGE = Path(__file__).with_name("page")
 
@@ -23,9 +24,9 @@ def write_page(
         path: where the file goes; it is whole or absent.
         title: heading of the page.
         examples: list of `Example`, with labels.
-        found: list of the predicted labels, str, or numbers, float.
+        found: list of the predicted labels, str, or numbers, float; or of tuples of them.
         shares: float `(N, C)`. Probability of each label; `None` for numbers.
-        labels: list of str, C; empty for numbers.
+        labels: list of str, C; empty for a number without a name.
         facts: names and values shown at the top.
     """
     write_browsing_page(path, title, TASK_PAGE, text_data(examples, found, shares, labels, facts))
@@ -39,19 +40,33 @@ def text_data(
 
     Returns:
         Dict with keys `facts` (pairs), `numbers` (bool: no labels) and `rows` (dicts with `id`, `texts`, `gold`,
-        `predicted`, and `candidates`, pairs of label and probability, the most probable first).
+        `predicted`, and `candidates`, pairs of label and probability, the most probable first). Of texts with several
+        labels `gold` and `predicted` are these, in the labels' order, with commas; of several numbers they are lists.
     """
+    golds = gold_of(examples, found)
+    names = () if shares is None else labels
     rows = []
     for place, (example, prediction) in enumerate(zip(examples, found, strict=True)):
         of_labels = [] if shares is None else shares[place].tolist()
-        candidates = sorted(zip(labels, of_labels, strict=True), key=lambda pair: -pair[1])
+        candidates = sorted(zip(names, of_labels, strict=True), key=lambda pair: -pair[1])
         rows.append(
             {
                 "id": example.id,
                 "texts": [example.text] if example.pair is None else [example.text, example.pair],
-                "gold": float(example.label or 0) if shares is None else example.label,
-                "predicted": finite(prediction) if shares is None else prediction,
+                "gold": _shown(golds[place], labels),
+                "predicted": _shown(prediction, labels),
                 "candidates": [[label, finite(share)] for label, share in candidates],
             }
         )
     return {"facts": [[name, value] for name, value in facts.items()], "numbers": shares is None, "rows": rows}
+
+
+def _shown(value, labels: Sequence[str]):
+    """Returns a label, several ones as text, a number, or a list of numbers, as the page takes them."""
+    if isinstance(value, float):
+        return finite(value)
+    if isinstance(value, tuple) and value and isinstance(value[0], float):
+        return [finite(number) for number in value]
+    if isinstance(value, tuple):
+        return ", ".join([*(label for label in labels if label in value), *sorted(set(value) - set(labels))]) or "none"
+    return value

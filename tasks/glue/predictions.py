@@ -1,5 +1,6 @@
 """What a model makes of examples, and the files for the benchmark's site. Shape letters: N examples, C classes."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,16 +19,33 @@ def rows_of(model, examples: Sequence[Example]) -> list:
 
 
 def found_of(model, logits: np.ndarray) -> list:
-    """Returns the most probable label of each row of logits, `(N, C)`, or the number where the model gives one."""
-    if not model.labels:
+    """Returns what a model says by each row of logits, `(N, C)`.
+
+    That is the most probable label; a tuple of the labels that reach the threshold if a text may have several; the
+    number; or a tuple of several numbers.
+    """
+    if model.problem_type == "multi_label":
+        return [model.reached(row) for row in model.probabilities(logits)]
+    if model.problem_type == "single_label":
+        return [model.labels[place] for place in logits.argmax(axis=1)]
+    if logits.shape[1] == 1:
         return [float(value) for value in logits[:, 0]]
-    return [model.labels[place] for place in logits.argmax(axis=1)]
+    return [tuple(row) for row in logits.tolist()]
 
 
 def write(path: Path, ids: Sequence[str], found: Sequence) -> None:
-    """Writes a line with id and prediction for each example, under the header that the benchmark's site expects."""
-    shown = [f"{value:.3f}" if isinstance(value, float) else value for value in found]
+    """Writes a line with id and prediction for each example, under the header that the benchmark's site expects.
+
+    Several labels or numbers are a JSON list.
+    """
+    shown = [_cell(value) for value in found]
     write_lines(path, ["index\tprediction", *(f"{id}\t{value}" for id, value in zip(ids, shown, strict=True))])
+
+
+def _cell(value) -> str:
+    if isinstance(value, tuple):
+        return json.dumps([float(f"{x:.6g}") if isinstance(x, float) else x for x in value], ensure_ascii=False)
+    return f"{value:.3f}" if isinstance(value, float) else value
 
 
 def ids_in(path: Path) -> list[str]:

@@ -97,7 +97,7 @@ def _rows(model, examples, path: str) -> list:
 def score(model, examples, logits: np.ndarray, no_relation: str) -> dict[str, dict[str, Any]]:
     """Returns the scores of all relations together, and of each."""
     gold, found = [example.relation for example in examples], predictions.labels_of(model, logits)
-    tables = {"all relations": metrics.score(gold, found, no_relation)}
+    tables = {"all relations": metrics.score(gold, found, no_relation, model.labels)}
     for name, figure in metrics.by_relation(gold, found, no_relation).items():
         tables[name] = figure.summary() | {"gold": figure.gold, "predicted": figure.predicted}
     return tables
@@ -105,7 +105,8 @@ def score(model, examples, logits: np.ndarray, no_relation: str) -> dict[str, di
 
 def headlines(tables: dict[str, dict[str, Any]]) -> dict[str, str]:
     """Returns the scores that stand at the top of the page."""
-    return {name: f"{tables['all relations'][name]:.2f}" for name in ("precision", "recall", "f1", "accuracy")}
+    names = ("precision", "recall", "f1", "macro_f1", "accuracy")
+    return {name: f"{tables['all relations'][name]:.2f}" for name in names if name in tables["all relations"]}
 
 
 def print_tables(tables: dict[str, dict[str, Any]], no_relation: str) -> None:
@@ -114,6 +115,10 @@ def print_tables(tables: dict[str, dict[str, Any]], no_relation: str) -> None:
     print(f"\nall {whole['examples']:,} sentences, {no_relation} left out; accuracy counts it")
     for name in ("precision", "recall", "f1", "accuracy"):
         print(f"  {name:10} {whole[name]:.2f}")
+    if "macro_f1" in whole:
+        print("\nmacro-averaged, both directions of a relation together (the official score of SemEval-2010 Task 8)")
+        for name in ("macro_precision", "macro_recall", "macro_f1"):
+            print(f"  {name:15} {whole[name]:.2f}")
     width = max(map(len, tables))
     print(f"\n{'':{width}} precision  recall      f1    gold  predicted")
     for name, scores in tables.items():

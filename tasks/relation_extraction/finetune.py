@@ -106,9 +106,9 @@ class RelationExtraction(ClassificationTask):
         return [places[example.relation] for example in examples]
 
     def scores_of(self, model, examples: Sequence, logits: np.ndarray) -> dict[str, float]:
-        """Returns precision, recall and F1 without `no_relation`, in per cent."""
+        """Returns precision, recall and F1 without `no_relation`, in per cent; SemEval's for directed ones."""
         gold = [example.relation for example in examples]
-        return metrics.score(gold, predictions.labels_of(model, logits), self.config.no_relation)
+        return metrics.score(gold, predictions.labels_of(model, logits), self.config.no_relation, model.labels)
 
     def write(self, model, folder: Path, examples: Sequence, logits: np.ndarray) -> None:
         """Writes the predictions of a set."""

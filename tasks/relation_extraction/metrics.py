@@ -1,11 +1,15 @@
-"""Scores of relation extraction as the official scorer of TACRED has them. Shape letter: C classes."""
+"""Scores of relation extraction, those of TACRED's and SemEval-2010's official scorers. Shape letter: C classes."""
 
 import dataclasses
-from collections.abc import Sequence
+import re
+import statistics
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from spanbert_keras.program import InputError
+
+DIRECTED = re.compile(r"(.+)\((e1,e2|e2,e1)\)")  # Cause-Effect(e1,e2)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,16 +45,20 @@ class Figure:
         return {key: 100.0 * getattr(self, key) for key in ("precision", "recall", "f1")}
 
 
-def score(gold: Sequence[str], predicted: Sequence[str], no_relation: str) -> dict[str, float]:
+def score(
+    gold: Sequence[str], predicted: Sequence[str], no_relation: str, labels: Sequence[str] = ()
+) -> dict[str, float]:
     """Returns micro-averaged precision, recall and F1 in per cent; examples without a relation count where one is
     predicted, and predictions of none count nowhere.
 
     Args:
         gold, predicted: sequences of relations, one an example.
         no_relation: str. The label of no relation.
+        labels: sequence of str. All relations of the model.
 
     Returns:
-        dict: `precision`, `recall`, `f1`, `accuracy` in per cent, `examples`.
+        dict: `precision`, `recall`, `f1`, `accuracy` in per cent, `examples`; before them, if all relations have
+        directions, `macro_precision`, `macro_recall` and `macro_f1`, see `directed_scores`.
 
     Raises:
         InputError: nothing to score, or different numbers.
@@ -60,7 +68,57 @@ def score(gold: Sequence[str], predicted: Sequence[str], no_relation: str) -> di
         *(sum(getattr(figure, key) for figure in figures.values()) for key in ("correct", "predicted", "gold"))
     )
     right = sum(one == other for one, other in zip(gold, predicted, strict=True))
-    return total.summary() | {"accuracy": 100.0 * right / len(gold), "examples": len(gold)}
+    macro = (
+        directed_scores(gold, predicted, no_relation)
+        if have_directions({*gold, *predicted, *labels}, no_relation)
+        else {}
+    )
+    return total.summary() | macro | {"accuracy": 100.0 * right / len(gold), "examples": len(gold)}
+
+
+def have_directions(labels: Iterable[str], no_relation: str) -> bool:
+    """Returns whether all relations, at least one, are of the form `Cause-Effect(e1,e2)` or `Cause-Effect(e2,e1)`."""
+    relations = set(labels) - {no_relation}
+    return bool(relations) and all(DIRECTED.fullmatch(relation) for relation in relations)
+
+
+def directed_scores(gold: Sequence[str], predicted: Sequence[str], no_relation: str) -> dict[str, float]:
+    """Returns the official score of SemEval-2010 Task 8 ((9+1)-way, with directionality) in per cent.
+
+    Both directions of a relation are one class, in which only the right direction is right:
+
+        P = right / predicted in either direction
+        R = right / gold in either direction
+        F1 = 2 P R / (P + R)
+
+    and each is averaged over the relations of the gold labels, `no_relation` left out. The wrong direction is thus an
+    error of both kinds. A relation without predictions has P = 0; one that no gold label has counts as `no_relation`
+    (official scorer, version 1.2).
+
+    Returns:
+        dict: `macro_precision`, `macro_recall`, `macro_f1`; 0 where no gold label is a relation.
+
+    Reference: Hendrickx et al., 2010.
+    """
+    counts: dict[str, list[int]] = {_undirected(one): [0, 0, 0] for one in gold if one != no_relation}
+    for one, other in zip(gold, predicted, strict=True):
+        if one != no_relation:
+            counts[_undirected(one)][0] += one == other
+            counts[_undirected(one)][2] += 1
+        if other != no_relation and _undirected(other) in counts:
+            counts[_undirected(other)][1] += 1
+    shares = [(right / max(found, 1), right / there) for right, found, there in counts.values()]
+    every = [(p, r, 2 * p * r / (p + r) if p + r else 0.0) for p, r in shares] or [(0.0, 0.0, 0.0)]
+    names = ("macro_precision", "macro_recall", "macro_f1")
+    return {
+        name: 100.0 * statistics.fmean(column) for name, column in zip(names, zip(*every, strict=True), strict=True)
+    }
+
+
+def _undirected(relation: str) -> str:
+    """Returns a relation's name without its direction, or as it is if it has none."""
+    match = DIRECTED.fullmatch(relation)
+    return match[1] if match else relation
 
 
 def by_relation(gold: Sequence[str], predicted: Sequence[str], no_relation: str) -> dict[str, Figure]:

@@ -3,6 +3,7 @@
 The weights are those of the golden documents, whose scores the released code computed, and of a small resolver.
 """
 
+import inspect
 import json
 import operator
 import os
@@ -213,6 +214,9 @@ def test_the_released_sizes_have_the_released_segments(width, rows, positions, l
     made = with_coreference(Checkpoint(tensors, {"hidden_dim": width, "max_sequence_length": positions}), "x")
     assert made.refusal == "" and made.head_settings["segment_length"] == length
     assert ("as the released model" in made.notes[-1]) == (length < positions)
+    assert "50 antecedents a span among the 3,900 before it" in made.notes[-1] and "dropout 0.3" in made.notes[-1]
+    defaults = inspect.signature(SpanBertCoreferenceResolver).parameters.keys() - {"encoder", "kwargs"}
+    assert made.head_settings.keys() == defaults  # none is left to a default of ours
     assert made.head_settings["max_segment_distance"] == rows and made.head_settings["max_span_width"] == 30
 
 

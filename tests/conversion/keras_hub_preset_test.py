@@ -33,6 +33,18 @@ def test_an_encoder_computes_what_keras_hubs_does_but_for_its_gelu(preset, rows,
     assert checkpoint.notes == [GELU_NOTE] and "4.7e-4" not in GELU_NOTE
 
 
+def test_a_preset_of_a_classifier_gives_its_encoder_and_says_so(preset, pieces, tmp_path):
+    folder = tmp_path / "classifier"
+    keras_hub.models.BertTextClassifier(preset[1], num_classes=3).save_to_preset(str(folder))
+    keras_hub.models.BertTokenizer(pieces, lowercase=False).save_to_preset(str(folder))
+    checkpoint = open_source(folder)
+    assert checkpoint.task is None and checkpoint.notes[0] == GELU_NOTE
+    assert (
+        "The preset holds BertTextClassifier (task.json); its head and its preprocessing are left out"
+        in (checkpoint.notes[1])
+    )
+
+
 def test_every_weight_has_its_place(preset):
     """Layer by layer, which tanh and erf do not blur."""
     folder, backbone = preset

@@ -6,7 +6,6 @@ import pytest
 
 from spanbert_keras import SpanBertEncoder, SpanBertTextClassifier
 from spanbert_keras.errors import InputError
-from spanbert_keras.models.row_classifier import RowClassifier
 from spanbert_keras.models.row_computing import row_lengths
 from spanbert_keras.preprocessing.piece_row import PieceRow
 
@@ -109,23 +108,43 @@ def test_logits_that_are_no_numbers_and_batches_of_none_are_refused(classifier, 
         classifier.logits_of(make_rows(3), 0)
 
 
-def test_probabilities_are_a_softmax_in_float64():
+def test_probabilities_are_a_softmax_in_float64(classifier):
     logits = np.array([[1.0, 2.0, -3.0], [900.0, 899.0, -900.0], [0.0, 0.0, 0.0]], "float32")
-    found = RowClassifier.probabilities(logits)
+    found = classifier.probabilities(logits)
     exact = np.exp(logits[0].astype("float64")) / np.exp(logits[0].astype("float64")).sum()
     np.testing.assert_allclose(found[0], exact, rtol=1e-12)
     np.testing.assert_allclose(found[1:], [[1 / (1 + np.exp(-1)), 1 / (1 + np.e), 0.0], [1 / 3] * 3], rtol=1e-12)
-    assert found.dtype == np.float64 and RowClassifier.probabilities(np.zeros((0, 3), "float32")).shape == (0, 3)
+    assert found.dtype == np.float64 and classifier.probabilities(np.zeros((0, 3), "float32")).shape == (0, 3)
 
 
 def test_losses_are_those_of_every_row(make_classifier, to_numpy):
     logits = np.random.default_rng(0).normal(size=(5, 4)).astype("float32")
     targets = np.eye(4, dtype="float32")[[0, 1, 2, 3, 0]]
-    found = to_numpy(make_classifier().example_losses({"logits": logits}, {"label_targets": targets}))
-    np.testing.assert_allclose(found, -np.log((RowClassifier.probabilities(logits) * targets).sum(-1)), rtol=1e-5)
+    model = make_classifier()
+    found = to_numpy(model.example_losses({"logits": logits}, {"label_targets": targets}))
+    np.testing.assert_allclose(found, -np.log((model.probabilities(logits) * targets).sum(-1)), rtol=1e-5)
     number = make_classifier(labels=())
     found = to_numpy(number.example_losses({"logits": logits[:, :1]}, {"label_targets": targets[:, :1]}))
     np.testing.assert_allclose(found, ((logits - targets) ** 2)[:, 0], rtol=1e-5)
+    numbers = make_classifier(problem_type="regression")
+    found = to_numpy(numbers.example_losses({"logits": logits}, {"label_targets": targets}))
+    np.testing.assert_allclose(found, ((logits - targets) ** 2).mean(1), rtol=1e-5)
+    targets[0] = [1, 1, 0, 1]
+    found = to_numpy(make_several(make_classifier).example_losses({"logits": logits}, {"label_targets": targets}))
+    likelihood = np.where(targets > 0, 1 / (1 + np.exp(-logits)), 1 / (1 + np.exp(logits)))
+    np.testing.assert_allclose(found, -np.log(likelihood).mean(1), rtol=1e-5)
+
+
+def make_several(make_classifier):
+    return make_classifier(problem_type="multi_label")
+
+
+def test_with_several_labels_a_text_each_has_a_sigmoid_of_its_own(make_classifier):
+    model, logits = make_several(make_classifier), np.array([[0.0, 2.0, -800.0, 800.0]], "float32")
+    expected = [[0.5, 1 / (1 + np.exp(-2.0)), 0.0, 1.0]]
+    np.testing.assert_allclose(model.probabilities(logits), expected, rtol=1e-12)
+    with pytest.raises(ValueError, match="A regression gives numbers. Expected: a model with classes."):
+        make_classifier(labels=()).probabilities(logits)
 
 
 @pytest.mark.parametrize("labels, shape, expected", [((), (4,), 1), ((), (4, 2), 1), (LABELS, (4,), 4)])
@@ -163,6 +182,13 @@ def test_mixed_policies_give_float32_logits_near_the_exact_ones(make_classifier,
         ({"labels": ("a", "b", "a")}, "several different names"),
         ({"labels": (0, 1)}, "several different names"),
         ({"labels": "abc"}, r"several different names, or none for regression. Received: \('abc',\)"),
+        ({"labels": (), "problem_type": "single_label"}, "several different names, or none for regression"),
+        ({"labels": (), "problem_type": "multi_label"}, "different names, at least one, where a text may have several"),
+        ({"labels": ("a", "a"), "problem_type": "multi_label"}, r"Received: \('a', 'a'\)"),
+        ({"labels": ("a", "a"), "problem_type": "regression"}, "different names, one for each number. Received"),
+        ({"problem_type": "softmax"}, "one of single_label, multi_label, regression. Received: 'softmax'"),
+        ({"threshold": 1.5}, "a probability, from 0 to 1. Received: 1.5"),
+        ({"threshold": "0.5"}, "a probability, from 0 to 1. Received: '0.5'"),
     ],
 )
 def test_settings_that_do_not_fit_are_refused(make_classifier, settings, message):

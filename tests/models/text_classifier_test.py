@@ -62,6 +62,8 @@ def alone(classifier, first, second=None):
     segments = (np.arange(len(ids)) >= len(a) + 2).astype("int32")[None]
     out = classifier({"token_ids": row, "segment_ids": segments, "padding_mask": np.ones_like(row)})
     logits = keras.ops.convert_to_numpy(out["logits"])[0].astype("float64")
+    if classifier.problem_type == "multi_label":
+        return 1 / (1 + np.exp(-logits))
     return np.exp(logits - logits.max()) / np.exp(logits - logits.max()).sum() if classifier.labels else logits
 
 
@@ -99,6 +101,37 @@ def test_without_labels_it_gives_numbers(make_classifier):
     assert model.output["logits"].shape == (None, 1)
     with pytest.raises(ValueError, match="several different names, or none for regression"):
         make_classifier(labels=("one",))
+
+
+@pytest.mark.parametrize("labels", [LABELS, ("one",)])
+def test_with_several_labels_a_text_every_label_has_its_own_probability(make_classifier, labels):
+    model = make_classifier(labels, scale=0.9, pooler=True, problem_type="multi_label", threshold=0.49)
+    given = texts(9, seed=2)
+    bias = model.head.classifier.bias
+    bias.assign(keras.ops.convert_to_numpy(bias) - model.logits_of(model.pairs.rows(given)).mean(0))
+    sizes = set()
+    for text, found in zip(given, model.classify(given, batch_size=4), strict=True):
+        expected = alone(model, text)
+        assert list(found.scores) == list(labels)
+        np.testing.assert_allclose(list(found.scores.values()), expected, atol=1e-5)
+        assert found.label == labels[int(expected.argmax())] and found.score == found.scores[found.label]
+        assert found.labels == tuple(label for label, p in zip(labels, expected, strict=True) if p >= 0.49)
+        sizes.add(len(found.labels))
+    assert len(sizes) > 1
+    model.threshold = 0.0
+    assert model.classify(given[0]).labels == labels
+
+
+@pytest.mark.parametrize("labels", [("valence", "arousal"), ("score",)])
+def test_a_regression_of_named_numbers_gives_each_of_them(make_classifier, labels):
+    model = make_classifier(labels, problem_type="regression", scale=0.8)
+    given = pairs(4)
+    for one, found in zip(given, model.classify(given), strict=True):
+        row = model.pairs.rows([one[0]], [one[1]])
+        expected = model.logits_of(row)[0].tolist()
+        assert (found.label, found.labels) == (None, ()) and list(found.scores) == list(labels)
+        assert list(found.scores.values()) == pytest.approx(expected, abs=1e-5)
+        assert found.score == (pytest.approx(expected[0], abs=1e-5) if len(labels) == 1 else None)
 
 
 def test_texts_and_cuts_are_counted(make_classifier):
@@ -175,15 +208,27 @@ def batch_of(model, given, targets):
     return pad_rows(rows, model.row_length) | {"label_targets": np.asarray(targets, "float32")}
 
 
-@pytest.mark.parametrize("labels", [LABELS, ()], ids=["classes", "regression"])
-def test_fit_lowers_the_loss_of_targets_in_x_or_y(make_classifier, labels):
-    model, given = make_classifier(labels, scale=0.3, pooler=True), texts(6, seed=5)
+@pytest.mark.parametrize(
+    "labels, kind",
+    [(LABELS, None), ((), None), (LABELS, "multi_label"), (LABELS, "regression")],
+    ids=["classes", "regression", "several labels", "several numbers"],
+)
+def test_fit_lowers_the_loss_of_targets_in_x_or_y(make_classifier, labels, kind):
+    model, given = make_classifier(labels, scale=0.3, pooler=True, dropout=0.0, problem_type=kind), texts(6, seed=5)
     targets = np.eye(3)[[0, 1, 2, 0, 1, 2]] if labels else np.array([[0.0], [1], [2], [3], [4], [5]])
+    if kind:
+        targets[:3] = 1 - targets[:3]
     batch = batch_of(model, given, targets)
     expected = []
     for text, target in zip(given, targets, strict=True):
         found = alone(model, text)
-        expected.append(-np.log(found) @ target if labels else float((found - target)[0] ** 2))
+        if kind == "multi_label":
+            expected.append(-np.log(np.where(target > 0, found, 1 - found)).mean())
+        elif kind == "regression" or not labels:
+            found = model.logits_of(model.pairs.rows([text]))[0]
+            expected.append(((found - target) ** 2).mean())
+        else:
+            expected.append(-np.log(found) @ target)
     model.compile(keras.optimizers.Adam(0.05), run_eagerly=BACKEND == "tensorflow")
     first = model.evaluate(batch, batch_size=6, verbose=0)
     assert first == pytest.approx(np.mean(expected), rel=1e-4)
@@ -191,7 +236,7 @@ def test_fit_lowers_the_loss_of_targets_in_x_or_y(make_classifier, labels):
     weights = np.array([1.0, 0, 0, 0, 0, 3.0])
     found = model.evaluate(rows, {"label_targets": batch["label_targets"]}, 6, 0, sample_weight=weights)
     assert found == pytest.approx((expected[0] + 3 * expected[5]) / 4, rel=1e-4)
-    history = model.fit(batch, batch_size=6, epochs=8, verbose=0).history["loss"]
+    history = model.fit(batch, batch_size=6, epochs=20, verbose=0).history["loss"]
     assert history[-1] < 0.9 * history[0]
 
 
@@ -208,13 +253,38 @@ def test_a_model_of_pairs_refuses_single_texts_and_the_other_way_round(make_clas
 
 def test_the_configuration_keeps_every_setting_and_no_vocabulary(make_classifier):
     settings = {"labels": ["x", "y"], "row_length": 17, "pooler": True, "dropout": 0.3, "name": "mine"}
-    settings["takes_pairs"] = True
+    settings |= {"takes_pairs": True, "problem_type": "multi_label", "threshold": 0.25}
     config = json.loads(json.dumps(make_classifier(**settings).get_config()))
     assert {key: config[key] for key in settings} == settings and "wrote" not in json.dumps(config)
     config.pop("encoder")
     again = SpanBertTextClassifier.from_config(config | {"encoder": make_classifier().encoder})
     assert {key: again.get_config()[key] for key in settings} == settings
     assert again.head.dropout == 0.3 and len(again.pairs.rows(["Ann " * 40])[0]) == 17
+
+
+@pytest.mark.parametrize("labels, kind", [(LABELS, "single_label"), ((), "regression")])
+def test_a_configuration_of_an_earlier_version_is_read(make_classifier, labels, kind):
+    config = make_classifier(labels).get_config()
+    for key in ("problem_type", "threshold", "encoder"):
+        config.pop(key)
+    again = SpanBertTextClassifier.from_config(config | {"encoder": make_classifier().encoder})
+    assert (again.labels, again.problem_type, again.threshold) == (labels, kind, 0.5)
+
+
+@pytest.mark.parametrize(
+    "labels, kind",
+    [(LABELS, "multi_label"), (("one",), "multi_label"), (("x", "y"), "regression"), (("x",), "regression")],
+)
+def test_the_other_problem_types_survive_two_generations(make_classifier, tmp_path, labels, kind):
+    model, given = make_classifier(labels, problem_type=kind, threshold=0.3), texts(3)
+    expected, path = model.classify(given), tmp_path / "model.keras"
+    for _ in range(2):
+        model.save(path)
+        model = keras.saving.load_model(path)
+        assert (model.labels, model.problem_type, model.threshold) == (labels, kind, 0.3)
+        for found, one in zip(model.classify(given), expected, strict=True):
+            assert (found.label, found.labels) == (one.label, one.labels)
+            assert list(found.scores.values()) == pytest.approx(list(one.scores.values()), abs=1e-6)
 
 
 def test_a_saved_file_answers_the_same(make_classifier, tmp_path):

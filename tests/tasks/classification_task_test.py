@@ -28,6 +28,7 @@ class Model:
     """Gives each row its length and twice that, and writes down how it was asked."""
 
     labels = ("no", "yes")
+    problem_type = "single_label"
 
     def __init__(self):
         self.asked = []

@@ -229,3 +229,106 @@ def test_an_id_that_would_break_a_line_of_predictions_is_refused(write):
     with pytest.raises(InputError, match=r"line 1: id must be printable text on one line. Received: '1\\t2'"):
         read(path, columns, None)
     assert [one.id for one in read(path, columns, None, skip_bad=True).examples] == ["7"]
+
+
+NUMBERED = Columns("1", None, "2")
+
+
+def read_rows(path, columns, labels=None):
+    return [(one.id, one.text, one.pair, one.label) for one in read(path, columns, labels).examples]
+
+
+@pytest.mark.parametrize("ending", ["\n", "\r\n"])
+def test_a_table_without_a_header_has_columns_by_number_the_first_is_1(write, ending):
+    path = write(ending.join(["good\t1\tx", "bad\t0\ty", ""]))
+    assert read_rows(path, NUMBERED) == [("0", "good", None, "1"), ("1", "bad", None, "0")]
+    assert read_rows(path, Columns("3", "1", "2")) == [("0", "x", "good", "1"), ("1", "y", "bad", "0")]
+    assert [row[3] for row in read_rows(path, Columns("3", None, ("2", "2")), ())] == [("1", "1"), ("0", "0")]
+
+
+def test_a_header_that_names_numbers_wins(write):
+    path = write("2\t1\nlabel a\ttext a\n")
+    assert read_rows(path, NUMBERED) == [("0", "text a", None, "label a")]
+    assert read_rows(write("1\tx\nfirst\tsecond\n"), NUMBERED)[0] == ("0", "1", None, "x")  # one name alone is none
+    assert read_rows(write(json.dumps({"1": "text", "2": "label"})), NUMBERED) == [("0", "text", None, "label")]
+
+
+@pytest.mark.parametrize(
+    "columns, content, message",
+    [
+        (
+            Columns("1", None, "4"),
+            "a\tb\tc\n",
+            "some.tsv, line 1 must have a column 4, counted from 1. Received: 3 col",
+        ),
+        (Columns("0", None, "1"), "a\tb\n", "line 1 must have a column 0, counted from 1. Received: 2 columns"),
+        (Columns("1", "5", "9"), "a\tb\n", "line 1 must have a column 5 and 9, counted from 1"),
+        (NUMBERED, "a\tb\nc\n", "some.tsv, line 2 must have 2 cells, divided by tabs. Received: 1"),
+        (NUMBERED, "a\tb\nc\td\te\n", "some.tsv, line 2 must have 2 cells, divided by tabs. Received: 3"),
+        (
+            Columns("1", None, "label"),
+            "a\tb\n",
+            "line 1 must name the columns 1, label, .* give the numbers of all col",
+        ),
+        (Columns("text", None, "label"), "a\tb\n", "must name the columns text, label, each once. Received: a, b.$"),
+        (Columns("-1", None, "2"), "a\tb\n", "must name the columns -1, 2, each once. Received: a, b."),
+    ],
+)
+def test_columns_that_are_not_there_are_named_with_file_and_line(write, columns, content, message):
+    with pytest.raises(InputError, match=message):
+        read(write(content), columns, None)
+
+
+SEVERAL = Columns("text", None, "label", separator=",")
+
+
+def test_several_labels_are_a_list_or_a_cell_with_a_separator(write):
+    expected = [("a", "b"), (), ("c d",)]
+    records = [{"text": "w", "label": labels} for labels in (["a", "b", "a"], [], ["c d"])]
+    path = write("\n".join(map(json.dumps, records)))
+    assert [row[3] for row in read_rows(path, SEVERAL)] == expected
+    for separator in (",", "|", ", "):
+        cells = [separator.join(labels) for labels in (["a", "b", "a"], [], ["c d"])]
+        path = write("text\tlabel\n" + "".join(f"w\t{cell}\n" for cell in cells))
+        columns = Columns("text", None, "label", separator=separator)
+        assert [row[3] for row in read_rows(path, columns)] == expected
+    headless = Columns("1", None, "2", separator=",")
+    assert [row[3] for row in read_rows(write("w\ta, b,\nw\t\n"), headless)] == [("a", "b"), ()]
+    assert [row[3] for row in read_rows(write(json.dumps({"text": "w", "label": [1, 2.0]})), SEVERAL)] == [("1", "2")]
+
+
+@pytest.mark.parametrize(
+    "record, message",
+    [
+        ({"text": "w", "label": "a,b"}, 'line 1: label must be a list of labels. Received: "a,b"'),
+        ({"text": "w", "label": None}, "line 1: label must be a list of labels. Received: null"),
+        ({"text": "w", "label": ["a", None]}, "line 1: label must be text or a number. Received: null"),
+        ({"text": "w", "label": ["a", " "]}, "line 1: the label must be printable text on one line"),
+        ({"text": "w"}, "line 1 must have the keys label"),
+    ],
+)
+def test_what_is_no_list_of_labels_is_rejected(write, record, message):
+    with pytest.raises(InputError, match=message):
+        read(write(json.dumps(record)), SEVERAL, None)
+
+
+def test_several_numbers_are_columns_or_a_list(write):
+    columns = Columns("text", None, ("x", "y"))
+    expected = [("1", "-2.5"), ("0.5", "3")]
+    assert [row[3] for row in read_rows(write("x\ttext\ty\n1\tw\t-2.5\n0.5\tw\t3\n"), columns, ())] == expected
+    records = [{"text": "w", "x": 1, "y": -2.5}, {"text": "w", "x": 0.5, "y": 3}]
+    assert [row[3] for row in read_rows(write("\n".join(map(json.dumps, records))), columns, ())] == expected
+    listed = "\n".join(json.dumps({"text": "w", "label": [one["x"], one["y"]]}) for one in records)
+    assert [row[3] for row in read_rows(write(listed), OWN, ())] == expected
+    for content, message in (
+        (listed + '\n{"text": "w", "label": [1]}', "line 3 must have 2 numbers, as the lines before it. Received: 1"),
+        (listed + '\n{"text": "w", "label": 1}', "line 3 must have 2 numbers, as the lines before it. Received: 1"),
+        (listed + '\n{"text": "w", "label": [1, "x"]}', "line 3: the label must be a number. Received: 'x'"),
+        ('{"text": "w", "label": []}', r"line 1: label must be text or a number. Received: \[\]"),
+    ):
+        with pytest.raises(InputError, match=message):
+            read(write(content), OWN, ())
+    with pytest.raises(InputError, match="line 2: the label must be a number. Received: 'no'"):
+        read(write("x\ttext\ty\n1\tw\tno\n"), columns, ())
+    with pytest.raises(InputError, match="line 1 must name the columns y, each once"):
+        read(write("x\ttext\n1\tw\n"), columns, ())

@@ -32,8 +32,8 @@ def finished(encoder_path, tmp_path_factory):
 def saved(encoder_path, tmp_path_factory, randomize):
     """Function of labels that saves a classifier with random weights and returns its path."""
 
-    def make(*labels):
-        model = SpanBertTextClassifier(keras.saving.load_model(encoder_path), labels, row_length=24)
+    def make(*labels, **settings):
+        model = SpanBertTextClassifier(keras.saving.load_model(encoder_path), labels, row_length=24, **settings)
         randomize(model, seed=3, scale=0.6)
         bias = next(weight for weight in model.head.weights if tuple(weight.shape) == (len(labels) or 1,))
         rows = model.pairs.rows(*zip(*[row[:2] for row in DEV], strict=True))
@@ -167,3 +167,73 @@ def test_labels_in_another_order_are_the_models_own(saved, tmp_path):
     lines = (out / "predictions.tsv").read_text().splitlines()[1:]
     assert [line.split("\t")[1] for line in lines] == [one.label for one in answers] and len({*lines}) == 9
     assert len({one.label for one in answers}) == 2
+
+
+def test_several_labels_are_scored_and_shown_with_their_own_probabilities(saved, tmp_path, embedded, capsys):
+    model = saved("x", "y", "z", problem_type="multi_label", pooler=True)
+    out, path = tmp_path / "out", tmp_path / "dev.jsonl"
+    gold = [["x"], [], ["x", "z"], ["z", "new"], ["y"], [], ["x"], ["y", "z"], ["z"]]
+    records = [{"text": row[0], "label": labels} for row, labels in zip(DEV, gold, strict=True)]
+    path.write_text("\n".join(map(json.dumps, records)))
+    run(f"--model={model}", f"--data={path}", f"--output_dir={out}", "--multi_label")
+    answers = keras.saving.load_model(model).classify([row[0] for row in DEV])
+    lines = (out / "predictions.tsv").read_text().splitlines()[1:]
+    found = [json.loads(line.split("\t")[1]) for line in lines]
+    assert found == [list(one.labels) for one in answers] and len(set(map(str, found))) > 2
+    scores = read_json(out / "scores.json")
+    hits = sum(len(set(a) & set(b)) for a, b in zip(gold, found, strict=True))
+    assert scores["micro_f1"] == pytest.approx(200 * hits / (sum(map(len, gold)) + sum(map(len, found))))
+    assert set(scores) == {"micro_f1", "macro_f1", "exact_match", "score", "examples"}
+    page = embedded(out / "errors.html")
+    assert [row["gold"] for row in page["rows"]] == [", ".join(labels) or "none" for labels in gold]
+    for row, answer in zip(page["rows"], answers, strict=True):
+        assert dict(row["candidates"]) == pytest.approx(answer.scores, abs=1e-5)
+    assert "exact_match" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("order", ["up,down", "down,up"])
+def test_several_numbers_are_scored_by_their_names_in_any_order(saved, tmp_path, embedded, order):
+    model, out, path = saved("up", "down", problem_type="regression"), tmp_path / "out", tmp_path / "dev.tsv"
+    gold = np.random.default_rng(0).normal(size=(9, 2)).round(3)
+    lines = [f"{row[0]}\t{a}\t{b}" for row, (a, b) in zip(DEV, gold.tolist(), strict=True)]
+    path.write_text("\n".join(["text\tup\tdown", *lines]))
+    run(f"--model={model}", f"--data={path}", f"--output_dir={out}", "--regression", f"--target_columns={order}")
+    found = [list(one.scores.values()) for one in keras.saving.load_model(model).classify([row[0] for row in DEV])]
+    each = [np.corrcoef(gold[:, i], np.array(found)[:, i])[0, 1] for i in range(2)]
+    assert read_json(out / "scores.json")["pearson"] == pytest.approx(100 * np.mean(each), abs=0.01)
+    rows = embedded(out / "errors.html")["rows"]
+    assert [row["gold"] for row in rows] == gold.tolist()
+    np.testing.assert_allclose([row["predicted"] for row in rows], found, atol=1e-5)
+
+
+def test_a_table_without_a_header_is_scored_by_column_numbers(saved, tmp_path, caplog):
+    caplog.set_level("INFO")
+    model, out, path = saved("no", "yes"), tmp_path / "out", tmp_path / "own.tsv"
+    path.write_text("".join(f"yes\t{row[0]}\n" for row in DEV))
+    flags = [f"--model={model}", f"--output_dir={out}", "--text_column=2", "--label_column=1", "--nopage"]
+    run(*flags, f"--data={path}")
+    found = [one.label for one in keras.saving.load_model(model).classify([row[0] for row in DEV])]
+    assert read_json(out / "scores.json")["accuracy"] == pytest.approx(100 * found.count("yes") / 9)
+    assert "own.tsv is read without a header: line 1 is an example." in caplog.text
+    with pytest.raises(InputError, match="own.tsv, line 1 must have a column 3, counted from 1. Received: 2 columns"):
+        run(*flags, f"--data={path}", "--pair_column=3")
+
+
+def test_models_of_another_kind_of_label_are_rejected_with_the_flag_that_fits(saved, tmp_path):
+    several, single = saved("x", "y", problem_type="multi_label"), saved("x", "y")
+    numbers = saved("up", "down", problem_type="regression")
+    lists, plain, one = tmp_path / "lists.jsonl", tmp_path / "plain.tsv", tmp_path / "one.jsonl"
+    lists.write_text(json.dumps({"text": "w1", "label": ["new"]}))
+    plain.write_text("text\tlabel\nw1\tx\n")
+    one.write_text(json.dumps({"text": "w1", "label": 1}))
+    for model, path, flags, message in (
+        (several, plain, [], r"Expected: names. Received: several labels for each text \(--multi_label\)"),
+        (single, lists, ["--multi_label"], r"Expected: several labels for each text \(--multi_label\). Received: x, y"),
+        (numbers, plain, [], r"Expected: names. Received: numbers \(up, down\)"),
+        (several, one, ["--regression"], "Expected: numbers. Received: x, y"),
+        (several, plain, ["--dataset=RTE"], "Expected: entailment, not_entailment. Received: several labels"),
+        (several, lists, ["--multi_label"], "lists.jsonl has no label of --model=.* Expected: x, y. Received: new"),
+        (numbers, one, ["--regression"], r"Expected: 2 \(up, down\). Received: 1"),
+    ):
+        with pytest.raises(InputError, match=message):
+            run(f"--model={model}", f"--data={path}", *flags)

@@ -301,3 +301,87 @@ def test_settings_out_of_range_are_refused_before_files_are_read(fine_tune, tmp_
         with pytest.raises(InputError, match=f"--{flag} must be at least 0 and below 1"):
             fine_tune("--train_file=no", "--dev_file=no", f"--{flag}=1")
     assert not (tmp_path / "run").exists()
+
+
+def moods(count, first=0):
+    """Returns records whose words w0, w1, w2 are their labels a, b, c: none, one or several of them."""
+    kinds = [[], ["a"], ["b"], ["c"], ["a", "b"], ["b", "c"], ["a", "c"], ["a", "b", "c"]]
+    records = []
+    for number in range(first, first + count):
+        labels = kinds[number % 8]
+        told = " ".join(f"w{'abc'.index(label)}" for label in labels)
+        records.append({"text": f"w{20 + number % 7} {told}".strip(), "label": labels})
+    return records
+
+
+def test_several_labels_of_a_text_are_learnt_from_lists_and_from_cells(fine_tune, own, tmp_path):
+    train, dev = moods(96), moods(16, 3)
+    (tmp_path / "train.tsv").write_text("".join(f"{one['text']}\t{'|'.join(one['label'])}\n" for one in train))
+    flags = ["--multi_label", "--label_separator=|", "--text_column=1", "--label_column=2", *FAST]
+    flags += ["--epochs=20", "--learning_rate=5e-3"]
+    numbered = own("dev.jsonl", [{"1": one["text"], "2": one["label"]} for one in dev])
+    folder = fine_tune(
+        f"--train_file={tmp_path / 'train.tsv'}", f"--dev_file={numbered}", "--label_threshold=0.4", *flags
+    )
+    model = keras.saving.load_model(folder / MODEL)
+    assert (model.labels, model.problem_type, model.threshold) == (("a", "b", "c"), "multi_label", 0.4)
+    scores = read_json(folder / "run.json")["scores"]["dev"]
+    assert set(scores) == {"micro_f1", "macro_f1", "exact_match", "score", "examples"}
+    assert scores["score"] == scores["micro_f1"] > 70  # 1 layer of 16 numbers
+    found = [json.loads(labels) for _, labels in lines_of(folder / "dev" / "predictions.tsv")]
+    assert found == [list(one.labels) for one in model.classify([one["text"] for one in dev])]
+    right = sum(one["label"] == labels for one, labels in zip(dev, found, strict=True))
+    assert scores["exact_match"] == pytest.approx(100 * right / 16)
+
+
+@pytest.mark.parametrize("form", ["columns", "list"])
+def test_several_numbers_of_a_text_are_learnt(fine_tune, own, form):
+    def records(count):
+        rows = [(f"w{i % 4} w{10 + i % 3}", i % 4 - 1.5, (i % 3) / 2) for i in range(count)]
+        if form == "columns":
+            return [{"text": text, "up": up, "down": down} for text, up, down in rows]
+        return [{"text": text, "label": [up, down]} for text, up, down in rows]
+
+    kind = "tsv" if form == "columns" else "jsonl"
+    train, dev = own(f"train.{kind}", records(96)), own(f"dev.{kind}", records(12))
+    flags = ["--target_columns=up,down"] if form == "columns" else []
+    flags += [*FAST, "--epochs=20", "--learning_rate=5e-3"]
+    folder = fine_tune(f"--train_file={train}", f"--dev_file={dev}", "--regression", *flags)
+    model = keras.saving.load_model(folder / MODEL)
+    assert model.problem_type == "regression"
+    assert model.labels == (("up", "down") if form == "columns" else ("label_0", "label_1"))
+    found = np.array([json.loads(numbers) for _, numbers in lines_of(folder / "dev" / "predictions.tsv")])
+    gold = np.array([[i % 4 - 1.5, (i % 3) / 2] for i in range(12)])
+    scores = read_json(folder / "run.json")["scores"]["dev"]
+    expected = 100 * np.mean([np.corrcoef(gold[:, i], found[:, i])[0, 1] for i in range(2)])
+    assert scores["pearson"] == pytest.approx(expected, abs=0.1) and scores["pearson"] > 70
+
+
+def test_targets_of_several_labels_and_numbers_reach_the_loss(encoder_path, own):
+    path = own("a.jsonl", moods(8))
+    task = task_of(f"--train_file={path}", f"--dev_file={path}", "--multi_label")
+    task.config = program.parse(finetune.Config, [f"--encoder={encoder_path}", "--output_dir=o", "--multi_label"])
+    model = task.make_model()
+    expected = [[label in one["label"] for label in "abc"] for one in moods(8)]
+    np.testing.assert_array_equal(task.targets_of(model, task.train), np.array(expected, "float32"))
+    rows = task.training_rows(model)
+    assert rows.batch(np.array([4, 1]), 8)["label_targets"].tolist() == [[1.0, 1.0, 0.0], [1.0, 0.0, 0.0]]
+
+
+def test_settings_of_one_label_are_rejected_for_several(own):
+    path = own("a.jsonl", moods(8))
+    both = [f"--train_file={path}", f"--dev_file={path}"]
+    numbers = own("n.jsonl", [{"text": "w1", "label": [1, 2]}])
+    single = own("s.jsonl", [{"text": "w1", "label": 1}])
+    none = own("none.jsonl", moods(1))
+    for flags, message in (
+        ([*both, "--multi_label", "--class_weights=balanced"], "need classes. Received: several labels"),
+        ([*both, "--multi_label", "--label_smoothing=0.1"], "need classes. Received: several labels"),
+        ([*both, "--label_threshold=0.3"], "--label_threshold belongs to --multi_label"),
+        (both, "a.jsonl, line 1: label must be text or a number"),
+        ([f"--train_file={none}", f"--dev_file={none}", "--multi_label"], "must have a label on some line"),
+        ([f"--train_file={numbers}", f"--dev_file={single}", "--regression"],
+         r"as many numbers on a line as the first one, 2. Received: 1 \(example '0'\)"),
+    ):  # fmt: skip
+        with pytest.raises(InputError, match=message):
+            task_of(*flags)

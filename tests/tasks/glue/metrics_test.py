@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import scipy.stats
 import sklearn.metrics
+import sklearn.preprocessing
 
 from spanbert_keras.program import InputError
 from tasks.glue import metrics
@@ -148,9 +149,64 @@ def test_examples_are_scored_by_labels_or_by_numbers():
     assert labels["accuracy"] == pytest.approx(100 / 3)  # labels are names: 2 is not 2.0
 
 
+SEVERAL = {
+    "some of everything": ([("a", "b"), ("c",), (), ("a",)], [("a",), ("c", "a"), (), ("b",)]),
+    "all right, in another order": ([("a", "b"), ()], [("b", "a"), ()]),
+    "nothing found": ([("a", "b"), ("c",)], [(), ()]),
+    "all invented": ([(), ()], [("a",), ("b", "c")]),
+    "one label": ([("a",), ()], [("a",), ("a",)]),
+}
+
+
+@pytest.mark.parametrize("gold, found", SEVERAL.values(), ids=SEVERAL.keys())
+def test_scores_of_several_labels_are_counted_by_hand_and_those_of_scikit_learn(gold, found):
+    names = sorted({label for labels in (*gold, *found) for label in labels})
+    hits = {name: sum(name in g and name in f for g, f in zip(gold, found, strict=True)) for name in names}
+    both = {name: sum(name in labels for labels in (*gold, *found)) for name in names}
+    scores = metrics.score(("micro_f1", "macro_f1", "exact_match"), gold, found)
+    assert scores["micro_f1"] == pytest.approx(200 * sum(hits.values()) / sum(both.values()))
+    assert scores["macro_f1"] == pytest.approx(100 * np.mean([2 * hits[name] / both[name] for name in names]))
+    right = [set(g) == set(f) for g, f in zip(gold, found, strict=True)]
+    assert scores["exact_match"] == pytest.approx(100 * np.mean(right))
+    binarizer = sklearn.preprocessing.MultiLabelBinarizer(classes=names)
+    sides = [binarizer.fit_transform(side) for side in (gold, found)]
+    for name in ("micro", "macro") if len(names) > 1 else ():  # of one column scikit-learn counts the zeros too
+        expected = sklearn.metrics.f1_score(*sides, average=name, zero_division=0.0)
+        assert scores[f"{name}_f1"] == pytest.approx(100 * expected)
+
+
+def test_texts_that_all_have_no_label_are_right_and_have_no_f1(recwarn):
+    gold = found = [(), ()]
+    assert (metrics.micro_f1(gold, found), metrics.macro_f1(gold, found), metrics.exact_match(gold, found)) == (
+        0,
+        0,
+        100,
+    )
+    assert [str(warning.message) for warning in recwarn] == []
+
+
+def test_of_several_numbers_the_mean_of_their_correlations_counts():
+    random = np.random.default_rng(1)
+    gold, found = random.normal(size=(9, 3)), random.normal(size=(9, 3))
+    gold[:, 2] = 1.0  # has no correlation: 0
+    examples = [Example(str(i), "a", None, tuple(map(str, row))) for i, row in enumerate(gold.tolist())]
+    scores = metrics.score_examples(("pearson", "spearman"), examples, [tuple(row) for row in found.tolist()])
+    for name, function in (("pearson", scipy.stats.pearsonr), ("spearman", scipy.stats.spearmanr)):
+        each = [function(gold[:, i], found[:, i])[0] for i in range(2)]
+        assert scores[name] == pytest.approx(100 * sum(each) / 3)
+    assert scores["score"] == pytest.approx((scores["pearson"] + scores["spearman"]) / 2)
+
+
+def test_the_chosen_scores_make_the_mean():
+    gold, found = [("a", "b"), ()], [("a",), ()]
+    scores = metrics.score(("micro_f1", "exact_match"), gold, found, ("exact_match",))
+    assert scores["score"] == scores["exact_match"] == 50.0 != scores["micro_f1"]
+
+
 def test_every_score_has_its_name():
     assert {name: function.__name__ for name, function in metrics.SCORES.items()} == {
-        name: name for name in ("accuracy", "f1", "macro_f1", "matthews", "pearson", "spearman")
+        name: name
+        for name in ("accuracy", "f1", "macro_f1", "matthews", "pearson", "spearman", "micro_f1", "exact_match")
     }
 
 

@@ -44,6 +44,24 @@ def test_single_texts_and_numbers_are_embedded_as_such():
     ]  # fmt: skip
 
 
+def test_several_labels_are_text_in_the_labels_order_and_several_numbers_lists():
+    examples = [
+        Example("0", "x", None, ("no", "entailment")),
+        Example("1", "x", None, ()),
+        Example("2", "x", None, ("z",)),
+    ]
+    made = text_data(examples, [("entailment",), (), ("no",)], SHARES, LABELS, {})
+    assert made["numbers"] is False and [(row["gold"], row["predicted"]) for row in made["rows"]] == [
+        ("entailment, no", "entailment"), ("none", "none"), ("z", "no"),
+    ]  # fmt: skip
+    assert made["rows"][0]["candidates"][0] == ["entailment", 0.7]
+    examples = [Example("0", "x", None, ("1", "2.5")), Example("1", "x", None, ("0", "-1"))]
+    made = text_data(examples, [(1.5, 2.0), (float("nan"), 0.5)], None, ("valence", "arousal"), {})
+    assert made["numbers"] is True and [(row["gold"], row["predicted"]) for row in made["rows"]] == [
+        ([1.0, 2.5], [1.5, 2.0]), ([0.0, -1.0], [None, 0.5]),
+    ]  # fmt: skip
+
+
 def test_shares_that_are_no_numbers_are_null():
     [row] = text_data(EXAMPLES[:1], FOUND[:1], np.array([[0.6, np.nan, np.inf]]), LABELS, {})["rows"]
     assert dict(row["candidates"]) == {"entailment": 0.6, "<b>neutral</b>": None, "no": None}

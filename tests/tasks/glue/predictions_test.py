@@ -12,13 +12,42 @@ LOGITS = np.array([[0.0, 2.0, 1.0], [3.0, 3.0, 1.0], [1e4, -1e4, 2e4]], np.float
 
 
 def test_the_most_probable_label_is_taken_the_first_of_equal_ones():
-    model = types.SimpleNamespace(labels=("contradiction", "entailment", "neutral"))
+    model = types.SimpleNamespace(labels=("contradiction", "entailment", "neutral"), problem_type="single_label")
     assert predictions.found_of(model, LOGITS) == ["entailment", "contradiction", "neutral"]
 
 
 def test_a_model_without_labels_gives_numbers():
-    found = predictions.found_of(types.SimpleNamespace(labels=()), np.array([[1.5], [-0.25]], np.float32))
-    assert found == [1.5, -0.25] and all(type(value) is float for value in found)
+    for labels in ((), ("stars",)):
+        model = types.SimpleNamespace(labels=labels, problem_type="regression")
+        found = predictions.found_of(model, np.array([[1.5], [-0.25]], np.float32))
+        assert found == [1.5, -0.25] and all(type(value) is float for value in found)
+    model = types.SimpleNamespace(labels=("x", "y"), problem_type="regression")
+    assert predictions.found_of(model, np.array([[1.5, -0.25]], np.float32)) == [(1.5, -0.25)]
+
+
+def test_a_text_has_all_labels_that_reach_the_threshold(classifier_of):
+    model = classifier_of(("a", "b", "c"), problem_type="multi_label", threshold=0.5)
+    assert predictions.found_of(model, np.array([[0.0, -1.0, 9.0], [-1.0, -2.0, -3.0]])) == [("a", "c"), ()]
+    model.threshold = 0.9
+    assert predictions.found_of(model, np.array([[0.0, -1.0, 9.0]])) == [("c",)]
+
+
+@pytest.fixture
+def classifier_of(encoder_path):
+    """Function of a classifier's arguments that makes one."""
+    import keras
+
+    from spanbert_keras import SpanBertTextClassifier
+
+    return lambda *given, **settings: SpanBertTextClassifier(keras.saving.load_model(encoder_path), *given, **settings)
+
+
+def test_several_labels_or_numbers_are_a_list_in_a_file(tmp_path):
+    path = tmp_path / "own.tsv"
+    predictions.write(path, ["0", "1"], [("a, b", "é"), ()])
+    assert path.read_text(encoding="utf-8") == 'index\tprediction\n0\t["a, b", "é"]\n1\t[]\n'
+    predictions.write(path, ["0"], [(1.23456789, -2.0)])
+    assert path.read_text() == "index\tprediction\n0\t[1.23457, -2.0]\n"
 
 
 def test_rows_are_made_of_texts_or_of_pairs_the_first_text_first():

@@ -134,3 +134,22 @@ def test_a_model_that_does_not_know_its_markers_is_refused(encoder_path, relatio
     model.save(tmp_path / "unknown.keras")
     with pytest.raises(InputError, match="train.json: This model does not know which pieces mark entities"):
         run(f"--model={tmp_path / 'unknown.keras'}", f"--data={relation_file()}", f"--output_dir={tmp_path / 'out'}")
+
+
+def test_relations_with_directions_are_also_scored_as_semeval_does(
+    encoder_path, relation_file, tmp_path, capsys, embedded
+):
+    labels = ["Other", "A(e1,e2)", "A(e2,e1)", "B(e1,e2)"]
+    encoder = keras.saving.load_model(encoder_path)
+    model = SpanBertRelationExtractor(encoder, labels, ("ORGANIZATION", "PERSON"), ("CITY", "DATE"), row_length=24)
+    model.save(tmp_path / "relation_extractor.keras")
+    path = relation_file("dev.json", records=[record(i, relation=labels[i % 4]) for i in range(8)])
+    flags = [f"--model={tmp_path / 'relation_extractor.keras'}", f"--data={path}", f"--output_dir={tmp_path / 'out'}"]
+    run(*flags, "--no_relation=Other")
+    scores = json.loads((tmp_path / "out" / "scores.json").read_text())["all relations"]
+    found = (tmp_path / "out" / "predictions.txt").read_text().splitlines()
+    gold = [labels[i % 4] for i in range(8)]
+    expected = metrics.directed_scores(gold, found, "Other")
+    assert {name: scores[name] for name in expected} == pytest.approx(expected)
+    assert dict(embedded(tmp_path / "out" / "errors.html")["facts"])["macro_f1"] == f"{expected['macro_f1']:.2f}"
+    assert f"macro_f1        {expected['macro_f1']:.2f}" in capsys.readouterr().out

@@ -219,3 +219,13 @@ def test_what_makes_no_model_is_told_with_the_encoder(encoder_path, relation_fil
         InputError, match="must have a relation besides --no_relation=no_relation. Received: 1 examples"
     ):
         task_of(encoder_path, relation_file, f"--train_file={alone}").make_model()
+
+
+def test_relations_with_directions_have_semevals_score_in_log_and_record(fine_tune, relation_file, caplog):
+    caplog.set_level("INFO")
+    labels = ["Other", "A(e1,e2)", "A(e2,e1)", "B(e1,e2)"]
+    path = relation_file(records=[record(i, relation=labels[i % 4]) for i in range(8)])
+    folder = fine_tune(f"--train_file={path}", f"--dev_file={path}", "--no_relation=Other")
+    scores = read_json(folder / "run.json")["scores"]["dev"]
+    assert {"macro_precision", "macro_recall", "macro_f1", "f1"} < set(scores)
+    assert f"macro_f1 {scores['macro_f1']:.2f}" in caplog.text

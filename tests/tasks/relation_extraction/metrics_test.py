@@ -5,7 +5,7 @@ import pytest
 from sklearn.metrics import accuracy_score, confusion_matrix, precision_recall_fscore_support
 
 from spanbert_keras.program import InputError
-from tasks.relation_extraction.metrics import Figure, by_relation, confusion, score
+from tasks.relation_extraction.metrics import Figure, by_relation, confusion, directed_scores, score
 
 NONE = "no_relation"
 KEYS = ("precision", "recall", "f1")
@@ -90,3 +90,78 @@ def test_rows_of_the_confusion_are_gold():
 def test_predictions_must_be_one_an_example(gold, found):
     with pytest.raises(InputError, match=f"Received: {len(gold)} examples and {len(found)} predictions"):
         score(gold, found, NONE)
+
+
+RELATIONS = "Cause-Effect Component-Whole Content-Container Entity-Destination Entity-Origin".split()
+RELATIONS += "Instrument-Agency Member-Collection Message-Topic Product-Producer".split()
+DIRECTED = [f"{name}({way})" for name in RELATIONS for way in ("e1,e2", "e2,e1")]
+MACRO = ("macro_precision", "macro_recall", "macro_f1")
+
+
+def semeval(gold, found):
+    """Returns the official score from a table of all 19 labels, in NumPy float64."""
+    labels = [*DIRECTED, "Other"]
+    table = np.zeros((19, 19))
+    np.add.at(table, ([labels.index(one) for one in gold], [labels.index(one) for one in found]), 1)
+    rows = []
+    for place in range(0, 18, 2):
+        both = slice(place, place + 2)
+        right, block = np.trace(table[both, both]), table[both, both].sum()
+        wrong_way = block - right
+        elsewhere, invented = table[both].sum() - block, table[:, both].sum() - block
+        if table[both].sum() == 0:
+            continue
+        p = right / (right + wrong_way + invented) if right + wrong_way + invented else 0.0
+        r = right / (right + wrong_way + elsewhere)
+        rows.append((p, r, 2 * p * r / (p + r) if p + r else 0.0))
+    return 100 * np.mean(rows, axis=0)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_relations_with_directions_have_semevals_official_score(seed):
+    random = np.random.default_rng(seed)
+    labels = [*DIRECTED[: 4 + seed], "Other"]
+    gold = random.choice(labels, 80).tolist()
+    found = [one if random.random() < 0.6 else str(random.choice(labels)) for one in gold]
+    scores = score(gold, found, "Other")
+    assert [scores[name] for name in MACRO] == pytest.approx(semeval(gold, found).tolist())
+    assert list(scores) == [*KEYS, *MACRO, "accuracy", "examples"]
+    assert scores["macro_f1"] != pytest.approx(scores["f1"], abs=1e-6)
+
+
+def test_a_published_result_of_the_official_scorer_comes_out():
+    """Right, predicted and gold counts of each relation that scorer 1.2 printed, and what it made of them."""
+    counts = [
+        (307, 370, 326), (239, 355, 302), (160, 215, 183), (271, 390, 292), (219, 295, 251), (102, 149, 156),
+        (207, 279, 226), (236, 331, 261), (168, 288, 225),
+    ]  # fmt: skip
+    names = [f"{name}(e1,e2)" for name in RELATIONS]
+    right = [name for name, (hits, _, _) in zip(names, counts, strict=True) for _ in range(hits)]
+    missed = [name for name, (hits, _, there) in zip(names, counts, strict=True) for _ in range(there - hits)]
+    missed += ["Other"] * 450
+    invented = [name for name, (hits, found, _) in zip(names, counts, strict=True) for _ in range(found - hits)]
+    turns = (invented[k:] + invented[:k] for k in range(len(invented)))
+    invented = next(turn for turn in turns if all(a != b for a, b in zip(missed, turn, strict=True)))
+    scores = score(right + missed, right + invented, "Other")
+    assert [round(scores[name], 2) for name in MACRO] == [71.19, 84.76, 77.24]
+    assert [round(scores[name], 2) for name in KEYS] == [71.44, 85.91, 78.01]  # its micro average, of (2*9+1) ways
+
+
+def test_the_wrong_direction_is_an_error_of_both_kinds():
+    gold = ["A(e1,e2)", "A(e2,e1)", "A(e1,e2)", "B(e1,e2)", "Other"]
+    found = ["A(e1,e2)", "A(e1,e2)", "A(e2,e1)", "Other", "B(e2,e1)"]
+    scores = directed_scores(gold, found, "Other")  # of A one of three is right, of B none
+    assert [scores[name] for name in MACRO] == pytest.approx([100 * (1 / 3) / 2] * 3)
+    assert directed_scores(["A(e1,e2)"], ["A(e2,e1)"], "Other") == dict.fromkeys(MACRO, 0.0)
+    lost = directed_scores(["A(e1,e2)", "A(e1,e2)"], ["A(e1,e2)", "C(e1,e2)"], "Other")  # C is not in the key
+    assert [lost[name] for name in MACRO] == pytest.approx([100.0, 50.0, 200 / 3])
+
+
+def test_other_labels_have_no_directed_score():
+    assert "macro_f1" not in score(["a", NONE], ["a", NONE], NONE)
+    assert "macro_f1" not in score(["A(e1,e2)", "b"], ["A(e1,e2)", "b"], NONE)
+    assert "macro_f1" not in score(["A(e1,e2)", "Other"], ["A(e1,e2)", "Other"], NONE)  # --no_relation=Other is missing
+    assert "macro_f1" not in score([NONE], [NONE], NONE)
+    assert "macro_f1" not in score(["A(e1,e2)"], ["A(e1,e2)"], NONE, ["A(e1,e2)", "b", NONE])
+    none_of_gold = score(["Other"], ["A(e1,e2)"], "Other")
+    assert [none_of_gold[name] for name in MACRO] == [0.0, 0.0, 0.0]
