@@ -306,7 +306,8 @@ def test_lengths_of_classifiers_and_readers_come_from_the_folder_and_go_back_to_
     whole = load_pretrained(make_folder(kind="BertForQuestionAnswering", name="whole")[0])
     assert whole.windows.window_length == 16 and any("No file says" in note for note in whole.conversion_notes)
     assert load_pretrained(make_folder(name="cut")[0], max_sequence_length=9).row_length == 9
-    assert load_pretrained(make_folder(name="long")[0], max_sequence_length=40).row_length == 40
+    long = load_pretrained(make_folder(name="long")[0], max_sequence_length=40)
+    assert long.row_length == 40 and "The longest row has 40 pieces now." in long.conversion_notes[-1]
     assert load_pretrained(make_folder(tokenizer=said, name="l")[0], max_sequence_length=40).row_length == 12
 
 
@@ -338,6 +339,11 @@ def test_settings_of_an_earlier_version_describe_the_same_labels(make_folder, tm
     number = task_config({"labels": []})
     assert number["problem_type"] == REGRESSION and number["label2id"] == {"LABEL_0": 0}
     assert task_config({"window_length": 5}) == {"spanbert_keras": {"window_length": 5}}
-    assert [longest_row(s, 9) for s in ({}, {"row_length": 5}, {"window_length": None}, {"window_length": 7})] == [
-        9, 5, 9, 7
-    ]  # fmt: skip
+    for settings, length in (({}, 9), ({"row_length": 5}, 5), ({"window_length": None}, 9), ({"window_length": 12}, 9)):
+        assert longest_row(settings, 9) == length
+
+
+def test_programs_log_what_a_foreign_model_does_not_say(make_folder, caplog):
+    caplog.set_level("INFO")
+    program.load_task_model(str(make_folder()[0]), "SpanBertTextClassifier")
+    assert "No file says how long a row may be: rows have up to 16 pieces" in caplog.text
