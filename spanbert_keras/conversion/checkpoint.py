@@ -128,6 +128,14 @@ class Checkpoint:
             if name in known and tuple(array.shape) != shapes[name]
         ]
 
+    def without_refused_head(self) -> "Checkpoint":
+        """Returns the encoder alone, with a note, if the head beside it cannot be used; else the same."""
+        if not self.refusal:
+            return self
+        tensors = {name: value for name, value in self.tensors.items() if name.startswith("bert.")}
+        notes = [*self.notes, f"{self.refusal} The encoder alone is taken."]
+        return dataclasses.replace(self, tensors=tensors, head_settings={}, notes=notes, refusal="")
+
     def check(self, source: str, allow_mismatch: bool = False) -> None:
         """Refuses tensors that are missing, unknown or of another shape.
 

@@ -269,4 +269,4 @@ def task_config(settings: dict[str, Any]) -> dict[str, Any]:
 def longest_row(settings: dict[str, Any], positions: int) -> int:
     """Returns the length of the longest row that a task's model reads, `positions` for all others."""
     lengths = (settings.get(name) for name in ("row_length", "window_length"))
-    return next((length for length in lengths if length), positions)
+    return min(next((length for length in lengths if length), positions), positions)

@@ -36,6 +36,7 @@ def resize_positions(checkpoint: Checkpoint, length: int) -> Checkpoint:
         rows = repeated[:length]
         note = f"Positions: extended from {old} to {length} rows by repeating them; train before use beyond {old}."
     whole = [name for name in ("row_length", "window_length") if checkpoint.head_settings.get(name) == old]
+    note += f" The longest row has {length} pieces now." if whole else ""
     return dataclasses.replace(
         checkpoint,
         tensors=checkpoint.tensors | {POSITION_EMBEDDINGS: rows},

@@ -59,6 +59,7 @@ def open_source(
     vocabulary_file: str | os.PathLike | None = None,
     lowercase: bool | None = None,
     allow_mismatch: bool = False,
+    encoder_alone: bool = False,
 ) -> Checkpoint:
     """Reads a checkpoint of any form: weights, sizes and vocabulary.
 
@@ -73,6 +74,7 @@ def open_source(
             looks like where it does not say.
         allow_mismatch: bool. Whether missing tensors begin anew and unknown ones are left out, with notes, instead of
             a refusal.
+        encoder_alone: bool. Whether no head is wanted: one that cannot be used is then left out, with a note.
 
     Raises:
         InputError: there is nothing of these forms, or it is damaged, unsafe, or no BERT.
@@ -95,6 +97,7 @@ def open_source(
     elif checkpoint.lowercase is None:
         checkpoint.lowercase = looks_lowercased(checkpoint.vocabulary or [])
     make_tokenizer(checkpoint)  # refuses a vocabulary without [MASK], or with a piece twice
+    checkpoint = checkpoint.without_refused_head() if encoder_alone else checkpoint
     checkpoint.check(name, allow_mismatch)
     if checkpoint.kind != OWN_KIND and any(map(PUBLISHED.fullmatch, path.absolute().parts)):
         checkpoint.notes.append(LICENCE)

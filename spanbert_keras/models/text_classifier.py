@@ -41,8 +41,8 @@ class SpanBertTextClassifier(RowClassifier, keras.Model):
         `{"logits": (B, C)}`, float32; C is the number of labels, 1 without any.
 
     Raises:
-        ValueError: labels that are no different names or do not fit the problem type, a row longer than the encoder
-            reads, or no tokenizer.
+        ValueError: duplicate labels or labels that do not fit the problem type, a threshold out of range, a row longer
+            than the encoder reads, or no tokenizer.
 
     Example:
         classifier = keras.saving.load_model("text_classifier.keras")
@@ -170,11 +170,7 @@ def _columns(given: list) -> tuple[list[str], list[str] | None]:
 
 
 def _checked_threshold(threshold) -> float:
-    """Returns a share.
-
-    Raises:
-        ValueError: it is none.
-    """
+    """Returns the threshold; `ValueError` if it is not a probability."""
     if isinstance(threshold, bool) or not isinstance(threshold, int | float) or not 0 <= threshold <= 1:
         raise ValueError(f"`threshold` must be a probability, from 0 to 1. Received: {threshold!r}.")
     return float(threshold)

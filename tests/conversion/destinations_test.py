@@ -84,6 +84,24 @@ def test_a_folder_takes_the_encoder_of_a_classifier_alone(make_encoder, tmp_path
         np.testing.assert_array_equal(ours, theirs)
 
 
+@pytest.mark.parametrize("pooler", [False, True])
+@pytest.mark.parametrize("kind, theirs", [("multi_label", "multi_label_classification"), ("regression", "regression")])
+def test_a_folder_keeps_what_a_classifiers_logits_are(make_encoder, tmp_path, randomize, pooler, kind, theirs):
+    settings = {"problem_type": kind, "threshold": 0.3, "row_length": 16, "pooler": pooler}
+    model = SpanBertTextClassifier(make_encoder(), ["up", "down"], **settings)
+    randomize(model, scale=0.3)
+    model.save(tmp_path / "text_classifier.keras")
+    write(open_source(tmp_path / "text_classifier.keras"), tmp_path / "hf", "hugging_face")
+    config = json.loads((tmp_path / "hf" / "config.json").read_text())
+    assert config["problem_type"] == theirs and config["id2label"] == {"0": "up", "1": "down"}
+    again = to_model(open_source(tmp_path / "hf"))
+    assert {name: again.get_config()[name] for name in settings} == settings
+    given = ["a w1", "The"]
+    for one, other in zip(model.classify(given), again.classify(given), strict=True):
+        assert (one.label, one.labels) == (other.label, other.labels)
+        assert list(one.scores.values()) == pytest.approx(list(other.scores.values()), abs=1e-6)
+
+
 def test_values_that_a_dtype_cannot_hold_are_refused(checkpoint, tmp_path):
     checkpoint.tensors["cls.predictions.bias"] = checkpoint.tensors["cls.predictions.bias"] + 1e6
     with pytest.raises(InputError, match=r"--dtype=float16 cannot hold the values of cls\.predictions\.bias"):

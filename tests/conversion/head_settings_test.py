@@ -13,7 +13,9 @@ from spanbert_keras import (
     SpanBertQuestionAnswerer,
     SpanBertRelationExtractor,
     SpanBertTextClassifier,
+    convert,
     load_pretrained,
+    program,
 )
 from spanbert_keras.conversion.head_settings import longest_row, row_length, task_config
 from spanbert_keras.conversion.hugging_face import write_hugging_face
@@ -139,6 +141,12 @@ def test_a_head_that_cannot_be_computed_is_rejected_by_name(make_folder, labels,
         load_pretrained(folder)
     encoder = load_pretrained(folder, allow_mismatch=True)
     assert type(encoder) is SpanBertEncoder and any("cannot become" in note for note in encoder.conversion_notes)
+    encoder = load_pretrained(folder, "encoder")
+    assert any("The encoder alone is taken" in note for note in encoder.conversion_notes)
+    notes = convert.convert(
+        program.parse(convert.Config, [f"--source={folder}", f"--destination={folder}_e.keras", "--model=encoder"])
+    )
+    assert any("The encoder alone is taken" in note for note in notes)
 
 
 @pytest.mark.parametrize(
@@ -151,8 +159,9 @@ def test_heads_of_something_else_than_a_text_are_no_text_classifiers(
     for asked in ("auto", "text_classifier", "relation_extractor"):
         with pytest.raises(InputError, match=f"holds a {kind}, which .*{what}: this package has no such.*{ANYWHERE}"):
             load_pretrained(folder, asked)
-    encoder = load_pretrained(folder, allow_mismatch=True)
-    assert type(encoder) is SpanBertEncoder
+    assert type(load_pretrained(folder, allow_mismatch=True)) is SpanBertEncoder
+    encoder = load_pretrained(folder, "encoder")
+    assert any("The encoder alone is taken" in note for note in encoder.conversion_notes)
     real = rows["padding_mask"] > 0
     hidden = to_numpy(encoder(rows)["sequence_output"])
     np.testing.assert_allclose(hidden[real], bert_outputs(theirs.bert, rows)[real], atol=1e-5)
@@ -297,7 +306,8 @@ def test_lengths_of_classifiers_and_readers_come_from_the_folder_and_go_back_to_
     whole = load_pretrained(make_folder(kind="BertForQuestionAnswering", name="whole")[0])
     assert whole.windows.window_length == 16 and any("No file says" in note for note in whole.conversion_notes)
     assert load_pretrained(make_folder(name="cut")[0], max_sequence_length=9).row_length == 9
-    assert load_pretrained(make_folder(name="long")[0], max_sequence_length=40).row_length == 40
+    long = load_pretrained(make_folder(name="long")[0], max_sequence_length=40)
+    assert long.row_length == 40 and "The longest row has 40 pieces now." in long.conversion_notes[-1]
     assert load_pretrained(make_folder(tokenizer=said, name="l")[0], max_sequence_length=40).row_length == 12
 
 
@@ -312,8 +322,16 @@ def test_no_setting_of_a_foreign_model_is_left_to_a_default_of_ours(make_folder,
     assert kind != CLASSIFIER or any("0.5 is taken (`threshold`)" in note for note in checkpoint.notes)
 
 
-def test_settings_of_an_earlier_version_describe_the_same_labels():
+def test_settings_of_an_earlier_version_describe_the_same_labels(make_folder, tmp_path):
     assert task_config({}) == {}
+    folder = written(load_pretrained(make_folder(("no", "yes"), SINGLE)[0]), tmp_path / "old")
+    own = json.loads((folder / "config.json").read_text())["spanbert_keras"]
+    change(
+        folder, spanbert_keras={key: own[key] for key in ("labels", "row_length", "pooler", "dropout", "takes_pairs")}
+    )
+    old = load_pretrained(folder)
+    assert (old.labels, old.problem_type, old.threshold) == (("no", "yes"), "single_label", 0.5)
+    assert old.conversion_notes == []
     old = task_config({"labels": ["a", "b"], "dropout": 0.2})
     assert (
         old["problem_type"] == SINGLE and old["id2label"] == {"0": "a", "1": "b"} and old["classifier_dropout"] == 0.2
@@ -321,6 +339,11 @@ def test_settings_of_an_earlier_version_describe_the_same_labels():
     number = task_config({"labels": []})
     assert number["problem_type"] == REGRESSION and number["label2id"] == {"LABEL_0": 0}
     assert task_config({"window_length": 5}) == {"spanbert_keras": {"window_length": 5}}
-    assert [longest_row(s, 9) for s in ({}, {"row_length": 5}, {"window_length": None}, {"window_length": 7})] == [
-        9, 5, 9, 7
-    ]  # fmt: skip
+    for settings, length in (({}, 9), ({"row_length": 5}, 5), ({"window_length": None}, 9), ({"window_length": 12}, 9)):
+        assert longest_row(settings, 9) == length
+
+
+def test_programs_log_what_a_foreign_model_does_not_say(make_folder, caplog):
+    caplog.set_level("INFO")
+    program.load_task_model(str(make_folder()[0]), "SpanBertTextClassifier")
+    assert "No file says how long a row may be: rows have up to 16 pieces" in caplog.text
