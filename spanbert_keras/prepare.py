@@ -2,9 +2,10 @@
 
     python -m spanbert_keras.prepare --input=books.jsonl.gz,more/*.txt --vocabulary=vocab.txt --output_dir=shards/
 
-Input: .txt (a blank line ends a document; one sentence or paragraph a line), a folder (one document a file), .jsonl
-with a text field, each also .gz or .zst; .parquet with a text column; or `embedded`, the prose that Python
-itself carries.
+Input: .txt (a blank line ends a document; one sentence or paragraph a line), a folder (one document a file), JSON lines
+with a text field, each also .gz or .zst; Parquet with a text column; or `embedded`, the prose that Python itself
+carries. The content decides, not the name. Archives and other files without text are rejected by name; in a folder
+they are skipped and counted.
 A run that was stopped goes on when it is started again. On several machines: --shard=0/4 on the first, 1/4, 2/4, 3/4 on
 the others, the same --output_dir; every one reads all input and does a quarter of the work.
 """
