@@ -9,18 +9,18 @@ import sys
 from pathlib import Path
 
 from spanbert_keras import program
-from spanbert_keras.program import InputError, setting
+from spanbert_keras.program import InputError, Settings, setting
 
 AROUND = 60  # characters shown before and after an answer
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config:
+class Config(Settings):
     """Settings of one question."""
 
-    model: str = setting("A saved SpanBertQuestionAnswerer (.keras).")
+    model: str = setting("A saved SpanBertQuestionAnswerer (.keras).", path=True)
     question: str = setting("The question.")
-    context_file: str = setting("The text, UTF-8; `-` reads standard input.")
+    context_file: str = setting("The text, UTF-8; `-` reads standard input.", path=True)
     n_best: int = setting("Answers shown, best first.", default=1)
     max_answer_pieces: int | None = setting("Longest answer. The model's by default.", default=None)
     batch_size: int = setting("Windows computed at once.", default=32)

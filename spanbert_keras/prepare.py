@@ -21,18 +21,18 @@ from rich.table import Table
 
 from spanbert_keras import program
 from spanbert_keras.data.preparation import PreparationSettings, prepare_corpus, warnings_of
-from spanbert_keras.program import setting
+from spanbert_keras.program import Settings, setting
 
 MAX_ROWS = 20
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config:
+class Config(Settings):
     """Settings of one preparation."""
 
-    input: tuple[str, ...] = setting("Files, folders and globs, comma separated; or `embedded`.")
-    output_dir: str = setting("New or empty folder for the shards.")
-    vocabulary: str | None = setting("A vocab.txt in BERT's format.", default=None)
+    input: tuple[str, ...] = setting("Files, folders and globs, comma separated; or `embedded`.", path=True)
+    output_dir: str = setting("New or empty folder for the shards.", path=True)
+    vocabulary: str | None = setting("A vocab.txt in BERT's format.", default=None, path=True)
     train_vocabulary: int | None = setting("Trains a vocabulary of so many pieces on the input.", default=None)
     lowercase: bool = setting("Lowercases and strips accents (uncased models).", default=False)
     heldout_share: float = setting("Share of documents kept for evaluation, 0 to 0.5; at least one.", default=0.01)

@@ -12,9 +12,19 @@ from typing import Any
 from absl import flags, logging
 
 from spanbert_keras.errors import InputError
-from spanbert_keras.training.settings import setting
+from spanbert_keras.training.settings import Settings, setting
 
-__all__ = ["InputError", "load_encoder", "load_task_model", "parse", "run", "setting", "to_arguments", "to_flags"]
+__all__ = [
+    "InputError",
+    "Settings",
+    "load_encoder",
+    "load_task_model",
+    "parse",
+    "run",
+    "setting",
+    "to_arguments",
+    "to_flags",
+]
 
 USAGE_EXIT_CODE = 2
 INPUT_EXIT_CODE = 1

@@ -11,23 +11,25 @@ import zlib
 from pathlib import Path
 
 from spanbert_keras import program
-from spanbert_keras.program import InputError, setting
+from spanbert_keras.program import InputError, Settings, setting
 
 FORMATS = (".jsonl", ".html", ".conll")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config:
+class Config(Settings):
     """Settings of one call."""
 
-    model: str = setting("A saved SpanBertCoreferenceResolver (.keras).")
+    model: str = setting("A saved SpanBertCoreferenceResolver (.keras).", path=True)
     input: str = setting(
         "UTF-8 text (.txt), JSON lines with a `text` each, or documents in words: CoNLL-2012's form or JSON lines with "
-        "`tokens`; also .gz."
+        "`tokens`; also .gz.",
+        path=True,
     )
     output: str = setting(
         "Written: .jsonl, a line a document with its chains; .html, a page (of one document); .conll, what the "
-        "official scorer reads (of documents that were given in words)."
+        "official scorer reads (of documents that were given in words).",
+        path=True,
     )
     genre: str | None = setting("One of the model's. The documents' own by default.", default=None)
     singletons: bool = setting("Also likely mentions that are linked to no other.", default=False)
