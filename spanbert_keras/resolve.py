@@ -91,13 +91,11 @@ def _text(path: str) -> str:
     """Returns a text; a byte order mark in front is no part of it."""
     try:
         content = Path(path).read_bytes()
-        return (gzip.decompress(content) if path.endswith(".gz") else content).decode("utf-8-sig")
+        return program.decode_text(gzip.decompress(content) if path.endswith(".gz") else content)
     except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"--input={path} cannot be read: {getattr(error, 'strerror', None) or error}.") from error
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"--input={path} is not UTF-8 text: byte {error.start}. Convert it, e.g. with iconv."
-        ) from error
+    except ValueError as error:
+        raise InputError(f"--input={path} {error}") from error
 
 
 def _texts(path: str) -> list[str]:
