@@ -108,7 +108,7 @@ class _Set:
             f"--pooler={config.pooler}", *self.flags,
         ]  # fmt: skip
         self.program.main(program.parse(self.program.Config, flags))
-        return json.loads((folder / "run.json").read_text())["scores"]["dev"]
+        return json.loads((folder / "run.json").read_text(encoding="utf-8"))["scores"]["dev"]
 
     def theirs(self, seed: int, model) -> dict[str, float]:
         """Returns dev's best scores with `transformers`.
@@ -204,7 +204,7 @@ def main(config: Config) -> None:
         raise InputError(f"--sets must be of {', '.join(SETS)}. Received: {', '.join(wrong)}.")
     path = Path(config.output_dir) / "results.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    results = json.loads(path.read_text()) if path.is_file() else {}
+    results = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     names = ("encoder", "epochs", "learning_rate", "batch_size", "train_rows", "pooler")
     settings = {name: getattr(config, name) for name in names}
     if results.setdefault("settings", settings) != settings:

@@ -240,11 +240,14 @@ def run(main: Callable[[Any], None], config_class: type, argv: Sequence[str] | N
 
     Exit codes: 0 done, 1 the user's input cannot be used (`InputError`: one sentence, no traceback), 2 a wrong flag,
     70 (`DEFECT_EXIT_CODE`) any other exception, a defect or a device's error, with its traceback: not Python's 1, since
-    starting again may help; 130 interrupted. A `SystemExit` of `main` keeps its code. Printing never fails: see
-    `lenient_streams`.
+    starting again may help; 130 interrupted. A `SystemExit` of `main` keeps its code. Printing never ends a job: see
+    `lenient_streams`; what a full disk took of standard output is exit code 1 after the job is done.
     """
-    with lenient_streams():
+    with lenient_streams() as lost:
         _run(main, config_class, argv)
+    if lost:
+        print(f"Error: standard output could not be written: {lost[0].strerror}.", file=sys.stderr)
+        raise SystemExit(INPUT_EXIT_CODE)
 
 
 def _run(main: Callable[[Any], None], config_class: type, argv: Sequence[str] | None) -> None:

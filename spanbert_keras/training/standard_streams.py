@@ -9,11 +9,16 @@ from typing import Any
 
 
 class _Output(io.RawIOBase):
-    """A file descriptor to write to; when its reader has gone (`| head`), the rest is dropped."""
+    """A file descriptor to write to. When its reader has gone (`| head`) or its disk is full, the rest is dropped.
+
+    Attributes:
+        error: OSError or `None`. Why something was lost; a reader that has gone is no loss.
+    """
 
     def __init__(self, raw: io.FileIO):
         self._raw = raw
-        self._closed_by_reader = False
+        self._dropping = False
+        self.error: OSError | None = None
 
     def writable(self) -> bool:
         return True
@@ -25,47 +30,57 @@ class _Output(io.RawIOBase):
         return self._raw.isatty()
 
     def write(self, data: Any) -> int | None:
-        if not self._closed_by_reader:
+        if not self._dropping:
             try:
                 return self._raw.write(data)
-            except BrokenPipeError:
-                self._closed_by_reader = True
+            except OSError as error:
+                self._dropping = True
+                self.error = None if isinstance(error, BrokenPipeError) else error
         return len(data)
 
 
 @contextlib.contextmanager
-def lenient_streams() -> Iterator[None]:
-    """Inside of it, what an encoding lacks is written as an escape (`\\u043a`), and a closed pipe is no error.
+def lenient_streams() -> Iterator[list[OSError]]:
+    """Inside of it, printing raises nothing: what an encoding lacks is written as an escape, such as `\\u043a`.
 
-    The encoding itself stays that of the terminal or of `PYTHONIOENCODING`. Without standard output, what is written to
-    it is dropped.
+    The encoding stays that of the terminal or of `PYTHONIOENCODING`. A closed pipe, or no standard output at all, is no
+    error.
+
+    Yields:
+        list. After the end it holds the errors, e.g. a full disk, that lost a part of standard output.
     """
     before = sys.stdout, sys.stderr
+    lost: list[OSError] = []
     with open(os.devnull, "w", encoding="utf-8") as nowhere:
-        sys.stdout, sys.stderr = (_lenient(stream, nowhere) for stream in before)
+        (sys.stdout, output), (sys.stderr, _) = (_lenient(stream, nowhere) for stream in before)
         try:
-            yield
+            yield lost
         finally:
             for stream in (sys.stdout, sys.stderr):
-                with contextlib.suppress(OSError, ValueError):
+                with contextlib.suppress(ValueError):  # somebody closed it
                     stream.flush()
             sys.stdout, sys.stderr = before
+            if output is not None and output.error is not None:
+                lost.append(output.error)
 
 
-def _lenient(stream: Any, nowhere: Any) -> Any:
-    """Returns a stream that takes everything and writes to the same place."""
+def _lenient(stream: Any, nowhere: Any) -> tuple[Any, _Output | None]:
+    """Returns a stream that takes everything and writes to the same place, and its descriptor where it is new."""
     if stream is None:
-        return nowhere
-    raw = getattr(getattr(stream, "buffer", None), "raw", None)
+        return nowhere, None
+    buffer = getattr(stream, "buffer", None)
+    raw = getattr(buffer, "raw", buffer)  # unbuffered (`python -u`) there is no layer between
     if not isinstance(raw, io.FileIO):  # of a test or a notebook
-        return stream
+        return stream, None
     with contextlib.suppress(OSError, ValueError):
         stream.flush()
-    return io.TextIOWrapper(
-        io.BufferedWriter(_Output(raw)),
+    output = _Output(raw)
+    binary: Any = output if raw is buffer else io.BufferedWriter(output)
+    wrapped = io.TextIOWrapper(
+        binary,
         encoding=stream.encoding,
         errors="backslashreplace",
-        newline=None,
         line_buffering=stream.line_buffering,
         write_through=stream.write_through,
     )
+    return wrapped, output
