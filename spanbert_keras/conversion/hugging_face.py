@@ -44,20 +44,23 @@ def read_hugging_face(folder: str | os.PathLike, paths: list[Path] | None = None
     paths = find_tensor_files(folder) if paths is None else paths
     if not paths:
         raise InputError(f"{folder} holds no tensors. Expected: {SAFETENSORS} or pytorch_model.bin, whole or in parts.")
-    tensors = read_tensors(paths)
+    notes: list[str] = []
+    tensors = read_tensors(paths, notes)
+    wrapped = bool(notes)
     if (folder / SBO_FILE).is_file():
         tensors |= {canonical(name): value for name, value in read_safetensors(folder / SBO_FILE).items()}
     config = read_config(folder)
     where = str(paths[0] if len(paths) == 1 else folder)
     architecture = architecture_of(tensors, where, config)
     vocabulary, lowercase = read_tokenizer_files(folder)
-    notes = []
     if config is None:
         notes.append(
             f"There is no config.json: {architecture['num_heads']} attention heads are taken for granted, as BERT has "
             f"at width {architecture['hidden_dim']}."
         )
-    kind = "a Hugging Face folder" if config is not None else "a checkpoint of the research code"
+    kind = "a Hugging Face folder"
+    if config is None:
+        kind = "a state dict of PyTorch" if wrapped else "a checkpoint of the research code"
     settings = _head_settings(config or {}, tensors)
     if "labels" in settings and OWN not in (config or {}):
         notes.append(

@@ -61,11 +61,12 @@ def open_source(
     """Reads a checkpoint of any form: weights, sizes and vocabulary.
 
     Forms: a Hugging Face BERT folder or hub name (`hf://` may stand in front); the research code's archives, `model.pt`
-    and training checkpoints; Google's and TF Model Garden's checkpoints; those of the coreference research code; a
-    keras-hub BERT preset (a folder, or `kaggle://...`); a `.keras` file, preset or output directory of this package.
+    and training checkpoints; state dicts of PyTorch, also as DataParallel, torch.compile and Lightning save them;
+    Google's and TF Model Garden's checkpoints; those of the coreference research code; a keras-hub BERT preset (a
+    folder, or `kaggle://...`); a `.keras` file, preset or output directory of this package.
 
     Args:
-        source: path or hub name.
+        source: path, also with `~` and `$HOME`, or hub name.
         vocabulary_file: `vocab.txt` to take instead of the source's own.
         lowercase: bool or `None`. Whether text is lower-cased; what the source says by default, and what its vocabulary
             looks like where it does not say.
@@ -75,7 +76,7 @@ def open_source(
     Raises:
         InputError: there is nothing of these forms, or it is damaged, unsafe, or no BERT.
     """
-    name = os.fspath(source)
+    name = os.path.expanduser(os.path.expandvars(os.fspath(source)))
     path = Path(name)
     if name.startswith("kaggle://"):
         checkpoint = _from_kaggle(name)
