@@ -1,6 +1,7 @@
 """Command lines from frozen dataclasses: dataclass -> absl flags -> dataclass. No flag is defined at import."""
 
 import codecs
+import contextlib
 import dataclasses
 import os
 import re
@@ -125,7 +126,8 @@ def _convert(value: Any, annotation: Any, is_path: bool) -> Any:
     if isinstance(value, list) and typing.get_origin(_value_type(annotation)) is tuple:
         return tuple(_convert(one, str, is_path) for one in value)
     if isinstance(value, str) and not is_path:
-        return value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+        with contextlib.suppress(UnicodeEncodeError):  # half characters that no locale made
+            return value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     return value
 
 

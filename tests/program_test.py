@@ -100,6 +100,7 @@ def test_bytes_of_the_command_line_are_utf_8_whatever_the_locale():
     """Under the C locale an argument of other characters arrives as half characters."""
     config = program.parse(Config, ["--path=caf\udcc3\udca9", "--names=\udcd0\udcba,b\udcff"])
     assert config.path == "café" and config.names == ("к", "b\ufffd")
+    assert program.parse(Config, ["--path=\ud800"]).path == "\ud800"
 
 
 @pytest.mark.parametrize(

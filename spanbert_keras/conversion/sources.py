@@ -76,7 +76,7 @@ def open_source(
     Raises:
         InputError: there is nothing of these forms, or it is damaged, unsafe, or no BERT.
     """
-    name = os.path.expanduser(os.path.expandvars(os.fspath(source)))
+    name = _expanded(source)
     path = Path(name)
     if name.startswith("kaggle://"):
         checkpoint = _from_kaggle(name)
@@ -87,7 +87,7 @@ def open_source(
     else:
         checkpoint = _from_file(path)
     if vocabulary_file is not None:
-        own, checkpoint.vocabulary = checkpoint.vocabulary, read_lines(vocabulary_file)
+        own, checkpoint.vocabulary = checkpoint.vocabulary, read_lines(_expanded(vocabulary_file))
         if own and own != checkpoint.vocabulary and not allow_mismatch:
             raise InputError(
                 f"{vocabulary_file} is not the vocabulary of {name}, which has its own ({len(own)} pieces). Leave the "
@@ -105,6 +105,11 @@ def open_source(
     elif checkpoint.kind.endswith("research code"):
         checkpoint.notes.append(f"If this is a published file: {LICENCE}")
     return checkpoint
+
+
+def _expanded(path: str | os.PathLike) -> str:
+    """Returns a path with `~` and variables such as `$HOME` replaced."""
+    return os.path.expanduser(os.path.expandvars(os.fspath(path)))
 
 
 def _from_hub(name: str) -> Checkpoint:

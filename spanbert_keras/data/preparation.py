@@ -220,6 +220,9 @@ def _difference(expected: dict[str, Any], received: dict[str, Any]) -> str:
             return f"{key} {received.get('settings', {}).get(key)} there, {value} now"
     if [s["path"] for s in received["sources"]] != [s["path"] for s in expected["sources"]]:
         return f"the input {received['sources'][0]['path']}, ... there, {expected['sources'][0]['path']}, ... now"
+    for there, now in zip(received["sources"], expected["sources"], strict=True):
+        if there["kind"] != now["kind"]:
+            return f"{now['path']} read as {there['kind']} there, as {now['kind']} now"
     return "input files that have changed since" if received["shard"] == expected["shard"] else "another --shard"
 
 

@@ -335,4 +335,4 @@ def test_a_source_may_be_in_the_home_folder(make_bert, monkeypatch, tmp_path):
     make_bert("mine")
     monkeypatch.setenv("HOME", str(tmp_path))
     for source in ("~/mine", "$HOME/mine"):
-        assert open_source(source).heads == ["masked_lm"]
+        assert open_source(source, vocabulary_file="~/mine/vocab.txt").heads == ["masked_lm"]
