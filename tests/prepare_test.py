@@ -98,7 +98,7 @@ def test_files_of_a_folder_that_hold_no_text_are_counted_and_named(arguments, tm
     for _ in range(2):  # the second time it is found done
         program.run(prepare.main, prepare.Config, [*arguments, f"--input={folder}"])
         shown = " ".join(capsys.readouterr().out.split())
-        assert "Warning: Skipped 2 files of folders, which hold no text:" in shown
+        assert "Warning: Skipped 2 files that hold no text:" in shown
         assert "(tar);" in shown and "a picture (PNG)." in shown and "holds no document" not in shown
     manifest = TokenShards(tmp_path / "out").manifest
     assert manifest["totals"]["documents"] == 5

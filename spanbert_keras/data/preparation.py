@@ -146,7 +146,8 @@ def warnings_of(manifest: dict[str, Any]) -> list[str]:
     sources = manifest.get("sources", [])
     skipped = [Source(s["path"], s["kind"], s["bytes"], s["reason"]) for s in sources if s["kind"] == SKIPPED]
     if skipped:
-        found.append(f"Skipped {len(skipped):,} files of folders, which hold no text: {listed_skipped(skipped)}.")
+        files = "1 file that holds" if len(skipped) == 1 else f"{len(skipped):,} files that hold"
+        found.append(f"Skipped {files} no text: {listed_skipped(skipped)}.")
     for source, report in zip(sources, manifest.get("reports", []), strict=False):
         if not report["documents"] and source["kind"] != SKIPPED and manifest["shard"] == [0, 1]:
             found.append(f"{source['path']} holds no document.")
