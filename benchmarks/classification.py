@@ -18,17 +18,17 @@ from benchmarks.shared.training_steps import TrainingSteps
 from benchmarks.shared.transformers_classifier import TransformersClassifier
 from benchmarks.shared.turns import compare_with_transformers, latency
 from spanbert_keras import program
-from spanbert_keras.program import InputError, setting
+from spanbert_keras.program import InputError, Settings, setting
 
 LEARNING_RATE = 1e-5
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config:
+class Config(Settings):
     """Settings of the benchmark."""
 
-    encoder: str = setting("Hugging Face folder of a BERT.")
-    data_dir: str = setting("Folder of a GLUE set's files; texts of train.tsv are used.")
+    encoder: str = setting("Hugging Face folder of a BERT.", path=True)
+    data_dir: str = setting("Folder of a GLUE set's files; texts of train.tsv are used.", path=True)
     dataset: str = setting("Which set that is.", default="MRPC")
     steps: int = setting("Training steps of each.", default=100)
     batch_size: int = setting("Rows of a step.", default=32)

@@ -26,20 +26,24 @@ from absl import logging
 
 from benchmarks.shared.transformers_classifier import TransformersClassifier
 from spanbert_keras import program
-from spanbert_keras.program import InputError, setting
+from spanbert_keras.program import InputError, Settings, setting
 
 SETS = ("SemEval", "SST-2", "MRPC", "RTE", "STS-B")
 RELATIONS = "SemEval"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config:
+class Config(Settings):
     """Settings of the benchmark."""
 
-    encoder: str = setting("Hugging Face folder of a BERT.")
-    output_dir: str = setting("Where our runs and results.json live; what is there already is not run again.")
-    glue_dir: str | None = setting("Folder of GLUE's folders.", default=None)
-    semeval_dir: str | None = setting("Folder of semeval_train.json.gz and semeval_dev.json.gz.", default=None)
+    encoder: str = setting("Hugging Face folder of a BERT.", path=True)
+    output_dir: str = setting(
+        "Where our runs and results.json live; what is there already is not run again.", path=True
+    )
+    glue_dir: str | None = setting("Folder of GLUE's folders.", default=None, path=True)
+    semeval_dir: str | None = setting(
+        "Folder of semeval_train.json.gz and semeval_dev.json.gz.", default=None, path=True
+    )
     sets: tuple[str, ...] = setting("Which are run.", default=SETS)
     seeds: int = setting("Runs of each side.", default=3)
     epochs: int = setting("Passes over the rows.", default=3)
@@ -104,7 +108,7 @@ class _Set:
             f"--pooler={config.pooler}", *self.flags,
         ]  # fmt: skip
         self.program.main(program.parse(self.program.Config, flags))
-        return json.loads((folder / "run.json").read_text())["scores"]["dev"]
+        return json.loads((folder / "run.json").read_text(encoding="utf-8"))["scores"]["dev"]
 
     def theirs(self, seed: int, model) -> dict[str, float]:
         """Returns dev's best scores with `transformers`.
@@ -200,7 +204,7 @@ def main(config: Config) -> None:
         raise InputError(f"--sets must be of {', '.join(SETS)}. Received: {', '.join(wrong)}.")
     path = Path(config.output_dir) / "results.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    results = json.loads(path.read_text()) if path.is_file() else {}
+    results = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     names = ("encoder", "epochs", "learning_rate", "batch_size", "train_rows", "pooler")
     settings = {name: getattr(config, name) for name in names}
     if results.setdefault("settings", settings) != settings:

@@ -34,7 +34,7 @@ from typing import Any
 import numpy as np
 
 from spanbert_keras import program
-from spanbert_keras.program import InputError, setting
+from spanbert_keras.program import InputError, Settings, setting
 
 WARM_UP_WORDS = 300
 COMPILED_WORDS = 10_000  # with the default settings these reach the largest tiles
@@ -44,22 +44,24 @@ MODEL, VOCABULARY, TEXT = "resolver.keras", "vocab.txt", "text.txt"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config:
+class Config(Settings):
     """Settings of the benchmark."""
 
-    model: str | None = setting("A saved SpanBertCoreferenceResolver (.keras). Default: a fresh one.", default=None)
-    encoder: str | None = setting("Encoder of a fresh resolver. Default: random weights.", default=None)
+    model: str | None = setting(
+        "A saved SpanBertCoreferenceResolver (.keras). Default: a fresh one.", default=None, path=True
+    )
+    encoder: str | None = setting("Encoder of a fresh resolver. Default: random weights.", default=None, path=True)
     architecture: str = setting(
         "Of an encoder of random weights.", default="small", choices=("tiny", "small", "base", "large")
     )
     hidden_dim: int = setting("Of a fresh resolver's hidden layers.", default=1000)
     lengths: tuple[str, ...] = setting("Words of the documents.", default=("1000", "3000", "10000", "30000", "100000"))
     text_file: str | None = setting(
-        "UTF-8 text, repeated or cut to each length. Default: made of seeded English words.", default=None
+        "UTF-8 text, repeated or cut to each length. Default: made of seeded English words.", default=None, path=True
     )
     batch_size: int = setting("Segments encoded at once.", default=16)
     seconds: float = setting("A document is resolved again until so many seconds have gone by.", default=20.0)
-    output_dir: str = setting("Written to: coreference.json, coreference.md, coreference.png.")
+    output_dir: str = setting("Written to: coreference.json, coreference.md, coreference.png.", path=True)
     part: str = setting(
         "For the processes that this starts: one makes a model, the others measure one length each.", default="all",
         choices=("all", "model", "length"),

@@ -9,7 +9,7 @@ import dataclasses
 from pathlib import Path
 
 from spanbert_keras import program
-from spanbert_keras.program import InputError, setting
+from spanbert_keras.program import InputError, Settings, setting
 
 LINES = {
     "masked_lm/loss_masked": "masked LM",
@@ -19,11 +19,11 @@ LINES = {
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config:
+class Config(Settings):
     """Settings of the picture."""
 
-    run: str = setting("Output directory of a pre-training run.")
-    output: str = setting("Picture to write, e.g. a .png file.")
+    run: str = setting("Output directory of a pre-training run.", path=True)
+    output: str = setting("Picture to write, e.g. a .png file.", path=True)
     curve: str = setting("Folder of the scalars: a held-out set, or train.", default="heldout_span")
 
 

@@ -23,17 +23,19 @@ from spanbert_keras import program
 from spanbert_keras.data.preparation import PreparationSettings, prepare_corpus
 from spanbert_keras.data.readers import find_sources, read_documents
 from spanbert_keras.preprocessing.wordpiece_training import train_wordpiece
-from spanbert_keras.program import setting
+from spanbert_keras.program import Settings, setting
 
 BATCH_LINES = 1000
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config:
+class Config(Settings):
     """Settings of the comparison."""
 
-    input: tuple[str, ...] = setting("As `prepare` takes it.", default=("embedded",))
-    vocabulary: str | None = setting("A vocab.txt. Default: 4,000 pieces trained on the input, untimed.", default=None)
+    input: tuple[str, ...] = setting("As `prepare` takes it.", default=("embedded",), path=True)
+    vocabulary: str | None = setting(
+        "A vocab.txt. Default: 4,000 pieces trained on the input, untimed.", default=None, path=True
+    )
     lowercase: bool = setting("Whether the vocabulary is uncased.", default=False)
     rounds: int = setting("Measurements of each.", default=3)
     workers: int | None = setting("Threads of `prepare`. Default: all cores.", default=None)

@@ -17,7 +17,7 @@ import numpy as np
 from benchmarks.shared.training_steps import TrainingSteps
 from benchmarks.shared.turns import compare_with_transformers, latency
 from spanbert_keras import program
-from spanbert_keras.program import InputError, setting
+from spanbert_keras.program import InputError, Settings, setting
 
 LEARNING_RATE = 1e-5
 POOL = 20  # batches among which `transformers` groups by length
@@ -25,11 +25,11 @@ MAX_ANSWER = 30
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config:
+class Config(Settings):
     """Settings of the benchmark."""
 
-    encoder: str = setting("Hugging Face folder of a BERT.")
-    data: str = setting("SQuAD's JSON; its first questions are used.")
+    encoder: str = setting("Hugging Face folder of a BERT.", path=True)
+    data: str = setting("SQuAD's JSON; its first questions are used.", path=True)
     steps: int = setting("Training steps of each.", default=100)
     batch_size: int = setting("Rows of a step.", default=16)
     max_sequence_length: int = setting("Pieces of a window.", default=384)

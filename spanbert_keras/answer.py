@@ -9,18 +9,20 @@ import sys
 from pathlib import Path
 
 from spanbert_keras import program
-from spanbert_keras.program import InputError, setting
+from spanbert_keras.program import InputError, Settings, setting
 
 AROUND = 60  # characters shown before and after an answer
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config:
+class Config(Settings):
     """Settings of one question."""
 
-    model: str = setting("A saved SpanBertQuestionAnswerer (.keras).")
+    model: str = setting("A saved SpanBertQuestionAnswerer (.keras).", path=True)
     question: str = setting("The question.")
-    context_file: str = setting("The text, UTF-8; `-` reads standard input.")
+    context_file: str = setting(
+        "The text, UTF-8 or UTF-16 with a byte order mark; `-` reads standard input.", path=True
+    )
     n_best: int = setting("Answers shown, best first.", default=1)
     max_answer_pieces: int | None = setting("Longest answer. The model's by default.", default=None)
     batch_size: int = setting("Windows computed at once.", default=32)
@@ -48,15 +50,11 @@ def main(config: Config) -> None:
 def _context(path: str) -> str:
     """Returns the text of a file or of standard input."""
     try:
-        data = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
-        return data.decode("utf-8")
+        return program.decode_text(sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes())
     except OSError as error:
         raise InputError(f"--context_file={path} cannot be read: {error.strerror}.") from error
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"--context_file={path} is not UTF-8 text. Received: byte 0x{error.object[error.start]:02x} at byte "
-            f"{error.start}. Convert it, e.g. with iconv."
-        ) from error
+    except ValueError as error:
+        raise InputError(f"--context_file={path} {error}") from error
 
 
 def _line(answer, context: str) -> str:

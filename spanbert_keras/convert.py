@@ -11,20 +11,21 @@ from spanbert_keras.conversion.own_models import KINDS
 from spanbert_keras.conversion.resizing import add_pieces, resize_positions, resize_segments
 from spanbert_keras.conversion.sources import open_source
 from spanbert_keras.conversion.tokenizer_files import read_lines
-from spanbert_keras.program import InputError, setting
+from spanbert_keras.program import InputError, Settings, setting
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config:
+class Config(Settings):
     """Settings of one conversion."""
 
     source: str = setting(
         "What to read: a Hugging Face name (hf:// may stand in front) or folder, an archive, model.pt or training "
         "checkpoint of the research code, a TensorFlow checkpoint of BERT or of the released coreference code, a "
-        "keras-hub BERT preset, a .keras file, preset or output directory of this package."
+        "keras-hub BERT preset, a .keras file, preset or output directory of this package.",
+        path=True,
     )
     destination: str = setting(
-        "What to write: x.keras, x.onnx, x.tflite, or a folder; --format says which kind of folder."
+        "What to write: x.keras, x.onnx, x.tflite, or a folder; --format says which kind of folder.", path=True
     )
     format: str = setting(
         "Form to write; auto: by the name's ending, for a folder a Hugging Face folder if the source is ours, "
@@ -41,12 +42,12 @@ class Config:
     dtype: str = setting(
         "Numbers in a Hugging Face folder; ours are float32.", default="source", choices=destinations.DTYPES
     )
-    vocab_file: str | None = setting("vocab.txt to take instead of the source's own.", default=None)
+    vocab_file: str | None = setting("vocab.txt to take instead of the source's own.", default=None, path=True)
     lowercase: bool | None = setting(
         "Whether text is lowercased; what the source or its vocabulary says by default.", default=None
     )
     add_pieces: str | None = setting(
-        "File with pieces to add, one a line: first in place of [unusedN], then at the end.", default=None
+        "File with pieces to add, one a line: first in place of [unusedN], then at the end.", default=None, path=True
     )
     max_sequence_length: int | None = setting("Longest row, in pieces; the source's by default.", default=None)
     segment_length: int | None = setting(

@@ -2,9 +2,10 @@
 
     python -m spanbert_keras.prepare --input=books.jsonl.gz,more/*.txt --vocabulary=vocab.txt --output_dir=shards/
 
-Input: .txt (a blank line ends a document; one sentence or paragraph a line), a folder (one document a file), .jsonl
-with a text field, each also .gz or .zst; .parquet with a text column; or `embedded`, the prose that Python
-itself carries.
+Input: .txt (a blank line ends a document; one sentence or paragraph a line), a folder (one document a file), JSON lines
+with a text field, each also .gz or .zst; Parquet with a text column; or `embedded`, the prose that Python itself
+carries. The content decides, not the name. Archives and other files without text are rejected by name; in a folder
+they are skipped and counted.
 A run that was stopped goes on when it is started again. On several machines: --shard=0/4 on the first, 1/4, 2/4, 3/4 on
 the others, the same --output_dir; every one reads all input and does a quarter of the work.
 """
@@ -20,18 +21,20 @@ from rich.table import Table
 
 from spanbert_keras import program
 from spanbert_keras.data.preparation import PreparationSettings, prepare_corpus, warnings_of
-from spanbert_keras.program import setting
+from spanbert_keras.program import Settings, setting
 
 MAX_ROWS = 20
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config:
+class Config(Settings):
     """Settings of one preparation."""
 
-    input: tuple[str, ...] = setting("Files, folders and globs, comma separated; or `embedded`.")
-    output_dir: str = setting("New or empty folder for the shards.")
-    vocabulary: str | None = setting("A vocab.txt in BERT's format, or a preset folder with a tokenizer.", default=None)
+    input: tuple[str, ...] = setting("Files, folders and globs, comma separated; or `embedded`.", path=True)
+    output_dir: str = setting("New or empty folder for the shards.", path=True)
+    vocabulary: str | None = setting(
+        "A vocab.txt in BERT's format, or a preset folder with a tokenizer.", default=None, path=True
+    )
     train_vocabulary: int | None = setting("Trains a vocabulary of so many pieces on the input.", default=None)
     lowercase: bool = setting("Lowercases and strips accents (uncased models).", default=False)
     heldout_share: float = setting("Share of documents kept for evaluation, 0 to 0.5; at least one.", default=0.01)

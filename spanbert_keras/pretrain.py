@@ -11,7 +11,7 @@ from pathlib import Path
 from absl import logging
 
 from spanbert_keras import program
-from spanbert_keras.program import InputError, setting
+from spanbert_keras.program import InputError, Settings, setting
 from spanbert_keras.training.distribution import KINDS
 from spanbert_keras.training.rehearsal import rehearse
 
@@ -41,17 +41,19 @@ RANGES = {
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config:
+class Config(Settings):
     """Settings of one pre-training run."""
 
     # --- data
-    corpus: str = setting("Prepared folders or raw text, weighted a:0.7,b:0.3; or `embedded`.")
-    output_dir: str = setting("Where the run lives: models, checkpoints, TensorBoard logs, run.json.")
+    corpus: str = setting("Prepared folders or raw text, weighted a:0.7,b:0.3; or `embedded`.", path=True)
+    output_dir: str = setting("Where the run lives: models, checkpoints, TensorBoard logs, run.json.", path=True)
     cache_dir: str | None = setting(
-        "Where raw text is prepared to, and block indices kept. <output_dir>/cache.", default=None
+        "Where raw text is prepared to, and block indices kept. <output_dir>/cache.", default=None, path=True
     )
     vocabulary: str | None = setting(
-        "vocab.txt in BERT's format, or a preset folder. Raw text needs this or --train_vocabulary.", default=None
+        "vocab.txt in BERT's format, or a preset folder. Raw text needs this or --train_vocabulary.",
+        default=None,
+        path=True,
     )
     train_vocabulary: int | None = setting("Trains a vocabulary of so many pieces on the raw text.", default=None)
     lowercase: bool = setting("Lowercases raw text and strips accents (uncased models).", default=False)
@@ -77,7 +79,9 @@ class Config:
     max_span_positions: int = setting("Rows of the span-boundary head's position table, in pieces.", default=15)
     position_dim: int = setting("Width of the span-boundary head's position vectors.", default=200)
     init_checkpoint: str | None = setting(
-        "Checkpoint to begin with, of any form that convert reads: its weights, sizes and vocabulary.", default=None
+        "Checkpoint to begin with, of any form that convert reads: its weights, sizes and vocabulary.",
+        default=None,
+        path=True,
     )
     # --- objective (section 3.2)
     sbo_weight: float = setting("Weight of the span boundary objective.", default=1.0)

@@ -1,6 +1,10 @@
 """Command lines from frozen dataclasses: dataclass -> absl flags -> dataclass. No flag is defined at import."""
 
+import codecs
+import contextlib
 import dataclasses
+import os
+import re
 import sys
 import traceback
 import types
@@ -12,13 +16,82 @@ from typing import Any
 from absl import flags, logging
 
 from spanbert_keras.errors import InputError
-from spanbert_keras.training.settings import setting
+from spanbert_keras.training.settings import Settings, expand, setting
+from spanbert_keras.training.standard_streams import lenient_streams
 
-__all__ = ["InputError", "load_encoder", "load_task_model", "parse", "run", "setting", "to_arguments", "to_flags"]
+__all__ = [
+    "InputError",
+    "Settings",
+    "decode_text",
+    "load_encoder",
+    "load_task_model",
+    "parse",
+    "run",
+    "setting",
+    "to_arguments",
+    "to_flags",
+]
 
 USAGE_EXIT_CODE = 2
 INPUT_EXIT_CODE = 1
 DEFECT_EXIT_CODE = 70  # EX_SOFTWARE of sysexits.h
+
+
+FLAG_FILE = re.compile(r"--?flagfile(=(?P<path>.*))?", re.DOTALL)
+
+
+def decode_text(data: bytes) -> str:
+    """Returns the text of a file that a user wrote: UTF-8 with or without a byte order mark, or UTF-16 with one.
+
+    Raises:
+        ValueError: it is neither; the message says what was found, and what to do.
+    """
+    marked = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) and not data.startswith(codecs.BOM_UTF32_LE)
+    try:
+        return data.decode("utf-16" if marked else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"is not UTF-8 text. Received: byte 0x{error.object[error.start]:02x} at byte {error.start}. "
+            "Expected: UTF-8, or UTF-16 with a byte order mark. Convert it, e.g. with iconv."
+        ) from error
+
+
+def _with_flag_files(arguments: Sequence[str], inside: tuple[str, ...] = ()) -> list[str]:
+    """Returns a command line with the lines of its flag files in place of `--flagfile`, those in flag files too."""
+    found: list[str] = []
+    rest = iter(arguments)
+    for argument in rest:
+        directive = FLAG_FILE.fullmatch(argument)
+        if argument == "--":
+            return [*found, argument, *rest]
+        if directive is None:
+            found.append(argument)
+            continue
+        path = next(rest, None) if directive[1] is None else directive["path"]
+        if path is None:
+            raise flags.Error("--flagfile names no file. Expected: --flagfile=path.")
+        path = expand(path.strip())
+        if path in inside:
+            raise flags.Error(f"--flagfile={path} includes itself. Remove that line from {inside[-1]}.")
+        found += _with_flag_files(_flag_lines(path), (*inside, path)) if path else []
+    return found
+
+
+def _flag_lines(path: str) -> list[str]:
+    """Returns the flags in a file: its lines without blank ones and comments."""
+    try:
+        text = decode_text(Path(path).read_bytes())
+    except OSError as error:
+        raise flags.Error(f"--flagfile={path} cannot be read: {error.strerror}.") from error
+    except ValueError as error:
+        raise flags.Error(f"--flagfile={path} {error}") from error
+    if "\0" in text:
+        raise flags.Error(
+            f"--flagfile={path} is not text: it has NUL bytes. Expected: UTF-8, or UTF-16 with a byte order mark."
+        )
+    lines = [line.strip() for line in re.split(r"\r\n|\r|\n", text) if not line.startswith(("#", "//"))]
+    # As the shell gives them where the file system's encoding is not UTF-8.
+    return [os.fsdecode(line.encode("utf-8", "surrogateescape")) for line in lines if line]
 
 
 def _value_type(annotation: Any) -> Any:
@@ -48,15 +121,21 @@ def _define(field: dataclasses.Field, annotation: Any, values: flags.FlagValues)
         flags.DEFINE_string(field.name, default, text, flag_values=values)
 
 
-def _convert(value: Any, annotation: Any) -> Any:
-    """Turns an absl list into the field's tuple; all else passes."""
-    return tuple(value) if isinstance(value, list) and typing.get_origin(_value_type(annotation)) is tuple else value
+def _convert(value: Any, annotation: Any, is_path: bool) -> Any:
+    """Turns an absl list into the field's tuple; text that is no path is UTF-8 whatever the locale."""
+    if isinstance(value, list) and typing.get_origin(_value_type(annotation)) is tuple:
+        return tuple(_convert(one, str, is_path) for one in value)
+    if isinstance(value, str) and not is_path:
+        with contextlib.suppress(UnicodeEncodeError):  # half characters that no locale made
+            return value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    return value
 
 
 def parse(config_class: type, argv: Sequence[str]) -> Any:
     """Parses a command line into an instance of `config_class`.
 
-    `--flagfile=path` reads flags from a file (one a line, `#` comments on their own line); later flags win.
+    `--flagfile=path` reads flags from a file (one a line, `#` comments on their own line); later flags win. It is
+    UTF-8, or UTF-16 with a byte order mark, and may name further ones.
 
     Args:
         config_class: a frozen dataclass whose fields were made by `setting`.
@@ -72,10 +151,7 @@ def parse(config_class: type, argv: Sequence[str]) -> Any:
     fields = dataclasses.fields(config_class)
     for field in fields:
         _define(field, annotations[field.name], values)
-    try:
-        rest = values(["program", *argv])[1:]
-    except OSError as error:
-        raise flags.Error(f"--flagfile cannot be read: {error}.") from error
+    rest = values(["program", *_with_flag_files(argv)])[1:]
     if values["help"].value:
         print(_help_text(config_class, values))
         raise SystemExit(0)
@@ -84,7 +160,9 @@ def parse(config_class: type, argv: Sequence[str]) -> Any:
     missing = [f.name for f in fields if f.default is dataclasses.MISSING and values[f.name].value is None]
     if missing:
         raise flags.Error(f"Required flag is missing: --{missing[0]}.")
-    return config_class(**{f.name: _convert(values[f.name].value, annotations[f.name]) for f in fields})
+    return config_class(
+        **{f.name: _convert(values[f.name].value, annotations[f.name], "path" in f.metadata) for f in fields}
+    )
 
 
 def _help_text(config_class: type, values: flags.FlagValues) -> str:
@@ -166,8 +244,18 @@ def run(main: Callable[[Any], None], config_class: type, argv: Sequence[str] | N
 
     Exit codes: 0 done, 1 the user's input cannot be used (`InputError`: one sentence, no traceback), 2 a wrong flag,
     70 (`DEFECT_EXIT_CODE`) any other exception, a defect or a device's error, with its traceback: not Python's 1, since
-    starting again may help; 130 interrupted. A `SystemExit` of `main` keeps its code.
+    starting again may help; 130 interrupted. A `SystemExit` of `main` keeps its code. Printing never ends a job: see
+    `lenient_streams`; what a full disk took of standard output is exit code 1 after the job is done.
     """
+    with lenient_streams() as lost:
+        _run(main, config_class, argv)
+    if lost:
+        print(f"Error: standard output could not be written: {lost[0].strerror}.", file=sys.stderr)
+        raise SystemExit(INPUT_EXIT_CODE)
+
+
+def _run(main: Callable[[Any], None], config_class: type, argv: Sequence[str] | None) -> None:
+    """Does what `run` says."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         config = parse(config_class, arguments)

@@ -11,23 +11,25 @@ import zlib
 from pathlib import Path
 
 from spanbert_keras import program
-from spanbert_keras.program import InputError, setting
+from spanbert_keras.program import InputError, Settings, setting
 
 FORMATS = (".jsonl", ".html", ".conll")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config:
+class Config(Settings):
     """Settings of one call."""
 
-    model: str = setting("A saved SpanBertCoreferenceResolver (.keras).")
+    model: str = setting("A saved SpanBertCoreferenceResolver (.keras).", path=True)
     input: str = setting(
         "UTF-8 text (.txt), JSON lines with a `text` each, or documents in words: CoNLL-2012's form or JSON lines with "
-        "`tokens`; also .gz."
+        "`tokens`; also .gz.",
+        path=True,
     )
     output: str = setting(
         "Written: .jsonl, a line a document with its chains; .html, a page (of one document); .conll, what the "
-        "official scorer reads (of documents that were given in words)."
+        "official scorer reads (of documents that were given in words).",
+        path=True,
     )
     genre: str | None = setting("One of the model's. The documents' own by default.", default=None)
     singletons: bool = setting("Also likely mentions that are linked to no other.", default=False)
@@ -89,13 +91,11 @@ def _text(path: str) -> str:
     """Returns a text; a byte order mark in front is no part of it."""
     try:
         content = Path(path).read_bytes()
-        return (gzip.decompress(content) if path.endswith(".gz") else content).decode("utf-8-sig")
+        return program.decode_text(gzip.decompress(content) if path.endswith(".gz") else content)
     except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"--input={path} cannot be read: {getattr(error, 'strerror', None) or error}.") from error
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"--input={path} is not UTF-8 text: byte {error.start}. Convert it, e.g. with iconv."
-        ) from error
+    except ValueError as error:
+        raise InputError(f"--input={path} {error}") from error
 
 
 def _texts(path: str) -> list[str]:

@@ -3,19 +3,19 @@
 import dataclasses
 from pathlib import Path
 
-from spanbert_keras.program import InputError, setting
+from spanbert_keras.program import InputError, Settings, setting
 
 ENDINGS = (".gz", ".jsonl", ".jsonlines", ".json", ".tsv", "_conll")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class EvaluationSettings:
+class EvaluationSettings(Settings):
     """Settings of one evaluation; a program adds its own."""
 
-    model: str = setting("A model that this task's fine-tuning saved (.keras).")
-    data: str = setting("What is scored; see the task's README section for the forms of files.")
+    model: str = setting("A model that this task's fine-tuning saved (.keras).", path=True)
+    data: str = setting("What is scored; see the task's README section for the forms of files.", path=True)
     output_dir: str | None = setting(
-        "Where predictions, scores and the page go. <model's folder>/evaluation/<data's name>.", default=None
+        "Where predictions, scores and the page go. <model's folder>/evaluation/<data's name>.", default=None, path=True
     )
     batch_size: int = setting("Rows of pieces computed at once.", default=32)
     skip_bad_examples: bool = setting("Leaves bad examples out and counts them.", default=False)

@@ -8,7 +8,7 @@ from typing import Any
 
 from absl import logging
 
-from spanbert_keras.program import InputError, setting
+from spanbert_keras.program import InputError, Settings, setting
 
 # Settings that do not make another experiment, or that a table shows anyway.
 ALIKE = (
@@ -20,13 +20,13 @@ ALIKE = (
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ReportSettings:
+class ReportSettings(Settings):
     """Settings of one report; a program may add its own."""
 
     runs: str = setting(
-        "Folder whose runs, at any depth, are gathered by their --method and --dataset.", default="runs"
+        "Folder whose runs, at any depth, are gathered by their --method and --dataset.", default="runs", path=True
     )
-    output: str | None = setting("Markdown file to write; printed otherwise.", default=None)
+    output: str | None = setting("Markdown file to write; printed otherwise.", default=None, path=True)
     published: bool = setting("Adds the paper's rows.", default=True)
 
     def deliver(self, text: str) -> None:

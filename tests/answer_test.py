@@ -62,6 +62,14 @@ def test_the_text_may_come_from_standard_input(ask, capsys, monkeypatch):
     assert json.loads(capsys.readouterr().out)["text"] in ("w9", "w10", "w9 w10")
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_byte_order_mark_says_the_encoding_and_is_no_part_of_the_text(ask, capsys, encoding):
+    ask("--json")
+    expected = capsys.readouterr().out
+    ask("--json", context=CONTEXT.encode(encoding))
+    assert capsys.readouterr().out == expected
+
+
 @pytest.mark.parametrize(
     "flags, context, sentence",
     [

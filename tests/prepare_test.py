@@ -1,8 +1,11 @@
 """Tests of the program `prepare`: its flags, table, exit codes."""
 
+import gzip
+import json
 import os
 import subprocess
 import sys
+import tarfile
 
 import pytest
 from rich.console import Console
@@ -82,3 +85,25 @@ def test_the_module_is_a_program(arguments, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert "The corpus is in" in done.stdout.replace("\n", " ")
+
+
+def test_files_of_a_folder_that_hold_no_text_are_counted_and_named(arguments, tmp_path, small_vocabulary, capsys):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    with tarfile.open(folder / "books.tar.gz", "w:gz") as archive:
+        archive.add(tmp_path / "one.txt", "one.txt")
+    rows = "".join(json.dumps({"text": f"The document {i} of a module."}) + "\n" for i in range(5))
+    (folder / "c4-train.00000-of-01024.json.gz").write_bytes(gzip.compress(rows.encode()))
+    (folder / "photo.png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(99))
+    for _ in range(2):  # the second time it is found done
+        program.run(prepare.main, prepare.Config, [*arguments, f"--input={folder}"])
+        shown = " ".join(capsys.readouterr().out.split())
+        assert "Warning: Skipped 2 files that hold no text:" in shown
+        assert "(tar);" in shown and "a picture (PNG)." in shown and "holds no document" not in shown
+    manifest = TokenShards(tmp_path / "out").manifest
+    assert manifest["totals"]["documents"] == 5
+    assert [source["kind"] for source in manifest["sources"]] == ["skipped", "jsonl", "skipped"]
+    with pytest.raises(SystemExit) as ended:
+        program.run(prepare.main, prepare.Config, [*arguments, f"--input={folder}/books.tar.gz"])
+    error = capsys.readouterr().err
+    assert ended.value.code == 1 and "books.tar.gz cannot be read as text: it is an archive (tar)" in error

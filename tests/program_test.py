@@ -1,6 +1,7 @@
 """Tests of the flags-from-dataclasses module."""
 
 import dataclasses
+import re
 import subprocess
 import sys
 
@@ -39,6 +40,67 @@ def test_later_flags_override_a_flagfile(tmp_path):
     flagfile.write_text("# a comment\n--path=p\n--steps=9\n")
     config = program.parse(Config, [f"--flagfile={flagfile}", "--steps=10"])
     assert (config.path, config.steps) == ("p", 10)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])
+def test_a_flagfile_is_utf_8_or_utf_16_with_a_byte_order_mark(tmp_path, encoding, line_end):
+    mark = "\ufeff" if encoding in ("utf-16-le", "utf-16-be") else ""
+    lines = [
+        "# Größe, кот",
+        "--path=Größe/кот 北京",
+        "",
+        "  --steps=9  ",
+        "// another comment",
+        "-fast",
+        "--names",
+        "a,ä",
+    ]
+    (tmp_path / "a.flags").write_bytes((mark + line_end.join(lines)).encode(encoding))
+    config = program.parse(Config, [f"--flagfile={tmp_path / 'a.flags'}"])
+    assert config == Config(path="Größe/кот 北京", steps=9, fast=True, names=("a", "ä"))
+
+
+def test_flagfiles_nest_and_stand_where_they_are_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "inner.flags").write_bytes("--steps=5\n--mode=b\n".encode("utf-16"))
+    (tmp_path / "outer.flags").write_text("--path=p\n--steps=4\n-flagfile=~/inner.flags\n--rate=2\n")
+    outer = str(tmp_path / "outer.flags")
+    assert program.parse(Config, ["--flagfile", outer]) == Config(path="p", steps=5, mode="b", rate=2.0)
+    assert program.parse(Config, ["--steps=7", "--flagfile=$HOME/outer.flags", "--mode=a", "--flagfile="]).steps == 5
+    with pytest.raises(flags.Error, match="Unexpected argument: '--flagfile=x'"):
+        program.parse(Config, ["--path=p", "--", "--flagfile=x"])
+
+
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        (b"--path=caf\xe9\n", r"a.flags is not UTF-8 text. Received: byte 0xe9 at byte 10. Expected: UTF-8, or UTF-16"),
+        ("--path=p".encode("utf-16-le"), "a.flags is not text: it has NUL bytes"),
+        ("--path=p".encode("utf-32"), "a.flags is not UTF-8 text. Received: byte 0xff at byte 0"),
+        ("--path=p".encode("utf-16") + b"x", "a.flags is not UTF-8 text"),
+        (b"PK\x03\x04\x00\x00", "a.flags is not text"),
+        (b"--flagfile=FOLDER/a.flags", "a.flags includes itself"),
+        (b"--flagfile=FOLDER/b.flags", "b.flags cannot be read: No such file"),
+        (b"--flagfile=FOLDER", "cannot be read: Is a directory"),
+        (b"--path=p\n--flagfile", "--flagfile names no file"),
+        (b"path=p", "Unexpected argument: 'path=p'"),
+    ],
+)
+def test_an_unusable_flagfile_is_one_sentence_and_exit_code_2(tmp_path, capsys, content, message):
+    (tmp_path / "a.flags").write_bytes(content.replace(b"FOLDER", str(tmp_path).encode()))
+    with pytest.raises(SystemExit) as end:
+        program.run(lambda config: None, Config, [f"--flagfile={tmp_path / 'a.flags'}"])
+    assert end.value.code == 2
+    error = capsys.readouterr().err
+    assert re.search(message, error) and "Traceback" not in error and error.count("\n") == 1
+
+
+def test_bytes_of_the_command_line_are_utf_8_whatever_the_locale():
+    """Under the C locale an argument of other characters arrives as half characters."""
+    config = program.parse(Config, ["--path=caf\udcc3\udca9", "--names=\udcd0\udcba,b\udcff"])
+    assert config.path == "café" and config.names == ("к", "b\ufffd")
+    assert program.parse(Config, ["--path=\ud800"]).path == "\ud800"
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,8 @@ def test_documents_in_words_may_become_conll(run):
         ("in.txt", TEXT, "nowhere/out.jsonl", "folder is not there"),
         ("in.txt", TEXT, "out.conll", "needs documents in words"),
         ("in.txt", "  \n", "out.jsonl", "has no words"),
-        ("in.txt", b"\xff\xfe", "out.jsonl", "is not UTF-8 text: byte 0"),
+        ("in.txt", b"caf\xe9", "out.jsonl", "is not UTF-8 text. Received: byte 0xe9 at byte 3"),
+        ("in.txt", b"\xff\xfe", "out.jsonl", "has no words"),
         ("in.jsonl", "nonsense", "out.jsonl", "holds no documents that can be read"),
     ],
 )
@@ -110,6 +111,9 @@ def test_texts_may_be_packed_or_several_in_lines(run):
 def test_a_byte_order_mark_is_no_part_of_the_text(run):
     with_mark = run("in.txt", b"\xef\xbb\xbf" + TEXT.encode(), "marked.jsonl", "--singletons").read_text()
     assert with_mark == run("in.txt", TEXT, "plain.jsonl", "--singletons").read_text()
+    assert with_mark == run("in.txt", TEXT.encode("utf-16"), "wide.jsonl", "--singletons").read_text()
+    lines = json.dumps({"text": TEXT}).encode("utf-16")
+    assert with_mark == run("in.jsonl", lines, "lines.jsonl", "--singletons").read_text()
 
 
 def test_bad_documents_are_refused_by_the_flag_or_left_out(run, capsys):

@@ -46,20 +46,24 @@ def read_hugging_face(folder: str | os.PathLike, paths: list[Path] | None = None
     paths = find_tensor_files(folder) if paths is None else paths
     if not paths:
         raise InputError(f"{folder} holds no tensors. Expected: {SAFETENSORS} or pytorch_model.bin, whole or in parts.")
-    tensors = read_tensors(paths)
+    notes: list[str] = []
+    tensors = read_tensors(paths, notes)
+    wrapped = bool(notes)
     if (folder / SBO_FILE).is_file():
         tensors |= {canonical(name): value for name, value in read_safetensors(folder / SBO_FILE).items()}
     config = read_config(folder)
     where = str(paths[0] if len(paths) == 1 else folder)
     architecture = architecture_of(tensors, where, config)
     tokenizer = read_tokenizer_files(folder)
-    notes = check_keys(config or {}, CONFIG, where) + tokenizer.notes
+    notes += check_keys(config or {}, CONFIG, where) + tokenizer.notes
     if config is None:
         notes.append(
             f"There is no config.json: {architecture['num_heads']} attention heads are taken for granted, as BERT has "
             f"at width {architecture['hidden_dim']}."
         )
-    kind = "a Hugging Face folder" if config is not None else "a checkpoint of the research code"
+    kind = "a Hugging Face folder"
+    if config is None:
+        kind = "a state dict of PyTorch" if wrapped else "a checkpoint of the research code"
     head = read_head_settings(folder, config or {}, tensors, architecture["max_sequence_length"])
     return Checkpoint(
         tensors,

@@ -64,11 +64,12 @@ def open_source(
     """Reads a checkpoint of any form: weights, sizes and vocabulary.
 
     Forms: a Hugging Face BERT folder or hub name (`hf://` may stand in front); the research code's archives, `model.pt`
-    and training checkpoints; Google's and TF Model Garden's checkpoints; those of the coreference research code; a
-    keras-hub BERT preset (a folder, or `kaggle://...`); a `.keras` file, preset or output directory of this package.
+    and training checkpoints; state dicts of PyTorch, also as DataParallel, torch.compile and Lightning save them;
+    Google's and TF Model Garden's checkpoints; those of the coreference research code; a keras-hub BERT preset (a
+    folder, or `kaggle://...`); a `.keras` file, preset or output directory of this package.
 
     Args:
-        source: path or hub name.
+        source: path, also with `~` and `$HOME`, or hub name.
         vocabulary_file: `vocab.txt` to take instead of the source's own.
         lowercase: bool or `None`. Whether text is lower-cased; what the source says by default, and what its vocabulary
             looks like where it does not say.
@@ -79,7 +80,7 @@ def open_source(
     Raises:
         InputError: there is nothing of these forms, or it is damaged, unsafe, or no BERT.
     """
-    name = os.fspath(source)
+    name = _expanded(source)
     path = Path(name)
     if name.startswith("kaggle://"):
         checkpoint = _from_kaggle(name)
@@ -90,7 +91,7 @@ def open_source(
     else:
         checkpoint = _from_file(path)
     if vocabulary_file is not None:
-        _take_vocabulary(checkpoint, name, vocabulary_file, allow_mismatch)
+        _take_vocabulary(checkpoint, name, _expanded(vocabulary_file), allow_mismatch)
     checkpoint = fit_vocabulary(checkpoint, name)
     if lowercase is not None:
         checkpoint.lowercase = lowercase
@@ -127,6 +128,11 @@ def _take_vocabulary(
     kept = [token for token in tokens if token["content"] in given]
     checkpoint.vocabulary = given
     checkpoint.tokenizer_settings = settings | ({"added_tokens": kept} if kept else {})
+
+
+def _expanded(path: str | os.PathLike) -> str:
+    """Returns a path with `~` and variables such as `$HOME` replaced."""
+    return os.path.expanduser(os.path.expandvars(os.fspath(path)))
 
 
 def _from_hub(name: str) -> Checkpoint:

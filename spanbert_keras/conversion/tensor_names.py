@@ -16,6 +16,9 @@ SBO_BIAS = "cls.pair_target_predictions.bias"
 SBO_POSITIONS = "cls.pair_target_predictions.position_embeddings.weight"
 LAYER = re.compile(r"bert\.encoder\.layer\.(\d+)\.")
 
+WRAPPING = re.compile(r"(?:(?:module|model)\.)+")  # DataParallel and Lightning, before every name
+WORDS_AFTER_PREFIX = re.compile(r"(.*?)(?:decoder\.)?(?:bert\.)?embeddings\.word_embeddings\.weight")
+
 Table = dict[str, tuple[str, bool]]  # our weight's path -> (Hugging Face's name, whether it is transposed there)
 
 
@@ -30,6 +33,11 @@ def canonical(name: str) -> str:
     if name.startswith(("embeddings.", "encoder.layer.", "pooler.")):
         name = f"bert.{name}"
     return re.sub(r"\.gamma$", ".weight", re.sub(r"\.beta$", ".bias", name))
+
+
+def without_compilation(name: str) -> str:
+    """Returns a tensor's name without the `_orig_mod` of torch.compile, wherever it stands."""
+    return re.sub(r"(?<![^.])_orig_mod\.", "", name)
 
 
 def _dense(ours: str, theirs: str) -> Table:

@@ -15,7 +15,7 @@ import numpy as np
 from spanbert_keras.data import shard_files
 from spanbert_keras.data.corpus_writer import PROGRESS, CorpusWriter
 from spanbert_keras.data.document_chunks import encode_chunks, read_chunks
-from spanbert_keras.data.readers import Source, find_sources, read_documents
+from spanbert_keras.data.readers import SKIPPED, Source, find_sources, listed_skipped, read_documents
 from spanbert_keras.data.shards import TokenShards
 from spanbert_keras.errors import InputError
 from spanbert_keras.preprocessing.tokenizer import SpanBertTokenizer
@@ -74,7 +74,7 @@ def prepare_corpus(settings: PreparationSettings, on_progress: Progress | None =
         InputError: unusable settings, input or vocabulary, a folder that holds something else, no text, a full disk.
     """
     shard = _check_settings(settings)
-    sources = find_sources(settings.input)
+    sources = find_sources(settings.input, settings.text_column)
     tokenizer = None
     if settings.vocabulary is not None:
         tokenizer = open_tokenizer(settings.vocabulary, settings.lowercase)
@@ -157,8 +157,13 @@ def warnings_of(manifest: dict[str, Any]) -> list[str]:
             f"{totals['undecodable_bytes']:,} bytes are no UTF-8 and became U+FFFD, which the tokenizer drops. "
             "Convert the files to UTF-8 if that is much."
         )
-    for source, report in zip(manifest.get("sources", []), manifest.get("reports", []), strict=False):
-        if not report["documents"] and manifest["shard"] == [0, 1]:
+    sources = manifest.get("sources", [])
+    skipped = [Source(s["path"], s["kind"], s["bytes"], s["reason"]) for s in sources if s["kind"] == SKIPPED]
+    if skipped:
+        files = "1 file that holds" if len(skipped) == 1 else f"{len(skipped):,} files that hold"
+        found.append(f"Skipped {files} no text: {listed_skipped(skipped)}.")
+    for source, report in zip(sources, manifest.get("reports", []), strict=False):
+        if not report["documents"] and source["kind"] != SKIPPED and manifest["shard"] == [0, 1]:
             found.append(f"{source['path']} holds no document.")
     return found
 
@@ -212,9 +217,15 @@ def _identity(
             "shard_pieces": settings.shard_pieces,
         },
         "shard": list(_check_settings(settings)),
-        "sources": [{"path": s.path, "kind": s.kind, "bytes": s.size} for s in sources],
+        "sources": [_entry(source) for source in sources],
         "modified": modified,
     }
+
+
+def _entry(source: Source) -> dict[str, Any]:
+    """Returns what the manifest says of a source; a reason only of one that is skipped."""
+    entry = {"path": source.path, "kind": source.kind, "bytes": source.size}
+    return entry | ({"reason": source.reason} if source.reason else {})
 
 
 def _difference(expected: dict[str, Any], received: dict[str, Any]) -> str:
@@ -224,6 +235,9 @@ def _difference(expected: dict[str, Any], received: dict[str, Any]) -> str:
             return f"{key} {received.get('settings', {}).get(key)} there, {value} now"
     if [s["path"] for s in received["sources"]] != [s["path"] for s in expected["sources"]]:
         return f"the input {received['sources'][0]['path']}, ... there, {expected['sources'][0]['path']}, ... now"
+    for there, now in zip(received["sources"], expected["sources"], strict=True):
+        if there["kind"] != now["kind"]:
+            return f"{now['path']} read as {there['kind']} there, as {now['kind']} now"
     return "input files that have changed since" if received["shard"] == expected["shard"] else "another --shard"
 
 

@@ -2,22 +2,23 @@
 
 import dataclasses
 import glob
-import gzip
-import io
 import json
 import os
 import pathlib
 import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from spanbert_keras.data import embedded_corpus
+from spanbert_keras.data.byte_streams import open_binary
+from spanbert_keras.data.file_contents import examine
 from spanbert_keras.errors import InputError
 from spanbert_keras.preprocessing.wordpiece import LONE_SURROGATES
 
 EMBEDDED = "embedded"
-COMPRESSIONS = (".gz", ".zst")
+SKIPPED = "skipped"
+MOST_REASONS = 3
 MAX_LINE_BYTES = 1 << 20  # a longer line is cut at a space, so that memory stays bounded
 MAX_DOCUMENT_CHARACTERS = 4_000_000  # War and Peace has 3.2 million
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -29,13 +30,16 @@ class Source:
 
     Attributes:
         path: str. As the user wrote it (or the folder plus the file's name in it).
-        kind: "text" (a blank line ends a document), "document" (the file is one), "jsonl", "parquet" or "embedded".
+        kind: "text" (a blank line ends a document), "document" (the file is one), "jsonl", "parquet", "embedded", or
+            "skipped": a file of a folder that holds no text.
         size: int. Bytes on disk.
+        reason: str. Why it is skipped.
     """
 
     path: str
     kind: str
     size: int
+    reason: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,20 +59,24 @@ class Document:
     position: int = 0
 
 
-def find_sources(inputs: Sequence[str]) -> list[Source]:
-    """Finds the files behind paths, folders and globs.
+def find_sources(inputs: Sequence[str], text_column: str = "text") -> list[Source]:
+    """Finds the files behind paths, folders and globs, and what each of them is.
+
+    The content decides: JSON lines, Parquet, gzip and zstandard are recognised under any name.
 
     Args:
         inputs: list of str. Each a file, a folder (every file in it and below, but hidden ones, in sorted order), a
-            glob, or "embedded". In a folder, `.jsonl` and `.parquet` files hold many documents, any other file is one.
+            glob, or "embedded". In a folder, JSON lines and Parquet hold many documents, any other text file is one.
+        text_column: str. The field of JSON lines that holds the text.
 
     Returns:
-        list of `Source`, in the order given; those of a folder or glob sorted by name.
+        list of `Source`, in the order given; those of a folder or glob sorted by name. Archives, pictures and other
+        files without text have the kind "skipped" if they are in a folder.
 
     Raises:
-        InputError: nothing given, nothing there, or a file named twice.
+        InputError: nothing given, nothing there, a file named twice, or one that is named and cannot be read as text.
     """
-    sources = [source for item in inputs for source in _sources_of(item)]
+    sources = [source for item in inputs for source in _sources_of(item, text_column)]
     if not sources:
         raise InputError("--input names no file. Expected: files, folders or globs with text. Received: nothing.")
     seen: set[str] = set()
@@ -80,40 +88,69 @@ def find_sources(inputs: Sequence[str]) -> list[Source]:
     return sources
 
 
-def _sources_of(item: str) -> list[Source]:
+def _sources_of(item: str, text_column: str) -> list[Source]:
     """Returns the sources of one item of `--input`."""
     if item == EMBEDDED:
         return [Source(EMBEDDED, EMBEDDED, embedded_corpus.size())]
     if os.path.isfile(item):
-        return [_source(item, "text")]
+        return [_named(item, text_column)]
     if os.path.isdir(item):
-        return _folder(item)
+        return _folder(item, text_column)
     matches = sorted(glob.glob(item, recursive=True))
     if not matches:
         raise InputError(f"--input: there is no {item}. Expected: a file, a folder, a glob that matches, `embedded`.")
-    return [s for match in matches for s in ([_source(match, "text")] if os.path.isfile(match) else _folder(match))]
+    return [
+        source
+        for match in matches
+        for source in ([_named(match, text_column)] if os.path.isfile(match) else _folder(match, text_column))
+    ]
 
 
-def _folder(folder: str) -> list[Source]:
+def _folder(folder: str, text_column: str) -> list[Source]:
     """Returns a source for every file below a folder that is not hidden."""
     root = pathlib.Path(folder)
     files = [path for path in root.rglob("*") if path.is_file()]
     shown = [p for p in files if not any(part.startswith(".") for part in p.relative_to(root).parts)]
     if not shown:
         raise InputError(f"--input: the folder {folder} holds no files. Expected: one document a file.")
-    return [_source(str(path), "document") for path in sorted(shown)]
+    sources = [_source(str(path), "document", text_column) for path in sorted(shown)]
+    if all(source.kind == SKIPPED for source in sources):
+        raise InputError(f"--input: the folder {folder} holds no text. Received: {listed_skipped(sources)}.")
+    return sources
 
 
-def _source(path: str, kind: str) -> Source:
-    """Returns the source of a file; its name decides over `kind` where it ends in .jsonl or .parquet."""
-    name = path
-    for ending in COMPRESSIONS:
-        name = name.removesuffix(ending)
-    if name.endswith((".jsonl", ".ndjson")):
-        kind = "jsonl"
-    elif path.endswith(".parquet"):
-        kind = "parquet"
-    return Source(path, kind, os.path.getsize(path))
+def listed_skipped(sources: Sequence[Source]) -> str:
+    """Returns words for the sources that are skipped: the first ones with their reasons, and how many more."""
+    skipped = [source for source in sources if source.kind == SKIPPED]
+    shown = [f"{source.path} is {source.reason}" for source in skipped[:MOST_REASONS]]
+    more = len(skipped) - len(shown)
+    return "; ".join([*shown, *([f"and {more:,} more"] if more else [])])
+
+
+def _named(path: str, text_column: str) -> Source:
+    """Returns the source of a file that the user named."""
+    source = _source(path, "text", text_column)
+    if source.kind == SKIPPED:
+        raise InputError(
+            f"--input: {path} cannot be read as text: it is {source.reason}. Expected: text, JSON lines or Parquet, "
+            "text also compressed by gzip or zstandard."
+        )
+    return source
+
+
+def _source(path: str, kind: str, text_column: str) -> Source:
+    """Returns the source of a file; its content decides over `kind`."""
+    try:
+        size = os.path.getsize(path)
+        kind, reason = examine(path, kind, text_column)
+    except (OSError, EOFError, zlib.error) as error:
+        raise _unreadable(path, error) from error
+    return Source(path, SKIPPED if reason else kind, size, reason)
+
+
+def _unreadable(path: str, error: Exception) -> InputError:
+    reason = getattr(error, "strerror", None) or str(error)
+    return InputError(f"The file {path} cannot be read to its end: {reason}.")
 
 
 def read_documents(source: Source, text_column: str = "text") -> Iterator[Document]:
@@ -134,12 +171,12 @@ def read_documents(source: Source, text_column: str = "text") -> Iterator[Docume
         "jsonl": _read_jsonl,
         "parquet": _read_parquet,
         EMBEDDED: _read_embedded,
+        SKIPPED: lambda *_: (),
     }
     try:
         yield from _cut_long(readers[source.kind](source, text_column))
     except (OSError, EOFError, zlib.error) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise InputError(f"The file {source.path} cannot be read to its end: {reason}.") from error
+        raise _unreadable(source.path, error) from error
 
 
 def _cut_long(documents: Iterable[Document]) -> Iterator[Document]:
@@ -157,58 +194,6 @@ def _cut_long(documents: Iterable[Document]) -> Iterator[Document]:
             part.append(line)
             characters += len(line)
         yield Document(part, undecodable, continued, document.position)
-
-
-def open_binary(path: str) -> tuple[BinaryIO, BinaryIO]:
-    """Returns (the decompressed stream, the file on disk, whose position tells progress)."""
-    raw = open(path, "rb")
-    if path.endswith(".gz"):
-        return io.BufferedReader(gzip.GzipFile(fileobj=raw), 1 << 18), raw  # type: ignore[arg-type]
-    if path.endswith(".zst"):
-        import zstandard
-
-        return io.BufferedReader(_ZstdStream(raw, zstandard), 1 << 18), raw  # type: ignore[arg-type]
-    return raw, raw
-
-
-class _ZstdStream(io.RawIOBase):
-    """Decompressed zstandard frames; damage and a missing end are `OSError`, as gzip's are.
-
-    The package's own stream ends quietly where a file was cut short.
-    """
-
-    def __init__(self, raw: BinaryIO, zstandard: Any):
-        self._raw, self._zstandard = raw, zstandard
-        self._frame: Any = None
-        self._ready = b""
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        while not self._ready:
-            data = self._raw.read(1 << 16)
-            if not data:
-                if self._frame is not None:
-                    raise OSError(None, "the zstandard data end too early")
-                return 0
-            self._ready = b"".join(self._decompress(data))
-        size = min(len(buffer), len(self._ready))
-        buffer[:size], self._ready = self._ready[:size], self._ready[size:]
-        return size
-
-    def _decompress(self, data: bytes) -> Iterator[bytes]:
-        """Yields what some bytes of the file hold; a frame may end in them and the next begin."""
-        while data:
-            if self._frame is None:
-                self._frame = self._zstandard.ZstdDecompressor().decompressobj()
-            try:
-                yield self._frame.decompress(data)
-            except self._zstandard.ZstdError as error:
-                raise OSError(None, f"the zstandard data are damaged ({error})") from error
-            data = self._frame.unused_data if self._frame.eof else b""
-            if self._frame.eof:
-                self._frame = None
 
 
 def decode(data: bytes) -> tuple[str, int]:

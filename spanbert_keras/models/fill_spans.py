@@ -5,6 +5,9 @@ import dataclasses
 import keras
 import numpy as np
 
+from spanbert_keras.errors import InputError
+from spanbert_keras.models.given_texts import given_texts
+
 
 @dataclasses.dataclass(frozen=True)
 class FilledSpan:
@@ -66,34 +69,43 @@ def span_inputs(token_ids, runs):
 
 
 def fill_spans(pretrainer, text):
-    """Fills every [MASK] of a text by the masked-LM head, and says what the span-boundary head makes of each span.
+    """Fills every [MASK] of a text, or of each of several texts, by the masked-LM head.
 
-    Each [MASK] stands for one word piece; neighbouring ones are a span.
+    What the span-boundary head makes of each span is reported beside it. Each [MASK] stands for one word piece;
+    neighbouring ones are a span.
 
     Args:
         pretrainer: `SpanBertPretrainer` whose encoder carries a tokenizer.
-        text: str. At least one literal `[MASK]`.
+        text: str, or sequence of str. At least one literal `[MASK]` in each.
 
     Returns:
-        `FilledText`: the text as a `str`, with `.spans`.
+        `FilledText`: the text as a `str`, with `.spans`; for a sequence a list of them.
 
     Raises:
-        ValueError: no tokenizer, no [MASK], or more pieces than the encoder takes.
+        ValueError: no tokenizer.
+        InputError: a text is not a str, has no [MASK], or has more pieces than the encoder takes.
     """
-    tokenizer = pretrainer.tokenizer
-    if tokenizer is None:
+    if pretrainer.tokenizer is None:
         raise ValueError("`fill_spans` needs a tokenizer, and this model's encoder was made without one.")
+    texts, single = given_texts(text, "text", "text")
+    filled = [_filled(pretrainer, one, "text" if single else f"text {number}") for number, one in enumerate(texts)]
+    return filled[0] if single else filled
+
+
+def _filled(pretrainer, text, name):
+    """Fills one text; `name` says which it is, for the sentences."""
+    tokenizer = pretrainer.tokenizer
     pieces = tokenizer.tokenize(text, special_tokens_in_text=True)
     token_ids = np.array([tokenizer.cls_token_id, *pieces, tokenizer.sep_token_id])
     if len(token_ids) > pretrainer.encoder.max_sequence_length:
-        raise ValueError(
-            f"The text is too long. Expected at most {pretrainer.encoder.max_sequence_length} pieces with [CLS] and "
+        raise InputError(
+            f"The {name} is too long. Expected at most {pretrainer.encoder.max_sequence_length} pieces with [CLS] and "
             f"[SEP]. Received: {len(token_ids)}."
         )
     special_ids = [tokenizer.mask_token_id, tokenizer.pad_token_id, tokenizer.cls_token_id, tokenizer.sep_token_id]
     runs = masked_runs(token_ids == tokenizer.mask_token_id)
     if not runs:
-        raise ValueError(f"`fill_spans` needs at least one literal [MASK] in the text. Received: {text!r}.")
+        raise InputError(f"`fill_spans` needs at least one literal [MASK] in the {name}. Received: {text!r}.")
     predictions = {}
     for head, logits in pretrainer(span_inputs(token_ids, runs), training=False).items():
         logits = np.array(keras.ops.convert_to_numpy(logits)[0], np.float64)  # (M, V)

@@ -1,9 +1,10 @@
 """What a caller gives a resolver, as documents in words."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from spanbert_keras.errors import InputError
+from spanbert_keras.models.given_texts import given_list, is_range
 from spanbert_keras.preprocessing.document import Document
 from spanbert_keras.preprocessing.text_words import split_sentences, split_text
 
@@ -40,7 +41,9 @@ def given_documents(texts, tokens, sentences, speakers, genre, mentions=None) ->
     documents, single = _given_documents(texts, tokens, sentences, speakers, genre)
     if mentions is None:
         return documents, single
-    every = [mentions] if single else list(mentions)
+    every = (
+        [mentions] if single else given_list(mentions, "mentions", "a list of (start, end) for each document", ())[0]
+    )
     if len(every) != len(documents):
         raise InputError(
             f"There must be `mentions` for each document. Expected: {len(documents)}. Received: {len(every)}."
@@ -53,9 +56,13 @@ def _with_mentions(document: GivenDocument, spans, number: int) -> GivenDocument
     """Returns a document with the only spans that may be mentions."""
     if document.text is not None:
         raise InputError(f"Document {number}: `mentions` are spans of words. Expected: tokens. Received: a text.")
+    spans, _ = given_list(spans, "mentions", "(start, end) of its tokens, in a list", ())
+    for span in spans:
+        if not is_range(span):
+            raise InputError(f"Document {number}: `mentions` must be (start, end) of its tokens. Received: {span!r}.")
     try:
         checked = Document(tuple(document.tokens), clusters=tuple(((start, end),) for start, end in spans))
-    except (TypeError, ValueError) as error:
+    except ValueError as error:
         raise InputError(f"Document {number}: `mentions` must be (start, end) of its tokens: {error}") from error
     return dataclasses.replace(document, mentions=tuple(cluster[0] for cluster in checked.clusters))
 
@@ -66,19 +73,14 @@ def _given_documents(texts, tokens, sentences, speakers, genre) -> tuple[list[Gi
     if tokens is not None:
         if isinstance(tokens, str):
             raise InputError("`tokens` must be a list of words. Received: a str; give it as text, without `tokens=`.")
-        tokens = tuple(tokens) if hasattr(tokens, "__next__") else tokens
+        tokens, _ = given_list(tokens, "tokens", "a list of words", ())
         document = Document(tokens, () if sentences is None else sentences, () if speakers is None else speakers)
         if sentences is None and document.tokens:
             document = dataclasses.replace(document, sentences=tuple(split_sentences(document.tokens)))
         return [_of_words(document, genre, 0)], True
     if sentences is not None or speakers is not None:
         raise InputError("`sentences` and `speakers` go with `tokens`. Received: them with texts.")
-    single = isinstance(texts, str | Document)
-    if not single and (not hasattr(texts, "__iter__") or isinstance(texts, Mapping | bytes)):
-        raise InputError(
-            f"`texts` must be a str, a `Document` or a sequence of them. Received: {type(texts).__name__}."
-        )
-    given = [texts] if single else list(texts)
+    given, single = given_list(texts, "texts", "a str, a `Document` or a sequence of them", (str, Document))
     return [_given(one, genre, number) for number, one in enumerate(given)], single
 
 

@@ -1,9 +1,9 @@
 """What a user gives an extractor, as pairs of entities."""
 
 from collections.abc import Sequence
-from numbers import Integral
 
 from spanbert_keras.errors import InputError
+from spanbert_keras.models.given_texts import given_list, is_range, plain
 from spanbert_keras.preprocessing.entity_rows import EntityPair
 
 NAMES = ("subject", "object", "subject_type", "object_type")
@@ -20,36 +20,33 @@ def given_pairs(sentences, subject, object, subject_type, object_type) -> tuple[
     Raises:
         InputError: lists of different lengths, or what is no sentence or no range.
     """
-    single = isinstance(sentences, str) or _is_range(subject) or _is_range(object)
-    columns = [subject, object, subject_type, object_type]
+    sentences, *columns = map(plain, (sentences, subject, object, subject_type, object_type))
+    single = isinstance(sentences, str) or any(map(is_range, columns[:2]))
     if single:
         sentences, columns = [sentences], [[column] for column in columns]
     else:
-        sentences = list(sentences)
+        sentences, _ = given_list(sentences, "sentences", "a str, a list of tokens, or a list of either")
         columns = [_column(name, column, len(sentences)) for name, column in zip(NAMES, columns, strict=True)]
     return [_pair(number, *given) for number, given in enumerate(zip(sentences, *columns, strict=True))], single
-
-
-def _is_range(value) -> bool:
-    return isinstance(value, Sequence) and len(value) == 2 and all(isinstance(place, Integral) for place in value)
 
 
 def _column(name: str, values, size: int) -> list:
     """Returns a value for each sentence; a type may be the same for all."""
     if values is None or isinstance(values, str | int):
         return [values] * size
-    values = list(values)
+    values, _ = given_list(values, name, "a list with one for each sentence", ())
     if len(values) != size:
         raise InputError(f"There must be one `{name}` for each sentence. Expected: {size}. Received: {len(values)}.")
     return values
 
 
 def _pair(number: int, sentence, subject, object, subject_type, object_type) -> EntityPair:
-    spans = {"subject": subject, "object": object}
+    sentence = plain(sentence)
+    spans = {"subject": plain(subject), "object": plain(object)}
     for name, span in spans.items():
-        if not _is_range(span):
+        if not is_range(span):
             raise InputError(f"Sentence {number}: `{name}` must be (start, end). Received: {span!r}.")
-    subject, object = (tuple(map(int, span)) for span in (subject, object))  # NumPy's whole numbers are welcome
+    subject, object = (tuple(map(int, span)) for span in spans.values())  # NumPy's whole numbers are welcome
     spans = {"subject": subject, "object": object}
     if isinstance(sentence, str):
         units, first, second = _stretches(number, sentence, spans)

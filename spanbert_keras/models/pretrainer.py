@@ -105,7 +105,7 @@ class SpanBertPretrainer(NamedInputs, keras.Model):
         return self.encoder.tokenizer
 
     def fill_spans(self, text):
-        """Returns `text` with its [MASK] pieces filled in; see `models.fill_spans.fill_spans`."""
+        """Returns `text`, or each of a list of texts, with its [MASK] filled in; see `models.fill_spans.fill_spans`."""
         return fill_spans(self, text)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):

@@ -1,6 +1,7 @@
 """Extractive question answering. Shape letters: B batch, T tokens, A answers."""
 
 from collections.abc import Iterator, Sequence
+from numbers import Integral
 
 import keras
 import numpy as np
@@ -10,6 +11,7 @@ from spanbert_keras.decoding.answer_spans import Candidates
 from spanbert_keras.errors import InputError
 from spanbert_keras.layers.functional import initializer
 from spanbert_keras.losses.answer_span_loss import answer_span_losses
+from spanbert_keras.models.given_texts import given_texts
 from spanbert_keras.models.named_inputs import NamedInputs
 from spanbert_keras.models.reading import Reading, pad_rows, read
 from spanbert_keras.models.row_computing import RowComputing, row_lengths
@@ -121,7 +123,7 @@ class SpanBertQuestionAnswerer(RowComputing, TaskModel, NamedInputs, keras.Model
         as an answer may be.
 
         Args:
-            questions: str, or sequence of str.
+            questions: str, or sequence of str (a list, tuple, NumPy array, pandas series, generator).
             contexts: str, or sequence of str. A str beside a sequence serves for each of the others.
             n_best: int or `None`. `None` gives one `Answer`, a number a list of so many at most, best first, with
                 different texts.
@@ -133,18 +135,17 @@ class SpanBertQuestionAnswerer(RowComputing, TaskModel, NamedInputs, keras.Model
             `Answer` for a question and a context, else a list with one entry for each; lists of `Answer` with `n_best`.
 
         Raises:
-            InputError: a question or a context has no words, there are more questions than contexts or the reverse, or
-                a number is not positive.
+            InputError: a question or a context is not a str or has no words, there are more questions than contexts or
+                the reverse, or a number is not positive.
         """
-        single = isinstance(questions, str) and isinstance(contexts, str)
-        questions, contexts = _paired(questions, contexts)
+        questions, contexts, single = _paired(questions, contexts)
         numbers = {
             "n_best": n_best, "batch_size": batch_size, "max_answer_pieces": max_answer_pieces,
             "max_question_pieces": max_question_pieces, "stride": stride,
         }  # fmt: skip
         for name, value in numbers.items():
-            if value is not None and value < 1:
-                raise InputError(f"`{name}` must be positive. Received: {name}={value}.")
+            if (value is not None or name == "batch_size") and not (isinstance(value, Integral) and value >= 1):
+                raise InputError(f"`{name}` must be positive. Received: {name}={value!r}.")
         readings = self.read(questions, contexts, batch_size, max_answer_pieces, max_question_pieces, stride)
         answers = [
             self.answers_of(reading, context, n_best or 1, max_answer_pieces)
@@ -258,20 +259,16 @@ def no_answer_score_of(candidates: Candidates) -> float:
     return candidates.no_answer_logit - float(candidates.logits[0])
 
 
-def _paired(questions, contexts) -> tuple[list[str], list[str]]:
-    """Returns as many questions as contexts."""
-    if isinstance(questions, str):
-        questions = [questions] * (1 if isinstance(contexts, str) else len(contexts))
-    if isinstance(contexts, str):
-        contexts = [contexts] * len(questions)
-    questions, contexts = list(questions), list(contexts)
+def _paired(questions, contexts) -> tuple[list[str], list[str], bool]:
+    """Returns as many questions as contexts, and whether both were single."""
+    questions, one_question = given_texts(questions, "questions", "question")
+    contexts, one_context = given_texts(contexts, "contexts", "context")
+    if one_question != one_context:  # the single one serves for each of the others
+        questions = questions * len(contexts) if one_question else questions
+        contexts = contexts * len(questions) if one_context else contexts
     if len(questions) != len(contexts):
         raise InputError(
             f"There must be as many contexts as questions. Received: {len(questions)} questions and {len(contexts)} "
             "contexts."
         )
-    for name, texts in (("question", questions), ("context", contexts)):
-        for number, text in enumerate(texts):
-            if not isinstance(text, str):
-                raise InputError(f"The {name} {number} must be a str. Received: {type(text).__name__}.")
-    return questions, contexts
+    return questions, contexts, one_question and one_context

@@ -6,6 +6,7 @@ import keras
 
 from spanbert_keras.decoding.classification import Classification
 from spanbert_keras.errors import InputError
+from spanbert_keras.models.given_texts import given_list
 from spanbert_keras.models.row_classifier import RowClassifier
 from spanbert_keras.preprocessing.text_pairs import TextPairs
 
@@ -90,10 +91,7 @@ class SpanBertTextClassifier(RowClassifier, keras.Model):
         Raises:
             InputError: a text has no words, or is none; texts and pairs are mixed; the model was trained on the others.
         """
-        single = isinstance(texts, str | tuple)
-        if not single and not hasattr(texts, "__iter__"):
-            raise InputError(f"`texts` must be a str, a pair of them, or a list of either. Received: {texts!r}.")
-        given = [texts] if single else list(texts)
+        given, single = given_list(texts, "texts", "a str, a pair of them, or a list of either", (str, tuple))
         firsts, seconds = _columns(given)
         if given:
             self.check_kind(seconds is not None)

@@ -6,7 +6,7 @@ import math
 from typing import Any, ClassVar
 
 from spanbert_keras.errors import InputError
-from spanbert_keras.training.settings import setting
+from spanbert_keras.training.settings import Settings, setting
 
 CHANGEABLE = (
     "output_dir", "log_every", "checkpoint_minutes", "compile", "distribution", "replicas", "accumulation_steps",
@@ -28,7 +28,7 @@ RANGES = {
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class FineTuningSettings:
+class FineTuningSettings(Settings):
     """What every fine-tuning program can be told; a program adds its own fields.
 
     Defaults are the paper's, appendix B, and the released code's where the paper is silent.
@@ -42,8 +42,10 @@ class FineTuningSettings:
     positive: ClassVar[tuple[str, ...]] = ("learning_rate", "epochs")
 
     # --- what
-    encoder: str = setting("encoder.keras, pretrainer.keras, a preset or Hugging Face folder, or hf://owner/name.")
-    output_dir: str = setting("Where the run lives: the model, checkpoints, TensorBoard logs, run.json.")
+    encoder: str = setting(
+        "encoder.keras, pretrainer.keras, a preset or Hugging Face folder, or hf://owner/name.", path=True
+    )
+    output_dir: str = setting("Where the run lives: the model, checkpoints, TensorBoard logs, run.json.", path=True)
     method: str | None = setting("What the results table calls the encoder. Its path by default.", default=None)
     # --- how
     learning_rate: float = setting("Peak learning rate.", default=2e-5)

@@ -30,6 +30,7 @@ class Config(EvaluationSettings):
     anti_data: str | None = setting(
         "WinoBias: the anti-stereotypical file, where --data is the pro-stereotypical one of the same type.",
         default=None,
+        path=True,
     )
     singletons: bool = setting("Predicts likely mentions that are linked to none as chains of one.", default=False)
     gold_mentions: bool = setting("Gives the model the gold mentions, so that linking alone is scored.", default=False)

@@ -33,9 +33,9 @@ class Config(FineTuningSettings):
     positive = ("learning_rate", "epochs", "task_learning_rate", "top_span_ratio")
 
     # --- data
-    train_file: tuple[str, ...] = setting("CoNLL-2012 or JSON lines, also .gz; several with commas.")
-    dev_file: str = setting("The same, to choose the best model by.")
-    test_file: str | None = setting("Scored once at the end, by the chosen model.", default=None)
+    train_file: tuple[str, ...] = setting("CoNLL-2012 or JSON lines, also .gz; several with commas.", path=True)
+    dev_file: str = setting("The same, to choose the best model by.", path=True)
+    test_file: str | None = setting("Scored once at the end, by the chosen model.", default=None, path=True)
     dataset: str | None = setting("What the results table calls the data, e.g. OntoNotes.", default=None)
     skip_bad_examples: bool = setting("Leaves bad documents out and counts them.", default=False)
     # --- how: the released code's, base

@@ -30,15 +30,15 @@ class Config(FileSettings, ClassificationSettings):
     """Settings of one fine-tuning run."""
 
     # --- data
-    data_dir: str | None = setting("Folder of a set's official files, also .gz.", default=None)
+    data_dir: str | None = setting("Folder of a set's official files, also .gz.", default=None, path=True)
     diagnostic_file: str | None = setting(
-        "MNLI: the diagnostic set (AX), where it is not diagnostic.tsv of --data_dir.", default=None
+        "MNLI: the diagnostic set (AX), where it is not diagnostic.tsv of --data_dir.", default=None, path=True
     )
     train_file: tuple[str, ...] = setting(
-        "Own files: TSV with a header (or columns by number), or JSON lines, also .gz.", default=()
+        "Own files: TSV with a header (or columns by number), or JSON lines, also .gz.", default=(), path=True
     )
-    dev_file: str | None = setting("Own files: the same, to choose the best model by.", default=None)
-    test_file: str | None = setting("Own files: scored once at the end, by the chosen model.", default=None)
+    dev_file: str | None = setting("Own files: the same, to choose the best model by.", default=None, path=True)
+    test_file: str | None = setting("Own files: scored once at the end, by the chosen model.", default=None, path=True)
     skip_bad_examples: bool = setting("Leaves bad lines out and counts them.", default=False)
     # --- model
     label_threshold: float = setting(

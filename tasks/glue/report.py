@@ -47,7 +47,9 @@ class Config(ReportSettings):
     """Settings of one report."""
 
     submission_dir: str | None = setting(
-        "Folder for the site's files and their zip: of each set those of the run that is best on dev.", default=None
+        "Folder for the site's files and their zip: of each set those of the run that is best on dev.",
+        default=None,
+        path=True,
     )
     submission_method: str | None = setting("Whose files; needed where the runs have several methods.", default=None)
 

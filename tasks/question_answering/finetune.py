@@ -23,9 +23,11 @@ class Config(FineTuningSettings):
     """Settings of one fine-tuning run."""
 
     # --- data
-    train_file: tuple[str, ...] = setting("SQuAD's JSON or MRQA's JSON lines, also .gz; several with commas.")
-    dev_file: str = setting("The same, to choose the best model (and the no-answer threshold) by.")
-    test_file: str | None = setting("Scored once at the end, by the chosen model.", default=None)
+    train_file: tuple[str, ...] = setting(
+        "SQuAD's JSON or MRQA's JSON lines, also .gz; several with commas.", path=True
+    )
+    dev_file: str = setting("The same, to choose the best model (and the no-answer threshold) by.", path=True)
+    test_file: str | None = setting("Scored once at the end, by the chosen model.", default=None, path=True)
     halve_dev: bool = setting(
         "Cuts --dev_file into dev and test by a hash of the context, as MRQA has no test files.", default=False
     )

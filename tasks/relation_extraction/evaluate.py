@@ -22,7 +22,7 @@ from tasks.task import tell_left_out
 class Config(EvaluationSettings):
     """Settings of one evaluation."""
 
-    labels: str | None = setting("Re-TACRED's labels of the file: JSON from id to relation.", default=None)
+    labels: str | None = setting("Re-TACRED's labels of the file: JSON from id to relation.", default=None, path=True)
     no_relation: str = setting("The label of no relation, which scores leave out.", default=data.NO_RELATION)
 
 

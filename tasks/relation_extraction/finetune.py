@@ -25,14 +25,16 @@ class Config(ClassificationSettings):
     """Settings of one fine-tuning run."""
 
     # --- data
-    train_file: tuple[str, ...] = setting("TACRED's JSON, or an object a line, also .gz; several with commas.")
-    dev_file: str = setting("The same, to choose the best model by.")
-    test_file: str | None = setting("Scored once at the end, by the chosen model.", default=None)
-    train_labels: str | None = setting(
-        "Re-TACRED's labels of the training file: JSON from id to relation.", default=None
+    train_file: tuple[str, ...] = setting(
+        "TACRED's JSON, or an object a line, also .gz; several with commas.", path=True
     )
-    dev_labels: str | None = setting("The same of the dev file.", default=None)
-    test_labels: str | None = setting("The same of the test file.", default=None)
+    dev_file: str = setting("The same, to choose the best model by.", path=True)
+    test_file: str | None = setting("Scored once at the end, by the chosen model.", default=None, path=True)
+    train_labels: str | None = setting(
+        "Re-TACRED's labels of the training file: JSON from id to relation.", default=None, path=True
+    )
+    dev_labels: str | None = setting("The same of the dev file.", default=None, path=True)
+    test_labels: str | None = setting("The same of the test file.", default=None, path=True)
     dataset: str | None = setting("What run.json calls the data, e.g. TACRED.", default=None)
     no_relation: str = setting("The label of no relation, which scores leave out.", default=data.NO_RELATION)
     skip_bad_examples: bool = setting("Leaves bad examples out and counts them.", default=False)

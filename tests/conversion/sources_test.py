@@ -329,3 +329,10 @@ def test_the_pointer_of_git_lfs_is_recognised(make_bert):
     (folder / "model.safetensors").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
     with pytest.raises(InputError, match="is a pointer of git-lfs"):
         open_source(folder)
+
+
+def test_a_source_may_be_in_the_home_folder(make_bert, monkeypatch, tmp_path):
+    make_bert("mine")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for source in ("~/mine", "$HOME/mine"):
+        assert open_source(source, vocabulary_file="~/mine/vocab.txt").heads == ["masked_lm"]

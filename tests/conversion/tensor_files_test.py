@@ -1,5 +1,6 @@
 """Tests of finding and reading files of tensors."""
 
+import argparse
 import json
 
 import ml_dtypes
@@ -7,7 +8,15 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from spanbert_keras.conversion.tensor_files import find_tensor_files, read_safetensors, read_tensors, state_of
+import spanbert_keras
+from spanbert_keras.conversion.sources import open_source
+from spanbert_keras.conversion.tensor_files import (
+    find_tensor_files,
+    read_safetensors,
+    read_tensors,
+    state_of,
+    unwrapped,
+)
 from spanbert_keras.errors import InputError
 
 
@@ -49,3 +58,187 @@ def test_a_pickle_with_other_things_than_tensors_is_refused(save_torch, tmp_path
 def test_the_state_of_a_training_checkpoint_is_its_entry_model():
     assert state_of({"model": {"a": 1}, "args": 2}) == {"a": 1}
     assert state_of({"a": 1}) == {"a": 1}
+
+
+WORDS = "bert.embeddings.word_embeddings.weight"
+
+
+@pytest.mark.parametrize(
+    "found, note",
+    [
+        ({"state_dict": {"a": 1}, "epoch": 3}, "The weights are those of its entry `state_dict`. Left out: epoch."),
+        (
+            {"model_state_dict": {"a": 1}, "optimizer_state_dict": {0: 1}, "loss": 0.5},
+            "Left out: optimizer_state_dict, l",
+        ),
+        ({"model": {"a": 1}}, "The weights are those of its entry `model`."),
+        ({"module": {"a": 1}, "ema": {"a": 2}, "score": np.ones(())}, "`module`. Left out: ema, score."),
+    ],
+)
+def test_the_state_is_found_in_its_wrapper(found, note):
+    notes = []
+    assert state_of(found, "x.pt", notes) == {"a": 1} and len(notes) == 1 and note in notes[0]
+
+
+def test_wrappers_may_be_nested():
+    notes = []
+    assert state_of({"model": {"state_dict": {"a": 1}}, "step": 1}, "x.pt", notes) == {"a": 1} and len(notes) == 2
+
+
+def test_a_research_checkpoint_needs_no_note():
+    notes = []
+    assert state_of({"model": {"a": 1}, "args": 2, "extra_state": 3}, "x.pt", notes) == {"a": 1} and notes == []
+
+
+def test_several_states_are_refused():
+    with pytest.raises(InputError, match="x.pt holds several models: state_dict, model. Expected: one of"):
+        state_of({"model": {"a": 1}, "state_dict": {"a": 2}}, "x.pt")
+
+
+@pytest.mark.parametrize(
+    "prefix, said",
+    [
+        ("module.", "'module.'"),
+        ("model.", "'model.'"),
+        ("_orig_mod.", "'_orig_mod.'"),
+        ("module._orig_mod.", "'module.' and '_orig_mod.'"),
+        ("_orig_mod.module.", "'module.' and '_orig_mod.'"),
+        ("model.module.model.", "'model.module.model.'"),
+    ],
+)
+@pytest.mark.parametrize("names", [(WORDS, "classifier.bias"), (WORDS[5:], "pooler.dense.bias"), ("decoder." + WORDS,)])
+def test_prefixes_of_wrappers_are_removed_and_reported(prefix, said, names):
+    notes = []
+    assert unwrapped({prefix + name: name for name in names}, "x.pt", notes) == {name: name for name in names}
+    assert notes == [f"Removed from the names of its tensors: {said}."]
+
+
+def test_a_compiled_part_is_found_inside_of_a_name():
+    tensors = {"model.bert._orig_mod." + WORDS[5:]: 1, "model.classifier.bias": 2}
+    assert unwrapped(tensors, "x.pt", []) == {WORDS: 1, "classifier.bias": 2}
+
+
+def test_names_without_the_prefix_stay():
+    tensors = {"model." + WORDS: 1, "accuracy.total": 2, "modeling.x": 3}
+    assert unwrapped(tensors, "x.pt", []) == {WORDS: 1, "accuracy.total": 2, "modeling.x": 3}
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        (WORDS, "model.scale", "module.x"),
+        ("decoder." + WORDS,),
+        ("roberta.embeddings.word_embeddings.weight",),
+        ("model.roberta.embeddings.word_embeddings.weight",),
+        ("distilbert.embeddings.word_embeddings.weight",),
+        ("network." + WORDS,),
+        ("model.decoder.layers.0.weight",),
+        ("my_orig_mod.x",),
+        (WORDS, "ema." + WORDS),
+        (),
+    ],
+)
+def test_other_names_are_left_alone(names):
+    notes = []
+    assert unwrapped({name: 1 for name in names}, "x.pt", notes) == {name: 1 for name in names} and notes == []
+
+
+@pytest.mark.parametrize("others", [("ema_model.", "model."), ("student.", "teacher."), ("model.", "module.")])
+def test_several_encoders_are_refused_by_their_prefixes(others):
+    with pytest.raises(InputError, match=f"x.pt holds several BERT encoders, under '{others[0]}', '{others[1]}'"):
+        unwrapped({prefix + WORDS: 1 for prefix in others}, "x.pt", [])
+
+
+def test_two_tensors_never_become_one():
+    with pytest.raises(InputError, match="with and without model. before the same name"):
+        unwrapped({"model." + WORDS: 1, "model.classifier.bias": 2, "classifier.bias": 3}, "x.pt", [])
+
+
+def lightning(bert):
+    state = {f"model.{name}": value for name, value in bert.state_dict().items()}
+    return {
+        "epoch": 3, "global_step": 100, "pytorch-lightning_version": "2.5.0", "state_dict": state,
+        "loops": {"fit_loop": {"state_dict": {}}}, "callbacks": {"Checkpoint": {"best_model_score": state[min(state)]}},
+        "optimizer_states": [{"state": {0: {"step": 1}}, "param_groups": [{"lr": 1e-4, "params": [0]}]}],
+        "hyper_parameters": {"lr": 1e-4},
+    }  # fmt: skip
+
+
+def wrapped(bert, form):
+    """Returns what a user of torch saves of a model in one of these wrappers."""
+    import torch
+
+    if form == "lightning":
+        return lightning(bert)
+    if form == "data parallel":
+        return {"epoch": 1, "model_state_dict": torch.nn.DataParallel(bert).state_dict(), "optimizer": {"state": {}}}
+    if form == "compiled":
+        return torch.compile(bert).state_dict()
+    if form == "compiled data parallel":
+        return {"model": torch.nn.DataParallel(torch.compile(bert)).state_dict(), "step": 7}
+    bert.bert = torch.compile(bert.bert)  # a part of the model alone
+    return bert.state_dict()
+
+
+@pytest.mark.parametrize(
+    "form, said",
+    [
+        ("lightning", "'model.'"),
+        ("data parallel", "'module.'"),
+        ("compiled", "'_orig_mod.'"),
+        ("compiled data parallel", "'module.' and '_orig_mod.'"),
+        ("a compiled part", "'_orig_mod.'"),
+    ],
+)
+@pytest.mark.parametrize("place", ["pytorch_model.bin", "last.ckpt", "model.safetensors"])
+def test_a_wrapped_state_dict_is_the_plain_one_with_a_note(make_bert, form, said, place):
+    import torch
+    from safetensors.torch import save_file
+
+    folder, bert = make_bert()
+    expected = open_source(folder)
+    (folder / "model.safetensors").unlink()
+    state = wrapped(bert, form)
+    if place.endswith(".safetensors"):
+        state = next((state[key] for key in ("state_dict", "model_state_dict", "model") if key in state), state)
+        save_file({name: value.clone() for name, value in state.items()}, folder / place)
+    else:
+        torch.save(state, folder / place)
+    model = spanbert_keras.load_pretrained(folder / place if place == "last.ckpt" else folder)
+    found = open_source(folder / place)
+    assert all(np.array_equal(found.tensors[name], value) for name, value in expected.tensors.items())
+    assert f"Removed from the names of its tensors: {said}." in model.conversion_notes
+    left_out = [note for note in model.conversion_notes if "Left out:" in note]
+    assert len(left_out) == (form not in ("compiled", "a compiled part") and not place.endswith(".safetensors"))
+    if form == "lightning" and left_out:
+        assert "`state_dict`. Left out: epoch, global_step, pytorch-lightning_version, loops" in left_out[0]
+
+
+def test_a_wrapped_checkpoint_of_the_research_code_is_read(research_state, save_torch, pieces, tmp_path):
+    (tmp_path / "vocab.txt").write_text("\n".join(pieces) + "\n")
+    plain = open_source(save_torch(research_state(), tmp_path / "model.pt")).tensors
+    state = {f"module.{name}": value for name, value in research_state().items()}
+    found = open_source(save_torch({"model": state, "args": argparse.Namespace()}, tmp_path / "wrapped.pt"))
+    assert found.tensors.keys() == plain.keys() and "Removed from the names of its tensors: 'module.'." in found.notes
+
+
+def test_other_models_in_a_wrapper_are_still_refused(make_bert, save_torch):
+    folder, bert = make_bert()
+    state = {name: value.numpy() for name, value in bert.state_dict().items()}
+    (folder / "model.safetensors").unlink()
+    for change, said in (
+        (lambda name: f"model.{name.replace('bert.', 'roberta.', 1)}", "holds no BERT encoder"),
+        (lambda name: f"network.{name}", "holds no BERT encoder"),
+    ):
+        save_torch({"state_dict": {change(name): value for name, value in state.items()}}, folder / "pytorch_model.bin")
+        with pytest.raises(InputError, match=said):
+            open_source(folder)
+    both = {f"{prefix}.{name}": value for name, value in state.items() for prefix in ("model", "ema_model")}
+    save_torch({"state_dict": both}, folder / "pytorch_model.bin")
+    with pytest.raises(InputError, match="holds several BERT encoders, under 'ema_model.', 'model.'"):
+        open_source(folder)
+    extra = {f"model.{name}": value for name, value in state.items()} | {"accuracy.total": np.zeros(1, np.float32)}
+    save_torch({"state_dict": extra}, folder / "pytorch_model.bin")
+    with pytest.raises(InputError, match="1 are unknown .accuracy.total"):
+        open_source(folder)
+    assert any("accuracy.total" in note for note in open_source(folder, allow_mismatch=True).notes)

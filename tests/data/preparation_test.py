@@ -159,6 +159,16 @@ def test_a_folder_with_another_corpus_is_left_alone(corpus, tmp_path, changes, s
     assert content(tmp_path / "out") == before
 
 
+def test_a_corpus_whose_files_were_read_as_another_kind_is_left_alone(corpus, tmp_path):
+    """As a version did that went by names: then a file of JSON lines was text."""
+    prepare_corpus(corpus())
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    manifest["sources"][0]["kind"] = "document"
+    (tmp_path / "out" / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(InputError, match="holds another corpus .* read as document there, as text now"):
+        prepare_corpus(corpus())
+
+
 def test_a_folder_with_another_stopped_preparation_is_left_alone(corpus, tmp_path):
     def kill(done, total, documents, pieces):
         if documents > 40:

@@ -226,3 +226,58 @@ def test_a_file_that_vanishes_is_named(tmp_path):
 def test_streams_are_read_line_by_line():
     stream = io.BytesIO(b"a\nb\xffc")
     assert list(readers._text_lines(stream)) == [("a", 0), ("b\ufffdc", 1)]
+
+
+def test_json_lines_are_read_under_any_name(tmp_path):
+    rows = b'{"url": "x", "text": "One.\\nTwo."}\n{"url": "y", "text": "Three."}\n'
+    for name in ("c4-train.00000-of-01024.json.gz", "a.txt", "part-0", "b.json.zst", "c.JSON.GZ"):
+        data = gzip.compress(rows) if name.lower().endswith(".gz") else rows
+        path = compress(tmp_path / name, data) if name.endswith(".zst") else str(tmp_path / name)
+        if not name.endswith(".zst"):
+            (tmp_path / name).write_bytes(data)
+        assert lines_of(path) == [["One.", "Two."], ["Three."]]
+    assert lines_of(str(tmp_path)) == [["One.", "Two."], ["Three."]] * 5
+
+
+def test_parquet_is_read_under_any_name(tmp_path):
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    parquet.write_table(pyarrow.table({"text": ["a", "b"]}), tmp_path / "train-00000")
+    assert lines_of(str(tmp_path / "train-00000")) == [["a"], ["b"]]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_text_and_json_lines_may_have_a_byte_order_mark(tmp_path, encoding):
+    (tmp_path / "a.txt").write_bytes("Über one.\r\n\r\n北京".encode(encoding))
+    (tmp_path / "b.jsonl").write_bytes('{"text": "Ünd"}\n{"text": "c"}'.encode(encoding))
+    assert lines_of(str(tmp_path / "a.txt"), str(tmp_path / "b.jsonl")) == [["Über one."], ["北京"], ["Ünd"], ["c"]]
+
+
+def test_damaged_utf_16_is_counted(tmp_path):
+    (tmp_path / "a.txt").write_bytes(b"\xff\xfe" + "word".encode("utf-16-le") + b"x")
+    assert [(d.lines, d.undecodable) for d in documents_of(str(tmp_path / "a.txt"))] == [(["word\ufffd"], 1)]
+
+
+def test_files_without_text_are_refused_by_name_and_skipped_in_a_folder(tmp_path):
+    (tmp_path / "books.tar.gz").write_bytes(gzip.compress(bytes(257) + b"ustar" + bytes(250)))
+    (tmp_path / "list.json").write_text('[{"text": "a"}]')
+    (tmp_path / "z.txt").write_text("prose")
+    for name, said in (("books.tar.gz", r"an archive \(tar\)"), ("list.json", "a JSON array; expected: JSON lines")):
+        for item in (name, name[:3] + "*"):
+            with pytest.raises(InputError, match=rf"{name} cannot be read as text: it is {said}"):
+                find_sources([str(tmp_path / item)])
+    sources = find_sources([str(tmp_path)])
+    assert [source.kind for source in sources] == ["skipped", "skipped", "document"]
+    assert [d.lines for source in sources for d in read_documents(source)] == [["prose"]]
+    (tmp_path / "z.txt").unlink()
+    with pytest.raises(
+        InputError, match=r"holds no text. Received: .*tar.gz is an archive \(tar\); .*list.json is a J"
+    ):
+        find_sources([str(tmp_path)])
+
+
+def test_many_skipped_files_are_summed_up():
+    sources = [Source(f"{i}.png", "skipped", 1, "a picture (PNG)") for i in range(1005)]
+    assert readers.listed_skipped(sources[:1]) == "0.png is a picture (PNG)"
+    assert readers.listed_skipped(sources).endswith("2.png is a picture (PNG); and 1,002 more")

@@ -91,3 +91,10 @@ def test_json_comes_back(tmp_path):
 def test_a_folder_that_cannot_be_opened_is_no_error(tmp_path):
     sync_folder(tmp_path)
     sync_folder(tmp_path / os.devnull.strip(os.sep) / "missing")
+
+
+def test_half_characters_of_a_path_survive_json(tmp_path):
+    """Under the C locale a path of other characters arrives as half characters."""
+    value = {"output_dir": "runs/\udcd0\udcba", "text": "к 🙂"}
+    write_json(tmp_path / "a.json", value)
+    assert read_json(tmp_path / "a.json") == value and "к 🙂" in (tmp_path / "a.json").read_text(encoding="utf-8")

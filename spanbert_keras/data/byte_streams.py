@@ -1,0 +1,116 @@
+"""The bytes of a text file as UTF-8: decompressed, and recoded where the text is UTF-16."""
+
+import codecs
+import gzip
+import io
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+GZIP, ZSTANDARD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+BUFFER_BYTES = 1 << 18
+UTF_16 = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
+
+
+def open_binary(path: str) -> tuple[BinaryIO, BinaryIO]:
+    """Returns (the stream of UTF-8 bytes, the file on disk, whose position tells progress).
+
+    gzip and zstandard are recognised by their first bytes or by the name's ending; UTF-16 by its byte order mark.
+    """
+    raw = open(path, "rb")
+    try:
+        head = raw.read(len(ZSTANDARD))
+        raw.seek(0)
+        stream: Any = raw
+        if head.startswith(GZIP) or path.endswith(".gz"):
+            stream = io.BufferedReader(gzip.GzipFile(fileobj=raw), BUFFER_BYTES)  # type: ignore[arg-type]
+        elif head == ZSTANDARD or path.endswith(".zst"):
+            import zstandard
+
+            stream = io.BufferedReader(_ZstdStream(raw, zstandard), BUFFER_BYTES)
+        encoding = utf_16_of(stream.peek(4)[:4])
+        if encoding is not None:
+            stream = io.BufferedReader(_Utf16Stream(stream, encoding), BUFFER_BYTES)
+    except BaseException:
+        raw.close()
+        raise
+    return stream, raw
+
+
+def utf_16_of(head: bytes) -> str | None:
+    """Returns the encoding that the byte order mark in four first bytes says, `None` where it is not UTF-16."""
+    if head == codecs.BOM_UTF32_LE:  # begins like UTF-16's mark
+        return None
+    return UTF_16.get(head[:2])
+
+
+class _ZstdStream(io.RawIOBase):
+    """Decompressed zstandard frames; damage and a missing end are `OSError`, as gzip's are.
+
+    The package's own stream ends quietly where a file was cut short.
+    """
+
+    def __init__(self, raw: BinaryIO, zstandard: Any):
+        self._raw, self._zstandard = raw, zstandard
+        self._frame: Any = None
+        self._ready = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._ready:
+            data = self._raw.read(1 << 16)
+            if not data:
+                if self._frame is not None:
+                    raise OSError(None, "the zstandard data end too early")
+                return 0
+            self._ready = b"".join(self._decompress(data))
+        size = min(len(buffer), len(self._ready))
+        buffer[:size], self._ready = self._ready[:size], self._ready[size:]
+        return size
+
+    def _decompress(self, data: bytes) -> Iterator[bytes]:
+        """Yields what some bytes of the file hold; a frame may end in them and the next begin."""
+        while data:
+            if self._frame is None:
+                self._frame = self._zstandard.ZstdDecompressor().decompressobj()
+            try:
+                yield self._frame.decompress(data)
+            except self._zstandard.ZstdError as error:
+                raise OSError(None, f"the zstandard data are damaged ({error})") from error
+            data = self._frame.unused_data if self._frame.eof else b""
+            if self._frame.eof:
+                self._frame = None
+
+
+class _Utf16Stream(io.RawIOBase):
+    """UTF-16 as UTF-8. What is not UTF-16 stays undecodable: half a character is encoded as such, a single last byte
+    becomes 0xff, so that readers count it like any other byte that is not text."""
+
+    def __init__(self, stream: BinaryIO, encoding: str):
+        self._stream = stream
+        self._stream.read(2)  # the byte order mark
+        self._decoder = codecs.getincrementaldecoder(encoding)("surrogatepass")
+        self._ready = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._ready:
+            data = self._stream.read(1 << 16)
+            if not data:
+                rest, _ = self._decoder.getstate()
+                self._decoder.reset()
+                self._ready = b"\xff" * bool(rest)
+                if not rest:
+                    return 0
+                break
+            self._ready = self._decoder.decode(data).encode("utf-8", "surrogatepass")
+        size = min(len(buffer), len(self._ready))
+        buffer[:size], self._ready = self._ready[:size], self._ready[size:]
+        return size
+
+    def close(self) -> None:
+        self._stream.close()
+        super().close()

@@ -1,0 +1,64 @@
+"""What a caller gives a model that reads text: one thing, or several in any kind of list."""
+
+from collections.abc import Mapping, Sequence, Set
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+
+from spanbert_keras.errors import InputError
+
+
+def plain(value: Any) -> Any:
+    """Returns a NumPy array or scalar as lists or as Python's own; all else as it is."""
+    return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
+
+
+def is_range(value: Any) -> bool:
+    """Whether a value is a pair of whole numbers, (start, end)."""
+    value = plain(value)
+    return isinstance(value, Sequence) and len(value) == 2 and all(isinstance(place, Integral) for place in value)
+
+
+def given_list(values: Any, name: str, expected: str = "a str or a list of them", kinds: tuple = (str,)):
+    """Returns a list of what was given, and whether it was a single thing.
+
+    Args:
+        values: one of `kinds`, or a list, tuple, NumPy array, pandas series, generator or other iterable.
+        name: str. Of the argument, for the sentence.
+        expected: str. What it should be, for the sentence.
+        kinds: types of a single thing.
+
+    Returns:
+        (list, bool).
+
+    Raises:
+        InputError: it is neither; also a dict, a set, bytes or a table, whose members come in no order or are no texts.
+    """
+    values = plain(values)
+    if isinstance(values, kinds):
+        return [values], True
+    unordered = isinstance(values, bytes | bytearray | Mapping | Set) or getattr(values, "ndim", 1) != 1
+    if unordered or not hasattr(values, "__iter__"):
+        shown = repr(values)
+        shown = shown if len(shown) <= 40 and "\n" not in shown else type(values).__name__
+        raise InputError(f"`{name}` must be {expected}. Received: {shown}.")
+    return list(values), False
+
+
+def given_texts(values: Any, name: str, of_one: str) -> tuple[list[str], bool]:
+    """Returns the texts that were given, and whether it was a single one; see `given_list`.
+
+    Args:
+        values: str, or an iterable of them.
+        name: str. Of the argument.
+        of_one: str. What one of them is called, for the sentence.
+
+    Raises:
+        InputError: something is not a str.
+    """
+    texts, single = given_list(values, name)
+    for number, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise InputError(f"The {of_one} {number} must be a str. Received: {type(text).__name__}.")
+    return texts, single
