@@ -12,7 +12,7 @@ from tokenizers import normalizers, pre_tokenizers
 
 from spanbert_keras import SpanBertTokenizer
 from spanbert_keras.errors import InputError
-from tests.hard_strings import odd_strings
+from tests.hard_strings import hard_texts, odd_strings, pieces_of
 
 tf = pytest.importorskip("tensorflow", reason="the tokenizer in the graph needs TensorFlow")
 pytest.importorskip("tensorflow_text", reason="the tokenizer in the graph needs tensorflow-text")
@@ -93,9 +93,8 @@ def test_any_vocabulary_gives_our_ids(letters):
 @pytest.mark.parametrize("strips", [None, False, True])
 @pytest.mark.parametrize("splits", [True, False])
 def test_accents_and_chinese_characters_are_treated_as_ours_treats_them(lowercase, strips, splits):
-    texts = ["Café", "日本語 中", "a中b", *odd_strings(300, seed=5)]
-    pieces = sorted({*PIECES, *"".join(texts).split(), *(f"##{c}" for text in texts[:50] for c in text if c > " ")})
-    pieces = [*SPECIALS, *(p for p in pieces if p not in SPECIALS and "\n" not in p and "\r" not in p)]
+    texts = hard_texts()
+    pieces = pieces_of(texts)
     ours = SpanBertTokenizer(pieces, lowercase=lowercase, strip_accents=strips, split_chinese_characters=splits)
     graph = GraphTokenizer(pieces, lowercase, strip_accents=strips, split_chinese_characters=splits)
     assert in_graph(graph.tokenize)(texts) == ours(texts)
