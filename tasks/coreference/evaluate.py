@@ -83,14 +83,14 @@ def _documents(config: Config, model) -> dict[str, dict[str, Any]]:
     how = (config.batch_size, config.singletons, config.gold_mentions)
     found = predictions.predict(model, documents, *how)
     logging.info("Resolved %d documents in %.1f s.", len(documents), time.monotonic() - start)
-    predictions.write(folder, file.everything, found)
+    predictions.write(folder, file.everything, found, key=file.key)
     tables = predictions.score_by(documents, found)
     tables["errors"] = count_errors(documents, found)
     if config.baselines:
         tables |= score_baselines(documents)
     if anti_file:
         anti = predictions.predict(model, others, *how)
-        predictions.write(folder, anti_file.everything, anti, "predictions_anti.conll")
+        predictions.write(folder, anti_file.everything, anti, "predictions_anti.conll", anti_file.key)
         tables = {"WinoBias": _winobias(documents, found, others, anti)} | tables
     if config.page:
         facts = {"model": config.model, "data": config.data, "documents": f"{len(documents):,}"} | headlines(tables)

@@ -6,6 +6,8 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from absl import logging
+
 import spanbert_keras
 from spanbert_keras.program import InputError
 from tasks.coreference import baselines, metrics
@@ -21,10 +23,12 @@ class GoldFile:
     Attributes:
         everything: list of `spanbert_keras.Document`, with those without words.
         left_out: list of str. A sentence each, of bad documents and of those without words.
+        key: str or `None`. The file's path if it is a CoNLL file and all of its documents are here.
     """
 
     everything: list
     left_out: list[str]
+    key: str | None = None
 
     @property
     def documents(self) -> list:
@@ -42,10 +46,13 @@ def read(path: str, skip_bad: bool) -> GoldFile:
         file = spanbert_keras.read_documents(path, skip_bad)
     except InputError as error:
         raise InputError(str(error).replace("`skip_bad=True`", "--skip_bad_examples")) from error
+    for note in file.notes:
+        logging.info("%s", note)
     empty = [f"{path}: {document.name!r} has no words." for document in file.documents if not document.tokens]
     if len(empty) == len(file.documents):
         raise InputError(f"{path} has no document with words.")
-    return GoldFile(list(file.documents), [*file.left_out, *empty])
+    is_whole = file.format == "conll" and not (skip_bad and file.left_out)
+    return GoldFile(list(file.documents), [*file.left_out, *empty], path if is_whole else None)
 
 
 def predict(
@@ -111,28 +118,42 @@ def _length(document) -> str:
     return f"{limit:>6} at most" if limit else f"more than {LENGTHS[-1]}"
 
 
-def write(folder: Path, documents: Sequence, found: Sequence[Sequence], name: str = "predictions.conll") -> None:
+def write(
+    folder: Path,
+    documents: Sequence,
+    found: Sequence[Sequence],
+    name: str = "predictions.conll",
+    key: str | None = None,
+) -> None:
     """Writes the clusters as a CoNLL-2012 file, which the official scorer reads.
 
-    A blank in a word, a speaker or a name, which such a file cannot hold and no scorer looks at, becomes `_`; documents
-    of one name and part get names of their own. A document without words stands there without, as in the gold file.
+    Of documents from a CoNLL file everything but the clusters stays, since the scorer looks them up by their headers.
+    In a new file a blank in a word, a speaker or a name, which such a file cannot hold and no scorer looks at, becomes
+    `_`; documents of one name and part get names of their own. A document without words stands there without, as in the
+    gold file.
 
     Args:
         folder: `Path`. Made where it is missing.
         documents: list of `spanbert_keras.Document`.
         found: list of the clusters of each document with words.
         name: str. Of the file.
+        key: str or `None`. The CoNLL file that all the documents were read from.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    if key is not None:
+        clusters = iter(found)
+        resolved = [document.with_clusters(next(clusters) if document.tokens else ()) for document in documents]
+        spanbert_keras.write_conll(folder / name, resolved, key=key)
+        return
     names: collections.Counter = collections.Counter()
-    resolved = []
+    renamed = []
     with_words = [place for place, document in enumerate(documents) if document.tokens]
     clusters_at = dict(zip(with_words, found, strict=True))
     for place, document in enumerate(documents):
         title = _one_column(document.name)
         names[title, document.part] += 1
         again = names[title, document.part]
-        resolved.append(
+        renamed.append(
             dataclasses.replace(
                 document.with_clusters(clusters_at.get(place, ())),
                 name=f"{title}_{again}" if again > 1 else title,
@@ -140,4 +161,4 @@ def write(folder: Path, documents: Sequence, found: Sequence[Sequence], name: st
                 speakers=tuple(map(_one_column, document.speakers)),
             )
         )
-    spanbert_keras.write_conll(folder / name, resolved)
+    spanbert_keras.write_conll(folder / name, renamed)
