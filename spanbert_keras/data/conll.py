@@ -32,7 +32,9 @@ Line = tuple[int, str]
 Target = str | os.PathLike | TextIO
 
 
-def read_conll(path: str | os.PathLike, skip_bad: bool = False, strip_slashes: bool = True) -> DocumentFile:
+def read_conll(
+    path: str | os.PathLike, skip_bad: bool = False, strip_slashes: bool = True, clusters: bool = True
+) -> DocumentFile:
     """Reads a CoNLL-2012 file.
 
     CoNLL-2012 has at least twelve columns, separated by spaces or tabs: the fourth is the word, the tenth the speaker
@@ -48,6 +50,7 @@ def read_conll(path: str | os.PathLike, skip_bad: bool = False, strip_slashes: b
         path: str or path.
         skip_bad: bool. Whether documents that cannot be used are left out and named in `left_out`.
         strip_slashes: bool. Whether the words `/.` and `/?` lose their slash, as in the released code.
+        clusters: bool. Whether gold clusters are read. Without them that column may hold anything.
 
     Returns:
         `DocumentFile`, at least one document; documents without tokens are among them.
@@ -60,7 +63,7 @@ def read_conll(path: str | os.PathLike, skip_bad: bool = False, strip_slashes: b
     """
     collector = DocumentCollector(path, skip_bad)
     for header, lines in _blocks(collector.path, collector.refuse):
-        collector.add(header[0], functools.partial(_document, header, lines, strip_slashes, collector))
+        collector.add(header[0], functools.partial(_document, header, lines, strip_slashes, clusters, collector))
     return collector.result("conll")
 
 
@@ -102,11 +105,13 @@ def _name_and_part(header: Line) -> tuple[str, int]:
     return found[1], int(found[2] or 0)
 
 
-def _document(header: Line, lines: Sequence[Line], strip_slashes: bool, collector: DocumentCollector) -> Document:
+def _document(
+    header: Line, lines: Sequence[Line], strip_slashes: bool, gold: bool, collector: DocumentCollector
+) -> Document:
     """Returns the document of a header and its lines."""
     name, part = _name_and_part(header)
     table = read_table(lines)
-    mentions = read_cluster_column(table.cluster_cells())
+    mentions = read_cluster_column(table.cluster_cells() if gold else ())
     clusters = collector.distinct(header[0], mentions.values(), name)
     if not table.has_words and table.rows:
         collector.note(

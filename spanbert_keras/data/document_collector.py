@@ -6,6 +6,7 @@ import os
 import zlib
 from collections.abc import Callable, Generator, Iterable
 
+from spanbert_keras.data.file_faults import decode
 from spanbert_keras.errors import InputError
 from spanbert_keras.preprocessing.document import Document, Span, drop_repeats
 
@@ -60,21 +61,10 @@ def read_whole_lines(path: str) -> Generator[tuple[int, str], None, None]:
             zipped = raw.peek(2)[:2] == GZIP_MAGIC
             with gzip.GzipFile(fileobj=raw) if zipped else raw as stream:
                 for number, line in enumerate(stream, start=1):
-                    yield number, _decoded(line, path, number)
+                    yield number, decode(line, path, number)
     except (OSError, EOFError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError(f"{path} cannot be read to its end: {reason}. Expected: the path of a whole file.") from error
-
-
-def _decoded(line: bytes, path: str, number: int) -> str:
-    try:
-        return line.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"{path}, line {number} is not UTF-8. Expected: text in that encoding; convert the file, e.g. with "
-            f"`iconv -f ENCODING -t UTF-8`. Received: {line[max(error.start - 10, 0) : error.start + 10]!r}, with 0x"
-            f"{line[error.start]:02x} at byte {error.start}."
-        ) from None
 
 
 class DocumentCollector:

@@ -1,6 +1,7 @@
 """Documents of a file, what a model makes of them, and its scores."""
 
 import collections
+import contextlib
 import dataclasses
 import re
 from collections.abc import Sequence
@@ -10,9 +11,11 @@ from absl import logging
 
 import spanbert_keras
 from spanbert_keras.program import InputError
+from spanbert_keras.training.progress import Progress
 from tasks.coreference import baselines, metrics
 
 BLANKS = re.compile(r"\s+")
+PARTS, WORDS_OF_SEGMENT = 20, 128  # of documents resolved between two looks at the clock
 LENGTHS = (500, 1000, 2000, 4000)  # words; documents are also scored by the first of these that holds them
 
 
@@ -36,14 +39,19 @@ class GoldFile:
         return [document for document in self.everything if document.tokens]
 
 
-def read(path: str, skip_bad: bool) -> GoldFile:
+def read(path: str, skip_bad: bool, gold: bool = True) -> GoldFile:
     """Reads the documents of a file; see `spanbert_keras.read_documents`.
+
+    Args:
+        path: str.
+        skip_bad: bool.
+        gold: bool. Whether gold clusters are read.
 
     Raises:
         InputError: it cannot be read, a document is bad and `skip_bad` is off, or no document has words.
     """
     try:
-        file = spanbert_keras.read_documents(path, skip_bad)
+        file = spanbert_keras.read_documents(path, skip_bad, clusters=gold)
     except InputError as error:
         raise InputError(str(error).replace("`skip_bad=True`", "--skip_bad_examples")) from error
     for note in file.notes:
@@ -56,7 +64,12 @@ def read(path: str, skip_bad: bool) -> GoldFile:
 
 
 def predict(
-    model, documents: Sequence, batch_size: int = 16, singletons: bool = False, gold_mentions: bool = False
+    model,
+    documents: Sequence,
+    batch_size: int = 16,
+    singletons: bool = False,
+    gold_mentions: bool = False,
+    progress: bool = False,
 ) -> list[tuple]:
     """Returns the clusters of each document, in words.
 
@@ -66,10 +79,42 @@ def predict(
         batch_size: int. Segments encoded at once.
         singletons: bool. Whether likely mentions linked to none are clusters of one.
         gold_mentions: bool. Whether the documents' own mentions alone are linked.
+        progress: bool. Whether a terminal shows a bar, and the log lines elsewhere.
     """
     mentions = [baselines.mentions_of(document) for document in documents] if gold_mentions else None
-    found = model.resolve(documents, mentions=mentions, batch_size=batch_size, singletons=singletons)
-    return [document.token_clusters for document in found]
+
+    def resolve(part: slice) -> list[tuple]:
+        given = mentions[part] if mentions else None
+        found = model.resolve(documents[part], mentions=given, batch_size=batch_size, singletons=singletons)
+        return [document.token_clusters for document in found]
+
+    found = []
+    with contextlib.ExitStack() as stack:
+        shown = stack.enter_context(Progress(len(documents), "documents")) if progress else None
+        for part in parts_of([len(document.tokens) for document in documents], batch_size) if shown else [slice(None)]:
+            found += resolve(part)
+            if shown:
+                shown.advance(part.stop - part.start)
+    if not any(found):
+        logging.warning("Nothing is linked: the model finds no chain in any of %d documents.", len(found))
+    return found
+
+
+def parts_of(words: Sequence[int], batch_size: int) -> list[slice]:
+    """Returns documents in parts that are large enough for full batches, at most about twenty.
+
+    Args:
+        words: sequence of int. Of each document.
+        batch_size: int. Segments encoded at once.
+    """
+    enough = max(sum(words) / PARTS, WORDS_OF_SEGMENT * batch_size)
+    parts, start, held = [], 0, 0
+    for place, count in enumerate(words, 1):
+        held += count
+        if held >= enough or place == len(words):
+            parts.append(slice(start, place))
+            start, held = place, 0
+    return parts
 
 
 def score(documents: Sequence, found: Sequence[Sequence]) -> dict[str, float]:

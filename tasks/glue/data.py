@@ -5,14 +5,20 @@ import json
 from collections.abc import Iterator, Sequence
 
 from spanbert_keras.program import InputError
-from tasks.glue.benchmark_set import Columns
+from spanbert_keras.training.files import json_lines_fault
+from tasks.glue.benchmark_set import BenchmarkSet, Columns
 from tasks.glue.example import Example
 from tasks.text_files import read_text
 
+NO_GOLD = "For a file without labels, `evaluate --predict_only` writes predictions."
 LARGEST = 3.4e38  # of float32
 
 # Words for a line's place, and its cells by name or number; under `None` what is wrong with the line as a whole.
 Row = tuple[str, dict]
+
+
+class _NoLabelError(InputError):
+    """Nothing but its label is missing."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,6 +49,9 @@ def read(path: str, columns: Columns, labels: Sequence[str] | None, skip_bad: bo
         InputError: the file cannot be read or lacks a column, a line is bad and `skip_bad` is off, or none is left.
     """
     text = read_text(path, "tab-separated lines or JSON lines")
+    fault = json_lines_fault(text)
+    if fault:
+        raise InputError(f"{path} is {fault}. Expected: tab-separated lines, or one JSON object per line.")
     rows = _json_rows(path, text) if text.lstrip()[:1] == "{" else _table_rows(path, text, columns)
     examples: list[Example] = []
     left_out: list[str] = []
@@ -52,11 +61,27 @@ def read(path: str, columns: Columns, labels: Sequence[str] | None, skip_bad: bo
         except InputError as error:
             if not skip_bad:
                 hint = " Correct the file, or leave such lines out with --skip_bad_examples."
+                if isinstance(error, _NoLabelError) and not any(columns.label in rest for _, rest in rows):
+                    hint = f" {NO_GOLD}"
                 raise InputError(f"{error}{hint if columns.label is not None else ''}") from error
             left_out.append(str(error))
     if not examples:
         raise InputError(f"{path} holds no example. Expected: at least one. Received: none.")
     return ExampleFile(examples, left_out)
+
+
+def unlabelled(path: str, wanted: BenchmarkSet) -> Columns:
+    """Returns the columns of a file whose labels are not read: those of a set's test files, else of dev without label.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    text = read_text(path, "tab-separated lines or JSON lines")
+    names = text.partition("\n")[0].removesuffix("\r").split("\t")
+    for _, columns in wanted.test.values():
+        if all(names.count(str(name)) == 1 for name in columns.wanted()):
+            return columns
+    return dataclasses.replace(wanted.labelled, label=None)
 
 
 def _table_rows(path: str, text: str, columns: Columns) -> Iterator[Row]:
@@ -71,8 +96,9 @@ def _table_rows(path: str, text: str, columns: Columns) -> Iterator[Row]:
     wrong = [str(name) for name in columns.wanted() if names.count(name) != 1]
     if wrong:
         shown = ", ".join(map(str, names))[:120]
+        hint = f" {NO_GOLD}" if wrong == [str(columns.label)] and columns.label not in names else ""
         raise InputError(
-            f"{path}, line 1 must name the columns {', '.join(wrong)}, each once. Received: {shown or 'nothing'}."
+            f"{path}, line 1 must name the columns {', '.join(wrong)}, each once. Received: {shown or 'nothing'}.{hint}"
         )
     for number, line in enumerate(lines[header:], 1 + header):
         if not line:
@@ -107,7 +133,8 @@ def _example(row: dict, number: int, columns: Columns, labels: Sequence[str] | N
         raise InputError(f"{where} {row[None]}")
     missing = [str(name) for name in columns.wanted() if name not in row]
     if missing:
-        raise InputError(f"{where} must have the keys {', '.join(missing)}. Received: {', '.join(row)[:80]}.")
+        kind = _NoLabelError if missing == [str(columns.label)] else InputError
+        raise kind(f"{where} must have the keys {', '.join(missing)}. Received: {', '.join(row)[:80]}.")
     text = _text(row[columns.text], columns.text, where)
     pair = None if columns.pair is None else _text(row[columns.pair], columns.pair, where)
     name = str(number) if columns.id is None else _text(row[columns.id], columns.id, where, number=True)

@@ -18,6 +18,7 @@ from spanbert_keras import program
 from spanbert_keras.program import InputError, setting
 from tasks.classification_settings import ClassificationSettings
 from tasks.classification_task import ClassificationTask
+from tasks.classifier_rows import warn_if_alike
 from tasks.glue import data, metrics, predictions
 from tasks.glue.benchmark_set import OWN
 from tasks.glue.example import Example
@@ -139,7 +140,9 @@ class Glue(ClassificationTask):
 
     def scores_of(self, model, examples: Sequence, logits: np.ndarray) -> dict[str, float]:
         """Returns the set's scores, and their mean as `score`."""
-        return metrics.score_examples(self.set.scores, examples, predictions.found_of(model, logits))
+        found = predictions.found_of(model, logits)
+        warn_if_alike(found, "texts")
+        return metrics.score_examples(self.set.scores, examples, found)
 
     def write(self, model, folder: Path, examples: Sequence, logits: np.ndarray) -> None:
         """Writes the predictions of a set."""

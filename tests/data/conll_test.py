@@ -394,6 +394,12 @@ def test_an_empty_speaker_is_unknown(tmp_path, speaker):
     assert found.documents[0].speakers == ("", "") and found.documents[0].clusters == (((0, 1),),)
 
 
+@pytest.mark.parametrize("column", ["(0", "x)", "", "-"])
+def test_clusters_are_not_read_where_they_are_not_wanted(tmp_path, column):
+    path = write(tmp_path / "a", text_of(row(0, "Ann", column), row(1, "ran", "(3)")))
+    assert read_conll(path, clusters=False).documents[0].clusters == ()
+
+
 def columns_of(text):
     """The last column of every row, and headers and blank lines as they are."""
     return [line if line.startswith("#") else line.split()[-1:] for line in text.splitlines()]

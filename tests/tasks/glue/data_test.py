@@ -176,13 +176,13 @@ def test_bad_lines_of_a_test_file_are_refused_without_advice_that_does_not_help(
     [
         ("", "line 1 must name the columns text, label, each once. Received: nothing."),
         ("text\tLabel\na\tb\n", r"line 1 must name the columns label, each once. Received: text, Label\."),
-        ('[{"text": "a"}]', "line 1 must name the columns text, label, each once. Received: "),
+        ('[{"text": "a"}]', "some.tsv is a JSON array. Expected: tab-separated lines, or one JSON object per line"),
         ("text\tlabel\ttext\na\tb\tc\n", "must name the columns text, each once. Received: text, label, text."),
         ("text\tlabel\n", "some.tsv holds no example. Expected: at least one. Received: none."),
         ("text\tlabel\n\n\r\n", "some.tsv holds no example"),
         ("text\tlabel\na\n", "holds no example"),
         ("{}", "holds no example"),
-        (b"\xff\xfe\x00", "some.tsv cannot be read: .*Expected: tab-separated lines or JSON lines"),
+        (b"\xff\xfe\x00", "some.tsv, line 1 is not UTF-8, but UTF-16 by its first bytes. Expected: UTF-8"),
     ],
 )
 def test_a_file_without_an_example_is_refused(write, content, message):

@@ -99,7 +99,7 @@ def test_a_missing_key_is_named(write, key):
 @pytest.mark.parametrize("line", [b"{broken", b"[1, 2]", b"7", b"null", b'"text"', b"[" * 100_000, b"9" * 5000])
 def test_a_line_that_is_no_example_is_refused_or_left_out(write, line):
     path = write(json.dumps(ANN).encode() + b"\n" + line + b"\n" + json.dumps(ANN | {"id": "e2"}).encode())
-    with pytest.raises(InputError, match="some.json, line 2 is no (JSON|example)") as refused:
+    with pytest.raises(InputError, match="some.json, line 2 is (not valid JSON|no example)") as refused:
         read(path)
     assert len(str(refused.value)) < 400
     file = read(path, skip_bad=True)
@@ -122,8 +122,8 @@ GZIPPED = gzip.compress(json.dumps([ANN] * 50).encode())
         (b"", r"some.json holds no example. Expected: at least one. Received: none"),
         (b"  \n\n ", r"some.json holds no example"),
         ([], r"some.json holds no example"),
-        (b"[{]", r"some.json is no JSON. Expected: TACRED's form, an object with id, .*Received: '\[\{\]'"),
-        (b"\xff\xfe\x00\x01", r"some.json cannot be read: .*codec can't decode"),
+        (b"[{]", r"some.json is not valid JSON. Expected: TACRED's form, an object with id, .*Received: '\[\{\]'"),
+        (b"\xff\xfe\x00\x01", r"some.json, line 1 is not UTF-8, but UTF-16"),
         (GZIPPED[:-30], r"some.json cannot be read: .*(Compressed file ended|CRC|Error)"),
         (GZIPPED[:20] + b"damage" + GZIPPED[26:], r"some.json cannot be read"),
         (b"\x1f\x8bno gzip at all", r"some.json cannot be read"),
@@ -172,8 +172,8 @@ def test_retacreds_labels_replace_relations_and_leave_others_out(write):
         ({}, "labels.json is no list of labels"),
         ({"e0": ""}, "labels.json is no list of labels"),
         ({"e0": "a\nb"}, "labels.json is no list of labels"),
-        (b"e0 per:title", "labels.json is no JSON. Expected: Re-TACRED's form, one JSON object"),
-        (b"\xff\xfe", "labels.json cannot be read: .*Expected: Re-TACRED's form"),
+        (b"e0 per:title", "labels.json is not valid JSON. Expected: Re-TACRED's form, one JSON object"),
+        (b"\xff\xfe", "labels.json, line 1 is not UTF-8, but UTF-16"),
     ],
 )
 def test_a_file_of_labels_that_is_none_is_refused(write, content, message):
