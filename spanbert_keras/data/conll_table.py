@@ -193,6 +193,7 @@ def _check_columns(rows: list, sentences: list, count: int) -> None:
             wrong,
             f"which of {len(cells)} columns holds the word cannot be known. Expected: {EXPECTED}. "
             f"Received: {' '.join(cells)[:60]!r}.",
+            is_whole=True,
         )
 
 

@@ -37,11 +37,13 @@ class BadDocumentError(InputError):
     Args:
         line: int. Counted from 1.
         sentence: str.
+        is_whole: bool. Whether the whole file is of that kind, so that leaving documents out would not help.
     """
 
-    def __init__(self, line: int, sentence: str):
+    def __init__(self, line: int, sentence: str, is_whole: bool = False):
         super().__init__(sentence)
         self.line = line
+        self.is_whole = is_whole
 
 
 def read_lines(path: str) -> Generator[tuple[int, str], None, None]:
@@ -103,18 +105,17 @@ class DocumentCollector:
                     "Expected: every name and part once.",
                 )
         except InputError as error:
-            self.refuse(getattr(error, "line", line), str(error))
+            self.refuse(getattr(error, "line", line), str(error), getattr(error, "is_whole", False))
             return
         self._lines[key] = line
         self._documents.append(document)
 
-    def refuse(self, line: int, sentence: str) -> None:
+    def refuse(self, line: int, sentence: str, is_whole: bool = False) -> None:
         """Writes down what is left out, or raises `InputError` with that sentence."""
         self.note(line, sentence)
         if not self._skip:
-            raise InputError(
-                f"{self._left_out[-1]} Correct the file, or have such documents left out with `skip_bad=True`."
-            )
+            hint = "" if is_whole else " Correct the file, or have such documents left out with `skip_bad=True`."
+            raise InputError(f"{self._left_out[-1]}{hint}")
 
     def note(self, line: int, sentence: str) -> None:
         """Writes down what is not in the documents though the file holds it."""

@@ -63,7 +63,7 @@ def read_jsonl(path: str | os.PathLike, skip_bad: bool = False, clusters: bool =
             if not clusters:
                 value.pop("clusters", None)
         except BadDocumentError as error:
-            collector.refuse(error.line, str(error))
+            collector.refuse(error.line, str(error), error.is_whole)
             continue
         make = {"jsonl": _own_document, "words": _word_document, "pieces": _piece_document}[form]
         collector.add(number, functools.partial(make, value, number, collector))
@@ -114,7 +114,9 @@ def _form_of(value: dict, number: int) -> str:
     if "sentences" in value and "doc_key" in value:
         return "words"
     raise BadDocumentError(
-        number, f"a document of no form that can be read. Expected: {'; or '.join(SHAPES.values())}. {_received(value)}"
+        number,
+        f"a document of no form that can be read. Expected: {'; or '.join(SHAPES.values())}. {_received(value)}",
+        is_whole=True,
     )
 
 

@@ -17,8 +17,17 @@ LARGEST = 3.4e38  # of float32
 Row = tuple[str, dict]
 
 
-class _NoLabelError(InputError):
-    """Nothing but its label is missing."""
+class _MissingKeysError(InputError):
+    """An object lacks keys.
+
+    Args:
+        sentence: str.
+        missing: list of str.
+    """
+
+    def __init__(self, sentence: str, missing: list):
+        super().__init__(sentence)
+        self.missing = missing
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,8 +70,10 @@ def read(path: str, columns: Columns, labels: Sequence[str] | None, skip_bad: bo
         except InputError as error:
             if not skip_bad:
                 hint = " Correct the file, or leave such lines out with --skip_bad_examples."
-                if isinstance(error, _NoLabelError) and not any(columns.label in rest for _, rest in rows):
-                    hint = f" {NO_GOLD}"
+                if isinstance(error, _MissingKeysError) and not any(
+                    set(error.missing) <= set(rest) for _, rest in rows
+                ):
+                    hint = f" {NO_GOLD}" if error.missing == [columns.label] else ""
                 raise InputError(f"{error}{hint if columns.label is not None else ''}") from error
             left_out.append(str(error))
     if not examples:
@@ -133,8 +144,8 @@ def _example(row: dict, number: int, columns: Columns, labels: Sequence[str] | N
         raise InputError(f"{where} {row[None]}")
     missing = [str(name) for name in columns.wanted() if name not in row]
     if missing:
-        kind = _NoLabelError if missing == [str(columns.label)] else InputError
-        raise kind(f"{where} must have the keys {', '.join(missing)}. Received: {', '.join(row)[:80]}.")
+        sentence = f"{where} must have the keys {', '.join(missing)}. Received: {', '.join(row)[:80]}."
+        raise _MissingKeysError(sentence, missing)
     text = _text(row[columns.text], columns.text, where)
     pair = None if columns.pair is None else _text(row[columns.pair], columns.pair, where)
     name = str(number) if columns.id is None else _text(row[columns.id], columns.id, where, number=True)

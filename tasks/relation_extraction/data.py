@@ -68,8 +68,7 @@ def read(
                 raise InputError(f"{where}: the id {example.id!r} is there twice. Expected: unique ids.")
         except InputError as error:
             if not skip_bad:
-                hint = "Leave bad examples out with --skip_bad_examples." if _has_gold(name) else NO_GOLD
-                raise InputError(f"{error} {hint}") from error
+                raise InputError(f"{error}{_hint(name, gold)}") from error
             left_out.append(str(error))
             continue
         seen.add(example.id)
@@ -81,21 +80,23 @@ def read(
             unlabelled += 1
     if not examples:
         known = "" if relations is None else f" whose id is in {os.fspath(labels)}"  # type: ignore[arg-type]
-        hint = f" {NO_GOLD}" if left_out and gold and not _has_gold(name) else ""
+        hint = _hint(name, gold) if left_out else ""
+        hint = hint if NO_GOLD in hint else ""
         raise InputError(f"{name} holds no example{known}. Expected: at least one. Received: none.{hint}")
     return ExampleFile(examples, left_out, unlabelled)
 
 
-def _has_gold(path: str) -> bool:
-    """Returns whether some example of a file has a relation; where there are none of this form nobody can say."""
-    lacks = False
+def _hint(path: str, gold: bool) -> str:
+    """Returns what can be done about a bad example: nothing helps where no example of the file is of the form."""
+    wanted = set(KEYS) if gold else set(KEYS) - {"relation"}
+    lacks_gold = False
     for _, parse in _records(path):
         with contextlib.suppress(InputError):
             record = parse()
-            if isinstance(record, Mapping) and "relation" in record:
-                return True
-            lacks |= isinstance(record, Mapping) and set(record) >= set(KEYS) - {"relation"}
-    return not lacks
+            if isinstance(record, Mapping) and wanted <= set(record):
+                return " Leave bad examples out with --skip_bad_examples."
+            lacks_gold |= isinstance(record, Mapping) and wanted - {"relation"} <= set(record)
+    return f" {NO_GOLD}" if lacks_gold else ""
 
 
 def read_labels(path: str | os.PathLike) -> dict[str, str]:
