@@ -7,7 +7,7 @@ import pytest
 
 from spanbert_keras.program import InputError
 from tasks.glue.benchmark_set import SETS, Columns
-from tasks.glue.data import read
+from tasks.glue.data import read, unlabelled
 from tasks.glue.example import Example
 from tests.tasks.glue.conftest import HEADERS, official
 
@@ -229,3 +229,47 @@ def test_an_id_that_would_break_a_line_of_predictions_is_refused(write):
     with pytest.raises(InputError, match=r"line 1: id must be printable text on one line. Received: '1\\t2'"):
         read(path, columns, None)
     assert [one.id for one in read(path, columns, None, skip_bad=True).examples] == ["7"]
+
+
+@pytest.mark.parametrize(
+    "content, fault",
+    [
+        (json.dumps({"text": "a", "label": "b"}, indent=1), "a JSON object over several lines"),
+        (json.dumps([{"text": "a", "label": "b"}], indent=1), "a JSON array"),
+    ],
+)
+@pytest.mark.parametrize("skip_bad", [False, True])
+def test_json_that_is_not_lines_is_named(write, content, fault, skip_bad):
+    with pytest.raises(InputError, match=f"some.tsv is {fault}. Expected: tab-separated lines, or one JSON") as refused:
+        read(write(content), OWN, None, skip_bad)
+    assert "--skip_bad" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "lines, helps",
+    [
+        ([{"t": "a", "label": "b"}] * 2, False),
+        ([{"t": "a", "label": "b"}, {"text": "a", "label": "b"}], True),
+        ([{"text": "a"}, {"text": "a", "label": "b"}], True),
+        ([{"text": 7, "label": "b"}], True),
+    ],
+)
+def test_leaving_lines_out_is_said_where_it_can_help(write, lines, helps):
+    with pytest.raises(InputError) as refused:
+        read(write("\n".join(map(json.dumps, lines))), OWN, None)
+    assert ("--skip_bad_examples" in str(refused.value)) == helps and "predict_only" not in str(refused.value)
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_files_without_labels_have_the_columns_of_the_sets_test_files_or_of_dev(write, name):
+    one = SETS[name]
+    for test in (True, False):
+        path = write(official(name, [("a", "b", "0")], test), f"{test}.tsv")
+        columns = unlabelled(path, one)
+        assert columns.label is None
+        [example] = read(path, columns, one.labels).examples
+        assert (example.text, example.pair, example.label) == (
+            "a",
+            "b" if one.labelled.pair is not None else None,
+            None,
+        )

@@ -220,3 +220,32 @@ def test_semeval_in_tacreds_form_is_read_whole(data_folder):
 def test_the_released_tables_of_labels_are_no_lists_of_ids(data_folder, name):
     with pytest.raises(InputError, match="is no list of labels"):
         read_labels(data_folder / "re" / f"{name}_rel2id.json")
+
+
+@pytest.mark.parametrize(
+    "content, fault",
+    [
+        (json.dumps(ANN, indent=1), "a JSON object over several lines"),
+        ("\n".join(json.dumps(one, indent=1) for one in (ANN, record(1))), "a JSON object over several lines"),
+    ],
+)
+@pytest.mark.parametrize("skip_bad", [False, True])
+def test_json_that_is_neither_a_list_nor_lines_is_named(write, content, fault, skip_bad):
+    with pytest.raises(InputError, match=f"some.json is {fault}. Expected: TACRED's form") as refused:
+        read(write(content.encode()), skip_bad)
+    assert "--skip_bad" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "content, helps",
+    [
+        (b"text\tlabel\na\tb", False),
+        (json.dumps([{"sentence": "a"}]).encode(), False),
+        (json.dumps([ANN | {"subj_end": 99}]).encode(), True),
+        (json.dumps([{"id": "x"}, ANN]).encode(), True),
+    ],
+)
+def test_leaving_examples_out_is_said_where_it_can_help(write, content, helps):
+    with pytest.raises(InputError) as refused:
+        read(write(content))
+    assert ("--skip_bad_examples" in str(refused.value)) == helps and "predict_only" not in str(refused.value)
