@@ -12,10 +12,17 @@ LAST_COLUMN = re.compile(r"[^ \t]+(?=[ \t]*$)")
 SEPARATOR = re.compile(r"[ \t]+(?=[^ \t]+[ \t]*$)")
 NUMBER = re.compile(r"[0-9]+")
 BRACKET = re.compile(r"\([0-9]|[0-9]\)")  # of a mention
-BRACKETED = re.compile(r"[^*]*\*[^*]*")  # a parse bit, a named entity or an argument: `(PERSON*`, `*`, `*)`
+# A parse bit, a named entity or an argument: `(PERSON*`, `*`, `*)`, `(MISC)`.
+BRACKETED = re.compile(r"[^*]*\*[^*]*|\([A-Za-z][^*]*\)")
 PART_COLUMN, INDEX_COLUMN, WORD_COLUMN, SPEAKER_COLUMN = 1, 2, 3, 9
 FEWEST_COLUMNS = 12  # of CoNLL-2012
 FEWEST_WITH_WORDS = 5
+# Part-of-speech tags of the Penn Treebank and of Universal Dependencies, and signs that stand for themselves.
+TAGS = frozenset(
+    "CC CD DT EX FW IN JJ JJR JJS LS MD NN NNS NNP NNPS PDT POS PRP PRP$ RB RBR RBS RP SYM TO UH VB VBD VBG VBN VBP "
+    "VBZ WDT WP WP$ WRB HYPH NFP ADD AFX GW XX -LRB- -RRB- ADJ ADP ADV AUX CCONJ DET INTJ NOUN NUM PART PRON PROPN "
+    "PUNCT SCONJ VERB X . , : ; ? ! `` '' $ # - -- ( )".split()
+)
 UNKNOWN = ("", "-", "_", "*")  # cells that say nothing
 EXPECTED = (
     "CoNLL-2012's columns, at least 12 with the word in the fourth and the clusters in the last, or fewer that begin "
@@ -167,7 +174,7 @@ def _cluster_column(rows: list[list[str]]) -> int | None:
     found = [cells[last] for cells in rows if cells[last] not in ("", *NOTHING)]
     if last < -1:
         return last if any(map(BRACKET.search, found)) else -1
-    if found and all(BRACKETED.fullmatch(cell) for cell in found):
+    if any("*" in cell for cell in found) and all(map(BRACKETED.fullmatch, found)):
         return None
     return last
 
@@ -180,6 +187,8 @@ def _check_columns(rows: list, sentences: list, count: int) -> None:
         wrong = _first(rows, lambda cells: not all(map(NUMBER.fullmatch, cells[PART_COLUMN:WORD_COLUMN])))
         if wrong is None:
             wrong = _uncounted(rows, sentences)
+        if wrong is None and all(cells[WORD_COLUMN] in TAGS for _, cells in rows):
+            wrong = _first(rows, lambda cells: cells[WORD_COLUMN].isalpha())
     else:  # the official scorer's own short form: nothing but the document's name, or numbers, before the clusters
         names = {cells[0] for _, cells in rows}
         wrong = rows[1][0] if len(names) > 1 else None

@@ -64,20 +64,24 @@ def read(path: str, columns: Columns, labels: Sequence[str] | None, skip_bad: bo
     rows = _json_rows(path, text) if text.lstrip()[:1] == "{" else _table_rows(path, text, columns)
     examples: list[Example] = []
     left_out: list[str] = []
+    has_labels = columns.label is None
     for number, (where, row) in enumerate(rows):
+        has_labels = has_labels or _has_label(row, columns)
         try:
             examples.append(_example(row, number, columns, labels, where))
         except InputError as error:
             if not skip_bad:
                 hint = " Correct the file, or leave such lines out with --skip_bad_examples."
-                if isinstance(error, _MissingKeysError) and not any(
-                    set(error.missing) <= set(rest) for _, rest in rows
-                ):
-                    hint = f" {NO_GOLD}" if error.missing == [columns.label] else ""
+                others = [rest for _, rest in rows]
+                if isinstance(error, _MissingKeysError) and not any(set(error.missing) <= set(one) for one in others):
+                    hint = ""
+                if not has_labels and not any(_has_label(one, columns) for one in others):
+                    hint = f" {NO_GOLD}"
                 raise InputError(f"{error}{hint if columns.label is not None else ''}") from error
             left_out.append(str(error))
     if not examples:
-        raise InputError(f"{path} holds no example. Expected: at least one. Received: none.")
+        hint = f" {NO_GOLD}" if left_out and not has_labels else ""
+        raise InputError(f"{path} holds no example. Expected: at least one. Received: none.{hint}")
     return ExampleFile(examples, left_out)
 
 
@@ -93,6 +97,12 @@ def unlabelled(path: str, wanted: BenchmarkSet) -> Columns:
         if all(names.count(str(name)) == 1 for name in columns.wanted()):
             return columns
     return dataclasses.replace(wanted.labelled, label=None)
+
+
+def _has_label(row: dict, columns: Columns) -> bool:
+    """Returns whether a row that can be read has a label, or has no need of one."""
+    wanted = isinstance(columns.label, str | int) and columns.text in row
+    return not wanted or str(row.get(columns.label, "") if row.get(columns.label) is not None else "").strip() != ""
 
 
 def _table_rows(path: str, text: str, columns: Columns) -> Iterator[Row]:

@@ -93,9 +93,10 @@ def _hint(path: str, gold: bool) -> str:
     for _, parse in _records(path):
         with contextlib.suppress(InputError):
             record = parse()
-            if isinstance(record, Mapping) and wanted <= set(record):
+            given = {key for key in record if record[key] is not None} if isinstance(record, Mapping) else set()
+            if wanted <= given:
                 return " Leave bad examples out with --skip_bad_examples."
-            lacks_gold |= isinstance(record, Mapping) and wanted - {"relation"} <= set(record)
+            lacks_gold |= wanted - {"relation"} <= given
     return f" {NO_GOLD}" if lacks_gold else ""
 
 

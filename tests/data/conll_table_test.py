@@ -151,7 +151,7 @@ def test_clusters_go_into_the_empty_column_of_a_file_without_mentions(tmp_path):
     assert (tmp_path / "a").read_text() == litbank(("He", "(0"), ("ran", "0)"))
 
 
-@pytest.mark.parametrize("last", ["*", "(PERSON*)"])
+@pytest.mark.parametrize("last", ["*", "(PERSON*)", "(MISC)", "(ARG1*"])
 def test_a_column_of_clusters_is_added_where_there_is_none(tmp_path, last):
     rows = [row(0, "Ann", last, "ann").replace(f"*\t{last}", last), row(1, "ran", "*", "ann").replace("*\t*", "*")]
     for text in (text_of(*rows), text_of(*rows).replace("\t", "   ")):
@@ -185,6 +185,8 @@ SIX = {
     "GUM": "1\tAnn\t(0)",
     "words of a number": "x 0 0 Ann (0)\nx 0 7 ran -",
     "one column": "Ann",
+    "tags before words": "x 0 0 NNP Ann (0)\nx 0 1 VBD ran -\nx 0 2 . . -",
+    "universal tags": "x 0 1 . . - (0)\nx 0 2 NOUN dog -  -",
     "pairs": "Ann (0)\nran -",
 }
 

@@ -252,6 +252,7 @@ def test_json_that_is_not_lines_is_named(write, content, fault, skip_bad):
         ([{"t": "a", "label": "b"}, {"text": "a", "label": "b"}], True),
         ([{"text": "a"}, {"text": "a", "label": "b"}], True),
         ([{"text": 7, "label": "b"}], True),
+        ([{"text": "a", "label": ""}, {"text": "a", "label": "b"}], True),
     ],
 )
 def test_leaving_lines_out_is_said_where_it_can_help(write, lines, helps):
@@ -273,3 +274,19 @@ def test_files_without_labels_have_the_columns_of_the_sets_test_files_or_of_dev(
             "b" if one.labelled.pair is not None else None,
             None,
         )
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "text\nsome\n",
+        "text\tlabel\nsome\t\nother\t \n",
+        json.dumps({"text": "some"}) + "\n" + json.dumps({"text": "other"}),
+        json.dumps({"text": "some", "label": None}) + "\n" + json.dumps({"text": "other", "label": ""}),
+    ],
+)
+def test_a_file_without_labels_names_the_flag_that_it_needs(write, content):
+    for skip_bad in (False, True):
+        with pytest.raises(InputError, match="For a file without labels, `evaluate --predict_only` writes") as refused:
+            read(write(content), OWN, None, skip_bad)
+        assert "--skip_bad" not in str(refused.value)

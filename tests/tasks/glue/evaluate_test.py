@@ -193,6 +193,8 @@ def test_every_sets_test_file_is_predicted_for_the_site(saved, set_folder, tmp_p
         lines[part] = (out / "predictions.tsv").read_text().splitlines()
     assert lines["test"][0] == "index\tprediction" and len(lines["test"]) == 7
     assert [line.split("\t")[0] for line in lines["test"][1:]] == [str(number) for number in range(100, 106)]
+    with pytest.raises(InputError, match="For a file without labels, `evaluate --predict_only` writes predictions"):
+        run(*flags[:3], f"--data={folder / 'test.tsv'}")
     found = [[line.split("\t")[1] for line in of_part[1:]] for of_part in lines.values()]
     assert found[0] == found[1]  # labels of dev are not read
     if not wanted.labels:

@@ -249,3 +249,12 @@ def test_leaving_examples_out_is_said_where_it_can_help(write, content, helps):
     with pytest.raises(InputError) as refused:
         read(write(content))
     assert ("--skip_bad_examples" in str(refused.value)) == helps and "predict_only" not in str(refused.value)
+
+
+@pytest.mark.parametrize("relation", [{}, {"relation": None}])
+def test_a_file_without_relations_names_the_flag_that_it_needs(write, relation):
+    records = [{key: value for key, value in record(i).items() if key != "relation"} | relation for i in range(3)]
+    with pytest.raises(InputError, match="For a file without relations, `evaluate --predict_only` writes") as refused:
+        read(write(records))
+    assert "--skip_bad" not in str(refused.value)
+    assert [one.relation for one in read(write(records), gold=False).examples] == [""] * 3
