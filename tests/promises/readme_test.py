@@ -13,7 +13,7 @@ DOCUMENTS = ("README.md", "tasks/README.md")
 FENCE = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
 PIECES = ["[PAD]", *(f"[unused{i}]" for i in range(1, 9)), "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 LETTERS = string.ascii_letters + string.digits + ".,?!'"
-SLOW = ("pretrain(", "prepare(")  # snippets that train for a while
+SLOW = ("pretrain(", "prepare(", ".fit(")  # snippets that train for a while
 
 
 def snippets(root, slow=SLOW):

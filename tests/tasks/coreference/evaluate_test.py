@@ -192,8 +192,17 @@ def conll(column, columns=12, header="#begin document (nw/a); part 0"):
     return "\n".join([header, *rows, "", "#end document"]) + "\n"
 
 
+@pytest.fixture
+def loaded_once(saved, monkeypatch):
+    """Keeps the program from opening the same model again and again."""
+    model = keras.saving.load_model(saved)
+    monkeypatch.setattr(program, "load_task_model", lambda path, kind: model)
+
+
 @pytest.mark.parametrize("form", ["litbank", "no column", "jsonl"])
-def test_predictions_need_no_clusters_and_are_those_of_the_same_file_with_them(saved, tmp_path, form, capsys):
+def test_predictions_need_no_clusters_and_are_those_of_the_same_file_with_them(
+    saved, loaded_once, tmp_path, form, capsys
+):
     if form in ("jsonl", "released"):
         bare = {"tokens": WORDS, "name": "nw/a"} if form == "jsonl" else {"doc_key": "nw/a_0", "sentences": [WORDS]}
         span = [[[0, 1], [5, 6]]] if form == "jsonl" else [[[0, 0], [5, 5]]]
@@ -226,7 +235,7 @@ def test_predictions_need_no_clusters_and_are_those_of_the_same_file_with_them(s
     assert f"Predictions are in {out}" in capsys.readouterr().out
 
 
-def test_gap_is_answered_without_truths(saved, gap_file, tmp_path):
+def test_gap_is_answered_without_truths(saved, loaded_once, gap_file, tmp_path):
     names = pronouns.COLUMNS
     rows = [line.split("\t") for line in gap_file.read_text().splitlines()]
     bare = [[cell for cell, name in zip(row, names, strict=True) if not name.endswith("coref")] for row in rows]

@@ -170,7 +170,7 @@ def test_labels_in_another_order_are_the_models_own(saved, tmp_path):
     assert len({one.label for one in answers}) == 2
 
 
-@pytest.mark.parametrize("name", ["CoLA", "MRPC", "STS-B", "QQP"])
+@pytest.mark.parametrize("name", ["CoLA", "STS-B", "QQP"])
 def test_every_sets_test_file_is_predicted_for_the_site(saved, set_folder, tmp_path, name, capsys):
     wanted = SETS[name]
     model = keras.saving.load_model(saved(*wanted.labels) if wanted.labels else saved())
