@@ -92,9 +92,7 @@ class ConllTable:
         if self.clusters is None:
             separator = SEPARATOR.search(text)
             return text.rstrip(" \t") + (separator[0] if separator else " ") + cell
-        found = LAST_COLUMN.search(text)
-        assert found is not None  # a row has a cell
-        return text[: found.start()] + cell + text[found.end() :]
+        return LAST_COLUMN.sub(lambda _: cell, text)
 
 
 def read_table(lines: Sequence[Line]) -> ConllTable:

@@ -36,11 +36,9 @@ def main(config: Config) -> None:
         model.check_kind(wanted.labelled.pair is not None)
     except InputError as error:
         raise InputError(f"--model={config.model} does not fit --dataset={config.dataset}: {error}") from error
-    columns = data.unlabelled(config.data, wanted)
-    if not config.predict_only:
-        if wanted.labelled.width is not None and columns.width is None:
-            raise InputError(f"{config.data} is a test file of {config.dataset}. {data.NO_GOLD}")
-        columns = wanted.labelled
+    columns = data.unlabelled(config.data, wanted) if config.predict_only else wanted.labelled
+    if columns.width is not None and data.unlabelled(config.data, wanted).width is None:
+        raise InputError(f"{config.data} is a test file of {config.dataset}. {data.NO_GOLD}")
     file = data.read(config.data, columns, wanted.labels, config.skip_bad_examples)
     tell_left_out(file.left_out)
     if not config.predict_only:
