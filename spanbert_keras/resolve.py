@@ -44,14 +44,14 @@ def main(config: Config) -> None:
         raise InputError(f"--output={config.output} must end with one of {FORMATS}.")
     if not Path(config.output).resolve().parent.is_dir():
         raise InputError(f"--output={config.output}: its folder is not there. Make it first.")
-    documents = _documents(config.input, config.skip_bad_examples)
+    documents, key = _documents(config.input, config.skip_bad_examples)
     in_words = not isinstance(documents[0], str)
     if ending == ".conll" and not in_words:
         raise InputError("--output as .conll needs documents in words: --input in CoNLL-2012's form or JSON lines.")
     if ending == ".html" and len(documents) > 1:
         raise InputError(f"--output as .html shows one document. Received: {len(documents)} in {config.input}.")
     if ending == ".conll":
-        _check_conll(documents)
+        _check_conll(documents, key)
     resolver = program.load_task_model(config.model, "SpanBertCoreferenceResolver")
     found = resolver.resolve(
         documents, genre=config.genre, batch_size=config.batch_size, singletons=config.singletons
@@ -59,7 +59,7 @@ def main(config: Config) -> None:
     if ending == ".html":
         found[0].render(config.output, title=Path(config.input).name)
     elif ending == ".conll":
-        _write_conll(config.output, documents, found)
+        _write_conll(config.output, documents, found, key)
     else:
         _write_lines(config.output, documents, found)
     chains = sum(len(one.token_clusters) for one in found)
@@ -67,24 +67,28 @@ def main(config: Config) -> None:
     print(f"{len(found)} documents, {chains} chains, {mentions} mentions: {config.output}")
 
 
-def _documents(path: str, skip_bad: bool) -> list:
-    """Returns texts, or documents in words."""
+def _documents(path: str, skip_bad: bool) -> tuple[list, str | None]:
+    """Returns texts, or documents in words; and the path if it is a CoNLL file and these are all of its documents."""
     import spanbert_keras
 
     if path.removesuffix(".gz").endswith(".txt"):
         text = _text(path)
-        return [text] if text.strip() else _nothing(path)
+        return [text] if text.strip() else _nothing(path), None
     if path.removesuffix(".gz").endswith((".jsonl", ".json")):
         texts = _texts(path)
         if texts:
-            return texts
+            return texts, None
     try:
-        file = spanbert_keras.read_documents(path, skip_bad)
+        file = spanbert_keras.read_documents(path, skip_bad, clusters=False)
     except InputError as error:
         raise InputError(str(error).replace("`skip_bad=True`", "--skip_bad_examples")) from error
     for sentence in file.left_out:
         print(f"Left out: {sentence}")
-    return [document for document in file.documents if document.tokens] or _nothing(path)
+    for note in file.notes:
+        print(note)
+    documents = [document for document in file.documents if document.tokens] or _nothing(path)
+    is_whole = file.format == "conll" and len(documents) == len(file.documents) and not (skip_bad and file.left_out)
+    return documents, path if is_whole else None
 
 
 def _text(path: str) -> str:
@@ -119,11 +123,11 @@ def _texts(path: str) -> list[str]:
     return texts
 
 
-def _check_conll(documents: list) -> None:
-    """Refuses documents that no CoNLL file can hold, before anything is computed."""
+def _check_conll(documents: list, key: str | None) -> None:
+    """Raises if no CoNLL file can hold these documents, before anything is computed."""
     import spanbert_keras
 
-    spanbert_keras.write_conll(io.StringIO(), [document.with_clusters(()) for document in documents])
+    spanbert_keras.write_conll(io.StringIO(), [document.with_clusters(()) for document in documents], key)
 
 
 def _nothing(path: str):
@@ -146,11 +150,11 @@ def _write_lines(path: str, documents: list, found: list) -> None:
     files.write_atomically(path, write)
 
 
-def _write_conll(path: str, documents: list, found: list) -> None:
+def _write_conll(path: str, documents: list, found: list, key: str | None) -> None:
     import spanbert_keras
 
     resolved = [document.with_clusters(one.token_clusters) for document, one in zip(documents, found, strict=True)]
-    spanbert_keras.write_conll(path, resolved)
+    spanbert_keras.write_conll(path, resolved, key)
 
 
 if __name__ == "__main__":

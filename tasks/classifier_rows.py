@@ -3,6 +3,9 @@
 from collections.abc import Sequence
 
 import numpy as np
+from absl import logging
+
+from spanbert_keras.training.progress import Progress
 
 
 class ClassifierRows:
@@ -61,3 +64,21 @@ def label_targets(
         weights = len(places) / (np.count_nonzero(counts) * np.maximum(counts, 1))
         targets *= weights[places, None].astype(np.float32)
     return targets
+
+
+def logits_of(model, rows: Sequence, batch_size: int) -> np.ndarray:
+    """Returns a classifier's logits of rows, `(N, C)`; a bar or the log shows how many are done."""
+    with Progress(len(rows), "rows") as progress:
+
+        def compute(batch):
+            outputs = model.compute_rows(batch)
+            progress.advance(batch_size)
+            return outputs
+
+        return model.logits_of(rows, batch_size, compute)
+
+
+def warn_if_alike(found: Sequence, what: str) -> None:
+    """Logs a warning if all of several predictions are the same: such a model tells nothing apart."""
+    if len(found) > 1 and all(one == found[0] for one in found):
+        logging.warning("All %d %s get the same prediction, %s.", len(found), what, found[0])

@@ -20,13 +20,22 @@ class EvaluationSettings(Settings):
     batch_size: int = setting("Rows of pieces computed at once.", default=32)
     skip_bad_examples: bool = setting("Leaves bad examples out and counts them.", default=False)
     page: bool = setting("Writes errors.html.", default=True)
+    predict_only: bool = setting(
+        "Writes predictions and nothing else: for files without gold answers, which are not read.", default=False
+    )
 
-    def check(self) -> None:
-        """Refuses what needs no file to be seen.
+    def check(self, need_gold: tuple[str, ...] = ()) -> None:
+        """Raises if settings are wrong, before any file is read.
+
+        Args:
+            need_gold: tuple of str. Names of settings that do not go with `predict_only`.
 
         Raises:
-            InputError: a setting is out of its range.
+            InputError: a setting is out of its range, or needs gold answers.
         """
+        given = [name for name in need_gold if getattr(self, name) not in (None, False)]
+        if self.predict_only and given:
+            raise InputError(f"--predict_only reads no gold answers, which --{given[0]} needs. Leave one of them out.")
         if self.batch_size < 1:
             raise InputError(f"--batch_size must be positive. Received: {self.batch_size}.")
 

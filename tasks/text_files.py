@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from spanbert_keras.program import InputError
-from spanbert_keras.training.files import write_atomically
+from spanbert_keras.training.files import decode, write_atomically
 
 GZIP_MAGIC = b"\x1f\x8b"
 
@@ -24,10 +24,11 @@ def read_text(path: str, expected: str) -> str:
     try:
         with open(path, "rb") as file:
             content = file.read()
-        return (gzip.decompress(content) if content.startswith(GZIP_MAGIC) else content).decode("utf-8-sig")
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
+        content = gzip.decompress(content) if content.startswith(GZIP_MAGIC) else content
+    except (OSError, EOFError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError(f"{path} cannot be read: {reason}. Expected: {expected}.") from error
+    return decode(content, path).removeprefix("\ufeff")
 
 
 def write_lines(path: Path, lines: Iterable[str]) -> None:

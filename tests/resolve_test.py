@@ -63,9 +63,32 @@ def test_documents_in_words_may_become_conll(run):
     assert json.loads(line)["name"] == "nw/one"
 
 
+@pytest.mark.parametrize("cell, end", [("", "\n"), ("", "\r\n"), ("(0", "\n")])
+def test_a_conll_file_keeps_all_but_its_clusters_which_are_not_read(run, cell, end, capsys):
+    rows = [f"x\t0\t{i}\tw{i + 3}" + "\t_" * 8 + f"\t{cell}" for i in range(6)]
+    text = end.join(["#begin document (x); part 0", *rows, "", "#end document", ""])
+    path = run("in.conll", text, "out.conll", "--singletons")
+    given, found = text.split(end), path.read_bytes().decode().split(end)
+    assert [line.rpartition("\t")[0] for line in given] == [line.rpartition("\t")[0] for line in found]
+    [document] = spanbert_keras.read_conll(path).documents
+    assert document.clusters and document.tokens == tuple(f"w{i + 3}" for i in range(6))
+
+
+def test_columns_that_are_not_those_of_conll_2012_are_told(run, capsys):
+    run("in.conll", "#begin document (x)\nx 0 0 w3 -\nx 0 1 w4 -\n#end document\n", "out.jsonl")
+    assert "5 columns, not CoNLL-2012's 12 or more" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     "name, content, output, sentence",
     [
+        (
+            "in.jsonl",
+            json.dumps(LINE, indent=1),
+            "out.jsonl",
+            "is a JSON object over several lines. Expected: JSON lines",
+        ),
+        ("in.jsonl", json.dumps([LINE]), "out.jsonl", "Received: a JSON array"),
         ("in.txt", TEXT, "out.pdf", "must end with one of"),
         ("in.txt", TEXT, "nowhere/out.jsonl", "folder is not there"),
         ("in.txt", TEXT, "out.conll", "needs documents in words"),

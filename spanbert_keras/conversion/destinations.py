@@ -15,7 +15,7 @@ from spanbert_keras.conversion.files import write_whole
 from spanbert_keras.conversion.hugging_face import write_hugging_face
 from spanbert_keras.conversion.litert_export import export_litert
 from spanbert_keras.conversion.onnx_export import export_onnx
-from spanbert_keras.conversion.own_models import OWN_KIND, to_model
+from spanbert_keras.conversion.own_models import OWN_KIND, TASKS, to_model
 from spanbert_keras.conversion.saved_model import export_saved_model
 from spanbert_keras.errors import InputError
 
@@ -33,6 +33,7 @@ FOLDER_FILES = {  # what each kind of folder may hold if it is to be replaced
     "saved_model": {"saved_model.pb", "fingerprint.pb", "variables", "assets", "keras_metadata.pb"},
     "saved_model_strings": {"saved_model.pb", "fingerprint.pb", "variables", "assets", "keras_metadata.pb"},
 }  # fmt: skip
+SERVED = ("saved_model", "onnx", "litert")  # forms that hold a graph of token ids
 DTYPES = ("source", "float32", "float16", "bfloat16")
 
 
@@ -76,6 +77,17 @@ def write(
     _check_free(destination, form, source)
     if dtype != "source" and form != "hugging_face":
         raise InputError(f"--dtype={dtype} is for a Hugging Face folder. Received: --format={form}.")
+    if form in SERVED and (checkpoint.task if model == "auto" else model) == "coreference_resolver":
+        raise InputError(
+            f"A coreference resolver cannot be exported with --format={form}, since it resolves a document in steps of "
+            "different sizes. Expected: a .keras file, which `keras.saving.load_model` opens to serve `resolve`, or "
+            "--model=encoder for its encoder alone."
+        )
+    if form in (*SERVED, "saved_model_strings", "preset") and model in TASKS:
+        raise InputError(
+            f"--format={form} does not hold a task's model. Expected: --model=encoder, or in Python `export` of the "
+            f"model that `keras.saving.load_model` opens. Received: --model={model}."
+        )
     notes: list[str] = []
     heads = checkpoint.all_heads
     if form == "hugging_face" and model == "encoder" and heads:

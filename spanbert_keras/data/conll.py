@@ -9,7 +9,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TextIO
 
 from spanbert_keras.data.cluster_column import read_cluster_column, write_cluster_column
-from spanbert_keras.data.document_collector import BadDocumentError, DocumentCollector, DocumentFile, read_lines
+from spanbert_keras.data.conll_table import FEWEST_WITH_WORDS, ConllTable, read_table
+from spanbert_keras.data.document_collector import (
+    BadDocumentError,
+    DocumentCollector,
+    DocumentFile,
+    read_lines,
+    read_whole_lines,
+)
 from spanbert_keras.data.shard_files import write_atomically
 from spanbert_keras.errors import InputError
 from spanbert_keras.preprocessing.document import Document, genre_of
@@ -17,9 +24,6 @@ from spanbert_keras.preprocessing.document import Document, genre_of
 BEGIN = re.compile(r"#\s*begin document\b")
 HEADER = re.compile(r"#\s*begin document\s+\((.*)\)\s*;?\s*(?:part\s+(\S+)\s*)?")
 END = re.compile(r"#\s*end document\b")
-BLANKS = re.compile(r"[ \t]+")  # no other space: a word may hold one that does not break
-LAST_COLUMN = re.compile(r"[^ \t]+(?=[ \t]*$)")
-WORD_COLUMN, SPEAKER_COLUMN, FEWEST_COLUMNS = 3, 9, 5
 NO_WORD = "_"
 # OntoNotes writes these two so; the released code takes the slash away before it cuts words into pieces.
 SLASHED = {"/.": ".", "/?": "?"}
@@ -28,30 +32,38 @@ Line = tuple[int, str]
 Target = str | os.PathLike | TextIO
 
 
-def read_conll(path: str | os.PathLike, skip_bad: bool = False, strip_slashes: bool = True) -> DocumentFile:
+def read_conll(
+    path: str | os.PathLike, skip_bad: bool = False, strip_slashes: bool = True, clusters: bool = True
+) -> DocumentFile:
     """Reads a CoNLL-2012 file.
 
-    Columns are told apart by spaces or tabs; the fourth is the word, the tenth the speaker (`-` for unknown), the last
-    the clusters. Files of fewer than five columns, which only scorers read, have no words: each token is `_`. A blank
-    line ends a sentence. The genre is what the document's name begins with (`genre_of`). `cluster_numbers` keeps the
-    file's own; clusters come in the order in which the official scorer meets them, mentions by start and end.
+    CoNLL-2012 has at least twelve columns, separated by spaces or tabs: the fourth is the word, the tenth the speaker
+    (`-` for unknown), the last the clusters (`-`, or nothing after a tab, for none). Fewer columns are read if the
+    first are name, part, number of the word and word, without speakers; the scorer's own files of a name and clusters
+    have no words, and each token is `_`. A last column of parses, entities or arguments (`(V*)`) is not one of
+    clusters; such a document has none. `notes` says what was read from which column where it is not CoNLL-2012's, and
+    a file whose columns cannot be known is rejected. A blank line ends a sentence. The genre is what the document's
+    name begins with (`genre_of`). `cluster_numbers` keeps the file's own; clusters come in the order in which the
+    official scorer meets them, mentions by start and end.
 
     Args:
         path: str or path.
         skip_bad: bool. Whether documents that cannot be used are left out and named in `left_out`.
         strip_slashes: bool. Whether the words `/.` and `/?` lose their slash, as in the released code.
+        clusters: bool. Whether gold clusters are read. Without them that column may hold anything.
 
     Returns:
         `DocumentFile`, at least one document; documents without tokens are among them.
 
     Raises:
         InputError: the file cannot be read or holds no document; or, without `skip_bad`, a bracket without its partner,
-            a sentence with rows of different numbers of columns, a missing `#end document`, text outside of documents,
-            a header of another form, or two documents of one name and part. One sentence or two with file and line.
+            a sentence with rows of different numbers of columns, columns that cannot be known, a missing
+            `#end document`, text outside of documents, a header of another form, or two documents of one name and part.
+            One sentence or two with file and line.
     """
     collector = DocumentCollector(path, skip_bad)
     for header, lines in _blocks(collector.path, collector.refuse):
-        collector.add(header[0], functools.partial(_document, header, lines, strip_slashes, collector))
+        collector.add(header[0], functools.partial(_document, header, lines, strip_slashes, clusters, collector))
     return collector.result("conll")
 
 
@@ -93,37 +105,26 @@ def _name_and_part(header: Line) -> tuple[str, int]:
     return found[1], int(found[2] or 0)
 
 
-def _document(header: Line, lines: Sequence[Line], strip_slashes: bool, collector: DocumentCollector) -> Document:
+def _document(
+    header: Line, lines: Sequence[Line], strip_slashes: bool, gold: bool, collector: DocumentCollector
+) -> Document:
     """Returns the document of a header and its lines."""
     name, part = _name_and_part(header)
-    rows: list[tuple[int, list[str]]] = []
-    sentences, start = [], 0
-    for number, text in (*lines, (0, "")):
-        columns = BLANKS.split(text.strip(" \t")) if text.strip(" \t") else []
-        if columns:
-            if len(rows) > start and len(columns) != len(rows[start][1]):
-                raise BadDocumentError(
-                    number,
-                    f"the rows of a sentence differ in columns. Expected: {len(rows[start][1])} as in line "
-                    f"{rows[start][0]}. Received: {len(columns)}.",
-                )
-            rows.append((number, columns))
-        elif len(rows) > start:
-            sentences.append((start, len(rows)))
-            start = len(rows)
-    without = [number for number, columns in rows if len(columns) < FEWEST_COLUMNS]
-    mentions = read_cluster_column((number, columns[-1]) for number, columns in rows)
+    table = read_table(lines)
+    mentions = read_cluster_column(table.cluster_cells() if gold else ())
     clusters = collector.distinct(header[0], mentions.values(), name)
-    if without:
+    if not table.has_words and table.rows:
         collector.note(
-            without[0],
-            f"{len(without)} rows of document {name!r} have fewer than {FEWEST_COLUMNS} columns and so no word; "
+            table.rows[0][0],
+            f"{len(table.rows)} rows of document {name!r} have fewer than {FEWEST_WITH_WORDS} columns and so no word; "
             f"{NO_WORD!r} stands for each.",
         )
+    if table.note():
+        collector.remark(header[0], table.note())
     return Document(
-        tokens=tuple(_word(columns, strip_slashes) for _, columns in rows),
-        sentences=tuple(sentences),
-        speakers=tuple(_speaker(columns) for _, columns in rows),
+        tokens=tuple(_word(table, i, strip_slashes) for i in range(len(table.rows))),
+        sentences=table.sentences,
+        speakers=tuple(map(table.speaker, range(len(table.rows)))),
         genre=genre_of(name),
         clusters=tuple(tuple(sorted(cluster)) for cluster in clusters),
         name=name,
@@ -132,20 +133,14 @@ def _document(header: Line, lines: Sequence[Line], strip_slashes: bool, collecto
     )
 
 
-def _word(columns: list[str], strip_slashes: bool) -> str:
-    if len(columns) < FEWEST_COLUMNS:
+def _word(table: ConllTable, row: int, strip_slashes: bool) -> str:
+    if not table.has_words:
         return NO_WORD
-    word = columns[WORD_COLUMN]
+    word = table.word(row)
     return SLASHED.get(word, word) if strip_slashes else word
 
 
-def _speaker(columns: list[str]) -> str:
-    """Returns the speaker; the last column, where the tenth is that, holds clusters."""
-    speaker = columns[SPEAKER_COLUMN] if len(columns) > SPEAKER_COLUMN + 1 else "-"
-    return "" if speaker == "-" else speaker
-
-
-def write_conll(target: Target, documents: Iterable[Document]) -> None:
+def write_conll(target: Target, documents: Iterable[Document], key: str | os.PathLike | None = None) -> None:
     """Writes documents as a CoNLL-2012 file of twelve columns that the official scorer accepts.
 
     Words, speakers, sentences, clusters and their numbers come back from `read_conll`; what a `Document` does not hold
@@ -154,11 +149,16 @@ def write_conll(target: Target, documents: Iterable[Document]) -> None:
     Args:
         target: str or path (gzipped if it ends in .gz; a file there is replaced when all is written), or a text stream.
         documents: iterable of `Document`.
+        key: str, path or `None`. The CoNLL file that the documents were read from: all but its clusters is kept, as
+            scorers want it, which look documents up by their headers (see `write_predictions`).
 
     Raises:
         InputError: a word or speaker with a blank in it, a name with a line break, two documents of one name and part,
             or two mentions of one cluster that cross.
     """
+    if key is not None:
+        write_predictions(key, target, documents)
+        return
     lines: list[str] = []
     seen = set()
     for document in documents:
@@ -167,7 +167,7 @@ def write_conll(target: Target, documents: Iterable[Document]) -> None:
             raise InputError(f"{where} is there twice. Expected: every name and part once in a CoNLL file.")
         seen.add((document.name, document.part))
         lines += _lines_of(document, where)
-    _write(target, lines)
+    _write(target, (f"{line}\n" for line in lines))
 
 
 def _lines_of(document: Document, where: str) -> Iterator[str]:
@@ -197,11 +197,13 @@ def _columns_of(document: Document, where: str) -> list[str]:
 
 
 def write_predictions(key: str | os.PathLike, target: Target, documents: Iterable[Document]) -> None:
-    """Writes a copy of a CoNLL-2012 file with other clusters: all columns but the last stay as they are.
+    """Writes a copy of a CoNLL-2012 file with other clusters: all but its cluster column stays, byte for byte.
+
+    A key without a column of clusters gets one.
 
     Args:
         key: str or path. The file that the documents were read from.
-        target: as `write_conll` has it.
+        target: as in `write_conll`.
         documents: iterable of `Document`, one for each of the key, in any order, with the clusters to write.
 
     Raises:
@@ -214,7 +216,7 @@ def write_predictions(key: str | os.PathLike, target: Target, documents: Iterabl
         if (document.name, document.part) in waiting:
             raise InputError(f"Document {document.name!r}, part {document.part} is predicted twice. Expected: once.")
         waiting[document.name, document.part] = document
-    output: list[str] = []
+    cells: dict[int, tuple[ConllTable, str]] = {}
 
     def refuse(line: int, sentence: str) -> None:
         raise InputError(f"{path}, line {line}: {sentence}")
@@ -222,37 +224,37 @@ def write_predictions(key: str | os.PathLike, target: Target, documents: Iterabl
     for header, lines in _blocks(path, refuse):
         try:
             name, part = _name_and_part(header)
+            table = read_table(lines)
         except BadDocumentError as error:
             raise InputError(f"{path}, line {error.line}: {error}") from None
         where = f"{path}, line {header[0]}: document {name!r}, part {part}"
         found = waiting.pop((name, part), None)
         if found is None:
             raise InputError(f"{where} has no prediction. Expected: one for every document of the file, once.")
-        rows = sum(bool(text.strip(" \t")) for _, text in lines)
-        if rows != len(found):
-            raise InputError(f"{where} has other words than the prediction. Expected: {rows}. Received: {len(found)}.")
-        columns = iter(_columns_of(found, f"Document {name!r}, part {part}"))
-        output.append(header[1])
-        output += (_with_last_column(text, columns) for _, text in lines)
-        output.append("#end document")
+        if len(table.rows) != len(found):
+            raise InputError(
+                f"{where} has other words than the prediction. Expected: {len(table.rows)}. Received: {len(found)}."
+            )
+        columns = _columns_of(found, f"Document {name!r}, part {part}")
+        cells |= {line: (table, column) for (line, _), column in zip(table.rows, columns, strict=True)}
     if waiting:
         name, part = next(iter(waiting))
         raise InputError(
             f"{len(waiting)} predicted documents are not in {path}, the first: {name!r}, part {part}. Expected: those "
             "of that file."
         )
-    _write(target, output)
+    _write(target, (_with_cell(text, *cells.get(number, (None, ""))) for number, text in read_whole_lines(path)))
 
 
-def _with_last_column(text: str, columns: Iterator[str]) -> str:
-    """Returns a row with the next of some columns in place of its last, or a blank line as it is."""
-    found = LAST_COLUMN.search(text)
-    return text[: found.start()] + next(columns) + text[found.end() :] if found else text
+def _with_cell(text: str, table: ConllTable | None, cell: str) -> str:
+    """Returns a line, which keeps its end, with another cluster cell; one outside of tables as it is."""
+    row = text.rstrip("\r\n")
+    return text if table is None else table.with_clusters(row, cell) + text[len(row) :]
 
 
-def _write(target: Target, lines: list[str]) -> None:
-    """Writes lines to a stream, or to a file that is whole or not there."""
-    text = "".join(f"{line}\n" for line in lines)
+def _write(target: Target, lines: Iterable[str]) -> None:
+    """Writes lines with their ends to a stream, or to a file that is whole or not there."""
+    text = "".join(lines)
     if not isinstance(target, str | os.PathLike):
         target.write(text)
         return

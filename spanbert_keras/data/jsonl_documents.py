@@ -1,5 +1,6 @@
 """Documents out of JSON lines: our own, and the released code's `.jsonlines` in words or in word pieces."""
 
+import contextlib
 import functools
 import json
 import os
@@ -9,7 +10,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from spanbert_keras.data.document_collector import BadDocumentError, DocumentCollector, DocumentFile, read_lines
+from spanbert_keras.data.file_faults import json_lines_fault
 from spanbert_keras.data.shard_files import write_atomically
+from spanbert_keras.errors import InputError
 from spanbert_keras.preprocessing.document import Document, genre_of
 
 OPENING, CLOSING, UNKNOWN, CONTINUATION = "[CLS]", "[SEP]", "[UNK]", "##"
@@ -20,7 +23,7 @@ SHAPES = {
 }
 
 
-def read_jsonl(path: str | os.PathLike, skip_bad: bool = False) -> DocumentFile:
+def read_jsonl(path: str | os.PathLike, skip_bad: bool = False, clusters: bool = True) -> DocumentFile:
     """Reads a file of JSON lines, one document on each; the keys of its first one tell the form, which all share.
 
     - "jsonl", our own: `{"tokens": [...]}` and, where known, `"name"`, `"part"`, `"sentences"` and `"clusters"`
@@ -39,6 +42,7 @@ def read_jsonl(path: str | os.PathLike, skip_bad: bool = False) -> DocumentFile:
     Args:
         path: str or path, gzipped or not.
         skip_bad: bool. Whether documents that cannot be used are left out and named in `left_out`.
+        clusters: bool. Whether `"clusters"` are read.
 
     Returns:
         `DocumentFile`, at least one document.
@@ -48,6 +52,7 @@ def read_jsonl(path: str | os.PathLike, skip_bad: bool = False) -> DocumentFile:
             another form, lists do not fit each other, or a span leaves the document. It says file, line and reason.
     """
     collector = DocumentCollector(path, skip_bad)
+    _check_lines(collector.path)
     form = None
     for number, text in read_lines(collector.path):
         if not text.strip():
@@ -55,12 +60,28 @@ def read_jsonl(path: str | os.PathLike, skip_bad: bool = False) -> DocumentFile:
         try:
             value = _parsed(text, number)
             form = form or _form_of(value, number)
+            if not clusters:
+                value.pop("clusters", None)
         except BadDocumentError as error:
-            collector.refuse(error.line, str(error))
+            collector.refuse(error.line, str(error), error.is_whole)
             continue
         make = {"jsonl": _own_document, "words": _word_document, "pieces": _piece_document}[form]
         collector.add(number, functools.partial(make, value, number, collector))
     return collector.result(form or "jsonl")
+
+
+def _check_lines(path: str) -> None:
+    """Raises if a file is JSON, but not one object per line: leaving lines out would not help."""
+    with contextlib.closing(read_lines(path)) as lines:
+        first = next((text for _, text in lines if text.strip()), "")
+        try:
+            json.loads(first)
+            is_line = not first.lstrip().startswith("[")
+        except (ValueError, RecursionError):
+            is_line = False
+        fault = "" if is_line else json_lines_fault("\n".join([first, *(text for _, text in lines)]))
+    if fault:
+        raise InputError(f"{path} is {fault}. Expected: JSON lines, one object per line: {SHAPES['jsonl']}.")
 
 
 def write_jsonl(path: str | os.PathLike, documents: Iterable[Document]) -> None:
@@ -77,7 +98,7 @@ def _parsed(text: str, number: int) -> dict:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise BadDocumentError(
-            number, f"no JSON ({error}). Expected: a document on each line. Received: {_shown(text)}."
+            number, f"not valid JSON ({error}). Expected: a document on each line. Received: {_shown(text)}."
         ) from None
     if not isinstance(value, dict):
         raise BadDocumentError(number, f"no object. Expected: {SHAPES['jsonl']}. Received: {_shown(value)}.")
@@ -93,7 +114,9 @@ def _form_of(value: dict, number: int) -> str:
     if "sentences" in value and "doc_key" in value:
         return "words"
     raise BadDocumentError(
-        number, f"a document of no form that can be read. Expected: {'; or '.join(SHAPES.values())}. {_received(value)}"
+        number,
+        f"a document of no form that can be read. Expected: {'; or '.join(SHAPES.values())}. {_received(value)}",
+        is_whole=True,
     )
 
 

@@ -238,6 +238,14 @@ class SpanBertCoreferenceResolver(TaskModel, keras.Model):
         except InputError as error:
             raise InputError(f"Document {number}: {error}") from error
 
+    def export(self, filepath, format="tf_saved_model", *args, **kwargs):
+        """Raises `InputError`: a document is resolved in steps whose sizes depend on it, outside of one graph."""
+        raise InputError(
+            "A coreference resolver cannot be exported, since it resolves a document in steps of different sizes. "
+            "Expected: a .keras file, which `keras.saving.load_model` opens to serve `resolve`, or the encoder alone, "
+            f"`resolver.encoder.export`. Received: format={format!r}."
+        )
+
     def span_limit(self, pieces: int) -> int:
         """Returns how many spans of a document of so many pieces are kept at most."""
         return max(1, int(self.top_span_ratio * pieces))

@@ -2,6 +2,8 @@
 
 import keras
 
+from spanbert_keras.errors import InputError
+
 
 class NamedInputs:
     """Mixin: a functional model takes a dict and uses the entries that it knows, by name.
@@ -22,6 +24,23 @@ class NamedInputs:
 
     def call(self, inputs, training=None, mask=None, **kwargs):  # `stateless_call` does not go through `__call__`
         return super().call(self._pick(inputs), training=training, mask=mask, **kwargs)
+
+    def export(self, filepath, format="tf_saved_model", *args, **kwargs):
+        """Exports the model as Keras does.
+
+        Raises:
+            InputError: Keras cannot do that on the backend in use, and TensorFlow can.
+        """
+        try:
+            return super().export(filepath, format, *args, **kwargs)
+        except Exception as error:
+            if keras.backend.backend() == "tensorflow":
+                raise
+            raise InputError(
+                f"`{type(self).__name__}` cannot be exported on this backend. Expected: KERAS_BACKEND=tensorflow; save "
+                f"the model to a .keras file, which loads on every backend, and export it from there. Received: "
+                f"format={format!r} with KERAS_BACKEND={keras.backend.backend()} ({str(error).strip()[:100]})."
+            ) from error
 
     def _pick(self, inputs):
         if not hasattr(inputs, "keys"):

@@ -8,6 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from spanbert_keras.data.file_faults import decode, json_lines_fault
+
+__all__ = ["decode", "json_lines_fault", "sync", "sync_folder", "write_atomically", "write_json"]
+
 
 def write_atomically(path: str | os.PathLike, write: Callable[[Path], None]) -> None:
     """Calls `write(temporary)` and renames the file or folder it made to `path`, replacing what was there.

@@ -13,6 +13,7 @@ from absl import logging
 from spanbert_keras import program
 from spanbert_keras.program import InputError, setting
 from spanbert_keras.training.files import write_json
+from spanbert_keras.training.progress import Progress
 from tasks.coreference import baselines, metrics, page, predictions, pronouns
 from tasks.coreference.errors import errors_of
 from tasks.evaluation_settings import EvaluationSettings
@@ -42,7 +43,7 @@ class Config(EvaluationSettings):
 
 def main(config: Config) -> None:
     """Predicts, scores, and writes everything down."""
-    config.check()
+    config.check(need_gold=("anti_data", "gold_mentions", "baselines"))
     gap = config.data.endswith(GAP_ENDINGS)
     if gap and config.anti_data:
         raise InputError(f"--anti_data belongs to a WinoBias file. Received: --data={config.data}, a file of GAP.")
@@ -56,6 +57,9 @@ def main(config: Config) -> None:
     else:
         tables = _documents(config, model)
     folder = config.make_folder()
+    if config.predict_only:
+        print(f"Predictions are in {folder}.")
+        return
     write_json(folder / "scores.json", tables)
     print_tables(tables)
     shown = " and errors.html" if config.page and not gap else ""
@@ -64,13 +68,21 @@ def main(config: Config) -> None:
 
 def _read(config: Config, path: str) -> predictions.GoldFile:
     """Returns the documents of a file, and tells what is left out."""
-    file = predictions.read(path, config.skip_bad_examples)
+    file = predictions.read(path, config.skip_bad_examples, gold=not config.predict_only)
     tell_left_out(file.left_out)
+    if not config.predict_only and not any(document.clusters for document in file.documents):
+        raise InputError(
+            f"{path} has no gold clusters to score. Expected: a file with some; for one without, --predict_only writes "
+            f"predictions. Received: {len(file.documents)} documents without any."
+        )
     return file
 
 
 def _documents(config: Config, model) -> dict[str, dict[str, Any]]:
-    """Scores a file of documents, or both halves of WinoBias; writes predictions and the page."""
+    """Scores a file of documents, or both halves of WinoBias; writes predictions and the page.
+
+    With `predict_only` it writes predictions and returns {}.
+    """
     file = _read(config, config.data)
     anti_file = _read(config, config.anti_data) if config.anti_data else None
     documents, others = file.documents, anti_file.documents if anti_file else []
@@ -81,17 +93,19 @@ def _documents(config: Config, model) -> dict[str, dict[str, Any]]:
         )
     folder = config.make_folder()
     start = time.monotonic()
-    how = (config.batch_size, config.singletons, config.gold_mentions)
+    how = (config.batch_size, config.singletons, config.gold_mentions, True)
     found = predictions.predict(model, documents, *how)
     logging.info("Resolved %d documents in %.1f s.", len(documents), time.monotonic() - start)
-    predictions.write(folder, file.everything, found)
+    predictions.write(folder, file.everything, found, key=file.key)
+    if config.predict_only:
+        return {}
     tables = predictions.score_by(documents, found)
     tables["errors"] = count_errors(documents, found)
     if config.baselines:
         tables |= score_baselines(documents)
     if anti_file:
         anti = predictions.predict(model, others, *how)
-        predictions.write(folder, anti_file.everything, anti, "predictions_anti.conll")
+        predictions.write(folder, anti_file.everything, anti, "predictions_anti.conll", anti_file.key)
         tables = {"WinoBias": _winobias(documents, found, others, anti)} | tables
     if config.page:
         facts = {"model": config.model, "data": config.data, "documents": f"{len(documents):,}"} | headlines(tables)
@@ -116,16 +130,25 @@ def _winobias(documents, found, others, anti) -> dict[str, float]:
 def _gap(config: Config, model) -> dict[str, dict[str, Any]]:
     """Scores a file of GAP, and writes the answers in the form that its official scorer reads."""
     left_out: list[str] | None = [] if config.skip_bad_examples else None
-    examples = pronouns.read_gap(config.data, left_out)
+    examples = pronouns.read_gap(config.data, left_out, gold=not config.predict_only)
     tell_left_out(left_out or ())
     folder = config.make_folder()
-    found = model.resolve([example.text for example in examples], batch_size=config.batch_size)
+    texts = [example.text for example in examples]
+    found: list = []
+    with Progress(len(texts), "texts") as progress:
+        for part in predictions.parts_of([len(text.split()) for text in texts], config.batch_size):
+            found += model.resolve(texts[part], batch_size=config.batch_size)
+            progress.advance(part.stop - part.start)
+    if not any(document.clusters for document in found):
+        logging.warning("Nothing is linked: the model finds no chain in any of %d texts.", len(found))
     answers = {}
     for example, document in zip(examples, found, strict=True):
         clusters = [[(mention.start, mention.end) for mention in cluster] for cluster in document.clusters]
         answers[example.id] = pronouns.refers(example, clusters)
     lines = ("\t".join((id, *("TRUE" if said else "FALSE" for said in pair))) for id, pair in answers.items())
     write_lines(folder / "predictions.tsv", lines)
+    if config.predict_only:
+        return {}
     return {"GAP": pronouns.gap_scores(examples, answers)}
 
 

@@ -102,6 +102,7 @@ class CoreferenceResolution(Task):
 
     def __init__(self, config: Config):
         super().__init__(config)
+        self._keys: dict[str, str | None] = {}
         self.train = [document for path in config.train_file for document in self._read(path)]
         self.dev = self._read(config.dev_file)
         self.test_documents = self._read(config.test_file) if config.test_file else []
@@ -118,6 +119,7 @@ class CoreferenceResolution(Task):
         """Returns the documents of a file that have words."""
         file = predictions.read(path, self.config.skip_bad_examples)
         self.left_out += file.left_out
+        self._keys[path] = file.key if len(file.documents) == len(file.everything) else None
         return file.documents
 
     def _check_genres(self, flag: str, documents: list) -> None:
@@ -174,16 +176,16 @@ class CoreferenceResolution(Task):
 
     def finish(self, model, folder: Path, predict, rows: int) -> dict[str, Any]:
         """Writes dev's predictions, and returns dev's scores."""
-        return self._scored(model, self.dev, folder / "dev")
+        return self._scored(model, self.dev, folder / "dev", self.config.dev_file)
 
     def test(self, model, folder: Path) -> dict[str, Any]:
         """Returns the scores on test; {} without a test set."""
-        return self._scored(model, self.test_documents, folder / "test") if self.test_documents else {}
+        test_file = self.config.test_file
+        return self._scored(model, self.test_documents, folder / "test", test_file) if test_file else {}
 
-    @staticmethod
-    def _scored(model, documents, folder: Path) -> dict[str, float]:
+    def _scored(self, model, documents, folder: Path, path: str) -> dict[str, float]:
         found = predictions.predict(model, documents)
-        predictions.write(folder, documents, found)
+        predictions.write(folder, documents, found, key=self._keys[path])
         return predictions.score(documents, found)
 
 

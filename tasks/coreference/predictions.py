@@ -1,16 +1,21 @@
 """Documents of a file, what a model makes of them, and its scores."""
 
 import collections
+import contextlib
 import dataclasses
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from absl import logging
+
 import spanbert_keras
 from spanbert_keras.program import InputError
+from spanbert_keras.training.progress import Progress
 from tasks.coreference import baselines, metrics
 
 BLANKS = re.compile(r"\s+")
+PARTS, WORDS_OF_SEGMENT = 20, 128  # of documents resolved between two looks at the clock
 LENGTHS = (500, 1000, 2000, 4000)  # words; documents are also scored by the first of these that holds them
 
 
@@ -21,10 +26,12 @@ class GoldFile:
     Attributes:
         everything: list of `spanbert_keras.Document`, with those without words.
         left_out: list of str. A sentence each, of bad documents and of those without words.
+        key: str or `None`. The file's path if it is a CoNLL file and all of its documents are here.
     """
 
     everything: list
     left_out: list[str]
+    key: str | None = None
 
     @property
     def documents(self) -> list:
@@ -32,24 +39,37 @@ class GoldFile:
         return [document for document in self.everything if document.tokens]
 
 
-def read(path: str, skip_bad: bool) -> GoldFile:
+def read(path: str, skip_bad: bool, gold: bool = True) -> GoldFile:
     """Reads the documents of a file; see `spanbert_keras.read_documents`.
+
+    Args:
+        path: str.
+        skip_bad: bool.
+        gold: bool. Whether gold clusters are read.
 
     Raises:
         InputError: it cannot be read, a document is bad and `skip_bad` is off, or no document has words.
     """
     try:
-        file = spanbert_keras.read_documents(path, skip_bad)
+        file = spanbert_keras.read_documents(path, skip_bad, clusters=gold)
     except InputError as error:
         raise InputError(str(error).replace("`skip_bad=True`", "--skip_bad_examples")) from error
+    for note in file.notes:
+        logging.info("%s", note)
     empty = [f"{path}: {document.name!r} has no words." for document in file.documents if not document.tokens]
     if len(empty) == len(file.documents):
         raise InputError(f"{path} has no document with words.")
-    return GoldFile(list(file.documents), [*file.left_out, *empty])
+    is_whole = file.format == "conll" and not (skip_bad and file.left_out)
+    return GoldFile(list(file.documents), [*file.left_out, *empty], path if is_whole else None)
 
 
 def predict(
-    model, documents: Sequence, batch_size: int = 16, singletons: bool = False, gold_mentions: bool = False
+    model,
+    documents: Sequence,
+    batch_size: int = 16,
+    singletons: bool = False,
+    gold_mentions: bool = False,
+    progress: bool = False,
 ) -> list[tuple]:
     """Returns the clusters of each document, in words.
 
@@ -59,10 +79,42 @@ def predict(
         batch_size: int. Segments encoded at once.
         singletons: bool. Whether likely mentions linked to none are clusters of one.
         gold_mentions: bool. Whether the documents' own mentions alone are linked.
+        progress: bool. Whether a terminal shows a bar, and the log lines elsewhere.
     """
     mentions = [baselines.mentions_of(document) for document in documents] if gold_mentions else None
-    found = model.resolve(documents, mentions=mentions, batch_size=batch_size, singletons=singletons)
-    return [document.token_clusters for document in found]
+
+    def resolve(part: slice) -> list[tuple]:
+        given = mentions[part] if mentions else None
+        found = model.resolve(documents[part], mentions=given, batch_size=batch_size, singletons=singletons)
+        return [document.token_clusters for document in found]
+
+    found = []
+    with contextlib.ExitStack() as stack:
+        shown = stack.enter_context(Progress(len(documents), "documents")) if progress else None
+        for part in parts_of([len(document.tokens) for document in documents], batch_size) if shown else [slice(None)]:
+            found += resolve(part)
+            if shown:
+                shown.advance(part.stop - part.start)
+    if not any(found):
+        logging.warning("Nothing is linked: the model finds no chain in any of %d documents.", len(found))
+    return found
+
+
+def parts_of(words: Sequence[int], batch_size: int) -> list[slice]:
+    """Returns documents in parts that are large enough for full batches, at most about twenty.
+
+    Args:
+        words: sequence of int. Of each document.
+        batch_size: int. Segments encoded at once.
+    """
+    enough = max(sum(words) / PARTS, WORDS_OF_SEGMENT * batch_size)
+    parts, start, held = [], 0, 0
+    for place, count in enumerate(words, 1):
+        held += count
+        if held >= enough or place == len(words):
+            parts.append(slice(start, place))
+            start, held = place, 0
+    return parts
 
 
 def score(documents: Sequence, found: Sequence[Sequence]) -> dict[str, float]:
@@ -111,28 +163,42 @@ def _length(document) -> str:
     return f"{limit:>6} at most" if limit else f"more than {LENGTHS[-1]}"
 
 
-def write(folder: Path, documents: Sequence, found: Sequence[Sequence], name: str = "predictions.conll") -> None:
+def write(
+    folder: Path,
+    documents: Sequence,
+    found: Sequence[Sequence],
+    name: str = "predictions.conll",
+    key: str | None = None,
+) -> None:
     """Writes the clusters as a CoNLL-2012 file, which the official scorer reads.
 
-    A blank in a word, a speaker or a name, which such a file cannot hold and no scorer looks at, becomes `_`; documents
-    of one name and part get names of their own. A document without words stands there without, as in the gold file.
+    Of documents from a CoNLL file everything but the clusters stays, since the scorer looks them up by their headers.
+    In a new file a blank in a word, a speaker or a name, which such a file cannot hold and no scorer looks at, becomes
+    `_`; documents of one name and part get names of their own. A document without words stands there without, as in the
+    gold file.
 
     Args:
         folder: `Path`. Made where it is missing.
         documents: list of `spanbert_keras.Document`.
         found: list of the clusters of each document with words.
         name: str. Of the file.
+        key: str or `None`. The CoNLL file that all the documents were read from.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    if key is not None:
+        clusters = iter(found)
+        resolved = [document.with_clusters(next(clusters) if document.tokens else ()) for document in documents]
+        spanbert_keras.write_conll(folder / name, resolved, key=key)
+        return
     names: collections.Counter = collections.Counter()
-    resolved = []
+    renamed = []
     with_words = [place for place, document in enumerate(documents) if document.tokens]
     clusters_at = dict(zip(with_words, found, strict=True))
     for place, document in enumerate(documents):
         title = _one_column(document.name)
         names[title, document.part] += 1
         again = names[title, document.part]
-        resolved.append(
+        renamed.append(
             dataclasses.replace(
                 document.with_clusters(clusters_at.get(place, ())),
                 name=f"{title}_{again}" if again > 1 else title,
@@ -140,4 +206,4 @@ def write(folder: Path, documents: Sequence, found: Sequence[Sequence], name: st
                 speakers=tuple(map(_one_column, document.speakers)),
             )
         )
-    spanbert_keras.write_conll(folder / name, resolved)
+    spanbert_keras.write_conll(folder / name, renamed)

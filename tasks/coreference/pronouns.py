@@ -10,6 +10,7 @@ from tasks.text_files import read_text
 
 COLUMNS = ("ID", "Text", "Pronoun", "Pronoun-offset", "A", "A-offset", "A-coref", "B", "B-offset", "B-coref", "URL")
 GENDERS = dict.fromkeys(("he", "him", "his"), "masculine") | dict.fromkeys(("she", "her", "hers"), "feminine")
+GOLD_COLUMNS = ("A-coref", "B-coref")
 TRUTH = {"true": True, "false": False}
 
 
@@ -85,12 +86,13 @@ class GapExample:
         return GENDERS[self.text[slice(*self.pronoun)].lower()]
 
 
-def read_gap(path: str | os.PathLike, left_out: list[str] | None = None) -> list[GapExample]:
+def read_gap(path: str | os.PathLike, left_out: list[str] | None = None, gold: bool = True) -> list[GapExample]:
     """Reads a file of GAP, `gap-*.tsv`, gzipped or not.
 
     Args:
         path: str or path.
         left_out: list or `None`. Where there is one, a bad row adds its sentence to it instead of being refused.
+        gold: bool. Whether `A-coref` and `B-coref` are read; a file without them has neither column.
 
     Returns:
         list of `GapExample`, at least one.
@@ -102,7 +104,14 @@ def read_gap(path: str | os.PathLike, left_out: list[str] | None = None) -> list
     """
     name = os.fspath(path)
     header, *rows = (line.rstrip("\r").split("\t") for line in read_text(name, "the path of a GAP file").split("\n"))
-    if tuple(header) != COLUMNS:
+    unlabelled = tuple(column for column in COLUMNS if column not in GOLD_COLUMNS)
+    if gold and tuple(header) == unlabelled:
+        raise InputError(
+            f"{name} has no gold answers to score. Expected: the columns {', '.join(GOLD_COLUMNS)}; for a file without "
+            f"them, --predict_only writes predictions. Received: {', '.join(header)}."
+        )
+    columns = unlabelled if not gold and tuple(header) == unlabelled else COLUMNS
+    if tuple(header) != columns:
         raise InputError(
             f"{name}, line 1 is not the header of a GAP file. Expected: the columns {', '.join(COLUMNS)}. "
             f"Received: {', '.join(header)[:80] or 'nothing'}."
@@ -113,7 +122,7 @@ def read_gap(path: str | os.PathLike, left_out: list[str] | None = None) -> list
             continue
         where = f"{name}, line {number}"
         try:
-            example = _gap_example(row, where)
+            example = _gap_example(row, where, columns, gold)
             if example.id in examples:
                 raise InputError(f"{where}: the id {example.id!r} is there twice. Expected: unique ids.")
             examples[example.id] = example
@@ -126,11 +135,13 @@ def read_gap(path: str | os.PathLike, left_out: list[str] | None = None) -> list
     return list(examples.values())
 
 
-def _gap_example(row: Sequence[str], where: str) -> GapExample:
-    """Returns the example of a row."""
-    if len(row) != len(COLUMNS):
-        raise InputError(f"{where} has other columns than GAP. Expected: {len(COLUMNS)}. Received: {len(row)}.")
-    cells = dict(zip(COLUMNS, row, strict=True))
+def _gap_example(row: Sequence[str], where: str, columns: Sequence[str], gold: bool) -> GapExample:
+    """Returns the example of a row; without gold no name is referred to."""
+    if len(row) != len(columns):
+        raise InputError(f"{where} has other columns than GAP. Expected: {len(columns)}. Received: {len(row)}.")
+    cells = dict(zip(columns, row, strict=True))
+    if not gold:
+        cells |= dict.fromkeys(GOLD_COLUMNS, "FALSE")
     spans = {}
     for key in ("Pronoun", "A", "B"):
         wanted, offset = cells[key], cells[f"{key}-offset"]
@@ -146,10 +157,10 @@ def _gap_example(row: Sequence[str], where: str) -> GapExample:
         raise InputError(
             f"{where}: the pronoun has no gender. Expected: {', '.join(GENDERS)}. Received: {cells['Pronoun']!r}."
         )
-    for key in ("A-coref", "B-coref"):
+    for key in GOLD_COLUMNS:
         if cells[key].lower() not in TRUTH:
             raise InputError(f"{where}: {key} cannot be read. Expected: TRUE or FALSE. Received: {cells[key]!r}.")
-    truths = (TRUTH[cells[key].lower()] for key in ("A-coref", "B-coref"))
+    truths = (TRUTH[cells[key].lower()] for key in GOLD_COLUMNS)
     return GapExample(cells["ID"], cells["Text"], spans["Pronoun"], spans["A"], spans["B"], *truths)
 
 

@@ -7,14 +7,29 @@ from collections.abc import Iterator, Sequence
 from absl import logging
 
 from spanbert_keras.program import InputError
-from tasks.glue.benchmark_set import Columns
+from spanbert_keras.training.files import json_lines_fault
+from tasks.glue.benchmark_set import BenchmarkSet, Columns
 from tasks.glue.example import Example
 from tasks.text_files import read_text
 
+NO_GOLD = "For a file without labels, `evaluate --predict_only` writes predictions."
 LARGEST = 3.4e38  # of float32
 
 # Words for a line's place, and its cells by name or number; under `None` what is wrong with the line as a whole.
 Row = tuple[str, dict]
+
+
+class _MissingKeysError(InputError):
+    """An object lacks keys.
+
+    Args:
+        sentence: str.
+        missing: list of str.
+    """
+
+    def __init__(self, sentence: str, missing: list):
+        super().__init__(sentence)
+        self.missing = missing
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,6 +61,9 @@ def read(path: str, columns: Columns, labels: Sequence[str] | None, skip_bad: bo
         InputError: the file cannot be read or lacks a column, a line is bad and `skip_bad` is off, or none is left.
     """
     text = read_text(path, "tab-separated lines or JSON lines")
+    fault = json_lines_fault(text)
+    if fault:
+        raise InputError(f"{path} is {fault}. Expected: tab-separated lines, or one JSON object per line.")
     if text.lstrip()[:1] == "{":
         rows = _json_rows(path, text)
     else:
@@ -53,7 +71,9 @@ def read(path: str, columns: Columns, labels: Sequence[str] | None, skip_bad: bo
         rows = _table_rows(path, text, columns)
     examples: list[Example] = []
     left_out: list[str] = []
+    has_labels = columns.label is None
     for number, (where, row) in enumerate(rows):
+        has_labels = has_labels or _has_label(row, columns)
         try:
             example = _example(row, number, columns, labels, where)
             if labels == () and examples and width_of(example) != width_of(examples[0]):
@@ -65,10 +85,16 @@ def read(path: str, columns: Columns, labels: Sequence[str] | None, skip_bad: bo
         except InputError as error:
             if not skip_bad:
                 hint = " Correct the file, or leave such lines out with --skip_bad_examples."
+                others = [rest for _, rest in rows]
+                if isinstance(error, _MissingKeysError) and not any(set(error.missing) <= set(one) for one in others):
+                    hint = ""
+                if not has_labels and not any(_has_label(one, columns) for one in others):
+                    hint = f" {NO_GOLD}"
                 raise InputError(f"{error}{hint if columns.label is not None else ''}") from error
             left_out.append(str(error))
     if not examples:
-        raise InputError(f"{path} holds no example. Expected: at least one. Received: none.")
+        hint = f" {NO_GOLD}" if left_out and not has_labels else ""
+        raise InputError(f"{path} holds no example. Expected: at least one. Received: none.{hint}")
     return ExampleFile(examples, left_out)
 
 
@@ -105,6 +131,26 @@ def _numbered(path: str, text: str, columns: Columns) -> Columns:
     )  # fmt: skip
 
 
+def unlabelled(path: str, wanted: BenchmarkSet) -> Columns:
+    """Returns the columns of a file whose labels are not read: those of a set's test files, else of dev without label.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    text = read_text(path, "tab-separated lines or JSON lines")
+    names = text.partition("\n")[0].removesuffix("\r").split("\t")
+    for _, columns in wanted.test.values():
+        if all(names.count(str(name)) == 1 for name in columns.wanted()):
+            return columns
+    return dataclasses.replace(wanted.labelled, label=None)
+
+
+def _has_label(row: dict, columns: Columns) -> bool:
+    """Returns whether a row that can be read has a label, or has no need of one."""
+    wanted = isinstance(columns.label, str | int) and columns.text in row
+    return not wanted or str(row.get(columns.label, "") if row.get(columns.label) is not None else "").strip() != ""
+
+
 def _table_rows(path: str, text: str, columns: Columns) -> Iterator[Row]:
     """Yields the rows of a table.
 
@@ -119,6 +165,7 @@ def _table_rows(path: str, text: str, columns: Columns) -> Iterator[Row]:
         shown = ", ".join(map(str, names))[:120]
         by_number = any(name.isdigit() for name in wrong) and not all(str(name).isdigit() for name in columns.wanted())
         hint = " For a file without a header give the numbers of all columns." if by_number else ""
+        hint = f" {NO_GOLD}" if wrong == [str(columns.label)] and columns.label not in names else hint
         raise InputError(
             f"{path}, line 1 must name the columns {', '.join(wrong)}, each once. Received: {shown or 'nothing'}.{hint}"
         )
@@ -159,7 +206,8 @@ def _example(row: dict, number: int, columns: Columns, labels: Sequence[str] | N
         raise InputError(f"{where} {row[None]}")
     missing = [str(name) for name in columns.wanted() if name not in row]
     if missing:
-        raise InputError(f"{where} must have the keys {', '.join(missing)}. Received: {', '.join(row)[:80]}.")
+        sentence = f"{where} must have the keys {', '.join(missing)}. Received: {', '.join(row)[:80]}."
+        raise _MissingKeysError(sentence, missing)
     text = _text(row[columns.text], columns.text, where)
     pair = None if columns.pair is None else _text(row[columns.pair], columns.pair, where)
     name = str(number) if columns.id is None else _text(row[columns.id], columns.id, where, number=True)

@@ -11,6 +11,7 @@ from absl import logging
 from spanbert_keras import program
 from spanbert_keras.program import InputError
 from spanbert_keras.training.files import write_json
+from tasks.classifier_rows import logits_of, warn_if_alike
 from tasks.evaluation_settings import EvaluationSettings
 from tasks.glue import data, metrics, page, predictions
 from tasks.glue.benchmark_set import OWN, BenchmarkSet
@@ -26,7 +27,8 @@ class Config(FileSettings, EvaluationSettings):
 def main(config: Config) -> None:
     """Predicts, scores, and writes everything down."""
     config.check()
-    metrics.need_libraries()
+    if not config.predict_only:
+        metrics.need_libraries()
     model = program.load_task_model(config.model, "SpanBertTextClassifier")
     wanted = _in_order(config.benchmark_set(), model)
     _check_labels(config, model, wanted)
@@ -34,13 +36,24 @@ def main(config: Config) -> None:
         model.check_kind(wanted.labelled.pair is not None)
     except InputError as error:
         raise InputError(f"--model={config.model} does not fit --dataset={config.dataset}: {error}") from error
-    file = data.read(config.data, wanted.labelled, wanted.labels, config.skip_bad_examples)
+    columns = data.unlabelled(config.data, wanted) if config.predict_only else wanted.labelled
+    if columns.width is not None and data.unlabelled(config.data, wanted).width is None:
+        raise InputError(f"{config.data} is a test file of {config.dataset}. {data.NO_GOLD}")
+    file = data.read(config.data, columns, wanted.labels, config.skip_bad_examples)
     tell_left_out(file.left_out)
-    _check_gold(config, model, file.examples)
+    if not config.predict_only:
+        _check_gold(config, model, file.examples)
     rows = predictions.rows_of(model, file.examples)
     logging.info("%d examples, %d of them cut to %d pieces.", len(rows), sum(row.cut for row in rows), model.row_length)
-    logits = model.logits_of(rows, config.batch_size)
+    logits = logits_of(model, rows, config.batch_size)
     found = predictions.found_of(model, logits)
+    warn_if_alike(found, "texts")
+    if config.predict_only:
+        folder = config.make_folder("" if config.dataset == OWN else f"_{config.dataset}")
+        shown = found if config.dataset == OWN else predictions.for_site(found)
+        predictions.write(folder / "predictions.tsv", [example.id for example in file.examples], shown)
+        print(f"Predictions of {len(found):,} texts are in {folder}.")
+        return
     scores = metrics.score_examples(wanted.scores, file.examples, found, wanted.chosen)
     folder = config.make_folder("" if config.dataset == OWN else f"_{config.dataset}")
     predictions.write(folder / "predictions.tsv", [example.id for example in file.examples], found)

@@ -18,6 +18,7 @@ from spanbert_keras import program
 from spanbert_keras.program import InputError, setting
 from tasks.classification_settings import ClassificationSettings
 from tasks.classification_task import ClassificationTask
+from tasks.classifier_rows import warn_if_alike
 from tasks.glue import data, metrics, predictions
 from tasks.glue.benchmark_set import OWN
 from tasks.glue.example import Example
@@ -173,6 +174,7 @@ class Glue(ClassificationTask):
     def scores_of(self, model, examples: Sequence, logits: np.ndarray) -> dict[str, float]:
         """Returns the set's scores, and their mean as `score`."""
         found = predictions.found_of(model, logits)
+        warn_if_alike(found, "texts")
         return metrics.score_examples(self.set.scores, examples, found, self.set.chosen)
 
     def write(self, model, folder: Path, examples: Sequence, logits: np.ndarray) -> None:

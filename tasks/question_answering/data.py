@@ -1,22 +1,17 @@
 """Questions out of SQuAD's and MRQA's files, each one checked, and splits that keep a context on one side."""
 
-import contextlib
 import dataclasses
 import functools
-import gzip
 import hashlib
-import json
 import os
 import unicodedata
-import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, BinaryIO, Literal
 
 from spanbert_keras.program import InputError
 from tasks.question_answering.example import Example
+from tasks.question_answering.json_file import first_value, opened, parsed, shown
 
-BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-GZIP_MAGIC = b"\x1f\x8b"
 # Categories of characters without which a text is no emptier; BERT's basic tokenizer drops them.
 INVISIBLE = {"Cc", "Cf", "Cs", "Co"}
 SHAPES = {
@@ -24,6 +19,8 @@ SHAPES = {
     "mrqa": 'MRQA\'s JSON lines, the first {"header": {...}}, then {"context", "qas": [...]} on each',
 }
 NAMES = {"squad": "SQuAD", "mrqa": "MRQA"}
+
+NO_GOLD = "For a file without gold answers, `evaluate --predict_only` writes predictions."
 
 Format = Literal["squad", "mrqa"]
 
@@ -49,12 +46,18 @@ class _BadExampleError(ValueError):
     """One question cannot be used; the message says why, without the place."""
 
 
+class _NoGoldError(_BadExampleError):
+    """A question has no gold answers."""
+
+
 class _Reading:
     """The examples of one file as they come in; a bad one ends the reading or is written down."""
 
-    def __init__(self, path: str, skip_bad_examples: bool):
+    def __init__(self, path: str, skip_bad_examples: bool, gold: bool):
         self.examples: list[Example] = []
         self.bad: list[str] = []
+        self.gold = gold
+        self._without_gold = 0
         self._path, self._skip = path, skip_bad_examples
         self._places: dict[str, str] = {}
 
@@ -66,21 +69,35 @@ class _Reading:
                 raise _BadExampleError(f"the id is that of {self._places[example.id]} already. Expected: unique ids.")
         except _BadExampleError as error:
             self.bad.append(f"{self._path}, {place}: {error}")
-            if not self._skip:
-                raise InputError(
-                    f"{self.bad[-1]} Correct the file, or leave such questions out with --skip_bad_examples."
-                ) from None
+            # Whether the file has gold answers at all is seen at its end, or by another question.
+            self._without_gold += isinstance(error, _NoGoldError)
+            if not isinstance(error, _NoGoldError) or self.examples:
+                self._refuse()
             return
         self._places[example.id] = place
         self.examples.append(example)
+        self._refuse()
+
+    def _refuse(self) -> None:
+        """Raises if something is bad and nothing may be."""
+        if self.bad and not self._skip:
+            raise InputError(f"{self.bad[0]} Correct the file, or leave such questions out with --skip_bad_examples.")
+
+    def check(self) -> None:
+        """Raises if there is no question at the end of the file."""
+        if not self.examples:
+            why = f"all {len(self.bad)} are bad, the first: {self.bad[0]}" if self.bad else "there is none."
+            hint = f" {NO_GOLD}" if self._without_gold == len(self.bad) > 0 else ""
+            raise InputError(f"{self._path} gives no question to work with: {why}{hint}")
 
 
-def read(path: str | os.PathLike, skip_bad_examples: bool = False) -> Examples:
+def read(path: str | os.PathLike, skip_bad_examples: bool = False, gold: bool = True) -> Examples:
     """Reads a file of SQuAD 1.1, SQuAD 2.0 or MRQA, gzipped or not; what it holds tells which, not its name.
 
     Args:
         path: str or path.
         skip_bad_examples: bool. Whether questions that cannot be used are left out and named in `bad`.
+        gold: bool. Whether gold answers are read. Without them a file need not have any.
 
     Returns:
         `Examples`, at least one.
@@ -90,7 +107,7 @@ def read(path: str | os.PathLike, skip_bad_examples: bool = False) -> Examples:
             `skip_bad_examples`, a question with an empty or invisible text, a repeated id, or an answer that is not
             where its offsets say. One sentence or two with file, place, what was expected and what was received.
     """
-    return _read(os.fspath(path), None, skip_bad_examples)
+    return _read(os.fspath(path), None, skip_bad_examples, gold)
 
 
 def read_squad(path: str | os.PathLike, skip_bad_examples: bool = False) -> Examples:
@@ -103,11 +120,11 @@ def read_mrqa(path: str | os.PathLike, skip_bad_examples: bool = False) -> Examp
     return _read(os.fspath(path), "mrqa", skip_bad_examples)
 
 
-def _read(path: str, expected: Format | None, skip_bad_examples: bool) -> Examples:
+def _read(path: str, expected: Format | None, skip_bad_examples: bool, gold: bool = True) -> Examples:
     """Reads a file of the expected format, or of any."""
-    reading = _Reading(path, skip_bad_examples)
-    with _opened(path) as stream:
-        number, value = _first_value(stream, path)
+    reading = _Reading(path, skip_bad_examples, gold)
+    with opened(path) as stream:
+        number, value = first_value(stream, path, " or ".join(SHAPES.values()))
         found = _format_of(value, path)
         if expected not in (None, found):
             raise InputError(
@@ -118,60 +135,8 @@ def _read(path: str, expected: Format | None, skip_bad_examples: bool) -> Exampl
             _read_articles(value, path, reading)
         else:
             _read_lines(stream, number, path, reading)
-    if not reading.examples:
-        why = f"all {len(reading.bad)} are bad, the first: {reading.bad[0]}" if reading.bad else "there is none."
-        raise InputError(f"{path} gives no question to work with: {why}")
+    reading.check()
     return Examples(reading.examples, found, any(not e.answers for e in reading.examples), reading.bad)
-
-
-@contextlib.contextmanager
-def _opened(path: str) -> Iterator[BinaryIO]:
-    """Yields the decompressed stream of a file; whatever goes wrong while it is read is an `InputError`."""
-    try:
-        with open(path, "rb") as raw:
-            zipped = raw.peek(2)[:2] == GZIP_MAGIC
-            if path.endswith(".gz") and not zipped:
-                raise InputError(
-                    f"{path} is not gzipped, though its name ends in .gz. Expected: gzip data, or a name without .gz. "
-                    f"Received: {raw.read(12)!r}."
-                )
-            with gzip.GzipFile(fileobj=raw) if zipped else raw as stream:
-                yield stream  # type: ignore[misc]
-    except (FileNotFoundError, IsADirectoryError) as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}. Expected: the path of a file.") from error
-    except (OSError, EOFError, zlib.error) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise InputError(f"{path} cannot be read to its end: {reason}. Expected: a whole file.") from error
-
-
-def _first_value(stream: BinaryIO, path: str) -> tuple[int, Any]:
-    """Returns the number of the first line that is not blank and its JSON value, or that of the whole file."""
-    number, line = 0, b"\n"
-    while line and not line.strip():
-        number, line = number + 1, stream.readline()
-        line = line.removeprefix(BYTE_ORDER_MARK) if number == 1 else line
-    rest = b""
-    with contextlib.suppress(ValueError, RecursionError):
-        value = _loads(line)
-        if isinstance(value, dict) and "data" in value:
-            rest = stream.read()  # SQuAD's: the whole file is one value
-        if not rest.strip():
-            return number, value
-    return number, _json(line + rest + stream.read(), path, " or ".join(SHAPES.values()))
-
-
-def _loads(data: bytes) -> Any:
-    return json.loads(data.decode("utf-8", "surrogatepass"))
-
-
-def _json(data: bytes, where: str, expected: str) -> Any:
-    """Returns a JSON value."""
-    try:
-        return _loads(data)
-    except (ValueError, RecursionError) as error:
-        raise InputError(
-            f"{where} is no JSON ({error}). Expected: {expected}. Received: {data.strip()[:60]!r}."
-        ) from None
 
 
 def _format_of(value: Any, path: str) -> Format:
@@ -184,26 +149,22 @@ def _format_of(value: Any, path: str) -> Format:
     if "context" in keys and "qas" in keys:
         raise InputError(
             f'{path} lacks the header line of MRQA. Expected: {{"header": {{...}}}} on its first line. '
-            f"Received: {_shown(value)}."
+            f"Received: {shown(value)}."
         )
+    if isinstance(value, list):
+        value = f"a JSON array, {shown(value)}"
+    else:
+        value = shown(value)
     raise InputError(
-        f"{path} is neither SQuAD's nor MRQA's. Expected: {' or '.join(SHAPES.values())}. Received: {_shown(value)}."
+        f"{path} is neither SQuAD's nor MRQA's. Expected: {' or '.join(SHAPES.values())}. Received: {value}."
     )
-
-
-def _shown(value: Any) -> str:
-    """Returns a value as an error message shows it."""
-    if isinstance(value, dict):
-        return f"an object with the keys {', '.join(map(repr, list(value)[:8])) or '(none)'}"
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:60]}..."
 
 
 def _member(value: Any, key: str, kind: type | None, where: str) -> Any:
     """Returns a member of an object of the file's frame, without which nothing in it can be read."""
     what = "a list" if kind is list else "an object" if kind is dict else "text"
     if not isinstance(value, dict) or key not in value or (kind and not isinstance(value[key], kind)):
-        received = _shown(value[key]) if isinstance(value, dict) and key in value else _shown(value)
+        received = shown(value[key]) if isinstance(value, dict) and key in value else shown(value)
         raise InputError(f'{where} lacks "{key}". Expected: {what} under that key. Received: {received}.')
     return value[key]
 
@@ -211,7 +172,7 @@ def _member(value: Any, key: str, kind: type | None, where: str) -> Any:
 def _place(frame: str, number: int, qa: Any, *keys: str) -> str:
     """Returns where a question stands: its id if it has one, else its number."""
     ids = [qa[key] for key in keys if isinstance(qa, dict) and key in qa]
-    return f"{frame}, question {_shown(ids[0]) if ids else number}"
+    return f"{frame}, question {shown(ids[0]) if ids else number}"
 
 
 def _read_articles(value: dict, path: str, reading: _Reading) -> None:
@@ -223,7 +184,8 @@ def _read_articles(value: dict, path: str, reading: _Reading) -> None:
             frame = f"article {a}, paragraph {p}"
             context = _member(paragraph, "context", None, f"{path}, {frame}")
             for q, qa in enumerate(_member(paragraph, "qas", list, f"{path}, {frame}"), start=1):
-                reading.add(_place(frame, q, qa, "id"), functools.partial(_squad_example, qa, context, title))
+                make = functools.partial(_squad_example, qa, context, title, reading.gold)
+                reading.add(_place(frame, q, qa, "id"), make)
 
 
 def _read_lines(stream: BinaryIO, header: int, path: str, reading: _Reading) -> None:
@@ -232,74 +194,83 @@ def _read_lines(stream: BinaryIO, header: int, path: str, reading: _Reading) -> 
         if not line.strip():
             continue
         frame = f"line {number}"
-        value = _json(line, f"{path}, {frame}", 'an object with "context" and "qas"')
+        value = parsed(line, path, number, 'an object with "context" and "qas"')
         context = _member(value, "context", None, f"{path}, {frame}")
         for q, qa in enumerate(_member(value, "qas", list, f"{path}, {frame}"), start=1):
-            reading.add(_place(frame, q, qa, "qid", "id"), functools.partial(_mrqa_example, qa, context))
+            reading.add(_place(frame, q, qa, "qid", "id"), functools.partial(_mrqa_example, qa, context, reading.gold))
 
 
 def _text(value: Any, name: str) -> str:
     """Returns a text of a question, which must show something."""
     if not isinstance(value, str):
-        raise _BadExampleError(f"the {name} is no text. Expected: a string. Received: {_shown(value)}.")
+        raise _BadExampleError(f"the {name} is no text. Expected: a string. Received: {shown(value)}.")
     if all(c.isspace() or c == "\ufffd" or unicodedata.category(c) in INVISIBLE for c in value):
         what = "is empty" if not value.strip() else "holds nothing but control characters"
-        raise _BadExampleError(f"the {name} {what}. Expected: a text to read. Received: {_shown(value)}.")
+        raise _BadExampleError(f"the {name} {what}. Expected: a text to read. Received: {shown(value)}.")
     return value
 
 
 def _get(value: Any, key: str, kind: type) -> Any:
     """Returns a member of a question that must be there and of a type."""
     if not isinstance(value, dict) or key not in value:
-        raise _BadExampleError(f'"{key}" is missing. Expected: that key. Received: {_shown(value)}.')
+        raise _BadExampleError(f'"{key}" is missing. Expected: that key. Received: {shown(value)}.')
     # JSON's true is a Python int.
     if not isinstance(value[key], kind) or (kind is int and isinstance(value[key], bool)):
         what = {list: "a list", int: "a whole number", bool: "true or false", str: "a string"}[kind]
-        raise _BadExampleError(f'"{key}" is of the wrong kind. Expected: {what}. Received: {_shown(value[key])}.')
+        raise _BadExampleError(f'"{key}" is of the wrong kind. Expected: {what}. Received: {shown(value[key])}.')
     return value[key]
 
 
-def _squad_example(qa: Any, context: Any, article: str) -> Example:
+def _squad_example(qa: Any, context: Any, article: str, gold: bool) -> Example:
     """Returns the example of one question of SQuAD."""
     identifier = _text(_get(qa, "id", object), "id")
     question, context = _text(_get(qa, "question", object), "question"), _text(context, "context")
+    if not gold:
+        return Example(identifier, question, context, (), (), article)
     impossible = "is_impossible" in qa and _get(qa, "is_impossible", bool)
+    if not impossible and "answers" not in qa:
+        raise _NoGoldError(f'"answers" is missing. Expected: that key. Received: {shown(qa)}.')
     answers = _get({"answers": [], **qa} if impossible else qa, "answers", list)
     if impossible and answers:
-        raise _BadExampleError(f'"is_impossible" is true. Expected: no answers then. Received: {_shown(answers)}.')
+        raise _BadExampleError(f'"is_impossible" is true. Expected: no answers then. Received: {shown(answers)}.')
     if not impossible and not answers:
-        raise _BadExampleError('"answers" is empty. Expected: an answer, or "is_impossible": true. Received: neither.')
+        raise _NoGoldError('"answers" is empty. Expected: an answer, or "is_impossible": true. Received: neither.')
     texts = tuple(_text(_get(answer, "text", object), "answer") for answer in answers)
     starts = [_get(answer, "answer_start", int) for answer in answers]
     for text, start in zip(texts, starts, strict=True):
         if start < 0 or context[start : start + len(text)] != text:
             stands = repr(context[start : start + len(text)]) if 0 <= start < len(context) else "nothing"
             raise _BadExampleError(
-                f"the answer's offset does not match the text. Expected: {_shown(text)} from character {start} of the "
+                f"the answer's offset does not match the text. Expected: {shown(text)} from character {start} of the "
                 f"context ({len(context)} characters). Received: {stands} there."
             )
     spans = tuple((start, start + len(text)) for text, start in zip(texts, starts, strict=True))
     return Example(identifier, question, context, texts, spans, article)
 
 
-def _mrqa_example(qa: Any, context: Any) -> Example:
+def _mrqa_example(qa: Any, context: Any, gold: bool) -> Example:
     """Returns the example of one question of MRQA."""
     key = "qid" if isinstance(qa, dict) and "qid" in qa else "id"
     identifier = _text(_get(qa, key, object), "id")
     question, context = _text(_get(qa, "question", object), "question"), _text(context, "context")
+    if not gold:
+        return Example(identifier, question, context, (), (), "")
+    missing = [key for key in ("answers", "detected_answers") if key not in qa]
+    if missing:
+        raise _NoGoldError(f'"{missing[0]}" is missing. Expected: that key. Received: {shown(qa)}.')
     answers = _get(qa, "answers", list)
     for answer in answers:
         if not isinstance(answer, str):
-            raise _BadExampleError(f"an answer is no text. Expected: a string. Received: {_shown(answer)}.")
+            raise _BadExampleError(f"an answer is no text. Expected: a string. Received: {shown(answer)}.")
     spans = [
         _detected_span(span, _text(_get(detected, "text", object), "detected answer"), context)
         for detected in _get(qa, "detected_answers", list)
         for span in _get(detected, "char_spans", list)
     ]
     if not any(answer.strip() for answer in answers) or not spans:
-        raise _BadExampleError(
+        raise _NoGoldError(
             "there is no answer. Expected: a text in `answers` and a span in `detected_answers`. "
-            f"Received: {_shown(answers)} and {len(spans)} spans."
+            f"Received: {shown(answers)} and {len(spans)} spans."
         )
     return Example(identifier, question, context, tuple(answers), tuple(spans), "")
 
@@ -307,18 +278,18 @@ def _mrqa_example(qa: Any, context: Any) -> Example:
 def _detected_span(span: Any, text: str, context: str) -> tuple[int, int]:
     """Returns the half-open span of one of MRQA's, whose end is inclusive."""
     if not isinstance(span, list) or len(span) != 2 or not all(type(x) is int for x in span):
-        raise _BadExampleError(f"a span is no pair. Expected: [start, inclusive end]. Received: {_shown(span)}.")
+        raise _BadExampleError(f"a span is no pair. Expected: [start, inclusive end]. Received: {shown(span)}.")
     start, last = span
     if not 0 <= start <= last < len(context):
         raise _BadExampleError(
-            f"the span of the answer {_shown(text)} is not in the context. Expected: 0 <= start <= end < "
+            f"the span of the answer {shown(text)} is not in the context. Expected: 0 <= start <= end < "
             f"{len(context)}. Received: {span}."
         )
     found = context[start : last + 1]
     if not _agree(found, text):
         raise _BadExampleError(
-            f"the answer's span does not match the text. Expected: {_shown(text)} in the characters {start} to {last}, "
-            f"the last included. Received: {_shown(found)} there."
+            f"the answer's span does not match the text. Expected: {shown(text)} in the characters {start} to {last}, "
+            f"the last included. Received: {shown(found)} there."
         )
     return start, last + 1
 

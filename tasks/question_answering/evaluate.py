@@ -30,9 +30,9 @@ class Config(EvaluationSettings):
 
 def main(config: Config) -> None:
     """Predicts, scores, and writes everything down."""
-    config.check()
+    config.check(need_gold=("calibration_share",))
     model = program.load_task_model(config.model, "SpanBertQuestionAnswerer")
-    file = data.read(config.data, config.skip_bad_examples)
+    file = data.read(config.data, config.skip_bad_examples, gold=not config.predict_only)
     examples = file.examples
     if config.split != "all":
         examples = dict(zip(("dev", "test"), data.halve(examples), strict=True))[config.split]
@@ -42,9 +42,12 @@ def main(config: Config) -> None:
     predictions.check_calibration(config.calibration_share, examples, file.has_unanswerable)
     folder = config.make_folder("" if config.split == "all" else f"_{config.split}")
     found = predictions.predict(model, examples, rows=config.batch_size, progress=True)
+    predictions.write(folder, found, model.no_answer_threshold)
+    if config.predict_only:
+        print(f"Predictions of {len(found):,} questions are in {folder}.")
+        return
     tables = score(examples, found, model.no_answer_threshold, file.has_unanswerable, config.calibration_share)
     tables["limits that were hit"] = {name: model.counts[name] for name in ("questions_cut", "answers_at_limit")}
-    predictions.write(folder, found, model.no_answer_threshold)
     write_json(folder / "scores.json", tables)
     if config.page:
         facts = {"model": config.model, "data": config.data, "questions": f"{len(examples):,}"}

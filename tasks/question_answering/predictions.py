@@ -1,12 +1,14 @@
 """What a model says to the questions of a file, and its scores."""
 
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from absl import logging
+
 from spanbert_keras.program import InputError
 from spanbert_keras.training.files import write_atomically
+from spanbert_keras.training.progress import tracked
 from tasks.question_answering import data, metrics
 from tasks.question_answering.example import Example
 
@@ -23,7 +25,7 @@ def predict(
         examples: list of `Example`.
         logits_of: see `SpanBertQuestionAnswerer.read`.
         rows: int. Windows computed at once.
-        progress: bool. Whether a terminal shows a bar.
+        progress: bool. Whether a terminal shows a bar, and the log lines elsewhere.
     """
     readings = model.read(
         [example.question for example in examples],
@@ -31,20 +33,12 @@ def predict(
         batch_size=rows,
         logits_of=logits_of,
     )
+    if progress:
+        readings = tracked(readings, len(examples), "questions")
     return {
         example.id: model.answers_of(reading, example.context, N_BEST, may_refuse=False)
-        for example, reading in zip(examples, _shown(readings, len(examples), progress), strict=True)
+        for example, reading in zip(examples, readings, strict=True)
     }
-
-
-def _shown(readings, total: int, progress: bool):
-    """Returns the same readings; a bar on a terminal counts them."""
-    if not progress or not sys.stderr.isatty():
-        return readings
-    from rich.console import Console
-    from rich.progress import track
-
-    return track(readings, "answering", total, console=Console(stderr=True))
 
 
 def texts(found: Mapping[str, list]) -> dict[str, str]:
@@ -58,8 +52,14 @@ def no_answer_scores(found: Mapping[str, list]) -> dict[str, float]:
 
 
 def refuses(answers: list, threshold: float | None) -> bool:
-    """Says whether a model with this threshold gives no answer instead of the best of `answers`."""
+    """Returns whether a model with this threshold gives no answer instead of the best of `answers`."""
     return threshold is not None and answers[0].no_answer_score > threshold
+
+
+def warn_if_nothing_is_answered(found: Mapping[str, list], threshold: float | None) -> None:
+    """Logs a warning if a threshold refuses every question."""
+    if found and all(refuses(answers, threshold) for answers in found.values()):
+        logging.warning("None of %d questions is answered: all no-answer scores are above %.3f.", len(found), threshold)
 
 
 def dev_scores(examples: Sequence[Example], found: Mapping[str, list], unanswerable: bool) -> dict[str, float]:
@@ -77,7 +77,9 @@ def dev_scores(examples: Sequence[Example], found: Mapping[str, list], unanswera
     if not unanswerable:
         return metrics.squad_scores(examples, texts(found))
     official = metrics.squad2_scores(examples, texts(found), no_answer_scores(found))
-    fitted = scores_at(examples, found, fitted_threshold(examples, found))
+    threshold = fitted_threshold(examples, found)
+    warn_if_nothing_is_answered(found, threshold)
+    fitted = scores_at(examples, found, threshold)
     wanted = ("HasAns_f1", "NoAns_f1")
     return {
         **{key: value for key, value in official.items() if key.startswith("best_") or key in ("total", "missing")},
@@ -125,6 +127,7 @@ def write(folder: Path, found: Mapping[str, list], threshold: float | None) -> N
         threshold: float or `None`. Above it the prediction is "".
     """
     folder.mkdir(parents=True, exist_ok=True)
+    warn_if_nothing_is_answered(found, threshold)
     final = {id: "" if refuses(answers, threshold) else answers[0].text for id, answers in found.items()}
     n_best = {
         id: [

@@ -1,5 +1,6 @@
 """Reads TACRED's JSON, and files in its form, with every example checked."""
 
+import contextlib
 import dataclasses
 import functools
 import json
@@ -10,12 +11,14 @@ from typing import Any
 
 from spanbert_keras import EntityPair
 from spanbert_keras.program import InputError
+from spanbert_keras.training.files import json_lines_fault
 from tasks.relation_extraction.example import Example
 from tasks.text_files import read_text
 
 NO_RELATION = "no_relation"
 KEYS = ("id", "token", "subj_start", "subj_end", "obj_start", "obj_end", "subj_type", "obj_type", "relation")
 FORM = f"TACRED's form, an object with {', '.join(KEYS)}"
+NO_GOLD = "For a file without relations, `evaluate --predict_only` writes predictions."
 LABELS_FORM = "Re-TACRED's form, one JSON object from ids to relations"
 
 
@@ -34,7 +37,9 @@ class ExampleFile:
     unlabelled: int = 0
 
 
-def read(path: str | os.PathLike, skip_bad: bool = False, labels: str | os.PathLike | None = None) -> ExampleFile:
+def read(
+    path: str | os.PathLike, skip_bad: bool = False, labels: str | os.PathLike | None = None, gold: bool = True
+) -> ExampleFile:
     """Reads a file of TACRED's form: a list of objects, or one object a line; gzipped or not.
 
     `subj_end` and `obj_end` are the last token's places (inclusive), as TACRED has them.
@@ -44,6 +49,7 @@ def read(path: str | os.PathLike, skip_bad: bool = False, labels: str | os.PathL
         skip_bad: bool. Whether bad examples are left out and named.
         labels: str, path or `None`. Re-TACRED's file of labels, a JSON object from id to relation: examples without an
             entry are left out (Re-TACRED dropped them), the others take their relation from there.
+        gold: bool. Whether `relation` is read; without it that key may be missing, and each relation is "".
 
     Raises:
         InputError: the file cannot be read or is no such file, an example is bad and `skip_bad` is off, or none is
@@ -57,12 +63,12 @@ def read(path: str | os.PathLike, skip_bad: bool = False, labels: str | os.PathL
     unlabelled = 0
     for where, parse in _records(name):
         try:
-            example = _example(parse(), where)
+            example = _example(parse(), where, gold)
             if example.id in seen:
                 raise InputError(f"{where}: the id {example.id!r} is there twice. Expected: unique ids.")
         except InputError as error:
             if not skip_bad:
-                raise InputError(f"{error} Leave bad examples out with --skip_bad_examples.") from error
+                raise InputError(f"{error}{_hint(name, gold)}") from error
             left_out.append(str(error))
             continue
         seen.add(example.id)
@@ -74,8 +80,24 @@ def read(path: str | os.PathLike, skip_bad: bool = False, labels: str | os.PathL
             unlabelled += 1
     if not examples:
         known = "" if relations is None else f" whose id is in {os.fspath(labels)}"  # type: ignore[arg-type]
-        raise InputError(f"{name} holds no example{known}. Expected: at least one. Received: none.")
+        hint = _hint(name, gold) if left_out else ""
+        hint = hint if NO_GOLD in hint else ""
+        raise InputError(f"{name} holds no example{known}. Expected: at least one. Received: none.{hint}")
     return ExampleFile(examples, left_out, unlabelled)
+
+
+def _hint(path: str, gold: bool) -> str:
+    """Returns what can be done about a bad example: nothing helps where no example of the file is of the form."""
+    wanted = set(KEYS) if gold else set(KEYS) - {"relation"}
+    lacks_gold = False
+    for _, parse in _records(path):
+        with contextlib.suppress(InputError):
+            record = parse()
+            given = {key for key in record if record[key] is not None} if isinstance(record, Mapping) else set()
+            if wanted <= given:
+                return " Leave bad examples out with --skip_bad_examples."
+            lacks_gold |= wanted - {"relation"} <= given
+    return f" {NO_GOLD}" if lacks_gold else ""
 
 
 def read_labels(path: str | os.PathLike) -> dict[str, str]:
@@ -114,6 +136,9 @@ def _records(path: str) -> Iterator[tuple[str, Callable[[], Any]]]:
         for number, record in enumerate(_json(text, path, FORM)):
             yield f"{path}, example {number}", functools.partial(lambda found: found, record)
         return
+    fault = json_lines_fault(text)
+    if fault:
+        raise InputError(f"{path} is {fault}. Expected: {FORM}, one per line, or a list of them.")
     for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
             where = f"{path}, line {number}"
@@ -124,7 +149,7 @@ def _json(text: str, where: str, form: str) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{where} is no JSON. Expected: {form}. Received: {text[:40]!r}.") from error
+        raise InputError(f"{where} is not valid JSON. Expected: {form}. Received: {text[:40]!r}.") from error
 
 
 def _is_name(value: Any) -> bool:
@@ -132,8 +157,10 @@ def _is_name(value: Any) -> bool:
     return isinstance(value, str) and value.isprintable() and bool(value.strip())
 
 
-def _example(record: Any, where: str) -> Example:
+def _example(record: Any, where: str, gold: bool) -> Example:
     """Returns the checked example of a record."""
+    if isinstance(record, Mapping) and not gold:
+        record = {**record, "relation": "-"}
     if not isinstance(record, Mapping):
         raise InputError(f"{where} is no example. Expected: {FORM}. Received: {str(record)[:60]!r}.")
     missing = [key for key in KEYS if key not in record]
@@ -163,4 +190,4 @@ def _example(record: Any, where: str) -> Example:
             "half-open."
         )
     pair = EntityPair(tuple(tokens), spans[0], spans[1], record["subj_type"], record["obj_type"])
-    return Example(name, pair, record["relation"])
+    return Example(name, pair, record["relation"] if gold else "")

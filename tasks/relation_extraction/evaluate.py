@@ -13,6 +13,7 @@ from absl import logging
 from spanbert_keras import program
 from spanbert_keras.program import InputError, setting
 from spanbert_keras.training.files import write_json
+from tasks.classifier_rows import logits_of, warn_if_alike
 from tasks.evaluation_settings import EvaluationSettings
 from tasks.relation_extraction import confusion_picture, data, metrics, page, predictions
 from tasks.task import tell_left_out
@@ -28,23 +29,28 @@ class Config(EvaluationSettings):
 
 def main(config: Config) -> None:
     """Predicts, scores, and writes everything down."""
-    config.check()
-    confusion_picture.need_library()
+    config.check(need_gold=("labels",))
+    if not config.predict_only:
+        confusion_picture.need_library()
     model = program.load_task_model(config.model, "SpanBertRelationExtractor")
-    file = data.read(config.data, config.skip_bad_examples, config.labels)
+    file = data.read(config.data, config.skip_bad_examples, config.labels, gold=not config.predict_only)
     examples, unknown = _known(model, file.examples, config)
     tell_left_out([*file.left_out, *unknown])
     if file.unlabelled:
         logging.info("%s: %d examples have no entry in --labels and are left out.", config.data, file.unlabelled)
-    if config.no_relation not in model.labels:
+    if not config.predict_only and config.no_relation not in model.labels:
         raise InputError(
             f"--no_relation={config.no_relation} is none of the model's relations. "
             f"Expected: one of {', '.join(model.labels)}."
         )
-    logits = model.logits_of(_rows(model, examples, config.data), config.batch_size)
-    tables = score(model, examples, logits, config.no_relation)
+    logits = logits_of(model, _rows(model, examples, config.data), config.batch_size)
+    warn_if_alike(predictions.labels_of(model, logits), "sentences")
     folder = config.make_folder()
-    predictions.write(folder, model, examples, logits)
+    predictions.write(folder, model, examples, logits, gold=not config.predict_only)
+    if config.predict_only:
+        print(f"Predictions of {len(examples):,} sentences are in {folder}.")
+        return
+    tables = score(model, examples, logits, config.no_relation)
     write_json(folder / "scores.json", tables)
     gold = [example.relation for example in examples]
     labels = [*model.labels, *sorted(set(gold) - set(model.labels))]

@@ -16,6 +16,7 @@ from spanbert_keras import program
 from spanbert_keras.program import InputError, setting
 from tasks.classification_settings import ClassificationSettings
 from tasks.classification_task import ClassificationTask
+from tasks.classifier_rows import warn_if_alike
 from tasks.relation_extraction import data, metrics, predictions
 from tasks.task import fine_tune
 
@@ -109,8 +110,9 @@ class RelationExtraction(ClassificationTask):
 
     def scores_of(self, model, examples: Sequence, logits: np.ndarray) -> dict[str, float]:
         """Returns precision, recall and F1 without `no_relation`, in per cent; SemEval's for directed ones."""
-        gold = [example.relation for example in examples]
-        return metrics.score(gold, predictions.labels_of(model, logits), self.config.no_relation, model.labels)
+        gold, found = [example.relation for example in examples], predictions.labels_of(model, logits)
+        warn_if_alike(found, "sentences")
+        return metrics.score(gold, found, self.config.no_relation, model.labels)
 
     def write(self, model, folder: Path, examples: Sequence, logits: np.ndarray) -> None:
         """Writes the predictions of a set."""

@@ -14,14 +14,16 @@ def labels_of(model, logits: np.ndarray) -> list[str]:
     return [model.labels[place] for place in logits.argmax(axis=1)]
 
 
-def write(folder: Path, model, examples: Sequence, logits: np.ndarray) -> None:
+def write(folder: Path, model, examples: Sequence, logits: np.ndarray, gold: bool = True) -> None:
     """Writes the files that scorers read: relations, a line each, and the same with ids as JSON lines.
 
-    `predictions.txt` and `gold.txt` are the official scorer's two arguments.
+    `predictions.txt` and `gold.txt` are the official scorer's two arguments. Without gold the second is not written.
     """
     found = labels_of(model, logits)
     rows = (
-        json.dumps({"id": example.id, "relation": label, "gold": example.relation}, ensure_ascii=False)
+        json.dumps(
+            {"id": example.id, "relation": label} | ({"gold": example.relation} if gold else {}), ensure_ascii=False
+        )
         for example, label in zip(examples, found, strict=True)
     )
     contents = {
@@ -29,5 +31,7 @@ def write(folder: Path, model, examples: Sequence, logits: np.ndarray) -> None:
         "gold.txt": [example.relation for example in examples],
         "predictions.jsonl": list(rows),
     }
+    if not gold:
+        del contents["gold.txt"]
     for name, lines in contents.items():
         write_lines(folder / name, lines)

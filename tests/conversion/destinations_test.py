@@ -8,7 +8,12 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from spanbert_keras import SpanBertEncoder, SpanBertPretrainer, SpanBertTextClassifier
+from spanbert_keras import (
+    SpanBertCoreferenceResolver,
+    SpanBertEncoder,
+    SpanBertPretrainer,
+    SpanBertTextClassifier,
+)
 from spanbert_keras.conversion.destinations import format_of, write
 from spanbert_keras.conversion.own_models import OWN_KIND, from_model, to_model
 from spanbert_keras.conversion.sources import open_source
@@ -180,3 +185,14 @@ def test_what_fails_half_way_leaves_what_was_there(checkpoint, tmp_path, monkeyp
         write(checkpoint, tmp_path / "a.keras")
     assert (tmp_path / "a.keras").read_bytes() == before
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.keras", "hf"]
+
+
+@pytest.mark.parametrize("name, form", [("a.onnx", "onnx"), ("a.tflite", "litert"), ("a", "saved_model")])
+def test_a_resolver_is_not_exported_and_its_encoder_only_if_asked_for(make_encoder, tmp_path, name, form):
+    resolver = SpanBertCoreferenceResolver(make_encoder(), max_span_width=2, hidden_dim=3, feature_dim=2)
+    for model in ("auto", "coreference_resolver"):
+        with pytest.raises(InputError, match=f"A coreference resolver cannot be exported with --format={form}"):
+            write(from_model(resolver), tmp_path / name, form, model=model)
+    with pytest.raises(InputError, match="does not hold a task's model. Expected: --model=encoder.*=text_classifier"):
+        write(from_model(resolver), tmp_path / name, form, model="text_classifier")
+    assert list(tmp_path.iterdir()) == []

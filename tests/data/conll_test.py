@@ -246,7 +246,7 @@ def test_predictions_keep_every_other_column(tmp_path):
     documents = read_conll(key).documents
     predicted = [documents[1].with_clusters([[(0, 1)]]), documents[0].with_clusters([[(0, 2)], [(3, 4), (4, 5)]])]
     write_predictions(key, tmp_path / "a", predicted)
-    expected = GOOD + OTHER.replace("\t", "  ").replace("*  -\n", "*  (0)\n")
+    expected = GOOD + "\n" + OTHER.replace("\t", "  ").replace("*  -\n", "*  (0)\n")
     for old, new in (("(4|(7)", "(0"), ("4)", "0)"), ("(7)", "(1)"), ("(4)", "(1)")):
         expected = expected.replace(f"\t{old}\n", f"\t{new}\n")
     assert (tmp_path / "a").read_text() == expected
@@ -268,6 +268,12 @@ def test_predictions_must_be_those_of_the_file(tmp_path, change, sentence):
     with pytest.raises(InputError, match=sentence):
         write_predictions(key, tmp_path / "a", change(*read_conll(key).documents))
     assert not (tmp_path / "a").exists()
+
+
+@pytest.mark.parametrize("column", ["(0", "x)", "", "-"])
+def test_clusters_are_not_read_where_they_are_not_wanted(tmp_path, column):
+    path = write(tmp_path / "a", text_of(row(0, "Ann", column), row(1, "ran", "(3)")))
+    assert read_conll(path, clusters=False).documents[0].clusters == ()
 
 
 def columns_of(text):

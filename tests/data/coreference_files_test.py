@@ -42,7 +42,9 @@ def test_bad_documents_can_be_left_out(tmp_path, form):
     assert len(found.documents) == 1 and len(found.left_out) == 1
 
 
-@pytest.mark.parametrize("text, received", [("", "an empty file"), ("[1]", r"'\[1\]'"), ("a\tb\n", r"'a\\tb'")])
+@pytest.mark.parametrize(
+    "text, received", [("", "an empty file"), ("[1]", r"a JSON array, '\[1\]'"), ("a\tb\n", r"'a\\tb'")]
+)
 def test_another_file_is_refused(tmp_path, text, received):
     path = tmp_path / "a"
     path.write_text(text, encoding="utf-8")

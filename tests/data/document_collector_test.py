@@ -4,7 +4,12 @@ import gzip
 
 import pytest
 
-from spanbert_keras.data.document_collector import BadDocumentError, DocumentCollector, read_lines
+from spanbert_keras.data.document_collector import (
+    BadDocumentError,
+    DocumentCollector,
+    read_lines,
+    read_whole_lines,
+)
 from spanbert_keras.errors import InputError
 from spanbert_keras.preprocessing.document import Document
 
@@ -22,6 +27,23 @@ def test_lines_are_read_gzipped_or_not_whatever_the_name(tmp_path, pack):
     assert list(read_lines(str(path))) == [(1, "one"), (2, ""), (3, "twö\u2028x\x0c")]
 
 
+def test_whole_lines_keep_their_ends_and_the_byte_order_mark(tmp_path):
+    path = tmp_path / "a"
+    path.write_bytes(b"\xef\xbb\xbfone\r\n\ntwo\r")
+    assert list(read_whole_lines(str(path))) == [(1, "\ufeffone\r\n"), (2, "\n"), (3, "two\r")]
+
+
+def test_how_documents_were_read_is_written_down_once_for_all_alike():
+    collector = DocumentCollector("f", False)
+    collector.add(1, lambda: ANN)
+    for line, sentence in ((1, "5 columns."), (9, "7 columns."), (4, "5 columns.")):
+        collector.remark(line, sentence)
+    assert collector.result("conll").notes == (
+        "f, line 1: 5 columns. Documents read like this: 2.",
+        "f, line 9: 7 columns. Documents read like this: 1.",
+    )
+
+
 def test_a_file_that_cannot_be_read_is_named(tmp_path):
     with pytest.raises(InputError, match=r"none cannot be read to its end: No such file"):
         list(read_lines(str(tmp_path / "none")))
@@ -32,7 +54,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path):
     with pytest.raises(InputError, match=r"cut\.gz cannot be read to its end: Compressed file ended"):
         list(read_lines(str(cut)))
     cut.write_bytes(b"good\nb\xff\n")
-    with pytest.raises(InputError, match=r"cut\.gz, line 2 is no UTF-8.*Received: b'b\\xff"):
+    with pytest.raises(InputError, match=r"cut\.gz, line 2 is not UTF-8.*iconv.*Received: b'b\\xff.*0xff at byte 1"):
         list(read_lines(str(cut)))
 
 

@@ -116,7 +116,7 @@ def test_specials_are_words_where_no_segment_begins_or_ends(tmp_path):
 
 
 BAD_ANYWHERE = {
-    "no JSON": ("{]", r"no JSON \(.*\)\. Expected: a document on each line\. Received: '\{\]'"),
+    "not JSON": ("{]", r"not valid JSON \(.*\)\. Expected: a document on each line\. Received: '\{\]'"),
     "no object": ("[1]", r"no object\. Expected: .*Received: \[1\]"),
 }
 BAD_OWN = BAD_ANYWHERE | {
@@ -198,3 +198,29 @@ def test_what_is_written_comes_back(tmp_path):
     )
     write_jsonl(tmp_path / "b", documents)
     assert read_jsonl(tmp_path / "b").documents == documents
+
+
+@pytest.mark.parametrize(
+    "text, fault",
+    [
+        (json.dumps({"tokens": ["a"]}, indent=1), "a JSON object over several lines"),
+        (
+            json.dumps({"tokens": ["a"]}, indent=1) + "\n" + json.dumps({"tokens": ["b"]}, indent=1),
+            "a JSON object over",
+        ),
+        (json.dumps([{"tokens": ["a"]}]), "a JSON array"),
+        ("\n" + json.dumps([{"tokens": ["a"]}], indent=1), "a JSON array"),
+    ],
+)
+@pytest.mark.parametrize("skip_bad", [False, True])
+def test_json_that_is_not_one_object_per_line_is_named_without_a_hint_that_cannot_help(tmp_path, text, fault, skip_bad):
+    (tmp_path / "a.jsonl").write_text(text)
+    with pytest.raises(InputError, match=rf"a\.jsonl is {fault}.*Expected: JSON lines, one object per line") as caught:
+        read_jsonl(tmp_path / "a.jsonl", skip_bad)
+    assert "skip" not in str(caught.value)
+
+
+@pytest.mark.parametrize("clusters", [[[[0, 9]]], "none", [[[0, 1]]]])
+def test_clusters_are_not_read_where_they_are_not_wanted(tmp_path, clusters):
+    (tmp_path / "a.jsonl").write_text(json.dumps({"tokens": ["a", "b"], "clusters": clusters}))
+    assert read_jsonl(tmp_path / "a.jsonl", clusters=False).documents[0].clusters == ()

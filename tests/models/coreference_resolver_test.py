@@ -368,3 +368,14 @@ def test_a_mention_in_words_is_in_one_chain_and_crosses_none_of_its_own():
 def test_sizes_that_make_no_model_are_refused_by_name(make_resolver, settings):
     with pytest.raises(ValueError, match=f"`{next(iter(settings))}` must be"):
         make_resolver(**settings)
+
+
+@pytest.mark.parametrize("form", ["tf_saved_model", "onnx", "litert"])
+def test_a_resolver_says_that_it_cannot_be_exported_and_what_can(resolver, tmp_path, form):
+    with pytest.raises(
+        ValueError, match=f"A coreference resolver cannot be exported.*`resolver.encoder.export`.*{form}"
+    ):
+        resolver.export(str(tmp_path / "x"), format=form)
+    with pytest.raises(ValueError, match="Received: format='tf_saved_model'"):
+        resolver.export(str(tmp_path / "x"))
+    assert list(tmp_path.iterdir()) == []

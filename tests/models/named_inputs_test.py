@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 
+from spanbert_keras.errors import InputError
 from spanbert_keras.models.named_inputs import NamedInputs
 
 
@@ -57,3 +58,22 @@ def test_symbolic_inputs_are_int32_of_any_length_and_sorted():
     inputs = Difference.symbolic_inputs()
     assert list(inputs) == ["first", "second"]
     assert {(x.shape, x.dtype) for x in inputs.values()} == {((None, None), "int32")}
+
+
+def test_an_export_that_keras_cannot_make_on_a_backend_says_where_it_can(tmp_path, monkeypatch):
+    def fail(self, filepath, format="tf_saved_model", *args, **kwargs):
+        raise TypeError("incompatible shapes")
+
+    monkeypatch.setattr(keras.Model, "export", fail)
+    for backend, kind, sentence in (
+        (
+            "jax",
+            InputError,
+            "`Difference` cannot be exported on this backend. Expected: KERAS_BACKEND=tensorflow;.*'onnx'",
+        ),
+        ("torch", InputError, "Received: format='onnx' with KERAS_BACKEND=torch .incompatible shapes"),
+        ("tensorflow", TypeError, "^incompatible shapes$"),
+    ):
+        monkeypatch.setattr(keras.backend, "backend", lambda name=backend: name)
+        with pytest.raises(kind, match=sentence):
+            Difference().export(tmp_path / "x", format="onnx")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.utils.class_weight import compute_class_weight
 
-from tasks.classifier_rows import ClassifierRows, label_targets
+from tasks.classifier_rows import ClassifierRows, label_targets, logits_of, warn_if_alike
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,3 +69,30 @@ def test_balanced_weights_are_scikit_learns(seed, smoothing):
 
 def test_one_class_alone_weighs_one():
     assert label_targets([1, 1], 3, 0.0, "balanced").tolist() == [[0, 1, 0]] * 2
+
+
+class Model:
+    """Gives row i the logits (i, -i)."""
+
+    def compute_rows(self, batch):
+        return {"logits": np.stack([batch, -batch], axis=1)}
+
+    def logits_of(self, rows, batch_size, compute):
+        parts = [rows[i : i + batch_size] for i in range(0, len(rows), batch_size)]
+        return np.concatenate([compute(np.array(part))["logits"] for part in parts])
+
+
+def test_logits_come_with_progress_in_the_log(caplog):
+    caplog.set_level("INFO")
+    found = logits_of(Model(), list(range(7)), 3)
+    assert found[:, 0].tolist() == list(range(7)) and found[:, 1].tolist() == [-i for i in range(7)]
+    assert [one.getMessage().split(",")[0] for one in caplog.records] == [f"{n} of 7 rows" for n in (3, 6, 7)]
+
+
+@pytest.mark.parametrize(
+    "found, is_told",
+    [(["a"] * 3, True), (["a"], False), ([], False), (["a", "b"], False), ([1.0, 1.0], True), ([("a",), ("a",)], True)],
+)
+def test_predictions_that_are_all_alike_are_told(found, is_told, caplog):
+    warn_if_alike(found, "texts")
+    assert ("get the same prediction" in caplog.text) == is_told

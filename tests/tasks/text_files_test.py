@@ -25,7 +25,7 @@ def test_a_byte_order_mark_is_no_part_of_the_text(tmp_path):
 @pytest.mark.parametrize(
     "content, reason",
     [(None, "No such file or directory"), (gzip.compress(b"a" * 99)[:-9], "Compressed file ended"),
-     (b"\x1f\x8b12", "Unknown compression|ended before"), (b"\xff", "can't decode byte")],
+     (b"\x1f\x8b12", "Unknown compression|ended before")],
 )  # fmt: skip
 def test_what_cannot_be_read_is_one_sentence(tmp_path, content, reason):
     if content is not None:
@@ -33,6 +33,24 @@ def test_what_cannot_be_read_is_one_sentence(tmp_path, content, reason):
     with pytest.raises(InputError, match=f"a cannot be read: .*({reason}).*Expected: a list of words") as refused:
         read_text(str(tmp_path / "a"), "a list of words")
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "content, sentence",
+    [
+        (
+            "a\ncaf\u00e9\n".encode("latin-1"),
+            "line 2 is not UTF-8. .*`iconv -f ISO-8859-1 .*0xe9 at byte 3 of the line",
+        ),
+        ("one\ntwo".encode("utf-16"), "line 1 is not UTF-8, but UTF-16 by its first bytes.*`iconv -f UTF-16 -t UTF-8`"),
+        (gzip.compress(b"\x80"), "line 1 is not UTF-8.*0x80 at byte 0 of the line"),
+    ],
+)
+def test_another_encoding_is_named_with_line_and_byte(tmp_path, content, sentence):
+    (tmp_path / "a").write_bytes(content)
+    with pytest.raises(InputError, match=f"a, {sentence}") as refused:
+        read_text(str(tmp_path / "a"), "a list of words")
+    assert "skip" not in str(refused.value)
 
 
 def test_lines_are_written_in_utf8_with_an_end_each_and_folders_are_made(tmp_path):

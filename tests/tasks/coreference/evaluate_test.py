@@ -1,5 +1,6 @@
 """Tests of the evaluation program: tables, files, WinoBias, GAP, the page."""
 
+import dataclasses
 import json
 
 import keras
@@ -180,3 +181,96 @@ def test_what_cannot_be_done_is_refused_before_anything_is_written(saved, docume
 def test_what_is_no_resolver_is_refused(encoder_path, documents_file):
     with pytest.raises(InputError, match="holds a SpanBertEncoder. Expected: a SpanBertCoreferenceResolver"):
         run(f"--model={encoder_path}", f"--data={documents_file()}")
+
+
+WORDS = [f"w{3 + i % 5}" for i in range(40)]
+
+
+def conll(column, columns=12, header="#begin document (nw/a); part 0"):
+    middle = "\t".join(["-"] * (columns - 5))
+    rows = [f"nw/a\t0\t{i}\t{word}\t{middle}{chr(9) * bool(middle)}{column(i)}" for i, word in enumerate(WORDS)]
+    return "\n".join([header, *rows, "", "#end document"]) + "\n"
+
+
+@pytest.fixture
+def loaded_once(saved, monkeypatch):
+    """Keeps the program from opening the same model again and again."""
+    model = keras.saving.load_model(saved)
+    monkeypatch.setattr(program, "load_task_model", lambda path, kind: model)
+
+
+@pytest.mark.parametrize("form", ["litbank", "no column", "jsonl"])
+def test_predictions_need_no_clusters_and_are_those_of_the_same_file_with_them(
+    saved, loaded_once, tmp_path, form, capsys
+):
+    if form in ("jsonl", "released"):
+        bare = {"tokens": WORDS, "name": "nw/a"} if form == "jsonl" else {"doc_key": "nw/a_0", "sentences": [WORDS]}
+        span = [[[0, 1], [5, 6]]] if form == "jsonl" else [[[0, 0], [5, 5]]]
+        files = [json.dumps(bare | {"clusters": span}), json.dumps(bare), json.dumps(bare | {"clusters": "?"})]
+    else:
+        nothing = {"conll": "-", "litbank": "", "no column": "*"}[form]
+        files = [
+            conll(lambda i: "(0)" if i in (0, 5) else nothing if form != "no column" else "-"),
+            conll(lambda i: nothing, 11 if form == "no column" else 12),
+            conll(lambda i: "(0" if form != "no column" else "(V*)"),
+        ]
+    written = []
+    for text, flags in zip([files[0], *files], [[], *[["--predict_only"]] * 3], strict=True):
+        path, out = tmp_path / "data", tmp_path / f"out{len(written)}"
+        path.write_text(text)
+        run(f"--model={saved}", f"--data={path}", f"--output_dir={out}", "--nopage", *flags)
+        assert sorted(file.name for file in out.iterdir()) == ["predictions.conll"] + ["scores.json"] * (not flags)
+        written.append(spanbert_keras.read_conll(out / "predictions.conll").documents[0].clusters)
+    assert written[0] and written == [written[0]] * 4
+    first = (out / "predictions.conll").read_text().splitlines()[0]
+    assert first == ("#begin document (nw/a); part 000" if form in ("jsonl", "released") else files[0].splitlines()[0])
+    path.write_text(files[1])
+    with pytest.raises(InputError, match="has no gold clusters to score.*--predict_only writes predictions"):
+        run(f"--model={saved}", f"--data={path}", f"--output_dir={tmp_path / 'none'}")
+    for flag in ("--gold_mentions", "--baselines", "--anti_data=x"):
+        with pytest.raises(
+            InputError, match=f"--predict_only reads no gold answers, which {flag.partition('=')[0]} needs"
+        ):
+            run(f"--model={saved}", f"--data={path}", "--predict_only", flag)
+    assert f"Predictions are in {out}" in capsys.readouterr().out
+
+
+def test_gap_is_answered_without_truths(saved, loaded_once, gap_file, tmp_path):
+    names = pronouns.COLUMNS
+    rows = [line.split("\t") for line in gap_file.read_text().splitlines()]
+    bare = [[cell for cell, name in zip(row, names, strict=True) if not name.endswith("coref")] for row in rows]
+    written = []
+    for lines in (rows, bare):
+        gap_file.write_text("\n".join(map("\t".join, lines)))
+        out = tmp_path / f"out{len(written)}"
+        run(f"--model={saved}", f"--data={gap_file}", f"--output_dir={out}", "--predict_only")
+        assert [file.name for file in out.iterdir()] == ["predictions.tsv"]
+        written.append((out / "predictions.tsv").read_text())
+    assert written[0] == written[1] and len(written[0].splitlines()) == 3
+    with pytest.raises(InputError, match="has no gold answers to score.*--predict_only writes predictions"):
+        run(f"--model={saved}", f"--data={gap_file}", f"--output_dir={tmp_path / 'none'}")
+
+
+def test_progress_and_a_model_that_links_nothing_are_logged(saved, documents_file, tmp_path, caplog, monkeypatch):
+    caplog.set_level("INFO")
+    path = documents_file(count=40)
+    resolve = spanbert_keras.SpanBertCoreferenceResolver.resolve
+
+    def unlinked(self, documents, **settings):
+        return [dataclasses.replace(one, token_clusters=()) for one in resolve(self, documents, **settings)]
+
+    monkeypatch.setattr(spanbert_keras.SpanBertCoreferenceResolver, "resolve", unlinked)
+    run(f"--model={saved}", f"--data={path}", f"--output_dir={tmp_path / 'out'}", "--nopage", "--batch_size=1")
+    lines = [record.getMessage() for record in caplog.records]
+    assert [line.split(",")[0] for line in lines if " documents, " in line] == [
+        f"{n} of 40 documents" for n in range(4, 41, 4)
+    ]
+    assert "Nothing is linked: the model finds no chain in any of 40 documents." in lines
+
+
+def test_documents_are_resolved_in_parts_of_full_batches():
+    assert predictions.parts_of([10] * 6, 16) == [slice(0, 6)]
+    assert predictions.parts_of([3000] * 4, 16) == [slice(i, i + 1) for i in range(4)]
+    parts = predictions.parts_of([1000] * 1000, 16)
+    assert len(parts) == 20 and parts[0] == slice(0, 50) and parts[-1].stop == 1000
+    assert predictions.parts_of([], 16) == []

@@ -75,3 +75,28 @@ def test_a_document_without_words_stands_in_the_predictions_as_in_the_gold_file(
     assert [(one.name, len(one.tokens), one.clusters) for one in written] == [
         ("a", 5, found[0]), ("b", 0, ()), ("c", 5, found[1]),
     ]  # fmt: skip
+
+
+def test_a_copy_of_a_conll_key_keeps_its_header_and_other_columns(tmp_path):
+    rows = [f"nw/a\t0\t{i}\t{word}\t_\t_\t_\t_\t_\t_\t_\t_\t" for i, word in enumerate("a b c".split())]
+    key = "\n".join(
+        ["#begin document (nw/a); part 0", rows[0] + "(0", rows[1] + "0)", rows[2] + "(0)", "#end document", ""]
+    )
+    (tmp_path / "key").write_text(key)
+    file = predictions.read(str(tmp_path / "key"), False)
+    predictions.write(tmp_path, file.everything, [[((0, 1), (2, 3))]], key=file.key)
+    expected = key.replace("\t(0\n", "\t(0)\n").replace("\t0)\n", "\t-\n")
+    assert (tmp_path / "predictions.conll").read_text() == expected
+
+
+def test_what_was_taken_from_which_column_is_logged(tmp_path, caplog):
+    caplog.set_level("INFO")
+    (tmp_path / "key").write_text("#begin document (nw/a); part 0\nnw/a 0 0 Ann (0)\nnw/a 0 1 ran -\n#end document\n")
+    predictions.read(str(tmp_path / "key"), False)
+    assert "5 columns, not CoNLL-2012's 12 or more: the word is taken from column 4" in caplog.text
+
+
+@pytest.mark.parametrize("number, is_told", [(1, True), (2, False)])
+def test_a_model_that_links_nothing_is_told(caplog, number, is_told):
+    predictions.predict(Resolver(), [document(1), document(number)])
+    assert ("Nothing is linked: the model finds no chain in any of 2 documents" in caplog.text) == is_told

@@ -7,7 +7,7 @@ import pytest
 
 from spanbert_keras.program import InputError
 from tasks.glue.benchmark_set import SETS, Columns
-from tasks.glue.data import read
+from tasks.glue.data import read, unlabelled
 from tasks.glue.example import Example
 from tests.tasks.glue.conftest import HEADERS, official
 
@@ -176,13 +176,13 @@ def test_bad_lines_of_a_test_file_are_refused_without_advice_that_does_not_help(
     [
         ("", "line 1 must name the columns text, label, each once. Received: nothing."),
         ("text\tLabel\na\tb\n", r"line 1 must name the columns label, each once. Received: text, Label\."),
-        ('[{"text": "a"}]', "line 1 must name the columns text, label, each once. Received: "),
+        ('[{"text": "a"}]', "some.tsv is a JSON array. Expected: tab-separated lines, or one JSON object per line"),
         ("text\tlabel\ttext\na\tb\tc\n", "must name the columns text, each once. Received: text, label, text."),
         ("text\tlabel\n", "some.tsv holds no example. Expected: at least one. Received: none."),
         ("text\tlabel\n\n\r\n", "some.tsv holds no example"),
         ("text\tlabel\na\n", "holds no example"),
         ("{}", "holds no example"),
-        (b"\xff\xfe\x00", "some.tsv cannot be read: .*Expected: tab-separated lines or JSON lines"),
+        (b"\xff\xfe\x00", "some.tsv, line 1 is not UTF-8, but UTF-16 by its first bytes. Expected: UTF-8"),
     ],
 )
 def test_a_file_without_an_example_is_refused(write, content, message):
@@ -332,3 +332,64 @@ def test_several_numbers_are_columns_or_a_list(write):
         read(write("x\ttext\ty\n1\tw\tno\n"), columns, ())
     with pytest.raises(InputError, match="line 1 must name the columns y, each once"):
         read(write("x\ttext\n1\tw\n"), columns, ())
+
+
+@pytest.mark.parametrize(
+    "content, fault",
+    [
+        (json.dumps({"text": "a", "label": "b"}, indent=1), "a JSON object over several lines"),
+        (json.dumps([{"text": "a", "label": "b"}], indent=1), "a JSON array"),
+    ],
+)
+@pytest.mark.parametrize("skip_bad", [False, True])
+def test_json_that_is_not_lines_is_named(write, content, fault, skip_bad):
+    with pytest.raises(InputError, match=f"some.tsv is {fault}. Expected: tab-separated lines, or one JSON") as refused:
+        read(write(content), OWN, None, skip_bad)
+    assert "--skip_bad" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "lines, helps",
+    [
+        ([{"t": "a", "label": "b"}] * 2, False),
+        ([{"t": "a", "label": "b"}, {"text": "a", "label": "b"}], True),
+        ([{"text": "a"}, {"text": "a", "label": "b"}], True),
+        ([{"text": 7, "label": "b"}], True),
+        ([{"text": "a", "label": ""}, {"text": "a", "label": "b"}], True),
+    ],
+)
+def test_leaving_lines_out_is_said_where_it_can_help(write, lines, helps):
+    with pytest.raises(InputError) as refused:
+        read(write("\n".join(map(json.dumps, lines))), OWN, None)
+    assert ("--skip_bad_examples" in str(refused.value)) == helps and "predict_only" not in str(refused.value)
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_files_without_labels_have_the_columns_of_the_sets_test_files_or_of_dev(write, name):
+    one = SETS[name]
+    for test in (True, False):
+        path = write(official(name, [("a", "b", "0")], test), f"{test}.tsv")
+        columns = unlabelled(path, one)
+        assert columns.label is None
+        [example] = read(path, columns, one.labels).examples
+        assert (example.text, example.pair, example.label) == (
+            "a",
+            "b" if one.labelled.pair is not None else None,
+            None,
+        )
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "text\nsome\n",
+        "text\tlabel\nsome\t\nother\t \n",
+        json.dumps({"text": "some"}) + "\n" + json.dumps({"text": "other"}),
+        json.dumps({"text": "some", "label": None}) + "\n" + json.dumps({"text": "other", "label": ""}),
+    ],
+)
+def test_a_file_without_labels_names_the_flag_that_it_needs(write, content):
+    for skip_bad in (False, True):
+        with pytest.raises(InputError, match="For a file without labels, `evaluate --predict_only` writes") as refused:
+            read(write(content), OWN, None, skip_bad)
+        assert "--skip_bad" not in str(refused.value)

@@ -9,6 +9,7 @@ import pytest
 from spanbert_keras import SpanBertTextClassifier, program
 from spanbert_keras.program import InputError
 from tasks.glue import evaluate, finetune
+from tasks.glue.benchmark_set import SETS
 from tests.tasks.glue.conftest import official, told
 
 ENTAILMENT = ("entailment", "not_entailment")
@@ -237,3 +238,77 @@ def test_models_of_another_kind_of_label_are_rejected_with_the_flag_that_fits(sa
     ):
         with pytest.raises(InputError, match=message):
             run(f"--model={model}", f"--data={path}", *flags)
+
+
+@pytest.mark.parametrize("name", ["CoLA", "STS-B", "QQP"])
+def test_every_sets_test_file_is_predicted_for_the_site(saved, set_folder, tmp_path, name, capsys):
+    wanted = SETS[name]
+    model = keras.saving.load_model(saved(*wanted.labels) if wanted.labels else saved())
+    config = model.get_config()
+    assert config["labels"] == list(wanted.labels)
+    path = tmp_path / "text_classifier.keras"
+    model.save(path)
+    pairs = wanted.labelled.pair is not None
+    rows = [
+        (told(i, ("0", "1"))[0], told(i, ("0", "1"))[1] if pairs else None, "0" if wanted.labels else "1.5")
+        for i in range(6)
+    ]
+    folder = set_folder(name, test=rows, dev=rows)
+    lines = {}
+    for part in ("test", "dev"):
+        out = tmp_path / part
+        flags = [f"--model={path}", f"--dataset={name}", f"--output_dir={out}", "--predict_only"]
+        run(*flags, f"--data={folder / f'{part}.tsv'}")
+        assert [file.name for file in out.iterdir()] == ["predictions.tsv"]
+        lines[part] = (out / "predictions.tsv").read_text().splitlines()
+    assert lines["test"][0] == "index\tprediction" and len(lines["test"]) == 7
+    assert [line.split("\t")[0] for line in lines["test"][1:]] == [str(number) for number in range(100, 106)]
+    with pytest.raises(InputError, match="For a file without labels, `evaluate --predict_only` writes predictions"):
+        run(*flags[:3], f"--data={folder / 'test.tsv'}")
+    found = [[line.split("\t")[1] for line in of_part[1:]] for of_part in lines.values()]
+    assert found[0] == found[1]  # labels of dev are not read
+    if not wanted.labels:
+        assert all(0.0 <= float(value) <= 5.0 for value in found[0])
+    assert "Predictions of 6 texts are in" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("form", ["tsv", "jsonl"])
+def test_own_files_without_labels_are_predicted_or_name_the_flag_that_they_need(saved, tmp_path, form):
+    texts = [row[0] for row in DEV]
+    if form == "tsv":
+        content, bare = (
+            "\n".join(["text\tlabel"[: None if label else 4], *(f"{one}\t?" if label else one for one in texts)])
+            for label in (True, False)
+        )
+    else:
+        content, bare = (
+            "\n".join(json.dumps({"text": one} | ({"label": 1.5} if label else {})) for one in texts)
+            for label in (True, False)
+        )
+    model = keras.saving.load_model(saved("a", "b"))
+    model.save(tmp_path / "m.keras")
+    written = []
+    for number, text in enumerate((content, bare)):
+        (tmp_path / f"data.{form}").write_text(text)
+        out = tmp_path / f"out{number}"
+        flags = [f"--model={tmp_path / 'm.keras'}", f"--data={tmp_path / f'data.{form}'}", f"--output_dir={out}"]
+        run(*flags, "--predict_only")
+        written.append((out / "predictions.tsv").read_text())
+        assert [file.name for file in out.iterdir()] == ["predictions.tsv"]
+    assert written[0] == written[1] and len(written[0].splitlines()) == 1 + len(texts)
+    with pytest.raises(InputError, match="For a file without labels, `evaluate --predict_only` writes") as caught:
+        run(*flags)
+    assert "skip_bad" not in str(caught.value)
+
+
+def test_progress_and_one_label_for_all_are_logged(saved, tmp_path, caplog):
+    caplog.set_level("INFO")
+    model = keras.saving.load_model(saved("a", "b"))
+    next(weight for weight in model.head.weights if tuple(weight.shape) == (2,)).assign([99.0, 0.0])
+    model.save(tmp_path / "m.keras")
+    (tmp_path / "data.tsv").write_text("text\tlabel\n" + "".join(f"{row[0]}\tb\n" for row in DEV))
+    flags = [f"--model={tmp_path / 'm.keras'}", f"--data={tmp_path / 'data.tsv'}", f"--output_dir={tmp_path / 'out'}"]
+    run(*flags, "--batch_size=3", "--nopage")
+    lines = [record.getMessage() for record in caplog.records]
+    assert [line.split(",")[0] for line in lines if " rows" in line] == ["3 of 9 rows", "6 of 9 rows", "9 of 9 rows"]
+    assert "All 9 texts get the same prediction, a." in lines

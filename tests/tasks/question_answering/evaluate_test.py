@@ -1,7 +1,10 @@
 """Tests of the evaluation program: thresholds kept apart, files, page."""
 
+import gzip
 import json
+from pathlib import Path
 
+import keras
 import pytest
 
 from spanbert_keras import Answer, program
@@ -111,3 +114,67 @@ def test_what_is_no_reader_is_refused(name, encoder_path, squad_file, tmp_path):
     model = encoder_path if name == "encoder.keras" else tmp_path / name
     with pytest.raises(InputError, match="is not there|holds a SpanBertEncoder. Expected: a SpanBertQuestionAnswerer"):
         run(f"--model={model}", f"--data={squad_file()}")
+
+
+def stripped(path, keys):
+    """A copy of a file of SQuAD's or MRQA's form without some keys of its questions."""
+    text = gzip.decompress(path.read_bytes()).decode() if path.suffix == ".gz" else path.read_text()
+    values = [json.loads(line) for line in text.splitlines()]
+
+    def walk(value):
+        if isinstance(value, dict):
+            return {key: walk(one) for key, one in value.items() if key not in keys}
+        return [walk(one) for one in value] if isinstance(value, list) else value
+
+    target = path.with_name("stripped.json")
+    target.write_text("\n".join(json.dumps(walk(value)) for value in values))
+    return target
+
+
+@pytest.mark.parametrize("form", ["squad", "squad2", "mrqa"])
+def test_predictions_need_no_gold_answers_and_are_those_of_the_same_file_with_them(
+    saved, squad_file, mrqa_file, tmp_path, form, capsys
+):
+    path = Path(mrqa_file() if form == "mrqa" else squad_file("gold.json", unanswerable=form == "squad2"))
+    bare = stripped(path, ("answers", "is_impossible", "detected_answers"))
+    written = []
+    for data_file, flags in ((path, []), (path, ["--predict_only"]), (bare, ["--predict_only"])):
+        out = tmp_path / f"out{len(written)}"
+        run(f"--model={saved}", f"--data={data_file}", f"--output_dir={out}", "--nopage", *flags)
+        files = {file.name: file.read_text() for file in out.iterdir()}
+        assert (files.pop("scores.json", None) is None) == bool(flags)
+        written.append(files)
+    assert written[0] == written[1] == written[2]
+    assert set(written[2]) == {"predictions.json", "nbest_predictions.json", "no_answer_scores.json"}
+    assert "Predictions of " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("key", ["answers", "is_impossible answers", "detected_answers"])
+@pytest.mark.parametrize("skip", [[], ["--skip_bad_examples"]])
+def test_a_file_without_gold_answers_names_the_flag_that_it_needs(saved, squad_file, mrqa_file, tmp_path, key, skip):
+    path = stripped(Path(mrqa_file() if key == "detected_answers" else squad_file()), key.split())
+    with pytest.raises(InputError, match="For a file without gold answers, `evaluate --predict_only` writes") as caught:
+        run(f"--model={saved}", f"--data={path}", f"--output_dir={tmp_path / 'out'}", *skip)
+    assert "--skip_bad_examples" not in str(caught.value) and not (tmp_path / "out").exists()
+
+
+def test_bad_gold_answers_do_not_matter_where_they_are_not_read(saved, tmp_path, squad_file):
+    path = Path(squad_file())
+    path.write_text(path.read_text().replace('"answer_start": ', '"answer_start": 99'))
+    run(f"--model={saved}", f"--data={path}", f"--output_dir={tmp_path / 'out'}", "--predict_only")
+    assert sorted(file.name for file in (tmp_path / "out").iterdir())[-1] == "predictions.json"
+    with pytest.raises(InputError, match="--predict_only reads no gold answers, which --calibration_share needs"):
+        run(f"--model={saved}", f"--data={path}", "--predict_only", "--calibration_share=0.5")
+
+
+def test_progress_and_a_reader_that_answers_nothing_are_logged(saved, squad_file, tmp_path, caplog):
+    caplog.set_level("INFO")
+    model = keras.saving.load_model(saved)
+    model.no_answer_threshold = -1e9
+    model.save(tmp_path / "silent.keras")
+    path = squad_file(articles=2, questions=10)
+    run(f"--model={tmp_path / 'silent.keras'}", f"--data={path}", f"--output_dir={tmp_path / 'out'}", "--predict_only")
+    lines = [record.getMessage() for record in caplog.records]
+    assert sum("of 20 questions, " in line for line in lines) == 10
+    assert sum("remaining" in line for line in lines) == 9
+    assert any("None of 20 questions is answered" in line for line in lines)

@@ -75,3 +75,14 @@ def test_the_files_hold_what_was_decided(tmp_path, found):
     assert read["nbest_predictions"]["q3"][0] == {"text": "c", "probability": 0.5, "start": 0, "end": 1}
     predictions.write(tmp_path / "new", found, threshold=None)
     assert json.loads((tmp_path / "new" / "predictions.json").read_text())["q3"] == "c"
+
+
+@pytest.mark.parametrize("threshold, is_told", [(-9.0, True), (-2.0, False), (None, False)])
+def test_a_threshold_that_refuses_every_question_is_told(found, threshold, is_told, caplog, tmp_path):
+    predictions.write(tmp_path, found, threshold)
+    assert ("None of 3 questions is answered: all no-answer scores are above -9.000." in caplog.text) == is_told
+
+
+def test_a_threshold_fitted_on_dev_that_refuses_every_question_is_told(found, caplog):
+    predictions.dev_scores([example("q1"), example("q2"), example("q3")], found, True)
+    assert "None of 3 questions is answered" in caplog.text

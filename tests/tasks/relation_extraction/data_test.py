@@ -99,7 +99,7 @@ def test_a_missing_key_is_named(write, key):
 @pytest.mark.parametrize("line", [b"{broken", b"[1, 2]", b"7", b"null", b'"text"', b"[" * 100_000, b"9" * 5000])
 def test_a_line_that_is_no_example_is_refused_or_left_out(write, line):
     path = write(json.dumps(ANN).encode() + b"\n" + line + b"\n" + json.dumps(ANN | {"id": "e2"}).encode())
-    with pytest.raises(InputError, match="some.json, line 2 is no (JSON|example)") as refused:
+    with pytest.raises(InputError, match="some.json, line 2 is (not valid JSON|no example)") as refused:
         read(path)
     assert len(str(refused.value)) < 400
     file = read(path, skip_bad=True)
@@ -122,8 +122,8 @@ GZIPPED = gzip.compress(json.dumps([ANN] * 50).encode())
         (b"", r"some.json holds no example. Expected: at least one. Received: none"),
         (b"  \n\n ", r"some.json holds no example"),
         ([], r"some.json holds no example"),
-        (b"[{]", r"some.json is no JSON. Expected: TACRED's form, an object with id, .*Received: '\[\{\]'"),
-        (b"\xff\xfe\x00\x01", r"some.json cannot be read: .*codec can't decode"),
+        (b"[{]", r"some.json is not valid JSON. Expected: TACRED's form, an object with id, .*Received: '\[\{\]'"),
+        (b"\xff\xfe\x00\x01", r"some.json, line 1 is not UTF-8, but UTF-16"),
         (GZIPPED[:-30], r"some.json cannot be read: .*(Compressed file ended|CRC|Error)"),
         (GZIPPED[:20] + b"damage" + GZIPPED[26:], r"some.json cannot be read"),
         (b"\x1f\x8bno gzip at all", r"some.json cannot be read"),
@@ -172,8 +172,8 @@ def test_retacreds_labels_replace_relations_and_leave_others_out(write):
         ({}, "labels.json is no list of labels"),
         ({"e0": ""}, "labels.json is no list of labels"),
         ({"e0": "a\nb"}, "labels.json is no list of labels"),
-        (b"e0 per:title", "labels.json is no JSON. Expected: Re-TACRED's form, one JSON object"),
-        (b"\xff\xfe", "labels.json cannot be read: .*Expected: Re-TACRED's form"),
+        (b"e0 per:title", "labels.json is not valid JSON. Expected: Re-TACRED's form, one JSON object"),
+        (b"\xff\xfe", "labels.json, line 1 is not UTF-8, but UTF-16"),
     ],
 )
 def test_a_file_of_labels_that_is_none_is_refused(write, content, message):
@@ -220,3 +220,41 @@ def test_semeval_in_tacreds_form_is_read_whole(data_folder):
 def test_the_released_tables_of_labels_are_no_lists_of_ids(data_folder, name):
     with pytest.raises(InputError, match="is no list of labels"):
         read_labels(data_folder / "re" / f"{name}_rel2id.json")
+
+
+@pytest.mark.parametrize(
+    "content, fault",
+    [
+        (json.dumps(ANN, indent=1), "a JSON object over several lines"),
+        ("\n".join(json.dumps(one, indent=1) for one in (ANN, record(1))), "a JSON object over several lines"),
+    ],
+)
+@pytest.mark.parametrize("skip_bad", [False, True])
+def test_json_that_is_neither_a_list_nor_lines_is_named(write, content, fault, skip_bad):
+    with pytest.raises(InputError, match=f"some.json is {fault}. Expected: TACRED's form") as refused:
+        read(write(content.encode()), skip_bad)
+    assert "--skip_bad" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "content, helps",
+    [
+        (b"text\tlabel\na\tb", False),
+        (json.dumps([{"sentence": "a"}]).encode(), False),
+        (json.dumps([ANN | {"subj_end": 99}]).encode(), True),
+        (json.dumps([{"id": "x"}, ANN]).encode(), True),
+    ],
+)
+def test_leaving_examples_out_is_said_where_it_can_help(write, content, helps):
+    with pytest.raises(InputError) as refused:
+        read(write(content))
+    assert ("--skip_bad_examples" in str(refused.value)) == helps and "predict_only" not in str(refused.value)
+
+
+@pytest.mark.parametrize("relation", [{}, {"relation": None}])
+def test_a_file_without_relations_names_the_flag_that_it_needs(write, relation):
+    records = [{key: value for key, value in record(i).items() if key != "relation"} | relation for i in range(3)]
+    with pytest.raises(InputError, match="For a file without relations, `evaluate --predict_only` writes") as refused:
+        read(write(records))
+    assert "--skip_bad" not in str(refused.value)
+    assert [one.relation for one in read(write(records), gold=False).examples] == [""] * 3

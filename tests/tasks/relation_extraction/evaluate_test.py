@@ -153,3 +153,56 @@ def test_relations_with_directions_are_also_scored_as_semeval_does(
     assert {name: scores[name] for name in expected} == pytest.approx(expected)
     assert dict(embedded(tmp_path / "out" / "errors.html")["facts"])["macro_f1"] == f"{expected['macro_f1']:.2f}"
     assert f"macro_f1        {expected['macro_f1']:.2f}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("form", ["list", "lines"])
+def test_predictions_need_no_relations_and_are_those_of_the_same_file_with_them(
+    saved, relation_file, tmp_path, form, capsys
+):
+    records = [record(i) for i in range(9)]
+    bare = [{key: value for key, value in one.items() if key != "relation"} for one in records]
+    wrong = [one | {"relation": 7} for one in records]
+    written = []
+    for rows, flags in (
+        (records, []),
+        (records, ["--predict_only"]),
+        (bare, ["--predict_only"]),
+        (wrong, ["--predict_only"]),
+    ):
+        path, out = tmp_path / "data.json", tmp_path / f"out{len(written)}"
+        path.write_text(json.dumps(rows) if form == "list" else "\n".join(map(json.dumps, rows)))
+        run(f"--model={saved}", f"--data={path}", f"--output_dir={out}", "--nopage", *flags)
+        written.append({file.name: file for file in out.iterdir()})
+    texts = [files["predictions.txt"].read_text() for files in written]
+    assert len(set(texts)) == 1 and len(texts[0].splitlines()) == 9
+    for files in written[1:]:
+        assert set(files) == {"predictions.txt", "predictions.jsonl"}
+        rows = [json.loads(line) for line in files["predictions.jsonl"].read_text().splitlines()]
+        assert rows == [{"id": f"e{i}", "relation": label} for i, label in enumerate(texts[0].splitlines())]
+    assert "Predictions of 9 sentences are in" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("skip", [[], ["--skip_bad_examples"]])
+def test_a_file_without_relations_names_the_flag_that_it_needs(saved, relation_file, tmp_path, skip):
+    bare = [{key: value for key, value in record(i).items() if key != "relation"} for i in range(3)]
+    flags = [f"--model={saved}", f"--output_dir={tmp_path / 'out'}", *skip]
+    with pytest.raises(InputError, match="For a file without relations, `evaluate --predict_only` writes") as caught:
+        run(*flags, f"--data={relation_file(records=bare)}")
+    assert "--skip_bad_examples" not in str(caught.value)
+    with pytest.raises(InputError, match="lacks relation.*Leave bad examples out with --skip_bad_examples"):
+        run(*flags[:2], f"--data={relation_file(records=[bare[0], record(1)])}")
+    with pytest.raises(InputError, match="--predict_only reads no gold answers, which --labels needs"):
+        run(*flags, f"--data={relation_file()}", "--predict_only", "--labels=x.json")
+
+
+def test_progress_and_one_relation_for_all_are_logged(saved, relation_file, tmp_path, caplog):
+    caplog.set_level("INFO")
+    model = keras.saving.load_model(saved)
+    bias = next(weight for weight in model.head.weights if tuple(weight.shape) == (len(LABELS),))
+    bias.assign([99.0, 0.0, 0.0, 0.0])
+    model.save(tmp_path / "dull.keras")
+    flags = [f"--model={tmp_path / 'dull.keras'}", f"--output_dir={tmp_path / 'out'}", "--batch_size=2", "--nopage"]
+    run(*flags, f"--data={relation_file(count=8)}")
+    lines = [one.getMessage() for one in caplog.records]
+    assert [line.split(",")[0] for line in lines if " rows" in line] == [f"{n} of 8 rows" for n in (2, 4, 6, 8)]
+    assert "All 8 sentences get the same prediction, no_relation." in lines

@@ -1,0 +1,93 @@
+"""JSON values of a file, gzipped or not, as they come in."""
+
+import contextlib
+import gzip
+import json
+import zlib
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+from spanbert_keras.program import InputError
+from spanbert_keras.training.files import decode, json_lines_fault
+
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+GZIP_MAGIC = b"\x1f\x8b"
+
+
+@contextlib.contextmanager
+def opened(path: str) -> Iterator[BinaryIO]:
+    """Yields the decompressed stream of a file; whatever goes wrong while it is read is an `InputError`."""
+    try:
+        with open(path, "rb") as raw:
+            zipped = raw.peek(2)[:2] == GZIP_MAGIC
+            if path.endswith(".gz") and not zipped:
+                raise InputError(
+                    f"{path} is not gzipped, though its name ends in .gz. Expected: gzip data, or a name without .gz. "
+                    f"Received: {raw.read(12)!r}."
+                )
+            with gzip.GzipFile(fileobj=raw) if zipped else raw as stream:
+                yield stream  # type: ignore[misc]
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}. Expected: the path of a file.") from error
+    except (OSError, EOFError, zlib.error) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError(f"{path} cannot be read to its end: {reason}. Expected: a whole file.") from error
+
+
+def first_value(stream: BinaryIO, path: str, expected: str) -> tuple[int, Any]:
+    """Returns the number of the first line that is not blank and its JSON value, or that of the whole file.
+
+    Args:
+        stream: the decompressed file.
+        path: str. For messages.
+        expected: str. What the file should be.
+
+    Raises:
+        InputError: it is not UTF-8, or not JSON.
+    """
+    number, line = 0, b"\n"
+    while line and not line.strip():
+        number, line = number + 1, stream.readline()
+        line = line.removeprefix(BYTE_ORDER_MARK) if number == 1 else line
+    rest = b""
+    with contextlib.suppress(ValueError, RecursionError):
+        value = json.loads(line.decode("utf-8", "surrogatepass"))
+        if isinstance(value, dict) and "data" in value:
+            rest = stream.read()  # SQuAD's: the whole file is one value
+        if not rest.strip():
+            return number, value
+    text = decode(line + rest + stream.read(), path, number, "surrogatepass")
+    try:
+        return number, json.loads(text)
+    except (ValueError, RecursionError) as error:
+        fault = json_lines_fault(text)
+        if fault == "a JSON object over several lines":  # several of these
+            raise InputError(f"{path} holds {fault}, and more. Expected: {expected}.") from None
+        raise not_json(error, path, text, expected) from None
+
+
+def parsed(data: bytes, path: str, number: int, expected: str) -> Any:
+    """Returns the JSON value of a line.
+
+    Raises:
+        InputError: it is not UTF-8, or not JSON.
+    """
+    text = decode(data, path, number, "surrogatepass")
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise not_json(error, f"{path}, line {number}", text, expected) from None
+
+
+def not_json(error: Exception, where: str, text: str, expected: str) -> InputError:
+    """Returns the error for a text that is not JSON."""
+    received = text.encode("utf-8", "surrogatepass").strip()[:60]
+    return InputError(f"{where} is not valid JSON ({error}). Expected: {expected}. Received: {received!r}.")
+
+
+def shown(value: Any) -> str:
+    """Returns a value as an error message shows it."""
+    if isinstance(value, dict):
+        return f"an object with the keys {', '.join(map(repr, list(value)[:8])) or '(none)'}"
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:60]}..."

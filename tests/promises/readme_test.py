@@ -1,0 +1,107 @@
+"""The Python snippets of the documentation run as they are, each on its own, on small models."""
+
+import ast
+import builtins
+import re
+import string
+
+import pytest
+
+import spanbert_keras
+
+DOCUMENTS = ("README.md", "tasks/README.md")
+FENCE = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
+PIECES = ["[PAD]", *(f"[unused{i}]" for i in range(1, 9)), "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+LETTERS = string.ascii_letters + string.digits + ".,?!'"
+SLOW = ("pretrain(", "prepare(", ".fit(")  # snippets that train for a while
+
+
+def snippets(root, slow=SLOW):
+    """Returns every fenced Python block as a parameter; those with one of the words `slow` are marked."""
+    found = []
+    for name in DOCUMENTS:
+        text = (root / name).read_text(encoding="utf-8")
+        for block in FENCE.finditer(text):
+            line = text.count("\n", 0, block.start()) + 1
+            marks = [pytest.mark.slow] if any(word in block[1] for word in slow) else []
+            found.append(pytest.param(block[1], id=f"{name}:{line}", marks=marks))
+    return found
+
+
+def unknown_names(source):
+    """Returns the names that a source uses and neither defines nor imports."""
+    used, known = set(), set(dir(builtins))
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Name):
+            (used if isinstance(node.ctx, ast.Load) else known).add(node.id)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            known |= {(alias.asname or alias.name).partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.FunctionDef | ast.ClassDef):
+            known.add(node.name)
+        elif isinstance(node, ast.arg):
+            known.add(node.arg)
+    return sorted(used - known)
+
+
+def pytest_generate_tests(metafunc):
+    if "snippet" in metafunc.fixturenames:
+        runs = metafunc.function is test_a_snippet_runs_as_it_is
+        metafunc.parametrize("snippet", snippets(metafunc.config.rootpath, SLOW if runs else ()))
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+    """A folder with small random models where the snippets look for trained ones."""
+    folder = tmp_path_factory.mktemp("documentation")
+    tokenizer = spanbert_keras.SpanBertTokenizer([*PIECES, *LETTERS, *(f"##{letter}" for letter in LETTERS)])
+
+    def encoder():
+        return spanbert_keras.SpanBertEncoder(
+            tokenizer.vocabulary_size(), 1, 2, 8, 12, max_sequence_length=96, tokenizer=tokenizer
+        )
+
+    resolver = {"max_span_width": 4, "max_antecedents": 5, "feature_dim": 2, "hidden_dim": 4}
+    for path, model in {
+        "tiny/encoder.keras": encoder(),
+        "tiny/pretrainer.keras": spanbert_keras.SpanBertPretrainer(encoder()),
+        "squad/question_answerer.keras": spanbert_keras.SpanBertQuestionAnswerer(encoder()),
+        "coreference/coreference_resolver.keras": spanbert_keras.SpanBertCoreferenceResolver(encoder(), **resolver),
+        "tacred/relation_extractor.keras": spanbert_keras.SpanBertRelationExtractor(
+            encoder(), ["no_relation", "per:city_of_birth"], ["PERSON"], ["CITY"]
+        ),
+        "rte/text_classifier.keras": spanbert_keras.SpanBertTextClassifier(
+            encoder(), ["entailment", "not_entailment"], takes_pairs=True
+        ),
+    }.items():
+        (folder / "runs" / path).parent.mkdir(parents=True, exist_ok=True)
+        model.save(folder / "runs" / path)
+    encoder().save_to_preset(str(folder / "runs" / "tiny" / "encoder_preset"))
+    return folder
+
+
+def test_there_are_snippets(root):
+    assert len(snippets(root)) >= 6
+
+
+def test_a_snippet_stands_alone(snippet):
+    assert unknown_names(snippet) == []
+
+
+def test_a_snippet_that_opens_a_model_registers_its_class(snippet):
+    if "load_model(" in snippet:
+        assert "import spanbert_keras\n" in snippet
+
+
+def test_a_snippet_runs_as_it_is(snippet, models, monkeypatch):
+    if "resolver.resolve(text)" in snippet:
+        pytest.importorskip("spacy", reason="raw text is cut into sentences by spaCy, extra `linguistic`")
+    monkeypatch.chdir(models)
+    monkeypatch.setattr("pydoc_data.topics.topics", {"a": "some words of a topic " * 40, "b": "other words " * 40})
+    exec(compile(snippet, "snippet", "exec"), {"__name__": "snippet"})
+
+
+def test_the_check_itself_finds_names_that_nothing_defines():
+    assert unknown_names("import a.b as c\nfor i in range(3):\n    c.x = lambda y: y + i + z\n") == ["z"]
+    assert (
+        unknown_names("from a import b\nclass D(b):\n    def f(self, e=None):\n        return [g for g in e]\n") == []
+    )
