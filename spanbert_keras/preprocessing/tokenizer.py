@@ -390,4 +390,8 @@ def _as_rows(inputs) -> tuple[list[list[int]], bool]:
     if not isinstance(values, list):
         raise ValueError(f"Ids must be a list of int or a batch of lists. Received: {inputs!r}.")
     batched = bool(values) and np.ndim(values[0]) > 0
-    return [[int(index) for index in row] for row in (values if batched else [values])], batched
+    rows = values if batched else [values]
+    words = [index for row in rows for index in row if isinstance(index, str)]
+    if words:
+        raise ValueError(f"Ids must be a list of int or a batch of lists. Received: {words[0]!r}.")
+    return [[int(index) for index in row] for row in rows], batched

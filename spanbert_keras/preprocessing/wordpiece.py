@@ -24,7 +24,8 @@ def read_vocabulary(path: str | os.PathLike) -> list[str]:
     """Reads a `vocab.txt` in BERT's format: one piece a line, the line's number is the id.
 
     Args:
-        path: str or path. UTF-8; only "\\n" and "\\r\\n" end a line, since pieces may hold other Unicode separators.
+        path: str or path. UTF-8, with or without a byte order mark; only "\\n" and "\\r\\n" end a line, since pieces
+            may hold other Unicode separators.
 
     Returns:
         list of str.
@@ -33,7 +34,7 @@ def read_vocabulary(path: str | os.PathLike) -> list[str]:
         InputError: the file is missing, is not UTF-8, or has an empty line between pieces.
     """
     try:
-        with open(path, encoding="utf-8", newline="\n") as file:
+        with open(path, encoding="utf-8-sig", newline="\n") as file:
             lines = [line.removesuffix("\n").removesuffix("\r") for line in file]
     except OSError as error:
         raise InputError(f"The vocabulary file {path} cannot be read: {error.strerror}.") from error

@@ -65,6 +65,11 @@ def test_an_id_outside_of_the_vocabulary_is_an_error(tokenizer, wrong):
         tokenizer.id_to_token(wrong)
 
 
+def test_words_are_no_ids(tokenizer):
+    with pytest.raises(ValueError, match="Ids must be a list of int or a batch of lists. Received: 'a'"):
+        tokenizer.detokenize(("a", "b"))
+
+
 def test_the_vocabulary_can_be_asked(tokenizer):
     assert tokenizer.get_vocabulary() == VOCABULARY and tokenizer.vocabulary_size() == 13
     assert tokenizer.token_to_id("##b") == 7 and tokenizer.id_to_token(7) == "##b"

@@ -158,6 +158,11 @@ def test_vocabulary_files_may_end_lines_as_windows_does(tmp_path):
     assert read_vocabulary(tmp_path / "vocab.txt") == ["[PAD]", "a"]
 
 
+def test_a_byte_order_mark_is_no_part_of_the_first_piece(tmp_path):
+    (tmp_path / "vocab.txt").write_bytes("\ufeff[PAD]\na\n".encode())
+    assert read_vocabulary(tmp_path / "vocab.txt") == ["[PAD]", "a"]
+
+
 @pytest.mark.parametrize("content, said", [(b"a\n\nb\n", "line 2"), (b"a\n\xff\n", "0xff"), (None, "cannot be read")])
 def test_unreadable_vocabulary_files_are_named(tmp_path, content, said):
     if content is not None:
