@@ -5,6 +5,7 @@ import keras
 from keras import ops
 
 from spanbert_keras.layers.functional import MASKED, initializer
+from spanbert_keras.layers.saved_state import SavedState
 
 DISTANCE_BUCKETS = 10
 
@@ -21,7 +22,7 @@ def distance_buckets(distances):
 
 
 @keras.saving.register_keras_serializable(package="spanbert_keras")
-class CoarseAntecedents(keras.layers.Layer):
+class CoarseAntecedents(SavedState, keras.layers.Layer):
     """Picks for each span the earlier ones that are worth a closer look, by a cheap score.
 
         coarse(i, j) = mention_i + mention_j + (W g_i + b) . g_j + prior(distance of i and j)

@@ -5,11 +5,12 @@ from keras import ops
 
 from spanbert_keras.layers.feed_forward_score import FeedForwardScore
 from spanbert_keras.layers.functional import initializer
+from spanbert_keras.layers.saved_state import SavedState
 from spanbert_keras.layers.span_vectors import SpanVectors
 
 
 @keras.saving.register_keras_serializable(package="spanbert_keras")
-class MentionScorer(keras.layers.Layer):
+class MentionScorer(SavedState, keras.layers.Layer):
     """Scores spans as mentions: one score of the span's vector and one, a prior, of its width alone.
 
     `grid` scores every span of a text without making their vectors, one span width at a time.

@@ -1,12 +1,14 @@
 """What classifiers of texts, pairs and sentences with entities share. Shape letters: B batch, T tokens, C classes."""
 
 from collections.abc import Callable, Sequence
+from typing import ClassVar
 
 import numpy as np
 from keras import ops
 
 from spanbert_keras.errors import InputError
 from spanbert_keras.layers.classification_head import ClassificationHead
+from spanbert_keras.layers.saved_state import plain_policy
 from spanbert_keras.losses.classification_loss import classification_losses, regression_losses
 from spanbert_keras.models.named_inputs import NamedInputs
 from spanbert_keras.models.row_computing import RowComputing, row_lengths
@@ -23,6 +25,7 @@ class RowClassifier(RowComputing, TaskModel, NamedInputs):
 
     input_keys = ("token_ids", "segment_ids", "padding_mask")
     target_keys = ("label_targets",)
+    target_of: ClassVar = {"logits": "label_targets"}
     pad = staticmethod(pad_rows)
 
     def _graph(self, encoder, labels, row_length, pooler, dropout):
@@ -50,7 +53,7 @@ class RowClassifier(RowComputing, TaskModel, NamedInputs):
 
     def _keep(self, encoder, labels, row_length, head, dtype) -> None:
         """Sets what `_graph` made, once the functional model is."""
-        self.dtype_policy = dtype  # `compile` scales the loss where this is mixed_float16
+        self.dtype_policy = plain_policy(dtype)  # `compile` scales the loss where this is mixed_float16
         self.encoder = encoder
         self.labels = labels
         self.row_length = row_length
@@ -107,6 +110,13 @@ class RowClassifier(RowComputing, TaskModel, NamedInputs):
             raise ValueError(f"`label_targets` must be of shape (B, {width}). Received: {tuple(targets.shape)}.")
         losses = classification_losses if self.labels else regression_losses
         return losses(outputs["logits"], targets)
+
+    def plain_targets(self, y):
+        """Returns a plain `y` as `label_targets`: numbers of classes, `(B,)` or `(B, 1)`, become rows of 0 and 1."""
+        targets = ops.convert_to_tensor(y)
+        if self.labels and (len(targets.shape) == 1 or targets.shape[1] == 1):
+            return ops.one_hot(ops.cast(ops.reshape(targets, (-1,)), "int32"), len(self.labels))
+        return ops.expand_dims(targets, 1) if len(targets.shape) == 1 else targets
 
     def get_config(self):
         return TaskModel.get_config(self) | {
