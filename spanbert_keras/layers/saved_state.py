@@ -1,6 +1,7 @@
 """What a config keeps of the layers inside a layer or a model: frozen, quantized, adapted, regularized ones."""
 
 import functools
+import gc
 
 import keras
 
@@ -67,12 +68,12 @@ class SavedState:
 
     @property
     def _adapters(self):
-        """LoRA's weights of the layers directly inside, `None` without any. Keras saves it after these layers."""
+        """The LoRA weights of the layers directly inside, `None` without any. Keras saves it after these layers."""
         if not AdapterWeights.layers_of(self):
             return None
-        if "_adapter_weights" not in self.__dict__:  # always the same object: Keras remembers what it saved by identity
-            object.__setattr__(self, "_adapter_weights", AdapterWeights(self))
-        return self.__dict__["_adapter_weights"]
+        if "__adapter_weights" not in self.__dict__:  # one object: Keras knows by identity what it saved
+            object.__setattr__(self, "__adapter_weights", AdapterWeights(self))
+        return self.__dict__["__adapter_weights"]
 
 
 def plain_policy(policy):
@@ -111,10 +112,14 @@ def _state_of(tree: LayerTree) -> dict:
 def _restore(tree: LayerTree, state: dict) -> None:
     """Applies a state: first what makes weights, then what is said of them."""
     revive = keras.saving.deserialize_keras_object
-    for path, quantized in state.get("quantized", {}).items():
-        layer = tree.layer(path)
-        if layer.quantization_mode is None:  # else a dtype policy did it already
-            layer.quantize(quantized["mode"], config=revive(quantized["config"]))
+    gc.freeze()  # Keras collects garbage once per quantized layer: among millions of objects, 0.3 s each
+    try:
+        for path, quantized in state.get("quantized", {}).items():
+            layer = tree.layer(path)
+            if layer.quantization_mode is None:  # else a dtype policy did it already
+                layer.quantize(quantized["mode"], config=revive(quantized["config"]))
+    finally:
+        gc.unfreeze()
     for path, lora in state.get("lora", {}).items():
         layer = tree.layer(path)
         if not layer.lora_enabled:

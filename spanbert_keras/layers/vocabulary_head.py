@@ -39,9 +39,6 @@ class VocabularyHead(SavedState, keras.layers.Layer):
     def get_config(self):
         return super().get_config() | {"embedding": keras.saving.serialize_keras_object(self.embedding)}
 
-    def saved_apart(self):
-        return (self.embedding,)
-
     @classmethod
     def from_config(cls, config):
         config = dict(config)
