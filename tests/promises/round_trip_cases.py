@@ -278,7 +278,7 @@ def remember(subject: Subject, seed=4) -> None:
     rng = np.random.default_rng(seed)
     for variable in model.optimizer.variables:
         if keras.backend.is_float_dtype(variable.dtype):
-            variable.assign(rng.normal(size=variable.shape))
+            variable.assign(rng.random(variable.shape))  # positive, as squares are
         else:
             variable.assign(keras.ops.ones_like(variable) * 5)
 
