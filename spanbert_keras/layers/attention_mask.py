@@ -3,9 +3,11 @@
 import keras
 from keras import ops
 
+from spanbert_keras.layers.saved_state import SavedState
+
 
 @keras.saving.register_keras_serializable(package="spanbert_keras")
-class AttentionMask(keras.layers.Layer):
+class AttentionMask(SavedState, keras.layers.Layer):
     """Says which piece may attend to which, and the position of each piece in its own block.
 
     `padding_mask` is 1 at pieces and 0 at padding. A row may also hold several blocks one after the other: then it is 1

@@ -3,10 +3,11 @@
 import keras
 
 from spanbert_keras.layers.functional import initializer
+from spanbert_keras.layers.saved_state import SavedState
 
 
 @keras.saving.register_keras_serializable(package="spanbert_keras")
-class ClassificationHead(keras.layers.Layer):
+class ClassificationHead(SavedState, keras.layers.Layer):
     """A linear layer on the encoding of [CLS].
 
         logits = W x_[CLS] + b        (paper, section 4.1)

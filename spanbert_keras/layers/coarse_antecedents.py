@@ -4,7 +4,8 @@ G span_dim, F feature_dim."""
 import keras
 from keras import ops
 
-from spanbert_keras.layers.functional import MASKED, initializer
+from spanbert_keras.layers.functional import MASKED, as_tensor, initializer
+from spanbert_keras.layers.saved_state import SavedState
 
 DISTANCE_BUCKETS = 10
 
@@ -21,7 +22,7 @@ def distance_buckets(distances):
 
 
 @keras.saving.register_keras_serializable(package="spanbert_keras")
-class CoarseAntecedents(keras.layers.Layer):
+class CoarseAntecedents(SavedState, keras.layers.Layer):
     """Picks for each span the earlier ones that are worth a closer look, by a cheap score.
 
         coarse(i, j) = mention_i + mention_j + (W g_i + b) . g_j + prior(distance of i and j)
@@ -80,7 +81,7 @@ class CoarseAntecedents(keras.layers.Layer):
         target = self.span_dropout(spans, training=training)
         scores = ops.matmul(source, ops.swapaxes(target, 1, 2))  # (B, Q, K)
         scores += ops.expand_dims(query_scores, 2) + ops.expand_dims(span_scores, 1)
-        embeddings = self.distance_dropout(ops.convert_to_tensor(self.distance_embeddings), training=training)
+        embeddings = self.distance_dropout(as_tensor(self.distance_embeddings), training=training)
         prior = ops.squeeze(self.distance_score(embeddings), -1)  # (10,)
         scores += ops.take(prior, distance_buckets(distances), axis=0)
         scores = ops.where(allowed, scores, MASKED)

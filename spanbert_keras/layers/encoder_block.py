@@ -3,11 +3,12 @@
 import keras
 
 from spanbert_keras.layers.functional import gelu, initializer, layer_norm
+from spanbert_keras.layers.saved_state import SavedState
 from spanbert_keras.layers.self_attention import SelfAttention
 
 
 @keras.saving.register_keras_serializable(package="spanbert_keras")
-class EncoderBlock(keras.layers.Layer):
+class EncoderBlock(SavedState, keras.layers.Layer):
     """Post-layer-norm transformer block of BERT: attention, then a feed-forward network, each added and normalised.
 
     Args:

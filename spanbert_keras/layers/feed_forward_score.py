@@ -3,10 +3,11 @@
 import keras
 
 from spanbert_keras.layers.functional import initializer
+from spanbert_keras.layers.saved_state import SavedState
 
 
 @keras.saving.register_keras_serializable(package="spanbert_keras")
-class FeedForwardScore(keras.layers.Layer):
+class FeedForwardScore(SavedState, keras.layers.Layer):
     """score = w_2 dropout(ReLU(W_1 x + b_1)) + b_2.
 
     Args:
@@ -42,8 +43,12 @@ class FeedForwardScore(keras.layers.Layer):
         return keras.ops.squeeze(self.out(self.hidden_dropout(keras.ops.relu(hidden), training=training)), -1)
 
     def parts(self, *sizes: int):
-        """Returns the hidden layer's kernel in parts of so many inputs each, `(size, F)`, in order."""
-        kernel, parts, first = keras.ops.convert_to_tensor(self.hidden.kernel), [], 0
+        """Returns the hidden layer's kernel in parts of `sizes` inputs, `(size, F)`, in order."""
+        if self.hidden.quantization_mode is None:
+            kernel = keras.ops.convert_to_tensor(self.hidden.kernel)
+        else:  # Keras' `kernel` has the integers without their scales
+            kernel = self.hidden(keras.ops.eye(sum(sizes))) - keras.ops.convert_to_tensor(self.hidden.bias)
+        parts, first = [], 0
         for size in sizes:
             parts.append(kernel[first : first + size])
             first += size

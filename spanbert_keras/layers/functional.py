@@ -41,3 +41,8 @@ def gather_positions(sequence, positions):
         float `(B, M, D)`.
     """
     return ops.take_along_axis(sequence, ops.expand_dims(positions, -1), axis=1)
+
+
+def as_tensor(weight):
+    """Returns the value of a weight: Keras' int8 and int4 layers cannot take a TensorFlow variable."""
+    return ops.multiply(weight, 1.0)

@@ -4,10 +4,11 @@ import keras
 from keras import ops
 
 from spanbert_keras.layers.functional import initializer, layer_norm
+from spanbert_keras.layers.saved_state import SavedState
 
 
 @keras.saving.register_keras_serializable(package="spanbert_keras")
-class InputEmbedding(keras.layers.Layer):
+class InputEmbedding(SavedState, keras.layers.Layer):
     """Adds learned positions and segments to the piece embeddings, then layer normalisation and dropout.
 
     Args:

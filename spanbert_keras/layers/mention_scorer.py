@@ -4,12 +4,13 @@ import keras
 from keras import ops
 
 from spanbert_keras.layers.feed_forward_score import FeedForwardScore
-from spanbert_keras.layers.functional import initializer
+from spanbert_keras.layers.functional import as_tensor, initializer
+from spanbert_keras.layers.saved_state import SavedState
 from spanbert_keras.layers.span_vectors import SpanVectors
 
 
 @keras.saving.register_keras_serializable(package="spanbert_keras")
-class MentionScorer(keras.layers.Layer):
+class MentionScorer(SavedState, keras.layers.Layer):
     """Scores spans as mentions: one score of the span's vector and one, a prior, of its width alone.
 
     `grid` scores every span of a text without making their vectors, one span width at a time.
@@ -49,7 +50,7 @@ class MentionScorer(keras.layers.Layer):
     def call(self, vectors, widths=None, span_vectors=None, training=None):
         if span_vectors is not None:
             return self._grid(vectors, span_vectors)
-        prior = self.width_score(ops.convert_to_tensor(self.width_embeddings), training=training)  # (W,)
+        prior = self.width_score(as_tensor(self.width_embeddings), training=training)  # (W,)
         return self.span_score(vectors, training=training) + ops.take(prior, widths, axis=0)
 
     def grid(self, sequence, span_vectors: SpanVectors):
@@ -73,7 +74,7 @@ class MentionScorer(keras.layers.Layer):
         of_start, of_end, of_width, of_head = self.span_score.parts(size, size, span_vectors.feature_dim, size)
         bias = ops.convert_to_tensor(self.span_score.hidden.bias)
         widths = ops.matmul(ops.convert_to_tensor(span_vectors.width_embeddings), of_width) + bias  # (W, F)
-        prior = self.width_score(ops.convert_to_tensor(self.width_embeddings), training=False)  # (W,)
+        prior = self.width_score(as_tensor(self.width_embeddings), training=False)  # (W,)
         start, end, head = (ops.matmul(sequence, part) for part in (of_start, of_end, of_head))  # (B, T, F)
         attention = span_vectors.head_score(sequence)  # (B, T, 1)
         highest, total, attended = attention, ops.ones_like(attention), head

@@ -7,12 +7,13 @@ from keras import ops
 from spanbert_keras.layers.coarse_antecedents import DISTANCE_BUCKETS, distance_buckets
 from spanbert_keras.layers.feed_forward_score import FeedForwardScore
 from spanbert_keras.layers.functional import initializer
+from spanbert_keras.layers.saved_state import SavedState
 
 TABLES = ("speaker_embeddings", "genre_embeddings", "distance_embeddings", "segment_embeddings")
 
 
 @keras.saving.register_keras_serializable(package="spanbert_keras")
-class PairScorer(keras.layers.Layer):
+class PairScorer(SavedState, keras.layers.Layer):
     """Scores a span and an antecedent by their vectors, what these have in common, and four features of the pair.
 
         fine(i, j) = FFNN([g_i; g_j; g_i * g_j; same speaker; genre; distance; segment distance])

@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from spanbert_keras.layers.functional import initializer
+from spanbert_keras.layers.saved_state import SavedState
 
 SCORE_LIMIT = 10000.0  # the released code clamps attention logits, since the large model overflowed in float16
 # Added to what is masked. Representable in float16, and past twice the limit: BERT's own -10000 lets a masked piece
@@ -14,7 +15,7 @@ MASKED_SCORE = -30000.0
 
 
 @keras.saving.register_keras_serializable(package="spanbert_keras")
-class SelfAttention(keras.layers.Layer):
+class SelfAttention(SavedState, keras.layers.Layer):
     """Multi-head self-attention: softmax(q k^T / sqrt(D / H)) v, then a projection.
 
     The three projections are layers of their own (`query`, `key`, `value`: names for LoRA and for conversion) but are

@@ -4,10 +4,11 @@ import keras
 from keras import ops
 
 from spanbert_keras.layers.functional import initializer
+from spanbert_keras.layers.saved_state import SavedState
 
 
 @keras.saving.register_keras_serializable(package="spanbert_keras")
-class SpanRefinement(keras.layers.Layer):
+class SpanRefinement(SavedState, keras.layers.Layer):
     """Moves a span's vector towards what its antecedents are expected to be.
 
         a_i = softmax([0; s(i, j)]) . [g_i; g_j]      the dummy antecedent stands for the span itself

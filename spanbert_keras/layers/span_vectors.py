@@ -4,10 +4,11 @@ import keras
 from keras import ops
 
 from spanbert_keras.layers.functional import MASKED, gather_positions, initializer
+from spanbert_keras.layers.saved_state import SavedState
 
 
 @keras.saving.register_keras_serializable(package="spanbert_keras")
-class SpanVectors(keras.layers.Layer):
+class SpanVectors(SavedState, keras.layers.Layer):
     """A span's vector: its first piece, its last piece, its width, and the piece that it attends to.
 
         g = [x_start; x_end; width; sum_t a_t x_t],  a = softmax over the span of a linear score of its pieces

@@ -3,8 +3,10 @@
 import keras
 from keras import ops
 
+from spanbert_keras.layers.saved_state import SavedState
 
-class VocabularyHead(keras.layers.Layer):
+
+class VocabularyHead(SavedState, keras.layers.Layer):
     """Base of the heads: logits over the vocabulary by the tied input embedding and a bias of the head's own.
 
     Args:
@@ -42,4 +44,4 @@ class VocabularyHead(keras.layers.Layer):
         config = dict(config)
         if isinstance(config["embedding"], dict):
             config["embedding"] = keras.saving.deserialize_keras_object(config["embedding"])
-        return cls(**config)
+        return super().from_config(config)

@@ -11,13 +11,14 @@ from spanbert_keras.layers.attention_mask import AttentionMask
 from spanbert_keras.layers.encoder_block import EncoderBlock
 from spanbert_keras.layers.functional import initializer
 from spanbert_keras.layers.input_embedding import InputEmbedding
+from spanbert_keras.layers.saved_state import SavedState, plain_policy
 from spanbert_keras.models.named_inputs import NamedInputs
 from spanbert_keras.preprocessing.tokenizer import SpanBertTokenizer
 from spanbert_keras.presets import ARCHITECTURES
 
 
 @keras.saving.register_keras_serializable(package="spanbert_keras")
-class SpanBertEncoder(NamedInputs, Backbone):
+class SpanBertEncoder(SavedState, NamedInputs, Backbone):
     """Post-layer-norm BERT encoder without pooler: pieces in, one vector a piece out.
 
     A functional model and a `keras_hub.models.Backbone`, so presets, LoRA and quantisation come with it. It computes
@@ -126,8 +127,22 @@ class SpanBertEncoder(NamedInputs, Backbone):
         self.num_segments = num_segments
         self.tokenizer = tokenizer
 
+    def saved_apart(self):
+        return () if self.tokenizer is None else (self.tokenizer,)
+
+    def restore_layer_state(self, state):
+        super().restore_layer_state(state)
+        layers = [layer for layer in self._flatten_layers(include_self=False) if layer.weights]
+        adapted = [place for place, layer in enumerate(layers) if getattr(layer, "lora_enabled", False)]
+        if adapted:  # what keras-hub's `save_lora_weights` needs to know
+            self._lora_enabled_layers, self._lora_rank = adapted, layers[adapted[0]].lora_rank
+
     def get_config(self):
-        return super().get_config() | {
+        # Not keras-hub's own: it writes quantized layers as a dtype policy map, and in doing so changes their policies.
+        return self.layer_state() | {
+            "name": self.name,
+            "trainable": self.trainable,
+            "dtype": keras.dtype_policies.serialize(plain_policy(self.dtype_policy)),
             "vocabulary_size": self.vocabulary_size,
             "num_layers": self.num_layers,
             "num_heads": self.num_heads,

@@ -1,19 +1,21 @@
 """The pre-training model. Shape letters: B batch, T tokens, M masked positions, D hidden_dim, V vocabulary."""
 
+from typing import ClassVar
+
 import keras
 from keras import ops
 
 from spanbert_keras.layers.masked_lm_head import MaskedLMHead
+from spanbert_keras.layers.saved_state import KEY, SavedState, plain_policy
 from spanbert_keras.layers.span_boundary_head import SpanBoundaryHead
 from spanbert_keras.losses.span_bert_loss import span_bert_loss, target_losses
 from spanbert_keras.models.fill_spans import fill_spans
 from spanbert_keras.models.named_inputs import NamedInputs
-
-TARGET_KEYS = ("mask_ids", "mask_weights", "span_weights")
+from spanbert_keras.models.named_targets import NamedTargets, sum_over_replicas
 
 
 @keras.saving.register_keras_serializable(package="spanbert_keras")
-class SpanBertPretrainer(NamedInputs, keras.Model):
+class SpanBertPretrainer(SavedState, NamedTargets, NamedInputs, keras.Model):
     """Encoder, masked-LM head and span-boundary head: the model that pre-training trains.
 
     A functional model. Both heads use the encoder's own embedding layer and a vocabulary bias of their own, and
@@ -57,6 +59,9 @@ class SpanBertPretrainer(NamedInputs, keras.Model):
         "right_positions",
         "span_offsets",
     )
+    target_keys = ("mask_ids", "mask_weights", "span_weights")
+    target_of: ClassVar = {"masked_lm": "mask_ids", "span_boundary": "mask_ids"}
+    weight_of: ClassVar = {"masked_lm": "mask_weights", "span_boundary": "span_weights"}
 
     def __init__(
         self,
@@ -84,7 +89,7 @@ class SpanBertPretrainer(NamedInputs, keras.Model):
             ),  # (B, M, V)
         }
         super().__init__(inputs=inputs, outputs=outputs, **kwargs)
-        self.dtype_policy = dtype  # `compile` scales the loss where this is mixed_float16
+        self.dtype_policy = plain_policy(dtype)  # `compile` scales the loss where this is mixed_float16
 
         # === Config ===
         self.encoder = encoder
@@ -108,47 +113,39 @@ class SpanBertPretrainer(NamedInputs, keras.Model):
         """Returns `text`, or each of a list of texts, with its [MASK] filled in; see `models.fill_spans.fill_spans`."""
         return fill_spans(self, text)
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """Returns the loss of a batch for `fit` and `evaluate`; targets come from `x` or `y`, by name."""
-        given = {**(x if hasattr(x, "keys") else {}), **(y if hasattr(y, "keys") else {})}
-        missing = [key for key in TARGET_KEYS if key not in given]
-        if missing:
-            raise ValueError(
-                "Training needs the targets that `SpanMasker` returns, in the dict given to `fit`. "
-                f"Missing: {missing}. Received: {sorted(given)}."
-            )
-        mask_weights = ops.cast(given["mask_weights"], "float32")
-        span_weights = ops.cast(given["span_weights"], "float32")
+    def own_loss(self, outputs, batch, row_weights):
+        """Returns the loss of a batch, divided by the targets of all replicas; see `span_bert_loss`."""
+        weights = {name: ops.cast(batch[self.weight_of[name]], "float32") for name in outputs}
         losses = {}
-        for name, weights in (("masked_lm", mask_weights), ("span_boundary", span_weights)):
-            logits = y_pred[name]
-            losses[name] = target_losses(logits, given["mask_ids"])
-            correct = ops.equal(ops.argmax(logits, axis=-1), ops.cast(given["mask_ids"], "int32"))
-            self.loss_trackers[f"{name}_loss"].update_state(losses[name], sample_weight=weights)
-            self.loss_trackers[f"{name}_accuracy"].update_state(ops.cast(correct, "float32"), sample_weight=weights)
+        for name, logits in outputs.items():
+            losses[name] = target_losses(logits, batch["mask_ids"])
+            correct = ops.equal(ops.argmax(logits, axis=-1), ops.cast(batch["mask_ids"], "int32"))
+            self.loss_trackers[f"{name}_loss"].update_state(losses[name], sample_weight=weights[name])
+            self.loss_trackers[f"{name}_accuracy"].update_state(
+                ops.cast(correct, "float32"), sample_weight=weights[name]
+            )
+        counts = sum_over_replicas([ops.sum(weights["masked_lm"]), ops.sum(weights["span_boundary"])])
+        if row_weights is not None:
+            rows = ops.reshape(ops.cast(row_weights, "float32"), (-1, 1))  # (B, 1)
+            weights = {name: weight * rows for name, weight in weights.items()}
         return span_bert_loss(
             losses["masked_lm"],
             losses["span_boundary"],
-            mask_weights,
-            span_weights,
+            weights["masked_lm"],
+            weights["span_boundary"],
+            counts,
             sbo_weight=self.sbo_weight,
             normalization=self.loss_normalization,
         )
 
-    def _dtypes(self):
-        """Returns the model's dtype policy, with those of quantized layers by path where there are any."""
-        quantized = {
-            layer.path: layer.dtype_policy for layer in self._flatten_layers() if layer.quantization_mode is not None
-        }
-        if not quantized or isinstance(self.dtype_policy, keras.dtype_policies.DTypePolicyMap):
-            return self.dtype_policy
-        return keras.dtype_policies.DTypePolicyMap(self.dtype_policy, quantized)
+    def saved_apart(self):
+        return (self.encoder,)
 
     def get_config(self):
-        return {
+        return self.layer_state() | {
             "name": self.name,
             "trainable": self.trainable,
-            "dtype": keras.dtype_policies.serialize(self._dtypes()),
+            "dtype": keras.dtype_policies.serialize(plain_policy(self.dtype_policy)),
             "encoder": keras.saving.serialize_keras_object(self.encoder),
             "max_span_positions": self.max_span_positions,
             "position_dim": self.position_dim,
@@ -159,8 +156,12 @@ class SpanBertPretrainer(NamedInputs, keras.Model):
     @classmethod
     def from_config(cls, config):
         config = dict(config)
+        state = config.pop(KEY, None)
         if isinstance(config["encoder"], dict):
             config["encoder"] = keras.saving.deserialize_keras_object(config["encoder"])
         if isinstance(config.get("dtype"), dict):
             config["dtype"] = keras.dtype_policies.deserialize(config["dtype"])
-        return cls(**config)
+        made = cls(**config)
+        if state:
+            made.restore_layer_state(state)
+        return made

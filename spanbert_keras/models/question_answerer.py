@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from numbers import Integral
+from typing import ClassVar
 
 import keras
 import numpy as np
@@ -10,6 +11,7 @@ from spanbert_keras.decoding.answer import Answer
 from spanbert_keras.decoding.answer_spans import Candidates
 from spanbert_keras.errors import InputError
 from spanbert_keras.layers.functional import initializer
+from spanbert_keras.layers.saved_state import plain_policy
 from spanbert_keras.losses.answer_span_loss import answer_span_losses
 from spanbert_keras.models.given_texts import given_texts
 from spanbert_keras.models.named_inputs import NamedInputs
@@ -59,6 +61,7 @@ class SpanBertQuestionAnswerer(RowComputing, TaskModel, NamedInputs, keras.Model
 
     input_keys = ("token_ids", "segment_ids", "padding_mask")
     target_keys = ("start_positions", "end_positions", "answer_weights")
+    target_of: ClassVar = {"start_logits": "start_positions", "end_logits": "end_positions"}
 
     def __init__(
         self,
@@ -91,7 +94,7 @@ class SpanBertQuestionAnswerer(RowComputing, TaskModel, NamedInputs, keras.Model
         logits = answer_head(sequence)  # (B, T, 2)
         outputs = {"start_logits": logits[:, :, 0], "end_logits": logits[:, :, 1]}  # (B, T)
         super().__init__(inputs=inputs, outputs=outputs, **kwargs)
-        self.dtype_policy = dtype  # `compile` scales the loss where this is mixed_float16
+        self.dtype_policy = plain_policy(dtype)  # `compile` scales the loss where this is mixed_float16
 
         # === Config ===
         self.encoder = encoder
@@ -239,6 +242,15 @@ class SpanBertQuestionAnswerer(RowComputing, TaskModel, NamedInputs, keras.Model
             batch["padding_mask"],
             *(batch[key] for key in self.target_keys),
         )
+
+    def comparable(self, key, targets):
+        """Returns positions as Keras' losses and metrics take them: one answer a row."""
+        if len(targets.shape) > 1 and targets.shape[1] != 1:
+            raise ValueError(
+                f"Keras' losses and metrics compare with one answer per row. Expected: `{key}` of shape (B, 1). "
+                f"Received: {tuple(targets.shape)}. Compile without them, or give `y` by the outputs' names."
+            )
+        return targets
 
     # --- saving
 

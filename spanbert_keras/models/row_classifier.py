@@ -1,12 +1,14 @@
 """What classifiers of texts, pairs and sentences with entities share. Shape letters: B batch, T tokens, C classes."""
 
 from collections.abc import Callable, Sequence
+from typing import ClassVar
 
 import numpy as np
 from keras import ops
 
 from spanbert_keras.errors import InputError
 from spanbert_keras.layers.classification_head import ClassificationHead
+from spanbert_keras.layers.saved_state import plain_policy
 from spanbert_keras.losses.classification_loss import classification_losses, multi_label_losses, regression_losses
 from spanbert_keras.models.named_inputs import NamedInputs
 from spanbert_keras.models.row_computing import RowComputing, row_lengths
@@ -34,6 +36,7 @@ class RowClassifier(RowComputing, TaskModel, NamedInputs):
 
     input_keys = ("token_ids", "segment_ids", "padding_mask")
     target_keys = ("label_targets",)
+    target_of: ClassVar = {"logits": "label_targets"}
     pad = staticmethod(pad_rows)
 
     def _graph(self, encoder, labels, row_length, pooler, dropout, problem_type=None):
@@ -59,7 +62,7 @@ class RowClassifier(RowComputing, TaskModel, NamedInputs):
 
     def _keep(self, encoder, labels, row_length, head, problem_type, dtype) -> None:
         """Sets what `_graph` made, once the functional model is."""
-        self.dtype_policy = dtype  # `compile` scales the loss where this is mixed_float16
+        self.dtype_policy = plain_policy(dtype)  # `compile` scales the loss where this is mixed_float16
         self.encoder = encoder
         self.labels = labels
         self.row_length = row_length
@@ -125,6 +128,14 @@ class RowClassifier(RowComputing, TaskModel, NamedInputs):
         if len(targets.shape) != 2 or targets.shape[1] not in (None, width):
             raise ValueError(f"`label_targets` must be of shape (B, {width}). Received: {tuple(targets.shape)}.")
         return LOSSES[self.problem_type](outputs["logits"], targets)
+
+    def plain_targets(self, y):
+        """Returns a plain `y` as `label_targets`; for single labels the numbers of classes, `(B,)` or `(B, 1)`, become
+        rows of 0 and 1."""
+        targets = ops.convert_to_tensor(y)
+        if self.problem_type == "single_label" and (len(targets.shape) == 1 or targets.shape[1] == 1):
+            return ops.one_hot(ops.cast(ops.reshape(targets, (-1,)), "int32"), len(self.labels))
+        return ops.expand_dims(targets, 1) if len(targets.shape) == 1 else targets
 
     def get_config(self):
         return TaskModel.get_config(self) | {

@@ -1,10 +1,12 @@
 """What all task models share. B rows."""
 
 import keras
-from keras import ops
+
+from spanbert_keras.layers.saved_state import KEY, SavedState, plain_policy
+from spanbert_keras.models.named_targets import NamedTargets, mean_over_rows
 
 
-class TaskModel:
+class TaskModel(SavedState, NamedTargets):
     """Mixin: a model over an `encoder` with its tokenizer, trained by the mean of its examples' losses.
 
     Attributes:
@@ -12,7 +14,6 @@ class TaskModel:
         static_shapes: whether `call` must know the shapes of its inputs.
     """
 
-    target_keys: tuple[str, ...] = ()
     static_shapes = False
 
     @property
@@ -24,36 +25,32 @@ class TaskModel:
         """Returns the loss of every row, float32 `(B,)`."""
         raise NotImplementedError
 
-    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """Returns the loss of a batch for `fit` and `evaluate`; targets come from `x` or `y`, by name."""
-        given = {**(x if hasattr(x, "keys") else {}), **(y if hasattr(y, "keys") else {})}
-        missing = [key for key in self.target_keys if key not in given]
-        if missing:
-            raise ValueError(f"Training needs the targets {self.target_keys}, by name. Missing: {missing}.")
-        losses = self.example_losses(y_pred, given)
-        if sample_weight is None:
-            return ops.mean(losses)
-        if hasattr(sample_weight, "keys"):  # Keras repeats it for each entry of a dict of targets
-            sample_weight = next(iter(sample_weight.values()))
-        sample_weight = ops.cast(sample_weight, "float32")
-        return ops.sum(losses * sample_weight) / ops.maximum(ops.sum(sample_weight), 1.0)
+    def own_loss(self, outputs, batch, row_weights):
+        return mean_over_rows(self.example_losses(outputs, batch), row_weights)
+
+    def saved_apart(self):
+        return (self.encoder,)
 
     def get_config(self):
         """Returns what every task model's config has."""
-        return {
+        return self.layer_state() | {
             "name": self.name,
             "trainable": self.trainable,
-            "dtype": keras.dtype_policies.serialize(self.dtype_policy),
+            "dtype": keras.dtype_policies.serialize(plain_policy(self.dtype_policy)),
             "encoder": keras.saving.serialize_keras_object(self.encoder),
         }
 
     @classmethod
     def from_config(cls, config):
         config = dict(config)
+        state = config.pop(KEY, None)
         for name, revive in (
             ("encoder", keras.saving.deserialize_keras_object),
             ("dtype", keras.dtype_policies.deserialize),
         ):
             if isinstance(config.get(name), dict):
                 config[name] = revive(config[name])
-        return cls(**config)
+        made = cls(**config)
+        if state:
+            made.restore_layer_state(state)
+        return made

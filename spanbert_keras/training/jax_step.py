@@ -119,9 +119,11 @@ class JaxStep:
     def _part_loss(self, trainable, fixed, part, counts, seeds, scale):
         fixed = [value if i is None else seeds[i].astype(value.dtype)
                  for value, i in zip(fixed, self.seed_index, strict=True)]  # fmt: skip
-        outputs, _ = self.model.stateless_call(trainable, fixed, part, training=True)
+        outputs, _, added = self.model.stateless_call(trainable, fixed, part, training=True, return_losses=True)
         scores = self.objective.score(outputs, part)
         loss = self.objective.loss(scores, part, counts)
+        if added:  # of `add_loss` and regularizers; every part adds its share
+            loss = loss + sum(ops.sum(ops.cast(x, "float32")) for x in added) / self.settings.accumulation_steps
         return loss * scale, (loss, scores)
 
     def _summed_gradients(self, trainable, fixed, batch, counts, seeds, scale):

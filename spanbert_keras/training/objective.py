@@ -1,9 +1,11 @@
 """What a training step is told about the model that it trains."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
+from keras import ops
 
 from spanbert_keras.training.pretraining_objective import PretrainingObjective
 
@@ -71,6 +73,18 @@ def batch_keys(model, objective: Objective) -> tuple[str, ...]:
 def target_counts(batch: dict[str, np.ndarray], objective: Objective) -> np.ndarray:
     """Returns float32 `(len(count_keys),)`: what the loss of a whole batch is divided by."""
     return np.array([batch[key].sum() for key in objective.count_keys], np.float32)
+
+
+def added_losses(model, of_calls: Sequence = ()):
+    """Returns what is added to an objective, a float32 scalar: losses of `add_loss`, and regularizers of weights.
+
+    Args:
+        model: Keras model.
+        of_calls: scalars that layers added during the model's call.
+    """
+    regularized = [v for v in model.trainable_variables if v.regularizer is not None]
+    losses = [*of_calls, *(v.regularizer(v) for v in regularized)]
+    return sum((ops.sum(ops.cast(loss, "float32")) for loss in losses), ops.zeros((), "float32"))
 
 
 def seed_generators(model) -> list:

@@ -6,7 +6,13 @@ from keras import ops
 
 from spanbert_keras.training.distribution import Distribution
 from spanbert_keras.training.loss_scale import next_scale
-from spanbert_keras.training.objective import STEP_KEYS, StepSettings, batch_keys, seed_generators
+from spanbert_keras.training.objective import (
+    STEP_KEYS,
+    StepSettings,
+    added_losses,
+    batch_keys,
+    seed_generators,
+)
 from spanbert_keras.training.optimizers import clip_in_groups
 
 
@@ -121,9 +127,11 @@ class TensorFlowStep:
         tf = self.tf
         states = [(g.state, tf.cast(seeds[i], g.state.dtype)) for i, g in enumerate(self.generators)]
         with tf.GradientTape() as tape:
-            with keras.StatelessScope(state_mapping=states):
+            with keras.StatelessScope(state_mapping=states, collect_losses=True) as scope:
                 scores = self.objective.score(self.model(part, training=True), part)
-            loss = self.objective.loss(scores, part, counts)
+            # Every part of every replica adds its share, so that all together add the mean.
+            share = 1.0 / (self.settings.accumulation_steps * self.strategy.num_replicas_in_sync)
+            loss = self.objective.loss(scores, part, counts) + share * added_losses(self.model, scope.losses)
             scaled = loss * scale
         gradients = tape.gradient(
             scaled, [v.value for v in self.variables], unconnected_gradients=tf.UnconnectedGradients.ZERO

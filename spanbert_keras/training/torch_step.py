@@ -87,6 +87,9 @@ class TorchStep:
             part = self._tensors({key: x[step * rows : (step + 1) * rows] for key, x in batch.items()}, self.keys)
             scores = self.objective.score(self._forward(part, training=True), part)
             part_loss = self.objective.loss(scores, part, counts)
+            added = self.model.losses  # of `add_loss` and regularizers; every part adds its share
+            if added:
+                part_loss = part_loss + sum(ops.sum(ops.cast(x, "float32")) for x in added) / steps
             (part_loss * scale).backward()  # gradients of the parts add up in place
             loss = loss + part_loss.detach()
             collected.append({key: value.detach() for key, value in scores.items()})

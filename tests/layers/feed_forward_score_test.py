@@ -70,6 +70,19 @@ def test_it_computes_in_float32_under_every_policy_of_the_process():
     assert layer.hidden.compute_dtype == layer.out.compute_dtype == "float32"
 
 
+@pytest.mark.parametrize("mode", ["int8", "int4", "float8"])
+def test_parts_of_a_quantized_layer_are_its_kernel_with_scales(randomize, mode):
+    layer = FeedForwardScore(8)
+    layer.build((None, 6))
+    randomize(layer)
+    exact = keras.ops.convert_to_numpy(layer.hidden.kernel)
+    layer.hidden.quantize(mode)
+    parts = [keras.ops.convert_to_numpy(part) for part in layer.parts(4, 2)]
+    assert [part.shape for part in parts] == [(4, 8), (2, 8)]
+    off = {"int8": 0.01, "int4": 0.2, "float8": 0.1}[mode]
+    np.testing.assert_allclose(np.concatenate(parts), exact, atol=off * np.abs(exact).max())
+
+
 def test_initial_weights_are_berts_and_differ():
     layer = FeedForwardScore(3000)
     layer.build((None, 40))

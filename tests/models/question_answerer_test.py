@@ -341,7 +341,7 @@ def test_fit_on_a_dict_learns_the_answers_and_targets_may_come_as_y(make_reader,
     answers = {key: batch[key] for key in reader.target_keys}
     assert reader.evaluate(rows, answers, batch_size=3, verbose=0) == pytest.approx(np.mean(losses), rel=1e-4)
     weighted = reader.evaluate(rows, answers, batch_size=3, verbose=0, sample_weight=np.array([1.0, 0.0, 3.0]))
-    assert weighted == pytest.approx((losses[0] + 3 * losses[2]) / 4, rel=1e-4)
+    assert weighted == pytest.approx((losses[0] + 3 * losses[2]) / 3, rel=1e-4)
     history = reader.fit(batch, batch_size=3, epochs=8, verbose=0).history["loss"]
     assert history[0] == pytest.approx(np.mean(losses), rel=1e-4) and history[1] < history[0]
     assert history[-1] < 0.7 * history[0]

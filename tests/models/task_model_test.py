@@ -68,17 +68,20 @@ def test_targets_without_names_are_missing(small):
         small.compute_loss(X["x"], (Y["y"], Z["z"]), X)
 
 
-@pytest.mark.parametrize(
-    "weights, expected", [([1, 1, 1], 23 / 3), ([1, 0, 3], 38 / 4), ([0, 0, 1], 11.0), ([0, 0, 0], 0.0)]
-)
+@pytest.mark.parametrize("weights", [[1, 1, 1], [1, 0, 3], [0, 0, 1], [0, 0, 0], [0.001, 0.002, 0]])
 @pytest.mark.parametrize("kind", ["float32", "int32", "bool"])
-def test_weights_of_examples_make_a_weighted_mean(small, weights, expected, kind):
-    if kind == "bool":
-        weights, expected = [w > 0 for w in weights], sum(v for v, w in zip(LOSSES, weights, strict=True) if w)
-        expected /= max(1, sum(weights))
-    weights = ops.convert_to_tensor(np.array(weights, kind))
+def test_weights_of_examples_scale_losses_and_not_the_number_that_divides_them(small, weights, kind):
+    values = np.array(weights, kind)
+    expected = float(np.sum(LOSSES * values.astype("float64"))) / 3
+    weights = ops.convert_to_tensor(values)
     assert loss_of(small, X | Y | Z, None, X, weights) == pytest.approx(expected)
     assert loss_of(small, X, Y | Z, X, sample_weight={"y": weights, "z": weights}) == pytest.approx(expected)
+
+
+def test_weights_of_something_else_than_rows_are_rejected(small):
+    weight = ops.ones((3,))
+    with pytest.raises(ValueError, match=r"weights whole rows.*Received: weights of \['other', 'y'\]"):
+        small.compute_loss(X, Y | Z, X, sample_weight={"y": weight, "other": weight})
 
 
 def test_the_tokenizer_is_the_encoders(small):

@@ -18,10 +18,10 @@ PROGRAMS = sorted(
 )
 # Text that is no path. A new flag with text belongs here, or is a `setting(..., path=True)`.
 OTHER_TEXT = {
-    "curve", "dataset", "default_genre", "eval_schemes", "genre", "genres", "label_column", "label_separator", "lengths",
-    "method", "target_columns",
-    "no_relation", "pair_column", "question", "sets", "shard", "submission_method", "sweep_batch_sizes",
-    "sweep_learning_rates", "sweep_segments", "sweep_task_learning_rates", "text_column",
+    "curve", "dataset", "default_genre", "eval_schemes", "genre", "genres", "label_column", "label_separator",
+    "lengths", "method", "no_relation", "pair_column", "question", "sets", "shard", "submission_method",
+    "sweep_batch_sizes", "sweep_learning_rates", "sweep_segments", "sweep_task_learning_rates", "target_columns",
+    "text_column",
 }  # fmt: skip
 
 

@@ -57,6 +57,48 @@ def test_parts_of_a_batch_give_the_update_of_the_whole(make_training_step, batch
         np.testing.assert_allclose(one, two, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("parts", [1, 2])
+def test_regularizers_and_added_losses_are_minimised_too(make_model, batch, train_once, seeds_of, parts):
+    found = []
+    for regularized in (False, True):
+        model = make_model()
+        kernel, norm = model.encoder.blocks[0].intermediate.kernel, model.encoder.blocks[0].output_norm
+        before = np.array(keras.ops.convert_to_numpy(kernel))
+        if regularized:
+            kernel.regularizer = keras.regularizers.L2(0.25)
+            call = norm.call
+
+            def with_loss(x, norm=norm, call=call):
+                norm.add_loss(0.5 * keras.ops.mean(keras.ops.square(x)))
+                return call(x)
+
+            norm.call = with_loss
+            inputs = {key: batch[key] for key in model.input_keys}
+            model(inputs)
+            added = sum(float(keras.ops.convert_to_numpy(x)) for x in model.losses)
+        optimizer = keras.optimizers.SGD(1.0)
+        optimizer.build(model.trainable_variables)
+        settings = StepSettings(clip_norm=None, accumulation_steps=parts)
+        step = make_step(model, optimizer, settings)
+        found.append(train_once(step, batch, seeds_of(step))["loss"])
+    assert added > 0.25 * np.square(before).sum() > 0
+    assert found[1] - found[0] == pytest.approx(added, rel=1e-4)
+
+
+def test_frozen_weights_stay_and_their_regularizers_are_left_out(make_model, batch, train_once, seeds_of):
+    model = make_model()
+    kernel = model.encoder.blocks[0].intermediate.kernel
+    kernel.regularizer = keras.regularizers.L2(100.0)
+    model.encoder.blocks[0].trainable = False
+    frozen = [np.array(keras.ops.convert_to_numpy(w)) for w in model.encoder.blocks[0].weights]
+    optimizer = keras.optimizers.SGD(1.0)
+    optimizer.build(model.trainable_variables)
+    step = make_step(model, optimizer, StepSettings(clip_norm=None))
+    assert train_once(step, batch, seeds_of(step))["loss"] < 10.0
+    for weight, value in zip(model.encoder.blocks[0].weights, frozen, strict=True):
+        np.testing.assert_array_equal(keras.ops.convert_to_numpy(weight), value)
+
+
 def test_the_gradient_is_clipped_by_its_global_norm(make_training_step, batch, seeds_of, weights_of, train_once):
     plain = make_training_step("sgd", 1.0, clip_norm=None)
     norm = train_once(plain, batch, seeds_of(plain))["gradient_norm"]

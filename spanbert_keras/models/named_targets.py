@@ -1,0 +1,207 @@
+"""Training by `fit` with targets by name. B rows."""
+
+import sys
+from typing import ClassVar
+
+import keras
+from keras import ops
+
+
+class NamedTargets:
+    """Mixin: a model whose `compile`, `fit`, `evaluate` and `train_on_batch` compute what Keras computes.
+
+    Without `compile(loss=...)` the model minimises its own loss. Targets are found by name, in `y` or among the inputs
+    `x`; a model with a single target takes a plain `y` too. The loss of every row is multiplied by its sample weight,
+    and the sum is divided by the number of rows (Keras' `sum_over_batch_size`).
+
+    With `compile(loss=...)` Keras' losses are computed as in any functional model: `y` is plain, or a dict by the names
+    of the outputs. Where it has the model's own targets instead, or there is no `y`, `target_of` says which of them
+    belongs to which output. The same holds for `metrics` and `weighted_metrics`.
+
+    In both cases regularization losses and those of `add_loss` are added, and on several replicas of a TensorFlow
+    strategy the gradient is that of the whole batch, as with Keras' own losses.
+
+    Attributes:
+        target_keys: the model's own targets, entries of a training batch beside its inputs.
+        target_of: dict from an output to the one of these that Keras' losses and metrics compare it with.
+        weight_of: dict from an output to the entry of a batch that weights the elements of its target.
+    """
+
+    target_keys: tuple[str, ...] = ()
+    target_of: ClassVar[dict[str, str]] = {}
+    weight_of: ClassVar[dict[str, str]] = {}
+    _loss_is_own = True
+    _loss_outputs: tuple[str, ...] | None = None
+
+    def own_loss(self, outputs, batch, row_weights):
+        """Returns the model's own loss, a scalar, of a batch with all `target_keys`.
+
+        Args:
+            outputs: dict of what the model returns.
+            batch: dict of inputs and targets.
+            row_weights: float `(B,)` or `None`.
+        """
+        raise NotImplementedError
+
+    def plain_targets(self, y):
+        """Returns a plain `y` as the model's single target."""
+        return y
+
+    # --- Keras' interface
+
+    def compile(self, optimizer="rmsprop", loss=None, loss_weights=None, metrics=None, weighted_metrics=None, **kwargs):
+        """Configures training as `keras.Model.compile`; without a `loss` the model's own loss is minimised.
+
+        Raises:
+            ValueError: `loss_weights` without a `loss`.
+        """
+        if loss is None and loss_weights is not None:
+            raise ValueError(
+                "`loss_weights` weight the losses given as `loss`. Expected: both or neither, since the own loss of "
+                f"`{type(self).__name__}` is a single one. Received: loss_weights={loss_weights} without a loss."
+            )
+        self._compile_loss = None  # Keras keeps that of an earlier call
+        self._loss_is_own = loss is None
+        self._loss_outputs = tuple(k for k, v in loss.items() if v is not None) if isinstance(loss, dict) else None
+        self._compares_unweighted = bool(metrics)
+        super().compile(
+            optimizer=optimizer,
+            loss=loss,
+            loss_weights=loss_weights,
+            metrics=metrics,
+            weighted_metrics=weighted_metrics,
+            **kwargs,
+        )
+
+    def compile_from_config(self, config):
+        """Compiles a loaded model and builds its optimizer, as `keras.Model` does."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        if self.optimizer is not None:
+            self.optimizer.build(self.trainable_variables)
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """Returns the loss of a batch for `fit` and `evaluate`."""
+        if not self._loss_is_own:
+            y, sample_weight = self._by_output(x, y, y_pred, sample_weight)
+            return super().compute_loss(x, y, y_pred, sample_weight, training=training)
+        batch, row_weights = self._named_batch(x, y), self._row_weights(sample_weight)
+        # First what layers added: replicas may take turns in `own_loss`, and the next one's call replaces it.
+        added = super().compute_loss(x, None, y_pred, None, training=training) if self.losses else None
+        loss = self.own_loss(y_pred, batch, row_weights)
+        return loss if added is None else loss + added
+
+    def compute_metrics(self, x, y, y_pred, sample_weight=None):
+        """Updates the metrics given to `compile`, and returns all."""
+        if self._compile_metrics is not None:
+            y, sample_weight = self._by_output(x, y, y_pred, sample_weight, for_metrics=True)
+        return super().compute_metrics(x, y, y_pred, sample_weight)
+
+    # --- targets
+
+    def _named_batch(self, x, y) -> dict:
+        """Returns inputs and targets by name."""
+        if y is not None and not hasattr(y, "keys") and len(self.target_keys) == 1:
+            y = {self.target_keys[0]: self.plain_targets(_single(y))}
+        given = _entries(x) | _entries(y)
+        for output, key in self.target_of.items():
+            if key not in given and output in given:
+                given[key] = given[output]
+        missing = [key for key in self.target_keys if key not in given]
+        if missing:
+            raise ValueError(f"Training needs the targets {self.target_keys}, by name. Missing: {missing}.")
+        return given
+
+    def _row_weights(self, sample_weight):
+        """Returns the weight of each row, or `None`."""
+        if not hasattr(sample_weight, "keys"):
+            return sample_weight
+        if len(sample_weight) > 1 and not set(sample_weight) <= set(self.target_keys):
+            raise ValueError(
+                f"`{type(self).__name__}` weights whole rows: its own loss is a single one. "
+                f"Expected: one `sample_weight` of shape (B,). Received: weights of {sorted(sample_weight)}."
+            )
+        return next(iter(sample_weight.values()))  # Keras repeats one weight for each entry of a dict of targets
+
+    def _by_output(self, x, y, y_pred, sample_weight, for_metrics=False):
+        """Returns targets and sample weights as Keras takes them: plain, or by the names of the outputs."""
+        if y is not None and not hasattr(y, "keys"):
+            return y, sample_weight
+        given = _entries(x) | _entries(y)
+        wanted = y_pred if for_metrics or self._loss_outputs is None else self._loss_outputs
+        targets, weights, own = {}, {}, []
+        for output in wanted:
+            key = output if output in given else self.target_of.get(output)
+            if key in given:
+                targets[output] = given[key] if key == output else self.comparable(key, given[key])
+                own += [output] * (key != output)
+                weights[output] = self._weight_of(output, key, given, sample_weight)
+        missing = [output for output in wanted if output not in targets]
+        if missing:
+            raise ValueError(
+                f"Keras' losses and metrics need a target for each output of `{type(self).__name__}`. "
+                f"Missing: {missing}. Give them as `y`, a dict by these names{self._instead()}."
+            )
+        if for_metrics and self._compares_unweighted and any(output in self.weight_of for output in own):
+            raise ValueError(
+                f"`metrics` would count the padding of {sorted(set(self.target_of.values()))} too. Use "
+                "`weighted_metrics`; `fit` also reports the model's own accuracies."
+            )
+        if all(weight is None for weight in weights.values()):
+            return targets, None
+        return targets, weights
+
+    def _weight_of(self, output, key, given, sample_weight):
+        """Returns the sample weight of an output's target, or `None`."""
+        if hasattr(sample_weight, "keys"):
+            sample_weight = sample_weight.get(output, sample_weight.get(key))
+        entry = self.weight_of.get(output)
+        if key == output or entry not in given:
+            return sample_weight
+        weight = ops.cast(given[entry], "float32")
+        if sample_weight is None:
+            return weight
+        rows = ops.cast(sample_weight, "float32")
+        return weight * ops.reshape(rows, (-1, 1)) if len(rows.shape) < len(weight.shape) else weight * rows
+
+    def comparable(self, key, targets):
+        """Returns one of the model's own targets as Keras' losses and metrics take it."""
+        return targets
+
+    def _instead(self) -> str:
+        return f", or the model's own targets {sorted(set(self.target_of.values()))}" if self.target_of else ""
+
+
+def mean_over_rows(losses, row_weights):
+    """Returns sum(losses x weights) / B as Keras reduces a loss: on R replicas of a strategy, a share of 1 / R of it.
+
+    Args:
+        losses: float `(B,)`.
+        row_weights: float `(B,)` or `None`.
+    """
+    return _Given(name="row_losses")(losses, losses, row_weights)
+
+
+def sum_over_replicas(values: list) -> list:
+    """Returns each scalar summed over the replicas of a TensorFlow strategy, inside `fit`; elsewhere as it is."""
+    if keras.backend.backend() != "tensorflow":
+        return values
+    distribute = sys.modules["tensorflow"].distribute  # loaded, since it is the backend
+    context = distribute.get_replica_context()
+    if context is None or context.num_replicas_in_sync == 1:
+        return values
+    return context.all_reduce(distribute.ReduceOp.SUM, values)
+
+
+class _Given(keras.losses.Loss):
+    """Keras' reduction of losses that are known already."""
+
+    def call(self, y_true, y_pred):
+        return y_pred
+
+
+def _entries(data) -> dict:
+    return dict(data) if hasattr(data, "keys") else {}
+
+
+def _single(y):
+    return y[0] if isinstance(y, list | tuple) and len(y) == 1 else y

@@ -1,0 +1,224 @@
+"""`fit` of our models beside plain Keras on the same encoder: losses, steps, metrics, on one and on two replicas."""
+
+import json
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from spanbert_keras import SpanBertPretrainer, SpanBertQuestionAnswerer, SpanBertTextClassifier
+from spanbert_keras.models import named_targets
+from tests.models import fit_oracle
+from tests.models.fit_oracle import TASKS, B, difference, make_case, regularize, results
+
+BACKEND = keras.backend.backend()
+WEIGHTS = np.array([1, 0.001, 0, 2, 0.003, 1, 1, 0.5], "float32")
+CLOSE = 1e-6
+EAGER = BACKEND == "tensorflow"
+
+REPLICAS = """
+import json, sys
+import tensorflow as tf
+two = [tf.config.LogicalDeviceConfiguration()] * 2
+tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], two)
+strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+import numpy as np
+from tests.models import fit_oracle
+found = {}
+for task in sys.argv[2:]:
+    with strategy.scope():
+        case = fit_oracle.make_case(task)
+        fit_oracle.regularize(case.ours)
+        fit_oracle.regularize(case.plain)
+        weights = np.array(json.loads(sys.argv[1]), "float32")
+        on_two = fit_oracle.results(case, weights, evaluated=False, run_eagerly=False)
+    found[task] = [fit_oracle.difference(on_two), float(on_two["ours_fit"][0])]
+print(json.dumps(found))
+"""
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_step_with_small_weights_regularizers_and_added_losses_is_keras_step(task):
+    case = make_case(task)
+    regularize(case.ours), regularize(case.plain)
+    assert difference(results(case, WEIGHTS)) < CLOSE
+
+
+@pytest.mark.parametrize("task", ["classes", "pretrainer"])
+def test_targets_among_the_inputs_make_keras_step(task):
+    assert difference(results(make_case(task))) < CLOSE
+
+
+def test_the_released_codes_normalization_is_a_weighting_of_keras_losses():
+    assert difference(results(make_case("pretrainer", normalization="separate"), WEIGHTS)) < CLOSE
+
+
+@pytest.mark.parametrize("factor", [1e-3, 1.0, 100.0])
+def test_the_loss_is_linear_in_the_sample_weights(factor):
+    case = make_case("classes")
+    case.ours.compile("sgd", run_eagerly=EAGER)
+    full = case.ours.evaluate(case.x, case.targets, B, 0, sample_weight=np.ones(B))
+    scaled = case.ours.evaluate(case.x, case.targets, B, 0, sample_weight=np.full(B, factor))
+    assert scaled == pytest.approx(factor * full, rel=1e-6)
+
+
+def test_class_weights_and_plain_targets_are_keras():
+    case = make_case("classes")
+    assert difference(results(case, class_weight={0: 0.01, 1: 3.0, 2: 1.0}, y="plain")) < CLOSE
+
+
+def test_plain_numbers_of_classes_are_targets():
+    case = make_case("classes")
+    case.plain_y, case.loss = np.arange(B) % 3, keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    assert difference(results(case, class_weight={0: 0.01, 1: 3.0}, y="plain")) < CLOSE
+
+
+def test_the_loss_of_uneven_batches_over_two_epochs_is_keras():
+    assert difference(results(make_case("classes"), WEIGHTS, steps=2, batch=3)) < CLOSE
+
+
+@pytest.mark.parametrize("task", ["classes", "reader", "pretrainer"])
+def test_a_given_loss_is_computed_from_the_models_own_targets(task):
+    case = make_case(task)
+    regularize(case.ours), regularize(case.plain)
+    case.scale = 1.0  # the mean over all positions, as Keras has it
+    assert difference(results(case, WEIGHTS if task == "pretrainer" else None, own=False)) < CLOSE
+
+
+@pytest.mark.parametrize("task", ["number", "reader", "pretrainer"])
+def test_a_given_loss_takes_targets_by_the_outputs_names(task):
+    case = make_case(task)
+    case.ours.compile("sgd", run_eagerly=EAGER, loss=case.loss, loss_weights=case.loss_weights)
+    case.plain.compile("sgd", run_eagerly=EAGER, loss=case.loss, loss_weights=case.loss_weights)
+    arguments = {"batch_size": B, "verbose": 0, "return_dict": True}
+    found, expected = (m.evaluate(case.x, case.plain_y, **arguments) for m in (case.ours, case.plain))
+    assert found["loss"] == pytest.approx(expected["loss"], rel=CLOSE)
+
+
+def test_a_loss_of_one_output_and_its_weight_are_honoured():
+    case = make_case("pretrainer")
+    case.ours.compile(
+        "sgd", run_eagerly=EAGER, loss={"masked_lm": case.loss["masked_lm"]}, loss_weights={"masked_lm": 0.25}
+    )
+    found = case.ours.evaluate(case.x | case.targets, batch_size=B, verbose=0, return_dict=True)
+    losses = fit_oracle.keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction=None)(
+        case.targets["mask_ids"], case.ours.predict(case.x, verbose=0)["masked_lm"]
+    )
+    expected = 0.25 * np.mean(ops.convert_to_numpy(losses) * case.targets["mask_weights"])
+    assert found["loss"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_loss_that_was_given_is_forgotten_when_the_model_is_compiled_without():
+    case = make_case("classes")
+    case.ours.compile("sgd", run_eagerly=EAGER, loss="mse")
+    case.ours.compile("sgd", run_eagerly=EAGER)
+    case.plain.compile("sgd", run_eagerly=EAGER, loss=case.loss)
+    found = case.ours.train_on_batch(case.x | case.targets)
+    assert found == pytest.approx(case.plain.train_on_batch(case.x, case.plain_y), rel=CLOSE)
+
+
+@pytest.mark.parametrize("task, metric", [("classes", "accuracy"), ("number", "mae"), ("reader", "accuracy")])
+def test_metrics_of_targets_in_one_dict_are_keras(task, metric):
+    case = make_case(task)
+    names = ["start_logits", "end_logits"] if task == "reader" else None
+    metrics = {name: [metric] for name in names} if names else [metric]
+    found = results(case, metrics=metrics, weighted_metrics=metrics)
+    assert difference(found) < CLOSE
+    shown = {key: value for key, value in found["plain_logs"].items() if not key.endswith("loss")}
+    assert len(shown) == 2 * len(names or [1])
+    assert {key: found["ours_logs"][key] for key in shown} == pytest.approx(shown, rel=CLOSE)
+
+
+def test_weighted_metrics_of_the_pretrainer_leave_padding_out_and_others_are_rejected():
+    case = make_case("pretrainer")
+    metrics = {name: ["accuracy"] for name in ("masked_lm", "span_boundary")}
+    case.targets["mask_ids"][:] = case.ours.predict(case.x, verbose=0)["masked_lm"].argmax(-1)
+    case.targets["mask_ids"][::2, 0] = 0
+    case.ours.compile("sgd", run_eagerly=EAGER, weighted_metrics=metrics)
+    logs = case.ours.evaluate(case.x | case.targets, batch_size=B, verbose=0, return_dict=True)
+    right = case.ours.predict(case.x, verbose=0)["masked_lm"].argmax(-1) == case.targets["mask_ids"]
+    assert logs["masked_lm_accuracy"] == pytest.approx(np.average(right, weights=case.targets["mask_weights"]))
+    case.ours.compile("sgd", run_eagerly=EAGER, metrics=metrics)
+    with pytest.raises(ValueError, match="`metrics` would count the padding of .*weighted_metrics"):
+        case.ours.evaluate(case.x | case.targets, batch_size=B, verbose=0)
+
+
+def test_what_cannot_be_compared_is_rejected_in_a_sentence():
+    resolver = make_case("resolver")
+    for settings in ({"metrics": ["accuracy"]}, {"loss": "mse"}):
+        resolver.ours.compile("sgd", run_eagerly=EAGER, **settings)
+        with pytest.raises(ValueError, match=r"need a target for each output of `SpanBertCoreferenceResolver`"):
+            resolver.ours.train_on_batch(resolver.x | resolver.targets)
+    reader = make_case("reader")
+    several = {key: np.repeat(value, 2, axis=1) for key, value in reader.targets.items()}
+    reader.ours.compile("sgd", run_eagerly=EAGER, metrics={"start_logits": ["accuracy"]})
+    with pytest.raises(
+        ValueError, match=r"one answer per row. Expected: `\w+` of shape \(B, 1\). Received: \(\w+, 2\)"
+    ):
+        reader.ours.train_on_batch(reader.x | several)
+    with pytest.raises(ValueError, match="`loss_weights` weight the losses given as `loss`"):
+        reader.ours.compile("sgd", run_eagerly=EAGER, loss_weights={"start_logits": 1.0})
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="one backend is enough: the loop is Keras'")
+def test_accumulated_gradients_several_steps_a_call_and_xla_are_keras():
+    def accumulating():
+        return keras.optimizers.SGD(0.5, gradient_accumulation_steps=2)
+
+    settings = {"evaluated": False, "run_eagerly": False, "jit_compile": True}
+    found = results(make_case("number"), WEIGHTS, batch=2, optimizer=accumulating, steps_per_execution=2, **settings)
+    assert difference(found) < CLOSE
+
+
+@pytest.mark.parametrize("task", ["classes", "reader", "pretrainer", "resolver"])
+def test_float16_scales_the_loss(task):
+    model = make_case(task, policy="mixed_float16").ours
+    model.compile("sgd", run_eagerly=EAGER)
+    assert isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer)
+
+
+def test_the_encoder_itself_is_fitted_as_any_model():
+    case = make_case("classes")
+    encoder = case.ours.encoder
+    encoder.compile(keras.optimizers.SGD(0.5), loss="mse")
+    logs = encoder.evaluate(case.x | {"more": case.x["token_ids"]}, np.zeros((B, 6, 8)), B, 0, return_dict=True)
+    expected = np.mean(np.square(encoder.predict(case.x, verbose=0)["sequence_output"]))
+    assert logs["loss"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_keras_names_that_are_not_public_are_as_they_were():
+    model = make_case("classes").ours
+    model.compile("sgd", run_eagerly=EAGER, loss="mse", metrics=["mae"])
+    assert model._compile_loss is not None and model._compile_metrics is not None
+    assert named_targets.sum_over_replicas([1.0]) == [1.0]
+
+
+@pytest.mark.parametrize("kind", [SpanBertTextClassifier, SpanBertQuestionAnswerer, SpanBertPretrainer])
+def test_every_output_with_a_target_is_an_output(kind):
+    assert set(kind.target_of.values()) <= set(kind.target_keys)
+    assert set(kind.weight_of) <= set(kind.target_of) and set(kind.weight_of.values()) <= set(kind.target_keys)
+
+
+def on_replicas(root, *tasks):
+    done = subprocess.run(
+        [sys.executable, "-c", REPLICAS, json.dumps(WEIGHTS.tolist()), *tasks],
+        cwd=root, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="strategies are TensorFlow's")
+@pytest.mark.parametrize("tasks", [("pretrainer",), pytest.param(TASKS, marks=pytest.mark.slow)])
+def test_two_replicas_make_keras_step_and_that_of_one(root, tasks):
+    for task, (off, loss) in on_replicas(root, *tasks).items():
+        assert off < CLOSE, task
+        case = make_case(task)
+        regularize(case.ours)
+        case.ours.compile("sgd", run_eagerly=EAGER)
+        alone = case.ours.evaluate(case.x, case.targets, B, 0, sample_weight=WEIGHTS)
+        assert loss == pytest.approx(np.ravel(alone)[0], rel=CLOSE), task

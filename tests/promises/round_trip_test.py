@@ -1,0 +1,230 @@
+"""Whatever can be saved opens as it was, in the second and third generation too: every registered class, in every
+precision, frozen, adapted or quantized."""
+
+import copy
+import gc
+import itertools
+import json
+import warnings
+
+import keras
+import numpy as np
+import pytest
+
+import spanbert_keras
+from spanbert_keras.layers.saved_state import KEY
+from spanbert_keras.training import outputs
+from tests.promises import round_trip_cases as cases
+from tests.promises.round_trip_cases import LAYERS, MODELS, registered
+
+# Not models, but saved inside them; and the base of what `compile` is given.
+PARTS = {"SpanBertTokenizer", "SpanMasker", "WarmupLinearDecay"}
+POLICIES = ("float32", "mixed_bfloat16", "mixed_float16")
+MODES = (None, "int8", "int4", "float8")
+TRAINABLE = ("all", "frozen", "lora")
+
+
+def product(names):
+    """Yields all that Keras can make: it has no int8 of float16, and no LoRA of float8."""
+    for name, policy, mode, trainable in itertools.product(names, POLICIES, MODES, TRAINABLE):
+        if (mode, policy) != ("int8", "mixed_float16") and (mode, trainable) != ("float8", "lora"):
+            yield name, policy, mode, trainable
+
+
+def make(name, policy="float32", mode=None, trainable="all", encoder=None):
+    """Returns a subject in the given state, compiled, with an optimizer that remembers something."""
+    if name in MODELS:
+        subject = MODELS[name](encoder or cases.make_encoder(policy))
+    else:
+        subject = LAYERS[name](policy)
+    cases.fill(subject.model)
+    gc.freeze()  # Keras collects garbage for each layer that it quantizes
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # layers that cannot be quantized
+        if mode:
+            subject.model.quantize(mode)
+    if trainable == "frozen":
+        cases.freeze(subject.model)
+    elif trainable == "lora":
+        cases.adapt(subject.model)
+        cases.fill(subject.model)
+    cases.remember(subject)
+    gc.unfreeze()
+    return subject
+
+
+def saved_and_opened(model, folder):
+    path = folder / "model.keras"
+    model.save(path)
+    return keras.saving.load_model(path)
+
+
+def same(subject, opened):
+    """Asserts that a loaded model is what was saved."""
+    assert type(opened) is type(subject.model)
+    np.testing.assert_equal(cases.state(opened), cases.state(subject.model))
+    np.testing.assert_equal(cases.answers(subject, opened), cases.answers(subject, subject.model))
+    assert json.dumps(opened.get_config(), sort_keys=True) == json.dumps(subject.model.get_config(), sort_keys=True)
+
+
+def check(folder, *what):
+    subject = make(*what)
+    once = saved_and_opened(subject.model, folder)
+    same(subject, once)
+    same(subject, saved_and_opened(once, folder))
+
+
+def test_every_registered_class_has_a_case():
+    assert set(registered()) == {*MODELS, *LAYERS, *PARTS}
+
+
+# Each model in each state once, and each pair of precision and state with some model.
+CORE = [
+    ("SpanBertEncoder", "float32", None, "frozen"),
+    ("SpanBertEncoder", "mixed_bfloat16", "int8", "lora"),
+    ("SpanBertPretrainer", "mixed_float16", None, "lora"),
+    ("SpanBertPretrainer", "float32", "int4", "frozen"),
+    ("SpanBertQuestionAnswerer", "mixed_bfloat16", "int8", "all"),
+    ("SpanBertQuestionAnswerer", "mixed_float16", "float8", "frozen"),
+    ("SpanBertTextClassifier", "float32", "int8", "frozen"),
+    ("SpanBertTextClassifier", "float32", None, "lora"),
+    ("SpanBertRelationExtractor", "mixed_bfloat16", "int4", "lora"),
+    ("SpanBertCoreferenceResolver", "float32", "int8", "all"),
+    ("SpanBertCoreferenceResolver", "mixed_bfloat16", None, "frozen"),
+]
+
+
+@pytest.mark.parametrize("name, policy, mode, trainable", CORE)
+def test_a_model_opens_as_it_was_twice(tmp_path, name, policy, mode, trainable):
+    check(tmp_path, name, policy, mode, trainable)
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_a_layer_in_a_plain_graph_opens_as_it_was_twice(tmp_path, name):
+    trainable = "all" if name == "gelu" else "frozen"
+    check(tmp_path, name, "float32", None, trainable)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", MODELS)
+def test_every_model_in_every_state_opens_as_it_was_twice(tmp_path, name):
+    for what in product([name]):
+        check(tmp_path, *what)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in LAYERS if name not in ("gelu", "AttentionMask")])
+def test_every_layer_in_every_state_opens_as_it_was_twice(tmp_path, name):
+    for what in product([name]):
+        check(tmp_path, *what)
+
+
+@pytest.mark.parametrize("name", [name for name in MODELS if name != "SpanBertEncoder"])
+@pytest.mark.parametrize("trainable", ["frozen", "lora"])
+def test_a_model_on_an_encoder_that_was_itself_loaded_opens_as_it_was(tmp_path, name, trainable):
+    first = make("SpanBertEncoder", "float32", None, trainable)
+    encoder = saved_and_opened(saved_and_opened(first.model, tmp_path), tmp_path)
+    subject = MODELS[name](encoder)
+    cases.remember(subject)
+    assert subject.model.encoder.get_config() == first.model.get_config()
+    same(subject, saved_and_opened(subject.model, tmp_path))
+
+
+def test_a_plain_model_on_the_layers_of_a_loaded_encoder_opens_as_it_was(tmp_path):
+    encoder = saved_and_opened(make("SpanBertEncoder", "float32", None, "frozen").model, tmp_path)
+    head = keras.layers.Dense(2)(encoder.output["sequence_output"])
+    subject = cases.Subject(keras.Model(encoder.inputs, head), cases.rows(), own_targets=False)
+    cases.remember(subject)
+    same(subject, saved_and_opened(subject.model, tmp_path))
+
+
+def test_trained_steps_go_on_as_if_nothing_had_been_saved(tmp_path):
+    keras.utils.set_random_seed(3)
+    subject = make("SpanBertTextClassifier", "float32", None, "lora")
+    opened = saved_and_opened(subject.model, tmp_path)
+    for model in (subject.model, opened):
+        keras.utils.set_random_seed(4)
+        model.train_on_batch(subject.batch)
+    for mine, theirs in zip(subject.model.weights, opened.weights, strict=True):
+        np.testing.assert_allclose(*(keras.ops.convert_to_numpy(w) for w in (theirs, mine)), atol=1e-6)
+    moved = [w for w in opened.trainable_weights if "lora_kernel" in w.name]
+    assert len(moved) == 12 and all(np.any(keras.ops.convert_to_numpy(w)) for w in moved)
+
+
+@pytest.mark.parametrize("trainable", ["frozen", "lora"])
+def test_a_preset_is_the_encoder_as_it_was(tmp_path, trainable):
+    subject = make("SpanBertEncoder", "float32", None, trainable)
+    subject.model.optimizer = None
+    outputs.save_preset(subject.model, tmp_path / "preset")
+    again = spanbert_keras.SpanBertEncoder.from_preset(tmp_path / "preset")
+    np.testing.assert_equal(cases.state(again), cases.state(subject.model))
+    np.testing.assert_equal(cases.answers(subject, again), cases.answers(subject, subject.model))
+    if trainable == "lora":
+        again.save_lora_weights(tmp_path / "encoder.lora.h5")
+        again.load_lora_weights(tmp_path / "encoder.lora.h5")
+
+
+@pytest.mark.parametrize("name", ["SpanBertPretrainer", "SpanBertCoreferenceResolver"])
+def test_a_copy_and_weights_alone_keep_everything(tmp_path, name):
+    subject = make(name, "float32", None, "lora")
+    same(subject, copy.deepcopy(subject.model))
+    other = type(subject.model).from_config(subject.model.get_config())
+    subject.model.save_weights(tmp_path / "model.weights.h5")
+    other.encoder.tokenizer = subject.model.tokenizer
+    other.load_weights(tmp_path / "model.weights.h5")
+    for mine, theirs in zip(subject.model.weights, other.weights, strict=True):
+        np.testing.assert_array_equal(keras.ops.convert_to_numpy(mine), keras.ops.convert_to_numpy(theirs))
+
+
+def test_adapted_weights_fit_a_model_without_adapters(tmp_path):
+    subject = make("SpanBertEncoder", "float32", None, "lora")
+    subject.model.save_weights(tmp_path / "model.weights.h5")
+    plain = cases.make_encoder()
+    plain.load_weights(tmp_path / "model.weights.h5")
+    found, expected = cases.answers(subject, plain), cases.answers(subject, subject.model)
+    np.testing.assert_allclose(found[0], expected[0], atol=1e-5)
+
+
+def test_regularizers_and_constraints_of_inner_weights_are_kept(tmp_path):
+    model = MODELS["SpanBertQuestionAnswerer"](cases.make_encoder()).model
+    model.encoder.blocks[1].intermediate.kernel.regularizer = keras.regularizers.L2(0.25)
+    model.answer_head.kernel.constraint = keras.constraints.MaxNorm(2.0)
+    model.encoder.blocks[0].activity_regularizer = keras.regularizers.L1(0.5)
+    opened = saved_and_opened(saved_and_opened(model, tmp_path), tmp_path)
+    assert opened.encoder.blocks[1].intermediate.kernel.regularizer.l2 == 0.25
+    assert opened.answer_head.kernel.constraint.max_value == 2.0
+    assert opened.encoder.blocks[0].activity_regularizer.l1 == 0.5
+
+
+def test_configs_of_untouched_models_are_as_they_were_before():
+    for name in MODELS:
+        assert KEY not in MODELS[name](cases.make_encoder()).model.get_config()
+
+
+def test_quantizing_and_saving_leaves_the_live_models_policies_alone(tmp_path):
+    subject = make("SpanBertEncoder", "mixed_bfloat16", "int8", "all")
+    before = cases.state(subject.model)
+    subject.model.save(tmp_path / "model.keras")
+    np.testing.assert_equal(cases.state(subject.model), before)
+
+
+def test_modes_that_need_data_are_rejected_before_anything_is_saved():
+    with pytest.raises(ValueError, match="config"):
+        cases.make_encoder().quantize("gptq")
+
+
+def test_a_state_of_another_model_is_rejected_by_name():
+    config = cases.make_encoder().get_config() | {KEY: {"trainable": {"block_7": False}}}
+    with pytest.raises(ValueError, match=r"`SpanBertEncoder` names the layer 'block_7', which is not here"):
+        spanbert_keras.SpanBertEncoder.from_config(config)
+
+
+def test_tokenizer_masker_and_schedule_are_made_again():
+    tokenizer = spanbert_keras.SpanBertTokenizer(cases.PIECES)
+    masker = spanbert_keras.SpanMasker(tokenizer=tokenizer, scheme="whole_word", max_predictions=3)
+    schedule = spanbert_keras.WarmupLinearDecay(1e-3, 2, 9)
+    for one in (tokenizer, masker, schedule):
+        again = twice = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(one))
+        twice = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(again))
+        assert type(twice) is type(one)
+        assert json.dumps(twice.get_config(), default=str) == json.dumps(one.get_config(), default=str)
