@@ -146,7 +146,7 @@ def test_trained_steps_go_on_as_if_nothing_had_been_saved(tmp_path):
         keras.utils.set_random_seed(4)
         model.train_on_batch(subject.batch)
     for mine, theirs in zip(subject.model.weights, opened.weights, strict=True):
-        np.testing.assert_allclose(*(keras.ops.convert_to_numpy(w) for w in (theirs, mine)), atol=1e-6)
+        np.testing.assert_allclose(*(keras.ops.convert_to_numpy(w) for w in (theirs, mine)), atol=1e-5)
     moved = [w for w in opened.trainable_weights if "lora_kernel" in w.name]
     assert len(moved) == 12 and all(np.any(keras.ops.convert_to_numpy(w)) for w in moved)
 
