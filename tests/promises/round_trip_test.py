@@ -151,6 +151,16 @@ def test_trained_steps_go_on_as_if_nothing_had_been_saved(tmp_path):
     assert len(moved) == 12 and all(np.any(keras.ops.convert_to_numpy(w)) for w in moved)
 
 
+@pytest.mark.parametrize("policy", ["float32", "mixed_float16"])
+def test_layers_frozen_after_training_keep_the_optimizers_state(tmp_path, policy):
+    subject = make("SpanBertTextClassifier", policy)
+    subject.model.encoder.trainable = False
+    opened = saved_and_opened(saved_and_opened(subject.model, tmp_path), tmp_path)
+    same(subject, opened)
+    assert len(opened.optimizer.variables) > 2 * len(make("SpanBertTextClassifier").model.trainable_weights)
+    assert len(opened.trainable_weights) == 4
+
+
 @pytest.mark.parametrize("trainable", ["frozen", "lora"])
 def test_a_preset_is_the_encoder_as_it_was(tmp_path, trainable):
     subject = make("SpanBertEncoder", "float32", None, trainable)
