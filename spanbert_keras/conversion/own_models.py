@@ -203,7 +203,8 @@ def _head_settings(model) -> dict[str, Any]:
         return {"sbo_weight": model.sbo_weight, "loss_normalization": model.loss_normalization}
     if isinstance(model, TASK_MODELS):
         config = model.get_config()
-        return {name: value for name, value in config.items() if name not in ("name", "trainable", "dtype", "encoder")}
+        of_keras = ("name", "trainable", "dtype", "encoder", "layer_state")
+        return {name: value for name, value in config.items() if name not in of_keras}
     return {}
 
 

@@ -2,6 +2,7 @@
 
 import functools
 import gc
+from typing import Any
 
 import keras
 
@@ -22,6 +23,9 @@ class SavedState:
 
     A class whose `get_config` does not reach this one's adds `layer_state()` to it.
     """
+
+    built: bool
+    build: Any
 
     def saved_apart(self) -> tuple:
         """Returns the inner layers that the config holds as objects, which keep their own state."""

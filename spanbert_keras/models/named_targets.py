@@ -6,6 +6,8 @@ from typing import ClassVar
 import keras
 from keras import ops
 
+from spanbert_keras.layers.layer_tree import LayerTree
+
 
 class NamedTargets:
     """Mixin: a model whose `compile`, `fit`, `evaluate` and `train_on_batch` compute what Keras computes.
@@ -73,11 +75,29 @@ class NamedTargets:
             **kwargs,
         )
 
+    def get_compile_config(self):
+        """Returns what `keras.Model` does, and which weights the optimizer knows if these are not the trainable ones.
+
+        They differ where a layer was frozen after training; Keras alone would lose the optimizer's state.
+        """
+        config = super().get_compile_config()
+        optimizer = getattr(self, "optimizer", None)
+        optimizer = getattr(optimizer, "inner_optimizer", optimizer)
+        known = {id(v) for v in getattr(optimizer, "_trainable_variables", ())}
+        if config and known and known != {id(v) for v in self.trainable_variables}:
+            paths = {id(weight): path for path, (weight, _) in LayerTree(self).weights.items()}
+            config["optimized"] = [paths[id(v)] for v in optimizer._trainable_variables]
+        return config
+
     def compile_from_config(self, config):
         """Compiles a loaded model and builds its optimizer, as `keras.Model` does."""
-        self.compile(**keras.saving.deserialize_keras_object(config))
+        config = keras.saving.deserialize_keras_object(config)
+        optimized = config.pop("optimized", None)
+        self.compile(**config)
         if self.optimizer is not None:
-            self.optimizer.build(self.trainable_variables)
+            tree = LayerTree(self)
+            variables = self.trainable_variables if optimized is None else [tree.weight(path) for path in optimized]
+            self.optimizer.build(variables)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """Returns the loss of a batch for `fit` and `evaluate`."""

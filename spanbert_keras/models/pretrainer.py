@@ -22,7 +22,10 @@ class SpanBertPretrainer(SavedState, NamedTargets, NamedInputs, keras.Model):
     compute logits at the masked positions alone.
 
     `compile` and `fit` work as in any Keras model, on one device and every backend: give `fit` the dict that
-    `SpanMasker` returns; the targets in it (`mask_ids`, `mask_weights`, `span_weights`) are found by name.
+    `SpanMasker` returns; the targets in it (`mask_ids`, `mask_weights`, `span_weights`) are found by name. A
+    `sample_weight` `(B,)` scales the losses of a row; the sum is still divided by the number of targets, on several
+    replicas of a strategy by that of all of them. `compile(loss={"masked_lm": ...})` uses Keras' losses instead; see
+    `NamedTargets`.
 
     Args:
         encoder: `SpanBertEncoder`.
