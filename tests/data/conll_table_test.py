@@ -225,3 +225,27 @@ def test_sentences_of_a_short_form_have_the_same_columns(tmp_path):
 def test_an_empty_speaker_is_unknown(tmp_path, speaker):
     found = read_conll(write(tmp_path / "a", text_of(row(0, "Ann", "(0)", speaker), row(1, "ran", "", speaker))))
     assert found.documents[0].speakers == ("", "") and found.documents[0].clusters == (((0, 1),),)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "EU NNP I-NP I-ORG\nrejects VBZ I-VP O\n",
+        "# newdoc\n1\tAnn\tann\tPROPN\tNNP\t_\t0\troot\t_\t_\n",
+        "Once upon a time\n",
+    ],
+)
+def test_a_file_without_documents_is_rejected_without_a_hint_that_cannot_help(tmp_path, text):
+    with pytest.raises(InputError, match="line 1: text outside of a document") as caught:
+        read_conll(write(tmp_path / "a", text))
+    assert "skip_bad" not in str(caught.value)
+
+
+@pytest.mark.parametrize("rows", SIX.values(), ids=SIX)
+def test_unknown_columns_are_left_out_or_rejected_without_a_hint_that_cannot_help(tmp_path, rows):
+    bad = f"#begin document (a/b); part 000\n{rows}\n\n#end document\n"
+    with pytest.raises(InputError) as caught:
+        read_conll(write(tmp_path / "a", bad))
+    assert "skip_bad" not in str(caught.value)
+    found = read_conll(write(tmp_path / "b", bad + LITBANK), skip_bad=True)
+    assert [document.name for document in found.documents] == ["1_x_brat"] and len(found.left_out) == 1
