@@ -1,5 +1,7 @@
 """Tests of rows cut into columns: by single tabs or by runs of blanks, and which column is which."""
 
+import gzip
+
 import pytest
 
 from spanbert_keras.data.conll import read_conll, write_conll, write_predictions
@@ -249,3 +251,17 @@ def test_unknown_columns_are_left_out_or_rejected_without_a_hint_that_cannot_hel
     assert "skip_bad" not in str(caught.value)
     found = read_conll(write(tmp_path / "b", bad + LITBANK), skip_bad=True)
     assert [document.name for document in found.documents] == ["1_x_brat"] and len(found.left_out) == 1
+
+
+def test_real_documents_in_litbanks_published_form_are_the_same(data_folder, tmp_path):
+    path = data_folder / "coref" / "litbank.dev.english.v4_gold_conll.gz"
+    lines = gzip.decompress(path.read_bytes()).decode().splitlines()
+    for i, line in enumerate(lines):
+        if line and not line.startswith("#"):
+            cells = line.split("\t")
+            lines[i] = "\t".join([*cells[:4], *["_"] * 8, cells[-1] if cells[-1] != "-" else ""])
+    key = write(tmp_path / "published", "\n".join(lines).replace("part 000", "part 0") + "\n")
+    found = read_conll(key)
+    assert found.documents == read_conll(path).documents and found.left_out == found.notes == ()
+    write_predictions(key, tmp_path / "again", found.documents)
+    assert (tmp_path / "again").read_text().replace("\t-\n", "\t\n") == key.read_text()
