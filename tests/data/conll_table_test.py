@@ -265,3 +265,21 @@ def test_real_documents_in_litbanks_published_form_are_the_same(data_folder, tmp
     assert found.documents == read_conll(path).documents and found.left_out == found.notes == ()
     write_predictions(key, tmp_path / "again", found.documents)
     assert (tmp_path / "again").read_text().replace("\t-\n", "\t\n") == key.read_text()
+
+
+@pytest.mark.parametrize(
+    "rows", ["nw/a 0 0 Ann NNP\nnw/a 0 1 ran VBD", "nw/a\t0\t0\tAnn\nnw/a\t0\t1\tran"], ids=["tags", "words"]
+)
+def test_a_last_column_of_something_else_is_kept_and_read_only_without_clusters(tmp_path, rows):
+    text = f"#begin document (nw/a); part 0\n{rows}\n#end document\n"
+    key = write(tmp_path / "key", text)
+    (document,) = read_conll(key, clusters=False).documents
+    assert document.tokens == ("Ann", "ran") and document.clusters == ()
+    write_predictions(key, tmp_path / "a", [document.with_clusters([[(0, 2)]])])
+    blank = "\t" if "\t" in rows else " "
+    first, second = rows.split("\n")
+    assert (tmp_path / "a").read_text() == text.replace(first, f"{first}{blank}(0").replace(
+        second, f"{second}{blank}0)"
+    )
+    with pytest.raises(InputError, match="line 2: the cluster column cannot be read"):
+        read_conll(key)
