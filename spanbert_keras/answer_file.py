@@ -1,4 +1,4 @@
-"""Answers the questions of a file: SQuAD's JSON, or JSON lines with `question` and `context`."""
+"""Answers the questions of a file: SQuAD's JSON, MRQA's JSON lines, or JSON lines with `question` and `context`."""
 
 import collections
 import contextlib
@@ -157,8 +157,11 @@ def _of_lines(stream: BinaryIO, path: str, first: int, value: dict) -> Iterator[
                 raise InputError(
                     f"{path}, line {number} is not a JSON object. Expected: {EXPECTED}. Received: {text[:60]!r}."
                 )
-        yield _question(value, value.get("context"), path, f"line {number}", count)
-        count += 1
+        if "header" in value and "question" not in value:  # MRQA's first line
+            continue
+        for one in value["qas"] if isinstance(value.get("qas"), list) else [value]:
+            yield _question(one, value.get("context"), path, f"line {number}", count)
+            count += 1
 
 
 def _of_squad(value: dict, path: str) -> Iterator[Question]:
@@ -186,4 +189,5 @@ def _question(value: Any, context: Any, path: str, place: str, number: int) -> Q
         if not isinstance(text, str):
             received = "nothing" if text is None else repr(text)[:60]
             raise InputError(f'{path}, {place}: "{name}" must be text. Expected: {EXPECTED}. Received: {received}.')
-    return Question(value.get("id", number), question, context, f"in {path}, {place},")
+    name = value.get("qid", value.get("id", number))
+    return Question(name, question, context, f"in {path}, {place},")

@@ -53,6 +53,14 @@ def lines(rows=ROWS):
     return "".join(json.dumps(row) + "\n" for row in rows)
 
 
+def mrqa(rows=ROWS):
+    asked = ({"qid": row["id"], "id": "x", "question": row["question"], "answers": ["?"]} for row in rows)
+    return [
+        {"header": {"dataset": "d"}},
+        *({"context": row["context"], "qas": [qa]} for row, qa in zip(rows, asked, strict=True)),
+    ]
+
+
 def squad(rows=ROWS):
     paragraphs = [{"context": row["context"], "qas": [{"id": row["id"], "question": row["question"]}]} for row in rows]
     return {"version": "x", "data": [{"title": "t", "paragraphs": paragraphs[:9]}, {"paragraphs": paragraphs[9:]}]}
@@ -65,8 +73,9 @@ def squad(rows=ROWS):
         ("\ufeff\n" + lines().replace("\n", "\r\n\n")).encode(),
         gzip.compress(json.dumps(squad()).encode()),
         json.dumps(squad(), indent=1).encode(),
+        lines(mrqa()).encode(),
     ],
-    ids=["lines", "lines with blanks", "squad, gzip", "pretty squad"],
+    ids=["lines", "lines with blanks", "squad, gzip", "pretty squad", "mrqa"],
 )
 def test_each_question_has_its_line_with_the_answer_that_the_model_gives(reader, ask, content, capsys):
     found = ask(content, "--batch_size=4")

@@ -63,8 +63,8 @@ def test_documents_in_words_may_become_conll(run):
     assert json.loads(line)["name"] == "nw/one"
 
 
-@pytest.mark.parametrize("cell, end", [("", "\n"), ("", "\r\n"), ("(0", "\n")])
-def test_a_conll_file_keeps_all_but_its_clusters_which_are_not_read(run, cell, end, capsys):
+@pytest.mark.parametrize("cell, end", [("", "\n"), ("", "\r\n"), ("(0)", "\n")])
+def test_a_conll_file_keeps_all_but_its_clusters(run, cell, end, capsys):
     rows = [f"x\t0\t{i}\tw{i + 3}" + "\t_" * 8 + f"\t{cell}" for i in range(6)]
     text = end.join(["#begin document (x); part 0", *rows, "", "#end document", ""])
     path = run("in.conll", text, "out.conll", "--singletons")

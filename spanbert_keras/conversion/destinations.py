@@ -77,17 +77,7 @@ def write(
     _check_free(destination, form, source)
     if dtype != "source" and form != "hugging_face":
         raise InputError(f"--dtype={dtype} is for a Hugging Face folder. Received: --format={form}.")
-    if form in SERVED and (checkpoint.task if model == "auto" else model) == "coreference_resolver":
-        raise InputError(
-            f"A coreference resolver cannot be exported with --format={form}, since it resolves a document in steps of "
-            "different sizes. Expected: a .keras file, which `keras.saving.load_model` opens to serve `resolve`, or "
-            "--model=encoder for its encoder alone."
-        )
-    if form in (*SERVED, "saved_model_strings", "preset") and model in TASKS:
-        raise InputError(
-            f"--format={form} does not hold a task's model. Expected: --model=encoder, or in Python `export` of the "
-            f"model that `keras.saving.load_model` opens. Received: --model={model}."
-        )
+    _check_model(checkpoint, form, model)
     notes: list[str] = []
     heads = checkpoint.all_heads
     if form == "hugging_face" and model == "encoder" and heads:
@@ -120,6 +110,21 @@ def write(
         difference = _exporter(form)(made, destination)
         notes.append(f"It was run: its outputs differ from the model's by at most {difference:.1e}.")
     return notes
+
+
+def _check_model(checkpoint: Checkpoint, form: str, model: str) -> None:
+    """Raises `InputError` if a form cannot hold the model that is asked for."""
+    if form in SERVED and (checkpoint.task if model == "auto" else model) == "coreference_resolver":
+        raise InputError(
+            f"A coreference resolver cannot be exported with --format={form}, since it resolves a document in steps of "
+            "different sizes. Expected: a .keras file, which `keras.saving.load_model` opens to serve `resolve`, or "
+            "--model=encoder for its encoder alone."
+        )
+    if form in (*SERVED, "saved_model_strings", "preset") and model in TASKS:
+        raise InputError(
+            f"--format={form} does not hold a task's model. Expected: --model=encoder, or in Python `export` of the "
+            f"model that `keras.saving.load_model` opens. Received: --model={model}."
+        )
 
 
 def _exporter(form: str) -> Callable[[Any, Path], float]:

@@ -67,7 +67,7 @@ def read_conll(
     return collector.result("conll")
 
 
-def _blocks(path: str, refuse: Callable[[int, str], None]) -> Iterator[tuple[Line, list[Line]]]:
+def _blocks(path: str, refuse: Callable[[int, str, bool], None]) -> Iterator[tuple[Line, list[Line]]]:
     """Yields the header of each document and the lines between it and its end."""
     header: Line | None = None
     lines: list[Line] = []
@@ -75,7 +75,9 @@ def _blocks(path: str, refuse: Callable[[int, str], None]) -> Iterator[tuple[Lin
     for number, text in read_lines(path):
         if BEGIN.match(text):
             if header is not None:
-                refuse(header[0], f"{header[1]!r} has no '#end document' before the next begins in line {number}.")
+                refuse(
+                    header[0], f"{header[1]!r} has no '#end document' before the next begins in line {number}.", False
+                )
             header, lines, in_order = (number, text), [], True
         elif END.match(text) and header is not None:
             yield header, lines
@@ -88,9 +90,10 @@ def _blocks(path: str, refuse: Callable[[int, str], None]) -> Iterator[tuple[Lin
                 number,
                 f"text outside of a document. Expected: '#begin document (name); part 000' before it. "
                 f"Received: {text[:60]!r}.",
+                not any(BEGIN.match(line) for _, line in read_lines(path)),
             )
     if header is not None:
-        refuse(header[0], f"{header[1]!r} has no '#end document' before the file ends.")
+        refuse(header[0], f"{header[1]!r} has no '#end document' before the file ends.", False)
 
 
 def _name_and_part(header: Line) -> tuple[str, int]:
@@ -218,7 +221,7 @@ def write_predictions(key: str | os.PathLike, target: Target, documents: Iterabl
         waiting[document.name, document.part] = document
     cells: dict[int, tuple[ConllTable, str]] = {}
 
-    def refuse(line: int, sentence: str) -> None:
+    def refuse(line: int, sentence: str, is_whole: bool) -> None:
         raise InputError(f"{path}, line {line}: {sentence}")
 
     for header, lines in _blocks(path, refuse):

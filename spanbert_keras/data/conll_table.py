@@ -42,6 +42,7 @@ class ConllTable:
         has_tabs: bool. Whether a single tab separates columns, so that cells may be empty.
         clusters: int or `None`. The cluster column, counted from the end (-1 is the last); `None`: there is none.
         has_words, has_speakers: bool. Whether the fourth column holds words, the tenth speakers.
+        is_unclear: bool. Whether there is no cluster column, and the last one holds something that cannot be told.
     """
 
     rows: tuple[tuple[int, list[str]], ...]
@@ -50,6 +51,7 @@ class ConllTable:
     clusters: int | None
     has_words: bool
     has_speakers: bool
+    is_unclear: bool = False
 
     def word(self, row: int) -> str:
         """Returns the word of a row that has one."""
@@ -61,9 +63,13 @@ class ConllTable:
         return "" if speaker in UNKNOWN else speaker
 
     def cluster_cells(self) -> Iterator[tuple[int, str]]:
-        """Yields line and cluster cell of each row; an empty one, or a file without them, gives `-`."""
+        """Yields line and cluster cell of each row; an empty one, or a file without them, gives `-`.
+
+        A last column that cannot be told counts as one of clusters, so that whoever reads it says what is wrong.
+        """
+        column = -1 if self.is_unclear else self.clusters
         for line, cells in self.rows:
-            yield line, (self.clusters is not None and cells[self.clusters]) or "-"
+            yield line, (column is not None and cells[column]) or "-"
 
     def note(self) -> str:
         """Returns what was taken from which column where that differs from CoNLL-2012, else `""`."""
@@ -155,29 +161,30 @@ def _table(rows: list, sentences: list, has_tabs: bool) -> ConllTable:
             f"the sentences of a document differ in columns. Expected: {len(rows[0][1])} as in line {rows[0][0]}, or "
             f"at least {FEWEST_COLUMNS} in each. Received: {len(rows[place][1])}.",
         )
-    _check_columns(rows, sentences, fewest)
+    _check_columns(rows, sentences, fewest, clusters is not None)
     has_words = fewest >= FEWEST_WITH_WORDS
     if has_words:
         for line, cells in rows:
             if not cells[WORD_COLUMN]:
                 raise BadDocumentError(line, "the fourth column is empty. Expected: a word.")
-    return ConllTable(tuple(rows), tuple(sentences), has_tabs, clusters, has_words, fewest >= FEWEST_COLUMNS)
+    last = [cells[-1] for _, cells in rows if cells[-1] not in ("", *NOTHING)]
+    is_unclear = clusters is None and not (any("*" in cell for cell in last) and all(map(BRACKETED.fullmatch, last)))
+    has_speakers = fewest >= FEWEST_COLUMNS
+    return ConllTable(tuple(rows), tuple(sentences), has_tabs, clusters, has_words, has_speakers, is_unclear)
 
 
 def _cluster_column(rows: list[list[str]]) -> int | None:
-    """Returns the column of clusters, from the end; `None` where the last one holds parses, entities or arguments."""
+    """Returns the column of clusters, from the end; `None` where the last one holds something else."""
     last = -1
     while rows and -last < min(map(len, rows)) and not any(cells[last] for cells in rows):
         last -= 1  # rows that end with a tab
     found = [cells[last] for cells in rows if cells[last] not in ("", *NOTHING)]
     if last < -1:
         return last if any(map(BRACKET.search, found)) else -1
-    if any("*" in cell for cell in found) and all(map(BRACKETED.fullmatch, found)):
-        return None
-    return last
+    return None if found and not any(map(BRACKET.search, found)) else last
 
 
-def _check_columns(rows: list, sentences: list, count: int) -> None:
+def _check_columns(rows: list, sentences: list, count: int, has_clusters: bool) -> None:
     """Raises if the columns before the word are not what they are in CoNLL-2012: name, part, number of the word."""
     if count >= FEWEST_COLUMNS:
         wrong = _first(rows, lambda cells: not all(map(_is_number_or_unknown, cells[PART_COLUMN:WORD_COLUMN])))
@@ -192,7 +199,7 @@ def _check_columns(rows: list, sentences: list, count: int) -> None:
         wrong = rows[1][0] if len(names) > 1 else None
         if wrong is None:
             wrong = _first(rows, lambda cells: not all(map(NUMBER.fullmatch, cells[1 : count - 1])))
-        if count < 2 and rows:
+        if rows and (count < 2 or not has_clusters):
             wrong = rows[0][0]
     if wrong is not None:
         cells = next(cells for line, cells in rows if line == wrong)

@@ -107,11 +107,12 @@ def parts_of(words: Sequence[int], batch_size: int) -> list[slice]:
         words: sequence of int. Of each document.
         batch_size: int. Segments encoded at once.
     """
-    enough = max(sum(words) / PARTS, WORDS_OF_SEGMENT * batch_size)
+    segments = [max(1, count // WORDS_OF_SEGMENT) for count in words]
+    enough = max(sum(segments) / PARTS, batch_size)
     parts, start, held = [], 0, 0
-    for place, count in enumerate(words, 1):
+    for place, count in enumerate(segments, 1):
         held += count
-        if held >= enough or place == len(words):
+        if held >= enough or place == len(segments):
             parts.append(slice(start, place))
             start, held = place, 0
     return parts

@@ -112,7 +112,7 @@ def readable(examples: Sequence[Example], windows, path: str, skip: bool) -> tup
             continue
         sentence = f"{path}: question {example.id!r}: {problem}"
         if not skip:
-            raise InputError(f"{sentence} Mend it, or leave such questions out with --skip_bad_examples.")
+            raise InputError(f"{sentence} Fix it, or leave such questions out with --skip_bad_examples.")
         bad.append(sentence)
     return good, bad
 

@@ -1,5 +1,7 @@
 """Tests of rows cut into columns: by single tabs or by runs of blanks, and which column is which."""
 
+import gzip
+
 import pytest
 
 from spanbert_keras.data.conll import read_conll, write_conll, write_predictions
@@ -225,3 +227,59 @@ def test_sentences_of_a_short_form_have_the_same_columns(tmp_path):
 def test_an_empty_speaker_is_unknown(tmp_path, speaker):
     found = read_conll(write(tmp_path / "a", text_of(row(0, "Ann", "(0)", speaker), row(1, "ran", "", speaker))))
     assert found.documents[0].speakers == ("", "") and found.documents[0].clusters == (((0, 1),),)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "EU NNP I-NP I-ORG\nrejects VBZ I-VP O\n",
+        "# newdoc\n1\tAnn\tann\tPROPN\tNNP\t_\t0\troot\t_\t_\n",
+        "Once upon a time\n",
+    ],
+)
+def test_a_file_without_documents_is_rejected_without_a_hint_that_cannot_help(tmp_path, text):
+    with pytest.raises(InputError, match="line 1: text outside of a document") as caught:
+        read_conll(write(tmp_path / "a", text))
+    assert "skip_bad" not in str(caught.value)
+
+
+@pytest.mark.parametrize("rows", SIX.values(), ids=SIX)
+def test_unknown_columns_are_left_out_or_rejected_without_a_hint_that_cannot_help(tmp_path, rows):
+    bad = f"#begin document (a/b); part 000\n{rows}\n\n#end document\n"
+    with pytest.raises(InputError) as caught:
+        read_conll(write(tmp_path / "a", bad))
+    assert "skip_bad" not in str(caught.value)
+    found = read_conll(write(tmp_path / "b", bad + LITBANK), skip_bad=True)
+    assert [document.name for document in found.documents] == ["1_x_brat"] and len(found.left_out) == 1
+
+
+def test_real_documents_in_litbanks_published_form_are_the_same(data_folder, tmp_path):
+    path = data_folder / "coref" / "litbank.dev.english.v4_gold_conll.gz"
+    lines = gzip.decompress(path.read_bytes()).decode().splitlines()
+    for i, line in enumerate(lines):
+        if line and not line.startswith("#"):
+            cells = line.split("\t")
+            lines[i] = "\t".join([*cells[:4], *["_"] * 8, cells[-1] if cells[-1] != "-" else ""])
+    key = write(tmp_path / "published", "\n".join(lines).replace("part 000", "part 0") + "\n")
+    found = read_conll(key)
+    assert found.documents == read_conll(path).documents and found.left_out == found.notes == ()
+    write_predictions(key, tmp_path / "again", found.documents)
+    assert (tmp_path / "again").read_text().replace("\t-\n", "\t\n") == key.read_text()
+
+
+@pytest.mark.parametrize(
+    "rows", ["nw/a 0 0 Ann NNP\nnw/a 0 1 ran VBD", "nw/a\t0\t0\tAnn\nnw/a\t0\t1\tran"], ids=["tags", "words"]
+)
+def test_a_last_column_of_something_else_is_kept_and_read_only_without_clusters(tmp_path, rows):
+    text = f"#begin document (nw/a); part 0\n{rows}\n#end document\n"
+    key = write(tmp_path / "key", text)
+    (document,) = read_conll(key, clusters=False).documents
+    assert document.tokens == ("Ann", "ran") and document.clusters == ()
+    write_predictions(key, tmp_path / "a", [document.with_clusters([[(0, 2)]])])
+    blank = "\t" if "\t" in rows else " "
+    first, second = rows.split("\n")
+    assert (tmp_path / "a").read_text() == text.replace(first, f"{first}{blank}(0").replace(
+        second, f"{second}{blank}0)"
+    )
+    with pytest.raises(InputError, match="line 2: the cluster column cannot be read"):
+        read_conll(key)

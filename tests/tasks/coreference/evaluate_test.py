@@ -270,6 +270,7 @@ def test_progress_and_a_model_that_links_nothing_are_logged(saved, documents_fil
 
 def test_documents_are_resolved_in_parts_of_full_batches():
     assert predictions.parts_of([10] * 6, 16) == [slice(0, 6)]
+    assert predictions.parts_of([10] * 40, 16) == [slice(0, 16), slice(16, 32), slice(32, 40)]
     assert predictions.parts_of([3000] * 4, 16) == [slice(i, i + 1) for i in range(4)]
     parts = predictions.parts_of([1000] * 1000, 16)
     assert len(parts) == 20 and parts[0] == slice(0, 50) and parts[-1].stop == 1000
