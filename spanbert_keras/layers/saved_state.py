@@ -148,6 +148,7 @@ def _restore(tree: LayerTree, state: dict) -> None:
         layer = tree.layer(path)
         if not layer.lora_enabled:
             layer.enable_lora(lora["rank"], lora_alpha=lora["alpha"])
+        layer.lora_alpha = lora["alpha"]  # a Keras layer that enables LoRA by its own config forgets it
     for path, regularizer in state.get("activity_regularizers", {}).items():
         tree.layer(path).activity_regularizer = revive(regularizer)
     _restore_trainable(tree, state.get("trainable", {}))

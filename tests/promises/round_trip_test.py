@@ -219,6 +219,23 @@ def test_quantizing_and_saving_leaves_the_live_models_policies_alone(tmp_path):
     np.testing.assert_equal(cases.state(subject.model), before)
 
 
+@pytest.mark.parametrize("name", ["SpanBertEncoder", "SpanBertPretrainer"])
+def test_quantized_models_of_earlier_versions_open_and_can_be_saved_again(tmp_path, name):
+    subject = make(name, "float32", "int8", "all")
+    subject.model.save_weights(tmp_path / "model.weights.h5")
+    config = subject.model.get_config()
+    own = config.pop(KEY)["quantized"]
+    policies = {path: keras.dtype_policies.QuantizedDTypePolicy("int8", "float32") for path in own}
+    default = keras.DTypePolicy("float32")
+    config["dtype"] = keras.dtype_policies.serialize(keras.dtype_policies.DTypePolicyMap(default, policies))
+    opened = type(subject.model).from_config(json.loads(json.dumps(config)))
+    (opened if name == "SpanBertEncoder" else opened.encoder).tokenizer = subject.model.tokenizer
+    opened.load_weights(tmp_path / "model.weights.h5")
+    again = saved_and_opened(opened, tmp_path)
+    np.testing.assert_equal(cases.answers(subject, again)[:1], cases.answers(subject, subject.model)[:1])
+    assert again.get_config()[KEY]["quantized"].keys() == own.keys()
+
+
 def test_modes_that_need_data_are_rejected_before_anything_is_saved():
     with pytest.raises(ValueError, match="config"):
         cases.make_encoder().quantize("gptq")
