@@ -88,6 +88,26 @@ def plain_policy(policy):
     return keras.dtype_policies.DTypePolicyMap(policy.default_policy, kept) if kept else policy.default_policy
 
 
+def without_policy_map(config: dict, inside: tuple[str, ...] = ("",)) -> dict:
+    """Returns a config whose quantized layers are in its state; earlier versions wrote them as a dtype policy map.
+
+    Args:
+        config: of a model.
+        inside: what the paths of this model's own layers begin with.
+    """
+    policy = config.get("dtype")
+    policy = keras.dtype_policies.deserialize(policy) if isinstance(policy, dict) else policy
+    if not isinstance(policy, keras.dtype_policies.DTypePolicyMap):
+        return config
+    quantized = {
+        path: {"mode": one.quantization_mode, "config": None}
+        for path, one in policy.items()
+        if one.quantization_mode is not None and path.startswith(inside)
+    }
+    state = {"quantized": quantized} | config.get(KEY, {})
+    return config | {"dtype": plain_policy(policy), KEY: state}
+
+
 def _state_of(tree: LayerTree) -> dict:
     """Returns what differs from a newly made layer, as JSON values."""
     serialize = keras.saving.serialize_keras_object
@@ -128,6 +148,7 @@ def _restore(tree: LayerTree, state: dict) -> None:
         layer = tree.layer(path)
         if not layer.lora_enabled:
             layer.enable_lora(lora["rank"], lora_alpha=lora["alpha"])
+        layer.lora_alpha = lora["alpha"]  # a Keras layer that enables LoRA by its own config forgets it
     for path, regularizer in state.get("activity_regularizers", {}).items():
         tree.layer(path).activity_regularizer = revive(regularizer)
     _restore_trainable(tree, state.get("trainable", {}))
