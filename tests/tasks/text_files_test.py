@@ -24,7 +24,7 @@ def test_a_byte_order_mark_is_no_part_of_the_text(tmp_path):
 
 @pytest.mark.parametrize(
     "content, reason",
-    [(None, "No such file or directory"), (gzip.compress(b"a" * 99)[:-9], "Compressed file ended"),
+    [(None, "No such file or directory"), (gzip.compress(b"a" * 99, mtime=0)[:-9], "Compressed file ended"),
      (b"\x1f\x8b12", "Unknown compression|ended before")],
 )  # fmt: skip
 def test_what_cannot_be_read_is_one_sentence(tmp_path, content, reason):
@@ -43,7 +43,7 @@ def test_what_cannot_be_read_is_one_sentence(tmp_path, content, reason):
             "line 2 is not UTF-8. .*`iconv -f ISO-8859-1 .*0xe9 at byte 3 of the line",
         ),
         ("one\ntwo".encode("utf-16"), "line 1 is not UTF-8, but UTF-16 by its first bytes.*`iconv -f UTF-16 -t UTF-8`"),
-        (gzip.compress(b"\x80"), "line 1 is not UTF-8.*0x80 at byte 0 of the line"),
+        (gzip.compress(b"\x80", mtime=0), "line 1 is not UTF-8.*0x80 at byte 0 of the line"),
     ],
 )
 def test_another_encoding_is_named_with_line_and_byte(tmp_path, content, sentence):
