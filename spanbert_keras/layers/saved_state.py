@@ -155,7 +155,10 @@ def _restore(tree: LayerTree, state: dict) -> None:
     tree = tree.again()  # with the weights that quantization and LoRA made
     flags = state.get("trainable_weights", {})
     for path, (weight, owner) in tree.weights.items():
-        weight.trainable = flags.get(path, owner.trainable)
+        as_made = (
+            weight.trainable and owner.trainable
+        )  # integers and scales are not trained; earlier versions say nothing
+        weight.trainable = flags.get(path, owner.trainable if owner.quantization_mode is None else as_made)
     for path in flags:
         tree.weight(path)
     for key, name in (("regularizers", "regularizer"), ("constraints", "constraint")):

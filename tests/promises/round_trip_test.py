@@ -234,6 +234,7 @@ def test_quantized_models_of_earlier_versions_open_and_can_be_saved_again(tmp_pa
     again = saved_and_opened(opened, tmp_path)
     np.testing.assert_equal(cases.answers(subject, again)[:1], cases.answers(subject, subject.model)[:1])
     assert again.get_config()[KEY]["quantized"].keys() == own.keys()
+    assert cases.state(again)["trainable"] == cases.state(subject.model)["trainable"]
 
 
 def test_modes_that_need_data_are_rejected_before_anything_is_saved():
