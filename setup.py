@@ -52,6 +52,7 @@ TEST = [
     "mypy>=1.18",
     "psutil>=6",
     "pytest>=8.3",
+    "pytest-xdist>=3.6",
     "ruff>=0.15",
     "setuptools>=77",
     "torch==2.13.0",
@@ -79,7 +80,7 @@ setuptools.setup(
     python_requires=">=3.11",
     packages=setuptools.find_packages(include=["spanbert_keras", "spanbert_keras.*"]),
     install_requires=REQUIREMENTS,
-    extras_require={**EXTRAS, "test": TEST, "dev": [*TEST, "pytest-xdist>=3.6"]},
+    extras_require={**EXTRAS, "test": TEST, "dev": TEST},
     # The usual `build/` is the same name as `BUILD` where the file system ignores case.
     options={"build": {"build_base": ".build"}},
     classifiers=[
