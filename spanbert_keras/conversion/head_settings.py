@@ -74,7 +74,7 @@ def read_head_settings(folder: Path, config: dict, tensors: dict[str, np.ndarray
             f"The settings under {OWN} in config.json are those of another model: its labels or its head have changed "
             "since. They are left out."
         )
-    names = [str(name) for name in config.get("architectures") or ()]
+    names = _architectures(config)
     found = HeadSettings()
     other = next((name for name in names if name in OTHER_CLASSIFIERS), None)
     if CLASSIFIER in names:
@@ -94,12 +94,18 @@ def read_head_settings(folder: Path, config: dict, tensors: dict[str, np.ndarray
     return found
 
 
+def _architectures(config: dict) -> list[str]:
+    """Returns the names of transformers' classes that a configuration is of."""
+    names = config.get("architectures") or ()
+    return [names] if isinstance(names, str) else [str(name) for name in names]
+
+
 def _still_fits(own: dict, config: dict, tensors: dict[str, np.ndarray]) -> bool:
     """Returns whether our settings belong to the weights beside them.
 
     transformers keeps them in `config.json` when it trains such a folder's model further, also with other labels.
     """
-    names = set(config.get("architectures") or ())
+    names = set(_architectures(config))
     if "labels" in own:
         if "classifier.bias" not in tensors or names & OTHER_CLASSIFIERS.keys():
             return False
@@ -161,7 +167,7 @@ def _problem_type(config: dict, classes: int, notes: list[str]) -> str:
             "loss. For the logit of a label set it to multi_label_classification."
         )
         return "regression"
-    if given not in PROBLEM_TYPES:
+    if not isinstance(given, str) or given not in PROBLEM_TYPES:
         raise InputError(f"its config.json says problem_type={given!r}. Expected: {', '.join(PROBLEM_TYPES)} or null.")
     if given == "single_label_classification" and classes == 1:
         raise InputError(
@@ -198,6 +204,8 @@ def _labels(config: dict, classes: int, notes: list[str]) -> list[str]:
     labels = [str(names[str(i)]) for i in range(classes)]
     if len(set(labels)) < classes:
         raise InputError(f"id2label of its config.json must be different names. Received: {', '.join(labels)[:80]}.")
+    if config.get("label2id") not in (None, {label: i for i, label in enumerate(labels)}):
+        notes.append("label2id of config.json contradicts id2label, which counts, as in transformers' predictions.")
     return labels
 
 

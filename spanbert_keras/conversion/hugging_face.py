@@ -30,6 +30,12 @@ def read_config(folder: str | os.PathLike) -> dict | None:
     return None
 
 
+def config_path(folder: str | os.PathLike) -> Path:
+    """Returns the path of the file that `read_config` reads."""
+    paths = [Path(folder) / name for name in CONFIGS]
+    return next((path for path in paths if path.is_file()), paths[0])
+
+
 def read_hugging_face(folder: str | os.PathLike, paths: list[Path] | None = None) -> Checkpoint:
     """Reads a folder with `config.json`, `model.safetensors` or `pytorch_model.bin` (in parts too) and a vocabulary.
 
@@ -52,10 +58,11 @@ def read_hugging_face(folder: str | os.PathLike, paths: list[Path] | None = None
     if (folder / SBO_FILE).is_file():
         tensors |= {canonical(name): value for name, value in read_safetensors(folder / SBO_FILE).items()}
     config = read_config(folder)
+    notes += check_keys(config or {}, CONFIG, str(config_path(folder)))
     where = str(paths[0] if len(paths) == 1 else folder)
     architecture = architecture_of(tensors, where, config)
     tokenizer = read_tokenizer_files(folder)
-    notes += check_keys(config or {}, CONFIG, where) + tokenizer.notes
+    notes += tokenizer.notes
     if config is None:
         notes.append(
             f"There is no config.json: {architecture['num_heads']} attention heads are taken for granted, as BERT has "

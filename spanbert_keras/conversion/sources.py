@@ -11,7 +11,7 @@ from spanbert_keras.conversion.archives import unpack
 from spanbert_keras.conversion.checkpoint import Checkpoint, architecture_of
 from spanbert_keras.conversion.coreference_names import holds_coreference, with_coreference
 from spanbert_keras.conversion.foreign_keys import CONFIG, check_keys
-from spanbert_keras.conversion.hugging_face import read_config, read_hugging_face
+from spanbert_keras.conversion.hugging_face import config_path, read_config, read_hugging_face
 from spanbert_keras.conversion.keras_hub_preset import read_keras_hub_preset
 from spanbert_keras.conversion.model_garden_config import read_model_garden_config
 from spanbert_keras.conversion.own_models import OWN_KIND, make_tokenizer, read_keras_file, read_preset
@@ -239,7 +239,7 @@ def _from_tensorflow(prefix: str) -> Checkpoint:
         tensors, prefix, config if known is None else config | {"num_attention_heads": known}
     )
     of_coreference = holds_coreference(tensors)
-    notes += check_keys(config, CONFIG, prefix) + tokenizer.notes
+    notes += check_keys(config, CONFIG, str(config_path(folder))) + tokenizer.notes
     notes += [] if of_coreference else [GELU_NOTE]  # that code's `bert/modeling.py` computes the exact one
     if "num_attention_heads" not in config and known is None:
         notes.append(f"There is no bert_config.json: {architecture['num_heads']} heads are taken for granted.")

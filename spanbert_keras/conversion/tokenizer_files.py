@@ -27,6 +27,7 @@ TRANSFORMERS_DEFAULTS = {"do_lower_case": True, "strip_accents": None, "tokenize
 NO_NORMALIZATION = {"lowercase": False, "strip_accents": False, "handle_chinese_chars": False, "clean_text": False}
 FILE_RULES = ("PreTrainedTokenizerFast", "TokenizersBackend")  # classes that take all of it from tokenizer.json
 SPECIAL_PIECES = tuple(SPECIAL_TOKENS.values())
+JSON_WORDS: dict[type, str] = {dict: "a JSON object", list: "a JSON array"}
 FLAGS = ("special", "lstrip", "rstrip", "single_word", "normalized")  # of an added token
 
 Token = dict[str, Any]  # `content` and its flags, as `SpanBertTokenizer` takes an added token
@@ -98,14 +99,19 @@ def _check_flat(found: dict, table: dict, path: Path) -> list[str]:
 def _check_whole(whole: dict, path: Path) -> list[str]:
     """Checks every key of a `tokenizer.json`, and the form of its rows."""
     model = whole.get("model")
+    for name in ("normalizer", "pre_tokenizer", "post_processor", "truncation", "padding"):
+        _typed(whole.get(name), dict, f"{name} in {path}")
     if not isinstance(model, dict) or not isinstance(model.get("vocab"), dict):
         kind = model.get("type") if isinstance(model, dict) else model
         raise InputError(
             f"{path} is not a WordPiece tokenizer. Expected: a model with a vocabulary. Received: {kind!r}."
         )
+    wrong = next((piece for piece, index in model["vocab"].items() if not isinstance(index, int)), None)
+    if wrong is not None:
+        raise InputError(f"model.vocab in {path} must hold ids. Received: {wrong!r}: {model['vocab'][wrong]!r}.")
     if whole.get("pre_tokenizer", "BERT's") is None:
         raise InputError(f"{path} has no splitter of words (pre_tokenizer=None). Expected: BertPreTokenizer.")
-    rows = _rows_of(whole.get("post_processor"))
+    rows = _rows_of(whole.get("post_processor"), path)
     if rows is not None and rows != BERT_ROWS:
         raise InputError(
             f"{path} makes other rows than BERT's (post_processor). Expected: [CLS] text [SEP], and for pairs "
@@ -118,7 +124,20 @@ def _check_whole(whole: dict, path: Path) -> list[str]:
     return check_keys(flat, TOKENIZER, str(path))
 
 
-def _rows_of(processor: Any) -> tuple[list[str], list[str]] | None:
+def _typed(value: Any, kind: type, what: str) -> Any:
+    """Returns a value of a JSON file, an empty one for `null`.
+
+    Raises:
+        InputError: it is of another type.
+    """
+    if value is None:
+        return kind()
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise InputError(f"{what} must be {JSON_WORDS[kind]}. Received: {json.dumps(value)[:60]}.")
+    return value
+
+
+def _rows_of(processor: Any, path: Path) -> tuple[list[str], list[str]] | None:
     """Returns the rows of a text and of a pair that a post-processor makes, each part with its segment.
 
     `None`: there is none, and transformers makes BERT's.
@@ -126,16 +145,19 @@ def _rows_of(processor: Any) -> tuple[list[str], list[str]] | None:
     if processor is None:
         return None
     if processor.get("type") == "BertProcessing":
-        cls, sep = f"{processor['cls'][0]}0", processor["sep"][0]
+        cls, sep = (_typed(processor.get(name), list, f"{name} of post_processor in {path}") for name in ("cls", "sep"))
+        cls, sep = f"{(cls or [None])[0]}0", (sep or [None])[0]
         return [cls, "A0", f"{sep}0"], [cls, "A0", f"{sep}0", "B1", f"{sep}1"]
     if processor.get("type") != "TemplateProcessing":
         return [str(processor.get("type"))], []
 
-    def written(parts: list[dict]) -> list[str]:
-        found = [part.get("Sequence") or part.get("SpecialToken") or {} for part in parts]
+    def written(name: str) -> list[str]:
+        what = f"{name} of post_processor in {path}"
+        parts = [_typed(part, dict, what) for part in _typed(processor.get(name), list, what)]
+        found = [_typed(part.get("Sequence") or part.get("SpecialToken"), dict, what) for part in parts]
         return [f"{part.get('id')}{part.get('type_id')}" for part in found]
 
-    return written(processor.get("single") or []), written(processor.get("pair") or [])
+    return written("single"), written("pair")
 
 
 def _base_vocabulary(folder: Path, whole: dict | None) -> dict[str, int] | None:
@@ -153,7 +175,8 @@ def _base_vocabulary(folder: Path, whole: dict | None) -> dict[str, int] | None:
         SpanBertTokenizer(folder / "vocab.txt")  # raises: it holds a piece twice
     if whole is None or in_whole is None or in_whole == listed:
         return listed
-    theirs = in_whole | {token["content"]: token["id"] for token in whole.get("added_tokens") or []}
+    added = [token for token in whole.get("added_tokens") or [] if isinstance(token, dict)]
+    theirs = in_whole | {token.get("content"): token.get("id") for token in added}
     for piece, index in listed.items():
         if theirs.get(piece, index) != index or piece not in theirs:
             raise InputError(
@@ -189,12 +212,20 @@ def _normalization(
             )
         if value is not None:
             found[ours] = value
-    clean = in_file.get("clean_text", True)
-    if file_rules or "tokenizer_class" not in config:
-        found |= {} if clean else {"clean_text": False}
-    elif not clean:
-        notes.append(f"{folder}: tokenizer.json keeps control characters, {config['tokenizer_class']} removes them.")
+    if in_file.get("clean_text", True) is False:
+        followed = file_rules or "tokenizer_class" not in config
+        found |= {"clean_text": False} if followed else {}
+        if not file_rules:
+            notes.append(
+                f"{folder}: tokenizer.json keeps control characters, transformers' BertTokenizer removes them. "
+                f"They are {'kept' if followed else 'removed'}."
+            )
     lowercase = found.pop("lowercase", None)
+    if lowercase is None and config:
+        notes.append(
+            f"{folder}: no file says whether text is lowercased (do_lower_case), so the vocabulary decides. "
+            "transformers lowercases without it."
+        )
     if found.get("split_chinese_characters"):
         del found["split_chinese_characters"]
     if found.get("strip_accents") == lowercase:
@@ -207,12 +238,26 @@ def _added_tokens(folder: Path, config: dict, special_map: dict, whole: dict | N
     specials = {*SPECIAL_PIECES, *_special_tokens(special_map), *_special_tokens(config)}
     found: dict[int, Token] = {}
     for content, index in (read_settings(folder / "added_tokens.json") or {}).items():
-        found[index] = _token({"content": content, "special": content in specials}, folder)
-    for entry in (whole or {}).get("added_tokens") or []:
-        found[entry["id"]] = _token(entry, folder)
-    for index, entry in (config.get("added_tokens_decoder") or {}).items():
-        found[int(index)] = _token(entry, folder)
+        entry = {"content": content, "special": content in specials}
+        found[_id(index, content, folder / "added_tokens.json")] = _token(entry, folder)
+    path = folder / "tokenizer.json"
+    for entry in _typed((whole or {}).get("added_tokens"), list, f"added_tokens in {path}"):
+        _typed(entry, dict, f"added_tokens in {path}: each")
+        found[_id(entry.get("id"), entry.get("content"), path)] = _token(entry, folder)
+    path = folder / "tokenizer_config.json"
+    what = f"added_tokens_decoder in {path}"
+    for index, entry in _typed(config.get("added_tokens_decoder"), dict, what).items():
+        _typed(entry, dict, f"{what}: each token")
+        number = int(index) if index.isascii() and index.isdigit() else index
+        found[_id(number, entry.get("content"), path)] = _token(entry, folder)
     return found
+
+
+def _id(value: Any, content: Any, path: Path) -> int:
+    """Returns the id of an added token; `InputError` for anything but a whole number."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise InputError(f"{path}: the added token {content!r} needs an id, a whole number. Received: {value!r}.")
+    return value
 
 
 def _token(entry: dict[str, Any], folder: Path | str) -> Token:
@@ -237,7 +282,10 @@ def _special_tokens(settings: dict) -> dict[str, Token]:
     values: list[Any] = []
     for name in ("additional_special_tokens", "extra_special_tokens", "model_specific_special_tokens"):
         value = settings.get(name) or []
-        values += value.values() if isinstance(value, dict) else value
+        values += value.values() if isinstance(value, dict) else _typed(value, list, f"{name} of the tokenizer's files")
+    wrong = [value for value in values if not isinstance(value, str | dict)]
+    if wrong:
+        raise InputError(f"Special tokens in the tokenizer's files must be text. Received: {json.dumps(wrong[0])}.")
     values += [value for name, value in settings.items() if name.endswith("_token") and isinstance(value, str | dict)]
     entries = [{"content": value} if isinstance(value, str) else value for value in values]
     return {

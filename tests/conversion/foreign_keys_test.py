@@ -73,7 +73,7 @@ def test_encoders_and_heads_of_another_arithmetic_are_rejected_by_name(make_bert
     folder, _ = make_bert(kind=kind)
     path = folder / "config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {change: CHANGES[change]}))
-    with pytest.raises(InputError, match=f"configuration says {change}="):
+    with pytest.raises(InputError, match=f"config.json cannot be used: its configuration says {change}="):
         open_source(folder)
 
 
@@ -117,4 +117,7 @@ def test_unknown_keys_and_sides_of_padding_are_in_the_notes_of_the_model(make_be
     path.write_text(json.dumps(json.loads(path.read_text()) | {"frobnicate": 1}))
     (folder / "tokenizer_config.json").write_text('{"do_lower_case": false, "truncation_side": "left"}')
     notes = "\n".join(load_pretrained(folder).conversion_notes)
-    assert "not known here and are not followed: frobnicate" in notes and "truncation_side='left'" in notes
+    assert (
+        "config.json has keys that are not known here and are not followed: frobnicate" in notes
+        and "truncation_side='left'" in notes
+    )

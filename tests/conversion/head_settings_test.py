@@ -347,3 +347,21 @@ def test_programs_log_what_a_foreign_model_does_not_say(make_folder, caplog):
     caplog.set_level("INFO")
     program.load_task_model(str(make_folder()[0]), "SpanBertTextClassifier")
     assert "No file says how long a row may be: rows have up to 16 pieces" in caplog.text
+
+
+def test_names_that_contradict_each_other_are_reported(make_folder):
+    folder, _ = make_folder()
+    assert not any("label2id" in note for note in open_source(folder).notes)
+    change(folder, label2id={"no": 1, "yes": 0})
+    checkpoint = open_source(folder)
+    assert checkpoint.head_settings["labels"] == ["no", "yes"]
+    assert any("label2id of config.json contradicts id2label" in note for note in checkpoint.notes)
+
+
+def test_values_of_another_type_are_one_sentence_or_read(make_folder):
+    folder, _ = make_folder()
+    change(folder, architectures=CLASSIFIER)
+    assert open_source(folder).head_settings["labels"] == ["no", "yes"]
+    change(folder, problem_type=["x"])
+    with pytest.raises(InputError, match=r"config.json says problem_type=\['x'\]. Expected: single_label"):
+        open_source(folder)

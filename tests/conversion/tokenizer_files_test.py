@@ -291,3 +291,55 @@ def test_vocabularies_that_contradict_each_other_are_rejected(tmp_path, pieces):
     (tmp_path / "added_tokens.json").write_text('{"foo": 999}')
     with pytest.raises(InputError, match="gives the token 'foo' two ids: .* and 999"):
         read_tokenizer_files(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "file, change, message",
+    [
+        ("tokenizer.json", {"post_processor": "x"}, 'post_processor in .* must be a JSON object. Received: "x"'),
+        (
+            "tokenizer.json",
+            {"post_processor": {"type": "TemplateProcessing", "single": "x"}},
+            "single of post_processor",
+        ),
+        ("tokenizer.json", {"post_processor": {"type": "BertProcessing"}}, "makes other rows than BERT's"),
+        (
+            "tokenizer.json",
+            {"added_tokens": [{"content": "x"}]},
+            "token 'x' needs an id, a whole number. Received: None",
+        ),
+        ("tokenizer.json", {"added_tokens": [3]}, "added_tokens in .*: each must be a JSON object. Received: 3"),
+        ("tokenizer.json", {"added_tokens": {"x": 1}}, "added_tokens in .* must be a JSON array"),
+        ("tokenizer.json", {"normalizer": "BertNormalizer"}, "normalizer in .* must be a JSON object"),
+        ("tokenizer.json", {"pre_tokenizer": []}, "pre_tokenizer in .* must be a JSON object"),
+        ("tokenizer.json", {"truncation": "x"}, "truncation in .* must be a JSON object"),
+        (
+            "tokenizer.json",
+            {"model": {"type": "WordPiece", "vocab": {"a": "b"}}},
+            "model.vocab in .* must hold ids. Received: 'a': 'b'",
+        ),
+        ("tokenizer_config.json", {"added_tokens_decoder": {"abc": {"content": "x"}}}, "needs an id.* Received: 'abc'"),
+        ("tokenizer_config.json", {"added_tokens_decoder": []}, "added_tokens_decoder in .* must be a JSON object"),
+        ("tokenizer_config.json", {"added_tokens_decoder": {"40": "x"}}, "each token must be a JSON object"),
+        ("tokenizer_config.json", {"additional_special_tokens": [1]}, "Special tokens .* must be text. Received: 1"),
+        ("tokenizer_config.json", {"additional_special_tokens": "[E1]"}, "must be a JSON array. Received: .*E1"),
+        ("added_tokens.json", {"x": "40"}, "the added token 'x' needs an id, a whole number. Received: '40'"),
+        ("added_tokens.json", {"x": None}, "needs an id, a whole number. Received: None"),
+    ],
+)
+def test_malformed_files_are_one_sentence(tmp_path, pieces, file, change, message):
+    write_tokenizer_files(SpanBertTokenizer(pieces), tmp_path, 512)
+    path = tmp_path / file
+    path.write_text(json.dumps((json.loads(path.read_text()) if path.exists() else {}) | change))
+    with pytest.raises(InputError, match=message):
+        read_tokenizer_files(tmp_path)
+
+
+def test_what_transformers_would_do_otherwise_is_reported(tmp_path, pieces):
+    write_tokenizer(tmp_path, pieces, {"tokenizer_class": "BertTokenizer"})
+    assert "do_lower_case), so the vocabulary decides" in read_tokenizer_files(tmp_path).notes[0]
+    write_tokenizer_files(SpanBertTokenizer(pieces, clean_text=False), tmp_path, 512)
+    (tmp_path / "tokenizer_config.json").unlink()
+    assert any("They are kept." in note for note in read_tokenizer_files(tmp_path).notes)
+    (tmp_path / "tokenizer_config.json").write_text('{"tokenizer_class": "BertTokenizer", "do_lower_case": false}')
+    assert any("They are removed." in note for note in read_tokenizer_files(tmp_path).notes)
