@@ -72,9 +72,7 @@ def convert(config: Config) -> list[str]:
     """
     if config.max_sequence_length is not None and config.max_sequence_length < 3:
         raise InputError(f"--max_sequence_length must be at least 3. Received: {config.max_sequence_length}.")
-    checkpoint = open_source(
-        config.source, config.vocab_file, config.lowercase, config.allow_mismatch, config.model == "encoder"
-    )
+    checkpoint = open_source(config.source, config.vocab_file, config.lowercase, config.allow_mismatch, config.model)
     if config.max_sequence_length is not None:
         checkpoint = resize_positions(checkpoint, config.max_sequence_length)
     if config.segment_length is not None:

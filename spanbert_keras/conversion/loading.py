@@ -39,7 +39,7 @@ def load_pretrained(
     Example:
         encoder = load_pretrained("hf://SpanBERT/spanbert-base-cased", kind="encoder")
     """
-    checkpoint = open_source(source, vocabulary_file, lowercase, allow_mismatch, encoder_alone=kind == "encoder")
+    checkpoint = open_source(source, vocabulary_file, lowercase, allow_mismatch, kind)
     if max_sequence_length is not None:
         checkpoint = resize_positions(checkpoint, max_sequence_length)
     model = to_model(checkpoint, kind, **overrides)

@@ -240,6 +240,49 @@ def test_models_of_another_kind_of_label_are_rejected_with_the_flag_that_fits(sa
             run(f"--model={model}", f"--data={path}", *flags)
 
 
+@pytest.mark.parametrize(
+    "labels, problem, flags",
+    [
+        (("x", "y", "z"), "multi_label", ["--multi_label"]),
+        (("x", "y", "z"), "multi_label", []),
+        (("x", "y"), "multi_label", ["--regression"]),
+        (("x", "y"), "single_label", ["--multi_label"]),
+        (("x", "y"), "single_label", ["--regression", "--target_columns=up,down"]),
+        (("up", "down"), "regression", []),
+        (("up", "down"), "regression", ["--regression", "--target_columns=up,down"]),
+        ((), "regression", []),
+        ((), "regression", ["--multi_label"]),
+    ],
+)
+def test_predictions_need_no_flag_for_labels_that_are_not_read(saved, tmp_path, labels, problem, flags):
+    path = saved(*labels, problem_type=problem)
+    texts = [row[0] for row in DEV]
+    contents = {
+        "bare.tsv": "\n".join(["text", *texts]),
+        "labels.tsv": "\n".join(["text\tlabel", *(f"{one}\tx,zz" for one in texts)]),
+        "bare.jsonl": "\n".join(json.dumps({"text": one}) for one in texts),
+        "labels.jsonl": "\n".join(json.dumps({"text": one, "label": ["x", 1.5]}) for one in texts),
+        "numbers.tsv": "\n".join(f"{one}\tx" for one in texts),
+    }
+    written = set()
+    for name, content in contents.items():
+        (tmp_path / name).write_text(content)
+        more = ["--text_column=1"] if name == "numbers.tsv" else []
+        out = tmp_path / f"out_{name}"
+        run(f"--model={path}", f"--data={tmp_path / name}", f"--output_dir={out}", "--predict_only", *flags, *more)
+        written.add((out / "predictions.tsv").read_text())
+    (found,) = written
+    cells = [line.split("\t")[1] for line in found.splitlines()[1:]]
+    answers = keras.saving.load_model(path).classify(texts)
+    if problem == "multi_label":
+        assert [json.loads(cell) for cell in cells] == [list(one.labels) for one in answers]
+    elif problem == "single_label":
+        assert cells == [one.label for one in answers]
+    else:
+        numbers = [list(one.scores.values()) if labels else [one.score] for one in answers]
+        np.testing.assert_allclose([np.ravel(json.loads(cell)) for cell in cells], numbers, atol=2e-3)
+
+
 @pytest.mark.parametrize("name", ["CoLA", "STS-B", "QQP"])
 def test_every_sets_test_file_is_predicted_for_the_site(saved, set_folder, tmp_path, name, capsys):
     wanted = SETS[name]
