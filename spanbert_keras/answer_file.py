@@ -44,8 +44,9 @@ def answer_file(reader, path: str, output: str, n_best: int, batch_size: int, ma
     """Writes a JSON line with the answers to each question of a file, in its order, and returns how many there are.
 
     A line has the question's `id` (a number that no other question has where the file gives none) and the best answer's
-    `text`, `start`, `end`, `score`, `no_answer_score`; with `n_best` above 1 also the list `answers`. Of JSON lines only
-    those in work are held in memory; SQuAD's JSON is one value and is held whole. The output is whole or not there.
+    `text`, `start`, `end`, `score`, `no_answer_score`; with `n_best` above 1 also the list `answers`. Of JSON lines
+    only those in work are held in memory; SQuAD's JSON is one value and is held whole. The output is whole or
+    not there.
 
     Args:
         reader: `SpanBertQuestionAnswerer`.

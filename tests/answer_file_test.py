@@ -162,9 +162,12 @@ BAD = {
     "semicolons": ("Question;Context\nwho?;w3\n", r"is a table \(CSV\)"),
     "a JSON text": ('"who?"\n', "is JSON, but not an object. Expected: JSON lines"),
     "broken line": ('{"question": who?}\n', "is not valid JSON lines. Expected: JSON lines"),
-    "zip": (b"PK\x03\x04\x14\x00\x06\x00\xe9\n\xe9", r"is an archive \(zip[^)]*\). Expected: UTF-8 text\.$"),
+    "zip": (
+        b"PK\x03\x04\x14\x00\x06\x00\xe9\n\xe9",
+        r"is an archive \(zip[^)]*\). Expected: UTF-8 text, gzipped or not\.$",
+    ),
     "bzip2": (bz2.compress(b"text"), r"is compressed in a form that is not supported \(bzip2\)\. Exp[^`]*$"),
-    "zstandard": (b"\x28\xb5\x2f\xfd\x04\xe9\n\xe9", r"\(zstandard\)\. Expected: UTF-8 text\.$"),
+    "zstandard": (b"\x28\xb5\x2f\xfd\x04\xe9\n\xe9", r"\(zstandard\)\. Expected: UTF-8 text, gzipped or not\.$"),
     "no question": (
         lines([{"id": 1, "context": "w3"}]),
         'questions, line 1: "question" must be text.*Received: nothing',

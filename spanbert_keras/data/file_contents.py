@@ -13,7 +13,7 @@ PARQUET = b"PAR1"
 ARCHIVE, COMPRESSED = "an archive ({})", "compressed in a form that is not supported ({})"
 PICTURE, BINARY = "a picture ({})", "a binary file ({})"
 FIRST_BYTES: tuple[tuple[bytes, str], ...] = (
-    (b"PK\x03\x04", ARCHIVE.format("zip; also the form of .docx, .epub and .npz")),
+    (b"PK\x03\x04", ARCHIVE.format("zip; also the form of .docx, .xlsx, .epub and .npz")),
     (b"PK\x05\x06", ARCHIVE.format("zip")),
     (b"PK\x07\x08", ARCHIVE.format("zip")),
     (b"7z\xbc\xaf\x27\x1c", ARCHIVE.format("7z")),

@@ -24,7 +24,7 @@ def decode(content: bytes, path: str, line: int = 1, errors: str = "strict") -> 
     """
     form = binary_form(content) if line == 1 else ""
     if form:
-        raise InputError(f"{path} is {form}. Expected: UTF-8 text.")
+        raise InputError(f"{path} is {form}. Expected: UTF-8 text, gzipped or not.")
     try:
         text = content.decode("utf-8", errors)
     except UnicodeDecodeError as error:
@@ -36,7 +36,7 @@ def decode(content: bytes, path: str, line: int = 1, errors: str = "strict") -> 
     if not _is_utf_16(content) and (b"\0" in content or has_many_controls(content)):
         raise InputError(
             f"{path} is a binary file: it has {'NUL bytes' if bytes(1) in content else 'many control characters'}. "
-            "Expected: UTF-8 text."
+            "Expected: UTF-8 text, gzipped or not."
         )
     start = content.rfind(b"\n", 0, place) + 1
     encoding = "UTF-16" if _is_utf_16(content) else "ISO-8859-1"
@@ -79,7 +79,7 @@ def _is_array(text: str) -> bool:
     inside = text[1:].lstrip()
     if _begins_with_value(inside):
         _, end = json.JSONDecoder().raw_decode(inside)
-        if not inside[end:].strip():  # cut short after its first member
+        if inside[end:].strip() in ("", ","):  # cut short after its first member
             return True
     return "\t" not in text.partition("\n")[0] and begins_like_array(text)
 

@@ -34,7 +34,7 @@ FORMS = {
 def test_what_is_not_text_is_named_without_advice_for_text(content, form):
     with pytest.raises(InputError, match=f"^f is {form}") as caught:
         decode(content, "f")
-    assert "iconv" not in str(caught.value) and "Expected: UTF-8 text." in str(caught.value)
+    assert "iconv" not in str(caught.value) and "Expected: UTF-8 text, gzipped or not." in str(caught.value)
 
 
 @pytest.mark.parametrize(

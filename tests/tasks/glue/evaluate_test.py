@@ -152,6 +152,36 @@ def test_gold_labels_that_the_model_does_not_know_are_told_or_refused(saved, tmp
     assert "2 examples have labels that the model does not know: 1." in caplog.text
 
 
+@pytest.mark.parametrize("form", ["tsv", "jsonl"])
+@pytest.mark.parametrize(
+    "gold, message",
+    [
+        (
+            [["joy", "zz"]],
+            "has no example whose labels are all labels of --model=.* Expected: joy, sad. Received: zz.$",
+        ),
+        ([["joy", "zz"], [], ["sad", "y", "joy"]], "whose labels are all labels of --model=.* Received: y, zz.$"),
+        ([["zz"], []], "has no label of --model=.* Expected: joy, sad. Received: zz.$"),
+        ([["joy", "zz"], ["sad"]], ""),
+        ([["zz"], [], ["sad", "joy"]], ""),
+    ],
+)
+def test_several_gold_labels_have_the_rule_of_one(saved, tmp_path, caplog, gold, message, form):
+    model, path = saved("joy", "sad", problem_type="multi_label"), tmp_path / f"own.{form}"
+    lines = [json.dumps({"text": "w1", "label": labels}) for labels in gold]
+    if form == "tsv":
+        lines = ["text\tlabel", *("w1\t" + ",".join(labels) for labels in gold)]
+    path.write_text("\n".join(lines))
+    flags = [f"--model={model}", f"--data={path}", f"--output_dir={tmp_path / 'out'}", "--nopage", "--multi_label"]
+    if message:
+        with pytest.raises(InputError, match=message):
+            run(*flags)
+        assert not (tmp_path / "out").exists()
+    else:
+        run(*flags)
+        assert "1 examples have labels that the model does not know: zz." in caplog.text
+
+
 def test_a_model_of_pairs_is_not_scored_on_single_texts(finished, tmp_path):
     path = tmp_path / "own.tsv"
     path.write_text("text\tlabel\nw1\tentailment\n")
