@@ -16,7 +16,7 @@ from typing import Any
 from absl import flags, logging
 
 from spanbert_keras.errors import InputError
-from spanbert_keras.training.files import binary_form, has_many_controls
+from spanbert_keras.training.files import binary_form, looks_binary
 from spanbert_keras.training.settings import Settings, expand, setting
 from spanbert_keras.training.standard_streams import lenient_streams
 
@@ -54,7 +54,7 @@ def decode_text(data: bytes) -> str:
     try:
         return data.decode("utf-16" if marked else "utf-8-sig")
     except UnicodeDecodeError as error:
-        if not marked and (b"\0" in data or has_many_controls(data)):
+        if not marked and looks_binary(data):
             raise ValueError(
                 "is not text: it has NUL bytes or many control characters. Expected: UTF-8, or UTF-16 with a byte "
                 "order mark."

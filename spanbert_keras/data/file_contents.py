@@ -154,14 +154,16 @@ def _binary(prefix: bytes, named: str) -> str:
         return COMPRESSED.format("Brotli")
     if b"\x00" in prefix:
         return BINARY.format("it has NUL bytes; if it is UTF-16 text, convert it to UTF-8")
-    if has_many_controls(prefix):
+    if looks_binary(prefix):
         return BINARY.format("it has many control characters")
     return ""
 
 
-def has_many_controls(content: bytes) -> bool:
-    """Returns whether content has more control characters than text in any encoding of one byte per character."""
-    return len(CONTROLS.findall(content)) > MAX_CONTROL_SHARE * len(content)
+def looks_binary(content: bytes) -> bool:
+    """Returns whether content begins with NUL bytes or more control characters than text in an encoding of one byte per
+    character has."""
+    prefix = content[:PREFIX_BYTES]
+    return b"\x00" in prefix or len(CONTROLS.findall(prefix)) > MAX_CONTROL_SHARE * len(prefix)
 
 
 def begins_like_object(text: str) -> bool:

@@ -2,7 +2,7 @@
 
 import json
 
-from spanbert_keras.data.file_contents import begins_like_array, binary_form, has_many_controls
+from spanbert_keras.data.file_contents import begins_like_array, binary_form, looks_binary
 from spanbert_keras.errors import InputError
 
 UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
@@ -33,10 +33,10 @@ def decode(content: bytes, path: str, line: int = 1, errors: str = "strict") -> 
         if not _is_utf_16(content):
             return text
         place = content.index(0)
-    if not _is_utf_16(content) and (b"\0" in content or has_many_controls(content)):
+    if not _is_utf_16(content) and looks_binary(content):
         raise InputError(
-            f"{path} is a binary file: it has {'NUL bytes' if bytes(1) in content else 'many control characters'}. "
-            "Expected: UTF-8 text, gzipped or not."
+            f"{path} is a binary file: it has NUL bytes or many control characters. Expected: UTF-8 text, gzipped or "
+            "not."
         )
     start = content.rfind(b"\n", 0, place) + 1
     encoding = "UTF-16" if _is_utf_16(content) else "ISO-8859-1"
@@ -77,11 +77,13 @@ def _is_array(text: str) -> bool:
         _, end = json.JSONDecoder().raw_decode(text)
         return text[end:].partition("\n")[0].strip() in ("", ",")
     inside = text[1:].lstrip()
+    if "\t" in text.partition("\n")[0]:
+        return False
     if _begins_with_value(inside):
         _, end = json.JSONDecoder().raw_decode(inside)
         if inside[end:].strip() in ("", ","):  # cut short after its first member
             return True
-    return "\t" not in text.partition("\n")[0] and begins_like_array(text)
+    return begins_like_array(text)
 
 
 def _begins_with_value(text: str) -> bool:

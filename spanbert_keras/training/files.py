@@ -8,15 +8,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from spanbert_keras.data.file_contents import begins_like_object, binary_form, has_many_controls
+from spanbert_keras.data.file_contents import begins_like_object, binary_form, looks_binary
 from spanbert_keras.data.file_faults import decode, json_lines_fault
 
 __all__ = [
     "begins_like_object",
     "binary_form",
     "decode",
-    "has_many_controls",
     "json_lines_fault",
+    "looks_binary",
     "sync",
     "sync_folder",
     "write_atomically",

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 from absl import logging
 
 from spanbert_keras.program import InputError
-from spanbert_keras.training.files import begins_like_object, json_lines_fault
+from spanbert_keras.training.files import json_lines_fault
 from tasks.glue.benchmark_set import BenchmarkSet, Columns
 from tasks.glue.example import Example
+from tasks.glue.file_form import holds_json_lines
 from tasks.text_files import read_text
 
 NO_GOLD = "For a file without labels, `evaluate --predict_only` writes predictions."
@@ -64,7 +65,7 @@ def read(path: str, columns: Columns, labels: Sequence[str] | None, skip_bad: bo
     fault = json_lines_fault(text)
     if fault:
         raise InputError(f"{path} is {fault}. Expected: tab-separated lines, or one JSON object per line.")
-    if _holds_json_lines(text, columns):
+    if holds_json_lines(text, len(columns.wanted())):
         rows = _json_rows(path, text)
     else:
         columns = _numbered(path, text, columns)
@@ -96,25 +97,6 @@ def read(path: str, columns: Columns, labels: Sequence[str] | None, skip_bad: bo
         hint = f" {NO_GOLD}" if left_out and not has_labels else ""
         raise InputError(f"{path} holds no example. Expected: at least one. Received: none.{hint}")
     return ExampleFile(examples, left_out)
-
-
-def _holds_json_lines(text: str, columns: Columns) -> bool:
-    """Returns whether a text is JSON lines, of which some may be damaged, and not a table whose first cell begins with
-    a brace."""
-    lines = [line for line in text.split("\n") if line.strip()]
-    if not lines or not lines[0].lstrip().startswith("{"):
-        return False
-    if any(map(_is_object, lines)):
-        return True
-    # A table of several columns has a tab in its first line; JSON that a person or a program wrote hardly ever has.
-    return "\t" not in lines[0] and (len(columns.wanted()) > 1 or begins_like_object(text))
-
-
-def _is_object(line: str) -> bool:
-    try:
-        return isinstance(json.loads(line), dict)
-    except (ValueError, RecursionError):
-        return False
 
 
 def width_of(example: Example) -> int:

@@ -20,7 +20,7 @@ from spanbert_keras.data.file_contents import (
     begins_like_object,
     binary_form,
     examine,
-    has_many_controls,
+    looks_binary,
 )
 
 ROWS = "".join(json.dumps({"url": "x", "text": f"Row {i}."}) + "\n" for i in range(3))
@@ -239,7 +239,8 @@ def test_readers_of_text_know_what_is_not_text():
     assert binary_form(tar("w")) == "an archive (tar)" and binary_form(tar("w:gz")) == "compressed with gzip"
     assert "zstandard" in binary_form(b"\x28\xb5\x2f\xfd\x00") and "Parquet" in binary_form(b"PAR1\x15")
     assert binary_form(ROWS.encode()) == binary_form(b"") == ""
-    assert has_many_controls(bytes(32)) and not has_many_controls(ROWS.encode()) and not has_many_controls(b"")
+    assert looks_binary(b"text\0") and looks_binary(bytes(range(1, 256))) and not looks_binary(b"")
+    assert not looks_binary(ROWS.encode()) and not looks_binary("caf\xe9 \x93".encode("latin-1") * 20_000 + b"\0")
 
 
 def test_how_json_begins():

@@ -25,8 +25,8 @@ FORMS = {
     "git-lfs": (b"version https://git-lfs.github.com/spec/v1\n", "a pointer of git-lfs"),
     "UTF-32": ("text\n".encode("utf-32"), "UTF-32 text; convert it to UTF-8"),
     "tar": (b"a.txt".ljust(257, b"\0") + b"ustar\x0000", r"an archive \(tar\)"),
-    "NUL bytes": (b"\xe9\x00\x00\x00\x10\x27\x00\x00ab\xffcd", "a binary file: it has NUL bytes"),
-    "controls": (bytes(range(1, 256)), "a binary file: it has many control characters"),
+    "NUL bytes": (b"\xe9\x00\x00\x00\x10\x27\x00\x00ab\xffcd", "a binary file: it has NUL bytes or many"),
+    "controls": (bytes(range(1, 256)), "a binary file: it has NUL bytes or many control characters"),
 }
 
 
@@ -97,6 +97,7 @@ OBJECT = {"a": [1, 2], "b": {"c": "d"}}
         ('[{"a": 1}] y\tpos\n', ""),
         ("[text]\t[label]\n", ""),
         ("[", ""),
+        ("[\t1", ""),
         ("[laughter]\n", ""),
         ("{x} y\tpos\n", ""),
         ('{"a": 1} y\tpos\n', ""),

@@ -208,41 +208,6 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
         read(str(tmp_path / "no.tsv"), OWN, None)
 
 
-BRACKETS = ["[x] y", "{x} y", "[1] y", '{"a": 1} y', '["a", "b"] y', "[[", "{", "{}", "[]", '{"a": ', "[laughs]"]
-
-
-@pytest.mark.parametrize("text", BRACKETS)
-def test_a_table_may_begin_with_a_bracket(write, text):
-    expected = [Example("0", text, None, "pos"), Example("1", "z", None, "neg")]
-    without = Columns("1", None, "2")
-    assert read(write(f"{text}\tpos\nz\tneg\n"), without, None).examples == expected
-    assert read(write(f"\ufeff{text}\tpos\r\nz\tneg\r\n"), without, None).examples == expected
-    named = Columns(text, None, "label")
-    assert read(write(f"{text}\tlabel\n{text}\tpos\nz\tneg\n"), named, None).examples == expected
-    other = Columns("second", None, "label")
-    content = f"{text}\tsecond\tlabel\n{text}\t{text}\tpos\n{text}\tz\tneg\n"
-    assert read(write(content), other, None).examples == expected
-
-
-@pytest.mark.parametrize("text", ["[x] y", "{x} y", "[laughs]", "{", '["a" y', "{'a': 1}"])
-def test_a_table_of_texts_alone_may_begin_with_a_bracket(write, text):
-    found = read(write(f"{text}\nz\n"), Columns("1"), None).examples
-    assert [one.text for one in found] == [text, "z"]
-
-
-@pytest.mark.parametrize(
-    "line", ["{broken", "{'text': 'a', 'label': 'b'}", '{"text": "a", "label": }', '{"text": "a",\t"label" "b"}']
-)
-def test_a_first_line_of_json_that_is_damaged_is_a_line_of_json(write, line):
-    path = write(f'{line}\n{{"text": "a", "label": "b"}}\n')
-    with pytest.raises(InputError, match="some.tsv, line 1 must be a JSON object. Received: {"):
-        read(path, OWN, None)
-    assert len(read(path, OWN, None, skip_bad=True).examples) == 1
-    if "\t" not in line:
-        with pytest.raises(InputError, match="some.tsv, line 1 must be a JSON object. Received: {"):
-            read(write(line), OWN, None)
-
-
 @pytest.mark.parametrize("name", ["a.xlsx", "a.tsv.bz2"])
 def test_a_file_that_is_not_text_is_named(write, name):
     content = b"PK\x03\x04\x14\x00\x06\x00\xe9\n\xe9" if name.endswith("xlsx") else bz2.compress(b"text\tlabel\na\tb\n")
