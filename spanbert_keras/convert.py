@@ -35,7 +35,8 @@ class Config(Settings):
     )
     model: str = setting(
         "What a .keras file or an export holds; auto: the task's model where the source was fine-tuned for one, a "
-        "pretrainer where the source has a head (an export: both).",
+        "pretrainer where the source has a head (an export: both). Give text_classifier for a classifier whose "
+        "config.json does not name its architecture.",
         default="auto",
         choices=KINDS,
     )

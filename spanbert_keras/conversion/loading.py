@@ -25,7 +25,8 @@ def load_pretrained(
         source: path or hub name; see `open_source`, also for the arguments not named here.
         kind: `"encoder"`, `"pretrainer"`, `"question_answerer"`, `"coreference_resolver"`, `"text_classifier"` or
             `"relation_extractor"`; `"auto"`: the task's model where the source was fine-tuned for one, else the
-            pretrainer where it has a pre-training head.
+            pretrainer where it has a pre-training head. Give `"text_classifier"` for a classifier whose `config.json`
+            does not name its architecture.
         max_sequence_length: int or `None`. Another number of positions than the source's (`resize_positions`).
         **overrides: other arguments of `SpanBertEncoder`, e.g. `dropout`, `dtype`.
 
