@@ -26,7 +26,8 @@ class Config(Settings):
         "The text, UTF-8 or UTF-16 with a byte order mark; `-` reads standard input.", default=None, path=True
     )
     input: str | None = setting(
-        'Many questions instead: JSON lines, {"id", "question", "context"} on each, or SQuAD\'s JSON, also gzipped.',
+        'Many questions instead: JSON lines, {"id", "question", "context"} on each, or SQuAD\'s JSON; UTF-8 or UTF-16 '
+        "with a byte order mark, also gzipped.",
         default=None,
         path=True,
     )

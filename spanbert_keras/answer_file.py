@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from spanbert_keras.data.byte_streams import as_utf_8
 from spanbert_keras.data.file_faults import decode, json_lines_fault
 from spanbert_keras.errors import InputError
 from spanbert_keras.training.files import write_atomically
@@ -26,23 +27,26 @@ class Question:
     """One question of a file.
 
     Attributes:
-        id: what the file calls it, any JSON value; its number from 0 if it has no name.
+        id: what the file calls it, any JSON value; a number if it has no name, see `read_questions`.
         question, context: str.
         where: str. Its place in the file, for messages.
+        numbered: bool. Whether the file gives it no name.
     """
 
     id: Any
     question: str
     context: str
     where: str
+    numbered: bool = False
 
 
 def answer_file(reader, path: str, output: str, n_best: int, batch_size: int, max_answer_pieces: int | None) -> int:
     """Writes a JSON line with the answers to each question of a file, in its order, and returns how many there are.
 
-    A line has the question's `id` and the best answer's `text`, `start`, `end`, `score`, `no_answer_score`; with
-    `n_best` above 1 also the list `answers`. Of JSON lines only those in work are held in memory; SQuAD's JSON is one
-    value and is held whole. The output is whole or not there.
+    A line has the question's `id` (a number that no other question has where the file gives none) and the best answer's
+    `text`, `start`, `end`, `score`, `no_answer_score`; with `n_best` above 1 also the list `answers`. Of JSON lines
+    only those in work are held in memory; SQuAD's JSON is one value and is held whole. The output is whole or
+    not there.
 
     Args:
         reader: `SpanBertQuestionAnswerer`.
@@ -55,19 +59,20 @@ def answer_file(reader, path: str, output: str, n_best: int, batch_size: int, ma
     Raises:
         InputError: the file cannot be read, holds no question, or one that cannot be used, before anything is computed.
     """
-    total = 0
+    total = free = 0
     questions = read_questions(path)
     while part := list(itertools.islice(questions, CHUNK)):
         names = [one.where for one in part]
         reader.windows.questions([one.question for one in part], names)
         reader.windows.passages([one.context for one in part], names)
         total += len(part)
+        free = max([free, *(1 + _whole_number(one.id) for one in part if not one.numbered)])
     if not total:
         raise InputError(f"{path} holds no question. Expected: {EXPECTED}.")
 
     def write(temporary: Path) -> None:
         with temporary.open("wb") as raw, gzip.GzipFile("", "wb", 9, raw, 0) if output.endswith(".gz") else raw as file:
-            found = answers(reader, read_questions(path), n_best, batch_size, max_answer_pieces)
+            found = answers(reader, read_questions(path, free), n_best, batch_size, max_answer_pieces)
             for question, best in tracked(found, total, "questions"):
                 record = {"id": question.id} | dataclasses.asdict(best[0])
                 if n_best > 1:
@@ -100,8 +105,12 @@ def answers(
         yield one, reader.answers_of(reading, one.context, n_best, max_answer_pieces)
 
 
-def read_questions(path: str) -> Iterator[Question]:
+def read_questions(path: str, free: int = 0) -> Iterator[Question]:
     """Yields the questions of a file in its order.
+
+    Args:
+        path: str. The file.
+        free: int. Questions without a name are numbered: their place in the file, from 0, plus this.
 
     Raises:
         InputError: the file cannot be read or is of another form, or a question or context is missing.
@@ -113,15 +122,29 @@ def read_questions(path: str) -> Iterator[Question]:
             number, first = number + 1, line.removeprefix(BYTE_ORDER_MARK)
         text = decode(first, path, number, "surrogatepass")
         value = _value(text)
-        if isinstance(value, dict) and "data" not in value:
-            yield from _of_lines(stream, path, number, value)
+        if isinstance(value, dict) and ("data" not in value or "question" in value):
+            yield from _of_lines(stream, path, number, value, free)
             return
         whole = text + decode(stream.read(), path, number + 1, "surrogatepass")
         value = _value(whole)
         if not isinstance(value, dict) or "data" not in value:
-            fault = json_lines_fault(whole) or "not such a file"
-            raise InputError(f"{path} is {fault}. Expected: {EXPECTED}. Received: {whole.strip()[:60]!r}.")
-        yield from _of_squad(value, path)
+            received = f" Received: {whole.strip()[:60]!r}." if whole.strip() else ""
+            raise InputError(f"{path} is {json_lines_fault(whole) or _form_of(whole)}. Expected: {EXPECTED}.{received}")
+        yield from _of_squad(value, path, free)
+
+
+def _form_of(text: str) -> str:
+    """Returns what a text is that is neither JSON lines nor a JSON object."""
+    text = text.removeprefix("\ufeff").strip()
+    if not text:
+        return "empty"
+    if text.startswith("{") or _value(text) is not None:
+        return "not valid JSON lines" if text.startswith("{") else "JSON, but not an object"
+    header = text.partition("\n")[0].lower()
+    for mark, name in ((",", "CSV"), ("\t", "TSV"), (";", "CSV")):
+        if {"question", "context"} & {cell.strip(' "') for cell in header.split(mark)} and mark in header:
+            return f"a table ({name})"
+    return "text that is not JSON"
 
 
 @contextlib.contextmanager
@@ -131,7 +154,7 @@ def _opened(path: str) -> Iterator[BinaryIO]:
         with open(path, "rb") as raw:
             zipped = raw.peek(2)[:2] == GZIP_MAGIC
             with gzip.GzipFile(fileobj=raw) if zipped else raw as stream:
-                yield stream  # type: ignore[misc]
+                yield as_utf_8(stream)
     except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"--input={path} cannot be read: {getattr(error, 'strerror', None) or error}.") from error
 
@@ -144,9 +167,8 @@ def _value(text: str) -> Any:
         return None
 
 
-def _of_lines(stream: BinaryIO, path: str, first: int, value: dict) -> Iterator[Question]:
+def _of_lines(stream: BinaryIO, path: str, first: int, value: dict, count: int) -> Iterator[Question]:
     """Yields the questions of JSON lines, of which the first is read."""
-    count = 0
     for number, line in itertools.chain([(first, b"")], enumerate(stream, first + 1)):
         if line:
             if not line.strip():
@@ -164,9 +186,8 @@ def _of_lines(stream: BinaryIO, path: str, first: int, value: dict) -> Iterator[
             count += 1
 
 
-def _of_squad(value: dict, path: str) -> Iterator[Question]:
+def _of_squad(value: dict, path: str, count: int) -> Iterator[Question]:
     """Yields the questions of SQuAD's JSON."""
-    count = 0
     for a, article in enumerate(_list(value, "data", path, "the file"), 1):
         for p, paragraph in enumerate(_list(article, "paragraphs", path, f"article {a}"), 1):
             place = f"article {a}, paragraph {p}"
@@ -190,4 +211,13 @@ def _question(value: Any, context: Any, path: str, place: str, number: int) -> Q
             received = "nothing" if text is None else repr(text)[:60]
             raise InputError(f'{path}, {place}: "{name}" must be text. Expected: {EXPECTED}. Received: {received}.')
     name = value.get("qid", value.get("id", number))
-    return Question(name, question, context, f"in {path}, {place},")
+    return Question(name, question, context, f"in {path}, {place},", "qid" not in value and "id" not in value)
+
+
+def _whole_number(name: Any) -> int:
+    """Returns the whole number that a name is or spells; -1 for any other name, and for one that no file counts to."""
+    try:
+        number = int(name) if isinstance(name, int | str) or isinstance(name, float) and name.is_integer() else -1
+    except ValueError:
+        return -1
+    return number if number < 1 << 53 else -1

@@ -35,7 +35,8 @@ class Config(Settings):
     )
     model: str = setting(
         "What a .keras file or an export holds; auto: the task's model where the source was fine-tuned for one, a "
-        "pretrainer where the source has a head (an export: both).",
+        "pretrainer where the source has a head (an export: both). Give text_classifier for a classifier whose "
+        "config.json does not name its architecture.",
         default="auto",
         choices=KINDS,
     )
@@ -72,9 +73,7 @@ def convert(config: Config) -> list[str]:
     """
     if config.max_sequence_length is not None and config.max_sequence_length < 3:
         raise InputError(f"--max_sequence_length must be at least 3. Received: {config.max_sequence_length}.")
-    checkpoint = open_source(
-        config.source, config.vocab_file, config.lowercase, config.allow_mismatch, config.model == "encoder"
-    )
+    checkpoint = open_source(config.source, config.vocab_file, config.lowercase, config.allow_mismatch, config.model)
     if config.max_sequence_length is not None:
         checkpoint = resize_positions(checkpoint, config.max_sequence_length)
     if config.segment_length is not None:

@@ -16,6 +16,7 @@ from typing import Any
 from absl import flags, logging
 
 from spanbert_keras.errors import InputError
+from spanbert_keras.training.files import binary_form, looks_binary
 from spanbert_keras.training.settings import Settings, expand, setting
 from spanbert_keras.training.standard_streams import lenient_streams
 
@@ -46,10 +47,18 @@ def decode_text(data: bytes) -> str:
     Raises:
         ValueError: it is neither; the message says what was found, and what to do.
     """
+    form = binary_form(data)
+    if form:
+        raise ValueError(f"is {form}. Expected: UTF-8, or UTF-16 with a byte order mark.")
     marked = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) and not data.startswith(codecs.BOM_UTF32_LE)
     try:
         return data.decode("utf-16" if marked else "utf-8-sig")
     except UnicodeDecodeError as error:
+        if not marked and looks_binary(data):
+            raise ValueError(
+                "is not text: it has NUL bytes or many control characters. Expected: UTF-8, or UTF-16 with a byte "
+                "order mark."
+            ) from None
         raise ValueError(
             f"is not UTF-8 text. Received: byte 0x{error.object[error.start]:02x} at byte {error.start}. "
             "Expected: UTF-8, or UTF-16 with a byte order mark. Convert it, e.g. with iconv."

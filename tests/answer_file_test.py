@@ -1,5 +1,6 @@
 """Tests of answering a file of questions: both forms, what is written, bounded memory, what is said of bad files."""
 
+import bz2
 import gzip
 import json
 
@@ -71,11 +72,13 @@ def squad(rows=ROWS):
     [
         lines().encode(),
         ("\ufeff\n" + lines().replace("\n", "\r\n\n")).encode(),
+        lines().encode("utf-16"),
+        gzip.compress(("\ufeff" + json.dumps(squad(), indent=1)).encode("utf-16-be")),
         gzip.compress(json.dumps(squad()).encode()),
         json.dumps(squad(), indent=1).encode(),
         lines(mrqa()).encode(),
     ],
-    ids=["lines", "lines with blanks", "squad, gzip", "pretty squad", "mrqa"],
+    ids=["lines", "lines with blanks", "utf-16", "utf-16-be, gzip", "squad, gzip", "pretty squad", "mrqa"],
 )
 def test_each_question_has_its_line_with_the_answer_that_the_model_gives(reader, ask, content, capsys):
     found = ask(content, "--batch_size=4")
@@ -102,6 +105,34 @@ def test_questions_without_a_name_are_numbered(ask):
     ]
 
 
+@pytest.mark.parametrize(
+    "given, found",
+    [
+        ([1, ..., 0, ...], [1, 3, 0, 5]),
+        ([..., "0", "x"], [1, "0", "x"]),
+        ([7.0, ...], [7.0, 9]),
+        ([..., ..., "a"], [0, 1, "a"]),
+        ([None, ..., -4, 1e300, "9" * 5000], [None, 1, -4, 1e300, "9" * 5000]),
+    ],
+)
+@pytest.mark.parametrize("form", ["lines", "mrqa", "squad"])
+def test_numbers_of_questions_without_a_name_are_nobody_elses_name(ask, form, given, found):
+    rows = [{"question": "w1", "context": "w3"} | ({} if id is ... else {"id": id}) for id in given]
+    if form == "mrqa":
+        qas = [{"question": "w1"} | ({} if id is ... else {"qid": id}) for id in given]
+        rows = [{"header": {}}, {"context": "w3", "qas": qas}]
+    elif form == "squad":
+        rows = [{"data": [{"paragraphs": [{"context": "w3", "qas": rows}]}]}]
+    names = [row["id"] for row in ask(lines(rows))]
+    assert len(set(map(str, names))) == len(names)
+    assert names == found
+
+
+def test_lines_may_have_other_fields_of_any_name(ask):
+    rows = [{"id": i, "question": "w1", "context": "w3", "data": "dev"} for i in range(3)]
+    assert [row["id"] for row in ask(lines(rows))] == [0, 1, 2]
+
+
 def test_a_bounded_number_of_questions_is_held(reader, tmp_path):
     path = tmp_path / "a"
     path.write_text(lines(ROWS * 40))
@@ -123,8 +154,20 @@ def test_a_bounded_number_of_questions_is_held(reader, tmp_path):
 BAD = {
     "an array": (json.dumps(ROWS), "questions is a JSON array. Expected: JSON lines"),
     "pretty": (json.dumps(ROWS[0], indent=1), "questions is a JSON object over several lines. Expected: JSON lines"),
-    "text": ("Once upon", "questions is not such a file. Expected: JSON lines.*Received: 'Once upon'"),
-    "empty": ("\n", "questions is not such a file"),
+    "text": ("Once upon", "questions is text that is not JSON. Expected: JSON lines.*Received: 'Once upon'"),
+    "empty": ("\n", r"questions is empty. Expected: JSON lines, [^.]*, or SQuAD's JSON, [^.]*[.]{3}[^.]*\.$"),
+    "no bytes": (b"", "questions is empty. Expected: JSON lines"),
+    "CSV": ("id,question,context\n1,who?,w3\n", r"is a table \(CSV\). Expected: JSON lines.*Received: 'id,question"),
+    "TSV": ('"question"\t"context"\nwho?\tw3\n', r"is a table \(TSV\). Expected: JSON lines"),
+    "semicolons": ("Question;Context\nwho?;w3\n", r"is a table \(CSV\)"),
+    "a JSON text": ('"who?"\n', "is JSON, but not an object. Expected: JSON lines"),
+    "broken line": ('{"question": who?}\n', "is not valid JSON lines. Expected: JSON lines"),
+    "zip": (
+        b"PK\x03\x04\x14\x00\x06\x00\xe9\n\xe9",
+        r"is an archive \(zip[^)]*\). Expected: UTF-8 text, gzipped or not\.$",
+    ),
+    "bzip2": (bz2.compress(b"text"), r"is compressed in a form that is not supported \(bzip2\)\. Exp[^`]*$"),
+    "zstandard": (b"\x28\xb5\x2f\xfd\x04\xe9\n\xe9", r"\(zstandard\)\. Expected: UTF-8 text, gzipped or not\.$"),
     "no question": (
         lines([{"id": 1, "context": "w3"}]),
         'questions, line 1: "question" must be text.*Received: nothing',

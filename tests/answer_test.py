@@ -75,6 +75,8 @@ def test_a_byte_order_mark_says_the_encoding_and_is_no_part_of_the_text(ask, cap
     [
         (["--model=no.keras"], CONTEXT, "--model=no.keras is not there"),
         (["--context_file=none.txt"], CONTEXT, "--context_file=none.txt cannot be read: No such file"),
+        ([], b"PK\x03\x04\x14\x00", r"text.txt is an archive \(zip[^)]*\)\. Expected: UTF-8, or UTF-16 with a"),
+        ([], b"\x1f\x8b\x08", "is compressed with gzip. Expected: UTF-8, or UTF-16"),
         ([], b"caf\xe9", "is not UTF-8 text. Received: byte 0xe9 at byte 3"),
         ([], "\x00\x01", "has no words"),
         (["--question=  "], CONTEXT, "Question 0 has no words"),

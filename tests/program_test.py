@@ -77,9 +77,11 @@ def test_flagfiles_nest_and_stand_where_they_are_named(tmp_path, monkeypatch):
     [
         (b"--path=caf\xe9\n", r"a.flags is not UTF-8 text. Received: byte 0xe9 at byte 10. Expected: UTF-8, or UTF-16"),
         ("--path=p".encode("utf-16-le"), "a.flags is not text: it has NUL bytes"),
-        ("--path=p".encode("utf-32"), "a.flags is not UTF-8 text. Received: byte 0xff at byte 0"),
+        ("--path=p".encode("utf-32"), "a.flags is UTF-32 text; convert it to UTF-8"),
         ("--path=p".encode("utf-16") + b"x", "a.flags is not UTF-8 text"),
-        (b"PK\x03\x04\x00\x00", "a.flags is not text"),
+        (b"PK\x03\x04\x00\x00", r"a.flags is an archive \(zip"),
+        (b"BZh91AY&SY\x93", r"a.flags is compressed in a form that is not supported \(bzip2\)"),
+        (b"\xe9\0\0\1\xa0", "a.flags is not text: it has NUL bytes or many control characters"),
         (b"--flagfile=FOLDER/a.flags", "a.flags includes itself"),
         (b"--flagfile=FOLDER/b.flags", "b.flags cannot be read: No such file"),
         (b"--flagfile=FOLDER", "cannot be read: Is a directory"),

@@ -26,6 +26,7 @@ OTHER_CLASSIFIERS = {
     "BertForTokenClassification": "labels each token",
     "BertForMultipleChoice": "scores each of several choices",
 }
+OF_TEXTS = ("text_classifier", "relation_extractor")  # kinds of model with such a head
 NEXT_SENTENCE = ("BertForNextSentencePrediction", "BertForPreTraining")
 NO_LENGTH = 1e20  # transformers writes 1e30 as the length of a tokenizer that has none
 THRESHOLD = 0.5
@@ -54,7 +55,9 @@ class HeadSettings:
     refusal: str = ""
 
 
-def read_head_settings(folder: Path, config: dict, tensors: dict[str, np.ndarray], positions: int) -> HeadSettings:
+def read_head_settings(
+    folder: Path, config: dict, tensors: dict[str, np.ndarray], positions: int, kind: str = "auto"
+) -> HeadSettings:
     """Returns the settings of the head that a folder's tensors belong to.
 
     Args:
@@ -62,6 +65,8 @@ def read_head_settings(folder: Path, config: dict, tensors: dict[str, np.ndarray
         config: dict. What `config.json` holds; {} without one.
         tensors: dict of arrays under canonical names.
         positions: int. The encoder's `max_sequence_length`.
+        kind: str. The model that is wanted; a classifier (one of `OF_TEXTS`) is taken for what `config.json` does not
+            name.
 
     Raises:
         InputError: a length in the tokenizer's files is not a number.
@@ -82,10 +87,14 @@ def read_head_settings(folder: Path, config: dict, tensors: dict[str, np.ndarray
     elif other is not None:
         found.refusal = f"{folder} holds a {other}, which {OTHER_CLASSIFIERS[other]}: this package has no such model."
     elif config and {"classifier.weight", "classifier.bias"} <= tensors.keys():
-        found.refusal = (
-            f"{folder} holds a classifier, and its config.json does not say of what. Expected: "
-            f'"architectures": ["{CLASSIFIER}"] if it classifies texts. Received: {", ".join(names) or "none"}.'
-        )
+        if kind in OF_TEXTS:
+            found = _text_classifier(folder, config, tensors, positions)
+        else:
+            found.refusal = (
+                f"{folder} holds a classifier, and its config.json does not say of what. Expected: "
+                f'"architectures": ["{CLASSIFIER}"] if it classifies texts, or the kind that is wanted '
+                f'(kind="text_classifier", convert --model=text_classifier). Received: {", ".join(names) or "none"}.'
+            )
     elif "qa_outputs.weight" in tensors:
         found = _question_answerer(folder, positions)
     elif "cls.seq_relationship.weight" in tensors and set(names) & set(NEXT_SENTENCE):

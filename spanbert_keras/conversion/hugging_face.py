@@ -36,7 +36,7 @@ def config_path(folder: str | os.PathLike) -> Path:
     return next((path for path in paths if path.is_file()), paths[0])
 
 
-def read_hugging_face(folder: str | os.PathLike, paths: list[Path] | None = None) -> Checkpoint:
+def read_hugging_face(folder: str | os.PathLike, paths: list[Path] | None = None, kind: str = "auto") -> Checkpoint:
     """Reads a folder with `config.json`, `model.safetensors` or `pytorch_model.bin` (in parts too) and a vocabulary.
 
     Also what the research code left: an archive's `model.pt`, a training checkpoint.
@@ -44,6 +44,7 @@ def read_hugging_face(folder: str | os.PathLike, paths: list[Path] | None = None
     Args:
         folder: the folder.
         paths: files with the tensors, found by their usual names by default.
+        kind: str. The model that is wanted, see `read_head_settings`.
 
     Raises:
         InputError: a file is missing or damaged, or it is no BERT.
@@ -68,16 +69,16 @@ def read_hugging_face(folder: str | os.PathLike, paths: list[Path] | None = None
             f"There is no config.json: {architecture['num_heads']} attention heads are taken for granted, as BERT has "
             f"at width {architecture['hidden_dim']}."
         )
-    kind = "a Hugging Face folder"
+    form = "a Hugging Face folder"
     if config is None:
-        kind = "a state dict of PyTorch" if wrapped else "a checkpoint of the research code"
-    head = read_head_settings(folder, config or {}, tensors, architecture["max_sequence_length"])
+        form = "a state dict of PyTorch" if wrapped else "a checkpoint of the research code"
+    head = read_head_settings(folder, config or {}, tensors, architecture["max_sequence_length"], kind)
     return Checkpoint(
         tensors,
         architecture,
         tokenizer.vocabulary,
         tokenizer.lowercase,
-        kind,
+        form,
         head.settings,
         notes + head.notes,
         head.refusal,

@@ -25,7 +25,8 @@ def load_pretrained(
         source: path or hub name; see `open_source`, also for the arguments not named here.
         kind: `"encoder"`, `"pretrainer"`, `"question_answerer"`, `"coreference_resolver"`, `"text_classifier"` or
             `"relation_extractor"`; `"auto"`: the task's model where the source was fine-tuned for one, else the
-            pretrainer where it has a pre-training head.
+            pretrainer where it has a pre-training head. Give `"text_classifier"` for a classifier whose `config.json`
+            does not name its architecture.
         max_sequence_length: int or `None`. Another number of positions than the source's (`resize_positions`).
         **overrides: other arguments of `SpanBertEncoder`, e.g. `dropout`, `dtype`.
 
@@ -39,7 +40,7 @@ def load_pretrained(
     Example:
         encoder = load_pretrained("hf://SpanBERT/spanbert-base-cased", kind="encoder")
     """
-    checkpoint = open_source(source, vocabulary_file, lowercase, allow_mismatch, encoder_alone=kind == "encoder")
+    checkpoint = open_source(source, vocabulary_file, lowercase, allow_mismatch, kind)
     if max_sequence_length is not None:
         checkpoint = resize_positions(checkpoint, max_sequence_length)
     model = to_model(checkpoint, kind, **overrides)

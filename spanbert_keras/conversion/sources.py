@@ -59,7 +59,7 @@ def open_source(
     vocabulary_file: str | os.PathLike | None = None,
     lowercase: bool | None = None,
     allow_mismatch: bool = False,
-    encoder_alone: bool = False,
+    kind: str = "auto",
 ) -> Checkpoint:
     """Reads a checkpoint of any form: weights, sizes and vocabulary.
 
@@ -75,7 +75,8 @@ def open_source(
             looks like where it does not say.
         allow_mismatch: bool. Whether missing tensors begin anew and unknown ones are left out, with notes, instead of
             a refusal.
-        encoder_alone: bool. Whether no head is wanted: one that cannot be used is then left out, with a note.
+        kind: str. The model that is wanted, see `load_pretrained`. A head that cannot be used is left out, with a note,
+            for "encoder"; a classifier of a folder that does not say of what is one of texts for "text_classifier".
 
     Raises:
         InputError: there is nothing of these forms, or it is damaged, unsafe, or no BERT.
@@ -85,11 +86,11 @@ def open_source(
     if name.startswith("kaggle://"):
         checkpoint = _from_kaggle(name)
     elif name.startswith(HUB_SCHEME) or not path.exists() and not Path(f"{name}.index").exists():
-        checkpoint = _from_hub(name)
+        checkpoint = _from_hub(name, kind)
     elif path.is_dir():
-        checkpoint = _from_folder(path)
+        checkpoint = _from_folder(path, kind)
     else:
-        checkpoint = _from_file(path)
+        checkpoint = _from_file(path, kind)
     if vocabulary_file is not None:
         _take_vocabulary(checkpoint, name, _expanded(vocabulary_file), allow_mismatch)
     checkpoint = fit_vocabulary(checkpoint, name)
@@ -98,7 +99,7 @@ def open_source(
     elif checkpoint.lowercase is None:
         checkpoint.lowercase = looks_lowercased(checkpoint.vocabulary or [])
     make_tokenizer(checkpoint)  # refuses a vocabulary without [MASK], or with a piece twice
-    checkpoint = checkpoint.without_refused_head() if encoder_alone else checkpoint
+    checkpoint = checkpoint.without_refused_head() if kind == "encoder" else checkpoint
     checkpoint.check(name, allow_mismatch)
     if checkpoint.kind != OWN_KIND and any(map(PUBLISHED.fullmatch, path.absolute().parts)):
         checkpoint.notes.append(LICENCE)
@@ -135,7 +136,7 @@ def _expanded(path: str | os.PathLike) -> str:
     return os.path.expanduser(os.path.expandvars(os.fspath(path)))
 
 
-def _from_hub(name: str) -> Checkpoint:
+def _from_hub(name: str, kind: str) -> Checkpoint:
     """Fetches a Hugging Face model and reads it."""
     from huggingface_hub import snapshot_download
 
@@ -156,7 +157,7 @@ def _from_hub(name: str) -> Checkpoint:
             f"{name}: there is no such file or folder, and as a Hugging Face name it cannot be fetched: "
             f"{first_line(error)}"
         ) from error
-    return _from_folder(folder)
+    return _from_folder(folder, kind)
 
 
 def _from_kaggle(name: str) -> Checkpoint:
@@ -167,7 +168,7 @@ def _from_kaggle(name: str) -> Checkpoint:
         raise InputError(f"{name} cannot be fetched: {first_line(error)}") from error
 
 
-def _from_folder(folder: Path) -> Checkpoint:
+def _from_folder(folder: Path, kind: str) -> Checkpoint:
     """Reads a folder by what is in it."""
     config = read_settings(folder / "config.json") or {}
     registered = str(config.get("registered_name") or config.get("class_name") or "")
@@ -177,10 +178,10 @@ def _from_folder(folder: Path) -> Checkpoint:
         if (folder / name).is_file():
             return read_keras_file(folder / name)
     if find_tensor_files(folder):
-        return read_hugging_face(folder)
+        return read_hugging_face(folder, kind=kind)
     for name in ARCHIVE_FILES:
         if (folder / name).is_file():
-            return read_hugging_face(folder, [folder / name])
+            return read_hugging_face(folder, [folder / name], kind)
     prefix = find_tensorflow_checkpoint(folder)
     if prefix is not None:
         return _from_tensorflow(prefix)
@@ -203,7 +204,7 @@ def _from_preset(folder: Path, name: str) -> Checkpoint:
         raise InputError(f"The preset {folder} cannot be read: {first_line(error)}. {CUT_SHORT}") from error
 
 
-def _from_file(path: Path) -> Checkpoint:
+def _from_file(path: Path, kind: str) -> Checkpoint:
     """Reads a file by its content; settings and vocabulary are those beside it."""
     if Path(f"{path}.index").exists():  # a prefix; TensorFlow also leaves a file of just that name, at times
         return _from_tensorflow(str(path))
@@ -214,10 +215,10 @@ def _from_file(path: Path) -> Checkpoint:
     if path.suffix in (".gz", ".tgz", ".tar", ".xz", ".bz2") or not zipfile.is_zipfile(path) and _is_tar(path):
         with tempfile.TemporaryDirectory() as folder:
             unpack(path, folder)
-            checkpoint = _from_folder(Path(folder))
+            checkpoint = _from_folder(Path(folder), kind)
         checkpoint.kind = "an archive of the research code"
         return checkpoint
-    return read_hugging_face(path.parent, [path])
+    return read_hugging_face(path.parent, [path], kind)
 
 
 def _is_tar(path: Path) -> bool:

@@ -27,13 +27,18 @@ def open_binary(path: str) -> tuple[BinaryIO, BinaryIO]:
             import zstandard
 
             stream = io.BufferedReader(_ZstdStream(raw, zstandard), BUFFER_BYTES)
-        encoding = utf_16_of(stream.peek(4)[:4])
-        if encoding is not None:
-            stream = io.BufferedReader(_Utf16Stream(stream, encoding), BUFFER_BYTES)
+        stream = as_utf_8(stream)
     except BaseException:
         raw.close()
         raise
     return stream, raw
+
+
+def as_utf_8(stream: Any) -> Any:
+    """Returns a stream of bytes, which can `peek`, as UTF-8 without a mark if it begins with UTF-16's byte order mark;
+    the same stream otherwise."""
+    encoding = utf_16_of(stream.peek(4)[:4])
+    return stream if encoding is None else io.BufferedReader(_Utf16Stream(stream, encoding), BUFFER_BYTES)
 
 
 def utf_16_of(head: bytes) -> str | None:

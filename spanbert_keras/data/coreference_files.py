@@ -5,6 +5,7 @@ import os
 
 from spanbert_keras.data.conll import BEGIN, read_conll
 from spanbert_keras.data.document_collector import DocumentFile, read_lines
+from spanbert_keras.data.file_faults import json_lines_fault
 from spanbert_keras.data.jsonl_documents import read_jsonl
 from spanbert_keras.errors import InputError
 
@@ -34,7 +35,7 @@ def read_documents(path: str | os.PathLike, skip_bad: bool = False, clusters: bo
     if first.lstrip().startswith("{"):
         return read_jsonl(path, skip_bad, clusters)
     received = repr(first[:60]) if first else "an empty file"
-    if first.lstrip().startswith("["):
+    if first.strip() == "[" or json_lines_fault(first) == "a JSON array":
         received = f"a JSON array, {received}"
     raise InputError(
         f"{name} holds no documents that can be read. Expected: CoNLL-2012, which begins with '#begin document (name); "

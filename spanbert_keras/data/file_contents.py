@@ -13,7 +13,7 @@ PARQUET = b"PAR1"
 ARCHIVE, COMPRESSED = "an archive ({})", "compressed in a form that is not supported ({})"
 PICTURE, BINARY = "a picture ({})", "a binary file ({})"
 FIRST_BYTES: tuple[tuple[bytes, str], ...] = (
-    (b"PK\x03\x04", ARCHIVE.format("zip; also the form of .docx, .epub and .npz")),
+    (b"PK\x03\x04", ARCHIVE.format("zip; also the form of .docx, .xlsx, .epub and .npz")),
     (b"PK\x05\x06", ARCHIVE.format("zip")),
     (b"PK\x07\x08", ARCHIVE.format("zip")),
     (b"7z\xbc\xaf\x27\x1c", ARCHIVE.format("7z")),
@@ -22,7 +22,7 @@ FIRST_BYTES: tuple[tuple[bytes, str], ...] = (
     (b"WARC/", ARCHIVE.format("WARC")),
     (b"\xfd7zXZ\x00", COMPRESSED.format("xz")),
     (b"\x5d\x00\x00", COMPRESSED.format("lzma")),
-    (b"LZIP", COMPRESSED.format("lzip")),
+    (b"LZIP\x01", COMPRESSED.format("lzip")),
     (b"\x89LZO\x00", COMPRESSED.format("lzop")),
     (b"\x04\x22\x4d\x18", COMPRESSED.format("lz4")),
     (b"\x02\x21\x4c\x18", COMPRESSED.format("lz4")),
@@ -42,14 +42,14 @@ FIRST_BYTES: tuple[tuple[bytes, str], ...] = (
     (b"\x89HDF\r\n", BINARY.format("HDF5")),
     (b"SQLite format 3\x00", BINARY.format("SQLite")),
     (b"\x93NUMPY", BINARY.format("NumPy")),
-    (b"ARROW1", BINARY.format("Arrow")),
-    (b"PARE", BINARY.format("encrypted Parquet")),
+    (b"ARROW1\x00\x00", BINARY.format("Arrow")),
     (b"Obj\x01", BINARY.format("Avro")),
     (b"\xff\xfe\x00\x00", "UTF-32 text; convert it to UTF-8"),
     (b"\x00\x00\xfe\xff", "UTF-32 text; convert it to UTF-8"),
     (b"version https://git-lfs", "a pointer of git-lfs; fetch the file itself with `git lfs pull`"),
 )
 BZIP2 = re.compile(rb"BZh[1-9](?:1AY&SY|\x17rE8P\x90)")
+PARQUET_BEGINNING = re.compile(rb"PAR([1E])[\x00-\x1f\x7f-\xff]")  # of a file with at least one number
 PICKLE = re.compile(rb"\x80[\x02-\x05][\x00-\xff]")
 CONTROLS = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
 STRING = r'"(?:[^"\\\n]|\\.)*"'
@@ -59,6 +59,24 @@ ADVICE = {
     "array": "a JSON array; expected: JSON lines, one object with the text on a line (jq -c '.[]' makes them)",
     "document": "JSON on several lines; expected: JSON lines, one object with the text on a line (jq -c . makes them)",
 }
+
+
+def binary_form(content: bytes) -> str:
+    """Returns what a file is by its beginning, as a noun phrase; "" for text.
+
+    For readers of plain text, which has been decompressed already where the reader can do that.
+
+    Args:
+        content: bytes. The file's content, or at least its first line.
+    """
+    head = content[:512]
+    if head.startswith(GZIP):
+        return "compressed with gzip"
+    if head.startswith(ZSTANDARD):
+        return COMPRESSED.format("zstandard")
+    if PARQUET_BEGINNING.match(head):
+        return BINARY.format("Parquet")
+    return _not_text(head, compressed=False)
 
 
 def examine(path: str, kind: str, text_column: str = "text") -> tuple[str, str]:
@@ -115,6 +133,8 @@ def _not_text(head: bytes, compressed: bool) -> str:
     for first, reason in FIRST_BYTES:
         if head.startswith(first):
             return reason
+    if head.startswith(b"PARE") and PARQUET_BEGINNING.match(head):
+        return BINARY.format("encrypted Parquet")
     if BZIP2.match(head):
         return COMPRESSED.format("bzip2")
     if head[257:262] == b"ustar":
@@ -134,9 +154,31 @@ def _binary(prefix: bytes, named: str) -> str:
         return COMPRESSED.format("Brotli")
     if b"\x00" in prefix:
         return BINARY.format("it has NUL bytes; if it is UTF-16 text, convert it to UTF-8")
-    if len(CONTROLS.findall(prefix)) > MAX_CONTROL_SHARE * len(prefix):
+    if looks_binary(prefix):
         return BINARY.format("it has many control characters")
     return ""
+
+
+def looks_binary(content: bytes) -> bool:
+    """Returns whether content begins with NUL bytes or more control characters than text in an encoding of one byte per
+    character has."""
+    prefix = content[:PREFIX_BYTES]
+    return b"\x00" in prefix or len(CONTROLS.findall(prefix)) > MAX_CONTROL_SHARE * len(prefix)
+
+
+def begins_like_object(text: str) -> bool:
+    """Returns whether a text begins like a JSON object with a key, of which anything may follow."""
+    return FIRST_KEY.match(text.lstrip()) is not None
+
+
+def begins_like_array(text: str) -> bool:
+    """Returns whether a text that is not valid JSON begins like a JSON array of texts, arrays or objects."""
+    inside = text.removeprefix("[").lstrip()
+    try:
+        _, end = json.JSONDecoder().raw_decode(inside)
+    except (ValueError, RecursionError):
+        return FIRST_KEY.match(inside) is not None  # a member that is not complete
+    return re.match(rf"\s*,\s*{VALUE}", inside[end:]) is not None and inside[0] in '"[{'
 
 
 def _text_of(prefix: bytes) -> str:
@@ -180,12 +222,7 @@ def _is_array(text: str, whole: bool) -> bool:
     lines = [line for line in text.split("\n") if line.strip()]
     if len(lines) > 1 and all(isinstance(_parsed(line), list) for line in lines[:2]):
         return any(isinstance(member, str | list | dict) for member in _parsed(lines[0]))
-    inside = text[1:].lstrip()
-    try:
-        _, end = json.JSONDecoder().raw_decode(inside)
-    except (ValueError, RecursionError):
-        return FIRST_KEY.match(inside) is not None  # a member longer than what was read
-    return re.match(rf"\s*,\s*{VALUE}", inside[end:]) is not None and inside[0] in '"[{'
+    return begins_like_array(text)
 
 
 def _parsed(text: str) -> Any:

@@ -1,7 +1,8 @@
-"""What is wrong with a text file as a whole: its encoding, or JSON that is not one object per line."""
+"""What is wrong with a text file as a whole: binary, another encoding, or JSON that is not one object per line."""
 
 import json
 
+from spanbert_keras.data.file_contents import begins_like_array, binary_form, looks_binary
 from spanbert_keras.errors import InputError
 
 UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
@@ -18,8 +19,12 @@ def decode(content: bytes, path: str, line: int = 1, errors: str = "strict") -> 
         errors: str. As in `bytes.decode`.
 
     Raises:
-        InputError: it is not UTF-8. One sentence names file, line and byte, and how to convert the file.
+        InputError: it is not UTF-8, or the file is not text. The message says what it is; for text in another encoding
+            also line and byte, and how to convert the file.
     """
+    form = binary_form(content) if line == 1 else ""
+    if form:
+        raise InputError(f"{path} is {form}. Expected: UTF-8 text, gzipped or not.")
     try:
         text = content.decode("utf-8", errors)
     except UnicodeDecodeError as error:
@@ -28,6 +33,11 @@ def decode(content: bytes, path: str, line: int = 1, errors: str = "strict") -> 
         if not _is_utf_16(content):
             return text
         place = content.index(0)
+    if not _is_utf_16(content) and looks_binary(content):
+        raise InputError(
+            f"{path} is a binary file: it has NUL bytes or many control characters. Expected: UTF-8 text, gzipped or "
+            "not."
+        )
     start = content.rfind(b"\n", 0, place) + 1
     encoding = "UTF-16" if _is_utf_16(content) else "ISO-8859-1"
     guess = f", but {encoding} by its first bytes" if encoding == "UTF-16" else ""
@@ -42,7 +52,8 @@ def decode(content: bytes, path: str, line: int = 1, errors: str = "strict") -> 
 def _is_utf_16(content: bytes) -> bool:
     """Returns whether content begins with UTF-16's byte order mark, or has a zero byte for every other letter."""
     head = content[:SHOWN]
-    return head.startswith(UTF_16_MARKS) or (len(head) > 1 and 3 * head.count(0) > len(head))
+    zeros = sorted((head[::2].count(0), head[1::2].count(0)))
+    return head.startswith(UTF_16_MARKS) or (len(head) > 1 and 3 * sum(zeros) > len(head) and 10 * zeros[0] <= zeros[1])
 
 
 def json_lines_fault(text: str) -> str:
@@ -53,14 +64,29 @@ def json_lines_fault(text: str) -> str:
     """
     text = text.removeprefix("\ufeff").lstrip()
     if text[:1] == "[":
-        return "a JSON array"
+        return "a JSON array" if _is_array(text) else ""
     first = text.partition("\n")[0]
-    if text[:1] != "{" or _begins_with_object(first):
+    if text[:1] != "{" or _begins_with_value(first):
         return ""
-    return "a JSON object over several lines" if _begins_with_object(text) else ""
+    return "a JSON object over several lines" if _begins_with_value(text) else ""
 
 
-def _begins_with_object(text: str) -> bool:
+def _is_array(text: str) -> bool:
+    """Returns whether a text is a JSON array, whole or damaged; with more text or a cell after it, it is not."""
+    if _begins_with_value(text):
+        _, end = json.JSONDecoder().raw_decode(text)
+        return text[end:].partition("\n")[0].strip() in ("", ",")
+    inside = text[1:].lstrip()
+    if "\t" in text.partition("\n")[0]:
+        return False
+    if _begins_with_value(inside):
+        _, end = json.JSONDecoder().raw_decode(inside)
+        if inside[end:].strip() in ("", ","):  # cut short after its first member
+            return True
+    return begins_like_array(text)
+
+
+def _begins_with_value(text: str) -> bool:
     try:
         json.JSONDecoder().raw_decode(text)
     except (ValueError, RecursionError):

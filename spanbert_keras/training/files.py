@@ -8,9 +8,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from spanbert_keras.data.file_contents import begins_like_object, binary_form, looks_binary
 from spanbert_keras.data.file_faults import decode, json_lines_fault
 
-__all__ = ["decode", "json_lines_fault", "sync", "sync_folder", "write_atomically", "write_json"]
+__all__ = [
+    "begins_like_object",
+    "binary_form",
+    "decode",
+    "json_lines_fault",
+    "looks_binary",
+    "sync",
+    "sync_folder",
+    "write_atomically",
+    "write_json",
+]
 
 
 def write_atomically(path: str | os.PathLike, write: Callable[[Path], None]) -> None:

@@ -10,6 +10,7 @@ from spanbert_keras.program import InputError
 from spanbert_keras.training.files import json_lines_fault
 from tasks.glue.benchmark_set import BenchmarkSet, Columns
 from tasks.glue.example import Example
+from tasks.glue.file_form import holds_json_lines
 from tasks.text_files import read_text
 
 NO_GOLD = "For a file without labels, `evaluate --predict_only` writes predictions."
@@ -64,7 +65,7 @@ def read(path: str, columns: Columns, labels: Sequence[str] | None, skip_bad: bo
     fault = json_lines_fault(text)
     if fault:
         raise InputError(f"{path} is {fault}. Expected: tab-separated lines, or one JSON object per line.")
-    if text.lstrip()[:1] == "{":
+    if holds_json_lines(text, len(columns.wanted())):
         rows = _json_rows(path, text)
     else:
         columns = _numbered(path, text, columns)
@@ -142,7 +143,7 @@ def unlabelled(path: str, wanted: BenchmarkSet) -> Columns:
     for _, columns in wanted.test.values():
         if all(names.count(str(name)) == 1 for name in columns.wanted()):
             return columns
-    return dataclasses.replace(wanted.labelled, label=None)
+    return dataclasses.replace(wanted.labelled, label=None, separator=None)
 
 
 def _has_label(row: dict, columns: Columns) -> bool:

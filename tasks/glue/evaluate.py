@@ -31,7 +31,8 @@ def main(config: Config) -> None:
         metrics.need_libraries()
     model = program.load_task_model(config.model, "SpanBertTextClassifier")
     wanted = _in_order(config.benchmark_set(), model)
-    _check_labels(config, model, wanted)
+    if not config.predict_only or config.dataset != OWN:
+        _check_labels(config, model, wanted)
     try:
         model.check_kind(wanted.labelled.pair is not None)
     except InputError as error:
@@ -97,7 +98,10 @@ def _check_labels(config: Config, model, wanted: BenchmarkSet) -> None:
 
 
 def _check_gold(config: Config, model, examples) -> None:
-    """Refuses gold labels of which the model knows none, and tells of those that it does not know."""
+    """Raises if the model does not know the labels of a single example; warns of all that it does not know.
+
+    An example with several labels counts as known if the model knows each of them.
+    """
     if model.problem_type == "regression":
         if data.width_of(examples[0]) != (len(model.labels) or 1):
             raise InputError(
@@ -113,9 +117,11 @@ def _check_gold(config: Config, model, examples) -> None:
     every = [set(one.label) if isinstance(one.label, tuple) else {one.label} for one in examples]
     unknown = [labels - set(model.labels) for labels in every if labels - set(model.labels)]
     shown = ", ".join(sorted(set().union(*unknown)))[:120]
-    if unknown and not any(labels & set(model.labels) for labels in every):
+    if unknown and not any(labels and labels <= set(model.labels) for labels in every):
+        some = any(labels & set(model.labels) for labels in every)
+        what = "example whose labels are all labels" if some else "label"
         raise InputError(
-            f"{config.data} has no label of --model={config.model}. Expected: {', '.join(model.labels)}. "
+            f"{config.data} has no {what} of --model={config.model}. Expected: {', '.join(model.labels)}. "
             f"Received: {shown}."
         )
     if unknown:

@@ -43,6 +43,8 @@ def main(config: Config) -> None:
             f"--no_relation={config.no_relation} is none of the model's relations. "
             f"Expected: one of {', '.join(model.labels)}."
         )
+    if not config.predict_only:
+        _check_gold(config, model, examples)
     logits = logits_of(model, _rows(model, examples, config.data), config.batch_size)
     warn_if_alike(predictions.labels_of(model, logits), "sentences")
     folder = config.make_folder()
@@ -64,6 +66,19 @@ def main(config: Config) -> None:
     print_tables(tables, config.no_relation)
     shown = ", confusion.png and errors.html" if config.page else " and confusion.png"
     print(f"Predictions, scores{shown} are in {folder}.")
+
+
+def _check_gold(config: Config, model, examples) -> None:
+    """Raises if the model knows none of the gold relations; warns of those that it does not know."""
+    unknown = [example.relation for example in examples if example.relation not in model.labels]
+    shown = ", ".join(sorted(set(unknown)))[:120]
+    if len(unknown) == len(examples):
+        raise InputError(
+            f"{config.data} has no relation of --model={config.model}. Expected: {', '.join(model.labels)}. "
+            f"Received: {shown}."
+        )
+    if unknown:
+        logging.warning("%d examples have relations that the model does not know: %s.", len(unknown), shown)
 
 
 def _known(model, examples, config: Config) -> tuple[list, list[str]]:

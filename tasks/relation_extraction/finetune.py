@@ -73,6 +73,12 @@ class RelationExtraction(ClassificationTask):
             )
         self.dev = self._read(config.dev_file, config.dev_labels)
         self.test_examples = self._read(config.test_file, config.test_labels) if config.test_file else []
+        known = {example.relation for example in self.train} | {config.no_relation}
+        for flag, examples in (("dev_file", self.dev), ("test_file", self.test_examples)):
+            unknown = [example.relation for example in examples if example.relation not in known]
+            if unknown:
+                shown = ", ".join(sorted(set(unknown)))[:120]
+                logging.warning("--%s has %d relations that training has not: %s.", flag, len(unknown), shown)
 
     def _read(self, path: str, labels: str | None) -> list:
         file = data.read(path, self.config.skip_bad_examples, labels)

@@ -3,6 +3,7 @@
 import inspect
 import json
 import re
+import tarfile
 
 import numpy as np
 import pytest
@@ -173,6 +174,46 @@ def test_a_classifier_of_nobody_knows_what_is_rejected_with_what_to_write(make_f
     with pytest.raises(InputError, match=f'Expected: "architectures": ."{CLASSIFIER}". if it classifies .*{ANYWHERE}'):
         load_pretrained(folder)
     assert type(load_pretrained(folder, allow_mismatch=True)) is SpanBertEncoder
+
+
+@pytest.mark.parametrize(
+    "labels, problem, architectures",
+    [
+        (("no", "yes"), SINGLE, ...),
+        (("toxic", "rude", "spam"), MULTI, None),
+        (("valence", "arousal"), REGRESSION, ["BertForSentiment"]),
+        (("x", "y", "z"), None, ["MyBert", "BertModel"]),
+    ],
+)
+def test_the_kind_that_is_asked_for_says_what_a_classifier_is_of(
+    make_folder, transformers, tmp_path, labels, problem, architectures
+):
+    folder, _ = make_folder(labels, problem)
+    expected = pipeline_scores(transformers, folder, problem == REGRESSION)
+    change(folder, architectures=architectures)
+    convert.convert(
+        program.parse(
+            convert.Config, [f"--source={folder}", f"--destination={tmp_path / 'a.keras'}", "--model=text_classifier"]
+        )
+    )
+    for model in (load_pretrained(folder, "text_classifier"), load_pretrained(tmp_path / "a.keras")):
+        assert model.labels == labels
+        for one, scores in zip(model.classify(TEXTS), expected, strict=True):
+            assert one.scores == pytest.approx(scores, abs=1e-5)
+
+
+def test_files_and_archives_of_an_unnamed_classifier_are_taken_for_the_kind_too(make_folder, tmp_path):
+    folder = change(make_folder()[0], architectures=...)
+    with tarfile.open(tmp_path / "a.tar.gz", "w:gz") as archive:
+        for path in folder.iterdir():
+            archive.add(path, path.name)
+    expected = load_pretrained(folder, "text_classifier").classify(TEXTS)
+    for source in (folder / "model.safetensors", tmp_path / "a.tar.gz"):
+        assert load_pretrained(source, "text_classifier").classify(TEXTS) == expected
+    assert isinstance(load_pretrained(folder, "relation_extractor"), SpanBertRelationExtractor)
+    for kind in ("auto", "question_answerer", "pretrainer"):
+        with pytest.raises(InputError, match='does not say of what.*kind="text_classifier", convert --model=text_'):
+            load_pretrained(folder, kind)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Tests that the format of a file is told by what it holds."""
 
+import bz2
 import gzip
 import json
 
@@ -43,7 +44,15 @@ def test_bad_documents_can_be_left_out(tmp_path, form):
 
 
 @pytest.mark.parametrize(
-    "text, received", [("", "an empty file"), ("[1]", r"a JSON array, '\[1\]'"), ("a\tb\n", r"'a\\tb'")]
+    "text, received",
+    [
+        ("", "an empty file"),
+        ("[1]", r"a JSON array, '\[1\]'"),
+        ("[\n{}\n]", r"a JSON array, '\['"),
+        ('[{"tokens": []},\n', r"a JSON array, '\[.*"),
+        ("[laughs] Ann\n", r"'\[laughs\] Ann'"),
+        ("a\tb\n", r"'a\\tb'"),
+    ],
 )
 def test_another_file_is_refused(tmp_path, text, received):
     path = tmp_path / "a"
@@ -52,3 +61,22 @@ def test_another_file_is_refused(tmp_path, text, received):
         read_documents(path)
     with pytest.raises(InputError, match="cannot be read to its end"):
         read_documents(tmp_path / "none")
+
+
+@pytest.mark.parametrize(
+    "name, content, form",
+    [
+        ("a.xlsx", b"PK\x03\x04\x14\x00\x06\x00\n\xe9", r"an archive \(zip"),
+        ("a.docx", b"PK\x03\x04\x14\x00", r"an archive \(zip"),
+        ("a.parquet", b"PAR1\x15\x04\n", r"a binary file \(Parquet\)"),
+        ("a.jsonl.bz2", bz2.compress(b"{}\n"), r"compressed in a form that is not supported \(bzip2\)"),
+        ("a.jsonl.zst", b"\x28\xb5\x2f\xfd\x04\xe9", r"compressed in a form that is not supported \(zstandard\)"),
+        ("a.jsonl.gz", gzip.compress(gzip.compress(b"{}\n")), "compressed with gzip"),
+    ],
+)
+@pytest.mark.parametrize("skip_bad", [False, True])
+def test_a_file_that_is_not_text_is_named(tmp_path, name, content, form, skip_bad):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=f"{name} is {form}") as caught:
+        read_documents(tmp_path / name, skip_bad)
+    assert "iconv" not in str(caught.value) and "Received" not in str(caught.value)

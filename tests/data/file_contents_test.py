@@ -15,7 +15,13 @@ import zipfile
 import numpy as np
 import pytest
 
-from spanbert_keras.data.file_contents import examine
+from spanbert_keras.data.file_contents import (
+    begins_like_array,
+    begins_like_object,
+    binary_form,
+    examine,
+    looks_binary,
+)
 
 ROWS = "".join(json.dumps({"url": "x", "text": f"Row {i}."}) + "\n" for i in range(3))
 
@@ -218,3 +224,27 @@ def test_memory_stays_bounded_whatever_the_size(tmp_path):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 4 << 20
+
+
+@pytest.mark.parametrize("text", ["PARENTS read.", "PARE", "LZIP is a format.", "ARROW1 flies."])
+def test_prose_that_begins_with_capital_letters_is_prose(tmp_path, text):
+    (tmp_path / "a.txt").write_text(text)
+    assert examine(str(tmp_path / "a.txt"), "text") == ("text", "") and binary_form(text.encode()) == ""
+    (tmp_path / "b.txt").write_bytes(b"PARE\x15\x04\x15")
+    assert examine(str(tmp_path / "b.txt"), "text") == ("text", "a binary file (encrypted Parquet)")
+
+
+def test_readers_of_text_know_what_is_not_text():
+    assert binary_form(zipped()).startswith("an archive (zip; also the form of .docx, .xlsx,")
+    assert binary_form(tar("w")) == "an archive (tar)" and binary_form(tar("w:gz")) == "compressed with gzip"
+    assert "zstandard" in binary_form(b"\x28\xb5\x2f\xfd\x00") and "Parquet" in binary_form(b"PAR1\x15")
+    assert binary_form(ROWS.encode()) == binary_form(b"") == ""
+    assert looks_binary(b"text\0") and looks_binary(bytes(range(1, 256))) and not looks_binary(b"")
+    assert not looks_binary(ROWS.encode()) and not looks_binary("caf\xe9 \x93".encode("latin-1") * 20_000 + b"\0")
+
+
+def test_how_json_begins():
+    assert begins_like_object(' {"a": [1') and begins_like_object('{\n"a": "b')
+    assert not begins_like_object("{x}") and not begins_like_object("{'a': 1}") and not begins_like_object("[1]")
+    assert begins_like_array('[{"a": "b') and begins_like_array('[["a"], ["b')
+    assert not begins_like_array("[x] y") and not begins_like_array("[1] y") and not begins_like_array("[")

@@ -1,11 +1,48 @@
 """Tests of what is said of files in another encoding, and of JSON that is not one object per line."""
 
+import bz2
+import gzip
 import json
+import lzma
+import pickle
 
 import pytest
 
 from spanbert_keras.data.file_faults import decode, json_lines_fault
 from spanbert_keras.errors import InputError
+
+ZIP = b"PK\x03\x04\x14\x00\x06\x00\x08\x00"
+FORMS = {
+    "xlsx": (ZIP + b"\xe9\n\xe9", r"an archive \(zip; also the form of .docx, "),
+    "zip, text so far": (ZIP, r"an archive \(zip; also the form of .docx, "),
+    "bzip2": (bz2.compress(b"text\n" * 99), r"compressed in a form that is not supported \(bzip2\)"),
+    "xz": (lzma.compress(b"text\n" * 99), r"compressed in a form that is not supported \(xz\)"),
+    "zstandard": (b"\x28\xb5\x2f\xfd\x04\x00\xe9\n\xe9", r"compressed in a form that is not supported \(zstandard\)"),
+    "gzip in gzip": (gzip.compress(b"text\n"), "compressed with gzip"),
+    "Parquet": (b"PAR1\x15\x04\x15\x20", r"a binary file \(Parquet\)"),
+    "pickle": (pickle.dumps({"text": "a"}), r"a binary file \(pickle\)"),
+    "PDF": (b"%PDF-1.4\n", "a PDF document"),
+    "git-lfs": (b"version https://git-lfs.github.com/spec/v1\n", "a pointer of git-lfs"),
+    "UTF-32": ("text\n".encode("utf-32"), "UTF-32 text; convert it to UTF-8"),
+    "tar": (b"a.txt".ljust(257, b"\0") + b"ustar\x0000", r"an archive \(tar\)"),
+    "NUL bytes": (b"\xe9\x00\x00\x00\x10\x27\x00\x00ab\xffcd", "a binary file: it has NUL bytes or many"),
+    "controls": (bytes(range(1, 256)), "a binary file: it has NUL bytes or many control characters"),
+}
+
+
+@pytest.mark.parametrize("content, form", FORMS.values(), ids=FORMS)
+def test_what_is_not_text_is_named_without_advice_for_text(content, form):
+    with pytest.raises(InputError, match=f"^f is {form}") as caught:
+        decode(content, "f")
+    assert "iconv" not in str(caught.value) and "Expected: UTF-8 text, gzipped or not." in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text", ["PK is a club", "PARE the apples", "PAR1", "LZIP", "ARROW1 x", "BZh9 ok", "]", "GIF8"]
+)
+def test_words_that_begin_like_other_files_are_text(text):
+    assert decode(text.encode(), "f") == text
+    assert decode(ZIP + b"", "f", 2) == ZIP.decode()  # in a later line they say nothing
 
 
 @pytest.mark.parametrize("text", ["", "a", "caf\u00e9 \U0001f600\n", "\ufeffa", "a\0b c d", "\0"])
@@ -48,6 +85,22 @@ OBJECT = {"a": [1, 2], "b": {"c": "d"}}
         (json.dumps([OBJECT]), "a JSON array"),
         (json.dumps([OBJECT], indent=2), "a JSON array"),
         ("[1", "a JSON array"),
+        ('[{"a": "b"}, {"a": ', "a JSON array"),
+        ('[\n{"a": "b"},\n{"a": "c"}\n', "a JSON array"),
+        ('[\n{"a": "b"}\n', "a JSON array"),
+        ("[1, 2]\n[3, 4]\n", "a JSON array"),
+        ("[]", "a JSON array"),
+        ("[x] y\tpos\n", ""),
+        ("[1] y\tpos\n", ""),
+        ('["a", "b"] y\tpos\n', ""),
+        ('["a", "b" y\tpos\n', ""),
+        ('[{"a": 1}] y\tpos\n', ""),
+        ("[text]\t[label]\n", ""),
+        ("[", ""),
+        ("[\t1", ""),
+        ("[laughter]\n", ""),
+        ("{x} y\tpos\n", ""),
+        ('{"a": 1} y\tpos\n', ""),
         ("{broken\n}", ""),
         ("text\tlabel\n", ""),
         ("", ""),

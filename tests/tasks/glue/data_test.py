@@ -182,6 +182,8 @@ def test_bad_lines_of_a_test_file_are_refused_without_advice_that_does_not_help(
         ("text\tlabel\n\n\r\n", "some.tsv holds no example"),
         ("text\tlabel\na\n", "holds no example"),
         ("{}", "holds no example"),
+        (b"PK\x03\x04\x14\x00\n\xe9", r"some.tsv is an archive \(zip[^)]*\)\. Expected: UTF-8 text[^`]*$"),
+        (b"BZh91AY&SY\xe9\n\xe9", r"some.tsv is compressed in a form that is not supported \(bzip2\)[^`]*$"),
         (b"\xff\xfe\x00", "some.tsv, line 1 is not UTF-8, but UTF-16 by its first bytes. Expected: UTF-8"),
     ],
 )

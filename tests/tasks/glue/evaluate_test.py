@@ -152,6 +152,36 @@ def test_gold_labels_that_the_model_does_not_know_are_told_or_refused(saved, tmp
     assert "2 examples have labels that the model does not know: 1." in caplog.text
 
 
+@pytest.mark.parametrize("form", ["tsv", "jsonl"])
+@pytest.mark.parametrize(
+    "gold, message",
+    [
+        (
+            [["joy", "zz"]],
+            "has no example whose labels are all labels of --model=.* Expected: joy, sad. Received: zz.$",
+        ),
+        ([["joy", "zz"], [], ["sad", "y", "joy"]], "whose labels are all labels of --model=.* Received: y, zz.$"),
+        ([["zz"], []], "has no label of --model=.* Expected: joy, sad. Received: zz.$"),
+        ([["joy", "zz"], ["sad"]], ""),
+        ([["zz"], [], ["sad", "joy"]], ""),
+    ],
+)
+def test_several_gold_labels_have_the_rule_of_one(saved, tmp_path, caplog, gold, message, form):
+    model, path = saved("joy", "sad", problem_type="multi_label"), tmp_path / f"own.{form}"
+    lines = [json.dumps({"text": "w1", "label": labels}) for labels in gold]
+    if form == "tsv":
+        lines = ["text\tlabel", *("w1\t" + ",".join(labels) for labels in gold)]
+    path.write_text("\n".join(lines))
+    flags = [f"--model={model}", f"--data={path}", f"--output_dir={tmp_path / 'out'}", "--nopage", "--multi_label"]
+    if message:
+        with pytest.raises(InputError, match=message):
+            run(*flags)
+        assert not (tmp_path / "out").exists()
+    else:
+        run(*flags)
+        assert "1 examples have labels that the model does not know: zz." in caplog.text
+
+
 def test_a_model_of_pairs_is_not_scored_on_single_texts(finished, tmp_path):
     path = tmp_path / "own.tsv"
     path.write_text("text\tlabel\nw1\tentailment\n")
@@ -238,6 +268,49 @@ def test_models_of_another_kind_of_label_are_rejected_with_the_flag_that_fits(sa
     ):
         with pytest.raises(InputError, match=message):
             run(f"--model={model}", f"--data={path}", *flags)
+
+
+@pytest.mark.parametrize(
+    "labels, problem, flags",
+    [
+        (("x", "y", "z"), "multi_label", ["--multi_label"]),
+        (("x", "y", "z"), "multi_label", []),
+        (("x", "y"), "multi_label", ["--regression"]),
+        (("x", "y"), "single_label", ["--multi_label"]),
+        (("x", "y"), "single_label", ["--regression", "--target_columns=up,down"]),
+        (("up", "down"), "regression", []),
+        (("up", "down"), "regression", ["--regression", "--target_columns=up,down"]),
+        ((), "regression", []),
+        ((), "regression", ["--multi_label"]),
+    ],
+)
+def test_predictions_need_no_flag_for_labels_that_are_not_read(saved, tmp_path, labels, problem, flags):
+    path = saved(*labels, problem_type=problem)
+    texts = [row[0] for row in DEV]
+    contents = {
+        "bare.tsv": "\n".join(["text", *texts]),
+        "labels.tsv": "\n".join(["text\tlabel", *(f"{one}\tx,zz" for one in texts)]),
+        "bare.jsonl": "\n".join(json.dumps({"text": one}) for one in texts),
+        "labels.jsonl": "\n".join(json.dumps({"text": one, "label": ["x", 1.5]}) for one in texts),
+        "numbers.tsv": "\n".join(f"{one}\tx" for one in texts),
+    }
+    written = set()
+    for name, content in contents.items():
+        (tmp_path / name).write_text(content)
+        more = ["--text_column=1"] if name == "numbers.tsv" else []
+        out = tmp_path / f"out_{name}"
+        run(f"--model={path}", f"--data={tmp_path / name}", f"--output_dir={out}", "--predict_only", *flags, *more)
+        written.add((out / "predictions.tsv").read_text())
+    (found,) = written
+    cells = [line.split("\t")[1] for line in found.splitlines()[1:]]
+    answers = keras.saving.load_model(path).classify(texts)
+    if problem == "multi_label":
+        assert [json.loads(cell) for cell in cells] == [list(one.labels) for one in answers]
+    elif problem == "single_label":
+        assert cells == [one.label for one in answers]
+    else:
+        numbers = [list(one.scores.values()) if labels else [one.score] for one in answers]
+        np.testing.assert_allclose([np.ravel(json.loads(cell)) for cell in cells], numbers, atol=2e-3)
 
 
 @pytest.mark.parametrize("name", ["CoLA", "STS-B", "QQP"])

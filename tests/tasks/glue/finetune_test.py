@@ -208,6 +208,17 @@ def test_labels_of_dev_and_test_that_training_lacks_are_told(own, caplog):
     assert "--test_file has 3 labels that training has not: y, z." in caplog.text and "--dev_file" not in caplog.text
 
 
+@pytest.mark.parametrize("name", ["other.tsv", "other.jsonl"])
+def test_several_labels_that_training_lacks_are_told_too(own, caplog, name):
+    train = own("train.jsonl", [{"text": "a", "label": labels} for labels in (["x"], ["x", "y"], [])])
+    gold = [["x", "zz"], ["new", "zz"], ["y"], []]
+    if name.endswith(".tsv"):
+        gold = [",".join(labels) for labels in gold]
+    other = own(name, [{"text": "a", "label": labels} for labels in gold])
+    task_of(f"--train_file={train}", f"--dev_file={other}", f"--test_file={train}", "--multi_label")
+    assert "--dev_file has 3 labels that training has not: new, zz." in caplog.text and "--test_file" not in caplog.text
+
+
 def test_all_sets_of_a_run_have_a_checksum_each(set_folder):
     rows = table(0, 3, INFERENCE)
     files = set_folder("MNLI", train=rows, dev_matched=rows[:1], dev_mismatched=rows[1:], test_matched=rows[:2])

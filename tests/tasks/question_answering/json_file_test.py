@@ -35,6 +35,9 @@ def test_the_first_value_is_a_line_or_the_whole_file(tmp_path, pack, text, numbe
         (b'{\n"a": 1\n}\n{\n"a": 2\n}', "^a holds a JSON object over several lines, and more. Expected: such JSON"),
         ('{"a":\n"\u00e9"}'.encode("latin-1"), "^a, line 2 is not UTF-8.*0xe9 at byte 1"),
         ('{"a": 1}'.encode("utf-16"), "^a, line 1 is not UTF-8, but UTF-16"),
+        (b"PK\x03\x04\x14\x00\n\xe9", r"^a is an archive \(zip[^)]*\)\. Expected: UTF-8 text[^`]*$"),
+        (b"\x28\xb5\x2f\xfd\x04\xe9", r"^a is compressed in a form that is not supported \(zstandard\)\.[^`]*$"),
+        (b"PAR1\x15\x04\n\xe9", r"^a is a binary file \(Parquet\)\.[^`]*$"),
     ],
 )
 def test_a_file_of_something_else_is_named(tmp_path, content, sentence):

@@ -124,6 +124,8 @@ GZIPPED = gzip.compress(json.dumps([ANN] * 50).encode())
         ([], r"some.json holds no example"),
         (b"[{]", r"some.json is not valid JSON. Expected: TACRED's form, an object with id, .*Received: '\[\{\]'"),
         (b"\xff\xfe\x00\x01", r"some.json, line 1 is not UTF-8, but UTF-16"),
+        (b"PK\x03\x04\x14\x00\n\xe9", r"some.json is an archive \(zip[^)]*\)\. Expected: UTF-8 text[^`]*$"),
+        (b"BZh91AY&SY\xe9\n\xe9", r"some.json is compressed in a form that is not supported \(bzip2\)\.[^`]*$"),
         (GZIPPED[:-30], r"some.json cannot be read: .*(Compressed file ended|CRC|Error)"),
         (GZIPPED[:20] + b"damage" + GZIPPED[26:], r"some.json cannot be read"),
         (b"\x1f\x8bno gzip at all", r"some.json cannot be read"),

@@ -129,6 +129,17 @@ def test_examples_of_types_without_markers_are_left_out_and_named(saved, relatio
         run(*flags, f"--data={relation_file('none.json', records=strange[1:])}")
 
 
+def test_gold_relations_that_the_model_does_not_know_are_reported_or_rejected(saved, relation_file, tmp_path, caplog):
+    unseen = [record(i) | {"relation": name} for i, name in enumerate(("per:unseen", "org:new", "per:unseen"))]
+    flags = [f"--model={saved}", f"--output_dir={tmp_path / 'out'}", "--nopage"]
+    with pytest.raises(InputError, match="train.json has no relation of --model=.*no_relation, .*: org:new, per:unse"):
+        run(*flags, f"--data={relation_file(records=unseen)}")
+    assert not (tmp_path / "out").exists()
+    run(*flags, f"--data={relation_file(records=unseen)}", "--predict_only")
+    run(*flags, f"--data={relation_file(records=[*unseen, record(3)])}")
+    assert "3 examples have relations that the model does not know: org:new, per:unseen." in caplog.text
+
+
 def test_a_model_that_does_not_know_its_markers_is_refused(encoder_path, relation_file, tmp_path):
     model = SpanBertRelationExtractor(keras.saving.load_model(encoder_path), LABELS, markers={}, row_length=24)
     model.save(tmp_path / "unknown.keras")

@@ -195,6 +195,13 @@ def test_a_label_of_no_relation_that_no_training_example_has_is_told(relation_fi
     assert "No training example has the label --no_relation=Other." in caplog.text
 
 
+def test_relations_of_dev_that_training_lacks_are_reported(relation_file, caplog):
+    dev = relation_file("dev.json", records=[record(0, relation="per:new"), record(1, relation="a"), record(2)])
+    finetune.RelationExtraction(config_of(f"--train_file={relation_file()}", f"--dev_file={dev}"))
+    assert "--dev_file has 2 relations that training has not: a, per:new." in caplog.text
+    assert "--test_file has" not in caplog.text
+
+
 def test_labels_of_a_test_file_that_is_not_given_are_refused(relation_file):
     files = [f"--train_file={relation_file()}", f"--dev_file={relation_file()}"]
     with pytest.raises(InputError, match="--test_labels=x.json belong to a --test_file. Received: none."):
