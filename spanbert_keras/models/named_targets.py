@@ -140,7 +140,7 @@ class NamedTargets:
     # --- targets
 
     def _with_weights(self, method, args, kwargs):
-        """Calls one of Keras' methods; where there are weights with the targets in `y`, since Keras needs them there."""
+        """Calls one of Keras' methods; with weights the targets are in `y`, where Keras needs them."""
         call = inspect.signature(method).bind(*args, **kwargs)
         given = call.arguments
         x, y, weight = given.get("x"), given.get("y"), given.get("sample_weight")

@@ -216,8 +216,8 @@ SWAPPED = {
 
 
 def swapped(tags, count, words=WORDS):
-    rows = zip(tags.split(), words, strict=True)
-    return [f"d 0 {i} {tag} {word} {'- ' * (count - 6)}{'(0)' if i == 4 else '-'}" for i, (tag, word) in enumerate(rows)]
+    rows, more = enumerate(zip(tags.split(), words, strict=True)), "- " * (count - 6)
+    return [f"d 0 {i} {tag} {word} {more}{'(0)' if i == 4 else '-'}" for i, (tag, word) in rows]
 
 
 @pytest.mark.parametrize("tags", SWAPPED.values(), ids=SWAPPED)
