@@ -43,7 +43,7 @@ class ConllTable:
         has_tabs: bool. Whether a single tab separates columns, so that cells may be empty.
         clusters: int or `None`. The cluster column, counted from the end (-1 is the last); `None`: there is none.
         has_words, has_speakers: bool. Whether the fourth column holds words, the tenth speakers.
-        has_rival: bool. Whether the fifth of at least twelve columns could hold the words as well as the fourth.
+        has_rival: bool. Whether one of columns 5 to 9, of at least twelve, could hold the words as well as the fourth.
         is_unclear: bool. Whether there is no cluster column, and the last one holds something that cannot be told.
     """
 
@@ -81,7 +81,7 @@ class ConllTable:
             speakers = ", the speaker from column 10" if self.has_speakers else ""
             return f"no column of clusters: the word is taken from column 4{speakers}, and there are no gold clusters."
         if self.has_rival:
-            return "the word is taken from column 4, as in CoNLL-2012; column 5 has as many different values."
+            return "the word is taken from column 4, as in CoNLL-2012; a later one has as many different values."
         if count >= FEWEST_COLUMNS or not self.has_words:
             return ""
         place = count + 1 + self.clusters
@@ -175,7 +175,7 @@ def _table(rows: list, sentences: list, has_tabs: bool) -> ConllTable:
     last = [cells[-1] for _, cells in rows if cells[-1] not in ("", *NOTHING)]
     is_unclear = clusters is None and not (any("*" in cell for cell in last) and all(map(BRACKETED.fullmatch, last)))
     has_speakers = fewest >= FEWEST_COLUMNS
-    has_rival = has_speakers and 0 < _varies(rows, WORD_COLUMN) == _varies(rows, TAG_COLUMN)
+    has_rival = has_speakers and 0 < _varies(rows, WORD_COLUMN) == _rival(rows, SPEAKER_COLUMN)
     return ConllTable(tuple(rows), tuple(sentences), has_tabs, clusters, has_words, has_speakers, has_rival, is_unclear)
 
 
@@ -194,7 +194,7 @@ def _check_columns(rows: list, sentences: list, count: int, has_clusters: bool) 
     """Raises if the columns before the word are not what they are in CoNLL-2012: name, part, number of the word."""
     if count >= FEWEST_COLUMNS:
         wrong = _first(rows, lambda cells: not all(map(_is_number_or_unknown, cells[PART_COLUMN:WORD_COLUMN])))
-        if wrong is None and _varies(rows, TAG_COLUMN) > _varies(rows, WORD_COLUMN):
+        if wrong is None and _rival(rows, SPEAKER_COLUMN) > _varies(rows, WORD_COLUMN):
             wrong = rows[0][0]
     elif count >= FEWEST_WITH_WORDS:
         wrong = _first(rows, lambda cells: not all(map(NUMBER.fullmatch, cells[PART_COLUMN:WORD_COLUMN])))
@@ -202,8 +202,8 @@ def _check_columns(rows: list, sentences: list, count: int, has_clusters: bool) 
             wrong = _uncounted(rows, sentences)
         if wrong is None and all(cells[WORD_COLUMN] in TAGS for _, cells in rows):
             wrong = _first(rows, lambda cells: cells[WORD_COLUMN].isalpha())
-        others = max((_varies(rows, column) for column in range(TAG_COLUMN, count - 1)), default=0)
-        if wrong is None and others and others >= _varies(rows, WORD_COLUMN):
+        rival = _rival(rows, count - 1)
+        if wrong is None and rival and rival >= _varies(rows, WORD_COLUMN):
             wrong = rows[0][0]
     else:  # the official scorer's own short form: nothing but the document's name, or numbers, before the clusters
         names = {cells[0] for _, cells in rows}
@@ -231,6 +231,11 @@ def _varies(rows: list, column: int) -> int:
     if column != WORD_COLUMN and (found <= TAGS or all(map(NO_WORD.fullmatch, found))):
         return 0
     return len(found)
+
+
+def _rival(rows: list, end: int) -> int:
+    """Returns how many values that one of the columns between the word and `end` has which has most of them."""
+    return max((_varies(rows, column) for column in range(TAG_COLUMN, end)), default=0)
 
 
 def _is_number_or_unknown(cell: str) -> bool:

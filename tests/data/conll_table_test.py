@@ -234,7 +234,13 @@ def test_words_in_the_fifth_of_twelve_columns_are_rejected_or_noted(tags):
             table(*swapped(tags, 12))
     else:
         note = table(*swapped(tags, 12)).note()
-        assert note == "the word is taken from column 4, as in CoNLL-2012; column 5 has as many different values."
+        assert note == "the word is taken from column 4, as in CoNLL-2012; a later one has as many different values."
+
+
+def test_words_in_the_sixth_of_twelve_columns_are_rejected():
+    rows = [f"d 0 {i} {tag.lower()} {tag} w{i} - - - - * -" for i, tag in enumerate("DT NN VBD DT NN".split())]
+    with pytest.raises(BadDocumentError, match="which of 12 columns holds the word cannot be known"):
+        table(*rows)
 
 
 @pytest.mark.parametrize("count", [6, 7, 11, 12])
