@@ -131,7 +131,7 @@ def _define(field: dataclasses.Field, annotation: Any, values: flags.FlagValues)
 
 
 def _convert(value: Any, annotation: Any, is_path: bool) -> Any:
-    """Turns an absl list into the field's tuple; text that is no path is UTF-8 whatever the locale."""
+    """Turns an absl list into the field's tuple; text that is not a path is UTF-8 whatever the locale."""
     if isinstance(value, list) and typing.get_origin(_value_type(annotation)) is tuple:
         return tuple(_convert(one, str, is_path) for one in value)
     if isinstance(value, str) and not is_path:

@@ -79,7 +79,7 @@ def _documents(path: str, skip_bad: bool) -> tuple[list, str | None]:
         if texts:
             return texts, None
     try:
-        file = spanbert_keras.read_documents(path, skip_bad)
+        file = spanbert_keras.read_documents(path, skip_bad, clusters=False)  # gold ones are not used
     except InputError as error:
         raise InputError(str(error).replace("`skip_bad=True`", "--skip_bad_examples")) from error
     for sentence in file.left_out:

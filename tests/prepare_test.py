@@ -38,7 +38,8 @@ def test_a_corpus_is_prepared_and_reported(arguments, tmp_path, capsys):
     assert [source["path"][-7:] for source in manifest["sources"]] == ["one.txt", "two.txt"]
     for name in ("documents", "kept", "empty", "twice", "bad bytes", "pieces", "[UNK]", "one.txt", "two.txt", "all"):
         assert name in shown
-    assert "Warning: 2 bytes are no UTF-8" in shown and f"The corpus is in {tmp_path}/out." in shown.replace("\n", "")
+    assert "Warning: 2 bytes are not valid UTF-8" in shown
+    assert f"The corpus is in {tmp_path}/out." in shown.replace("\n", "")
 
 
 def test_every_setting_reaches_the_preparation():

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 
 import keras
 import pytest
@@ -74,6 +75,34 @@ def test_a_conll_file_keeps_all_but_its_clusters(run, cell, end, capsys):
     assert document.clusters and document.tokens == tuple(f"w{i + 3}" for i in range(6))
 
 
+@pytest.mark.parametrize(
+    "column, output",
+    [
+        (("(1", "-", "-"), "out.jsonl"),
+        (("z", "y", "z"), "out.html"),
+        (("(1", "-", "-"), "out.conll"),
+        (("z", "y", "z"), "out.conll"),
+        (("-", "1)", "(x)"), "out.conll"),
+    ],
+)
+def test_gold_clusters_of_a_conll_file_are_not_read(run, column, output):
+    rows = [f"x 0 {i} w{i + 3} - * - - - - * {cell}" for i, cell in enumerate(column)]
+    text = "\n".join(["#begin document (x); part 000", *rows, "", "#end document", ""])
+    plain = "\n".join(row.rpartition(" ")[0] + " -" if row in rows else row for row in text.split("\n"))
+    expected = run("in.conll", plain, "plain." + output, "--singletons").read_text()
+    found = run("in.conll", text, output, "--singletons").read_text()
+    if column[0] == "z" and output == "out.conll":  # another column than one of clusters stays
+        found = "\n".join(re.sub(" [yz] ", " ", row) for row in found.split("\n"))
+    assert found == expected
+
+
+def test_gold_clusters_of_json_lines_are_not_read(run):
+    expected = texts_of(run("in.jsonl", json.dumps(LINE) + "\n", "plain.jsonl", "--singletons"))
+    for wrong in ([[[0, 99]]], "none"):
+        lines = json.dumps(LINE | {"clusters": wrong}) + "\n"
+        assert texts_of(run("in.jsonl", lines, "out.jsonl", "--singletons")) == expected
+
+
 def test_columns_that_are_not_those_of_conll_2012_are_told(run, capsys):
     run("in.conll", "#begin document (x)\nx 0 0 w3 -\nx 0 1 w4 -\n#end document\n", "out.jsonl")
     assert "5 columns, not CoNLL-2012's 12 or more" in capsys.readouterr().out
@@ -140,7 +169,7 @@ def test_a_byte_order_mark_is_no_part_of_the_text(run):
 
 
 def test_bad_documents_are_refused_by_the_flag_or_left_out(run, capsys):
-    lines = json.dumps(LINE) + "\n" + json.dumps(LINE | {"name": "bad", "clusters": [[[0, 99]]]}) + "\n"
+    lines = json.dumps(LINE) + "\n" + json.dumps(LINE | {"name": "bad", "sentences": [[0, 99]]}) + "\n"
     with pytest.raises(InputError, match="--skip_bad_examples"):
         run("in.jsonl", lines, "out.jsonl")
     assert len(texts_of(run("in.jsonl", lines, "out.jsonl", "--skip_bad_examples"))) == 1

@@ -18,7 +18,7 @@ class GraphTokenizer:
     Equal to `SpanBertTokenizer`, id for id. tensorflow-text finds the pieces of a word; what comes before (cleaning,
     lower-casing, accents, splitting at spaces, punctuation and Chinese characters) is done here by tables over all
     code points, since tensorflow-text's own versions of it follow another Unicode and other rules than BERT's.
-    Literal "[MASK]" or "[SEP]" in a text is ordinary text. Bytes that are no UTF-8 are dropped, as BERT does it.
+    Literal "[MASK]" or "[SEP]" in a text is ordinary text. Bytes that are not valid UTF-8 are dropped, as BERT does it.
 
     Runs under every Keras backend, and needs TensorFlow and tensorflow-text. A SavedModel that holds it loads after
     `import tensorflow_text`, which registers the operations.

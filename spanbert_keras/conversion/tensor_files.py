@@ -1,13 +1,20 @@
 """Tensors from the files of a folder."""
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from spanbert_keras.conversion.pickles import CUT_SHORT, read_pickle
-from spanbert_keras.conversion.tensor_names import WORDS_AFTER_PREFIX, WRAPPING, canonical, without_compilation
+from spanbert_keras.conversion.tensor_names import (
+    INNER_WRAPPING,
+    WORDS_AFTER_PREFIX,
+    canonical,
+    is_wrapping,
+    without_inner_wrapping,
+)
 from spanbert_keras.conversion.tokenizer_files import read_settings
 from spanbert_keras.errors import InputError
 
@@ -65,21 +72,31 @@ def state_of(found: dict[str, Any], where: str = "The file", notes: list[str] | 
 
     Args:
         found: dict. Fairseq has the state at `model`, Lightning at `state_dict`, others at `model_state_dict` or
-            `module`, beside the states of optimizers.
+            `module`, beside the states of optimizers. Without these it is the one entry that holds a BERT.
         where: str. For the sentence.
         notes: list of str or `None`. Takes a sentence on what was chosen and what was left out; none of a fairseq
             checkpoint, the research code's own form.
 
     Raises:
-        InputError: several entries are such states.
+        InputError: several entries are such states, or there are no tensors.
     """
-    states = [key for key in STATES if isinstance(found.get(key), dict)]
+    with_bert = [] if _words(found) else [key for key, value in found.items() if _holds_bert(value)]
+    named = [key for key in STATES if isinstance(found.get(key), dict)]
+    states = [key for key in named if key in with_bert] or with_bert or named
     if not states:
+        kinds = {type(value) for value in found.values()}
+        if dict in kinds and np.ndarray not in kinds and not _words(found):
+            entries = ", ".join(f"{key} ({type(value).__name__})" for key, value in found.items())
+            raise InputError(
+                f"{where} holds no tensors, and no entry with the tensors of a BERT. Expected: a state dict, or one as "
+                f"an entry, such as `state_dict`. Received: {entries[:200]}. Save the model's "
+                "`state_dict()` on its own."
+            )
         return found
     if len(states) > 1:
         raise InputError(
-            f"{where} holds several models: {', '.join(states)}. Expected: one of {', '.join(STATES)}. Save the one "
-            "that you mean on its own."
+            f"{where} holds several models: {', '.join(states)}. Expected: one of them. Save the one that you mean on "
+            "its own."
         )
     others = [str(key) for key in found if key != states[0]]
     if notes is not None and not (states[0] == "model" and "args" in found):
@@ -88,11 +105,22 @@ def state_of(found: dict[str, Any], where: str = "The file", notes: list[str] | 
     return state_of(found[states[0]], where, notes)
 
 
-def unwrapped(tensors: dict[str, Any], where: str, notes: list[str]) -> dict[str, Any]:
-    """Returns tensors without what wrappers put before their names: `module.`, `model.` and `_orig_mod.`.
+def _words(names: Iterable) -> dict[str, str]:
+    """Returns the names of word embeddings under any prefix, and what each is without inner wrappings."""
+    plain = {str(name): without_inner_wrapping(str(name)) for name in names}
+    return {name: new for name, new in plain.items() if WORDS_AFTER_PREFIX.fullmatch(new)}
 
-    DataParallel, Lightning and torch.compile do so. A prefix is removed where the word embeddings have it; names
-    without it stay as they are.
+
+def _holds_bert(value: Any) -> bool:
+    """Returns whether an entry of a checkpoint is a state dict of a BERT, or has one in it."""
+    return isinstance(value, dict) and (bool(_words(value)) or any(map(_holds_bert, value.values())))
+
+
+def unwrapped(tensors: dict[str, Any], where: str, notes: list[str]) -> dict[str, Any]:
+    """Returns tensors without what wrappers put before their names, such as `module.`, `model.` and `_orig_mod.`.
+
+    DataParallel, Lightning, torch.compile and FSDP do so, and models that hold a BERT in an attribute. A prefix is
+    removed where the word embeddings have it; names without it stay as they are.
 
     Args:
         tensors: dict of arrays.
@@ -102,20 +130,18 @@ def unwrapped(tensors: dict[str, Any], where: str, notes: list[str]) -> dict[str
     Raises:
         InputError: there are several word embeddings under different prefixes, or two names become one.
     """
-    names = {name: without_compilation(name) for name in tensors}
-    words = {new: old for old, new in names.items() if WORDS_AFTER_PREFIX.fullmatch(new)}
-    prefixes = sorted({WORDS_AFTER_PREFIX.sub(r"\1", new) for new in words})
+    names = {name: without_inner_wrapping(name) for name in tensors}
+    prefixes = sorted({WORDS_AFTER_PREFIX.sub(r"\1", new) for new in _words(tensors).values()})
     if len(prefixes) > 1 and "" not in prefixes:
         raise InputError(
             f"{where} holds several BERT encoders, under {', '.join(map(repr, prefixes))}. Expected: one. Save the "
             "state dict of the one that you mean."
         )
     removed = []
-    if len(prefixes) == 1 and WRAPPING.fullmatch(prefixes[0]):
+    if len(prefixes) == 1 and is_wrapping(prefixes[0]):
         names = {old: new.removeprefix(prefixes[0]) for old, new in names.items()}
         removed.append(prefixes[0])
-    if any(without_compilation(name) != name for name in tensors):
-        removed.append("_orig_mod.")
+    removed += sorted({part for name in tensors for part in INNER_WRAPPING.findall(name)})
     if len(set(names.values())) < len(names):
         raise InputError(f"{where} holds tensors with and without {' and '.join(removed)} before the same name.")
     if removed:

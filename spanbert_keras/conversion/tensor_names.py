@@ -16,7 +16,13 @@ SBO_BIAS = "cls.pair_target_predictions.bias"
 SBO_POSITIONS = "cls.pair_target_predictions.position_embeddings.weight"
 LAYER = re.compile(r"bert\.encoder\.layer\.(\d+)\.")
 
-WRAPPING = re.compile(r"(?:(?:module|model)\.)+")  # DataParallel and Lightning, before every name
+# What torch.compile, FSDP, activation checkpointing and Fabric put into names, in front or inside.
+INNER_WRAPPING = re.compile(r"(?<![^.])(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module|_forward_module)\.")
+# Other models whose tensors have BERT's names after their own; those that end with "bert" differ in the name itself.
+OTHER_MODELS = re.compile(
+    r"(?:.*\.)?(?:.*roberta.*|electra|deberta.*|mpnet|longformer|layoutlm.*|ernie.*|nezha|splinter|tapas|luke|esm|xmod|"
+    r"data2vec.*|roformer|funnel|big_?bird|canine|realm|lxmert)\."
+)
 WORDS_AFTER_PREFIX = re.compile(r"(.*?)(?:decoder\.)?(?:bert\.)?embeddings\.word_embeddings\.weight")
 
 Table = dict[str, tuple[str, bool]]  # our weight's path -> (Hugging Face's name, whether it is transposed there)
@@ -35,9 +41,14 @@ def canonical(name: str) -> str:
     return re.sub(r"\.gamma$", ".weight", re.sub(r"\.beta$", ".bias", name))
 
 
-def without_compilation(name: str) -> str:
-    """Returns a tensor's name without the `_orig_mod` of torch.compile, wherever it stands."""
-    return re.sub(r"(?<![^.])_orig_mod\.", "", name)
+def without_inner_wrapping(name: str) -> str:
+    """Returns a tensor's name without the `_orig_mod` of torch.compile and its like, wherever it stands."""
+    return INNER_WRAPPING.sub("", name)
+
+
+def is_wrapping(prefix: str) -> bool:
+    """Returns whether BERT's names after this prefix are BERT's, not those of another model that is called so."""
+    return prefix.endswith(".") and not OTHER_MODELS.fullmatch(prefix)
 
 
 def _dense(ours: str, theirs: str) -> Table:

@@ -39,8 +39,9 @@ def read_conll(
 
     CoNLL-2012 has at least twelve columns, separated by spaces or tabs: the fourth is the word, the tenth the speaker
     (`-` for unknown), the last the clusters (`-`, or nothing after a tab, for none). Fewer columns are read if the
-    first are name, part, number of the word and word, without speakers; the scorer's own files of a name and clusters
-    have no words, and each token is `_`. A last column of parses, entities or arguments (`(V*)`) is not one of
+    first are name, part, number of the word and word, without speakers, and no later column could hold the words:
+    theirs has more different values than one of tags or lemmas. The scorer's own files of a name and clusters have
+    no words, and each token is `_`. A last column of parses, entities or arguments (`(V*)`) is not one of
     clusters; such a document has none. `notes` says what was read from which column where it is not CoNLL-2012's, and
     a file whose columns cannot be known is rejected. A blank line ends a sentence. The genre is what the document's
     name begins with (`genre_of`). `cluster_numbers` keeps the file's own; clusters come in the order in which the

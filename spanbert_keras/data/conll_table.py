@@ -14,14 +14,15 @@ NUMBER = re.compile(r"[0-9]+")
 BRACKET = re.compile(r"\([0-9]|[0-9]\)")  # of a mention
 # A parse bit, a named entity or an argument: `(PERSON*`, `*`, `*)`, `(MISC)`.
 BRACKETED = re.compile(r"[^*]*\*[^*]*|\([A-Za-z][^*]*\)")
-PART_COLUMN, INDEX_COLUMN, WORD_COLUMN, SPEAKER_COLUMN = 1, 2, 3, 9
+NO_WORD = re.compile(rf"[0-9]+|{BRACKETED.pattern}|\(.+|.+\)")  # a number, one of these, or half of one
+PART_COLUMN, INDEX_COLUMN, WORD_COLUMN, TAG_COLUMN, SPEAKER_COLUMN = 1, 2, 3, 4, 9
 FEWEST_COLUMNS = 12  # of CoNLL-2012
 FEWEST_WITH_WORDS = 5
 # Part-of-speech tags of the Penn Treebank and of Universal Dependencies, and signs that stand for themselves.
 TAGS = frozenset(
     "CC CD DT EX FW IN JJ JJR JJS LS MD NN NNS NNP NNPS PDT POS PRP PRP$ RB RBR RBS RP SYM TO UH VB VBD VBG VBN VBP "
-    "VBZ WDT WP WP$ WRB HYPH NFP ADD AFX GW XX -LRB- -RRB- ADJ ADP ADV AUX CCONJ DET INTJ NOUN NUM PART PRON PROPN "
-    "PUNCT SCONJ VERB X . , : ; ? ! `` '' $ # - -- ( )".split()
+    "VBZ WDT WP WP$ WRB HYPH NFP ADD AFX GW XX -LRB- -RRB- -LSB- -RSB- -LCB- -RCB- ADJ ADP ADV AUX CCONJ DET INTJ NOUN "
+    "NUM PART PRON PROPN PUNCT SCONJ VERB X . , : ; ? ! `` '' $ # - -- ( )".split()
 )
 UNKNOWN = ("", "-", "_", "*")  # cells that say nothing
 EXPECTED = (
@@ -42,6 +43,7 @@ class ConllTable:
         has_tabs: bool. Whether a single tab separates columns, so that cells may be empty.
         clusters: int or `None`. The cluster column, counted from the end (-1 is the last); `None`: there is none.
         has_words, has_speakers: bool. Whether the fourth column holds words, the tenth speakers.
+        has_rival: bool. Whether one of columns 5 to 9, of at least twelve, could hold the words as well as the fourth.
         is_unclear: bool. Whether there is no cluster column, and the last one holds something that cannot be told.
     """
 
@@ -51,6 +53,7 @@ class ConllTable:
     clusters: int | None
     has_words: bool
     has_speakers: bool
+    has_rival: bool = False
     is_unclear: bool = False
 
     def word(self, row: int) -> str:
@@ -77,6 +80,8 @@ class ConllTable:
         if self.clusters is None:
             speakers = ", the speaker from column 10" if self.has_speakers else ""
             return f"no column of clusters: the word is taken from column 4{speakers}, and there are no gold clusters."
+        if self.has_rival:
+            return "the word is taken from column 4, as in CoNLL-2012; a later one has as many different values."
         if count >= FEWEST_COLUMNS or not self.has_words:
             return ""
         place = count + 1 + self.clusters
@@ -170,7 +175,8 @@ def _table(rows: list, sentences: list, has_tabs: bool) -> ConllTable:
     last = [cells[-1] for _, cells in rows if cells[-1] not in ("", *NOTHING)]
     is_unclear = clusters is None and not (any("*" in cell for cell in last) and all(map(BRACKETED.fullmatch, last)))
     has_speakers = fewest >= FEWEST_COLUMNS
-    return ConllTable(tuple(rows), tuple(sentences), has_tabs, clusters, has_words, has_speakers, is_unclear)
+    has_rival = has_speakers and 0 < _varies(rows, WORD_COLUMN) == _rival(rows, SPEAKER_COLUMN)
+    return ConllTable(tuple(rows), tuple(sentences), has_tabs, clusters, has_words, has_speakers, has_rival, is_unclear)
 
 
 def _cluster_column(rows: list[list[str]]) -> int | None:
@@ -188,12 +194,17 @@ def _check_columns(rows: list, sentences: list, count: int, has_clusters: bool) 
     """Raises if the columns before the word are not what they are in CoNLL-2012: name, part, number of the word."""
     if count >= FEWEST_COLUMNS:
         wrong = _first(rows, lambda cells: not all(map(_is_number_or_unknown, cells[PART_COLUMN:WORD_COLUMN])))
+        if wrong is None and _rival(rows, SPEAKER_COLUMN) > _varies(rows, WORD_COLUMN):
+            wrong = rows[0][0]
     elif count >= FEWEST_WITH_WORDS:
         wrong = _first(rows, lambda cells: not all(map(NUMBER.fullmatch, cells[PART_COLUMN:WORD_COLUMN])))
         if wrong is None:
             wrong = _uncounted(rows, sentences)
         if wrong is None and all(cells[WORD_COLUMN] in TAGS for _, cells in rows):
             wrong = _first(rows, lambda cells: cells[WORD_COLUMN].isalpha())
+        rival = _rival(rows, count - 1)
+        if wrong is None and rival and rival >= _varies(rows, WORD_COLUMN):
+            wrong = rows[0][0]
     else:  # the official scorer's own short form: nothing but the document's name, or numbers, before the clusters
         names = {cells[0] for _, cells in rows}
         wrong = rows[1][0] if len(names) > 1 else None
@@ -209,6 +220,22 @@ def _check_columns(rows: list, sentences: list, count: int, has_clusters: bool) 
             f"Received: {' '.join(cells)[:60]!r}.",
             is_whole=True,
         )
+
+
+def _varies(rows: list, column: int) -> int:
+    """Returns how many different values a column has that may hold words; 0 for one of known tags, brackets or numbers.
+
+    Of a column of words and one of tags or lemmas, that of the words has more, whatever the tags are.
+    """
+    found = {cells[column] for _, cells in rows} - set(UNKNOWN)
+    if column != WORD_COLUMN and (found <= TAGS or all(map(NO_WORD.fullmatch, found))):
+        return 0
+    return len(found)
+
+
+def _rival(rows: list, end: int) -> int:
+    """Returns how many values that one of the columns between the word and `end` has which has most of them."""
+    return max((_varies(rows, column) for column in range(TAG_COLUMN, end)), default=0)
 
 
 def _is_number_or_unknown(cell: str) -> bool:

@@ -1,4 +1,4 @@
-"""What a file of a corpus is, by its first bytes: text, JSON lines, Parquet, or something that holds no text."""
+"""What a file of a corpus is, by its first bytes: text, JSON lines, Parquet, or something that contains no text."""
 
 import json
 import re
@@ -149,7 +149,7 @@ def _not_text(head: bytes, compressed: bool) -> str:
 
 
 def _binary(prefix: bytes, named: str) -> str:
-    """Returns why some content is no text."""
+    """Returns why some content is not text."""
     if named.endswith(".br") and "\ufffd" in prefix.decode("utf-8", "replace"):  # it has no first bytes of its own
         return COMPRESSED.format("Brotli")
     if b"\x00" in prefix:

@@ -48,7 +48,7 @@ def read_jsonl(path: str | os.PathLike, skip_bad: bool = False, clusters: bool =
         `DocumentFile`, at least one document.
 
     Raises:
-        InputError: the file cannot be read or holds no document; or, without `skip_bad`, a line is no JSON or of
+        InputError: the file cannot be read or holds no document; or, without `skip_bad`, a line is not valid JSON or of
             another form, lists do not fit each other, or a span leaves the document. It says file, line and reason.
     """
     collector = DocumentCollector(path, skip_bad)

@@ -154,7 +154,7 @@ def warnings_of(manifest: dict[str, Any]) -> list[str]:
         )
     if totals["undecodable_bytes"]:
         found.append(
-            f"{totals['undecodable_bytes']:,} bytes are no UTF-8 and became U+FFFD, which the tokenizer drops. "
+            f"{totals['undecodable_bytes']:,} bytes are not valid UTF-8 and became U+FFFD, which the tokenizer drops. "
             "Convert the files to UTF-8 if that is much."
         )
     sources = manifest.get("sources", [])

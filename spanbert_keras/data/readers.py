@@ -31,7 +31,7 @@ class Source:
     Attributes:
         path: str. As the user wrote it (or the folder plus the file's name in it).
         kind: "text" (a blank line ends a document), "document" (the file is one), "jsonl", "parquet", "embedded", or
-            "skipped": a file of a folder that holds no text.
+            "skipped": a file of a folder that contains no text.
         size: int. Bytes on disk.
         reason: str. Why it is skipped.
     """
@@ -48,7 +48,7 @@ class Document:
 
     Attributes:
         lines: list of str, without line breaks.
-        undecodable: int. Bytes (or lone surrogates in JSON) that are no UTF-8 and became U+FFFD.
+        undecodable: int. Bytes (or lone surrogates in JSON) that are not valid UTF-8 and became U+FFFD.
         continued: bool. Whether this is a further part of a document longer than `MAX_DOCUMENT_CHARACTERS`.
         position: int. Bytes of the file on disk consumed so far, for a progress bar.
     """
@@ -115,7 +115,7 @@ def _folder(folder: str, text_column: str) -> list[Source]:
         raise InputError(f"--input: the folder {folder} holds no files. Expected: one document a file.")
     sources = [_source(str(path), "document", text_column) for path in sorted(shown)]
     if all(source.kind == SKIPPED for source in sources):
-        raise InputError(f"--input: the folder {folder} holds no text. Received: {listed_skipped(sources)}.")
+        raise InputError(f"--input: the folder {folder} contains no text. Received: {listed_skipped(sources)}.")
     return sources
 
 
@@ -273,13 +273,13 @@ def _json_text(line: str, text_column: str, where: str) -> str:
     try:
         row = json.loads(line)
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{where} is no JSON ({error}). {expected} Received: {line.strip()[:60]!r}.") from None
+        raise InputError(f"{where} is not valid JSON ({error}). {expected} Received: {line.strip()[:60]!r}.") from None
     if not isinstance(row, dict) or text_column not in row:
         found = f"the fields {', '.join(list(row)[:8])}" if isinstance(row, dict) else type(row).__name__
-        raise InputError(f"{where} holds no text. {expected} Received: {found or 'no field'}.")
+        raise InputError(f"{where} contains no text. {expected} Received: {found or 'no field'}.")
     text = row[text_column]
     if text is not None and not isinstance(text, str):
-        raise InputError(f"{where} holds no text. {expected} Received: {type(text).__name__} there.")
+        raise InputError(f"{where} contains no text. {expected} Received: {type(text).__name__} there.")
     return text or ""
 
 
@@ -330,7 +330,7 @@ def _read_parquet(source: Source, text_column: str) -> Iterator[Document]:
                         )
                     yield Document(split_lines(text or ""), position=position)
     except pyarrow.ArrowException as error:
-        raise InputError(f"The file {source.path} is no Parquet file that can be read: {error}.") from error
+        raise InputError(f"The file {source.path} is not a readable Parquet file: {error}.") from error
 
 
 def _read_embedded(source: Source, _: str) -> Iterator[Document]:

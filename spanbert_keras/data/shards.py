@@ -240,7 +240,7 @@ def _has_manifest(folder: pathlib.Path) -> bool:
 
 
 def _read_manifest(folder: pathlib.Path) -> dict[str, Any]:
-    """Returns the manifest of a folder; refuses one that is no JSON or of another format version."""
+    """Returns the manifest of a folder; refuses one that is not valid JSON or of another format version."""
     path = folder / shard_files.MANIFEST
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))

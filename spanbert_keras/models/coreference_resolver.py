@@ -197,7 +197,7 @@ class SpanBertCoreferenceResolver(TaskModel, keras.Model):
         """
         if not isinstance(batch_size, int) or batch_size < 1:
             raise InputError(f"`batch_size` must be a positive integer. Received: {batch_size!r}.")
-        documents, single = given_documents(texts, tokens, sentences, speakers, genre, mentions)
+        documents, single = given_documents(texts, tokens, sentences, speakers, genre, mentions, self.tokenizer)
         found: list[ResolvedDocument] = []
         group: list[tuple] = []
         for number, document in enumerate(documents):

@@ -32,13 +32,17 @@ class GivenDocument:
     mentions: Sequence[tuple[int, int]] | None = None
 
 
-def given_documents(texts, tokens, sentences, speakers, genre, mentions=None) -> tuple[list[GivenDocument], bool]:
+def given_documents(
+    texts, tokens, sentences, speakers, genre, mentions=None, tokenizer=None
+) -> tuple[list[GivenDocument], bool]:
     """Returns the documents that `SpanBertCoreferenceResolver.resolve` was given, and whether it was one, not a list.
+
+    Each of the tokenizer's added tokens in a text is one word.
 
     Raises:
         InputError: both texts and tokens or neither, a document without words, or lists that do not fit.
     """
-    documents, single = _given_documents(texts, tokens, sentences, speakers, genre)
+    documents, single = _given_documents(texts, tokens, sentences, speakers, genre, tokenizer)
     if mentions is None:
         return documents, single
     every = (
@@ -67,7 +71,7 @@ def _with_mentions(document: GivenDocument, spans, number: int) -> GivenDocument
     return dataclasses.replace(document, mentions=tuple(cluster[0] for cluster in checked.clusters))
 
 
-def _given_documents(texts, tokens, sentences, speakers, genre) -> tuple[list[GivenDocument], bool]:
+def _given_documents(texts, tokens, sentences, speakers, genre, tokenizer) -> tuple[list[GivenDocument], bool]:
     if (texts is None) == (tokens is None):
         raise InputError("`resolve` takes either texts or one document's `tokens`. Received: both or neither.")
     if tokens is not None:
@@ -81,10 +85,10 @@ def _given_documents(texts, tokens, sentences, speakers, genre) -> tuple[list[Gi
     if sentences is not None or speakers is not None:
         raise InputError("`sentences` and `speakers` go with `tokens`. Received: them with texts.")
     given, single = given_list(texts, "texts", "a str, a `Document` or a sequence of them", (str, Document))
-    return [_given(one, genre, number) for number, one in enumerate(given)], single
+    return [_given(one, genre, number, tokenizer) for number, one in enumerate(given)], single
 
 
-def _given(text, genre, number: int) -> GivenDocument:
+def _given(text, genre, number: int, tokenizer) -> GivenDocument:
     if isinstance(text, Document):
         return _of_words(text, genre or text.genre, number)
     if not isinstance(text, str):
@@ -96,10 +100,28 @@ def _given(text, genre, number: int) -> GivenDocument:
             f"Document {number} holds half a character at {error.start}. Expected: Unicode. "
             f"Received: {text[error.start]!r}."
         ) from None
-    tokens, offsets, sentences = split_text(text)
+    tokens, offsets, sentences = split_text(text, _added_tokens(tokenizer, text))
     if not tokens:
         raise InputError(f"Document {number} has no words. Received: {text[:40]!r}.")
     return GivenDocument(text, tokens, offsets, sentences, [""] * len(tokens), genre)
+
+
+def _added_tokens(tokenizer, text: str) -> list[tuple[int, int]]:
+    """Returns where a tokenizer finds its added tokens in a text, without blanks around them."""
+    added = () if tokenizer is None else tokenizer.added_tokens
+    if not added:
+        return []
+    ids = {tokenizer.token_to_id(token["content"]) for token in added}
+    is_start = tokenizer.word_starts()
+    pieces, offsets = tokenizer.encode_with_offsets(text)
+    spans = []
+    for i, (piece, (start, end)) in enumerate(zip(pieces, offsets, strict=True)):
+        # An added token may be an ordinary piece too, and then begin a longer word.
+        is_part = i + 1 < len(pieces) and not is_start[pieces[i + 1]] and offsets[i + 1][0] == end
+        if piece in ids and not is_part and text[start:end].strip():
+            start += len(text[start:end]) - len(text[start:end].lstrip())
+            spans.append((start, start + len(text[start:end].rstrip())))
+    return spans
 
 
 def _of_words(document: Document, genre, number: int) -> GivenDocument:

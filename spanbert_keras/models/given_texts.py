@@ -33,7 +33,7 @@ def given_list(values: Any, name: str, expected: str = "a str or a list of them"
         (list, bool).
 
     Raises:
-        InputError: it is neither; also a dict, a set, bytes or a table, whose members come in no order or are no texts.
+        InputError: it is neither; also a dict, a set, bytes or a table, whose members have no order or are not texts.
     """
     values = plain(values)
     if isinstance(values, kinds):

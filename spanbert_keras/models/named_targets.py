@@ -1,5 +1,7 @@
 """Training by `fit` with targets by name. B rows."""
 
+import functools
+import inspect
 import sys
 from typing import ClassVar
 
@@ -19,6 +21,8 @@ class NamedTargets:
     With `compile(loss=...)` Keras' losses are computed as in any functional model: `y` is plain, or a dict by the names
     of the outputs. Where it has the model's own targets instead, or there is no `y`, `target_of` says which of them
     belongs to which output. The same holds for `metrics` and `weighted_metrics`.
+
+    `sample_weight` and `class_weight` apply to targets among the inputs too, where Keras alone leaves weights out.
 
     In both cases regularization losses and those of `add_loss` are added, and on several replicas of a TensorFlow
     strategy the gradient is that of the whole batch, as with Keras' own losses.
@@ -44,6 +48,11 @@ class NamedTargets:
             row_weights: float `(B,)` or `None`.
         """
         raise NotImplementedError
+
+    @property
+    def takes_class_weights(self) -> bool:
+        """Whether every row has one class, so that `class_weight` has a meaning."""
+        return False
 
     def plain_targets(self, y):
         """Returns a plain `y` as the model's single target."""
@@ -99,6 +108,18 @@ class NamedTargets:
             variables = self.trainable_variables if optimized is None else [tree.weight(path) for path in optimized]
             self.optimizer.build(variables)
 
+    @functools.wraps(keras.Model.fit)
+    def fit(self, *args, **kwargs):
+        return self._with_weights(super().fit, args, kwargs)
+
+    @functools.wraps(keras.Model.evaluate)
+    def evaluate(self, *args, **kwargs):
+        return self._with_weights(super().evaluate, args, kwargs)
+
+    @functools.wraps(keras.Model.train_on_batch)
+    def train_on_batch(self, *args, **kwargs):
+        return self._with_weights(super().train_on_batch, args, kwargs)
+
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """Returns the loss of a batch for `fit` and `evaluate`."""
         if not self._loss_is_own:
@@ -118,6 +139,75 @@ class NamedTargets:
 
     # --- targets
 
+    def _with_weights(self, method, args, kwargs):
+        """Calls one of Keras' methods; with weights the targets are in `y`, where Keras needs them."""
+        call = inspect.signature(method).bind(*args, **kwargs)
+        given = call.arguments
+        x, y, weight = given.get("x"), given.get("y"), given.get("sample_weight")
+        classes = given.get("class_weight")
+        if classes is not None:
+            self._check_class_weights(y)
+            given["x"], given["y"] = self._plain_y(x, y)
+        elif weight is not None:
+            given["x"], given["y"], given["sample_weight"] = self._apart(x, y, weight)
+        validation = given.get("validation_data")
+        if isinstance(validation, list | tuple) and len(validation) == 3 and validation[2] is not None:
+            given["validation_data"] = self._apart(*validation)
+        return method(*call.args, **call.kwargs)
+
+    def _apart(self, x, y, weight):
+        """Returns inputs, targets and sample weights, the targets taken out of the inputs if there is no `y`."""
+        if hasattr(weight, "keys") and self._loss_is_own:
+            if len({id(value) for value in weight.values()}) != 1:
+                raise ValueError(self._of_whole_rows(weight))
+            weight = next(iter(weight.values()))
+        if y is not None or not hasattr(x, "keys"):
+            return x, y, weight
+        keys = {*self.target_keys, *self.target_of} & set(x)
+        y = {key: x[key] for key in x if key in keys} or None
+        if hasattr(weight, "keys") and set(weight) != keys:
+            raise ValueError(
+                "`sample_weight` by name needs one entry for each target of the batch. "
+                f"Expected: {sorted(keys)}, or one array of shape (B,). Received: {sorted(weight)}."
+            )
+        return {key: x[key] for key in x if key not in keys}, y, weight
+
+    def _check_class_weights(self, y):
+        """Raises if the rows have no class each, unless Keras has a loss and a plain `y` to apply the weights to."""
+        if not self.takes_class_weights and (self._loss_is_own or y is None or hasattr(y, "keys")):
+            raise ValueError(
+                f"`class_weight` weights rows by their class, and the targets of this `{type(self).__name__}` are not "
+                "one class per row. Expected: `sample_weight` of shape (B,)."
+            )
+
+    def _plain_y(self, x, y):
+        """Returns inputs and targets as `class_weight` needs them: the single target is a plain `y`."""
+        names = (*self.target_keys, *self.target_of)
+
+        def split(x, y=None, *weights):
+            source = x if y is None else y
+            name = next((name for name in names if hasattr(source, "keys") and name in source), None)
+            if name is None:
+                return (x, y, *weights)
+            return ({key: x[key] for key in x if key not in names} if y is None else x, source[name], *weights)
+
+        if y is None and hasattr(x, "element_spec"):  # a `tf.data.Dataset`
+            return x.map(lambda *batch: split(*batch)), None
+        if y is None and isinstance(x, keras.utils.PyDataset):
+            batch = x[0] if isinstance(x[0], tuple) else (x[0],)
+            if len(split(*batch)) > len(batch) or len(batch) > 1 and hasattr(batch[1], "keys"):
+                raise ValueError(
+                    "`class_weight` needs the plain target beside the inputs in a PyDataset. Expected: batches (x, y) "
+                    f"with the classes as `y`. Received: `{self.target_keys[0]}` in a dict."
+                )
+        return split(x, y)
+
+    def _of_whole_rows(self, weights) -> str:
+        return (
+            f"`{type(self).__name__}` weights whole rows: its own loss is a single one. "
+            f"Expected: one `sample_weight` of shape (B,). Received: weights of {sorted(weights)}."
+        )
+
     def _named_batch(self, x, y) -> dict:
         """Returns inputs and targets by name."""
         if y is not None and not hasattr(y, "keys") and len(self.target_keys) == 1:
@@ -135,11 +225,8 @@ class NamedTargets:
         """Returns the weight of each row, or `None`."""
         if not hasattr(sample_weight, "keys"):
             return sample_weight
-        if len(sample_weight) > 1 and not set(sample_weight) <= set(self.target_keys):
-            raise ValueError(
-                f"`{type(self).__name__}` weights whole rows: its own loss is a single one. "
-                f"Expected: one `sample_weight` of shape (B,). Received: weights of {sorted(sample_weight)}."
-            )
+        if len(sample_weight) > 1 and not set(sample_weight) <= {*self.target_keys, *self.target_of}:
+            raise ValueError(self._of_whole_rows(sample_weight))
         return next(iter(sample_weight.values()))  # Keras repeats one weight for each entry of a dict of targets
 
     def _by_output(self, x, y, y_pred, sample_weight, for_metrics=False):

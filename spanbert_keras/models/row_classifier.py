@@ -129,6 +129,10 @@ class RowClassifier(RowComputing, TaskModel, NamedInputs):
             raise ValueError(f"`label_targets` must be of shape (B, {width}). Received: {tuple(targets.shape)}.")
         return LOSSES[self.problem_type](outputs["logits"], targets)
 
+    @property
+    def takes_class_weights(self) -> bool:
+        return self.problem_type == "single_label"
+
     def plain_targets(self, y):
         """Returns a plain `y` as `label_targets`; for single labels the numbers of classes, `(B,)` or `(B, 1)`, become
         rows of 0 and 1."""

@@ -53,7 +53,7 @@ class Document:
     def __post_init__(self):
         for key in ("genre", "name"):
             if not isinstance(getattr(self, key), str):
-                raise InputError(f"`{key}` is no text. Expected: a string. Received: {getattr(self, key)!r}.")
+                raise InputError(f"`{key}` is not text. Expected: a string. Received: {getattr(self, key)!r}.")
         where = f"Document {self.name!r}, part {self.part}"
         values = {
             "tokens": _texts(self.tokens, f"{where}: `tokens`"),
@@ -177,7 +177,7 @@ def _spans(values: Any, what: str) -> tuple[Span, ...]:
         except (TypeError, ValueError):
             is_pair = False
         if not is_pair:
-            raise InputError(f"{what} {i} is no pair of whole numbers, [start, end). Received: {_shown(value)}.")
+            raise InputError(f"{what} {i} is not a pair of whole numbers, [start, end). Received: {_shown(value)}.")
     return tuple(spans)
 
 

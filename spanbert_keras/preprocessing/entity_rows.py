@@ -124,8 +124,10 @@ class EntityRows:
             side, _, kind = name.partition("-")
             others = [other for other in self.markers if other.startswith(f"{side}-") and other not in BOUNDARIES]
             known = [other.partition("-")[2] for other in others]
-            which = {"SUBJ": "a subject", "OBJ": "an object"}[side]
-            raise InputError(f"{kind!r} is no type of {which} that this model knows. Expected: {_one_of(known)}.")
+            which = {"SUBJ": "subject", "OBJ": "object"}[side]
+            if not kind:
+                raise InputError(f"The type of the {which} is missing. Expected: `{which}_type`, {_one_of(known)}.")
+            raise InputError(f"{kind!r} is not a type of {which} that this model knows. Expected: {_one_of(known)}.")
         piece = self.markers[name]
         if piece not in self.tokenizer.wordpiece.ids:
             raise InputError(

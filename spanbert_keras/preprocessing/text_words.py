@@ -10,13 +10,15 @@ LONGEST_WORD = 500
 WORD_PART = re.compile(rf"\S{{{LONGEST_WORD}}}(?=\S)")
 
 
-def split_text(text: str) -> tuple[list[str], list[Span], list[Span]]:
+def split_text(text: str, kept: Sequence[Span] = ()) -> tuple[list[str], list[Span], list[Span]]:
     """Returns the words of a text, where they stand, and its sentences.
 
     By spaCy's rules for English words and the ends of sentences, without a model; an empty line ends a sentence too.
 
     Args:
         text: str.
+        kept: sequence of (start, end), in characters, in order and apart: a word each, such as a tokenizer's added
+            tokens.
 
     Returns:
         tokens: list of str, `text[start:end]` each.
@@ -29,7 +31,7 @@ def split_text(text: str) -> tuple[list[str], list[Span], list[Span]]:
     tokens: list[str] = []
     offsets: list[Span] = []
     begins: list[int] = [0]
-    for token in _document(text):
+    for token in _document(text, kept):
         # A sentence may be said to begin with the white space before it.
         if token.is_sent_start or token.is_space and token.text.count("\n") > 1:
             begins.append(len(tokens))
@@ -49,17 +51,24 @@ def split_sentences(tokens: Sequence[str]) -> list[Span]:
     return _ranges([token.i for token in document if token.is_sent_start], len(tokens))
 
 
-def _document(text: str):
+def _document(text: str, kept: Sequence[Span]):
     """Returns a text as a spaCy document with sentences."""
     pipeline = _pipeline()
     from spacy.tokens import Doc
 
-    cuts = [0, *(found.end() for found in WORD_PART.finditer(text)), len(text)]
-    parts = [pipeline.make_doc(text[begin:end]) for begin, end in zip(cuts[:-1], cuts[1:], strict=True)]
-    if len(parts) == 1:
-        return pipeline(parts[0])
-    every = [token for part in parts for token in part]
-    words, spaces = [token.text for token in every], [bool(token.whitespace_) for token in every]
+    words: list[str] = []
+    spaces: list[bool] = []
+    place = 0
+    for start, end in (*kept, (len(text), len(text))):
+        cuts = [place, *(found.end() for found in WORD_PART.finditer(text, place, start)), start]
+        parts = [pipeline.make_doc(text[first:last]) for first, last in zip(cuts[:-1], cuts[1:], strict=True)]
+        words += [token.text for part in parts for token in part]
+        spaces += [bool(token.whitespace_) for part in parts for token in part]
+        place = end
+        if start < end:
+            words.append(text[start:end])
+            spaces.append(text[end : end + 1] == " ")  # spaCy has the blank after a word as a part of it
+            place += spaces[-1]
     return pipeline(Doc(pipeline.vocab, words=words, spaces=spaces))
 
 

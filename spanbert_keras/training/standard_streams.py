@@ -12,7 +12,7 @@ class _Output(io.RawIOBase):
     """A file descriptor to write to. When its reader has gone (`| head`) or its disk is full, the rest is dropped.
 
     Attributes:
-        error: OSError or `None`. Why something was lost; a reader that has gone is no loss.
+        error: OSError or `None`. Why something was lost; a reader that has gone does not count.
     """
 
     def __init__(self, raw: io.FileIO):

@@ -206,7 +206,7 @@ def gap_scores(
         `bias`, `None` where either F1 is 0; `examples`, and `missing` answers.
 
     Raises:
-        InputError: no example, or an answer that is no pair of truths.
+        InputError: no example, or an answer that is not a pair of booleans.
     """
     if not examples:
         raise InputError("There is nothing to score. Expected: at least one example of GAP. Received: none.")

@@ -203,7 +203,7 @@ def _read_lines(stream: BinaryIO, header: int, path: str, reading: _Reading) -> 
 def _text(value: Any, name: str) -> str:
     """Returns a text of a question, which must show something."""
     if not isinstance(value, str):
-        raise _BadExampleError(f"the {name} is no text. Expected: a string. Received: {shown(value)}.")
+        raise _BadExampleError(f"the {name} is not text. Expected: a string. Received: {shown(value)}.")
     if all(c.isspace() or c == "\ufffd" or unicodedata.category(c) in INVISIBLE for c in value):
         what = "is empty" if not value.strip() else "holds nothing but control characters"
         raise _BadExampleError(f"the {name} {what}. Expected: a text to read. Received: {shown(value)}.")
@@ -261,7 +261,7 @@ def _mrqa_example(qa: Any, context: Any, gold: bool) -> Example:
     answers = _get(qa, "answers", list)
     for answer in answers:
         if not isinstance(answer, str):
-            raise _BadExampleError(f"an answer is no text. Expected: a string. Received: {shown(answer)}.")
+            raise _BadExampleError(f"an answer is not text. Expected: a string. Received: {shown(answer)}.")
     spans = [
         _detected_span(span, _text(_get(detected, "text", object), "detected answer"), context)
         for detected in _get(qa, "detected_answers", list)
@@ -278,7 +278,7 @@ def _mrqa_example(qa: Any, context: Any, gold: bool) -> Example:
 def _detected_span(span: Any, text: str, context: str) -> tuple[int, int]:
     """Returns the half-open span of one of MRQA's, whose end is inclusive."""
     if not isinstance(span, list) or len(span) != 2 or not all(type(x) is int for x in span):
-        raise _BadExampleError(f"a span is no pair. Expected: [start, inclusive end]. Received: {shown(span)}.")
+        raise _BadExampleError(f"a span is not a pair. Expected: [start, inclusive end]. Received: {shown(span)}.")
     start, last = span
     if not 0 <= start <= last < len(context):
         raise _BadExampleError(

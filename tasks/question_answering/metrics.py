@@ -74,7 +74,7 @@ def squad_scores(examples: Sequence[Example], predictions: Mapping[str, str]) ->
         dict: `exact_match` and `f1` in per cent, `total` questions, `missing` predictions.
 
     Raises:
-        InputError: no example, or a prediction that is no text.
+        InputError: no example, or a prediction that is not text.
     """
     _check(examples, predictions)
     answered = [example for example in examples if example.id in predictions]
@@ -118,7 +118,7 @@ def squad2_scores(
         detector of such questions.
 
     Raises:
-        InputError: no example, a prediction that is no text, a score that is missing or no finite number.
+        InputError: no example, a prediction that is not text, a score that is missing or no finite number.
     """
     _check(examples, predictions)
     exact, overlap = {}, {}
@@ -214,7 +214,7 @@ def _check(examples: Sequence[Example], predictions: Mapping[str, str]) -> None:
     for example in examples:
         if not isinstance(predictions.get(example.id, ""), str):
             raise InputError(
-                f"The prediction for question {example.id!r} is no text. Expected: a string, empty for no answer. "
+                f"The prediction for question {example.id!r} is not text. Expected: a string, empty for no answer. "
                 f"Received: {predictions[example.id]!r}."
             )
 

@@ -72,17 +72,36 @@ WORDS = "bert.embeddings.word_embeddings.weight"
             "Left out: optimizer_state_dict, l",
         ),
         ({"model": {"a": 1}}, "The weights are those of its entry `model`."),
+        ({"net": {"bert.embeddings.word_embeddings.weight": 1}}, "The weights are those of its entry `net`."),
+        ({"best": {"x.embeddings.word_embeddings.weight": 1}, "optimizer": {"state": {}}}, "Left out: optimizer."),
         ({"module": {"a": 1}, "ema": {"a": 2}, "score": np.ones(())}, "`module`. Left out: ema, score."),
     ],
 )
 def test_the_state_is_found_in_its_wrapper(found, note):
     notes = []
-    assert state_of(found, "x.pt", notes) == {"a": 1} and len(notes) == 1 and note in notes[0]
+    assert state_of(found, "x.pt", notes) == next(iter(found.values())) and len(notes) == 1 and note in notes[0]
 
 
 def test_wrappers_may_be_nested():
     notes = []
     assert state_of({"model": {"state_dict": {"a": 1}}, "step": 1}, "x.pt", notes) == {"a": 1} and len(notes) == 2
+
+
+def test_the_entry_that_holds_a_bert_comes_before_one_with_the_name_of_a_state():
+    bert, notes = {"module." + WORDS: 1}, []
+    assert state_of({"model": {"size": 1}, "weights": {"net": bert}}, "x.pt", notes) == bert
+    assert notes == [
+        "The weights are those of its entry `weights`. Left out: model.",
+        "The weights are those of its entry `net`.",
+    ]
+    assert state_of({WORDS: 1, "sub": {WORDS: 2}}, "x.pt", []) == {WORDS: 1, "sub": {WORDS: 2}}
+
+
+def test_what_holds_no_tensors_is_rejected_by_its_entries():
+    with pytest.raises(InputError, match=r"x.pt holds no tensors.*Received: hyper \(dict\), names \(list\)\. Save"):
+        state_of({"hyper": {"lr": 1}, "names": ["a"]}, "x.pt")
+    with pytest.raises(InputError, match=r"several models: best, last\. Expected: one of them\. Save the one"):
+        state_of({"best": {WORDS: 1}, "last": {WORDS: 1}, "epoch": 1}, "x.pt")
 
 
 def test_a_research_checkpoint_needs_no_note():
@@ -91,7 +110,7 @@ def test_a_research_checkpoint_needs_no_note():
 
 
 def test_several_states_are_refused():
-    with pytest.raises(InputError, match="x.pt holds several models: state_dict, model. Expected: one of"):
+    with pytest.raises(InputError, match="x.pt holds several models: state_dict, model. Expected: one of them"):
         state_of({"model": {"a": 1}, "state_dict": {"a": 2}}, "x.pt")
 
 
@@ -104,6 +123,12 @@ def test_several_states_are_refused():
         ("module._orig_mod.", "'module.' and '_orig_mod.'"),
         ("_orig_mod.module.", "'module.' and '_orig_mod.'"),
         ("model.module.model.", "'model.module.model.'"),
+        ("net.", "'net.'"),
+        ("backbone.", "'backbone.'"),
+        ("_forward_module.", "'_forward_module.'"),
+        ("_fsdp_wrapped_module.", "'_fsdp_wrapped_module.'"),
+        ("_forward_module.model.", "'model.' and '_forward_module.'"),
+        ("text.encoder.0.", "'text.encoder.0.'"),
     ],
 )
 @pytest.mark.parametrize("names", [(WORDS, "classifier.bias"), (WORDS[5:], "pooler.dense.bias"), ("decoder." + WORDS,)])
@@ -131,7 +156,9 @@ def test_names_without_the_prefix_stay():
         ("roberta.embeddings.word_embeddings.weight",),
         ("model.roberta.embeddings.word_embeddings.weight",),
         ("distilbert.embeddings.word_embeddings.weight",),
-        ("network." + WORDS,),
+        ("xlm_roberta." + WORDS[5:],),
+        ("net.electra." + WORDS[5:],),
+        ("albert." + WORDS[5:],),
         ("model.decoder.layers.0.weight",),
         ("my_orig_mod.x",),
         (WORDS, "ema." + WORDS),
@@ -174,6 +201,10 @@ def wrapped(bert, form):
         return {"epoch": 1, "model_state_dict": torch.nn.DataParallel(bert).state_dict(), "optimizer": {"state": {}}}
     if form == "compiled":
         return torch.compile(bert).state_dict()
+    if form.startswith("entry "):
+        return {form.removeprefix("entry "): bert.state_dict()}
+    if form.startswith("prefix "):
+        return {f"{form.removeprefix('prefix ')}{name}": value for name, value in bert.state_dict().items()}
     if form == "compiled data parallel":
         return {"model": torch.nn.DataParallel(torch.compile(bert)).state_dict(), "step": 7}
     bert.bert = torch.compile(bert.bert)  # a part of the model alone
@@ -214,6 +245,25 @@ def test_a_wrapped_state_dict_is_the_plain_one_with_a_note(make_bert, form, said
         assert "`state_dict`. Left out: epoch, global_step, pytorch-lightning_version, loops" in left_out[0]
 
 
+@pytest.mark.parametrize(
+    "form",
+    [f"entry {key}" for key in ("net", "weights", "params", "model_state", "best_model_state_dict")]
+    + [f"prefix {name}." for name in ("net", "backbone", "_forward_module", "_fsdp_wrapped_module", "model.encoder")],
+)
+def test_any_entry_and_any_prefix_is_the_plain_state_dict_with_a_note(make_bert, form):
+    import torch
+
+    folder, bert = make_bert()
+    expected = open_source(folder)
+    (folder / "model.safetensors").unlink()
+    torch.save(wrapped(bert, form), folder / "pytorch_model.bin")
+    found = open_source(folder)
+    assert all(np.array_equal(found.tensors[name], value) for name, value in expected.tensors.items())
+    kind, _, name = form.partition(" ")
+    said = f"The weights are those of its entry `{name}`." if kind == "entry" else f"names of its tensors: '{name}'."
+    assert any(said in note for note in found.notes)
+
+
 def test_a_wrapped_checkpoint_of_the_research_code_is_read(research_state, save_torch, pieces, tmp_path):
     (tmp_path / "vocab.txt").write_text("\n".join(pieces) + "\n")
     plain = open_source(save_torch(research_state(), tmp_path / "model.pt")).tensors
@@ -228,7 +278,7 @@ def test_other_models_in_a_wrapper_are_still_refused(make_bert, save_torch):
     (folder / "model.safetensors").unlink()
     for change, said in (
         (lambda name: f"model.{name.replace('bert.', 'roberta.', 1)}", "holds no BERT encoder"),
-        (lambda name: f"network.{name}", "holds no BERT encoder"),
+        (lambda name: f"network.{name.replace('bert.', 'distilbert.', 1)}", "holds no BERT encoder"),
     ):
         save_torch({"state_dict": {change(name): value for name, value in state.items()}}, folder / "pytorch_model.bin")
         with pytest.raises(InputError, match=said):

@@ -202,6 +202,63 @@ def test_columns_that_cannot_be_known_are_rejected(tmp_path, rows):
         read_conll(path)
 
 
+WORDS = "The ( old ) dog barked".split()
+SWAPPED = {
+    "brackets": "DT -LSB- JJ -RSB- NN VBD",
+    "compound tag": "DT -LRB- JJ|RB -RRB- NN|NNS VBD",
+    "CLAWS": "AT ( JJ ) NN1 VVD",
+    "STTS": "ART $( ADJA $( NN VVFIN",
+    "French": "DET PONCT A PONCT NC V",
+    "lower case": "det punct adj punct noun verb",
+    "lemmas": "the ( old ) dog bark",
+    "own tags": "1:d 2:p 3:a 4:p 5:n 6:v",
+}
+
+
+def swapped(tags, count, words=WORDS):
+    rows, more = enumerate(zip(tags.split(), words, strict=True)), "- " * (count - 6)
+    return [f"d 0 {i} {tag} {word} {more}{'(0)' if i == 4 else '-'}" for i, (tag, word) in rows]
+
+
+@pytest.mark.parametrize("tags", SWAPPED.values(), ids=SWAPPED)
+@pytest.mark.parametrize("count", [6, 8])
+def test_words_in_the_fifth_of_fewer_columns_are_rejected_whatever_the_fourth_holds(tags, count):
+    with pytest.raises(BadDocumentError, match=rf"which of {count} columns holds the word cannot be known"):
+        table(*swapped(tags, count))
+
+
+@pytest.mark.parametrize("tags", SWAPPED.values(), ids=SWAPPED)
+def test_words_in_the_fifth_of_twelve_columns_are_rejected_or_noted(tags):
+    if len(set(tags.split())) < len(set(WORDS)):
+        with pytest.raises(BadDocumentError, match="which of 12 columns holds the word cannot be known"):
+            table(*swapped(tags, 12))
+    else:
+        note = table(*swapped(tags, 12)).note()
+        assert note == "the word is taken from column 4, as in CoNLL-2012; a later one has as many different values."
+
+
+def test_words_in_the_sixth_of_twelve_columns_are_rejected():
+    rows = [f"d 0 {i} {tag.lower()} {tag} w{i} - - - - * -" for i, tag in enumerate("DT NN VBD DT NN".split())]
+    with pytest.raises(BadDocumentError, match="which of 12 columns holds the word cannot be known"):
+        table(*rows)
+
+
+@pytest.mark.parametrize("count", [6, 7, 11, 12])
+@pytest.mark.parametrize(
+    "tags", ["DT -LRB- JJ -RRB- NN VBD", "ART $( ADJA $( NN VVFIN", "det punct adj punct noun verb", "- _ * - - -"]
+)
+def test_tags_after_the_word_are_no_words(tags, count):
+    found = table(*swapped(" ".join(WORDS), count, tags.split()))
+    assert [found.word(i) for i in range(6)] == WORDS and cells(found)[4] == "(0)"
+    assert ("from column 4" in found.note()) == (count < 12)
+
+
+@pytest.mark.parametrize("more", ["(S(NP*) dog", "7 dog", "x dog"])
+def test_words_after_columns_of_something_else_are_rejected_too(more):
+    with pytest.raises(BadDocumentError, match="which of 7 columns holds the word cannot be known"):
+        table(f"d 0 0 X1 {more} (0)", f"d 0 1 X2 {more}s -")
+
+
 @pytest.mark.parametrize("count", [5, 6, 8, 11])
 def test_fewer_columns_are_read_where_the_first_four_are_those_of_the_format_and_it_is_told(tmp_path, count):
     rows = [f"a/b 0 {i} {w}{' x' * (count - 5)} {c}" for i, (w, c) in enumerate([("Ann", "(0)"), ("ran", "-")])]

@@ -131,7 +131,7 @@ BAD_OWN = BAD_ANYWHERE | {
     "empty cluster": ({"clusters": [[]]}, r"cluster 0 has no mention"),
     "speakers": ({"speakers": ["a"]}, r"every token needs its speaker.*5 tokens and 1 speakers"),
     "sentences": ({"sentences": [[0, 3]]}, r"the sentences must hold all tokens"),
-    "sentence of one number": ({"sentences": [[0]]}, r"sentence 0 is no pair"),
+    "sentence of one number": ({"sentences": [[0]]}, r"sentence 0 is not a pair"),
     "name twice": ({}, r"document 'a', part 2, is in line 1 already"),
 }
 BAD_WORDS = BAD_ANYWHERE | {

@@ -311,7 +311,7 @@ def test_warnings_name_what_an_owner_should_know(corpus, tmp_path):
     settings = corpus()
     manifest = prepare_corpus(corpus(input=(*settings.input, str(tmp_path / "none.txt"))))
     said = "\n".join(warnings_of(manifest))
-    assert "1 bytes are no UTF-8" in said and "none.txt holds no document" in said
+    assert "1 bytes are not valid UTF-8" in said and "none.txt holds no document" in said
     for unknown, warned in ((5, False), (6, True)):
         manifest["totals"].update(unknown_pieces=unknown, kept_pieces=1000)
         assert ("are [UNK] (more than 0.5%)" in "\n".join(warnings_of(manifest))) == warned

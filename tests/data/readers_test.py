@@ -136,11 +136,11 @@ def test_windows_line_ends_are_line_ends(tmp_path):
 @pytest.mark.parametrize(
     "line, said",
     [
-        (b"{broken", "line 3 is no JSON"),
-        (b'["text"]', "line 3 holds no text.*list"),
-        (b'{"body": 1}', "line 3 holds no text.*the fields body"),
-        (b'{"text": 7}', "line 3 holds no text.*int"),
-        (b"{}", "line 3 holds no text"),
+        (b"{broken", "line 3 is not valid JSON"),
+        (b'["text"]', "line 3 contains no text.*list"),
+        (b'{"body": 1}', "line 3 contains no text.*the fields body"),
+        (b'{"text": 7}', "line 3 contains no text.*int"),
+        (b"{}", "line 3 contains no text"),
     ],
 )
 def test_malformed_json_lines_are_named(tmp_path, line, said):
@@ -272,7 +272,7 @@ def test_files_without_text_are_refused_by_name_and_skipped_in_a_folder(tmp_path
     assert [d.lines for source in sources for d in read_documents(source)] == [["prose"]]
     (tmp_path / "z.txt").unlink()
     with pytest.raises(
-        InputError, match=r"holds no text. Received: .*tar.gz is an archive \(tar\); .*list.json is a J"
+        InputError, match=r"contains no text. Received: .*tar.gz is an archive \(tar\); .*list.json is a J"
     ):
         find_sources([str(tmp_path)])
 

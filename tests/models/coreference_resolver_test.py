@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from spanbert_keras import SpanBertEncoder
+from spanbert_keras import SpanBertEncoder, SpanBertTokenizer
 from spanbert_keras.models.coreference_resolver import GENRES, SpanBertCoreferenceResolver, _once
 from spanbert_keras.training.devices import make_step
 from spanbert_keras.training.example_objective import ExampleObjective
@@ -352,6 +352,13 @@ def test_training_with_dropout_learns_the_clusters(make_resolver, documents):
     train = make_trainer(model, batch, 0.01)
     losses = [train()["loss"][0] for _ in range(12)]
     assert np.isfinite(losses).all() and losses[-1] < 0.8 * losses[0]
+
+
+def test_added_tokens_of_the_tokenizer_stay_whole_in_raw_text(toy_tokenizer):
+    tokenizer = SpanBertTokenizer(toy_tokenizer.get_vocabulary(), added_tokens=["[E1]", "[/E1]"])
+    encoder = SpanBertEncoder(66, 1, 2, 8, 12, max_sequence_length=16, tokenizer=tokenizer)
+    found = SpanBertCoreferenceResolver(encoder, **SETTINGS).resolve(["[E1] a w1 [/E1] w2", "w1[E1]."])
+    assert [list(one.tokens) for one in found] == [["[E1]", "a", "w1", "[/E1]", "w2"], ["w1", "[E1]", "."]]
 
 
 def test_a_mention_in_words_is_in_one_chain_and_crosses_none_of_its_own():

@@ -210,13 +210,14 @@ def results(
         case: `Case`.
         weights: sample weights `(B,)` or `None`.
         own: whether our model minimises its own loss; else the plain one's, given to `compile`.
-        y: "own", our targets, among the inputs where there are no sample weights; "plain", what the plain model gets.
+        y: "own", our targets, among the inputs where there are no sample weights; "among", always among them; "dict",
+            always in `y`; "plain", what the plain model gets.
         optimizer: function that makes one. Default: SGD(0.5).
         **settings: for `compile` of both.
     """
     found = {}
-    inputs = (case.x, case.targets) if y == "own" else (case.x, case.plain_y)
-    if y == "own" and weights is None:
+    inputs = (case.x, case.plain_y if y == "plain" else case.targets)
+    if y == "among" or y == "own" and weights is None:
         inputs = (case.x | case.targets, None)
     plain_x = case.x | case.targets if isinstance(case.plain, _RowLosses) else case.x
     for name, model, data, weighting in (

@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from spanbert_keras import Document
+from spanbert_keras import Document, SpanBertTokenizer
 from spanbert_keras.errors import InputError
 from spanbert_keras.models.given_documents import GivenDocument, given_documents
 from spanbert_keras.preprocessing import text_words
@@ -40,6 +40,26 @@ def test_one_text():
         "genre": "bn",
     }
     assert given(TEXT)[0][0].genre is None
+
+
+ADDED = ["[E1]", "[/E1]", {"content": "covid-19", "single_word": True}, {"content": "<n>", "lstrip": True}, "left"]
+
+
+def added_in(text, lowercase=False):
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "left", "##s", "covid", "-", "19", "[", "]"]
+    tokenizer = SpanBertTokenizer(pieces, lowercase=lowercase, added_tokens=ADDED)
+    (document,), _ = given_documents(text, None, None, None, None, None, tokenizer)
+    assert [text[start:end] for start, end in document.offsets] == list(document.tokens)
+    ids = [tokenizer(word) for word in document.tokens]
+    assert sum(ids, []) == tokenizer(text)
+    return list(document.tokens)
+
+
+def test_added_tokens_of_the_tokenizer_are_words():
+    assert added_in("[E1] a left[/E1]. a") == ["[E1]", "a", "left", "[/E1]", ".", "a"]
+    assert added_in("a covid-19 acovid-19 \n <n>a") == ["a", "covid-19", "acovid-19", "<n>", "a"]
+    assert added_in("\u00e9[E1]\U0001f600[/E1][E2]") == ["\u00e9", "[E1]", "\U0001f600", "[/E1]", "[", "E2", "]"]
+    assert added_in("[e1] A Covid-19 [/E1]", lowercase=True)[-2:] == ["Covid-19", "[/E1]"]
 
 
 @pytest.mark.parametrize("make", [list, tuple, iter], ids=["list", "tuple", "iterator"])

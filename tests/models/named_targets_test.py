@@ -65,6 +65,97 @@ def test_the_loss_is_linear_in_the_sample_weights(factor):
     assert scaled == pytest.approx(factor * full, rel=1e-6)
 
 
+@pytest.mark.parametrize("task", TASKS)
+def test_sample_weights_apply_to_targets_among_the_inputs(task):
+    case = make_case(task)
+    regularize(case.ours), regularize(case.plain)
+    assert difference(results(case, WEIGHTS, y="among")) < CLOSE
+
+
+@pytest.mark.parametrize("task", ["classes", "reader"])
+def test_sample_weights_of_a_given_loss_apply_to_targets_among_the_inputs(task):
+    assert difference(results(make_case(task), WEIGHTS, own=False, y="among")) < CLOSE
+
+
+@pytest.mark.parametrize("task", ["classes", "reader", "pretrainer"])
+def test_sample_weights_apply_to_validation_data_with_targets_among_the_inputs(task):
+    case = make_case(task)
+    case.ours.compile(keras.optimizers.SGD(0.0), run_eagerly=EAGER)
+    batch, settings = case.x | case.targets, {"batch_size": B, "verbose": 0}
+    expected = case.ours.evaluate(case.x, case.targets, sample_weight=WEIGHTS, **settings)
+    logs = case.ours.fit(batch, validation_data=(batch, None, WEIGHTS), **settings).history
+    assert logs["val_loss"] == pytest.approx([np.ravel(expected)[0]], rel=CLOSE)
+    half = {key: value[B // 2 :] for key, value in batch.items()}
+    expected = case.ours.evaluate(half, sample_weight=WEIGHTS[B // 2 :], **settings)
+    logs = case.ours.fit(batch, validation_split=0.5, sample_weight=WEIGHTS, **settings).history
+    assert logs["val_loss"] == pytest.approx([np.ravel(expected)[0]], rel=CLOSE)
+
+
+def test_sample_weights_by_name_are_one_array_or_rejected():
+    case = make_case("reader")
+    case.ours.compile("sgd", run_eagerly=EAGER)
+    batch = case.x | case.targets
+    expected = case.ours.evaluate(batch, verbose=0, batch_size=B, sample_weight=WEIGHTS)
+    by_name = dict.fromkeys(case.ours.target_of, WEIGHTS)
+    assert case.ours.evaluate(batch, verbose=0, batch_size=B, sample_weight=by_name) == expected
+    outputs = {output: case.targets[key] for output, key in case.ours.target_of.items()}
+    answered = case.x | {"answer_weights": case.targets["answer_weights"]}
+    assert case.ours.evaluate(answered, outputs, B, 0, sample_weight=WEIGHTS) == expected
+    with pytest.raises(ValueError, match="`SpanBertQuestionAnswerer` weights whole rows"):
+        case.ours.evaluate(batch, sample_weight={"start_logits": WEIGHTS, "end_logits": WEIGHTS + 1})
+    case.ours.compile("sgd", loss=case.loss, run_eagerly=EAGER)
+    with pytest.raises(ValueError, match="`sample_weight` by name needs one entry for each target of the batch"):
+        case.ours.evaluate(batch, sample_weight=by_name)
+
+
+def test_class_weights_apply_to_targets_by_name():
+    weights = {0: 0.01, 1: 3.0, 2: 1.0}
+    for y in ("own", "among", "dict"):
+        case = make_case("classes")
+        assert difference(results(case, class_weight=weights, y=y)) < CLOSE, y
+        assert difference(results(case, class_weight=weights, y=y, own=False)) < CLOSE, y
+    case.ours.compile(keras.optimizers.SGD(0.0), run_eagerly=EAGER)
+    batch = case.x | case.targets
+    expected = case.ours.train_on_batch(case.x, case.plain_y, class_weight=weights)
+    assert case.ours.train_on_batch(batch, class_weight=weights) == pytest.approx(expected, rel=CLOSE)
+    assert case.ours.train_on_batch(case.x, case.targets, class_weight=weights) == pytest.approx(expected, rel=CLOSE)
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="a tf.data.Dataset")
+def test_class_weights_apply_to_targets_by_name_in_a_dataset():
+    import tensorflow as tf
+
+    case, weights = make_case("classes"), {0: 0.01, 1: 3.0, 2: 1.0}
+    case.ours.compile(keras.optimizers.SGD(0.0), run_eagerly=EAGER)
+    expected = case.ours.train_on_batch(case.x, case.plain_y, class_weight=weights)
+    for elements in (case.x | case.targets, (case.x, case.targets), (case.x, case.plain_y)):
+        data = tf.data.Dataset.from_tensor_slices(elements).batch(B)
+        loss = case.ours.fit(data, class_weight=weights, verbose=0).history["loss"]
+        assert loss == pytest.approx([expected], rel=CLOSE)
+
+
+def test_class_weights_without_classes_are_rejected_in_a_sentence():
+    for task in TASKS[1:]:
+        case = make_case(task)
+        case.ours.compile("sgd", run_eagerly=EAGER)
+        sentence = rf"`class_weight` weights rows by their class, and the targets of this `{type(case.ours).__name__}`"
+        for method in (case.ours.fit, case.ours.train_on_batch):
+            with pytest.raises(ValueError, match=sentence):
+                method(case.x | case.targets, class_weight={0: 1.0, 1: 2.0})
+    case = make_case("classes")
+    case.ours.compile("sgd", run_eagerly=EAGER)
+
+    class Batches(keras.utils.PyDataset):
+        def __len__(self):
+            return 1
+
+        def __getitem__(self, index):
+            return case.x | case.targets
+
+    with pytest.raises(ValueError, match=r"Expected: batches \(x, y\) with the classes as `y`"):
+        case.ours.fit(Batches(), class_weight={0: 1.0, 1: 2.0})
+
+
 def test_class_weights_and_plain_targets_are_keras():
     case = make_case("classes")
     assert difference(results(case, class_weight={0: 0.01, 1: 3.0, 2: 1.0}, y="plain")) < CLOSE

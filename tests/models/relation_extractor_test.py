@@ -100,6 +100,20 @@ def test_a_text_gives_what_its_tokens_give_in_every_mode(make_extractor, mode):
     assert nested != extractor.extract("the city of Rome", (12, 16), (0, 16), "ORGANIZATION", "CITY")
 
 
+@pytest.mark.parametrize("mode", MODES)
+def test_added_tokens_in_a_text_are_those_of_its_tokens(randomize, mode):
+    pieces = ["[PAD]", *UNUSED, "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[", "]", "/", "E1", *WORDS]
+    tokenizer = SpanBertTokenizer(pieces, added_tokens=["[E1]", "[/E1]"])
+    encoder = SpanBertEncoder(len(pieces) + 2, 1, 2, 10, 18, max_sequence_length=24, dropout=0.0, tokenizer=tokenizer)
+    extractor = SpanBertRelationExtractor(encoder, labels=LABELS, feature_mode=mode, **TYPES)
+    randomize(extractor, scale=0.4)
+    tokens = ["[E1]", "Ann", "[/E1]", *BORN[0][1:]]
+    text = "[E1] Ann[/E1] was born in Oslo."
+    for span, place in (((5, 8), (1, 2)), ((0, 13), (0, 3))):
+        found = extractor.extract(text, span, (26, 30), "PERSON", "CITY")
+        same([found], [extractor.extract(tokens, place, (6, 7), "PERSON", "CITY")])
+
+
 def test_characters_count_as_python_counts_them_and_brackets_as_the_treebank_writes_them(make_extractor):
     extractor = make_extractor(feature_mode="text", subject_types=(), object_types=())
     tokens = ["😀", "😀", "Ann", "(", "in", "Oslo", ")"]
@@ -173,9 +187,9 @@ def test_a_model_without_markers_computes_but_refuses_to_guess(make_extractor, t
 @pytest.mark.parametrize(
     "changes, message",
     [
-        ({3: "CITY"}, "'CITY' is no type of a subject that this model knows. Expected: one of PERSON, ORGANIZATION."),
-        ({4: "DATE"}, "'DATE' is no type of an object that this model knows. Expected: one of CITY, PERSON."),
-        ({3: None}, "'' is no type of a subject"),
+        ({3: "CITY"}, "'CITY' is not a type of subject that this model knows. Expected: one of PERSON, ORGANIZATION."),
+        ({4: "DATE"}, "'DATE' is not a type of object that this model knows. Expected: one of CITY, PERSON."),
+        ({3: None}, "The type of the subject is missing. Expected: `subject_type`, one of PERSON, ORGANIZATION"),
         ({1: (6, 7)}, r"Sentence 0: the subject must be a half-open range of its 6 tokens. Received: \(6, 7\)."),
         ({0: "Ann", 1: (0, 4)}, "the subject must be a half-open range of its 3 characters"),
         ({0: "", 1: (0, 1)}, "of its 0 characters"),

@@ -212,8 +212,8 @@ def test_markers_are_the_vocabularys_unused_pieces_in_order(tokenizer):
         ({"subject": (2, 2)}, r"Sentence 1: the subject must be a half-open range of its 6 tokens\. .*\(2, 2\)"),
         ({"object": (5, 7)}, r"the object must be .* Received: \(5, 7\)"),
         ({"subject": (-1, 2)}, r"the subject must be .* Received: \(-1, 2\)"),
-        ({"subject_type": "CITY"}, "'CITY' is no type of a subject .* Expected: one of PERSON, ORGANIZATION"),
-        ({"object_type": ""}, "'' is no type of an object"),
+        ({"subject_type": "CITY"}, "'CITY' is not a type of subject .* Expected: one of PERSON, ORGANIZATION"),
+        ({"object_type": ""}, "The type of the object is missing. Expected: `object_type`, one of"),
     ],
 )
 def test_what_is_no_entity_is_refused(make_rows, changes, message):
@@ -225,7 +225,7 @@ def test_what_is_no_entity_is_refused(make_rows, changes, message):
 def test_types_that_are_listed_are_no_boundaries(make_rows):
     with pytest.raises(InputError, match="Expected: one of PERSON, ORGANIZATION.$"):
         make_rows("text_ner").marker("SUBJ-CITY")
-    with pytest.raises(InputError, match="'CITY' is no type of an object .* Expected: a marker of it in `markers`"):
+    with pytest.raises(InputError, match="'CITY' is not a type of object .* Expected: a marker of it in `markers`"):
         make_rows(markers={"SUBJ-PERSON": "[unused1]"}).marker("OBJ-CITY")
 
 

@@ -1,5 +1,6 @@
 """Raw text to words: places, sentences, long texts, and what is said without spaCy."""
 
+import re
 import sys
 import time
 
@@ -38,6 +39,25 @@ def check(text):
 @pytest.mark.parametrize("text", HARD)
 def test_words_stand_where_the_text_has_them_on_any_unicode(text):
     assert check(text)
+
+
+@pytest.mark.parametrize("text", ["<e> Ann left <e>. Bob<e><e>stayed !  <e>\n\n<e>", "<e>", "a<e>", " <e> <e>  b"])
+def test_kept_spans_are_words_and_the_others_are_what_they_were(text):
+    kept = [(found.start(), found.end()) for found in re.finditer("<e>", text)]
+    tokens, offsets, sentences = split_text(text, kept)
+    assert [text[start:end] for start, end in offsets] == tokens
+    assert [offset for offset, token in zip(offsets, tokens, strict=True) if token == "<e>"] == kept
+    assert "".join(tokens) == "".join(text.split())
+    if text.startswith("<e> Ann"):
+        words = ["<e>", "Ann", "left", "<e>", ".", "Bob", "<e>", "<e>", "stayed", "!", "<e>", "<e>"]
+        assert tokens == words and sentences == [(0, 5), (5, 10), (10, 11), (11, 12)]
+
+
+def test_long_words_are_cut_beside_kept_spans():
+    text = "x" * 1200 + "<e>" + "y" * 600
+    tokens, offsets, _ = split_text(text, [(1200, 1203)])
+    assert [len(token) for token in tokens] == [500, 500, 200, 3, 500, 100]
+    assert [text[start:end] for start, end in offsets] == tokens
 
 
 def test_random_texts_of_hard_characters():

@@ -16,7 +16,7 @@ PROGRAMS = sorted(
     for file in (ROOT / folder).rglob("*.py")
     if "program.run(main, Config)" in file.read_text(encoding="utf-8")
 )
-# Text that is no path. A new flag with text belongs here, or is a `setting(..., path=True)`.
+# Text that is not a path. A new flag with text belongs here, or is a `setting(..., path=True)`.
 OTHER_TEXT = {
     "curve", "dataset", "default_genre", "eval_schemes", "genre", "genres", "label_column", "label_separator",
     "lengths", "method", "no_relation", "pair_column", "question", "sets", "shard", "submission_method",

@@ -110,12 +110,12 @@ def test_offsets_count_characters_of_any_unicode(tmp_path, context):
 
 BAD_ANYWHERE = {
     "no id": ({"id": None, "qid": None}, r'question 1: "id" is missing'),
-    "number as id": ({"id": 7, "qid": 7}, r"question 7: the id is no text\. Expected: a string\. Received: 7"),
+    "number as id": ({"id": 7, "qid": 7}, r"question 7: the id is not text\. Expected: a string\. Received: 7"),
     "no question": ({"question": None}, r'question \'q1\': "question" is missing\. Expected: that key'),
     "empty question": ({"question": ""}, r"the question is empty\. Expected: a text to read\. Received: ''"),
     "blank question": ({"question": " \n\u3000"}, r"the question is empty"),
     "question of controls": ({"question": "\u0000 \u200b\u007f"}, r"the question holds nothing but control characters"),
-    "list as question": ({"question": ["Who?"]}, r"the question is no text.*Received: \['Who\?'\]"),
+    "list as question": ({"question": ["Who?"]}, r"the question is not text.*Received: \['Who\?'\]"),
     "no answers": ({"answers": None}, r'"answers" is missing'),
     "text as answers": ({"answers": "Ann"}, r'"answers" is of the wrong kind\. Expected: a list\. Received: \'Ann\''),
 }
@@ -145,12 +145,12 @@ BAD_SQUAD = BAD_ANYWHERE | {
 }
 BAD_MRQA = BAD_ANYWHERE | {
     "no answer": ({"answers": []}, r"there is no answer.*Received: \[\] and 1 spans"),
-    "number as answer": ({"answers": [7]}, r"an answer is no text"),
+    "number as answer": ({"answers": [7]}, r"an answer is not text"),
     "nothing detected": ({"detected_answers": []}, r"there is no answer.*Received: \['ann'\] and 0 spans"),
     "no detected_answers": ({"detected_answers": None}, r'"detected_answers" is missing'),
     "no spans": ({"detected_answers": [{"text": "Ann"}]}, r'"char_spans" is missing'),
-    "no pair": ({"detected_answers": [detected("Ann", (0, 2, 3))]}, r"a span is no pair.*Received: \[0, 2, 3\]"),
-    "fraction": ({"detected_answers": [detected("Ann", (0, 2.0))]}, r"a span is no pair.*Received: \[0, 2\.0\]"),
+    "no pair": ({"detected_answers": [detected("Ann", (0, 2, 3))]}, r"a span is not a pair.*Received: \[0, 2, 3\]"),
+    "fraction": ({"detected_answers": [detected("Ann", (0, 2.0))]}, r"a span is not a pair.*Received: \[0, 2\.0\]"),
     "end before start": ({"detected_answers": [detected("Ann", (2, 0))]}, r"is not in the context.*Received: \[2, 0\]"),
     "before the text": (
         {"detected_answers": [detected("it", (-3, 1))]},
@@ -206,7 +206,7 @@ def test_a_detected_text_may_differ_in_case_accents_space_and_punctuation(tmp_pa
         ("\t\u2003", "is empty"),
         ("\u0007\u0000\u200e", "holds nothing but control characters"),
         ("\ud83d", "holds nothing but"),
-        (None, r"is no text\. Expected: a string\. Received: None"),
+        (None, r"is not text\. Expected: a string\. Received: None"),
     ],
 )
 def test_a_context_without_text_makes_each_of_its_questions_bad(tmp_path, make, question, context, what):

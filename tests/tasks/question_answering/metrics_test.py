@@ -191,7 +191,7 @@ def test_average_precision_takes_a_high_score_for_no_answer():
     "examples, predictions, scores, match",
     [
         ([], {}, None, "nothing to score"),
-        (FOUR, {**PREDICTIONS, "3": None}, None, r"question '3' is no text.*Received: None"),
+        (FOUR, {**PREDICTIONS, "3": None}, None, r"question '3' is not text.*Received: None"),
         (FOUR, PREDICTIONS, {"1": 0.1, "2": 0.1, "3": 0.1}, r"question '4'.*Received: none"),
         (FOUR, PREDICTIONS, dict.fromkeys("1234", math.nan), r"question '1'.*Received: nan"),
         (FOUR, PREDICTIONS, dict.fromkeys("1234", "high"), r"question '1'.*Received: 'high'"),

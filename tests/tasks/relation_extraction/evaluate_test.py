@@ -110,7 +110,7 @@ def test_what_cannot_be_done_is_refused_before_anything_is_written(saved, encode
     for flags, message in (
         ((f"--model={saved}", f"--data={path}", "--batch_size=0"), "--batch_size must be positive"),
         ((f"--model={saved}", f"--data={tmp_path / 'no.json'}"), "no.json cannot be read"),
-        ((f"--model={saved}", f"--data={strange}"), "strange.json, example 'e0': 'TITLE' is no type of"),
+        ((f"--model={saved}", f"--data={strange}"), "strange.json, example 'e0': 'TITLE' is not a type of"),
         ((f"--model={encoder_path}", f"--data={path}"), "Expected: a SpanBertRelationExtractor"),
         ((f"--model={tmp_path / 'no.keras'}", f"--data={path}"), "no.keras is not there"),
     ):
@@ -124,7 +124,7 @@ def test_examples_of_types_without_markers_are_left_out_and_named(saved, relatio
     flags = [f"--output_dir={tmp_path / 'out'}", f"--model={saved}", "--skip_bad_examples", "--nopage"]
     run(*flags, f"--data={relation_file('strange.json', records=strange)}")
     assert len((tmp_path / "out" / "gold.txt").read_text().splitlines()) == 1
-    assert "example 'e1': 'TITLE' is no type of an object" in caplog.text and "Left out in all: 2." in caplog.text
+    assert "example 'e1': 'TITLE' is not a type of object" in caplog.text and "Left out in all: 2." in caplog.text
     with pytest.raises(InputError, match="none.json has no example that the model can read: .*'TITLE'"):
         run(*flags, f"--data={relation_file('none.json', records=strange[1:])}")
 
