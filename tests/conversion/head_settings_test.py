@@ -123,6 +123,7 @@ def test_losses_are_those_of_transformers(make_folder, rows, to_numpy):
 REJECTED = {
     "one label with a softmax": (("x",), {"problem_type": SINGLE}, "for one output, whose softmax is always 1"),
     "another type": (("x", "y"), {"problem_type": "ranking"}, "problem_type='ranking'. Expected: single_label_class"),
+    "several types": (("x", "y"), {"problem_type": ["x"]}, r"problem_type=\['x'\]. Expected: single_label"),
     "more names than outputs": (
         ("x", "y"), {"id2label": {"0": "x", "1": "y", "2": "z"}},
         "must name the 2 outputs of classifier.bias, from 0 to 1. Received: 0, 1, 2",
@@ -390,19 +391,9 @@ def test_programs_log_what_a_foreign_model_does_not_say(make_folder, caplog):
     assert "No file says how long a row may be: rows have up to 16 pieces" in caplog.text
 
 
-def test_names_that_contradict_each_other_are_reported(make_folder):
+def test_names_that_contradict_each_other_are_reported_and_one_architecture_may_be_a_str(make_folder):
     folder, _ = make_folder()
     assert not any("label2id" in note for note in open_source(folder).notes)
-    change(folder, label2id={"no": 1, "yes": 0})
-    checkpoint = open_source(folder)
+    checkpoint = open_source(change(folder, label2id={"no": 1, "yes": 0}, architectures=CLASSIFIER))
     assert checkpoint.head_settings["labels"] == ["no", "yes"]
     assert any("label2id of config.json contradicts id2label" in note for note in checkpoint.notes)
-
-
-def test_values_of_another_type_are_one_sentence_or_read(make_folder):
-    folder, _ = make_folder()
-    change(folder, architectures=CLASSIFIER)
-    assert open_source(folder).head_settings["labels"] == ["no", "yes"]
-    change(folder, problem_type=["x"])
-    with pytest.raises(InputError, match=r"config.json says problem_type=\['x'\]. Expected: single_label"):
-        open_source(folder)
