@@ -17,7 +17,7 @@ def holds_json_lines(text: str, columns: int) -> bool:
         return False
     if any(map(_is_object, lines)):
         return True
-    # A table of several columns has a tab in its first line, and JSON lines have hardly ever one.
+    # A table of several columns has a tab in its first line, and JSON lines rarely do.
     return "\t" not in lines[0] and (columns > 1 or begins_like_object(text))
 
 
