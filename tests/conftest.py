@@ -13,6 +13,7 @@ os.environ.setdefault("NVIDIA_TF32_OVERRIDE", "0")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
 
 import pytest
+from absl import logging
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 
@@ -31,6 +32,12 @@ def pytest_collection_modifyitems(config, items):
 
 def pytest_report_header(config):
     return f"keras backend: {os.environ['KERAS_BACKEND']}"
+
+
+@pytest.fixture(autouse=True)
+def _log_as_programs_do():
+    """Lets absl log what programs show, whatever an earlier test of this process, or its flags, left behind."""
+    logging.set_verbosity(logging.INFO)
 
 
 @pytest.fixture(scope="session")

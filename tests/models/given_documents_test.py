@@ -150,7 +150,7 @@ def test_words_need_no_spacy_where_sentences_are_given(monkeypatch):
         ({"tokens": WORDS, "sentences": [(0, 3)]}, "must hold all tokens"),
         ({"tokens": WORDS, "sentences": [(0, 3), (4, 6)]}, "sentence 1 does not follow"),
         ({"tokens": WORDS, "sentences": [(0, 7)]}, "sentence 0"),
-        ({"tokens": WORDS, "sentences": [(0, 3, 6)]}, "no pair of whole numbers"),
+        ({"tokens": WORDS, "sentences": [(0, 3, 6)]}, "not a pair of whole numbers"),
         ({"tokens": WORDS, "sentences": [3, 6]}, "sentence"),
         ({"tokens": WORDS, "sentences": 6}, "sentence"),
         ({"tokens": WORDS, "speakers": ["A"]}, "6 tokens and 1 speakers"),
