@@ -73,7 +73,7 @@ class Config(Settings):
 
 def synthetic_text(count: int) -> str:
     """Returns so many words of English prose's frequencies, in sentences of 5 to 30 and paragraphs; always the same."""
-    from spanbert_keras.data.embedded_corpus import documents
+    from spanbert_keras.data.corpus.embedded_corpus import documents
 
     counts = collections.Counter(word for text in documents() for word in re.findall(r"\b[a-z]{1,15}\b", text))
     names, random = sorted(counts), np.random.default_rng(0)

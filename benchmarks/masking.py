@@ -23,7 +23,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 
 from spanbert_keras.preprocessing import philox
-from spanbert_keras.preprocessing.span_masker import SpanMasker
+from spanbert_keras.preprocessing.masking.span_masker import SpanMasker
 from spanbert_keras.preprocessing.tokenizer import SpanBertTokenizer
 from spanbert_keras.program import run, setting
 

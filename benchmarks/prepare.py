@@ -20,8 +20,8 @@ import time
 from tokenizers import BertWordPieceTokenizer
 
 from spanbert_keras import program
-from spanbert_keras.data.preparation import PreparationSettings, prepare_corpus
-from spanbert_keras.data.readers import find_sources, read_documents
+from spanbert_keras.data.corpus.prepare_corpus import PreparationSettings, prepare_corpus
+from spanbert_keras.data.corpus.text_readers import find_sources, read_raw_documents
 from spanbert_keras.preprocessing.wordpiece_training import train_wordpiece
 from spanbert_keras.program import Settings, setting
 
@@ -67,7 +67,7 @@ def main(config: Config) -> dict[str, float]:
 def lines_of(inputs):
     """Yields every line that `prepare` encodes."""
     for source in find_sources(inputs):
-        for document in read_documents(source):
+        for document in read_raw_documents(source):
             yield from document.lines
 
 

@@ -47,11 +47,11 @@ class Config:
 def make_stream(config: Config):
     """Returns a `BatchStream` over random documents, and the loss of each piece by frequency alone `(V,)`."""
     from spanbert_keras import SpanBertTokenizer, SpanMasker
-    from spanbert_keras.data.batches import BatchStream, Source
-    from spanbert_keras.data.blocks import cut_blocks
-    from spanbert_keras.data.packing import plan_packing
-    from spanbert_keras.data.row_stream import RowStream
-    from spanbert_keras.training.piece_scores import unigram_losses
+    from spanbert_keras.data.batches.batch_stream import BatchStream, CorpusSource
+    from spanbert_keras.data.batches.blocks import cut_blocks
+    from spanbert_keras.data.batches.packing import plan_packing
+    from spanbert_keras.data.batches.row_stream import RowStream
+    from spanbert_keras.pretraining.piece_scores import unigram_losses
 
     names = range(config.vocabulary_size - len(SPECIAL_PIECES))
     tokenizer = SpanBertTokenizer(SPECIAL_PIECES + [f"w{i}" if i % 5 else f"##{i}" for i in names])
@@ -62,7 +62,7 @@ def make_stream(config: Config):
     masker = SpanMasker(tokenizer=tokenizer)
     blocks = cut_blocks([(pieces, starts, starts)], tokenizer.word_starts(), config.sequence_length)
     plan = plan_packing(blocks.histogram, config.sequence_length, masker.settings.budget)
-    source = Source([pieces], RowStream(blocks, plan, SEED, shuffle=True))
+    source = CorpusSource([pieces], RowStream(blocks, plan, SEED, shuffle=True))
     stream = BatchStream([source], masker, config.batch_rows, (tokenizer.cls_token_id, tokenizer.sep_token_id))
     return stream, unigram_losses(np.bincount(pieces, minlength=config.vocabulary_size))
 
@@ -83,22 +83,25 @@ def make_model(config: Config):
 
 def our_loop(config: Config, model, stream, unigram, folder: str, stack: contextlib.ExitStack) -> Callable[[int], None]:
     """Returns a function of a turn's number that trains for so many steps by `Trainer`."""
-    from spanbert_keras.training.checkpoints import Checkpoints
-    from spanbert_keras.training.devices import make_step
-    from spanbert_keras.training.monitor import Monitor
-    from spanbert_keras.training.objective import StepSettings
-    from spanbert_keras.training.optimizers import make_adamw
-    from spanbert_keras.training.performance import Performance
-    from spanbert_keras.training.trainer import Schedule, Trainer
+    from spanbert_keras.pretraining.monitor import PretrainingMonitor
+    from spanbert_keras.pretraining.objective import PretrainingObjective
+    from spanbert_keras.training.backend import make_step
+    from spanbert_keras.training.monitoring.flops import Performance
+    from spanbert_keras.training.run.checkpoints import Checkpoints
+    from spanbert_keras.training.steps.objective import StepSettings
+    from spanbert_keras.training.steps.optimizers import make_adamw
+    from spanbert_keras.training.trainer import Cadence, Trainer
 
     optimizer = make_adamw(model.trainable_variables, LEARNING_RATE)
-    step = make_step(model, optimizer, StepSettings(clip_norm=CLIP_NORM, compile=config.compile))
-    schedule = Schedule(
+    step = make_step(
+        model, optimizer, StepSettings(objective=PretrainingObjective(), clip_norm=CLIP_NORM, compile=config.compile)
+    )
+    cadence = Cadence(
         total_steps=config.steps, steps_per_call=config.steps_per_call, log_every=config.steps, evaluate_every=0,
         checkpoint_every=0,
     )  # fmt: skip
-    trainer = Trainer(step, stream, schedule, Checkpoints(folder), SEED)
-    monitor = Monitor(
+    trainer = Trainer(step, stream, cadence, Checkpoints(folder), SEED)
+    monitor = PretrainingMonitor(
         folder, (config.turns + 1) * config.steps, 0, lambda done: np.float32(LEARNING_RATE), MASK_ID, unigram,
         Performance(0.0, 1, None),
     )  # fmt: skip
@@ -106,7 +109,7 @@ def our_loop(config: Config, model, stream, unigram, folder: str, stack: context
     trainer.on_log, trainer.on_step = monitor.on_log, monitor.on_step
 
     def turn(number: int) -> None:
-        trainer.schedule = dataclasses.replace(schedule, total_steps=(number + 1) * config.steps)
+        trainer.cadence = dataclasses.replace(cadence, total_steps=(number + 1) * config.steps)
         trainer.run(number * config.steps)
 
     return turn
@@ -136,7 +139,7 @@ def keras_fit(config: Config, model) -> Callable[[list[dict]], None]:
     """Returns a function that trains on a turn's batches (`ready_made`) by `fit`."""
     import keras
 
-    from spanbert_keras.training.optimizers import is_decayed
+    from spanbert_keras.training.steps.optimizers import is_decayed
 
     optimizer = keras.optimizers.AdamW(
         LEARNING_RATE, weight_decay=0.1, beta_1=0.9, beta_2=0.999, epsilon=1e-8, global_clipnorm=CLIP_NORM

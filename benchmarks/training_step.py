@@ -52,10 +52,10 @@ def random_batch(config: Config) -> dict[str, np.ndarray]:
 def our_step(config: Config, sbo_weight: float):
     """Returns a function that makes one step of our pretrainer."""
     from spanbert_keras import SpanBertEncoder, SpanBertPretrainer
-    from spanbert_keras.training.devices import make_step
-    from spanbert_keras.training.objective import StepSettings, seed_generators
-    from spanbert_keras.training.optimizers import make_adamw
-    from spanbert_keras.training.pretraining_objective import PretrainingObjective
+    from spanbert_keras.pretraining.objective import PretrainingObjective
+    from spanbert_keras.training.backend import make_step
+    from spanbert_keras.training.steps.objective import StepSettings, seed_generators
+    from spanbert_keras.training.steps.optimizers import make_adamw
 
     encoder = SpanBertEncoder.from_preset(
         config.architecture, load_weights=False, vocabulary_size=config.vocabulary_size

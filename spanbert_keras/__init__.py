@@ -4,13 +4,10 @@ Importing this package registers every savable class, so that `keras.saving.load
 """
 
 from spanbert_keras.conversion.loading import load_pretrained
-from spanbert_keras.data.conll import read_conll, write_conll
-from spanbert_keras.data.coreference_files import read_documents
-from spanbert_keras.decoding.answer import Answer
-from spanbert_keras.decoding.classification import Classification
-from spanbert_keras.decoding.mention import Mention
-from spanbert_keras.decoding.relation import Relation
+from spanbert_keras.data.documents.conll import read_conll, write_conll
+from spanbert_keras.data.documents.read_documents import read_documents
 from spanbert_keras.decoding.resolved_document import ResolvedDocument
+from spanbert_keras.decoding.results import Answer, Classification, Mention, Relation
 from spanbert_keras.layers.masked_lm_head import MaskedLMHead
 from spanbert_keras.layers.span_boundary_head import SpanBoundaryHead
 from spanbert_keras.losses.span_bert_loss import span_bert_loss
@@ -22,10 +19,10 @@ from spanbert_keras.models.relation_extractor import SpanBertRelationExtractor
 from spanbert_keras.models.text_classifier import SpanBertTextClassifier
 from spanbert_keras.preprocessing.document import Document
 from spanbert_keras.preprocessing.entity_rows import EntityPair
-from spanbert_keras.preprocessing.span_lengths import draw_span_lengths, span_length_probabilities
-from spanbert_keras.preprocessing.span_masker import SpanMasker
+from spanbert_keras.preprocessing.masking.span_lengths import draw_span_lengths, span_length_probabilities
+from spanbert_keras.preprocessing.masking.span_masker import SpanMasker
 from spanbert_keras.preprocessing.tokenizer import SpanBertTokenizer
-from spanbert_keras.training.warmup_linear_decay import WarmupLinearDecay
+from spanbert_keras.training.steps.warmup_linear_decay import WarmupLinearDecay
 
 __version__ = "0.1.0"
 

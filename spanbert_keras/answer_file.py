@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from spanbert_keras.data.byte_streams import as_utf_8
-from spanbert_keras.data.file_faults import decode, json_lines_fault
 from spanbert_keras.errors import InputError
-from spanbert_keras.training.files import write_atomically
-from spanbert_keras.training.progress import tracked
+from spanbert_keras.files.byte_streams import as_utf_8
+from spanbert_keras.files.faults import decode, json_lines_fault
+from spanbert_keras.files.writing import write_atomically
+from spanbert_keras.progress import tracked
 
 CHUNK = 256  # questions checked at once
 GZIP_MAGIC, BYTE_ORDER_MARK = b"\x1f\x8b", b"\xef\xbb\xbf"

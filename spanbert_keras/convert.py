@@ -7,10 +7,10 @@ import dataclasses
 
 from spanbert_keras import program
 from spanbert_keras.conversion import destinations
-from spanbert_keras.conversion.own_models import KINDS
+from spanbert_keras.conversion.formats.own_models import KINDS
+from spanbert_keras.conversion.formats.tokenizer_files import read_lines
 from spanbert_keras.conversion.resizing import add_pieces, resize_positions, resize_segments
 from spanbert_keras.conversion.sources import open_source
-from spanbert_keras.conversion.tokenizer_files import read_lines
 from spanbert_keras.program import InputError, Settings, setting
 
 

@@ -20,7 +20,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from spanbert_keras import program
-from spanbert_keras.data.preparation import PreparationSettings, prepare_corpus, warnings_of
+from spanbert_keras.data.corpus.prepare_corpus import PreparationSettings, prepare_corpus, warnings_of
 from spanbert_keras.program import Settings, setting
 
 MAX_ROWS = 20

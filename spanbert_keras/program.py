@@ -16,9 +16,9 @@ from typing import Any
 from absl import flags, logging
 
 from spanbert_keras.errors import InputError
-from spanbert_keras.training.files import binary_form, looks_binary
-from spanbert_keras.training.settings import Settings, expand, setting
-from spanbert_keras.training.standard_streams import lenient_streams
+from spanbert_keras.files.contents import binary_form, looks_binary
+from spanbert_keras.settings import Settings, expand, setting
+from spanbert_keras.standard_streams import lenient_streams
 
 __all__ = [
     "InputError",
@@ -140,7 +140,7 @@ def _convert(value: Any, annotation: Any, is_path: bool) -> Any:
     return value
 
 
-def parse(config_class: type, argv: Sequence[str]) -> Any:
+def parse(config_class: type, argv: Sequence[str], about: str = "") -> Any:
     """Parses a command line into an instance of `config_class`.
 
     `--flagfile=path` reads flags from a file (one a line, `#` comments on their own line); later flags win. It is
@@ -149,6 +149,7 @@ def parse(config_class: type, argv: Sequence[str]) -> Any:
     Args:
         config_class: a frozen dataclass whose fields were made by `setting`.
         argv: list of str, without the program's name.
+        about: str. What `--help` says of the program; what the class's module says of itself by default.
 
     Raises:
         absl.flags.Error: an unknown flag, a value of the wrong type, a required flag that is missing.
@@ -162,7 +163,7 @@ def parse(config_class: type, argv: Sequence[str]) -> Any:
         _define(field, annotations[field.name], values)
     rest = values(["program", *_with_flag_files(argv)])[1:]
     if values["help"].value:
-        print(_help_text(config_class, values))
+        print(_help_text(about or _about(config_class), config_class, values))
         raise SystemExit(0)
     if rest:
         raise flags.Error(f"Unexpected argument: {rest[0]!r}. Every setting is a flag, --name=value.")
@@ -174,11 +175,14 @@ def parse(config_class: type, argv: Sequence[str]) -> Any:
     )
 
 
-def _help_text(config_class: type, values: flags.FlagValues) -> str:
-    """Returns the program's help: its docstring and every flag with default and meaning."""
-    module = sys.modules.get(config_class.__module__)
-    head = (module.__doc__ if module is not None and module.__doc__ else config_class.__doc__) or ""
-    lines = [head.strip(), "", "Flags:"]
+def _about(defined: Any) -> str:
+    """Returns the docstring of the module of a class or function, else its own."""
+    return getattr(sys.modules.get(defined.__module__), "__doc__", None) or defined.__doc__ or ""
+
+
+def _help_text(about: str, config_class: type, values: flags.FlagValues) -> str:
+    """Returns the program's help: what it is, and every flag with default and meaning."""
+    lines = [about.strip(), "", "Flags:"]
     for name in ["flagfile", *(f.name for f in dataclasses.fields(config_class))]:
         flag = values[name]
         shown = "" if flag.default in (None, "", []) else f" (default: {str(flag.default_as_str).strip(chr(39))})"
@@ -267,7 +271,7 @@ def _run(main: Callable[[Any], None], config_class: type, argv: Sequence[str] | 
     """Does what `run` says."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
-        config = parse(config_class, arguments)
+        config = parse(config_class, arguments, _about(main))
     except flags.Error as error:
         print(f"Error: {error} (--help lists every flag)", file=sys.stderr)
         raise SystemExit(USAGE_EXIT_CODE) from None

@@ -136,7 +136,7 @@ def _nothing(path: str):
 
 def _write_lines(path: str, documents: list, found: list) -> None:
     """Writes a line a document: its name where it has one, and its chains, in characters or in words."""
-    import spanbert_keras.training.files as files
+    import spanbert_keras.files.writing as files
 
     lines = []
     for document, one in zip(documents, found, strict=True):

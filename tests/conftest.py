@@ -30,6 +30,11 @@ def pytest_collection_modifyitems(config, items):
             item.add_marker(pytest.mark.skip(reason="slow: runs with --slow"))
 
 
+def pytest_make_parametrize_id(val, argname):
+    """Names bytes by their argument: compressed ones hold the time, and processes that share tests must agree."""
+    return argname if isinstance(val, bytes) else None
+
+
 def pytest_report_header(config):
     return f"keras backend: {os.environ['KERAS_BACKEND']}"
 
@@ -224,7 +229,7 @@ def toy_flags():
 @pytest.fixture(scope="session")
 def toy_shards(toy_text, tmp_path_factory):
     """Path of the prepared corpus of `toy_text`, with a vocabulary of 150 pieces trained on it."""
-    from spanbert_keras.data.preparation import PreparationSettings, prepare_corpus
+    from spanbert_keras.data.corpus.prepare_corpus import PreparationSettings, prepare_corpus
 
     folder = tmp_path_factory.mktemp("prepared") / "shards"
     prepare_corpus(

@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from spanbert_keras import prepare, program
-from spanbert_keras.data.shards import TokenShards
+from spanbert_keras.data.shards.token_shards import TokenShards
 
 TEXT = "\n\n".join(f"The document number {i} of a module." for i in range(7))
 

@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 
 from spanbert_keras import SpanBertEncoder, pretrain, program
-from spanbert_keras.errors import InputError
-from spanbert_keras.training.run_lock import RunLock
+from spanbert_keras.training.run.run_lock import RunLock
 
 
 @pytest.fixture(autouse=True)
@@ -219,15 +218,6 @@ def test_a_wrong_flag_is_refused(bad, flags):
     assert "--help" in bad(*flags, expected_code=2)
 
 
-def test_a_batch_that_does_not_divide_names_the_nearest():
-    config = pretrain.Config(corpus="a", output_dir="b", batch_tokens=1000, max_sequence_length=96)
-    with pytest.raises(InputError, match="--batch_tokens=1000 .*--max_sequence_length=96; the nearest is 960"):
-        pretrain.check(config)
-    assert (
-        pretrain.batch_rows(pretrain.Config(corpus="a", output_dir="b", batch_tokens=960, max_sequence_length=96)) == 10
-    )
-
-
 def test_a_missing_corpus_is_named(bad, tmp_path):
     assert "nowhere.txt" in bad("--train_vocabulary=99", corpus=tmp_path / "nowhere.txt")
 
@@ -296,7 +286,7 @@ def test_a_folder_in_which_a_run_is_going_on_is_refused(bad, tmp_path):
 
 def test_a_rehearsal_starts_the_same_command_without_itself(toy_flags, call, monkeypatch, tmp_path):
     seen = []
-    monkeypatch.setattr(pretrain, "rehearse", lambda *arguments: seen.append(arguments) or 76)
+    monkeypatch.setattr(pretrain, "run_local_workers", lambda *arguments: seen.append(arguments) or 76)
     flags = [*toy_flags, "--corpus=c", f"--output_dir={tmp_path}", "--distribution=multi_worker"]
     assert call(*flags, "--rehearse_workers=2")[0] == 76
     ((arguments, workers, folder),) = seen

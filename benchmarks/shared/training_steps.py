@@ -14,11 +14,11 @@ class TrainingSteps:
     """
 
     def __init__(self, model, rows, batch_size: int, learning_rate: float):
-        from spanbert_keras.data.length_buckets import LengthBuckets
-        from spanbert_keras.training.devices import has_accelerator, make_step
-        from spanbert_keras.training.example_objective import ExampleObjective
-        from spanbert_keras.training.objective import StepSettings, seed_generators
-        from spanbert_keras.training.optimizers import make_adamw
+        from spanbert_keras.fine_tuning.length_buckets import LengthBuckets
+        from spanbert_keras.fine_tuning.objective import ExampleObjective
+        from spanbert_keras.training.backend import has_accelerator, make_step
+        from spanbert_keras.training.steps.objective import StepSettings, seed_generators
+        from spanbert_keras.training.steps.optimizers import make_adamw
 
         self.rows, self.batch_size = rows, batch_size
         self.batches = LengthBuckets(rows.lengths, rows.batch, batch_size, (0, 1))

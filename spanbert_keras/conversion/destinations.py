@@ -11,12 +11,12 @@ import numpy as np
 
 from spanbert_keras.conversion import tensor_names
 from spanbert_keras.conversion.checkpoint import Checkpoint
+from spanbert_keras.conversion.exports.litert_export import export_litert
+from spanbert_keras.conversion.exports.onnx_export import export_onnx
+from spanbert_keras.conversion.exports.saved_model import export_saved_model
 from spanbert_keras.conversion.files import write_whole
-from spanbert_keras.conversion.hugging_face import write_hugging_face
-from spanbert_keras.conversion.litert_export import export_litert
-from spanbert_keras.conversion.onnx_export import export_onnx
-from spanbert_keras.conversion.own_models import OWN_KIND, TASKS, to_model
-from spanbert_keras.conversion.saved_model import export_saved_model
+from spanbert_keras.conversion.formats.hugging_face import write_hugging_face
+from spanbert_keras.conversion.formats.own_models import OWN_KIND, TASKS, to_model
 from spanbert_keras.errors import InputError
 
 FORMATS = ("auto", "keras", "preset", "hugging_face", "saved_model", "saved_model_strings", "onnx", "litert")

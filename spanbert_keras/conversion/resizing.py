@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from spanbert_keras.conversion.checkpoint import CASED_SIZE, UNCASED_SIZE, Checkpoint, vocabulary_of_size
-from spanbert_keras.conversion.own_models import make_tokenizer
+from spanbert_keras.conversion.formats.own_models import make_tokenizer
 from spanbert_keras.conversion.tensor_names import MLM_BIAS, POSITION_EMBEDDINGS, SBO_BIAS, TIED, WORD_EMBEDDINGS
 from spanbert_keras.errors import InputError
 

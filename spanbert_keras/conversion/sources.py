@@ -7,29 +7,29 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from spanbert_keras.conversion.archives import unpack
 from spanbert_keras.conversion.checkpoint import Checkpoint, architecture_of
-from spanbert_keras.conversion.coreference_names import holds_coreference, with_coreference
 from spanbert_keras.conversion.foreign_keys import CONFIG, check_keys
-from spanbert_keras.conversion.hugging_face import config_path, read_config, read_hugging_face
-from spanbert_keras.conversion.keras_hub_preset import read_keras_hub_preset
-from spanbert_keras.conversion.model_garden_config import read_model_garden_config
-from spanbert_keras.conversion.own_models import OWN_KIND, make_tokenizer, read_keras_file, read_preset
-from spanbert_keras.conversion.pickles import CUT_SHORT, first_line
-from spanbert_keras.conversion.resizing import fit_vocabulary
-from spanbert_keras.conversion.tensor_files import find_tensor_files
-from spanbert_keras.conversion.tensor_names import canonical
-from spanbert_keras.conversion.tensorflow_checkpoint import (
+from spanbert_keras.conversion.formats.archives import unpack
+from spanbert_keras.conversion.formats.coreference_names import holds_coreference, with_coreference
+from spanbert_keras.conversion.formats.hugging_face import config_path, read_config, read_hugging_face
+from spanbert_keras.conversion.formats.keras_hub_preset import read_keras_hub_preset
+from spanbert_keras.conversion.formats.model_garden_config import read_model_garden_config
+from spanbert_keras.conversion.formats.own_models import OWN_KIND, make_tokenizer, read_keras_file, read_preset
+from spanbert_keras.conversion.formats.pickles import CUT_SHORT, first_line
+from spanbert_keras.conversion.formats.tensor_files import find_tensor_files
+from spanbert_keras.conversion.formats.tensorflow_checkpoint import (
     attention_heads,
     find_tensorflow_checkpoint,
     read_tensorflow_checkpoint,
 )
-from spanbert_keras.conversion.tokenizer_files import (
+from spanbert_keras.conversion.formats.tokenizer_files import (
     looks_lowercased,
     read_lines,
     read_settings,
     read_tokenizer_files,
 )
+from spanbert_keras.conversion.resizing import fit_vocabulary
+from spanbert_keras.conversion.tensor_names import canonical
 from spanbert_keras.errors import InputError
 
 HUB_SCHEME = "hf://"

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from spanbert_keras.decoding.mention import Mention
+from spanbert_keras.decoding.results import Mention
 
 PLACEHOLDER = re.compile(r"\{\{(title|chains|count|text)\}\}")
 GOLDEN_ANGLE = 137.508  # degrees; hues that many neighbours in number keep far apart

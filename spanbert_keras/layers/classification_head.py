@@ -3,7 +3,7 @@
 import keras
 
 from spanbert_keras.layers.functional import initializer
-from spanbert_keras.layers.saved_state import SavedState
+from spanbert_keras.layers.saving.saved_state import SavedState
 
 
 @keras.saving.register_keras_serializable(package="spanbert_keras")

@@ -3,7 +3,7 @@
 import keras
 
 from spanbert_keras.layers.functional import gelu, initializer, layer_norm
-from spanbert_keras.layers.saved_state import SavedState
+from spanbert_keras.layers.saving.saved_state import SavedState
 from spanbert_keras.layers.self_attention import SelfAttention
 
 

@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from spanbert_keras.layers.functional import initializer
-from spanbert_keras.layers.saved_state import SavedState
+from spanbert_keras.layers.saving.saved_state import SavedState
 
 SCORE_LIMIT = 10000.0  # the released code clamps attention logits, since the large model overflowed in float16
 # Added to what is masked. Representable in float16, and past twice the limit: BERT's own -10000 lets a masked piece

@@ -10,17 +10,17 @@ from keras import ops
 from spanbert_keras.decoding.antecedent_clusters import antecedent_clusters
 from spanbert_keras.decoding.resolved_document import ResolvedDocument
 from spanbert_keras.errors import InputError
-from spanbert_keras.layers.coarse_antecedents import CoarseAntecedents
+from spanbert_keras.layers.coreference.coarse_antecedents import CoarseAntecedents
+from spanbert_keras.layers.coreference.mention_scorer import MentionScorer
+from spanbert_keras.layers.coreference.pair_scorer import PairScorer, gather_antecedents
+from spanbert_keras.layers.coreference.span_pruning import prune_spans
+from spanbert_keras.layers.coreference.span_refinement import SpanRefinement, with_dummy
+from spanbert_keras.layers.coreference.span_vectors import SpanVectors, gather_spans
 from spanbert_keras.layers.functional import MASKED, gather_positions
-from spanbert_keras.layers.mention_scorer import MentionScorer
-from spanbert_keras.layers.pair_scorer import PairScorer, gather_antecedents
-from spanbert_keras.layers.span_pruning import prune_spans
-from spanbert_keras.layers.span_refinement import SpanRefinement, with_dummy
-from spanbert_keras.layers.span_vectors import SpanVectors, gather_spans
 from spanbert_keras.losses.antecedent_loss import antecedent_losses
 from spanbert_keras.models.given_documents import GivenDocument, given_documents
-from spanbert_keras.models.resolving import Links, Resolving
 from spanbert_keras.models.task_model import TaskModel
+from spanbert_keras.models.tiled_resolver import Links, TiledResolver
 from spanbert_keras.preprocessing.document import GENRES
 from spanbert_keras.preprocessing.document_segments import DocumentSegments, SegmentedDocument
 
@@ -154,7 +154,7 @@ class SpanBertCoreferenceResolver(TaskModel, keras.Model):
         self.built = True
         self.counts = {"documents": 0, "words_cut": 0}
         self._one_call = threading.RLock()
-        self._resolving: Resolving | None = None
+        self._tiled_resolver: TiledResolver | None = None
 
     @property
     def task_layers(self) -> list:
@@ -210,10 +210,10 @@ class SpanBertCoreferenceResolver(TaskModel, keras.Model):
 
     def _resolve_group(self, group, batch_size: int, singletons: bool) -> list[ResolvedDocument]:
         with self._one_call:
-            if self._resolving is None:
-                self._resolving = Resolving(self)
+            if self._tiled_resolver is None:
+                self._tiled_resolver = TiledResolver(self)
             given, cuts, rows = zip(*group, strict=True)
-            links = self._resolving.links(cuts, rows, batch_size, [document.mentions for document in given])
+            links = self._tiled_resolver.links(cuts, rows, batch_size, [document.mentions for document in given])
             self.counts["documents"] += len(group)
             self.counts["words_cut"] += sum(cut.words_cut for _, cut, _ in group)
         return [

@@ -11,7 +11,7 @@ from spanbert_keras.layers.attention_mask import AttentionMask
 from spanbert_keras.layers.encoder_block import EncoderBlock
 from spanbert_keras.layers.functional import initializer
 from spanbert_keras.layers.input_embedding import InputEmbedding
-from spanbert_keras.layers.saved_state import SavedState, plain_policy, without_policy_map
+from spanbert_keras.layers.saving.saved_state import SavedState, plain_policy, without_policy_map
 from spanbert_keras.models.named_inputs import NamedInputs
 from spanbert_keras.preprocessing.tokenizer import SpanBertTokenizer
 from spanbert_keras.presets import ARCHITECTURES

@@ -8,7 +8,7 @@ from typing import ClassVar
 import keras
 from keras import ops
 
-from spanbert_keras.layers.layer_tree import LayerTree
+from spanbert_keras.layers.saving.layer_tree import LayerTree
 
 
 class NamedTargets:

@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from spanbert_keras.layers.masked_lm_head import MaskedLMHead
-from spanbert_keras.layers.saved_state import KEY, SavedState, plain_policy, without_policy_map
+from spanbert_keras.layers.saving.saved_state import KEY, SavedState, plain_policy, without_policy_map
 from spanbert_keras.layers.span_boundary_head import SpanBoundaryHead
 from spanbert_keras.losses.span_bert_loss import span_bert_loss, target_losses
 from spanbert_keras.models.fill_spans import fill_spans

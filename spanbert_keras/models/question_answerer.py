@@ -7,24 +7,24 @@ from typing import ClassVar
 import keras
 import numpy as np
 
-from spanbert_keras.decoding.answer import Answer
 from spanbert_keras.decoding.answer_spans import Candidates
+from spanbert_keras.decoding.results import Answer
 from spanbert_keras.errors import InputError
 from spanbert_keras.layers.functional import initializer
-from spanbert_keras.layers.saved_state import plain_policy
+from spanbert_keras.layers.saving.saved_state import plain_policy
 from spanbert_keras.losses.answer_span_loss import answer_span_losses
+from spanbert_keras.models.bucketed_prediction import BucketedPrediction, row_lengths
 from spanbert_keras.models.given_texts import given_texts
 from spanbert_keras.models.named_inputs import NamedInputs
-from spanbert_keras.models.reading import Reading, pad_rows, read
-from spanbert_keras.models.row_computing import RowComputing, row_lengths
 from spanbert_keras.models.task_model import TaskModel
+from spanbert_keras.models.windowed_reader import WindowedReader, pad_windows, read
 from spanbert_keras.preprocessing.question_windows import QuestionWindows, Window
 
 CANDIDATES = 20  # spans of a window that take part in a score (the released code's n-best size)
 
 
 @keras.saving.register_keras_serializable(package="spanbert_keras")
-class SpanBertQuestionAnswerer(RowComputing, TaskModel, NamedInputs, keras.Model):
+class SpanBertQuestionAnswerer(BucketedPrediction, TaskModel, NamedInputs, keras.Model):
     """Answers questions with spans of a context: an encoder and one linear layer for the start and end of the answer.
 
     A functional model. One saved file holds weights, tokenizer and settings; `answer` takes raw text. A long context is
@@ -106,7 +106,7 @@ class SpanBertQuestionAnswerer(RowComputing, TaskModel, NamedInputs, keras.Model
             special_tokens_in_text, encoder.num_segments,
         )  # fmt: skip
         self.counts = {"questions": 0, "questions_cut": 0, "answers_at_limit": 0}
-        self._begin_computing()
+        self._begin_prediction()
 
     # --- asking
 
@@ -166,8 +166,8 @@ class SpanBertQuestionAnswerer(RowComputing, TaskModel, NamedInputs, keras.Model
         max_question_pieces: int | None = None,
         stride: int | None = None,
         logits_of=None,
-    ) -> Iterator[Reading]:
-        """Yields what `answer` decides from: a `Reading` for every question, in order.
+    ) -> Iterator[WindowedReader]:
+        """Yields what `answer` decides from: a `WindowedReader` for every question, in order.
 
         Args:
             questions, contexts, batch_size, max_answer_pieces, max_question_pieces, stride: see `answer`.
@@ -190,11 +190,11 @@ class SpanBertQuestionAnswerer(RowComputing, TaskModel, NamedInputs, keras.Model
         window = Window((piece, piece), (0, 0), 1, 1, 0, 1)
         for length in row_lengths(self.windows.window_length):
             for rows in sorted({1, batch_size}):
-                self.compute_rows(pad_rows([window], rows, length))
+                self.compute_rows(pad_windows([window], rows, length))
 
     def answers_of(
         self,
-        reading: Reading,
+        reading: WindowedReader,
         context: str,
         n_best: int,
         max_answer_pieces: int | None = None,

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import keras
 
-from spanbert_keras.decoding.relation import Relation
+from spanbert_keras.decoding.results import Relation
 from spanbert_keras.models.document_pairs import document_pairs
 from spanbert_keras.models.given_entities import given_pairs
 from spanbert_keras.models.row_classifier import RowClassifier

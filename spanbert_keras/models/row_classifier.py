@@ -8,10 +8,10 @@ from keras import ops
 
 from spanbert_keras.errors import InputError
 from spanbert_keras.layers.classification_head import ClassificationHead
-from spanbert_keras.layers.saved_state import plain_policy
+from spanbert_keras.layers.saving.saved_state import plain_policy
 from spanbert_keras.losses.classification_loss import classification_losses, multi_label_losses, regression_losses
+from spanbert_keras.models.bucketed_prediction import BucketedPrediction, row_lengths
 from spanbert_keras.models.named_inputs import NamedInputs
-from spanbert_keras.models.row_computing import RowComputing, row_lengths
 from spanbert_keras.models.task_model import TaskModel
 from spanbert_keras.preprocessing.piece_row import PieceRow, pad_rows
 
@@ -25,7 +25,7 @@ LOSSES = {  # by what the logits are
 FEWEST_LABELS = {"single_label": 2, "multi_label": 1, "regression": 0}
 
 
-class RowClassifier(RowComputing, TaskModel, NamedInputs):
+class RowClassifier(BucketedPrediction, TaskModel, NamedInputs):
     """Mixin: a functional model, an encoder with a head on [CLS].
 
     Attributes:
@@ -68,7 +68,7 @@ class RowClassifier(RowComputing, TaskModel, NamedInputs):
         self.row_length = row_length
         self.head = head
         self.problem_type = problem_type
-        self._begin_computing()
+        self._begin_prediction()
 
     def logits_of(self, rows: Sequence[PieceRow], batch_size: int = 32, compute: Callable | None = None) -> np.ndarray:
         """Returns the logits of rows, float32 `(len(rows), C)`; rows of like lengths are computed together.

@@ -2,7 +2,7 @@
 
 import keras
 
-from spanbert_keras.layers.saved_state import KEY, SavedState, plain_policy
+from spanbert_keras.layers.saving.saved_state import KEY, SavedState, plain_policy
 from spanbert_keras.models.named_targets import NamedTargets, mean_over_rows
 
 

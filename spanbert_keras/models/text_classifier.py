@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import keras
 
-from spanbert_keras.decoding.classification import Classification
+from spanbert_keras.decoding.results import Classification
 from spanbert_keras.errors import InputError
 from spanbert_keras.models.given_texts import given_list
 from spanbert_keras.models.row_classifier import RowClassifier

@@ -9,16 +9,16 @@ from typing import Any, Protocol
 import numpy as np
 from absl import logging
 
-from spanbert_keras.data.prefetch import prefetch
 from spanbert_keras.data.seeds import dropout_seeds
 from spanbert_keras.errors import InputError
-from spanbert_keras.training.callback_driver import CallbackDriver
-from spanbert_keras.training.checkpoints import Checkpoints
+from spanbert_keras.training.cadence import Cadence, LogWindow
 from spanbert_keras.training.loss_guard import LossGuard
-from spanbert_keras.training.loss_scale import INITIAL_SCALE, MINIMUM_SCALE
-from spanbert_keras.training.objective import seed_generators
-from spanbert_keras.training.schedule import Schedule, Window
-from spanbert_keras.training.stop_signals import INTERRUPT, PREEMPT, StopSignals
+from spanbert_keras.training.monitoring.callback_driver import CallbackDriver
+from spanbert_keras.training.prefetch import prefetch
+from spanbert_keras.training.run.checkpoints import Checkpoints
+from spanbert_keras.training.run.stop_signals import INTERRUPT, PREEMPT, StopSignals
+from spanbert_keras.training.steps.loss_scale import INITIAL_SCALE, MINIMUM_SCALE
+from spanbert_keras.training.steps.objective import seed_generators
 
 FINISHED = "finished"
 VISIBLE_SECONDS = 90.0  # until a network file system shows what another machine wrote
@@ -61,7 +61,7 @@ class Trainer:
     Args:
         step: the backend's step (`make_step`).
         stream: the training batches: `BatchStream` or `LengthBuckets`.
-        schedule: `Schedule`.
+        cadence: `Cadence`.
         checkpoints: `Checkpoints`; the chief writes them, all read.
         seed: two integers of 32 bits: dropout.
         signals: `StopSignals`, entered.
@@ -69,7 +69,7 @@ class Trainer:
         callbacks: Keras callbacks.
 
     Attributes:
-        on_log: called with (step, `Window`) whose results are arrays.
+        on_log: called with (step, `LogWindow`) whose results are arrays.
         on_evaluate: called with (step); returns the held-out loss by which the best checkpoint is chosen, or `None`.
         on_encoder: called with (step) when the encoder is to be saved.
         on_step: called with (step) after every call, for a progress bar.
@@ -83,7 +83,7 @@ class Trainer:
         self,
         step,
         stream: TrainingBatches,
-        schedule: Schedule,
+        cadence: Cadence,
         checkpoints: Checkpoints,
         seed,
         signals: StopSignals | None = None,
@@ -92,13 +92,13 @@ class Trainer:
     ):
         self.step = step
         self.stream = stream
-        self.schedule = schedule
+        self.cadence = cadence
         self.checkpoints = checkpoints
         self.seed = seed
         self.signals = signals or StopSignals()
         self.guard = guard or LossGuard(loss_scaling=step.settings.scale_loss)
         self.callbacks = CallbackDriver(callbacks, step.model, step.optimizer)
-        self.on_log: Callable[[int, Window], Any] = _nothing
+        self.on_log: Callable[[int, LogWindow], Any] = _nothing
         self.on_evaluate: Callable[[int], float | None] = _nothing
         self.on_encoder: Callable[[int], Any] = _nothing
         self.on_step: Callable[[int], Any] = _nothing
@@ -195,8 +195,8 @@ class Trainer:
 
     def _calls(self, done: int) -> Iterator[tuple[int, int]]:
         """Yields (first step, last step + 1) of every call from `done` on."""
-        while done < self.schedule.total_steps:
-            stop = self.schedule.next_stop(done)
+        while done < self.cadence.total_steps:
+            stop = self.cadence.next_stop(done)
             yield done, stop
             done = stop
 
@@ -217,11 +217,11 @@ class Trainer:
 
     def _stretch(self, start: int) -> str:
         """Trains from `start` to the end or a signal, or raises `_RolledBack`."""
-        window = Window(start)
+        window = LogWindow(start)
         batches = prefetch(self._batches, self._calls(start), depth=2)
         first = start
         try:
-            while first < self.schedule.total_steps:
+            while first < self.cadence.total_steps:
                 waiting = time.perf_counter()
                 done, stacked = next(batches)
                 window.waited += time.perf_counter() - waiting
@@ -242,7 +242,7 @@ class Trainer:
                     self.step.to_numpy(results)  # until it is computed
                     self._end_profile()
                 window = self._after(done, window, stopped, save)
-                if stopped and done < self.schedule.total_steps:
+                if stopped and done < self.cadence.total_steps:
                     return stopped
                 if self.enough:
                     return FINISHED
@@ -251,13 +251,13 @@ class Trainer:
             batches.close()
         return FINISHED
 
-    def _after(self, done: int, window: Window, stopped: str | None, save: bool) -> Window:
+    def _after(self, done: int, window: LogWindow, stopped: str | None, save: bool) -> LogWindow:
         """Does what is due after a call and returns the window to go on with."""
-        schedule = self.schedule
-        evaluate = bool(schedule.evaluate_every) and done % schedule.evaluate_every == 0 and done < schedule.total_steps
-        save = save or bool(stopped) or schedule.due(done, schedule.checkpoint_every)
-        encoder = done < schedule.total_steps and schedule.due(done, schedule.encoder_every)
-        log = bool(stopped) or schedule.due(done, schedule.log_every)
+        cadence = self.cadence
+        evaluate = bool(cadence.evaluate_every) and done % cadence.evaluate_every == 0 and done < cadence.total_steps
+        save = save or bool(stopped) or cadence.due(done, cadence.checkpoint_every)
+        encoder = done < cadence.total_steps and cadence.due(done, cadence.encoder_every)
+        log = bool(stopped) or cadence.due(done, cadence.log_every)
         if not (evaluate or save or encoder or log):
             return window
         self._check(done, window)  # before anything is kept
@@ -270,13 +270,13 @@ class Trainer:
             if score is not None and math.isfinite(score) and (self.best is None or score < self.best):
                 self.best, save = score, True
         if save:
-            self._save(done, score, wait=bool(stopped) or done == schedule.total_steps)
+            self._save(done, score, wait=bool(stopped) or done == cadence.total_steps)
         if stopped:
             self._together()  # nobody leaves before the checkpoint is written
         if encoder:
             self.on_encoder(done)
         if log:
-            return Window(done)
+            return LogWindow(done)
         window.began += time.perf_counter() - began  # what was done beside training
         return window
 
@@ -284,7 +284,7 @@ class Trainer:
 
     def _votes(self) -> np.ndarray:
         """Returns what this worker wants: to stop, as interrupted, preempted or asked by a callback; to save."""
-        old = self.schedule.checkpoint_minutes * 60.0
+        old = self.cadence.checkpoint_minutes * 60.0
         overdue = bool(old) and self.step.distribution.is_chief and time.monotonic() - self._saved_at >= old
         received = self.signals.received
         return np.array([received == INTERRUPT, received == PREEMPT, self.callbacks.stop, overdue], np.float32)
@@ -296,12 +296,12 @@ class Trainer:
         interrupted, preempted, asked, overdue = np.asarray(self.step.to_numpy({"votes": votes})["votes"]) > 0
         stopped = INTERRUPT if interrupted else PREEMPT if preempted else FINISHED if asked else None
         if stopped:
-            logging.info("Stopping after step %d of %d.", self.done, self.schedule.total_steps)
+            logging.info("Stopping after step %d of %d.", self.done, self.cadence.total_steps)
         return stopped, bool(overdue)
 
     # --- results
 
-    def _check(self, done: int, window: Window) -> None:
+    def _check(self, done: int, window: LogWindow) -> None:
         """Fetches the results since the last time, and refuses a loss that must not go on."""
         fresh = window.calls[window.checked :]
         if not fresh:
@@ -330,13 +330,11 @@ class Trainer:
         self._together()
         steps = self.checkpoints.steps()
         kept = self.step.distribution.sum(np.array([float(len(steps) * self.step.distribution.is_chief)]))[0]
-        if self.schedule.on_divergence == "rollback" and kept and self._rollbacks < MAX_ROLLBACKS:
+        if self.cadence.on_divergence == "rollback" and kept and self._rollbacks < MAX_ROLLBACKS:
             raise _RolledBack(number, complaint)
         where = f"the last good checkpoint is that of step {steps[-1]}" if steps else "there is no checkpoint yet"
         tried = f" after {self._rollbacks} rollbacks" if self._rollbacks else ""
-        raise InputError(
-            f"At step {number}{tried} {complaint}; {where}. In a new --output_dir, {self.schedule.advice}."
-        )
+        raise InputError(f"At step {number}{tried} {complaint}; {where}. In a new --output_dir, {self.cadence.advice}.")
 
     def _roll_back(self, cause: _RolledBack) -> int:
         """Restores the last checkpoint, leaves out the batches from there to the bad one, and returns its step."""
@@ -356,9 +354,9 @@ class Trainer:
 
     def _begin_profile(self, start: int, first: int) -> None:
         """Starts the profile once compilation is over."""
-        wanted = self.schedule.profile_steps and self.profile_folder is not None and self._profile is None
-        if wanted and start + PROFILE_AFTER <= first < start + PROFILE_AFTER + self.schedule.steps_per_call:
-            self._profile = first + self.schedule.profile_steps
+        wanted = self.cadence.profile_steps and self.profile_folder is not None and self._profile is None
+        if wanted and start + PROFILE_AFTER <= first < start + PROFILE_AFTER + self.cadence.steps_per_call:
+            self._profile = first + self.cadence.profile_steps
             self.step.start_profile(str(self.profile_folder))
 
     def _end_profile(self) -> None:

@@ -11,14 +11,14 @@ from typing import Any
 from absl import logging
 
 from spanbert_keras import program
+from spanbert_keras.files.writing import write_json
 from spanbert_keras.program import InputError, setting
-from spanbert_keras.training.files import write_json
-from spanbert_keras.training.progress import Progress
+from spanbert_keras.progress import Progress
 from tasks.coreference import baselines, metrics, page, predictions, pronouns
 from tasks.coreference.errors import errors_of
-from tasks.evaluation_settings import EvaluationSettings
-from tasks.task import tell_left_out
-from tasks.text_files import write_lines
+from tasks.shared.evaluation_settings import EvaluationSettings
+from tasks.shared.task import tell_left_out
+from tasks.shared.text_files import write_lines
 
 GAP_ENDINGS = (".tsv", ".tsv.gz")
 COUNTS = ("documents", "examples", "missing", "missed", "invented", "merged", "split")  # not per cent

@@ -13,11 +13,11 @@ from absl import logging
 
 import spanbert_keras
 from spanbert_keras import program
+from spanbert_keras.fine_tuning.settings import FineTuningSettings, numbers
 from spanbert_keras.program import InputError, setting
-from spanbert_keras.training.fine_tuning_settings import FineTuningSettings, numbers
-from spanbert_keras.training.optimizers import VariableGroup
+from spanbert_keras.training.steps.optimizers import VariableGroup
 from tasks.coreference import features, predictions
-from tasks.task import Task, fine_tune
+from tasks.shared.task import Task, fine_tune
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

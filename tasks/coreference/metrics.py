@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from spanbert_keras.program import InputError
-from tasks.extras import load
+from tasks.shared.extras import load
 
 EXTRA = "coreference"
 MAX_REPEATED_MENTIONS = 10  # the official scorer refuses more

@@ -11,7 +11,7 @@ from absl import logging
 
 import spanbert_keras
 from spanbert_keras.program import InputError
-from spanbert_keras.training.progress import Progress
+from spanbert_keras.progress import Progress
 from tasks.coreference import baselines, metrics
 
 BLANKS = re.compile(r"\s+")

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from spanbert_keras.program import InputError
 from tasks.coreference.metrics import Clusters, Figure, Scores, Span, score
-from tasks.text_files import read_text
+from tasks.shared.text_files import read_text
 
 COLUMNS = ("ID", "Text", "Pronoun", "Pronoun-offset", "A", "A-offset", "A-coref", "B", "B-offset", "B-coref", "URL")
 GENDERS = dict.fromkeys(("he", "him", "his"), "masculine") | dict.fromkeys(("she", "her", "hers"), "feminine")

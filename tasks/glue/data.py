@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 
 from absl import logging
 
+from spanbert_keras.files.faults import json_lines_fault
 from spanbert_keras.program import InputError
-from spanbert_keras.training.files import json_lines_fault
 from tasks.glue.benchmark_set import BenchmarkSet, Columns
 from tasks.glue.example import Example
 from tasks.glue.file_form import holds_json_lines
-from tasks.text_files import read_text
+from tasks.shared.text_files import read_text
 
 NO_GOLD = "For a file without labels, `evaluate --predict_only` writes predictions."
 LARGEST = 3.4e38  # of float32

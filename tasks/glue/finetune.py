@@ -16,14 +16,14 @@ from absl import logging
 import spanbert_keras
 from spanbert_keras import program
 from spanbert_keras.program import InputError, setting
-from tasks.classification_settings import ClassificationSettings
-from tasks.classification_task import ClassificationTask
-from tasks.classifier_rows import warn_if_alike
 from tasks.glue import data, metrics, predictions
 from tasks.glue.benchmark_set import OWN
 from tasks.glue.example import Example
 from tasks.glue.file_settings import FileSettings
-from tasks.task import fine_tune
+from tasks.shared.classification_settings import ClassificationSettings
+from tasks.shared.classification_task import ClassificationTask
+from tasks.shared.classifier_rows import warn_if_alike
+from tasks.shared.task import fine_tune
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from spanbert_keras.program import InputError
-from tasks.extras import load
 from tasks.glue.example import Example
+from tasks.shared.extras import load
 
 EXTRA = "classification"
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from tasks.browsing import finite, write_browsing_page
 from tasks.glue.example import Example
 from tasks.glue.metrics import gold_of
+from tasks.shared.error_page import finite, write_browsing_page
 
 TASK_PAGE = Path(__file__).with_name("page")
 

@@ -12,10 +12,10 @@ from pathlib import Path
 from absl import logging
 
 from spanbert_keras import program
+from spanbert_keras.files.writing import write_atomically
 from spanbert_keras.program import InputError, setting
-from spanbert_keras.training.files import write_atomically
 from tasks.glue.benchmark_set import SETS
-from tasks.reporting import ReportSettings, find_runs, group_runs, markdown_table, mean_of, method_of, number
+from tasks.shared.run_tables import ReportSettings, find_runs, group_runs, markdown_table, mean_of, method_of, number
 
 Figures = tuple[float | None, ...]
 

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from spanbert_keras import program
+from spanbert_keras.files.writing import write_json
 from spanbert_keras.program import setting
-from spanbert_keras.training.files import write_json
-from tasks.evaluation_settings import EvaluationSettings
 from tasks.question_answering import data, features, metrics, page, predictions
-from tasks.task import tell_left_out
+from tasks.shared.evaluation_settings import EvaluationSettings
+from tasks.shared.task import tell_left_out
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

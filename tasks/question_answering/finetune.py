@@ -12,10 +12,10 @@ from absl import logging
 
 import spanbert_keras
 from spanbert_keras import program
+from spanbert_keras.fine_tuning.settings import FineTuningSettings
 from spanbert_keras.program import InputError, setting
-from spanbert_keras.training.fine_tuning_settings import FineTuningSettings
 from tasks.question_answering import data, features, predictions
-from tasks.task import Task, fine_tune
+from tasks.shared.task import Task, fine_tune
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

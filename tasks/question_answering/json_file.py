@@ -7,8 +7,8 @@ import zlib
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
+from spanbert_keras.files.faults import decode, json_lines_fault
 from spanbert_keras.program import InputError
-from spanbert_keras.training.files import decode, json_lines_fault
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 GZIP_MAGIC = b"\x1f\x8b"

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tasks.browsing import finite, utf16_converter, write_browsing_page
+from tasks.shared.error_page import finite, utf16_converter, write_browsing_page
 
 TASK_PAGE = Path(__file__).with_name("page")
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from absl import logging
 
+from spanbert_keras.files.writing import write_atomically
 from spanbert_keras.program import InputError
-from spanbert_keras.training.files import write_atomically
-from spanbert_keras.training.progress import tracked
+from spanbert_keras.progress import tracked
 from tasks.question_answering import data, metrics
 from tasks.question_answering.example import Example
 

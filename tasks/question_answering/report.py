@@ -9,7 +9,7 @@ from pathlib import Path
 
 from spanbert_keras import program
 from spanbert_keras.program import InputError
-from tasks.reporting import ReportSettings, find_runs, group_runs, markdown_table, mean_of, number
+from tasks.shared.run_tables import ReportSettings, find_runs, group_runs, markdown_table, mean_of, number
 
 SQUAD = ("SQuAD 1.1", "SQuAD 2.0")
 MRQA = ("NewsQA", "TriviaQA", "SearchQA", "HotpotQA", "NaturalQuestions")

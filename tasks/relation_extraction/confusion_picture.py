@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from spanbert_keras.training.files import write_atomically
-from tasks.extras import load
+from spanbert_keras.files.writing import write_atomically
+from tasks.shared.extras import load
 
 EXTRA = "classification"
 

@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from spanbert_keras import EntityPair
+from spanbert_keras.files.faults import json_lines_fault
 from spanbert_keras.program import InputError
-from spanbert_keras.training.files import json_lines_fault
 from tasks.relation_extraction.example import Example
-from tasks.text_files import read_text
+from tasks.shared.text_files import read_text
 
 NO_RELATION = "no_relation"
 KEYS = ("id", "token", "subj_start", "subj_end", "obj_start", "obj_end", "subj_type", "obj_type", "relation")

@@ -11,12 +11,12 @@ import numpy as np
 from absl import logging
 
 from spanbert_keras import program
+from spanbert_keras.files.writing import write_json
 from spanbert_keras.program import InputError, setting
-from spanbert_keras.training.files import write_json
-from tasks.classifier_rows import logits_of, warn_if_alike
-from tasks.evaluation_settings import EvaluationSettings
 from tasks.relation_extraction import confusion_picture, data, metrics, page, predictions
-from tasks.task import tell_left_out
+from tasks.shared.classifier_rows import logits_of, warn_if_alike
+from tasks.shared.evaluation_settings import EvaluationSettings
+from tasks.shared.task import tell_left_out
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tasks.browsing import finite, utf16_converter, write_browsing_page
+from tasks.shared.error_page import finite, utf16_converter, write_browsing_page
 
 TASK_PAGE = Path(__file__).with_name("page")
 CANDIDATES = 5

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tasks.text_files import write_lines
+from tasks.shared.text_files import write_lines
 
 
 def labels_of(model, logits: np.ndarray) -> list[str]:

@@ -202,7 +202,7 @@ def test_a_text_is_cut_or_repeated(count, expected):
 
 def test_the_text_has_the_words_asked_for_in_sentences(monkeypatch):
     prose = "the cat of the house, the dog of the cat: and (so) one.", "Words: a Name, the_code the"
-    monkeypatch.setattr("spanbert_keras.data.embedded_corpus.documents", lambda: prose)
+    monkeypatch.setattr("spanbert_keras.data.corpus.embedded_corpus.documents", lambda: prose)
     text = coreference.synthetic_text(2000)
     assert text == coreference.synthetic_text(2000) and len(text.split()) == 2000
     sizes = [len(sentence.split()) for sentence in re.split(r"\.\s+", text)]

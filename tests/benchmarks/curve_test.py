@@ -5,7 +5,7 @@ import importlib.util
 import pytest
 
 from spanbert_keras.errors import InputError
-from spanbert_keras.training.event_writer import EventWriter
+from spanbert_keras.training.monitoring.event_writer import EventWriter
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from scipy import stats
 
 from benchmarks import masking
 from spanbert_keras.preprocessing import philox
-from spanbert_keras.preprocessing.span_masker import SpanMasker
+from spanbert_keras.preprocessing.masking.span_masker import SpanMasker
 
 CONFIG = masking.Config(batch_size=6, sequence_length=48, batches=2, repeats=1, vocabulary_size=400)
 

@@ -7,7 +7,7 @@ import re
 import numpy as np
 import pytest
 
-from spanbert_keras.conversion.tokenizer_files import read_tokenizer_files
+from spanbert_keras.conversion.formats.tokenizer_files import read_tokenizer_files
 from spanbert_keras.preprocessing.tokenizer import SpanBertTokenizer
 
 PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *(f"[unused{i}]" for i in range(3)), "The", "a", "##s"]

@@ -15,7 +15,7 @@ from spanbert_keras import (
     SpanBertTextClassifier,
 )
 from spanbert_keras.conversion.destinations import format_of, write
-from spanbert_keras.conversion.own_models import OWN_KIND, from_model, to_model
+from spanbert_keras.conversion.formats.own_models import OWN_KIND, from_model, to_model
 from spanbert_keras.conversion.sources import open_source
 from spanbert_keras.errors import InputError
 

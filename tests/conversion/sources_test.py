@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 
-from spanbert_keras.conversion.own_models import to_model
+from spanbert_keras.conversion.formats.own_models import to_model
 from spanbert_keras.conversion.sources import open_source
 from spanbert_keras.errors import InputError
 

@@ -8,7 +8,7 @@ import pytest
 from keras import ops
 
 from spanbert_keras.decoding.greedy_spans import greedy_spans
-from spanbert_keras.layers.span_pruning import prune_spans
+from spanbert_keras.layers.coreference.span_pruning import prune_spans
 
 prune = prune_spans
 if keras.backend.backend() == "jax":  # operation by operation it takes minutes there

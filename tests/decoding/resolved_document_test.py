@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import spanbert_keras
-from spanbert_keras.decoding.mention import Mention
 from spanbert_keras.decoding.resolved_document import ResolvedDocument
+from spanbert_keras.decoding.results import Mention
 
 VOID = {"meta", "link", "br", "img", "input", "hr", "base", "area", "embed", "source"}
 HARD = [

@@ -9,10 +9,10 @@ import pytest
 from keras import ops
 
 from spanbert_keras import SpanBertEncoder, SpanBertTokenizer
+from spanbert_keras.fine_tuning.objective import ExampleObjective
 from spanbert_keras.models.coreference_resolver import GENRES, SpanBertCoreferenceResolver, _once
-from spanbert_keras.training.devices import make_step
-from spanbert_keras.training.example_objective import ExampleObjective
-from spanbert_keras.training.objective import StepSettings, seed_generators
+from spanbert_keras.training.backend import make_step
+from spanbert_keras.training.steps.objective import StepSettings, seed_generators
 
 SETTINGS = {
     "segment_length": 10, "max_span_width": 3, "max_antecedents": 4, "feature_dim": 4, "hidden_dim": 7, "dropout": 0.0,

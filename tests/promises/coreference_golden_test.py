@@ -13,7 +13,8 @@ from keras import ops
 from safetensors.numpy import save_file
 
 import spanbert_keras
-from spanbert_keras.layers import coarse_antecedents, encoder_block, pair_scorer, span_pruning
+from spanbert_keras.layers import encoder_block
+from spanbert_keras.layers.coreference import coarse_antecedents, pair_scorer, span_pruning
 from spanbert_keras.models import coreference_resolver
 from spanbert_keras.models.coreference_resolver import SpanBertCoreferenceResolver
 

@@ -4,33 +4,66 @@ import pathlib
 
 import pytest
 
-LEAVES = {"layers": set(), "losses": set(), "decoding": set(), "preprocessing": set()}
-ARROWS = {
-    **LEAVES,
-    "models": {"layers", "losses", "preprocessing", "decoding", "presets"},
-    "data": {"preprocessing"},
-    "training": {"data", "losses"},
-    "conversion": {"models"},
+# Rooms, and what each may import beside itself and `errors`. "" is the package itself.
+ARROWS: dict[str, set[str]] = {
+    # Leaves: a sentence, a number, a file, a setting.
     "errors": set(),
     "presets": set(),
-    "program": {"training", ""},  # `setting` is there, for the settings that programs share; and it loads models
+    "settings": set(),
+    "progress": set(),
+    "standard_streams": set(),
+    "files": set(),
+    # What a model is made of.
+    "layers": set(),
+    "losses": set(),
+    "decoding": set(),
+    "preprocessing": set(),
+    "models": {"layers", "losses", "preprocessing", "decoding", "presets"},
+    "conversion": {"models"},
+    # What trains it.
+    "data": {"preprocessing", "files"},
+    "training": {"data", "files"},
+    "fine_tuning": {"training", "data", "preprocessing", "files", "settings"},
+    "pretraining": {
+        "training", "data", "preprocessing", "models", "losses", "conversion", "files", "settings"
+    },
+    "program": {"files", "settings", "standard_streams", ""},  # it loads models
+}  # fmt: skip
+# Inside the rooms that have inner ones: what each inner room, or file beside them, may import of its own room.
+INNER_ARROWS: dict[str, dict[str, set[str]]] = {
+    "layers": {"coreference": {"functional", "saving"}, "saving": set()},
+    "preprocessing": {"masking": {"philox"}},
+    "data": {"shards": set(), "corpus": {"shards"}, "documents": {"shards"}, "batches": {"shards", "seeds"}},
+    "training": {
+        "distributed": set(),
+        "steps": {"distributed"},
+        "monitoring": {"steps", "distributed"},
+        "run": {"distributed", "backend"},
+        "backend": {"steps", "distributed"},
+    },
+    "conversion": {
+        "exports": {"files"},
+        "formats": {"checkpoint", "tensor_names", "foreign_keys"},
+        "checkpoint": {"tensor_names", "foreign_keys"},
+    },
 }
-PUBLIC_TO_TASKS = {"", "training", "program"}
-SHARED_BY_TASKS = [
-    [name]
-    for name in (
-        "browsing", "classification_settings", "classification_task", "classifier_rows", "evaluation_settings",
-        "extras", "reporting", "task", "text_files",
-    )
-]  # fmt: skip
+PUBLIC_TO_TASKS = {"", "training", "fine_tuning", "program", "settings", "files", "progress"}
+SHARED_BY_TASKS = "shared"
 FRAMEWORKS = ("tensorflow", "tensorflow_text", "jax", "torch")
 ONLY_THIRD_PARTY = {"layers": {"keras"}, "losses": {"keras"}, "decoding": {"numpy"}}
 MAY_USE_TENSORFLOW = {"preprocessing", "data", "training", "conversion"}
+MAY_LOG = {"training", "pretraining", "fine_tuning", "progress", "program"}
 
 
 def room_of(path):
     """Returns the room of a library file (`layers`), or its own name for a file beside the rooms (`errors`)."""
     return pathlib.PurePosixPath(path).with_suffix("").parts[1]
+
+
+def inner_room(module):
+    """Returns (room, inner room) of a module: ("data", "corpus") for spanbert_keras.data.corpus.encoding."""
+    parts = module.split(".")
+    return (parts[1], parts[2]) if parts[0] == "spanbert_keras" and len(parts) > 2 else (None, None)
 
 
 def is_program(room):
@@ -55,15 +88,22 @@ def wrong_arrow(found):
     return target not in ARROWS[room]
 
 
+def wrong_inner_arrow(found):
+    """Returns whether an import inside a room leaves the arrows between its inner rooms."""
+    room, source = inner_room(found.path.removesuffix(".py").replace("/", "."))
+    target_room, target = inner_room(found.module)
+    allowed = INNER_ARROWS.get(room, {}).get(source)
+    return room == target_room and allowed is not None and target not in (source, *allowed)
+
+
 def wrong_task_arrow(found):
     """Returns whether an import of a task file reads another task or a name of the library that is not public.
 
-    What lies in `tasks/` itself is every task's, and reads none of them.
+    What lies in `tasks/shared/` is every task's, and reads none of them.
     """
     top, target = found.module.split(".")[0], library_room(found.module)
     if top == "tasks":
-        task = found.module.split(".")[1:2]
-        return task != [room_of(found.path)] and task not in SHARED_BY_TASKS
+        return found.module.split(".")[1] not in (room_of(found.path), SHARED_BY_TASKS)
     return top in ("benchmarks", "tests") or (target is not None and target not in PUBLIC_TO_TASKS)
 
 
@@ -77,6 +117,16 @@ def top(found):
 
 def test_library_imports_follow_the_arrows(imports):
     assert [str(found) for found in library(imports) if wrong_arrow(found)] == []
+
+
+def test_inner_rooms_follow_their_arrows(imports):
+    assert [str(found) for found in library(imports) if wrong_inner_arrow(found)] == []
+
+
+def test_every_inner_room_has_its_arrows(root):
+    folders = {f.parent.relative_to(root / "spanbert_keras").parts for f in root.glob("spanbert_keras/*/*/__init__.py")}
+    assert folders <= {(room, inner) for room, all_of in INNER_ARROWS.items() for inner in all_of}
+    assert {room for room, _ in folders} == set(INNER_ARROWS)
 
 
 def test_tasks_read_public_names_and_no_other_task(imports):
@@ -99,11 +149,14 @@ def test_tensorflow_stays_in_the_rooms_that_feed_and_train(imports):
 
 
 @pytest.mark.parametrize("framework", ["jax", "torch"])
-def test_jax_and_torch_have_one_file_of_training_each(imports, framework):
+def test_jax_and_torch_have_one_file_a_folder_of_training(imports, framework):
     users = [found for found in library(imports) if top(found) == framework]
     outside = [found for found in users if room_of(found.path) not in ("training", "conversion")]
     assert [str(found) for found in outside] == []
-    assert len({found.path for found in users if room_of(found.path) == "training"}) <= 1
+    files = {pathlib.PurePosixPath(found.path) for found in users if room_of(found.path) == "training"}
+    folders = [file.parent.as_posix() for file in files]
+    assert len(folders) == len(set(folders))
+    assert set(folders) <= {"spanbert_keras/training/steps", "spanbert_keras/training/distributed"}
 
 
 def test_flags_are_defined_in_program_only(imports):
@@ -114,8 +167,8 @@ def test_flags_are_defined_in_program_only(imports):
 def test_only_programs_and_training_log(imports):
     """But for one file, which logs nothing: it keeps back a warning of TensorFlow's."""
     everywhere = [found for found in library(imports) if found.module.startswith(("absl.logging", "logging"))]
-    users = [found for found in everywhere if found.path != "spanbert_keras/models/row_computing.py"]
-    quiet = [f for f in users if room_of(f.path) not in ("training", "program") and not is_program(room_of(f.path))]
+    users = [found for found in everywhere if found.path != "spanbert_keras/models/bucketed_prediction.py"]
+    quiet = [f for f in users if room_of(f.path) not in MAY_LOG and not is_program(room_of(f.path))]
     assert [str(found) for found in quiet] == []
 
 
@@ -138,7 +191,7 @@ def test_layers_losses_and_decoding_need_one_package(imports):
         ("spanbert_keras/layers/a.py", "from spanbert_keras import errors", False),
         ("spanbert_keras/layers/a.py", "from spanbert_keras import SpanMasker", True),
         ("spanbert_keras/layers/a.py", "import tasks.glue", True),
-        ("spanbert_keras/models/a.py", "def f():\n    import spanbert_keras.data.shards", True),
+        ("spanbert_keras/models/a.py", "def f():\n    import spanbert_keras.data.shards.token_shards", True),
         ("spanbert_keras/models/a.py", "import spanbert_keras.layers.functional", False),
         ("spanbert_keras/models/a.py", "from spanbert_keras import program", True),
         ("spanbert_keras/__init__.py", "from spanbert_keras import pretrain", True),
@@ -150,11 +203,26 @@ def test_the_arrow_check_itself_tells_right_from_wrong(parse_imports, path, line
 
 
 @pytest.mark.parametrize(
+    "path, line, is_wrong",
+    [
+        ("spanbert_keras/data/shards/a.py", "from spanbert_keras.data.corpus import encoding", True),
+        ("spanbert_keras/data/corpus/a.py", "from spanbert_keras.data.shards.token_shards import TokenShards", False),
+        ("spanbert_keras/data/corpus/a.py", "from spanbert_keras.data.corpus import encoding", False),
+        ("spanbert_keras/training/steps/a.py", "from spanbert_keras.training.trainer import Trainer", True),
+        ("spanbert_keras/training/steps/a.py", "from spanbert_keras.data.seeds import run_seed", False),
+        ("spanbert_keras/training/trainer.py", "from spanbert_keras.training.steps import loss_scale", False),
+    ],
+)
+def test_the_inner_arrow_check_itself_tells_right_from_wrong(parse_imports, path, line, is_wrong):
+    assert [wrong_inner_arrow(found) for found in parse_imports(path, line)] == [is_wrong]
+
+
+@pytest.mark.parametrize(
     "line, is_wrong",
     [
         ("from tasks.glue import data", True),
         ("from tasks.question_answering import data", False),
-        ("from tasks.browsing import finite", False),
+        ("from tasks.shared.error_page import finite", False),
         ("from tasks import glue", True),
         ("from spanbert_keras import SpanBertEncoder", False),
         ("from spanbert_keras.training import trainer", False),
@@ -167,7 +235,7 @@ def test_the_task_check_itself_tells_right_from_wrong(parse_imports, line, is_wr
 
 
 def test_what_all_tasks_share_reads_no_task(parse_imports):
-    found = parse_imports("tasks/browsing.py", "from tasks.question_answering import page")
+    found = parse_imports("tasks/shared/error_page.py", "from tasks.question_answering import page")
     assert [wrong_task_arrow(one) for one in found] == [True]
 
 

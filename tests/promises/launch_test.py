@@ -14,8 +14,8 @@ import time
 import pytest
 
 from spanbert_keras import pretrain, program
-from spanbert_keras.training.cluster import Cluster, read_cluster
-from spanbert_keras.training.worker_watch import WORKER_LOST_EXIT_CODE
+from spanbert_keras.training.distributed.cluster import Cluster, read_cluster
+from spanbert_keras.training.distributed.worker_watch import WORKER_LOST_EXIT_CODE
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 LAUNCH = ROOT / "configs" / "launch"

@@ -16,8 +16,8 @@ from scipy import stats
 
 from benchmarks.masking import mask_loop
 from spanbert_keras.preprocessing import philox
-from spanbert_keras.preprocessing.span_lengths import draw_span_lengths, span_words
-from spanbert_keras.preprocessing.span_masker import SpanMasker
+from spanbert_keras.preprocessing.masking.span_lengths import draw_span_lengths, span_words
+from spanbert_keras.preprocessing.masking.span_masker import SpanMasker
 from spanbert_keras.preprocessing.tokenizer import SpanBertTokenizer
 
 pytestmark = pytest.mark.slow

@@ -75,7 +75,7 @@ def test_paths_are_not_among_the_other_texts(module):
 
 def test_corpora_keep_their_weights(monkeypatch):
     from spanbert_keras import pretrain
-    from spanbert_keras.data.corpora import parse_corpora
+    from spanbert_keras.data.batches.corpus_mixture import parse_corpora
 
     monkeypatch.setenv("HOME", "/house")
     config = parse(pretrain.Config, corpus="~/a:0.7, $HOME/b:0.3,embedded")

@@ -7,7 +7,7 @@ import numpy as np
 
 import spanbert_keras
 from spanbert_keras.layers import functional
-from spanbert_keras.training.warmup_linear_decay import WarmupLinearDecay
+from spanbert_keras.training.steps.warmup_linear_decay import WarmupLinearDecay
 
 B, T, M, D = 2, 7, 2, 8
 LETTERS = "abcdefgh"

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 import spanbert_keras
-from spanbert_keras.layers.saved_state import KEY
-from spanbert_keras.training import outputs
+from spanbert_keras.layers.saving.saved_state import KEY
+from spanbert_keras.training.run import saving
 from tests.promises import round_trip_cases as cases
 from tests.promises.round_trip_cases import LAYERS, MODELS, registered
 
@@ -167,7 +167,7 @@ def test_layers_frozen_after_training_keep_the_optimizers_state(tmp_path, policy
 def test_a_preset_is_the_encoder_as_it_was(tmp_path, trainable):
     subject = make("SpanBertEncoder", "float32", None, trainable)
     subject.model.optimizer = None
-    outputs.save_preset(subject.model, tmp_path / "preset")
+    saving.save_preset(subject.model, tmp_path / "preset")
     again = spanbert_keras.SpanBertEncoder.from_preset(tmp_path / "preset")
     np.testing.assert_equal(cases.state(again), cases.state(subject.model))
     np.testing.assert_equal(cases.answers(subject, again), cases.answers(subject, subject.model))

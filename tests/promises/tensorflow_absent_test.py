@@ -60,7 +60,7 @@ check_absent()
 SHARDS = """
 import pathlib
 from spanbert_keras import prepare, program
-from spanbert_keras.data.shards import TokenShards
+from spanbert_keras.data.shards.token_shards import TokenShards
 folder = pathlib.Path(sys.argv[1])
 words = ["abc", "bad", "cafe", "dead", "each", "fade", "gag", "head"]
 documents = ["\\n".join(" ".join(words[(i + j + k) % 8] for k in range(9)) for j in range(5)) for i in range(40)]

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 from spanbert_keras import SpanBertEncoder, SpanBertPretrainer, SpanBertTokenizer, SpanMasker
-from spanbert_keras.training.devices import make_step
-from spanbert_keras.training.objective import StepSettings, seed_generators
-from spanbert_keras.training.optimizers import make_adamw
-from spanbert_keras.training.warmup_linear_decay import WarmupLinearDecay
+from spanbert_keras.pretraining.objective import PretrainingObjective
+from spanbert_keras.training.backend import make_step
+from spanbert_keras.training.steps.objective import StepSettings, seed_generators
+from spanbert_keras.training.steps.optimizers import make_adamw
+from spanbert_keras.training.steps.warmup_linear_decay import WarmupLinearDecay
 
 torch = pytest.importorskip("torch", reason="the independent implementation is written in torch")
 
@@ -144,7 +145,7 @@ def oracle_run(oracle, batches, clip_norm):
 def keras_run(pretrainer, batches, **settings):
     """The same by the training program's own step, optimizer and schedule."""
     optimizer = make_adamw(pretrainer.trainable_variables, WarmupLinearDecay(PEAK, WARMUP, STEPS))
-    step = make_step(pretrainer, optimizer, StepSettings(**settings))
+    step = make_step(pretrainer, optimizer, StepSettings(**{"objective": PretrainingObjective(), **settings}))
     seeds = np.zeros((1, 1, step.settings.accumulation_steps, len(seed_generators(pretrainer)), 2), "uint32")
     figures, scale, scale_steps = [], 1.0, 0
     for batch in batches:

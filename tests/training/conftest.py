@@ -1,30 +1,27 @@
 """What the tests of training share: a stream over random documents, a small model, a step of the backend in use."""
 
 import contextlib
-import dataclasses
 import io
 import sys
-import types
 
 import keras
 import numpy as np
 import pytest
 from absl import logging
 
-from spanbert_keras.data.batches import BatchStream, Source
-from spanbert_keras.data.blocks import cut_blocks
-from spanbert_keras.data.packing import plan_packing
-from spanbert_keras.data.row_stream import RowStream
+from spanbert_keras.data.batches.batch_stream import BatchStream, CorpusSource
+from spanbert_keras.data.batches.blocks import cut_blocks
+from spanbert_keras.data.batches.packing import plan_packing
+from spanbert_keras.data.batches.row_stream import RowStream
 from spanbert_keras.models.encoder import SpanBertEncoder
-from spanbert_keras.models.named_inputs import NamedInputs
 from spanbert_keras.models.pretrainer import SpanBertPretrainer
-from spanbert_keras.preprocessing.span_masker import SpanMasker
-from spanbert_keras.training.checkpoints import Checkpoints
-from spanbert_keras.training.devices import make_step
-from spanbert_keras.training.fine_tuning_settings import FineTuningSettings
-from spanbert_keras.training.objective import StepSettings, seed_generators
-from spanbert_keras.training.optimizers import make_adamw
-from spanbert_keras.training.trainer import Schedule, Trainer
+from spanbert_keras.preprocessing.masking.span_masker import SpanMasker
+from spanbert_keras.pretraining.objective import PretrainingObjective
+from spanbert_keras.training.backend import make_step
+from spanbert_keras.training.run.checkpoints import Checkpoints
+from spanbert_keras.training.steps.objective import StepSettings, seed_generators
+from spanbert_keras.training.steps.optimizers import make_adamw
+from spanbert_keras.training.trainer import Cadence, Trainer
 
 ROW_LENGTH, ROWS, SEED = 24, 4, (5, 6)
 
@@ -38,7 +35,7 @@ def stream_of(toy_corpus, toy_tokenizer):
         shards = toy_corpus(np.random.default_rng(4).integers(2, 70, 40), seed=2)
         blocks = cut_blocks(shards, toy_tokenizer.word_starts(), ROW_LENGTH)
         plan = plan_packing(blocks.histogram, ROW_LENGTH, masker.settings.budget)
-        source = Source([pieces for pieces, _, _ in shards], RowStream(blocks, plan, SEED, shuffle))
+        source = CorpusSource([pieces for pieces, _, _ in shards], RowStream(blocks, plan, SEED, shuffle))
         return BatchStream([source], masker, rows, (toy_tokenizer.cls_token_id, toy_tokenizer.sep_token_id))
 
     return make
@@ -84,7 +81,11 @@ def make_training_step(make_model, step_pool):
         free = step_pool.setdefault(key, [])
         if not free:
             model = make_model(dropout, seed, dtype, num_layers)
-            step = make_step(model, make_optimizer(optimizer, model.trainable_variables), StepSettings(**settings))
+            step = make_step(
+                model,
+                make_optimizer(optimizer, model.trainable_variables),
+                StepSettings(**{"objective": PretrainingObjective(), **settings}),
+            )
             free.append((step, [np.array(keras.ops.convert_to_numpy(v.value)) for v in variables_of(step)]))
         step, first = free.pop()
         taken.append((key, (step, first)))
@@ -163,11 +164,11 @@ def weights_of():
 def make_trainer(make_training_step, stream_of, tmp_path):
     """Function that makes a trainer of 7 steps over a fresh model which notes what it does in `events` and `losses`."""
 
-    def make(folder="checkpoints", step=None, dropout=0.1, keep=2, callbacks=(), **schedule):
+    def make(folder="checkpoints", step=None, dropout=0.1, keep=2, callbacks=(), **cadence):
         step = step or make_training_step(dropout=dropout)
-        settings = {"total_steps": 7, "log_every": 100, "evaluate_every": 0, "checkpoint_every": 100} | schedule
+        settings = {"total_steps": 7, "log_every": 100, "evaluate_every": 0, "checkpoint_every": 100} | cadence
         trainer = Trainer(
-            step, stream_of(), Schedule(**settings), Checkpoints(tmp_path / folder, keep), (7, 8), callbacks=callbacks
+            step, stream_of(), Cadence(**settings), Checkpoints(tmp_path / folder, keep), (7, 8), callbacks=callbacks
         )
         trainer.events, trainer.losses = [], []
 
@@ -227,129 +228,3 @@ def read_events():
         return {t: {e.step: make_ndarray(e.tensor_proto) for e in found.Tensors(t)} for t in found.Tags()["tensors"]}
 
     return read
-
-
-# --- fine-tuning
-
-
-@keras.saving.register_keras_serializable(package="toy")
-class ToyClassifier(NamedInputs, keras.Model):
-    """Says whether a row has more even than odd pieces: the smallest model with what a task model has."""
-
-    input_keys = ("token_ids", "padding_mask")
-    target_keys = ("labels",)
-    static_shapes = False
-
-    def __init__(self, dropout=0.0, threshold=0.0, **kwargs):
-        inputs = self.symbolic_inputs()
-        x = keras.layers.Embedding(64, 6, name="embedding")(inputs["token_ids"])
-        x = keras.layers.GlobalAveragePooling1D(name="mean")(x, mask=inputs["padding_mask"])
-        x = keras.layers.Dropout(dropout, name="dropout")(x)
-        super().__init__(inputs=inputs, outputs={"logits": keras.layers.Dense(1, name="head")(x)}, **kwargs)
-        self.dropout, self.threshold = dropout, threshold
-
-    def get_config(self):
-        return {"dropout": self.dropout, "threshold": self.threshold, "name": self.name}
-
-    def example_losses(self, outputs, batch):
-        logits = keras.ops.cast(outputs["logits"], "float32")[:, 0]
-        return keras.ops.softplus(logits * (1.0 - 2.0 * keras.ops.cast(batch["labels"], "float32")))
-
-
-def toy_rows(count, seed):
-    """Returns random rows of 2 to 16 pieces, and their labels."""
-    random = np.random.default_rng(seed)
-    rows = [random.integers(5, 64, length) for length in random.integers(2, 17, count)]
-    return rows, np.array([(row % 2).mean() < 0.5 for row in rows], np.int32)
-
-
-def toy_batch(rows, labels, examples, length, epoch=0):
-    """Returns a batch of these examples, padded to `length`."""
-    batch = {name: np.zeros((len(examples), length), np.int32) for name in ("token_ids", "padding_mask")}
-    for i, example in enumerate(examples):
-        batch["token_ids"][i, : len(rows[example])] = rows[example]
-        batch["padding_mask"][i, : len(rows[example])] = 1
-    return batch | {"labels": labels[examples]}
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class ToySettings(FineTuningSettings):
-    """Settings of a run of nine steps of eight rows, scored after every second."""
-
-    encoder: str = "none"
-    learning_rate: float = 0.05
-    batch_size: int = 8
-    epochs: float = 1.5
-    evaluations_per_epoch: int = 3
-    dropout: float | None = 0.2
-    log_every: int = 4
-    checkpoint_minutes: float = 0.0
-    rows: int = 42
-    color: str = "red"  # may change
-
-
-class ToyTask:
-    """`FineTuningTask` of `ToyClassifier`; notes in `events` what it is asked for.
-
-    Args:
-        settings: `ToySettings`.
-        events: list.
-        score_of: function of (number of this task's evaluation, from 1, and true score), or `None` for the true one.
-    """
-
-    model_name, select_by, changeable = "toy", "fit", ("color",)
-
-    def __init__(self, settings, events, score_of=None):
-        self.settings, self.events = settings, events
-        self.score_of = score_of or (lambda number, score: score)
-        self.evaluations = 0
-
-    def facts(self):
-        return {"train": f"{self.settings.rows} rows"}
-
-    def make_model(self):
-        self.events.append("model")
-        return ToyClassifier(self.settings.dropout, name="toy")
-
-    def training_rows(self, model):
-        rows, labels = toy_rows(self.settings.rows, 1)
-        lengths = [len(row) for row in rows]
-        return types.SimpleNamespace(lengths=lengths, batch=lambda *which: toy_batch(rows, labels, *which))
-
-    def variable_groups(self, model, total_steps):
-        return ()
-
-    def true_score(self, predict, rows):
-        found, labels = toy_rows(rows, 2)
-        logits = predict(toy_batch(found, labels, np.arange(rows), 16))["logits"][:, 0].astype(np.float64)
-        return float(100 * np.exp(-np.logaddexp(0, logits * (1 - 2 * labels)).mean()))
-
-    def evaluate(self, model, predict, rows):
-        self.evaluations += 1
-        score = self.score_of(self.evaluations, self.true_score(predict, rows))
-        self.events.append(("evaluate", score))
-        return {"fit": score, "rows": rows}
-
-    def finish(self, model, folder, predict, rows):
-        model.threshold = 0.25
-        score = self.true_score(predict, rows)
-        self.events.append(("finish", score))
-        return {"fit": score, "rows": rows}
-
-    def test(self, model, folder):
-        rows, labels = toy_rows(16, 3)
-        logits = keras.ops.convert_to_numpy(model(toy_batch(rows, labels, np.arange(16), 16))["logits"])[:, 0]
-        self.events.append(("test", folder.name))
-        return {"hits": float(((logits > 0) == labels).mean()), "threshold": model.threshold}
-
-
-@pytest.fixture(scope="session")
-def toy_settings():
-    """The class `ToySettings`."""
-    return ToySettings
-
-
-@pytest.fixture(scope="session")
-def toy_task():
-    """The class `ToyTask`."""
-    return ToyTask

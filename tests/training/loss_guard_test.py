@@ -7,8 +7,8 @@ import pytest
 
 from spanbert_keras.errors import InputError
 from spanbert_keras.training import trainer as trainer_module
-from spanbert_keras.training.checkpoints import Checkpoints
 from spanbert_keras.training.loss_guard import DECAY, LossGuard
+from spanbert_keras.training.run.checkpoints import Checkpoints
 
 STEPS = 7
 
@@ -121,8 +121,8 @@ def test_without_any_checkpoint_the_message_says_so(make_trainer, poison):
 def test_a_rollback_goes_on_from_the_last_checkpoint_without_the_batches_to_the_bad_one(
     make_trainer, weights_of, poison, leave_out, every, steps_per_call, bad, returned_to, left_out
 ):
-    schedule = {"log_every": every, "checkpoint_every": every, "steps_per_call": steps_per_call}
-    trainer = make_trainer("rolled", on_divergence="rollback", **schedule)
+    cadence = {"log_every": every, "checkpoint_every": every, "steps_per_call": steps_per_call}
+    trainer = make_trainer("rolled", on_divergence="rollback", **cadence)
     poison(trainer, lambda k: k == bad)
     returns = []
     trainer.on_rollback = returns.append
@@ -130,7 +130,7 @@ def test_a_rollback_goes_on_from_the_last_checkpoint_without_the_batches_to_the_
     assert returns == [returned_to]
     assert trainer.skipped_batches == len(left_out)
 
-    expected = make_trainer("expected", **schedule)
+    expected = make_trainer("expected", **cadence)
     leave_out(expected, left_out)
     assert run(expected) == "finished"
     assert trainer.losses == expected.losses and len(trainer.losses) == STEPS

@@ -11,10 +11,10 @@ import pytest
 
 from spanbert_keras.errors import InputError
 from spanbert_keras.training import trainer as trainer_module
-from spanbert_keras.training.checkpoints import Checkpoints
-from spanbert_keras.training.distribution import Distribution
-from spanbert_keras.training.loss_scale import INITIAL_SCALE, MINIMUM_SCALE
-from spanbert_keras.training.trainer import Schedule
+from spanbert_keras.training.distributed.distribution import Distribution
+from spanbert_keras.training.run.checkpoints import Checkpoints
+from spanbert_keras.training.steps.loss_scale import INITIAL_SCALE, MINIMUM_SCALE
+from spanbert_keras.training.trainer import Cadence
 
 STEPS = 7
 
@@ -56,7 +56,7 @@ def kill(number):
 
 @pytest.mark.parametrize("steps_per_call", [1, 3, 50])
 def test_a_call_ends_where_something_is_due(steps_per_call):
-    schedule = Schedule(
+    cadence = Cadence(
         total_steps=37,
         steps_per_call=steps_per_call,
         log_every=5,
@@ -65,15 +65,15 @@ def test_a_call_ends_where_something_is_due(steps_per_call):
         encoder_every=0,
     )
     for done in range(37):
-        stop = schedule.next_stop(done)
+        stop = cadence.next_stop(done)
         due = [s for s in range(done + 1, 38) if s in (37, done + steps_per_call) or not (s % 5 and s % 6 and s % 9)]
         assert stop == due[0]
 
 
 def test_what_comes_every_so_many_steps_comes_at_the_end_too():
-    schedule = Schedule(total_steps=7)
-    assert [done for done in range(1, 8) if schedule.due(done, 3)] == [3, 6, 7]
-    assert not any(schedule.due(done, 0) for done in range(1, 8))
+    cadence = Cadence(total_steps=7)
+    assert [done for done in range(1, 8) if cadence.due(done, 3)] == [3, 6, 7]
+    assert not any(cadence.due(done, 0) for done in range(1, 8))
 
 
 @pytest.mark.parametrize("steps_per_call, calls", [(1, [1, 2, 3, 4, 5, 6, 7]), (3, [2, 3, 4, 5, 6, 7])])

@@ -6,7 +6,7 @@ import pytest
 
 import spanbert_keras
 from benchmarks.shared.training_steps import TrainingSteps
-from tasks.classifier_rows import ClassifierRows, label_targets
+from tasks.shared.classifier_rows import ClassifierRows, label_targets
 
 TEXTS = ["The object is a string .", "A list .", "The value of a method must be a list of names .", "A class ."] * 2
 

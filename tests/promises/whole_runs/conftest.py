@@ -90,7 +90,7 @@ def forkserver():
     """Starts processes that have imported everything already; importing takes longer than these runs."""
     context = multiprocessing.get_context("forkserver")
     modules = [
-        "spanbert_keras.pretraining_run",
+        "spanbert_keras.pretraining.run",
         "spanbert_keras.pretrain",
         "tensorboard.summary.writer.event_file_writer",
     ]
@@ -103,7 +103,7 @@ def corpus(tmp_path_factory, small_vocabulary):
     """Folder of prepared shards: some of the prose that Python carries, 800 pieces."""
     import pydoc_data.topics
 
-    from spanbert_keras.data.preparation import PreparationSettings, prepare_corpus
+    from spanbert_keras.data.corpus.prepare_corpus import PreparationSettings, prepare_corpus
 
     folder = tmp_path_factory.mktemp("corpus")
     texts = [text for _, text in sorted(pydoc_data.topics.topics.items())[:24]]

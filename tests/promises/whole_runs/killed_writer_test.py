@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 
 import spanbert_keras
-from spanbert_keras.training.checkpoints import Checkpoints
-from spanbert_keras.training.optimizers import make_adamw
+from spanbert_keras.training.run.checkpoints import Checkpoints
+from spanbert_keras.training.steps.optimizers import make_adamw
 
 OTHER_BACKEND = {"tensorflow": "jax", "jax": "torch", "torch": "tensorflow"}
 
 SCRIPT = """
 import sys, keras, numpy as np
 import spanbert_keras
-from spanbert_keras.training.checkpoints import Checkpoints
-from spanbert_keras.training.optimizers import make_adamw
+from spanbert_keras.training.run.checkpoints import Checkpoints
+from spanbert_keras.training.steps.optimizers import make_adamw
 encoder = spanbert_keras.SpanBertEncoder(
     vocabulary_size=64, num_layers=1, num_heads=2, hidden_dim=16, intermediate_dim=24, max_sequence_length=24
 )
@@ -77,7 +77,7 @@ KILLED = """
 import os, random, signal, sys, time
 import numpy as np
 from pathlib import Path
-from spanbert_keras.training.checkpoints import Checkpoints
+from spanbert_keras.training.run.checkpoints import Checkpoints
 
 class Variable:
     path = "v"

@@ -8,9 +8,10 @@ pytestmark = pytest.mark.skipif(keras.backend.backend() == "torch", reason="the 
 SETTING = """
 import keras, numpy as np
 from spanbert_keras import SpanBertEncoder, SpanBertPretrainer
-from spanbert_keras.training.devices import configure_devices, make_distribution, make_step
-from spanbert_keras.training.objective import StepSettings, seed_generators
-from spanbert_keras.training.optimizers import make_adamw
+from spanbert_keras.training.backend import configure_devices, make_distribution, make_step
+from spanbert_keras.pretraining.objective import PretrainingObjective
+from spanbert_keras.training.steps.objective import StepSettings, seed_generators
+from spanbert_keras.training.steps.optimizers import make_adamw
 
 REPLICAS, ROWS, LENGTH, MASKED, PIECES = {replicas}, 8, 12, 3, 40
 configure_devices()
@@ -29,6 +30,7 @@ def make(optimizer, dropout=0.0, **settings):
             optimizer.build(model.trainable_variables)
         else:
             optimizer = make_adamw(model.trainable_variables, 1e-2)
+        settings = {"objective": PretrainingObjective(), **settings}
         return make_step(model, optimizer, StepSettings(**settings), distribution)
 
 def batch(seed=0):

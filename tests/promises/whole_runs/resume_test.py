@@ -8,15 +8,16 @@ import keras
 import numpy as np
 import pytest
 
-from spanbert_keras.data.batches import BatchStream, Source
-from spanbert_keras.data.blocks import cut_blocks
-from spanbert_keras.data.packing import plan_packing
-from spanbert_keras.data.row_stream import RowStream
-from spanbert_keras.preprocessing.span_masker import SpanMasker
-from spanbert_keras.training.checkpoints import Checkpoints
-from spanbert_keras.training.distribution import Distribution
-from spanbert_keras.training.objective import StepSettings
-from spanbert_keras.training.trainer import Schedule, Trainer
+from spanbert_keras.data.batches.batch_stream import BatchStream, CorpusSource
+from spanbert_keras.data.batches.blocks import cut_blocks
+from spanbert_keras.data.batches.packing import plan_packing
+from spanbert_keras.data.batches.row_stream import RowStream
+from spanbert_keras.preprocessing.masking.span_masker import SpanMasker
+from spanbert_keras.pretraining.objective import PretrainingObjective
+from spanbert_keras.training.distributed.distribution import Distribution
+from spanbert_keras.training.run.checkpoints import Checkpoints
+from spanbert_keras.training.steps.objective import StepSettings
+from spanbert_keras.training.trainer import Cadence, Trainer
 
 pytestmark = pytest.mark.skipif(
     keras.backend.backend() != "tensorflow", reason="started on TensorFlow; one of these runs moves to JAX"
@@ -114,7 +115,7 @@ class CountingStep:
         self.model = keras.Sequential([keras.layers.Input((2,)), keras.layers.Dense(1), keras.layers.Dropout(0.1)])
         self.optimizer = keras.optimizers.SGD(0.1)
         self.optimizer.build(self.model.trainable_variables)
-        self.settings = StepSettings()
+        self.settings = StepSettings(objective=PretrainingObjective())
         self.distribution = Distribution()
         self.updates = 0
 
@@ -142,8 +143,8 @@ class AskedStream:
 def test_start_up_does_not_look_at_the_batches_before(tmp_path):
     """Batch k is computed from k: training that goes on at step 10^9 asks for that batch first."""
     start, step, stream = 10**9, CountingStep(), AskedStream()
-    schedule = Schedule(total_steps=start + 2, evaluate_every=0)
-    trainer = Trainer(step, stream, schedule, Checkpoints(tmp_path), (7, 8))
+    cadence = Cadence(total_steps=start + 2, evaluate_every=0)
+    trainer = Trainer(step, stream, cadence, Checkpoints(tmp_path), (7, 8))
     assert trainer.run(start) == "finished"
     assert stream.asked == [start, start + 1]
     assert step.updates == 2 and trainer.checkpoints.steps() == [start + 2]
@@ -155,7 +156,7 @@ def test_a_batch_far_into_training_takes_no_longer_than_the_first(toy_corpus, to
     blocks = cut_blocks(shards, toy_tokenizer.word_starts(), 24)
     rows = RowStream(blocks, plan_packing(blocks.histogram, 24, masker.settings.budget), (5, 6), True)
     special_ids = (toy_tokenizer.cls_token_id, toy_tokenizer.sep_token_id)
-    stream = BatchStream([Source([pieces for pieces, _, _ in shards], rows)], masker, 4, special_ids)
+    stream = BatchStream([CorpusSource([pieces for pieces, _, _ in shards], rows)], masker, 4, special_ids)
 
     def seconds(first):
         """Returns the least of five, each of another batch."""

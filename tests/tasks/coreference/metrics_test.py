@@ -8,7 +8,7 @@ import tarfile
 
 import pytest
 
-from spanbert_keras.data.conll import read_conll
+from spanbert_keras.data.documents.conll import read_conll
 from spanbert_keras.program import InputError
 from tasks.coreference.metrics import Figure, score, truncated_percent
 

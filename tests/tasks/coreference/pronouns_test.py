@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from spanbert_keras.data.conll import read_conll
+from spanbert_keras.data.documents.conll import read_conll
 from spanbert_keras.program import InputError
 from tasks.coreference.metrics import score
 from tasks.coreference.pronouns import GapExample, gap_scores, read_gap, refers, winobias_scores

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from spanbert_keras import program
+from spanbert_keras.fine_tuning.monitor import FineTuningMonitor
 from spanbert_keras.program import InputError
-from spanbert_keras.training.fine_tuning_monitor import FineTuningMonitor
 from tasks.glue import finetune
 from tests.tasks.glue.conftest import told
 

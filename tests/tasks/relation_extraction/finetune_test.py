@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from spanbert_keras import program
+from spanbert_keras.fine_tuning.monitor import FineTuningMonitor
 from spanbert_keras.program import InputError
-from spanbert_keras.training.fine_tuning_monitor import FineTuningMonitor
 from tasks.relation_extraction import data, finetune
 from tests.tasks.relation_extraction.conftest import RELATIONS, record
 

@@ -1,0 +1,212 @@
+"""BERT's tokenizer as TensorFlow operations. Shape letters: B texts, T tokens, N code points or words of all texts."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from spanbert_keras.conversion.exports.normalization_tables import ALONE, SPACE, NormalizationTables, PagedTable
+from spanbert_keras.errors import InputError
+
+SPECIAL_PIECES = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
+LONGEST_WORD = 100  # characters; BERT's tokenizer takes a longer word for unknown
+BYTES_A_CHARACTER = 4  # at most, in UTF-8
+
+
+class GraphTokenizer:
+    """Turns string tensors into an encoder's inputs, inside `tf.function`, `tf.data` and SavedModels.
+
+    Equal to `SpanBertTokenizer`, id for id. tensorflow-text finds the pieces of a word; what comes before (cleaning,
+    lower-casing, accents, splitting at spaces, punctuation and Chinese characters) is done here by tables over all
+    code points, since tensorflow-text's own versions of it follow another Unicode and other rules than BERT's.
+    Literal "[MASK]" or "[SEP]" in a text is ordinary text. Bytes that are not valid UTF-8 are dropped, as BERT does it.
+
+    Runs under every Keras backend, and needs TensorFlow and tensorflow-text. A SavedModel that holds it loads after
+    `import tensorflow_text`, which registers the operations.
+
+    Args:
+        vocabulary: list of str. Every piece; the index is the id. Needs [PAD], [UNK], [CLS] and [SEP].
+        lowercase: bool. Whether text is lowercased and stripped of accents (uncased models).
+        max_sequence_length: int. Longest row, in pieces with [CLS] and [SEP]. Defaults to `512`.
+        strip_accents: bool or `None`. Whether accents are removed; `None` means as `lowercase`.
+        split_chinese_characters: bool. Whether every CJK character is a word.
+
+    Call arguments:
+        texts: string `(B,)`, UTF-8.
+        length: int or `None`. T, in pieces, at most `max_sequence_length`; `None` means that of the longest row.
+
+    Returns:
+        A dict of int32 tensors. A text that is too long for a row loses its end, and `truncated_pieces` says so:
+
+        token_ids `(B, T)`: [CLS], the pieces, [SEP], then padding.
+        segment_ids `(B, T)`: zeros.
+        padding_mask `(B, T)`: 1 at pieces, 0 at padding.
+        truncated_pieces `(B,)`: how many pieces of each text found no room; 0 where none was lost.
+
+    Raises:
+        InputError: the vocabulary lacks a special piece or has one of more than 256 bytes; tensorflow-text cannot be
+            imported.
+        ValueError: `max_sequence_length` is below 2 or `length` does not fit.
+
+    Example:
+        tokenize = GraphTokenizer(encoder.tokenizer.get_vocabulary())
+        encoder(tokenize(tf.constant(["Tokenized in the graph."])))
+
+    Reference: Devlin et al., 2019, section 3; Song et al., 2021 (the WordPiece operation).
+    """
+
+    def __init__(
+        self,
+        vocabulary: Sequence[str],
+        lowercase: bool = False,
+        max_sequence_length: int = 512,
+        strip_accents: bool | None = None,
+        split_chinese_characters: bool = True,
+    ):
+        vocabulary = list(vocabulary)
+        missing = [piece for piece in SPECIAL_PIECES if piece not in vocabulary]
+        if missing:
+            raise InputError(
+                f"The vocabulary given to GraphTokenizer lacks {' and '.join(missing)}. "
+                f"Expected: {', '.join(SPECIAL_PIECES)}. Received: {len(vocabulary)} pieces without."
+            )
+        if max_sequence_length < 2:
+            raise ValueError(f"`max_sequence_length` must be at least 2. Received: {max_sequence_length}.")
+        self.lowercase = bool(lowercase)
+        self.max_sequence_length = max_sequence_length
+        self._pad, self._unknown, self._cls, self._sep = (vocabulary.index(piece) for piece in SPECIAL_PIECES)
+        self._tables = NormalizationTables.read(self.lowercase, strip_accents, split_chinese_characters)
+        self._pieces_of = _wordpiece_operation(vocabulary).tokenize
+
+    def __call__(self, texts, length: int | None = None):
+        import tensorflow as tf
+
+        if length is not None and not 2 <= length <= self.max_sequence_length:
+            raise ValueError(f"`length` must be in [2, {self.max_sequence_length}]. Received: {length}.")
+        pieces = self.tokenize(texts)
+        room = (length or self.max_sequence_length) - 2  # for [CLS] and [SEP]
+        kept = pieces[:, :room]
+        ends = tf.ones_like(kept.row_lengths(), tf.int32)[:, None]  # (B, 1)
+        rows = tf.concat([ends * self._cls, kept, ends * self._sep], axis=1)
+        token_ids = rows.to_tensor(self._pad, shape=(None, length))  # (B, T)
+        lengths = tf.cast(rows.row_lengths(), tf.int32)  # (B,)
+        return {
+            "token_ids": token_ids,
+            "segment_ids": tf.zeros_like(token_ids),
+            "padding_mask": tf.cast(tf.range(tf.shape(token_ids)[1]) < lengths[:, None], tf.int32),
+            "truncated_pieces": tf.cast(pieces.row_lengths() - kept.row_lengths(), tf.int32),
+        }
+
+    def tokenize(self, texts):
+        """Returns the ids of each text, a ragged int32 `(B, None)`, without [CLS] and [SEP]."""
+        import tensorflow as tf
+
+        words, rows, too_long = self._words(texts)
+        pieces = self._pieces_of(tf.where(too_long, "[UNK]", words))  # ragged (N, None); [UNK] is a piece of itself
+        by_word = tf.RaggedTensor.from_value_rowids(pieces, rows, nrows=tf.size(texts, tf.int64), validate=False)
+        return by_word.merge_dims(1, 2)
+
+    def words(self, texts):
+        """Returns the normalized words of each text, a ragged string `(B, None)`: what is then cut into pieces."""
+        import tensorflow as tf
+
+        words, rows, _ = self._words(texts)
+        return tf.RaggedTensor.from_value_rowids(words, rows, nrows=tf.size(texts, tf.int64), validate=False)
+
+    def _words(self, texts):
+        """Returns all words, string `(N,)`; the text of each, int64 `(N,)`; whether each is too long, bool `(N,)`."""
+        import tensorflow as tf
+
+        points, rows = self._normalize(tf.strings.unicode_decode(tf.convert_to_tensor(texts), "UTF-8"))
+        kinds = _look_up(self._tables.kinds, points)
+        space, alone = tf.equal(kinds, SPACE), tf.equal(kinds, ALONE)
+        follows = tf.logical_not(tf.logical_or(_changes(rows), _shifted(tf.logical_or(space, alone))))
+        begins = tf.logical_not(tf.logical_or(space, tf.logical_and(follows, tf.logical_not(alone))))
+        inside = tf.logical_not(space)
+        begins = tf.boolean_mask(begins, inside)
+        word_of = tf.cumsum(tf.cast(begins, tf.int64)) - 1
+        words = tf.RaggedTensor.from_value_rowids(
+            tf.boolean_mask(points, inside),
+            word_of,
+            nrows=tf.math.count_nonzero(begins),
+            validate=False,
+        )
+        strings = tf.strings.unicode_encode(words, "UTF-8")
+        return strings, tf.boolean_mask(tf.boolean_mask(rows, inside), begins), words.row_lengths() > LONGEST_WORD
+
+    def _normalize(self, points):
+        """Returns BERT's clean text, from ragged int32 `(B, None)`: code points int32 `(N,)` and texts int64 `(N,)`."""
+        import tensorflow as tf
+
+        tables = self._tables
+        rows, points = points.value_rowids(), points.flat_values
+        which = _look_up(tables.replacements, points)  # 0: the code point stays
+        # Sequence 0 is the code point itself, of length 1.
+        lengths = tf.gather(np.concatenate([[1], np.diff(tables.splits)]).astype(np.int32), which)
+        starts = tf.gather(np.concatenate([[0], tables.splits[:-1]]).astype(np.int32), which)
+        source = tf.repeat(tf.range(tf.size(points)), lengths)
+        place = tf.range(tf.size(source)) - tf.gather(tf.cumsum(lengths, exclusive=True) - starts, source)
+        replaced = tf.gather(tables.values, tf.minimum(place, len(tables.values) - 1))
+        points = tf.where(tf.gather(tf.equal(which, 0), source), tf.gather(points, source), replaced)
+        rows = tf.gather(rows, source)
+        if tables.ranks is None:
+            return points, rows
+        ranks = _look_up(tables.ranks, points)
+        points = tf.cond(tf.reduce_any(ranks > 0), lambda: _in_canonical_order(points, ranks, rows), lambda: points)
+        accents_gone = tf.not_equal(points, 0)
+        return tf.boolean_mask(points, accents_gone), tf.boolean_mask(rows, accents_gone)
+
+
+def _wordpiece_operation(vocabulary: list[str]):
+    """Returns tensorflow-text's tokenizer of single words."""
+    try:
+        import tensorflow_text
+    except ImportError as error:
+        raise InputError(
+            f"A tokenizer inside a TensorFlow graph needs tensorflow-text. Received: {error}; install it with "
+            "`pip install tensorflow-text`, in TensorFlow's own minor version."
+        ) from error
+    import tensorflow as tf
+
+    try:
+        return tensorflow_text.FastWordpieceTokenizer(
+            vocabulary,
+            token_out_type=tf.int32,
+            unknown_token="[UNK]",
+            max_bytes_per_word=LONGEST_WORD * BYTES_A_CHARACTER,
+            no_pretokenization=True,
+        )
+    except RuntimeError as error:
+        raise InputError(
+            f"tensorflow-text cannot hold the vocabulary given to GraphTokenizer. Received: {error}; "
+            "take that piece out of the vocabulary."
+        ) from error
+
+
+def _look_up(table: PagedTable, points):
+    """Returns the table's numbers for code points `(N,)`, int32 `(N,)`."""
+    import tensorflow as tf
+
+    page = tf.gather(table.pages, points // 256)
+    return tf.gather(table.entries, page * 256 + points % 256)
+
+
+def _shifted(flags):
+    """Returns bool `(N,)` moved one to the right, with False first."""
+    import tensorflow as tf
+
+    return tf.concat([[False], flags], axis=0)[:-1]
+
+
+def _changes(values):
+    """Returns bool `(N,)`: whether an entry differs from the one before; True for the first."""
+    import tensorflow as tf
+
+    return tf.concat([tf.ones_like(values[:1], tf.bool), tf.not_equal(values[1:], values[:-1])], axis=0)
+
+
+def _in_canonical_order(points, ranks, rows):
+    """Returns code points `(N,)` with marks sorted by rank between any two that no mark moves across."""
+    import tensorflow as tf
+
+    runs = tf.cumsum(tf.cast(tf.logical_or(tf.equal(ranks, 0), _changes(rows)), tf.int64))
+    return tf.gather(points, tf.argsort(runs * 256 + tf.cast(ranks, tf.int64), stable=True))

@@ -1,0 +1,69 @@
+"""Exports to LiteRT (formerly TensorFlow Lite). Shape letters: B batch, T tokens."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from spanbert_keras.conversion.exports.verification import check_exportable, check_outputs, require_extra, sample_inputs
+from spanbert_keras.conversion.files import write_whole
+from spanbert_keras.errors import InputError
+
+SIGNATURE = "serving_default"
+
+
+def export_litert(model, path: str | os.PathLike) -> float:
+    """Writes a LiteRT file, whole or not at all, after running it in LiteRT's interpreter beside the model.
+
+    It holds LiteRT's built-in operations alone, so that every LiteRT runtime can run it. Its signature
+    `serving_default` has the names of the model's inputs, int32, and outputs. Batch and length are resizable: a
+    signature runner takes arrays of any sizes and resizes by itself; an interpreter that is used by tensor index needs
+    `resize_tensor_input` first, since sizes are 1 x 1 in the file.
+
+    Args:
+        model: `SpanBertEncoder` or `SpanBertPretrainer` that computes in float32.
+        path: the file, `*.tflite`. An older one is replaced. Needs the extra `export`.
+
+    Returns:
+        float. The largest difference between an output in the interpreter and of the model, on a batch with padding.
+
+    Raises:
+        InputError: the file's name does not end with .tflite; a package of the extra `export` is absent; the backend
+            is not TensorFlow; the model is none of ours or computes in another dtype or is quantized; the file cannot
+            be written; what was written computes something else.
+
+    Example:
+        export_litert(encoder, "encoder.tflite")
+        interpreter = ai_edge_litert.interpreter.Interpreter("encoder.tflite")
+        interpreter.get_signature_runner("serving_default")(**rows)["sequence_output"]
+    """
+    if Path(path).suffix != ".tflite":
+        raise InputError(f"The name of a LiteRT file is wrong. Expected: one that ends with .tflite. Received: {path}.")
+    check_exportable(model, "LiteRT")
+    if any(getattr(layer, "quantization_mode", None) for layer in model._flatten_layers()):
+        raise InputError(
+            "LiteRT lacks the matrix product of quantized Keras models. Expected: the model before `quantize`. "
+            "Received: a quantized one; export that to ONNX or to a SavedModel instead."
+        )
+    require_extra("LiteRT", "ai_edge_litert")
+    differences = []
+
+    def write(temporary: Path) -> None:
+        import tensorflow as tf
+
+        builtins = {"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS]}
+        model.export(str(temporary), format="litert", verbose=False, target_spec=builtins)
+        differences.append(check_outputs(model, sample_inputs(model), lambda rows: _run(temporary, rows)))
+
+    write_whole(path, write)
+    return differences[0]
+
+
+def _run(path: Path, inputs: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+    """Returns the outputs of a LiteRT file by name."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(str(path))
+    names = interpreter.get_signature_list()[SIGNATURE]["inputs"]
+    return interpreter.get_signature_runner(SIGNATURE)(**{name: inputs[name] for name in names})

@@ -1,0 +1,91 @@
+"""Exports to ONNX. Shape letters: B batch, T tokens, M masked positions."""
+
+import contextlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from spanbert_keras.conversion.exports.verification import check_exportable, check_outputs, require_extra, sample_inputs
+from spanbert_keras.conversion.files import write_whole
+
+CATCH_ERRORS = "TF2ONNX_CATCH_ERRORS"  # tf2onnx' switch: undo a pass that fails, for which it needs a copy
+
+
+def export_onnx(model, path: str | os.PathLike) -> float:
+    """Writes an ONNX file, whole or not at all, after running it in onnxruntime beside the model.
+
+    Its inputs have the names of the model's inputs and are int32 of any batch and length, its outputs those of the
+    model's: for an encoder `token_ids`, `segment_ids` and `padding_mask` `(batch, length)`, for a pretrainer its four
+    position inputs `(batch, positions)` too. The conversion (tf2onnx) needs memory for some fifty times the weights:
+    21 GB for an encoder of base size.
+
+    Args:
+        model: `SpanBertEncoder` or `SpanBertPretrainer` that computes in float32.
+        path: the file, usually `*.onnx`. An older one is replaced. Needs the extra `export`.
+
+    Returns:
+        float. The largest difference between an output in onnxruntime and of the model, on a batch with padding.
+
+    Raises:
+        InputError: a package of the extra `export` is absent; the backend is not TensorFlow; the model is none of
+            ours or computes in another dtype; the file cannot be written; what was written computes something else.
+
+    Example:
+        export_onnx(encoder, "encoder.onnx")
+        session = onnxruntime.InferenceSession("encoder.onnx")
+        (sequence_output,) = session.run(["sequence_output"], rows)
+    """
+    check_exportable(model, "ONNX")
+    require_extra("ONNX", "onnx", "onnxruntime", "tf2onnx")
+    differences = []
+
+    def write(temporary: Path) -> None:
+        inputs = sample_inputs(model)
+        model(inputs)  # Keras exports what was called before
+        with _without_copies():
+            model.export(str(temporary), format="onnx", verbose=False)
+        _name_sizes(temporary)
+        differences.append(check_outputs(model, inputs, lambda rows: _run(temporary, rows)))
+
+    write_whole(path, write)
+    return differences[0]
+
+
+@contextlib.contextmanager
+def _without_copies():
+    """Keeps tf2onnx from copying all weights before each of its passes, a third of the time of an export."""
+    before = os.environ.get(CATCH_ERRORS)
+    os.environ[CATCH_ERRORS] = "FALSE"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[CATCH_ERRORS]
+        else:
+            os.environ[CATCH_ERRORS] = before
+
+
+def _name_sizes(path: Path) -> None:
+    """Gives the free axes of all inputs and outputs their names instead of numbered ones."""
+    import onnx
+
+    exported = onnx.load(str(path))
+    encoder_inputs = ("token_ids", "segment_ids", "padding_mask", "sequence_output")
+    for value in (*exported.graph.input, *exported.graph.output):
+        names = ("batch", "length" if value.name in encoder_inputs else "positions")
+        for axis, name in zip(value.type.tensor_type.shape.dim, names, strict=False):
+            axis.dim_param = name
+    onnx.checker.check_model(exported)
+    onnx.save(exported, str(path))
+
+
+def _run(path: Path, inputs: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
+    """Returns the outputs of an ONNX file by name."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    picked = {value.name: inputs[value.name] for value in session.get_inputs()}
+    return dict(zip(names, session.run(names, picked), strict=True))

@@ -1,0 +1,173 @@
+"""Folders in the form of Hugging Face transformers, read and written."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+
+from spanbert_keras.conversion.checkpoint import Checkpoint, architecture_of
+from spanbert_keras.conversion.foreign_keys import CONFIG, check_keys
+from spanbert_keras.conversion.formats.head_settings import CLASSIFIER, longest_row, read_head_settings, task_config
+from spanbert_keras.conversion.formats.own_models import make_tokenizer
+from spanbert_keras.conversion.formats.tensor_files import (
+    SAFETENSORS,
+    find_tensor_files,
+    read_safetensors,
+    read_tensors,
+)
+from spanbert_keras.conversion.formats.tokenizer_export import write_tokenizer_files
+from spanbert_keras.conversion.formats.tokenizer_files import read_settings, read_tokenizer_files
+from spanbert_keras.conversion.tensor_names import canonical
+from spanbert_keras.errors import InputError
+
+SBO_FILE = "span_boundary_head.safetensors"  # transformers has no such head, and would warn of its tensors
+CONFIGS = ("config.json", "bert_config.json")
+
+
+def read_config(folder: str | os.PathLike) -> dict | None:
+    """Returns BERT's configuration from a folder, `None` where there is none."""
+    for name in CONFIGS:
+        config = read_settings(Path(folder) / name)
+        if config is not None:
+            return config
+    return None
+
+
+def config_path(folder: str | os.PathLike) -> Path:
+    """Returns the path of the file that `read_config` reads."""
+    paths = [Path(folder) / name for name in CONFIGS]
+    return next((path for path in paths if path.is_file()), paths[0])
+
+
+def read_hugging_face(folder: str | os.PathLike, paths: list[Path] | None = None, kind: str = "auto") -> Checkpoint:
+    """Reads a folder with `config.json`, `model.safetensors` or `pytorch_model.bin` (in parts too) and a vocabulary.
+
+    Also what the research code left: an archive's `model.pt`, a training checkpoint.
+
+    Args:
+        folder: the folder.
+        paths: files with the tensors, found by their usual names by default.
+        kind: str. The model that is wanted, see `read_head_settings`.
+
+    Raises:
+        InputError: a file is missing or damaged, or it is no BERT.
+    """
+    folder = Path(folder)
+    paths = find_tensor_files(folder) if paths is None else paths
+    if not paths:
+        raise InputError(f"{folder} holds no tensors. Expected: {SAFETENSORS} or pytorch_model.bin, whole or in parts.")
+    notes: list[str] = []
+    tensors = read_tensors(paths, notes)
+    wrapped = bool(notes)
+    if (folder / SBO_FILE).is_file():
+        tensors |= {canonical(name): value for name, value in read_safetensors(folder / SBO_FILE).items()}
+    config = read_config(folder)
+    notes += check_keys(config or {}, CONFIG, str(config_path(folder)))
+    where = str(paths[0] if len(paths) == 1 else folder)
+    architecture = architecture_of(tensors, where, config)
+    tokenizer = read_tokenizer_files(folder)
+    notes += tokenizer.notes
+    if config is None:
+        notes.append(
+            f"There is no config.json: {architecture['num_heads']} attention heads are taken for granted, as BERT has "
+            f"at width {architecture['hidden_dim']}."
+        )
+    form = "a Hugging Face folder"
+    if config is None:
+        form = "a state dict of PyTorch" if wrapped else "a checkpoint of the research code"
+    head = read_head_settings(folder, config or {}, tensors, architecture["max_sequence_length"], kind)
+    return Checkpoint(
+        tensors,
+        architecture,
+        tokenizer.vocabulary,
+        tokenizer.lowercase,
+        form,
+        head.settings,
+        notes + head.notes,
+        head.refusal,
+        tokenizer.settings,
+    )
+
+
+def write_hugging_face(checkpoint: Checkpoint, folder: str | os.PathLike) -> list[str]:
+    """Writes a folder that `transformers.BertModel`, `BertForMaskedLM`, `BertForQuestionAnswering` and, with a pooler,
+    `BertForSequenceClassification` load. A task's settings are kept under a key of our own in `config.json`.
+
+    Args:
+        checkpoint: with a vocabulary; its tensors are written in their dtype, those without a place left out.
+        folder: an empty folder.
+
+    Returns:
+        Sentences that a user must be told.
+
+    Raises:
+        InputError: a tensor is missing.
+    """
+    import ml_dtypes  # noqa: F401  NumPy then knows bfloat16
+    from safetensors.numpy import save_file
+
+    folder, notes = Path(folder), []
+    names = [theirs for theirs, _ in checkpoint.table().values()]
+    missing = [name for name in names if name not in checkpoint.tensors]
+    if missing:
+        raise InputError(f"A Hugging Face folder needs every tensor. Missing: {', '.join(missing)}.")
+    ours = {name: checkpoint.tensors[name] for name in names}
+    boundary = {name: value for name, value in ours.items() if name.startswith("cls.pair_target_predictions.")}
+    known = {name: value for name, value in ours.items() if name not in boundary}
+    save_file(_contiguous(known), folder / SAFETENSORS, metadata={"format": "pt"})
+    if boundary:
+        save_file(_contiguous(boundary), folder / SBO_FILE, metadata={"format": "pt"})
+        notes.append(f"transformers has no span-boundary head: its weights are in {SBO_FILE}, which we read back.")
+    if "labels" in checkpoint.head_settings and not checkpoint.head_settings.get("pooler"):
+        notes.append("transformers' classifier has a pooler, which this model lacks: we read the folder, it does not.")
+    _write_json(folder / "config.json", _config(checkpoint))
+    length = longest_row(checkpoint.head_settings, checkpoint.architecture["max_sequence_length"])
+    write_tokenizer_files(make_tokenizer(checkpoint), folder, length)
+    for path in folder.glob("*.safetensors"):
+        shutil.copymode(folder / "config.json", path)  # safetensors lets the owner alone read
+    return notes
+
+
+def _contiguous(tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {name: np.ascontiguousarray(value) for name, value in tensors.items()}
+
+
+def _config(checkpoint: Checkpoint) -> dict:
+    sizes = checkpoint.architecture
+    dtype = checkpoint.tensors["bert.embeddings.word_embeddings.weight"].dtype.name
+    attention = sizes.get("attention_dropout")
+    return {
+        "architectures": [_architecture(checkpoint)],
+        "model_type": "bert",
+        "vocab_size": sizes["vocabulary_size"],
+        "hidden_size": sizes["hidden_dim"],
+        "num_hidden_layers": sizes["num_layers"],
+        "num_attention_heads": sizes["num_heads"],
+        "intermediate_size": sizes["intermediate_dim"],
+        "max_position_embeddings": sizes["max_sequence_length"],
+        "type_vocab_size": sizes["num_segments"],
+        "hidden_act": "gelu",
+        "hidden_dropout_prob": sizes.get("dropout", 0.1),
+        "attention_probs_dropout_prob": sizes.get("dropout", 0.1) if attention is None else attention,
+        "initializer_range": 0.02,
+        "layer_norm_eps": 1e-12,
+        "pad_token_id": (checkpoint.vocabulary or ["[PAD]"]).index("[PAD]"),
+        "tie_word_embeddings": True,
+        "dtype": dtype,
+        **(task_config(checkpoint.head_settings) if checkpoint.task is not None else {}),
+    }
+
+
+def _architecture(checkpoint: Checkpoint) -> str:
+    """Returns the name of the class in transformers that computes the same."""
+    if checkpoint.task == "question_answerer":
+        return "BertForQuestionAnswering"
+    if checkpoint.head_settings.get("pooler"):
+        return CLASSIFIER
+    return "BertForMaskedLM" if "masked_lm" in checkpoint.heads else "BertModel"
+
+
+def _write_json(path: Path, value: dict) -> None:
+    path.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")

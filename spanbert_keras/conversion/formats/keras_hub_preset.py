@@ -1,0 +1,140 @@
+"""BERT as keras-hub has it."""
+
+import os
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from spanbert_keras.conversion.checkpoint import Checkpoint
+from spanbert_keras.conversion.formats.tokenizer_files import read_settings
+from spanbert_keras.errors import InputError
+
+GELU_NOTE = (
+    "keras-hub's BERT computes the tanh approximation of GELU, this package the exact one that BERT was trained with: "
+    "hidden states differ by up to about 5e-4."
+)
+ACCENTS_NOTE = (
+    "keras-hub's tokenizer lowercases and keeps accents, and so does this model; BERT's own uncased models were "
+    "trained on text without accents."
+)
+FIXED = {"split": True, "suffix_indicator": "##", "oov_token": "[UNK]"}  # settings of its tokenizer
+EMBEDDINGS = {
+    "token_embedding": "word_embeddings", "segment_embedding": "token_type_embeddings",
+    "position_embedding": "position_embeddings",
+}  # fmt: skip
+LAYERS = {
+    "_self_attention_layer": "attention.self",
+    "_self_attention_layer_norm": "attention.output.LayerNorm",
+    "_feedforward_intermediate_dense": "intermediate.dense",
+    "_feedforward_output_dense": "output.dense",
+    "_feedforward_layer_norm": "output.LayerNorm",
+}
+
+
+def read_keras_hub_preset(preset: str | os.PathLike) -> Checkpoint:
+    """Reads a BERT preset of keras-hub: its encoder and its vocabulary.
+
+    Args:
+        preset: a folder, or any handle that keras-hub knows.
+    """
+    import keras_hub
+
+    backbone = keras_hub.models.BertBackbone.from_preset(os.fspath(preset))
+    heads, width = backbone.num_heads, backbone.hidden_dim
+    tensors = {}
+    for name, theirs in EMBEDDINGS.items():
+        tensors[f"bert.embeddings.{theirs}.weight"] = _array(backbone.get_layer(name).weights[0])
+    tensors |= _norm("bert.embeddings.LayerNorm", backbone.get_layer("embeddings_layer_norm"))
+    tensors |= _dense("bert.pooler.dense", backbone.get_layer("pooled_dense"))
+    for i in range(backbone.num_layers):
+        layer, theirs = backbone.get_layer(f"transformer_layer_{i}"), f"bert.encoder.layer.{i}"
+        attention = layer._self_attention_layer
+        for part in ("query", "key", "value"):
+            kernel, bias = map(_array, getattr(attention, f"_{part}_dense").weights)  # (D, H, K), (H, K)
+            tensors[f"{theirs}.attention.self.{part}.weight"] = kernel.reshape(width, width).T
+            tensors[f"{theirs}.attention.self.{part}.bias"] = bias.reshape(width)
+        kernel, bias = map(_array, attention._output_dense.weights)  # (H, K, D), (D,)
+        tensors[f"{theirs}.attention.output.dense.weight"] = kernel.reshape(width, width).T
+        tensors[f"{theirs}.attention.output.dense.bias"] = bias
+        for ours, name in LAYERS.items():
+            if name.endswith("LayerNorm"):
+                tensors |= _norm(f"{theirs}.{name}", getattr(layer, ours))
+            elif name.endswith("dense"):
+                tensors |= _dense(f"{theirs}.{name}", getattr(layer, ours))
+    architecture = {
+        "vocabulary_size": backbone.vocabulary_size,
+        "num_layers": backbone.num_layers,
+        "num_heads": heads,
+        "hidden_dim": width,
+        "intermediate_dim": backbone.intermediate_dim,
+        "dropout": backbone.dropout,
+        "attention_dropout": backbone.dropout,
+        "max_sequence_length": backbone.max_sequence_length,
+        "num_segments": backbone.num_segments,
+    }
+    tokenizer, notes = _tokenizer(preset), [GELU_NOTE, *_task_note(preset)]
+    if tokenizer is None:
+        return Checkpoint(tensors, architecture, None, None, "a keras-hub BERT preset", notes=notes)
+    settings = _text_settings(tokenizer)
+    if tokenizer.lowercase and not tokenizer.strip_accents:
+        notes.append(ACCENTS_NOTE)
+    return Checkpoint(
+        tensors,
+        architecture,
+        list(tokenizer.get_vocabulary()),
+        bool(tokenizer.lowercase),
+        "a keras-hub BERT preset",
+        notes=notes,
+        tokenizer_settings=settings,
+    )
+
+
+def _task_note(preset: str | os.PathLike) -> list[str]:
+    """Returns a sentence on the task's model whose backbone a preset's folder holds, if it holds one."""
+    task = read_settings(Path(preset) / "task.json")
+    if task is None:
+        return []
+    name = str(task.get("class_name") or "a task's model")
+    return [f"The preset holds {name} (task.json); its head and its preprocessing are left out, the encoder is taken."]
+
+
+def _tokenizer(preset):
+    """Returns the preset's tokenizer, `None` where it has none."""
+    import keras_hub
+
+    if Path(preset).is_dir() and not (Path(preset) / "tokenizer.json").is_file():
+        return None
+    return keras_hub.models.BertTokenizer.from_preset(os.fspath(preset))
+
+
+def _text_settings(tokenizer) -> dict:
+    """Returns the arguments of `SpanBertTokenizer` that cut text as keras-hub's tokenizer does.
+
+    Raises:
+        InputError: the tokenizer cuts text in a way that ours does not.
+    """
+    for name, value in FIXED.items():
+        if getattr(tokenizer, name) != value:
+            raise InputError(
+                f"The preset's tokenizer cannot be used: its configuration says {name}={getattr(tokenizer, name)!r}. "
+                f"Expected: {value!r}."
+            )
+    settings: dict = {}
+    if bool(tokenizer.strip_accents) != bool(tokenizer.lowercase):
+        settings["strip_accents"] = bool(tokenizer.strip_accents)
+    if not tokenizer.split_on_cjk:
+        settings["split_chinese_characters"] = False
+    return settings
+
+
+def _array(weight) -> np.ndarray:
+    return np.array(keras.ops.convert_to_numpy(weight.value))
+
+
+def _dense(name: str, layer) -> dict[str, np.ndarray]:
+    return {f"{name}.weight": _array(layer.kernel).T, f"{name}.bias": _array(layer.bias)}
+
+
+def _norm(name: str, layer) -> dict[str, np.ndarray]:
+    return {f"{name}.weight": _array(layer.gamma), f"{name}.bias": _array(layer.beta)}

@@ -1,0 +1,244 @@
+"""Our own models from a checkpoint, and back."""
+
+import os
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from spanbert_keras.conversion import tensor_names
+from spanbert_keras.conversion.checkpoint import Checkpoint
+from spanbert_keras.conversion.formats.pickles import first_line
+from spanbert_keras.conversion.formats.tokenizer_files import looks_lowercased
+from spanbert_keras.errors import InputError
+from spanbert_keras.models.coreference_resolver import SpanBertCoreferenceResolver
+from spanbert_keras.models.encoder import SpanBertEncoder, SpanBertTokenizer
+from spanbert_keras.models.pretrainer import SpanBertPretrainer
+from spanbert_keras.models.question_answerer import SpanBertQuestionAnswerer
+from spanbert_keras.models.relation_extractor import SpanBertRelationExtractor
+from spanbert_keras.models.row_classifier import RowClassifier
+from spanbert_keras.models.text_classifier import SpanBertTextClassifier
+
+OWN_KIND = "a model of this package"
+TASKS: dict[str, Any] = {  # and the setting that is a row's length
+    "question_answerer": (SpanBertQuestionAnswerer, "window_length"),
+    "coreference_resolver": (SpanBertCoreferenceResolver, "segment_length"),
+    "text_classifier": (SpanBertTextClassifier, "row_length"),
+    "relation_extractor": (SpanBertRelationExtractor, "row_length"),
+}
+KINDS = ("auto", "encoder", "pretrainer", *TASKS)
+TASK_MODELS: tuple[Any, ...] = tuple(model for model, _ in TASKS.values())
+SIZES = (
+    "vocabulary_size", "num_layers", "num_heads", "hidden_dim", "intermediate_dim", "dropout", "attention_dropout",
+    "max_sequence_length", "num_segments",
+)  # fmt: skip
+
+
+def make_tokenizer(checkpoint: Checkpoint) -> SpanBertTokenizer:
+    """Returns the tokenizer of a checkpoint.
+
+    Raises:
+        InputError: its vocabulary lacks a special piece.
+    """
+    lowercase = checkpoint.lowercase
+    vocabulary = checkpoint.vocabulary or []
+    lowercase = looks_lowercased(vocabulary) if lowercase is None else lowercase
+    return SpanBertTokenizer(vocabulary, lowercase=lowercase, **checkpoint.tokenizer_settings)
+
+
+def to_model(checkpoint: Checkpoint, kind: str = "auto", **overrides: Any):
+    """Makes a model with a checkpoint's weights.
+
+    Weights that the checkpoint lacks are fresh, and so are heads that it lacks.
+
+    Args:
+        checkpoint: checked.
+        kind: `"encoder"`, `"pretrainer"` or one of `TASKS`; `"auto"`: the task's model where it was fine-tuned for one,
+            else the pretrainer where there is a head.
+        **overrides: arguments of `SpanBertEncoder` that are no sizes, e.g. `dropout`, `dtype`.
+
+    Returns:
+        `SpanBertEncoder`, `SpanBertPretrainer` or the task's model, with its tokenizer.
+
+    Raises:
+        InputError: another kind, or a size among the overrides; a task's model of a source without vocabulary.
+    """
+    fixed = sorted(overrides.keys() & (set(SIZES) - {"dropout", "attention_dropout"}))
+    if fixed or kind not in KINDS:
+        wrong = f"{fixed[0]}={overrides[fixed[0]]!r}, which is the source's to say" if fixed else f"kind={kind!r}"
+        raise InputError(f"A model cannot be made so. Expected: one of {', '.join(KINDS)}. Received: {wrong}.")
+    sizes = checkpoint.architecture | overrides
+    encoder = SpanBertEncoder(**sizes, tokenizer=make_tokenizer(checkpoint) if checkpoint.vocabulary else None)
+    model: keras.Model = encoder
+    kind = checkpoint.task or ("pretrainer" if checkpoint.heads else "encoder") if kind == "auto" else kind
+    settings = _settings_of(checkpoint, kind)
+    if kind in TASKS:
+        model = _task_model(kind, encoder, settings)
+    elif kind == "pretrainer":
+        table = checkpoint.tensors.get(tensor_names.SBO_POSITIONS)
+        if table is not None:
+            settings |= {"max_span_positions": table.shape[0], "position_dim": table.shape[1]}
+        model = SpanBertPretrainer(encoder, **settings)
+    assign(model, checkpoint)
+    return model
+
+
+def _settings_of(checkpoint: Checkpoint, kind: str) -> dict[str, Any]:
+    """Returns the head settings that are those of a kind; a text classifier's are also a relation extractor's.
+
+    Raises:
+        InputError: a relation extractor is asked for, and the classifier gives something else than one label.
+    """
+    settings, own = dict(checkpoint.head_settings), _kind_of(checkpoint)
+    if kind == "relation_extractor" and own == "text_classifier":
+        problem = settings.pop("problem_type", None)
+        if problem not in (None, "single_label"):
+            raise InputError(
+                "A relation extractor cannot be made of this source: it must give one label for each text "
+                f"(single_label). Received: {problem}."
+            )
+        for name in ("takes_pairs", "threshold"):
+            settings.pop(name, None)
+        return settings | {"markers": {}}
+    return settings if kind == own else {}
+
+
+def _task_model(kind: str, encoder: SpanBertEncoder, settings: dict[str, Any]):
+    """Returns a task's model over an encoder.
+
+    Raises:
+        InputError: there is no vocabulary, or the settings make no such model.
+    """
+    cls, length = TASKS[kind]
+    what = kind.replace("_", " ")
+    if encoder.tokenizer is None:
+        raise InputError(f"A {what} needs its vocabulary. Give its vocab.txt (--vocab_file).")
+    if settings.get(length) is not None:  # the table of positions may have been cut
+        settings = settings | {length: min(settings[length], encoder.max_sequence_length)}
+    if issubclass(cls, RowClassifier) and "labels" not in settings:
+        raise InputError(f"A {what} cannot be made of this source: it has no labels. Fine-tune its encoder first.")
+    try:
+        return cls(encoder, **settings)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"A {what} cannot be made of this source: {first_line(error)}") from error
+
+
+def _kind_of(checkpoint: Checkpoint) -> str:
+    """Returns the kind that the checkpoint's head settings are of."""
+    return checkpoint.task or "pretrainer"
+
+
+def assign(model, checkpoint: Checkpoint) -> list[str]:
+    """Sets those weights of a model that a checkpoint has, and returns the paths of all others.
+
+    Args:
+        model: one of `to_model`'s, of the checkpoint's sizes.
+        checkpoint: checked.
+    """
+    table, fresh = checkpoint.table(), []
+    for weight in model.weights:
+        name, transposed = table.get(weight.path, ("", False))
+        value = checkpoint.tensors.get(name)
+        if value is not None:
+            value = np.asarray(value, np.float32)
+            weight.assign(value.T if transposed else value)
+        elif "seed_generator" not in weight.path:
+            fresh.append(weight.path)
+    return fresh
+
+
+def from_model(model: Any) -> Checkpoint:
+    """Returns a model as a checkpoint.
+
+    Args:
+        model: `SpanBertEncoder`, `SpanBertPretrainer` or a task model.
+
+    Raises:
+        InputError: it is none of these, or quantized.
+    """
+    kinds: tuple[Any, ...] = (SpanBertEncoder, SpanBertPretrainer, *TASK_MODELS)
+    if not isinstance(model, kinds):
+        names = ", ".join(kind.__name__ for kind in kinds)
+        raise InputError(
+            "Only an encoder, a pretrainer or a task model can be converted. "
+            f"Expected: one of {names}. Received: {type(model).__name__}."
+        )
+    encoder = model if isinstance(model, SpanBertEncoder) else model.encoder
+    config = encoder.get_config()
+    table = tensor_names.encoder_table(encoder.num_layers)
+    for make in (*tensor_names.HEADS.values(), *tensor_names.TASK_HEADS.values(), tensor_names.pooler_table):
+        table |= make()
+    tensors = {}
+    for weight in model.weights:
+        if "seed_generator" in weight.path:
+            continue
+        if weight.path not in table:
+            raise InputError(
+                f"The model cannot be converted: its weight {weight.path} is none of a plain encoder, pretrainer "
+                "or question answerer (a quantized or adapted model, perhaps). Convert the model that it was made from."
+            )
+        name, transposed = table[weight.path]
+        value = np.array(keras.ops.convert_to_numpy(weight.value))
+        tensors[name] = value.T if transposed else value
+    notes = _drop_fresh_heads(tensors)
+    tokenizer = encoder.tokenizer
+    known = tokenizer is not None and tokenizer.has_vocabulary
+    return Checkpoint(
+        tensors,
+        {name: config[name] for name in SIZES},
+        tokenizer.get_vocabulary() if known else None,
+        tokenizer.lowercase if known else None,
+        OWN_KIND,
+        _head_settings(model),
+        notes,
+        tokenizer_settings=tokenizer.text_settings if known else {},
+    )
+
+
+def _head_settings(model) -> dict[str, Any]:
+    """Returns the settings that a model has besides its encoder's and those that its tensors' shapes tell."""
+    if isinstance(model, SpanBertPretrainer):
+        return {"sbo_weight": model.sbo_weight, "loss_normalization": model.loss_normalization}
+    if isinstance(model, TASK_MODELS):
+        config = model.get_config()
+        of_keras = ("name", "trainable", "dtype", "encoder", "layer_state")
+        return {name: value for name, value in config.items() if name not in of_keras}
+    return {}
+
+
+def _drop_fresh_heads(tensors: dict[str, np.ndarray]) -> list[str]:
+    """Removes heads that no update has touched, of a converted encoder perhaps, and returns a sentence for each.
+
+    Their biases are still 0, and the scales of their norms 1.
+    """
+    notes = []
+    for head, make in tensor_names.HEADS.items():
+        names = [name for name, _ in make().values()]
+        vectors = [name for name in names if name in tensors and tensors[name].ndim == 1]
+        if vectors and all((tensors[name] == name.endswith("weight")).all() for name in vectors):
+            for name in names:
+                del tensors[name]
+            notes.append(f"The head {head} was never trained, and is left out.")
+    return notes
+
+
+def read_keras_file(path: str | os.PathLike) -> Checkpoint:
+    """Reads a `.keras` file of this package.
+
+    Raises:
+        InputError: it is damaged, or of another class.
+    """
+    if not zipfile.is_zipfile(path):
+        raise InputError(f"{path} is no whole .keras file: perhaps writing or copying it was cut short.")
+    try:
+        model = keras.saving.load_model(path, compile=False)
+    except (ValueError, TypeError, OSError, KeyError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path} cannot be loaded as a model of this package: {first_line(error)}") from error
+    return from_model(model)
+
+
+def read_preset(folder: str | os.PathLike) -> Checkpoint:
+    """Reads a preset directory of this package."""
+    return from_model(SpanBertEncoder.from_preset(str(Path(folder))))

@@ -1,0 +1,172 @@
+"""Tensors from the files of a folder."""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from spanbert_keras.conversion.formats.pickles import CUT_SHORT, read_pickle
+from spanbert_keras.conversion.formats.tokenizer_files import read_settings
+from spanbert_keras.conversion.tensor_names import (
+    INNER_WRAPPING,
+    WORDS_AFTER_PREFIX,
+    canonical,
+    is_wrapping,
+    without_inner_wrapping,
+)
+from spanbert_keras.errors import InputError
+
+SAFETENSORS, PICKLE = "model.safetensors", "pytorch_model.bin"
+POINTER = b"version https://git-lfs"
+STATES = ("state_dict", "model_state_dict", "model", "module")  # where training checkpoints keep the model's weights
+
+
+def find_tensor_files(folder: Path) -> list[Path]:
+    """Returns the files of a Hugging Face folder that hold its tensors, safetensors before pickles; maybe none.
+
+    Raises:
+        InputError: a part of a checkpoint in several files is missing.
+    """
+    for name in (SAFETENSORS, PICKLE):
+        if (folder / name).is_file():
+            return [folder / name]
+        index = read_settings(folder / f"{name}.index.json")
+        if index is not None:
+            parts = sorted({str(part) for part in index.get("weight_map", {}).values()})
+            missing = [part for part in parts if not (folder / os.path.basename(part)).is_file()]
+            if missing or not parts:
+                raise InputError(f"{folder} lacks parts that {name}.index.json names: {', '.join(missing) or 'all'}.")
+            return [folder / os.path.basename(part) for part in parts]
+    return []
+
+
+def read_tensors(paths: list[Path], notes: list[str] | None = None) -> dict[str, np.ndarray]:
+    """Returns the tensors of safetensors files and pickles together, under canonical names.
+
+    Args:
+        paths: the files of one checkpoint.
+        notes: list of str or `None`. Takes a sentence on each wrapping that was removed.
+
+    Raises:
+        InputError: a file is damaged, cut short, a pointer to one that was not fetched, or has other things in it; or
+            there are several models in it.
+    """
+    notes = [] if notes is None else notes
+    tensors: dict[str, np.ndarray] = {}
+    for path in paths:
+        _check_pointer(path)
+        safe = path.suffix == ".safetensors"
+        found = read_safetensors(path) if safe else state_of(read_pickle(path), str(path), notes)
+        for name, value in found.items():
+            if not isinstance(value, np.ndarray):
+                raise InputError(f"{path} holds something else than tensors: {name} is a {type(value).__name__}.")
+            tensors[str(name)] = value
+    where = str(paths[0] if len(paths) == 1 else paths[0].parent)
+    return {canonical(name): value for name, value in unwrapped(tensors, where, notes).items()}
+
+
+def state_of(found: dict[str, Any], where: str = "The file", notes: list[str] | None = None) -> dict[str, Any]:
+    """Returns the state dict of a pickle: that of the model where it is an entry of a training checkpoint.
+
+    Args:
+        found: dict. Fairseq has the state at `model`, Lightning at `state_dict`, others at `model_state_dict` or
+            `module`, beside the states of optimizers. Without these it is the one entry that holds a BERT.
+        where: str. For the sentence.
+        notes: list of str or `None`. Takes a sentence on what was chosen and what was left out; none of a fairseq
+            checkpoint, the research code's own form.
+
+    Raises:
+        InputError: several entries are such states, or there are no tensors.
+    """
+    with_bert = [] if _words(found) else [key for key, value in found.items() if _holds_bert(value)]
+    named = [key for key in STATES if isinstance(found.get(key), dict)]
+    states = [key for key in named if key in with_bert] or with_bert or named
+    if not states:
+        kinds = {type(value) for value in found.values()}
+        if dict in kinds and np.ndarray not in kinds and not _words(found):
+            entries = ", ".join(f"{key} ({type(value).__name__})" for key, value in found.items())
+            raise InputError(
+                f"{where} holds no tensors, and no entry with the tensors of a BERT. Expected: a state dict, or one as "
+                f"an entry, such as `state_dict`. Received: {entries[:200]}. Save the model's "
+                "`state_dict()` on its own."
+            )
+        return found
+    if len(states) > 1:
+        raise InputError(
+            f"{where} holds several models: {', '.join(states)}. Expected: one of them. Save the one that you mean on "
+            "its own."
+        )
+    others = [str(key) for key in found if key != states[0]]
+    if notes is not None and not (states[0] == "model" and "args" in found):
+        left_out = f" Left out: {', '.join(others)}." if others else ""
+        notes.append(f"The weights are those of its entry `{states[0]}`.{left_out}")
+    return state_of(found[states[0]], where, notes)
+
+
+def _words(names: Iterable) -> dict[str, str]:
+    """Returns the names of word embeddings under any prefix, and what each is without inner wrappings."""
+    plain = {str(name): without_inner_wrapping(str(name)) for name in names}
+    return {name: new for name, new in plain.items() if WORDS_AFTER_PREFIX.fullmatch(new)}
+
+
+def _holds_bert(value: Any) -> bool:
+    """Returns whether an entry of a checkpoint is a state dict of a BERT, or has one in it."""
+    return isinstance(value, dict) and (bool(_words(value)) or any(map(_holds_bert, value.values())))
+
+
+def unwrapped(tensors: dict[str, Any], where: str, notes: list[str]) -> dict[str, Any]:
+    """Returns tensors without what wrappers put before their names, such as `module.`, `model.` and `_orig_mod.`.
+
+    DataParallel, Lightning, torch.compile and FSDP do so, and models that hold a BERT in an attribute. A prefix is
+    removed where the word embeddings have it; names without it stay as they are.
+
+    Args:
+        tensors: dict of arrays.
+        where: str. For the sentences.
+        notes: list of str. Takes a sentence on what was removed.
+
+    Raises:
+        InputError: there are several word embeddings under different prefixes, or two names become one.
+    """
+    names = {name: without_inner_wrapping(name) for name in tensors}
+    prefixes = sorted({WORDS_AFTER_PREFIX.sub(r"\1", new) for new in _words(tensors).values()})
+    if len(prefixes) > 1 and "" not in prefixes:
+        raise InputError(
+            f"{where} holds several BERT encoders, under {', '.join(map(repr, prefixes))}. Expected: one. Save the "
+            "state dict of the one that you mean."
+        )
+    removed = []
+    if len(prefixes) == 1 and is_wrapping(prefixes[0]):
+        names = {old: new.removeprefix(prefixes[0]) for old, new in names.items()}
+        removed.append(prefixes[0])
+    removed += sorted({part for name in tensors for part in INNER_WRAPPING.findall(name)})
+    if len(set(names.values())) < len(names):
+        raise InputError(f"{where} holds tensors with and without {' and '.join(removed)} before the same name.")
+    if removed:
+        notes.append(f"Removed from the names of its tensors: {' and '.join(map(repr, removed))}.")
+    return {names[old]: value for old, value in tensors.items()}
+
+
+def read_safetensors(path: Path) -> dict[str, np.ndarray]:
+    """Returns the tensors of one file.
+
+    Raises:
+        InputError: it is damaged or cut short.
+    """
+    import ml_dtypes  # noqa: F401  NumPy then knows bfloat16
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"{path} cannot be read as a whole file: {error}. {CUT_SHORT}") from error
+
+
+def _check_pointer(path: Path) -> None:
+    """Refuses the text that git leaves where a large file was not fetched."""
+    with open(path, "rb") as file:
+        if file.read(len(POINTER)) == POINTER:
+            raise InputError(f"{path} is a pointer of git-lfs, not the file itself. Fetch it with `git lfs pull`.")

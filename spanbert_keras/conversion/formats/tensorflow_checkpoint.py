@@ -1,0 +1,123 @@
+"""Reads Google's BERT from TensorFlow's checkpoint files."""
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from spanbert_keras.conversion.formats.google_names import heads_of, hugging_face_names, torch_layout
+from spanbert_keras.errors import InputError
+
+
+def find_tensorflow_checkpoint(path: str | os.PathLike) -> str | None:
+    """Returns the prefix of a TensorFlow checkpoint, as `read_tensorflow_checkpoint` takes it.
+
+    Args:
+        path: a prefix, or a folder with one: the newest of its `checkpoint` file, otherwise the only one that is there.
+
+    Returns:
+        str, or `None` where there is no checkpoint of TensorFlow.
+
+    Raises:
+        InputError: a folder holds several and no `checkpoint` file tells which.
+    """
+    path = Path(path)
+    if Path(f"{path}.index").is_file():
+        return str(path)
+    if not path.is_dir():
+        return None
+    prefixes = sorted(str(index).removesuffix(".index") for index in path.glob("*.index"))
+    newest = _newest(path)
+    if newest in prefixes:
+        return newest
+    if len(prefixes) > 1:
+        raise InputError(
+            f"{path} holds {len(prefixes)} TensorFlow checkpoints ({', '.join(Path(p).name for p in prefixes)}) and no "
+            "`checkpoint` file that names the newest of them. Give the path of one, e.g. " + prefixes[-1]
+        )
+    return prefixes[0] if prefixes else None
+
+
+def _newest(folder: Path) -> str | None:
+    """Returns the prefix that TensorFlow's state file names, in this folder: it may have been moved since."""
+    try:
+        state = (folder / "checkpoint").read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return None
+    match = re.search(r'^model_checkpoint_path:\s*"(.*)"\s*$', state, re.MULTILINE)
+    return str(folder / re.split(r"[/\\]", match[1])[-1]) if match else None
+
+
+def read_tensorflow_checkpoint(prefix: str | os.PathLike) -> dict[str, np.ndarray]:
+    """Reads Google's BERT from a checkpoint of TensorFlow 1 or of TF Model Garden.
+
+    TensorFlow 1 names variables (`bert/encoder/layer_0/...`). Model Garden writes paths of attributes: of the
+    functional `BertEncoder`, of `BertEncoderV2`, and of the pretrainers around them; the encoder may lie at any depth.
+    Optimizer state, step counters and the object graph are left out. In `BertPretrainerV2` the next-sentence head has a
+    pooler of its own, the trained one: it is taken instead of the encoder's.
+
+    A checkpoint does not say which GELU it was trained with. Google's programs mean the tanh approximation by "gelu"
+    (google-research/bert's `modeling.gelu`, Model Garden's default); our encoder computes the exact one, as
+    Hugging Face's BERT does with the same weights.
+
+    Args:
+        prefix: path without `.index` and `.data-...`, e.g. `folder/bert_model.ckpt`.
+
+    Returns:
+        Arrays in the stored dtype, under Hugging Face's names (`bert.encoder.layer.0.attention.self.query.weight`,
+        `cls.predictions.bias`) and in its layout: kernels `[out, in]`. A variable that is no part of BERT keeps its own
+        name and layout.
+
+    Raises:
+        InputError: there is no such checkpoint, it is damaged, or it holds several encoders or heads.
+    """
+    reader = _open(prefix)
+    names = hugging_face_names(reader.get_variable_to_shape_map(), prefix)
+    return {name: torch_layout(key, name, _get(reader, key, prefix)) for key, name in names.items()}
+
+
+def attention_heads(prefix: str | os.PathLike) -> int | None:
+    """Returns the number of attention heads where the shapes tell it, as TF Model Garden's do.
+
+    Raises:
+        InputError: there is no such checkpoint.
+    """
+    return heads_of(_open(prefix).get_variable_to_shape_map())
+
+
+def _open(prefix: str | os.PathLike) -> Any:
+    """Returns TensorFlow's reader."""
+    try:
+        import tensorflow as tf
+    except ImportError:
+        raise InputError(
+            f"{prefix} is a checkpoint of TensorFlow, which only TensorFlow reads: pip install tensorflow."
+        ) from None
+    if not Path(f"{os.fspath(prefix)}.index").is_file():
+        raise InputError(
+            f"There is no TensorFlow checkpoint {prefix}: {prefix}.index is missing. Expected: a path without "
+            "`.index` and `.data-00000-of-00001`, e.g. folder/bert_model.ckpt, beside which both files lie."
+        )
+    try:
+        return tf.train.load_checkpoint(os.fspath(prefix))
+    except (tf.errors.OpError, IndexError, RuntimeError, ValueError) as error:
+        raise _damaged(prefix, error) from error
+
+
+def _get(reader: Any, key: str, prefix: str | os.PathLike) -> np.ndarray:
+    """Returns one variable's values."""
+    import tensorflow as tf
+
+    try:
+        return np.asarray(reader.get_tensor(key))
+    # TensorFlow's reader translates what it knows: a short file is an IndexError, a lost one an OpError.
+    except (tf.errors.OpError, IndexError, RuntimeError, ValueError) as error:
+        raise _damaged(prefix, error) from error
+
+
+def _damaged(prefix: str | os.PathLike, error: Exception) -> InputError:
+    return InputError(
+        f"The TensorFlow checkpoint {prefix} is incomplete or damaged ({error}). Copy its .index and .data files again."
+    )

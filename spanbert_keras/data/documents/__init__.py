@@ -1,0 +1,1 @@
+"""Coreference documents in CoNLL-2012 and JSON lines."""

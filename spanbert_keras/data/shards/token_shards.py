@@ -1,0 +1,296 @@
+"""Prepared corpora: token shards opened as memory maps."""
+
+import dataclasses
+import hashlib
+import json
+import os
+import pathlib
+import re
+from typing import Any
+
+import numpy as np
+
+from spanbert_keras.data.shards import shard_format
+from spanbert_keras.errors import InputError
+from spanbert_keras.preprocessing.tokenizer import SpanBertTokenizer
+
+PART_NAME = re.compile(r"part-(\d+)-of-(\d+)")
+ANNOTATION_NAME = re.compile(r"[a-z][a-z0-9_]*")
+
+
+@dataclasses.dataclass
+class TokenSplit:
+    """The documents of one split, shard by shard; every array is a memory map.
+
+    Attributes:
+        pieces: list of uint16 or uint32 `(N,)`. Ids of whole documents without special pieces.
+        document_starts: list of int64 `(D + 1,)`. First piece of each document, then N.
+        line_starts: list of int64 `(L + 1,)`. First piece of each line, then N; holds every document start.
+        paths: list of path. What annotations are named after.
+    """
+
+    pieces: list[np.ndarray]
+    document_starts: list[np.ndarray]
+    line_starts: list[np.ndarray]
+    paths: list[pathlib.Path]
+
+    @property
+    def num_pieces(self) -> int:
+        """Number of pieces of all shards."""
+        return sum(map(len, self.pieces))
+
+    @property
+    def num_documents(self) -> int:
+        """Number of documents of all shards."""
+        return sum(len(starts) - 1 for starts in self.document_starts)
+
+    def annotation_path(self, name: str, shard: int) -> pathlib.Path:
+        """Returns where the annotation `name` of a shard is kept: `<shard>.<name>.annotation.npy`."""
+        if not ANNOTATION_NAME.fullmatch(name):
+            raise ValueError(f"`name` must be lowercase letters, digits and underscores. Received: name={name!r}.")
+        return self.paths[shard].with_name(f"{self.paths[shard].name}.{name}.annotation.npy")
+
+    def write_annotation(self, name: str, shard: int, values: np.ndarray) -> None:
+        """Writes one value for each piece of a shard.
+
+        Args:
+            name: str. Lowercase letters, digits and underscores.
+            shard: int. Index into `pieces`.
+            values: uint8 `(N,)`. A class or a bit field; its meaning is the writer's.
+        """
+        values = np.asarray(values)
+        expected = self.pieces[shard].shape
+        if values.dtype != np.uint8 or values.shape != expected:
+            raise ValueError(
+                f"`values` must be uint8 of shape {expected}. Received: {values.dtype} of shape {values.shape}."
+            )
+        file = shard_format.ArrayFile(self.annotation_path(name, shard), np.uint8)
+        file.append(values)
+        file.close()
+
+    def annotation(self, name: str) -> list[np.ndarray]:
+        """Opens an annotation of every shard.
+
+        Returns:
+            list of uint8 `(N,)` memory maps, one a shard.
+
+        Raises:
+            InputError: a shard has no such annotation, or one of another length.
+        """
+        paths = [self.annotation_path(name, shard) for shard in range(len(self.pieces))]
+        return [
+            shard_format.open_array(path, np.uint8, len(pieces))
+            for path, pieces in zip(paths, self.pieces, strict=True)
+        ]
+
+
+class TokenShards:
+    """A prepared corpus.
+
+    Opening reads manifests and checks that every file is there with the size, dtype and length that the manifest says;
+    pieces stay on the disk. `verify` reads everything once and compares checksums.
+
+    Args:
+        directory: path of a folder that `prepare` wrote. Also a folder of all the parts `part-0-of-4`, ...
+            that `prepare --shard=i/n` wrote: they are one corpus, with the documents of a run without `--shard`.
+
+    Attributes:
+        manifest: dict. Format version, counts, settings, report; of all parts together, each part's own in "parts".
+        unigram_counts: int64 `(V,)`. How often each piece occurs in the training split.
+        fingerprint: str. 64 hexadecimal digits that name the content of the corpus.
+
+    Raises:
+        InputError: no prepared corpus there, an unfinished one, a missing part, a file that is missing or cut short,
+            parts that were prepared with different settings.
+
+    Example:
+
+        shards = TokenShards("shards/")
+        first = shards.split("train").pieces[0][:10]
+        shards.tokenizer().detokenize(first)
+    """
+
+    def __init__(self, directory: str | os.PathLike):
+        self.directory = pathlib.Path(directory)
+        folders = _part_folders(self.directory)
+        manifests = [_read_manifest(folder) for folder in folders]
+        _check_parts_agree(folders, manifests)
+        self._parts = list(zip(folders, manifests, strict=True))
+        for folder, manifest in self._parts:
+            for name, entry in manifest["files"].items():
+                shard_format.check_size(folder / name, entry)
+        self._heldout_candidate = _chosen_candidate(manifests)
+        self._splits = {split: self._open_split(split) for split in shard_format.SPLITS}
+        for split, opened in self._splits.items():
+            if not opened.num_pieces:
+                raise InputError(
+                    f"The corpus {self.directory} has no document in its {split} split. Expected: at least two "
+                    "different documents, one of them held out. Give `prepare` more text, or a lower --heldout_share."
+                )
+        self.unigram_counts = self._count_unigrams()
+        self.manifest = manifests[0] if len(manifests) == 1 else _merged(manifests)
+        self.fingerprint = _fingerprint(manifests)
+
+    def split(self, name: str) -> TokenSplit:
+        """Returns the `TokenSplit` named "train" or "heldout"."""
+        if name not in self._splits:
+            raise ValueError(f"`name` must be one of {shard_format.SPLITS}. Received: name={name!r}.")
+        return self._splits[name]
+
+    def tokenizer(self) -> SpanBertTokenizer:
+        """Returns the tokenizer with which the corpus was prepared, from its own copy of the vocabulary."""
+        folder, manifest = self._parts[0]
+        settings = manifest.get("tokenizer_settings", {})
+        return SpanBertTokenizer(folder / shard_format.VOCABULARY, lowercase=manifest["lowercase"], **settings)
+
+    def check_vocabulary(self, tokenizer: SpanBertTokenizer) -> None:
+        """Refuses a tokenizer other than the one with which the corpus was prepared."""
+        expected, received = self.manifest["vocabulary_fingerprint"], tokenizer.fingerprint()
+        if expected != received:
+            raise InputError(
+                f"The corpus {self.directory} was prepared with another vocabulary than the model's. Expected: "
+                f"{tokenizer.vocabulary_size():,} pieces, fingerprint {received[:16]}... Received: "
+                f"{self.manifest['vocabulary_size']:,} pieces, fingerprint {expected[:16]}... "
+                "Prepare the corpus again with the model's vocab.txt and --lowercase setting."
+            )
+
+    def verify(self) -> None:
+        """Reads every file once and compares its SHA-256 with the manifest's.
+
+        Raises:
+            InputError: a file is damaged; names it.
+        """
+        for folder, manifest in self._parts:
+            for name, entry in manifest["files"].items():
+                shard_format.check_content(folder / name, entry)
+
+    def _open_split(self, split: str) -> TokenSplit:
+        """Opens the shards of a split; a held-out candidate goes where `_chosen_candidate` says."""
+        opened = TokenSplit([], [], [], [])
+        for part, (folder, manifest) in enumerate(self._parts):
+            dtype = shard_format.piece_dtype(manifest["vocabulary_size"])
+            for shard in manifest["shards"]:
+                actual = shard["split"]
+                if actual == "candidate":
+                    actual = "heldout" if part == self._heldout_candidate else "train"
+                if actual == split:
+                    stem = folder / f"{shard['split']}-{shard['index']:05d}"
+                    pieces, documents, lines = (
+                        shard_format.open_array(stem.with_name(f"{stem.name}.{array}.npy"), kind, length)
+                        for array, kind, length in (
+                            ("pieces", dtype, shard["pieces"]),
+                            ("documents", np.int64, shard["documents"] + 1),
+                            ("lines", np.int64, shard["lines"] + 1),
+                        )
+                    )
+                    opened.pieces.append(pieces)
+                    opened.document_starts.append(documents)
+                    opened.line_starts.append(lines)
+                    opened.paths.append(stem)
+        return opened
+
+    def _count_unigrams(self) -> np.ndarray:
+        """Returns the training split's counts; a candidate counts where it was not chosen to be held out."""
+        size = self._parts[0][1]["vocabulary_size"]
+        counts = np.zeros(size, np.int64)
+        for part, (folder, manifest) in enumerate(self._parts):
+            counts += shard_format.open_array(folder / shard_format.UNIGRAM_COUNTS, np.int64, size)
+            for shard in manifest["shards"] if part != self._heldout_candidate else ():
+                if shard["split"] == "candidate":
+                    name = shard_format.shard_file("candidate", shard["index"], "pieces")
+                    counts += np.bincount(np.load(folder / name), minlength=size)
+        return counts
+
+
+def _splits_of(manifest: dict[str, Any]) -> set[str]:
+    return {shard["split"] for shard in manifest["shards"]}
+
+
+def _part_folders(directory: pathlib.Path) -> list[pathlib.Path]:
+    """Returns the folders with a manifest: the corpus itself, or all the parts of it."""
+    if not directory.is_dir():
+        raise InputError(f"There is no corpus {directory}. Expected: a folder that `prepare` wrote.")
+    if (directory / shard_format.MANIFEST).is_file():
+        return [directory]
+    found = {}
+    for path in directory.iterdir():
+        match = PART_NAME.fullmatch(path.name)
+        if match and path.is_dir():
+            found[int(match[1]), int(match[2])] = path
+    if not found:
+        raise InputError(
+            f"The folder {directory} holds no finished corpus. Expected: {shard_format.MANIFEST}, which `prepare` "
+            "writes last. Received: none; run `prepare` (again: a run that was stopped continues)."
+        )
+    totals = sorted({total for _, total in found})
+    if len(totals) > 1:
+        kinds = " and of ".join(map(str, totals))
+        raise InputError(f"The folder {directory} holds parts of several corpora: of {kinds}.")
+    total = totals[0]
+    missing = [i for i in range(total) if (i, total) not in found or not _has_manifest(found[i, total])]
+    if missing:
+        raise InputError(
+            f"The corpus {directory} is not complete. Expected: {total} finished parts. Received: "
+            f"{total - len(missing)}; run `prepare` with --shard={missing[0]}/{total} (again)."
+        )
+    return [found[i, total] for i in range(total)]
+
+
+def _has_manifest(folder: pathlib.Path) -> bool:
+    return (folder / shard_format.MANIFEST).is_file()
+
+
+def _read_manifest(folder: pathlib.Path) -> dict[str, Any]:
+    """Returns the manifest of a folder; refuses one that is not valid JSON or of another format version."""
+    path = folder / shard_format.MANIFEST
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        version = manifest["format_version"]
+        complete = {"files", "shards", "vocabulary_size", "vocabulary_fingerprint", "lowercase"} <= manifest.keys()
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"The manifest {path} cannot be read ({error}). Prepare the corpus again.") from error
+    if version != shard_format.FORMAT_VERSION or not complete:
+        raise InputError(
+            f"The manifest {path} is not of this version. Expected: format version {shard_format.FORMAT_VERSION}. "
+            f"Received: {version}. Prepare the corpus again."
+        )
+    return manifest
+
+
+def _check_parts_agree(folders: list[pathlib.Path], manifests: list[dict[str, Any]]) -> None:
+    """Refuses parts that were prepared from other input or with other settings."""
+    for folder, manifest in zip(folders, manifests, strict=True):
+        for key in ("vocabulary_fingerprint", "settings", "sources"):
+            if manifest[key] != manifests[0][key]:
+                raise InputError(
+                    f"The parts {folders[0]} and {folder} do not belong to one corpus. Expected: the same {key}. "
+                    f"Received: {manifests[0][key]} and {manifest[key]}."
+                )
+
+
+def _chosen_candidate(manifests: list[dict[str, Any]]) -> int | None:
+    """Returns the part whose candidate is held out: that of the smallest hash, and only if no document is held out."""
+    if any("heldout" in _splits_of(manifest) for manifest in manifests):
+        return None
+    hashes = [
+        (shard["smallest_hash"], part)
+        for part, manifest in enumerate(manifests)
+        for shard in manifest["shards"]
+        if shard["split"] == "candidate"
+    ]
+    return min(hashes)[1] if hashes else None
+
+
+def _merged(manifests: list[dict[str, Any]]) -> dict[str, Any]:
+    """Returns one manifest for several parts: what they share, counts added up, each part's own in "parts"."""
+    shared = {k: manifests[0][k] for k in manifests[0] if k not in ("files", "shards", "totals", "reports", "shard")}
+    totals = {key: sum(manifest["totals"][key] for manifest in manifests) for key in manifests[0]["totals"]}
+    return {**shared, "totals": totals, "parts": manifests}
+
+
+def _fingerprint(manifests: list[dict[str, Any]]) -> str:
+    """Returns the SHA-256 of every file's checksum and of the vocabulary."""
+    lines = [manifest["vocabulary_fingerprint"] for manifest in manifests]
+    for part, manifest in enumerate(manifests):
+        lines += [f"{part} {name} {entry['sha256']}" for name, entry in sorted(manifest["files"].items())]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()

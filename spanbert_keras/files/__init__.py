@@ -1,0 +1,1 @@
+"""Files: what they hold by their first bytes, faults of text files, and writing that leaves no half file."""

@@ -1,0 +1,265 @@
+"""Several fine-tuning runs that belong together: seeds, and a sweep over hyper-parameters."""
+
+import dataclasses
+import functools
+import math
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+from absl import logging
+
+from spanbert_keras.errors import InputError
+from spanbert_keras.files.writing import write_atomically, write_json
+from spanbert_keras.fine_tuning.run import CHECKPOINTS, FineTuningRun, FineTuningTask, TrainingFailed
+from spanbert_keras.fine_tuning.settings import CHANGEABLE, FineTuningSettings, check
+from spanbert_keras.training.run.run_process import RunProcess
+from spanbert_keras.training.run.run_record import RunRecord
+from spanbert_keras.training.trainer import FINISHED
+
+STARTUP_TRIALS = 3  # of a sweep: they are never pruned
+SHORT = {"learning_rate": "rate", "batch_size": "batch"}  # in folders' names
+
+
+class FineTuningStudy:
+    """Everything that a fine-tuning program does: one run, runs with several seeds, or a sweep.
+
+    One run lives in the output directory itself, others in folders of it, one each; the best model on dev is copied to
+    the output directory. Whatever was finished is not done again when the same command is given once more.
+
+    Args:
+        settings: `FineTuningSettings`, or a program's own.
+        make_task: function of settings that returns the `FineTuningTask`.
+        to_flags: function of settings that returns every one of them as plain JSON values.
+
+    Raises:
+        InputError: a setting is out of its range.
+    """
+
+    def __init__(
+        self,
+        settings: FineTuningSettings,
+        make_task: Callable[[Any], FineTuningTask],
+        to_flags: Callable[[Any], dict[str, Any]],
+    ):
+        check(settings)
+        self.settings = settings
+        self.make_task = make_task
+        self.to_flags = to_flags
+        self.folder = Path(settings.output_dir)
+
+    @functools.cached_property
+    def task(self) -> FineTuningTask:
+        """What all runs have in common: names, and the data's facts."""
+        return self.make_task(self.settings)
+
+    def run(self) -> int:
+        """Does it all; returns 0, or the exit code that says what stopped it (the same command continues).
+
+        Raises:
+            InputError: something that the user gave cannot be used.
+        """
+        settings = self.settings
+        with RunProcess(
+            settings.output_dir, settings.distribution, settings.replicas, settings.preemption_exit_code
+        ) as process:
+            self.process = process
+            if settings.sweep:
+                outcome = self._sweep()
+            elif settings.seeds > 1:
+                outcome = self._seeds()
+            else:
+                outcome = self._one(settings, self.folder, test=True)[0]
+            return 0 if outcome == FINISHED else process.signals.exit_code(outcome)
+
+    # --- one run
+
+    def _one(self, settings, folder: Path, test: bool, on_score=None) -> tuple[str, dict]:
+        """Makes one run, unless it is finished; returns how it ended and its record's scores."""
+        task = self.make_task(settings)
+        run = FineTuningRun(settings, self.to_flags(settings), task, self.process, folder)
+        if on_score is not None:
+            run.on_score = on_score
+        record = run.finished()
+        if record is not None:
+            run.check_same()
+            logging.info("%s is finished.", folder)
+        else:
+            outcome = run.run()
+            if outcome != FINISHED:
+                return outcome, {}
+            record = run.finished()
+        scores = record["scores"]  # type: ignore[index]
+        if test and "test" not in scores:
+            scores = self._test(run, task, scores)
+        for split, of_split in scores.items():
+            shown = ", ".join(f"{key} {value:.2f}" for key, value in of_split.items() if isinstance(value, float))
+            logging.info("%s, %s: %s", folder, split, shown)
+        return FINISHED, scores
+
+    def _test(self, run: FineTuningRun, task: FineTuningTask, scores: dict) -> dict:
+        """Scores the saved model on test, once."""
+        found = task.test(keras.saving.load_model(run.model_path), run.folder)
+        if found:
+            scores = scores | {"test": found}
+            run.record.update(scores=scores)
+        return scores
+
+    # --- seeds
+
+    def _seeds(self) -> str:
+        """Makes a run a seed, and tells means and standard deviations."""
+        every: dict[str, dict] = {}
+        for seed in range(self.settings.seed, self.settings.seed + self.settings.seeds):
+            settings = dataclasses.replace(self.settings, seed=seed, seeds=1)
+            outcome, scores = self._one(settings, self.folder / f"seed_{seed}", test=True)
+            if outcome != FINISHED:
+                return outcome
+            every[f"seed_{seed}"] = scores
+        task = self.task
+        best = max(every, key=lambda name: every[name]["dev"][task.select_by])
+        summary = {split: mean_and_deviation([one[split] for one in every.values()]) for split in every[best]}
+        write_json(self.folder / "seeds.json", {"summary": summary, "runs": every, "best": best})
+        for split, of_split in summary.items():
+            for name, (mean, deviation) in of_split.items():
+                logging.info("%s %s: %.2f +- %.2f (%d seeds)", split, name, mean, deviation, len(every))
+        self._copy_model(self.folder / best, task)
+        return FINISHED
+
+    def _copy_model(self, folder: Path, task: FineTuningTask) -> None:
+        """Copies a run's model to the output directory."""
+        name = f"{task.model_name}.keras"
+
+        def write(temporary: Path) -> None:
+            shutil.copyfile(folder / name, temporary)
+
+        write_atomically(self.folder / name, write)
+        logging.info("The best model on dev, that of %s, is %s.", folder.name, self.folder / name)
+
+    # --- sweep
+
+    def _sweep(self) -> str:
+        """Tries the grid, worst runs ended early; dev chooses, and the chosen run alone is scored on test."""
+        optuna = _optuna()
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        grid = self.settings.sweep_grid()
+        for combination in grid:
+            check(self._trial_settings(combination))
+        self.folder.mkdir(parents=True, exist_ok=True)
+        study = optuna.create_study(
+            storage=f"sqlite:///{self.folder / 'sweep.db'}",
+            study_name="sweep",
+            direction="maximize",
+            load_if_exists=True,
+            pruner=optuna.pruners.MedianPruner(
+                n_startup_trials=STARTUP_TRIALS, n_warmup_steps=self.settings.evaluations_per_epoch
+            ),
+        )
+        states = [trial.state for trial in study.get_trials(deepcopy=False)]
+        begun = bool({optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED} & set(states))
+        self._begin_sweep(begun, tuple(grid[0]))
+        for number, state in enumerate(states):
+            if state == optuna.trial.TrialState.RUNNING:  # its process was killed
+                study.tell(number, state=optuna.trial.TrialState.FAIL)
+        for combination in grid:
+            outcome = self._trial(optuna, study, combination)
+            if outcome != FINISHED:
+                return outcome
+        if not study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,)):
+            raise InputError(f"No combination of the sweep in {self.folder} could be trained; the log says why.")
+        chosen = self._trial_settings(study.best_params)
+        logging.info("The sweep chose %s: dev %.2f.", study.best_params, study.best_value)
+        folder = self._trial_folder(study.best_params)
+        outcome, scores = self._one(chosen, folder, test=True)
+        if outcome != FINISHED:
+            return outcome
+        trials = [
+            trial.params | {"dev": trial.value, "state": trial.state.name.lower()}
+            for trial in study.get_trials(states=(optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED))
+        ]
+        result = {"trials": trials, "chosen": study.best_params, "folder": folder.name, "scores": scores}
+        write_json(self.folder / "sweep.json", result)
+        self._copy_model(folder, self.task)
+        return FINISHED
+
+    def _begin_sweep(self, begun: bool, tried: tuple[str, ...]) -> None:
+        """Refuses settings other than those of the trials that are done: they could not be compared."""
+        flags, task = self.to_flags(self.settings), self.task
+        facts = task.facts()
+        changeable = (*CHANGEABLE, *task.changeable, *tried) if begun else (*flags, *facts)
+        record = RunRecord(self.folder)
+        record.begin(flags, facts, changeable)
+        record.update(facts=facts)
+
+    def _trial_settings(self, combination: dict[str, Any]):
+        return dataclasses.replace(self.settings, **combination, sweep=False, seeds=1)
+
+    def _trial_folder(self, combination: dict[str, Any]) -> Path:
+        return self.folder / "_".join(f"{SHORT.get(name, name)}_{value:g}" for name, value in combination.items())
+
+    def _trial(self, optuna, study, parameters: dict[str, Any]) -> str:
+        """Runs one combination, unless the study has its result."""
+        done = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED)
+        if any(trial.params == parameters for trial in study.get_trials(deepcopy=False, states=done)):
+            return FINISHED
+        settings, folder = self._trial_settings(parameters), self._trial_folder(parameters)
+        # An earlier process may have begun it: the folder continues, and the pruner is told what it was told then.
+        begun = [trial for trial in study.get_trials(deepcopy=False) if trial.params == parameters]
+        reported = {number: score for trial in begun for number, score in trial.intermediate_values.items()}
+        trial = study.ask()
+        for name, value in parameters.items():
+            suggest = trial.suggest_int if isinstance(value, int) else trial.suggest_float
+            suggest(name, value, value)
+        for number, score in sorted(reported.items()):
+            trial.report(score, number)
+
+        def on_score(number: int, score: float) -> None:
+            if number not in reported:
+                trial.report(score, number)
+            if trial.should_prune():
+                raise optuna.TrialPruned(f"{parameters} at {score:.2f}")
+
+        logging.info("Sweep: %s.", parameters)
+        try:
+            outcome, scores = self._one(settings, folder, test=False, on_score=on_score)
+        except optuna.TrialPruned as error:
+            logging.info("Sweep: pruned %s.", error)
+            shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
+            study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+            return FINISHED
+        except TrainingFailed as error:  # e.g. a loss that is not finite at the highest rate
+            logging.error("Sweep: %s failed: %s", parameters, error)
+            study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+            return FINISHED
+        if outcome != FINISHED:
+            study.tell(trial, state=optuna.trial.TrialState.FAIL)  # its folder continues with the next trial
+            return outcome
+        study.tell(trial, scores["dev"][self.task.select_by])
+        return FINISHED
+
+
+def mean_and_deviation(scores: list[dict[str, Any]]) -> dict[str, tuple[float, float]]:
+    """Returns mean and sample standard deviation of every number that all of the dicts have."""
+    found = {}
+    for name in scores[0]:
+        values: list[Any] = [one.get(name) for one in scores]
+        if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
+            mean = sum(values) / len(values)
+            squares = sum((value - mean) ** 2 for value in values)
+            found[name] = (mean, math.sqrt(squares / (len(values) - 1)) if len(values) > 1 else 0.0)
+    return found
+
+
+def _optuna():
+    """Returns the module.
+
+    Raises:
+        InputError: it is not installed.
+    """
+    try:
+        import optuna
+    except ImportError:
+        raise InputError('--sweep needs Optuna. Install the extra: pip install "spanbert-keras[sweep]".') from None
+    return optuna

@@ -1,0 +1,1 @@
+"""What Keras does not save of the layers inside a layer: frozen, quantized, adapted, regularized ones."""

@@ -1,0 +1,123 @@
+"""Reads contexts: windows, batches of few shapes, the best spans. Shape letters: B rows, T tokens."""
+
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import numpy as np
+
+from spanbert_keras.decoding.answer_spans import Candidates, best_spans, max_context, merge
+from spanbert_keras.models.bucketed_prediction import row_lengths
+from spanbert_keras.preprocessing.question_windows import Passage, QuestionWindows, Window
+
+CHUNK_BATCHES = 16  # windows are sorted by length among so many batches
+
+
+@dataclasses.dataclass(frozen=True)
+class WindowedReader:
+    """What was found in one context.
+
+    Attributes:
+        passage: `Passage`.
+        candidates: `Candidates`.
+        question_cut: bool. Whether the question was longer than the limit.
+    """
+
+    passage: Passage
+    candidates: Candidates
+    question_cut: bool
+
+
+class _Open:
+    """A question whose windows are being read."""
+
+    def __init__(self, passage: Passage, windows: list[Window], question_cut: bool):
+        self.passage = passage
+        self.windows = windows
+        self.question_cut = question_cut
+        self.may_start = max_context([w.begin for w in windows], [w.end for w in windows])
+        self.found: list = [None] * len(windows)
+        self.no_answer_logits = [0.0] * len(windows)
+
+    def decode(self, number: int, start_logits: np.ndarray, end_logits: np.ndarray, max_length: int, count: int):
+        """Takes the logits `(T,)` of window `number`; its candidates are all that is kept."""
+        window = self.windows[number]
+        part = slice(window.offset, window.offset + window.end - window.begin)
+        starts, ends, logits = best_spans(
+            start_logits[part], end_logits[part], self.may_start[number], max_length, count
+        )
+        self.found[number] = (starts + window.begin, ends + window.begin, logits)
+        self.no_answer_logits[number] = float(start_logits[0]) + float(end_logits[0])
+
+    def reading(self) -> WindowedReader:
+        return WindowedReader(self.passage, merge(self.found, self.no_answer_logits), self.question_cut)
+
+
+def pad_windows(windows: Sequence[Window], rows: int, length: int) -> dict[str, np.ndarray]:
+    """Returns the inputs of an encoder, int32 `(rows, length)` each: a row a window, copies of the last to fill up."""
+    return QuestionWindows.pad([*windows, *[windows[-1]] * (rows - len(windows))], length)
+
+
+def read(
+    questions: Iterable[str],
+    contexts: Iterable[str],
+    windows: QuestionWindows,
+    logits_of: Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]],
+    batch_size: int,
+    max_answer_pieces: int,
+    count: int = 20,
+    single_rows: bool = True,
+) -> Iterator[WindowedReader]:
+    """Yields a `WindowedReader` for every question, in order; a bounded number of them is held at any time.
+
+    Args:
+        questions, contexts: iterables of str, equally long.
+        windows: `QuestionWindows`.
+        logits_of: returns `start_logits`, `end_logits`, `(B, T)`, of a batch of inputs.
+        batch_size: int. B at most.
+        max_answer_pieces: int.
+        count: int. Candidates of a window.
+        single_rows: bool. Whether a few windows that are left over go one by one, rather than as a padded batch.
+
+    Raises:
+        InputError: a question or a context that cannot be read.
+    """
+    lengths = row_lengths(windows.window_length)
+
+    def finish(chunk: list[_Open]) -> Iterator[WindowedReader]:
+        rows = [(len(w), i, j) for i, one in enumerate(chunk) for j, w in enumerate(one.windows)]
+        rows.sort(reverse=True)
+        while rows:
+            size = batch_size
+            if single_rows and len(rows) <= batch_size // 4:
+                size = 1
+            part, rows = rows[:size], rows[size:]
+            length = next(x for x in lengths if x >= part[0][0])
+            batch = pad_windows([chunk[i].windows[j] for _, i, j in part], size, length)
+            logits = logits_of(batch)
+            for row, (_, i, j) in enumerate(part):
+                starts, ends = logits["start_logits"][row], logits["end_logits"][row]
+                chunk[i].decode(j, starts, ends, max_answer_pieces, count)
+        for one in chunk:
+            yield one.reading()
+
+    chunk, held = [], 0
+    for one in _opened(questions, contexts, windows, batch_size):
+        chunk.append(one)
+        held += len(one.windows)
+        if held >= CHUNK_BATCHES * batch_size:
+            yield from finish(chunk)
+            chunk, held = [], 0
+    yield from finish(chunk)
+
+
+def _opened(questions: Iterable[str], contexts: Iterable[str], windows: QuestionWindows, batch_size: int):
+    """Yields an `_Open` for every question; each context of neighbouring questions is tokenized once."""
+    pairs = enumerate(zip(questions, contexts, strict=True))
+    while part := [pair for _, pair in zip(range(4 * batch_size), pairs, strict=False)]:
+        names: dict[str, int] = {}
+        for number, (_, context) in part:
+            names.setdefault(context, number)
+        passages = dict(zip(names, windows.passages(list(names), list(names.values())), strict=True))
+        asked = windows.questions([question for _, (question, _) in part], [number for number, _ in part])
+        for (ids, cut), (_, (_, context)) in zip(asked, part, strict=True):
+            yield _Open(passages[context], windows.split(ids, passages[context]), cut)

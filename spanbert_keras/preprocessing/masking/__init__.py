@@ -1,0 +1,1 @@
+"""Span masking: the masker, its law and its tables."""

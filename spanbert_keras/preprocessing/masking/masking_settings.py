@@ -1,0 +1,74 @@
+"""What is masked and how: the settings of the masking law, with everything derived from them in integers."""
+
+import dataclasses
+import functools
+
+import numpy as np
+
+from spanbert_keras.preprocessing.masking import span_lengths
+
+SCHEMES = ("span", "whole_word", "subword")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MaskingSettings:
+    """The settings of `mask_rows`.
+
+    Args:
+        scheme: str. `"span"` (section 3.1), `"whole_word"` (spans of one word) or `"subword"` (BERT's single pieces).
+        masking_rate: float, share of a row's pieces that is masked. Defaults to 0.15 (section 4.2).
+        geometric_rate: float, the `p` of the length law. Defaults to 0.2 (section 3.1).
+        max_span_length: int, words. Defaults to 10 (section 3.1).
+        max_span_positions: int, rows of the span boundary head's position table; pieces further inside a span have no
+            span boundary target. Defaults to 15 (the released code's README command; the paper gives none).
+        mask_token_rate: float, share of spans that become [MASK]. Defaults to 0.8 (section 3.1).
+        random_token_rate: float, share of spans that become random pieces; the rest stays. Defaults to 0.1.
+
+    Raises:
+        ValueError: a setting is unknown or out of range.
+    """
+
+    scheme: str = "span"
+    masking_rate: float = 0.15
+    geometric_rate: float = 0.2
+    max_span_length: int = 10
+    max_span_positions: int = 15
+    mask_token_rate: float = 0.8
+    random_token_rate: float = 0.1
+
+    def __post_init__(self) -> None:
+        if self.scheme not in SCHEMES:
+            raise ValueError(f"`scheme` must be one of {', '.join(SCHEMES)}. Received: scheme={self.scheme!r}.")
+        if not 0 < self.masking_rate <= 1:
+            raise ValueError(
+                f"`masking_rate` must be above 0 and at most 1. Received: masking_rate={self.masking_rate}."
+            )
+        if self.max_span_positions < 1:
+            raise ValueError(
+                f"`max_span_positions` must be positive. Received: max_span_positions={self.max_span_positions}."
+            )
+        rates = (self.mask_token_rate, self.random_token_rate)
+        if min(rates) < 0 or sum(map(span_lengths.as_fraction, rates)) > 1:
+            raise ValueError(
+                "`mask_token_rate` and `random_token_rate` must not be negative and add up to at most 1. "
+                f"Received: mask_token_rate={rates[0]}, random_token_rate={rates[1]}."
+            )
+        span_lengths.length_thresholds(self.geometric_rate, self.max_span_length)  # Raises where they are wrong.
+
+    def budget(self, num_pieces: np.ndarray) -> np.ndarray:
+        """Returns ceil(masking_rate x num_pieces): int64 of the same shape, exact."""
+        rate = span_lengths.as_fraction(self.masking_rate)
+        return -(-np.asarray(num_pieces, np.int64) * rate.numerator // rate.denominator)
+
+    @functools.cached_property
+    def length_thresholds(self) -> np.ndarray:
+        """uint64 thresholds of the span lengths; a word has length one under `"whole_word"`."""
+        if self.scheme == "whole_word":
+            return np.array([], np.uint64)
+        return span_lengths.length_thresholds(self.geometric_rate, self.max_span_length)
+
+    @functools.cached_property
+    def replacement_thresholds(self) -> np.ndarray:
+        """uint64 `(2,)`: a 32-bit word below the first is [MASK], below the second a random piece, else no change."""
+        mask, random = map(span_lengths.as_fraction, (self.mask_token_rate, self.random_token_rate))
+        return np.array([int(mask * 2**32), int((mask + random) * 2**32)], np.uint64)

@@ -1,0 +1,1 @@
+"""Pre-training: its settings, data, objective, evaluation and report."""

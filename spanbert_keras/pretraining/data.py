@@ -1,0 +1,119 @@
+"""The text of a pre-training run: opened or prepared, masked and cut into batches."""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+from absl import logging
+
+from spanbert_keras.data.batches.corpus_mixture import Corpora, open_corpora
+from spanbert_keras.data.corpus.prepare_corpus import PreparationSettings, open_tokenizer, prepare_corpus, warnings_of
+from spanbert_keras.data.seeds import run_seed
+from spanbert_keras.errors import InputError
+from spanbert_keras.preprocessing.masking.span_masker import SpanMasker
+from spanbert_keras.pretraining.piece_scores import unigram_losses
+
+
+class PretrainingData:
+    """Corpora, vocabulary and batches of a run.
+
+    Args:
+        config: `pretrain.Config`.
+        rows: int. Rows of a step.
+        wait_for: `None`, or on all workers but the chief: called with (path, what) before a file is read that the chief
+            makes.
+
+    Attributes:
+        corpora: `Corpora`.
+        tokenizer: `SpanBertTokenizer`.
+        unigram: float `(V,)`. Loss of each piece by frequency alone.
+        train: `BatchStream` of the training split.
+
+    Raises:
+        InputError: a corpus or a vocabulary cannot be used.
+    """
+
+    def __init__(self, config, rows: int, wait_for: Callable | None = None):
+        self.config = config
+        self.rows = rows
+        self.wait_for = wait_for
+        self.seed = run_seed(config.seed)
+        cache = Path(config.cache_dir) if config.cache_dir else Path(config.output_dir) / "cache"
+        self._vocabulary: str | None = None
+        self.corpora: Corpora = open_corpora(
+            config.corpus, cache / "blocks", lambda path: self._prepare(path, cache / "shards")
+        )
+        if self._vocabulary is None and (config.train_vocabulary or config.lowercase):
+            logging.warning("--train_vocabulary and --lowercase are for raw text; a prepared corpus brings its own.")
+        self.tokenizer = self.corpora.tokenizer
+        self._check_vocabulary()
+        self.unigram = unigram_losses(self.corpora.unigram_counts)
+        self.train = self.stream("train", config.scheme)
+        for split in ("train", "heldout"):
+            left_out = self.corpora.left_out_pieces(split, config.max_sequence_length, config.cut)
+            if left_out:
+                logging.warning("%d pieces (%s) are in no block: words longer than a row.", left_out, split)
+
+    def _prepare(self, path: str, cache: Path) -> str:
+        """Prepares raw text into the cache, or finds it there, and returns the folder of its shards."""
+        config = self.config
+        choices = {
+            name: getattr(config, name) for name in ("vocabulary", "train_vocabulary", "lowercase", "heldout_share")
+        }
+        if self._vocabulary is not None:  # of the first raw corpus: all corpora of a run share one
+            choices |= {"vocabulary": self._vocabulary, "train_vocabulary": None}
+        mark = hashlib.sha256(repr((path, sorted(choices.items()))).encode()).hexdigest()[:12]
+        folder = cache / f"{Path(path).name.split('.')[0] or 'text'}-{mark}"
+        manifest = folder / "manifest.json"
+        if self.wait_for is not None:
+            self.wait_for(manifest, f"the shards of {path}")
+        elif not manifest.is_file():
+            logging.info("Preparing %s into %s.", path, folder)
+        settings = PreparationSettings(input=(path,), output_dir=str(folder), workers=config.workers, **choices)
+        try:
+            found = prepare_corpus(settings)
+        except InputError as error:
+            raise InputError(
+                f"--corpus={path} cannot be prepared into {folder} (--cache_dir is its parent). {error}"
+            ) from error
+        for sentence in warnings_of(found):
+            logging.warning("%s: %s", path, sentence)
+        is_folder = config.vocabulary is not None and Path(config.vocabulary).is_dir()
+        self._vocabulary = config.vocabulary if is_folder else str(folder / "vocab.txt")
+        return str(folder)
+
+    def _check_vocabulary(self) -> None:
+        """Refuses prepared corpora of another vocabulary than --vocabulary."""
+        if self.config.vocabulary is None:
+            return
+        given = open_tokenizer(self.config.vocabulary, self.tokenizer.lowercase)
+        if given.fingerprint() != self.tokenizer.fingerprint():
+            raise InputError(
+                f"--vocabulary={self.config.vocabulary} ({given.vocabulary_size()} pieces) is not the vocabulary that "
+                f"{self.corpora.shards[0].directory} was prepared with ({self.tokenizer.vocabulary_size()} pieces). "
+                "Leave the flag out, or prepare the corpus with it."
+            )
+
+    def stream(self, split: str, scheme: str):
+        """Returns a split's batches. Held-out masks follow the paper, so that runs of other settings compare."""
+        config = self.config
+        law = {name: getattr(config, name) for name in ("masking_rate", "geometric_rate", "max_span_length")}
+        try:
+            masker = SpanMasker(
+                tokenizer=self.tokenizer,
+                scheme=scheme,
+                max_span_positions=config.max_span_positions,
+                unigram_counts=self.corpora.unigram_counts,
+                **(law if split == "train" else {}),
+            )
+        except ValueError as error:
+            raise InputError(f"The masks cannot be drawn with these flags: {error}") from error
+        return self.corpora.stream(split, masker, config.max_sequence_length, config.cut, self.rows, self.seed)
+
+    def facts(self) -> dict:
+        """Returns what makes this text this text, for the record."""
+        return {
+            "corpus_fingerprint": self.corpora.fingerprint,
+            "corpus_weights": self.corpora.shares,
+            "vocabulary_fingerprint": self.tokenizer.fingerprint(),
+        }

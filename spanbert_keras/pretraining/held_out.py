@@ -1,0 +1,75 @@
+"""Held-out evaluation: fixed blocks, masks seeded by block."""
+
+import dataclasses
+
+import numpy as np
+
+from spanbert_keras.data.batches.batch_stream import BatchStream
+from spanbert_keras.pretraining.objective import SCORE_KEYS
+from spanbert_keras.pretraining.piece_scores import PieceScores
+from spanbert_keras.training.distributed.distribution import Distribution
+
+
+@dataclasses.dataclass(frozen=True)
+class HeldOut:
+    """A fixed set of held-out rows under one masking scheme.
+
+    Attributes:
+        name: str. The scheme, e.g. `"span"`.
+        stream: `BatchStream` over the held-out split, not shuffled.
+        rows: int64 array. Positions in the stream; the same rows with the same masks at every evaluation.
+        batch_rows: int. Rows that a worker scores at once.
+    """
+
+    name: str
+    stream: BatchStream
+    rows: np.ndarray
+    batch_rows: int
+
+    def batches(self, worker: int = 0, num_workers: int = 1):
+        """Yields one worker's share in batches of `batch_rows`, as many as the others have; padding fills them up."""
+        size = self.batch_rows
+        for start in range(worker * size, worker * size + len(self.rows), num_workers * size):
+            part = self.rows[start : start + size]
+            yield self.stream.rows(np.concatenate([part, np.full(size - len(part), -1, np.int64)]))
+
+
+def with_other_boundaries(batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Returns the batch with every piece given the boundaries of another span, half a row of targets away.
+
+    What the span boundary head still knows then, it does not know from the boundaries.
+    """
+    shifted = dict(batch)
+    counts = batch["mask_weights"].sum(1).astype(int)
+    for name in ("left_positions", "right_positions"):
+        shifted[name] = batch[name].copy()
+        for row, count in enumerate(counts.tolist()):
+            shifted[name][row, :count] = np.roll(batch[name][row, :count], count // 2)
+    return shifted
+
+
+def evaluate(step, held_out: HeldOut, mask_token_id: int, unigram: np.ndarray, boundaries: bool = False) -> dict:
+    """Returns the mean scores of a held-out set by tag (`PieceScores.summary`).
+
+    Args:
+        step: the backend's step (`make_step`).
+        held_out: `HeldOut`.
+        mask_token_id: int. The piece [MASK].
+        unigram: float `(V,)`. From `unigram_losses`.
+        boundaries: bool. Also gives `span_boundary/loss_other_boundaries`: the loss when the head sees the boundaries
+            of other spans.
+    """
+    distribution: Distribution = step.distribution
+    scores = PieceScores(mask_token_id, unigram)
+    other = PieceScores(mask_token_id, unigram)
+    for batch in held_out.batches(distribution.worker, distribution.num_workers):
+        scores.add(batch, step.to_numpy(step.evaluate(batch)))
+        if boundaries:
+            results = step.to_numpy(step.evaluate(with_other_boundaries(batch)))
+            other.add(batch, {key: results[key] for key in SCORE_KEYS})
+    scores.totals = distribution.sum(scores.totals)
+    other.totals = distribution.sum(other.totals)
+    summary = scores.summary()
+    if boundaries:
+        summary["span_boundary/loss_other_boundaries"] = other.summary()["span_boundary/loss"]
+    return summary

@@ -1,0 +1,135 @@
+"""What a person sees of a pre-training run."""
+
+import os
+import time
+
+import numpy as np
+from absl import logging
+
+from spanbert_keras.pretraining.objective import SCORE_KEYS
+from spanbert_keras.pretraining.piece_scores import PieceScores, span_lengths
+from spanbert_keras.training.distributed.distribution import Distribution
+from spanbert_keras.training.monitoring.flops import Performance
+from spanbert_keras.training.monitoring.run_monitor import RunMonitor
+
+LONGEST_SPAN_SHOWN = 64  # pieces; longer spans are counted in the last bar
+
+
+def data_totals(batches: list[dict[str, np.ndarray]]) -> np.ndarray:
+    """Returns what batches say about the data: float64 `(6 + LONGEST_SPAN_SHOWN + 1,)`, to be added up over workers.
+
+    Places, pieces, masked pieces, those with an SBO target, blocks, rows, and how many spans are of each length.
+    """
+    counts = np.zeros(6 + LONGEST_SPAN_SHOWN + 1)
+    for batch in batches:
+        weights = batch["mask_weights"]
+        counts[:6] += (
+            batch["padding_mask"].size, (batch["padding_mask"] > 0).sum(), weights.sum(),
+            batch["span_weights"].sum(), batch["padding_mask"].max(1).sum(), len(batch["padding_mask"]),
+        )  # fmt: skip
+        first = (weights > 0) & (batch["span_offsets"] == 0)
+        lengths = np.minimum(span_lengths(batch)[first], LONGEST_SPAN_SHOWN)
+        counts[6:] += np.bincount(lengths, minlength=LONGEST_SPAN_SHOWN + 1)
+    return counts
+
+
+def data_facts(totals: np.ndarray, steps: int) -> dict[str, float]:
+    """Returns scalars by tag from `data_totals` of so many steps.
+
+    Tags: `data/padding_share`, `data/masked_share` (of pieces with [CLS] and [SEP]), `data/span_boundary_share` (of
+    masked pieces: those with an SBO target), `data/blocks_per_batch`, `data/mean_span_length` (pieces).
+    """
+    places, pieces, masked, with_target, blocks, _ = totals[:6].tolist()
+    spans = totals[6:]
+    return {
+        "data/padding_share": 1.0 - pieces / places,
+        "data/masked_share": masked / max(pieces, 1.0),
+        "data/span_boundary_share": with_target / max(masked, 1.0),
+        "data/blocks_per_batch": blocks / steps,
+        "data/mean_span_length": float((spans * np.arange(len(spans))).sum() / max(1.0, spans.sum())),
+    }
+
+
+class PretrainingMonitor(RunMonitor):
+    """Progress bar and TensorBoard of one run: `train/`, and one folder for each held-out set, under `folder`.
+
+    All workers add up what they saw; the chief alone shows and writes it.
+
+    Args:
+        folder: the run's output directory.
+        total_steps: int. Steps of the whole run.
+        start: int. Steps made before.
+        learning_rate: maps a step to its learning rate.
+        mask_token_id: int. The piece [MASK].
+        unigram: float `(V,)`. From `unigram_losses`.
+        performance: `Performance`.
+        distribution: `Distribution`.
+    """
+
+    def __init__(
+        self,
+        folder: str | os.PathLike,
+        total_steps: int,
+        start: int,
+        learning_rate,
+        mask_token_id: int,
+        unigram: np.ndarray,
+        performance: Performance,
+        distribution: Distribution | None = None,
+    ):
+        super().__init__(folder, total_steps, start, learning_rate, distribution)
+        self.mask_token_id = mask_token_id
+        self.unigram = unigram
+        self.performance = performance
+
+    def on_log(self, done: int, window) -> None:
+        """Writes the scalars of the steps since the last time.
+
+        Args:
+            done: int. Updates made.
+            window: `trainer.LogWindow` whose results are arrays.
+        """
+        batches = [{key: x.reshape(-1, x.shape[-1]) for key, x in call.items()} for call, _ in window.calls]
+        scores = PieceScores(self.mask_token_id, self.unigram)
+        for batch, (_, results) in zip(batches, window.calls, strict=True):
+            scores.add(batch, {key: results[key].reshape(-1, results[key].shape[-1]) for key in SCORE_KEYS})
+        scores.totals = self.distribution.sum(scores.totals)
+        totals = self.distribution.sum(data_totals(batches))
+        if not self.distribution.is_chief:
+            return
+        seconds = time.perf_counter() - window.began
+        values = scores.summary() | data_facts(totals, done - window.first)
+        values |= self.performance.summary(totals[1], seconds, window.waited)
+        values |= self.optimization(done, window)
+        with self._lock:
+            writer = self.writer("train")
+            writer.scalars(values, done)
+            writer.histogram("data/span_lengths", np.trim_zeros(totals[6:].astype(np.int64), "b"), done)
+            writer.flush()
+        self._say(done, values)
+
+    def _say(self, done: int, values: dict[str, float]) -> None:
+        """Shows the losses on the progress bar, or as a log line where there is no terminal."""
+        keys = {"MLM": "masked_lm/loss", "SBO": "span_boundary/loss", "unigram": "masked_lm/unigram_loss"}
+        parts = [f"{name} {values.get(key, float('nan')):.3f}" for name, key in keys.items()]
+        parts.append(f"{values['performance/pieces_per_second']:,.0f} pieces/s")
+        if "performance/model_flops_utilization" in values:
+            parts.append(f"MFU {100 * values['performance/model_flops_utilization']:.0f} %")
+        self.say(done, values, parts)
+
+    def on_scores(self, name: str, done: int, summary: dict[str, float]) -> None:
+        """Writes the scores of a held-out set."""
+        if not self.distribution.is_chief:
+            return
+        self.writer(name).scalars(summary, done)
+        self.writer(name).flush()
+        masked = ", ".join(
+            f"{title} {summary[key]:.3f}"
+            for title, key in (
+                ("MLM", "masked_lm/loss_masked"),
+                ("SBO", "span_boundary/loss_masked"),
+                ("unigram", "masked_lm/unigram_loss_masked"),
+            )
+            if key in summary
+        )
+        logging.info("%s at step %d, pieces that were [MASK]: %s nat", name, done, masked)

@@ -1,0 +1,116 @@
+"""What a run says at its end, and before it begins."""
+
+from spanbert_keras.pretraining.piece_scores import KINDS
+from spanbert_keras.pretraining.span_examples import SpanExample
+from spanbert_keras.training.monitoring.flops import Shape, memory_bytes, step_flops
+
+DAY = 86_400
+
+
+def print_examples(examples: list[SpanExample]) -> None:
+    """Prints held-out spans: the text with the span, both heads' words, green where they are right, and the truth."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title="Held-out text: the masked span, and what each head makes of it", show_lines=True, expand=True)
+    table.add_column("text (the span in brackets)", ratio=5)
+    for title in ("masked LM", "span boundary", "truth"):
+        table.add_column(title, ratio=2)
+    for example in examples:
+        context = Text.assemble(
+            (example.before + " ", "dim"), (f"[{example.truth}]", "bold"), (" " + example.after, "dim")
+        )
+        guesses = (
+            Text(guess, style="bold green" if guess == example.truth else "yellow")
+            for guess in (example.masked_lm, example.span_boundary)
+        )
+        table.add_row(context, *guesses, Text(example.truth, style="bold"))
+    _console().print(table)
+
+
+def print_scores(summaries: dict[str, dict[str, float]]) -> None:
+    """Prints the held-out scores of every scheme: losses by kind of piece, beside the unigram line."""
+    from rich.table import Table
+
+    table = Table(title="Held-out scores (nat a piece; accuracy in %)")
+    for title in ("masked by", "pieces", "unigram", "MLM loss", "MLM acc.", "SBO loss", "SBO acc."):
+        table.add_column(title, justify="left" if title in ("masked by", "pieces") else "right")
+    for name, summary in summaries.items():
+        for group, suffix in (("all", ""), *((kind, f"_{kind}") for kind in KINDS)):
+            if f"masked_lm/loss{suffix}" in summary:
+                table.add_row(name, group, *_score_cells(summary, suffix))
+        if "span_boundary/loss_other_boundaries" in summary:
+            loss = f"{summary['span_boundary/loss_other_boundaries']:.3f}"
+            table.add_row(name, "all, with other spans' boundaries", "", "", "", loss, "")
+    _console().print(table)
+
+
+def _score_cells(summary: dict[str, float], suffix: str) -> list[str]:
+    cells = [f"{summary[f'masked_lm/unigram_loss{suffix}']:.3f}"]
+    for head in ("masked_lm", "span_boundary"):
+        loss, accuracy = (summary.get(f"{head}/{what}{suffix}") for what in ("loss", "accuracy"))
+        cells += ["-", "-"] if loss is None or accuracy is None else [f"{loss:.3f}", f"{100 * accuracy:.1f}"]
+    return cells
+
+
+def print_cost(
+    shape: Shape,
+    parameters: dict[str, int],
+    batch: dict,
+    *,
+    steps: int,
+    rows_per_epoch: int,
+    padding_share: float,
+    precision: str,
+    accumulation_steps: int,
+    pieces_per_second: float | None,
+    span_boundary: bool = True,
+) -> None:
+    """Prints what `--dry_run` promises: parameters, pieces, epochs, arithmetic, memory, days, shapes.
+
+    Args:
+        shape: sizes of a step.
+        parameters: int by part of the model.
+        batch: the first batch.
+        steps: int. Updates of the run.
+        rows_per_epoch: int. Rows of one epoch of all corpora.
+        padding_share: float. Of an epoch's places.
+        precision: the dtype policy.
+        accumulation_steps: int.
+        pieces_per_second: float or `None`. Rate to compute days at; padding not counted, as in TensorBoard.
+        span_boundary: bool. Whether the span boundary head is trained.
+    """
+    from rich.table import Table
+
+    table = Table(title="Dry run", show_header=False)
+    table.add_column()
+    table.add_column(justify="right")
+    for part, count in parameters.items():
+        table.add_row(f"parameters, {part}", f"{count:,}")
+    pieces = shape.batch_rows * shape.sequence_length
+    flops = step_flops(shape, span_boundary)
+    memory = memory_bytes(shape, sum(parameters.values()), precision, accumulation_steps)
+    table.add_row("pieces in a step", f"{pieces:,} ({shape.batch_rows} rows of {shape.sequence_length})")
+    table.add_row("masked pieces in a row, at most", f"{shape.predictions}")
+    table.add_row("padding", f"{100 * padding_share:.2f} %")
+    table.add_row("rows in an epoch", f"{rows_per_epoch:,}")
+    table.add_row("epochs", f"{steps * shape.batch_rows / rows_per_epoch:,.2f} ({steps:,} steps)")
+    table.add_row("arithmetic", f"{flops:.3g} FLOP a step, {flops * steps:.3g} in all")
+    for part, size in memory.items():
+        table.add_row(f"memory, {part} (estimate)", f"{size / 2**30:,.2f} GiB")
+    if pieces_per_second:
+        real = pieces * (1.0 - padding_share)
+        days = steps * real / pieces_per_second / DAY
+        rate = flops / real * pieces_per_second
+        table.add_row(f"at {pieces_per_second:,.0f} pieces/s", f"{days:,.2f} days ({rate / 1e12:,.2f} TFLOP/s)")
+    for name, array in batch.items():
+        table.add_row(f"batch, {name}", f"{array.dtype} {array.shape}")
+    _console().print(table)
+
+
+def _console():
+    """Returns a console that is wide enough for tables where the output is a file or a pipe."""
+    from rich.console import Console
+
+    console = Console()
+    return console if console.is_terminal else Console(width=120)

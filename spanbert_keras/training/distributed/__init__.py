@@ -1,0 +1,1 @@
+"""Devices and workers that share a step."""

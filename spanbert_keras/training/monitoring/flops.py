@@ -1,0 +1,116 @@
+"""Arithmetic, memory and speed of a run: FLOPs of a step, the device's peak, tokens per second and MFU."""
+
+import dataclasses
+
+BYTES = {"float32": 4, "mixed_bfloat16": 2, "mixed_float16": 2}  # of an activation
+# Dense peak of one device, in TFLOP/s: float32 products (as TF32 where the device has it), and half precision (float16
+# or bfloat16). Vendors' data sheets.
+PEAKS = {
+    "V100": (15.7, 125.0),
+    "T4": (8.1, 65.0),
+    "A10G": (35.0, 70.0),
+    "A100": (156.0, 312.0),
+    "L4": (60.0, 121.0),
+    "L40S": (183.0, 362.0),
+    "H100 PCIe": (378.0, 756.0),
+    "H100": (494.0, 989.0),
+    "H200": (494.0, 989.0),
+    "B200": (1125.0, 2250.0),
+}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Shape:
+    """Sizes that cost depends on; pieces in `sequence_length` and `predictions`, rows in `batch_rows`."""
+
+    vocabulary_size: int
+    num_layers: int
+    num_heads: int
+    hidden_dim: int
+    intermediate_dim: int
+    sequence_length: int
+    predictions: int
+    batch_rows: int
+    position_dim: int = 200
+
+
+def step_flops(shape: Shape, span_boundary: bool = True) -> float:
+    """Returns the floating-point operations of one training step: 3 x (forward), a multiply-add counted as two.
+
+    Matrix products alone. A piece costs 2 (4 D^2 + 2 D I) a layer, and 4 T D for its row of attention; a masked
+    position costs 2 D^2 + 2 D V in the masked-LM head and 2 (2 D + P) D + 2 D^2 + 2 D V in the span-boundary head.
+    """
+    d, t = shape.hidden_dim, shape.sequence_length
+    piece = shape.num_layers * (2 * (4 * d * d + 2 * d * shape.intermediate_dim) + 4 * t * d)
+    vocabulary = 2 * d * shape.vocabulary_size
+    masked = 2 * d * d + vocabulary
+    if span_boundary:
+        masked += 2 * (2 * d + shape.position_dim) * d + 2 * d * d + vocabulary
+    return 3.0 * shape.batch_rows * (t * piece + shape.predictions * masked)
+
+
+def memory_bytes(shape: Shape, parameters: int, precision: str, accumulation_steps: int = 1) -> dict[str, float]:
+    """Returns an estimate of a step's memory, in bytes: `state` (weights, gradients, Adam) and `activations`.
+
+    Activations: what the backward pass keeps of a layer (about 10 D + 2 I numbers a piece and 3 H T for its attention
+    row), and the logits of both heads with their gradients in float32. An estimate, not a measurement.
+    """
+    size = BYTES[precision]
+    rows = shape.batch_rows / accumulation_steps
+    pieces = rows * shape.sequence_length
+    layer = 10 * shape.hidden_dim + 2 * shape.intermediate_dim + 3 * shape.num_heads * shape.sequence_length
+    logits = 2 * 2 * 4 * rows * shape.predictions * shape.vocabulary_size
+    return {"state": 16.0 * parameters, "activations": pieces * shape.num_layers * layer * size + logits}
+
+
+def peak_flops(device_name: str, precision: str) -> float | None:
+    """Returns the peak of a known device in FLOP/s, `None` for others.
+
+    Args:
+        device_name: str. As the driver names it, e.g. `"Tesla V100-SXM2-16GB"`.
+        precision: `"float32"`, `"mixed_float16"` or `"mixed_bfloat16"`.
+    """
+    words = device_name.replace("-", " ").split()
+    for name, peaks in PEAKS.items():
+        if all(word in words for word in name.split()):
+            return 1e12 * peaks[0 if precision == "float32" else 1]
+    return None
+
+
+class Performance:
+    """Rates between two points of a run.
+
+    `model_flops_utilization` = (arithmetic of the model for the pieces seen, padding not counted) / (seconds x replicas
+    x peak of one). The arithmetic is that of `step_flops`: forward and backward pass, matrix products alone;
+    whatever a program computes besides does not count.
+
+    Args:
+        flops_per_piece: float. Of forward and backward pass.
+        replicas: int. Devices of the whole run.
+        peak: float or `None`. FLOP/s of one device; without it there is no utilization.
+    """
+
+    def __init__(self, flops_per_piece: float, replicas: int, peak: float | None):
+        self.flops_per_piece = flops_per_piece
+        self.replicas = replicas
+        self.peak = peak
+
+    def summary(self, pieces: float, seconds: float, waited: float) -> dict[str, float]:
+        """Returns rates by tag.
+
+        Args:
+            pieces: float. Pieces of all workers, padding not counted.
+            seconds: float. Time they took.
+            waited: float. Seconds of it in which the loop waited for batches.
+        """
+        seconds = max(seconds, 1e-9)
+        rates = {
+            "performance/pieces_per_second": pieces / seconds,
+            "performance/data_wait_share": min(1.0, waited / seconds),
+            "performance/model_tflops_per_second": self.flops_per_piece * pieces / seconds / 1e12,
+        }
+        if self.peak:
+            rates["performance/model_flops_utilization"] = (
+                self.flops_per_piece * pieces / seconds / (self.replicas * self.peak)
+            )
+        return rates

@@ -1,0 +1,1 @@
+"""One process of a run: its lock, signals, record, checkpoints and saved models."""

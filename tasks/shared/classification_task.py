@@ -1,0 +1,91 @@
+"""What classifiers of texts and relations bring to fine-tuning alike."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from absl import logging
+
+from tasks.shared.classifier_rows import ClassifierRows, label_targets
+from tasks.shared.task import Task
+
+
+class ClassificationTask(Task):
+    """A task whose model gives logits for each row; a subclass reads files, makes rows and scores.
+
+    Attributes:
+        train, dev, test_examples: lists of examples.
+    """
+
+    train: list
+    dev: list
+    test_examples: list
+
+    def __init__(self, config: Any):
+        super().__init__(config)
+        self._told: set[int] = set()
+
+    def sets(self) -> dict[str, list]:
+        """Returns the examples."""
+        return {"train": self.train, "dev": self.dev, "test": self.test_examples}
+
+    def rows_of(self, model, examples: Sequence) -> list:
+        """Returns the model's row of each example."""
+        raise NotImplementedError
+
+    def targets_of(self, model, examples: Sequence) -> np.ndarray:
+        """Returns the targets of training examples, float32 `(N, C)`: by default of their labels' places."""
+        config = self.config
+        return label_targets(
+            self.places_of(model, examples), len(model.labels), config.label_smoothing, config.class_weights
+        )
+
+    def places_of(self, model, examples: Sequence) -> list[int]:
+        """Returns the place of each example's label among the model's."""
+        raise NotImplementedError
+
+    def scores_of(self, model, examples: Sequence, logits: np.ndarray) -> dict[str, float]:
+        """Returns the scores of examples, from their logits `(N, C)`."""
+        raise NotImplementedError
+
+    def write(self, model, folder: Path, examples: Sequence, logits: np.ndarray) -> None:
+        """Writes the predictions of a set into a folder of its own."""
+        raise NotImplementedError
+
+    def training_rows(self, model) -> ClassifierRows:
+        """Returns the training rows."""
+        rows = ClassifierRows(self.rows_of(model, self.train), self.targets_of(model, self.train), model.pad)
+        logging.info("%d examples to train on, %d of them cut; %d for dev.", len(self.train), rows.cut, len(self.dev))
+        if model.problem_type == "single_label":
+            unseen = sorted(set(range(len(model.labels))).difference(self.places_of(model, self.train)))
+            names = ", ".join(model.labels[place] for place in unseen)[:120]
+            if unseen:
+                logging.warning("%d of the labels have no example to train on: %s.", len(unseen), names)
+        return rows
+
+    def evaluate(self, model, predict, rows: int) -> dict[str, float]:
+        """Returns the scores on dev."""
+        return self.scores_of(model, self.dev, self._logits(model, self.dev, predict, rows))
+
+    def finish(self, model, folder: Path, predict, rows: int) -> dict[str, Any]:
+        """Writes dev's predictions, and returns dev's scores."""
+        logits = self._logits(model, self.dev, predict, rows)
+        self.write(model, folder / "dev", self.dev, logits)
+        return self.scores_of(model, self.dev, logits)
+
+    def test(self, model, folder: Path) -> dict[str, Any]:
+        """Writes test's predictions, and returns the scores on test; {} without a test set."""
+        if not self.test_examples:
+            return {}
+        logits = self._logits(model, self.test_examples)
+        self.write(model, folder / "test", self.test_examples, logits)
+        return self.scores_of(model, self.test_examples, logits)
+
+    def _logits(self, model, examples: Sequence, predict=None, rows: int = 32) -> np.ndarray:
+        made = self.rows_of(model, examples)
+        cut = sum(row.cut for row in made)
+        if cut and id(examples) not in self._told:  # each set once
+            self._told.add(id(examples))
+            logging.info("%d of %d examples to predict are cut.", cut, len(examples))
+        return model.logits_of(made, rows, predict)

@@ -1,0 +1,57 @@
+"""One HTML file in which a person looks through rows: filters, search, order, texts with marks. Every task's page."""
+
+import bisect
+import html
+import json
+import math
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from spanbert_keras.files.writing import write_atomically
+
+SHELL = Path(__file__).with_name("browsing.html")
+PLACEHOLDER = re.compile(r"\{\{(title|style|script|data)\}\}")
+# Code points that JavaScript counts as two.
+ASTRAL = re.compile("[\U00010000-\U0010ffff]")
+# What could end the script element or, in old browsers, a string; each has an escape that JSON reads back.
+ESCAPES = {ord(character): f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"}
+
+
+def write_browsing_page(path: str | os.PathLike, title: str, task_page: Path, data: Any) -> None:
+    """Writes one self-contained HTML file; it needs no network and no other file.
+
+    It is whole or absent: if writing fails, what was at `path` is still there. Any text is shown as text, whatever
+    markup it holds.
+
+    Args:
+        path: where the file goes; missing folders are made.
+        title: heading of the page.
+        task_page: path without ending of the task's `.css` and `.js`; the script calls `browse` of `browsing.html` with
+            what `JSON.parse(byId("data").textContent)` gives.
+        data: what `json` can write; no NaN or infinity.
+    """
+    # ASCII escapes carry anything, lone surrogates too. One pass: a placeholder inside a text is left alone.
+    embedded = json.dumps(data, allow_nan=False, separators=(",", ":")).translate(ESCAPES)
+    values = {"title": html.escape(title), "data": embedded}
+    for name, ending in (("style", ".css"), ("script", ".js")):
+        values[name] = task_page.with_suffix(ending).read_text(encoding="utf-8")
+    page = PLACEHOLDER.sub(lambda found: values[found[1]], SHELL.read_text(encoding="utf-8"))
+    content = page.encode("utf-8", errors="xmlcharrefreplace")
+    write_atomically(path, lambda temporary: temporary.write_bytes(content))
+
+
+def finite(value: float | None) -> float | None:
+    """Returns a float that JSON knows; infinities and NaN, which it does not, are None."""
+    return float(value) if value is not None and math.isfinite(value) else None
+
+
+def utf16_converter(text: str) -> Callable[[int], int]:
+    """Returns the function from an offset in code points of `text` to the same place in UTF-16 units.
+
+    Example: `utf16_converter("a😀b")(2)` is 3.
+    """
+    wide = [found.start() for found in ASTRAL.finditer(text)]
+    return lambda offset: offset + bisect.bisect_left(wide, offset)

@@ -1,0 +1,68 @@
+"""LiteRT files: equal to the model in LiteRT's interpreter on other rows than the exporter compares."""
+
+import sys
+
+import keras
+import numpy as np
+import pytest
+
+from spanbert_keras.conversion.exports.litert_export import export_litert
+from spanbert_keras.errors import InputError
+
+pytestmark = pytest.mark.skipif(
+    keras.backend.backend() != "tensorflow", reason="exports are made on the TensorFlow backend"
+)
+
+
+@pytest.fixture(scope="module")
+def interpreter():
+    return pytest.importorskip("ai_edge_litert.interpreter", reason="the extra `export` is not installed").Interpreter
+
+
+@pytest.mark.parametrize("kind", ["encoder", "pretrainer"])
+def test_it_computes_what_the_model_computes_at_any_size(
+    interpreter, make_encoder, make_pretrainer, rows_for, tmp_path, kind
+):
+    model = make_encoder(num_layers=2) if kind == "encoder" else make_pretrainer()
+    assert export_litert(model, tmp_path / "model.tflite") < 1e-5
+    assert [path.name for path in tmp_path.iterdir()] == ["model.tflite"]
+    loaded = interpreter(str(tmp_path / "model.tflite"))
+    names = loaded.get_signature_list()["serving_default"]
+    assert set(names["inputs"]) == set(model.input_keys)
+    assert {str(np.dtype(value["dtype"])) for value in loaded.get_input_details()} == {"int32"}
+    run = loaded.get_signature_runner("serving_default")
+    for batch, times in ((3, 1), (2, 2), (1, 1)):
+        rows = rows_for(model, batch, times)
+        expected, received = model(rows), run(**rows)
+        assert set(received) == set(expected)
+        for name, values in expected.items():
+            np.testing.assert_allclose(received[name], values.numpy(), atol=1e-5)
+
+
+def test_it_holds_built_in_operations_alone(interpreter, make_encoder, tmp_path):
+    export_litert(make_encoder(), tmp_path / "model.tflite")
+    operations = [detail["op_name"] for detail in interpreter(str(tmp_path / "model.tflite"))._get_ops_details()]
+    assert "SOFTMAX" in operations and [name for name in operations if "Flex" in name or "CUSTOM" in name] == []
+
+
+def test_a_wrong_export_is_not_written(interpreter, make_encoder, tmp_path, monkeypatch):
+    encoder, other = make_encoder(), make_encoder(num_heads=2)
+    monkeypatch.setattr(encoder, "export", other.export)
+    with pytest.raises(InputError, match="computes something else than the model"):
+        export_litert(encoder, tmp_path / "model.tflite")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_litert_cannot_hold_is_refused(make_encoder, tmp_path, monkeypatch):
+    encoder = make_encoder()
+    with pytest.raises(InputError, match=r"ends with \.tflite. Received: .*model\.bin"):
+        export_litert(encoder, tmp_path / "model.bin")
+    with pytest.raises(InputError, match="Expected: float32. Received: bfloat16"):
+        export_litert(make_encoder(dtype="mixed_bfloat16"), tmp_path / "model.tflite")
+    with monkeypatch.context() as patched, pytest.raises(InputError, match=r"ai_edge_litert.*spanbert-keras\[export\]"):
+        patched.setitem(sys.modules, "ai_edge_litert", None)
+        export_litert(encoder, tmp_path / "model.tflite")
+    encoder.quantize("int8")
+    with pytest.raises(InputError, match="the model before `quantize`"):
+        export_litert(encoder, tmp_path / "model.tflite")
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,96 @@
+"""Tests of unpacking archives that may be hostile."""
+
+import io
+import tarfile
+
+import pytest
+
+from spanbert_keras.conversion.formats.archives import unpack
+from spanbert_keras.errors import InputError
+
+
+def member(name, content=b"x", **settings):
+    info = tarfile.TarInfo(name)
+    info.size = len(content)
+    for key, value in settings.items():
+        setattr(info, key, value)
+    return info, content
+
+
+@pytest.fixture
+def archive(tmp_path):
+    """Function that writes an archive of (info, content) and returns (its path, an empty folder to unpack to)."""
+
+    def write(*members, mode="w:gz"):
+        path = tmp_path / "archive.tar.gz"
+        with tarfile.open(path, mode) as file:
+            for info, content in members:
+                file.addfile(info, io.BytesIO(content))
+        (tmp_path / "in" / "folder").mkdir(parents=True)
+        return path, tmp_path / "in" / "folder"
+
+    return write
+
+
+@pytest.mark.parametrize("mode", ["w:gz", "w", "w:xz"])
+def test_known_files_come_out_under_their_last_name(archive, mode):
+    path, folder = archive(member("a/b/config.json", b"{}"), member("./model.pt", b"12"), member("a/README"), mode=mode)
+    assert unpack(path, folder) == ["config.json", "model.pt"]
+    assert {p.name: p.read_bytes() for p in folder.iterdir()} == {"config.json": b"{}", "model.pt": b"12"}
+
+
+@pytest.mark.parametrize("name", ["../config.json", "/etc/config.json", "a/../../config.json", "..\\config.json"])
+def test_a_path_that_leads_outside_is_refused(archive, tmp_path, name):
+    path, folder = archive(member(name))
+    with pytest.raises(InputError, match="leads out of the folder"):
+        unpack(path, folder)
+    assert list(folder.iterdir()) == [] and not (tmp_path / "in" / "config.json").exists()
+
+
+def test_links_and_devices_are_not_followed(archive, tmp_path):
+    (tmp_path / "secret").write_text("secret")
+    links = [
+        member("config.json", b"", type=tarfile.SYMTYPE, linkname=str(tmp_path / "secret")),
+        member("vocab.txt", b"", type=tarfile.FIFOTYPE),
+    ]
+    path, folder = archive(*links, member("model.pt"))
+    assert unpack(path, folder) == ["model.pt"]
+    assert [p.name for p in folder.iterdir()] == ["model.pt"]
+
+
+def test_an_archive_that_unpacks_to_too_much_is_refused_before_it_is_written(archive):
+    path, folder = archive(member("README", bytes(60_000)), member("model.pt", bytes(50_000)))
+    assert path.stat().st_size < 2_000
+    with pytest.raises(InputError, match="unpacks to more than 100,000 bytes"):
+        unpack(path, folder, max_bytes=100_000)
+    assert list(folder.iterdir()) == []
+    assert unpack(path, folder, max_bytes=110_000) == ["model.pt"]
+
+
+def test_two_checkpoints_in_one_archive_are_refused(archive):
+    path, folder = archive(member("a/model.pt"), member("b/model.pt"))
+    with pytest.raises(InputError, match=r"holds two files model\.pt"):
+        unpack(path, folder)
+
+
+def test_an_archive_of_other_things_is_refused(archive):
+    path, folder = archive(member("photo.jpg"))
+    with pytest.raises(InputError, match="holds no checkpoint"):
+        unpack(path, folder)
+
+
+@pytest.mark.parametrize("mode", ["w:gz", "w:xz"])
+def test_the_last_bytes_of_an_archive_count_too(archive, mode):
+    path, folder = archive(member("model.pt", bytes(range(256)) * 400), mode=mode)
+    path.write_bytes(path.read_bytes()[:-4])
+    with pytest.raises(InputError, match="cannot be unpacked: .* cut short"):
+        unpack(path, folder)
+
+
+@pytest.mark.parametrize("mode", ["w:gz", "w"])
+def test_half_an_archive_is_recognised(archive, mode):
+    content = bytes(range(256)) * 4_000
+    path, folder = archive(member("model.pt", content), mode=mode)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(InputError, match="cannot be unpacked: .* cut short"):
+        unpack(path, folder)

@@ -1,0 +1,77 @@
+"""Tests of TF Model Garden's params.yaml: sizes come from it, and other arithmetic is rejected."""
+
+import json
+
+import numpy as np
+import pytest
+
+from spanbert_keras.conversion.formats.model_garden_config import read_model_garden_config
+from spanbert_keras.conversion.sources import open_source
+from spanbert_keras.errors import InputError
+
+BERT = {"hidden_activation": "gelu", "num_attention_heads": 2, "dropout_rate": 0.2, "attention_dropout_rate": 0.3}
+
+
+def write(folder, bert, kind="bert"):
+    """Writes a params.yaml; every JSON is YAML."""
+    whole = {"task": {"model": {"cls_heads": [], "encoder": {"type": kind, "bert": bert}}, "train_data": {}}}
+    (folder / "params.yaml").write_text(json.dumps(whole))
+
+
+def test_sizes_and_rates_have_hugging_faces_names(tmp_path):
+    write(tmp_path, BERT | {"num_layers": 3})
+    config, notes = read_model_garden_config(tmp_path)
+    assert notes == [] and config == {
+        "num_attention_heads": 2, "hidden_dropout_prob": 0.2, "attention_probs_dropout_prob": 0.3,
+        "num_hidden_layers": 3,
+    }  # fmt: skip
+
+
+def test_a_folder_without_the_file_says_nothing(tmp_path):
+    assert read_model_garden_config(tmp_path) == ({}, [])
+
+
+@pytest.mark.parametrize(
+    "change, name",
+    [
+        ({"norm_first": True}, "norm_first=True"),
+        ({"hidden_activation": "relu"}, "hidden_activation='relu'"),
+        ({"embedding_size": 128}, "embedding_size=128"),
+        ({"output_range": 1}, "output_range=1"),
+    ],
+)
+def test_other_arithmetic_is_rejected_by_name(tmp_path, change, name):
+    write(tmp_path, BERT | change)
+    with pytest.raises(InputError, match=rf"params\.yaml cannot be used: its configuration says {name}\. Expected: "):
+        read_model_garden_config(tmp_path)
+
+
+def test_other_encoders_and_damaged_files_are_one_sentence(tmp_path):
+    write(tmp_path, BERT, "albert")
+    with pytest.raises(InputError, match="of the type 'albert'. Expected: 'bert'"):
+        read_model_garden_config(tmp_path)
+    (tmp_path / "params.yaml").write_text("a: [1")
+    with pytest.raises(InputError, match="is not YAML as TF Model Garden writes it"):
+        read_model_garden_config(tmp_path)
+    (tmp_path / "params.yaml").write_text("runtime: {}")
+    assert "names no encoder" in read_model_garden_config(tmp_path)[1][0]
+
+
+def test_a_checkpoint_beside_it_is_read_by_it(tmp_path, make_bert, google_variables, pieces):
+    tf = pytest.importorskip("tensorflow", reason="a checkpoint of TensorFlow")
+    _, model = make_bert(kind="BertModel", num_attention_heads=2)
+    state = {f"bert.{name}": value.numpy() for name, value in model.state_dict().items()}
+    google = tmp_path / "google"
+    google.mkdir()
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        named = google_variables(state).items()
+        variables = [tf.compat.v1.Variable(np.asarray(value), name=name) for name, value in named]
+        session.run(tf.compat.v1.global_variables_initializer())
+        tf.compat.v1.train.Saver(variables).save(session, str(google / "bert_model.ckpt"))
+    (google / "vocab.txt").write_text("\n".join(pieces))
+    write(google, BERT)
+    sizes = open_source(google).architecture
+    assert (sizes["num_heads"], sizes["dropout"], sizes["attention_dropout"]) == (2, 0.2, 0.3)
+    write(google, BERT | {"norm_first": True})
+    with pytest.raises(InputError, match="norm_first=True"):
+        open_source(google)

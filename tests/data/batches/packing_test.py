@@ -1,0 +1,108 @@
+"""Tests of the packing plan: every block placed once, no row too long, little padding."""
+
+import time
+
+import numpy as np
+import pytest
+
+from spanbert_keras.data.batches.packing import SPECIALS, plan_packing
+from spanbert_keras.preprocessing.masking.masking_settings import MaskingSettings
+
+budget = MaskingSettings().budget
+
+
+def placed(plan):
+    """Returns how many blocks of each length an epoch's rows hold."""
+    found = np.zeros(plan.row_length - SPECIALS + 1, np.int64)
+    for template, count in zip(plan.templates, plan.counts.tolist(), strict=True):
+        for length in template:
+            found[length] += count
+    return found
+
+
+def paragraphs(row_length, count=50_000, mean=68.0, sigma=0.8):
+    """Returns the histogram of blocks of documents with lognormal lengths, cut at `row_length`."""
+    lengths = np.random.default_rng(1).lognormal(np.log(mean) - sigma**2 / 2, sigma, count).astype(int) + 1
+    return histogram_of(lengths, row_length)
+
+
+def histogram_of(lengths, row_length):
+    longest = row_length - SPECIALS
+    full, rest = np.divmod(lengths, longest)
+    histogram = np.bincount(rest, minlength=longest + 1)
+    histogram[0] = 0
+    histogram[longest] += full.sum()
+    return histogram
+
+
+def check(plan, histogram):
+    assert placed(plan).tolist() == histogram.tolist()
+    for template in plan.templates:
+        assert sum(template) + SPECIALS * len(template) <= plan.row_length
+        assert int(budget(np.array(template)).sum()) <= plan.max_predictions
+        assert list(template) == sorted(template, reverse=True)
+    assert (plan.counts > 0).all()
+
+
+@pytest.mark.parametrize("row_length", [128, 512])
+def test_padding_of_paragraphs_is_below_5_percent(row_length):
+    histogram = paragraphs(row_length)
+    began = time.process_time()
+    plan = plan_packing(histogram, row_length, budget)
+    assert time.process_time() - began < 20
+    check(plan, histogram)
+    assert plan.padding_share < 0.05
+    assert plan.max_predictions <= int(budget(row_length - SPECIALS)) * 1.06 + 1
+
+
+@pytest.mark.parametrize("row_length", [128, 512])
+@pytest.mark.parametrize("documents", [40, 3000])
+def test_padding_of_long_documents_is_below_5_percent(row_length, documents):
+    histogram = histogram_of(np.random.default_rng(2).integers(3000, 9000, documents), row_length)
+    plan = plan_packing(histogram, row_length, budget)
+    check(plan, histogram)
+    assert plan.padding_share < 0.05
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_every_block_is_placed_exactly_once(seed):
+    random = np.random.default_rng(seed)
+    row_length = int(random.integers(5, 40))
+    histogram = random.integers(0, 9, row_length - SPECIALS + 1) * random.integers(0, 2, row_length - SPECIALS + 1)
+    histogram[0] = 0
+    histogram[-1] += 1
+    plan = plan_packing(histogram, row_length, budget)
+    check(plan, histogram)
+    assert plan.rows == plan.counts.sum() <= histogram.sum()
+
+
+def test_padding_share_counts_the_places_without_a_piece():
+    histogram = np.zeros(9, np.int64)
+    histogram[[5, 8]] = 1  # rows of 10: one of 8 + 2, one of 5 + 2
+    plan = plan_packing(histogram, 10, budget)
+    assert sorted(plan.templates) == [(5,), (8,)]
+    assert plan.padding_share == pytest.approx(3 / 20)
+
+
+def test_short_blocks_share_a_row():
+    histogram = np.zeros(31, np.int64)
+    histogram[[20, 8]] = [3, 3]
+    plan = plan_packing(histogram, 32, budget)
+    assert plan.templates == [(20, 8)]
+    assert plan.counts.tolist() == [3]
+    assert plan.padding_share == 0.0
+
+
+def test_masked_pieces_limit_what_shares_a_row():
+    histogram = np.zeros(127, np.int64)
+    histogram[1] = 40  # each needs one masked piece: 20 % slack aside no more than in a full row
+    plan = plan_packing(histogram, 128, budget)
+    check(plan, histogram)
+    assert plan.max_predictions == int(budget(126)) + 1 == 20
+
+
+def test_no_blocks_make_no_rows():
+    plan = plan_packing(np.zeros(7, np.int64), 8, budget)
+    assert plan.rows == 0
+    assert plan.padding_share == 1.0
+    assert plan.max_predictions >= 1

@@ -1,0 +1,75 @@
+"""Tests of the byte streams: compression by content, UTF-16 recoded, bytes that are no text kept visible."""
+
+import gzip
+import random
+
+import pytest
+
+from spanbert_keras.files.byte_streams import open_binary, utf_16_of
+
+TEXT = "Žluťoučký кот 北京 🙂\r\n\nsecond\n"
+
+
+def content_of(path):
+    stream, raw = open_binary(str(path))
+    with raw, stream:
+        return stream.read()
+
+
+def zst(data):
+    return pytest.importorskip("zstandard").ZstdCompressor().compress(data)
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.gz.txt", "a"])
+@pytest.mark.parametrize("compress", [bytes, gzip.compress, zst])
+def test_compression_is_recognised_by_content(tmp_path, name, compress):
+    (tmp_path / name).write_bytes(compress(TEXT.encode()))
+    assert content_of(tmp_path / name) == TEXT.encode()
+
+
+def test_members_of_gzip_may_follow_each_other(tmp_path):
+    (tmp_path / "a").write_bytes(gzip.compress(b"one ") + gzip.compress(b"") + gzip.compress(b"two"))
+    assert content_of(tmp_path / "a") == b"one two"
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("compress", [bytes, gzip.compress, zst])
+def test_utf_16_with_a_byte_order_mark_is_recoded(tmp_path, encoding, compress):
+    text = TEXT + "".join(random.Random(1).choices("aé北🙂\n", k=100_000))
+    (tmp_path / "a.txt").write_bytes(compress(("\ufeff" + text).encode(encoding)))
+    assert content_of(tmp_path / "a.txt") == text.encode()
+
+
+@pytest.mark.parametrize(
+    "data, expected",
+    [
+        (b"", b""),
+        (b"a\x00b", b"a\xff"),  # a single last byte
+        (b"a\x00\x00\xd8", b"a\xff"),  # half a character at the end
+        (b"\x00\xdca\x00", b"\xed\xb0\x80a"),  # half a character inside
+    ],
+)
+def test_damaged_utf_16_stays_undecodable(tmp_path, data, expected):
+    (tmp_path / "a.txt").write_bytes(b"\xff\xfe" + data)
+    assert content_of(tmp_path / "a.txt") == expected
+
+
+@pytest.mark.parametrize(
+    "head, encoding",
+    [
+        (b"\xff\xfea\x00", "utf-16-le"),
+        (b"\xfe\xff\x00a", "utf-16-be"),
+        (b"\xff\xfe", "utf-16-le"),
+        (b"\xff\xfe\x00\x00", None),
+        (b"\xef\xbb\xbfa", None),
+        (b"", None),
+    ],
+)
+def test_the_byte_order_mark_says_the_encoding(head, encoding):
+    assert utf_16_of(head) == encoding
+
+
+def test_a_file_that_cannot_be_opened_leaves_nothing_open(tmp_path):
+    (tmp_path / "a.gz").write_bytes(b"nonsense")
+    with pytest.raises(OSError, match="gzip"):
+        open_binary(str(tmp_path / "a.gz"))

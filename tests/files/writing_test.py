@@ -1,0 +1,100 @@
+"""Tests of files that are whole or absent."""
+
+import os
+
+import pytest
+
+from spanbert_keras.files.writing import read_json, sync_folder, write_atomically, write_json
+
+
+def test_a_file_appears_under_its_name_alone(tmp_path):
+    path = tmp_path / "new" / "folder" / "a.txt"
+    seen = []
+
+    def write(temporary):
+        seen.append(temporary)
+        temporary.write_text("whole")
+
+    write_atomically(path, write)
+    assert path.read_text() == "whole"
+    assert [p.name for p in path.parent.iterdir()] == ["a.txt"]
+    assert seen[0] != path and seen[0].suffix == ".txt" and seen[0].parent == path.parent
+
+
+def test_a_file_is_replaced(tmp_path):
+    for text in ("one", "two"):
+        write_atomically(tmp_path / "a", lambda temporary, text=text: temporary.write_text(text))
+    assert (tmp_path / "a").read_text() == "two"
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_a_write_that_fails_leaves_what_was_there(tmp_path, kind):
+    path = tmp_path / "a"
+
+    def write(temporary, text="old"):
+        if kind == "folder":
+            temporary.mkdir()
+            temporary = temporary / "inner"
+        temporary.write_text(text)
+        if text == "new":
+            raise OSError("no space left")
+
+    write_atomically(path, write)
+    with pytest.raises(OSError, match="no space"):
+        write_atomically(path, lambda temporary: write(temporary, "new"))
+    assert (path / "inner" if kind == "folder" else path).read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["a"]
+
+
+def test_a_folder_is_replaced_whole(tmp_path):
+    for name in ("one", "two"):
+
+        def write(temporary, name=name):
+            temporary.mkdir()
+            (temporary / name).write_text(name)
+
+        write_atomically(tmp_path / "folder", write)
+    assert [p.name for p in (tmp_path / "folder").iterdir()] == ["two"]
+    assert [p.name for p in tmp_path.iterdir()] == ["folder"]
+
+
+def test_a_folder_that_cannot_be_put_in_place_leaves_the_old_one(tmp_path, monkeypatch):
+    def write(temporary, name="old"):
+        temporary.mkdir()
+        (temporary / name).write_text(name)
+
+    path = tmp_path / "folder"
+    write_atomically(path, write)
+    rename = type(path).rename
+
+    def failing(self, target):
+        if target == path and not self.name.endswith(f"old.{path.name}"):
+            raise OSError("no such device")
+        return rename(self, target)
+
+    monkeypatch.setattr(type(path), "rename", failing)
+    with pytest.raises(OSError, match="no such device"):
+        write_atomically(path, lambda temporary: write(temporary, "new"))
+    assert [p.name for p in path.iterdir()] == ["old"]
+
+
+def test_json_comes_back(tmp_path):
+    value = {"a": [1, 2.5, None, True], "ü": "·"}
+    write_json(tmp_path / "a.json", value)
+    assert read_json(tmp_path / "a.json") == value
+    assert "ü" in (tmp_path / "a.json").read_text(encoding="utf-8")
+    with pytest.raises(TypeError):
+        write_json(tmp_path / "a.json", {"a": object()})
+    assert read_json(tmp_path / "a.json") == value
+
+
+def test_a_folder_that_cannot_be_opened_is_no_error(tmp_path):
+    sync_folder(tmp_path)
+    sync_folder(tmp_path / os.devnull.strip(os.sep) / "missing")
+
+
+def test_half_characters_of_a_path_survive_json(tmp_path):
+    """Under the C locale a path of other characters arrives as half characters."""
+    value = {"output_dir": "runs/\udcd0\udcba", "text": "к 🙂"}
+    write_json(tmp_path / "a.json", value)
+    assert read_json(tmp_path / "a.json") == value and "к 🙂" in (tmp_path / "a.json").read_text(encoding="utf-8")

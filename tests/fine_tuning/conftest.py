@@ -1,0 +1,135 @@
+"""The smallest model, settings and task that can be fine-tuned; what runs show is read as in tests of training."""
+
+import dataclasses
+import types
+
+import keras
+import numpy as np
+import pytest
+
+from spanbert_keras.fine_tuning.settings import FineTuningSettings
+from spanbert_keras.models.named_inputs import NamedInputs
+from tests.training.conftest import lines, read_events, terminal, weights_of  # noqa: F401
+
+
+@keras.saving.register_keras_serializable(package="toy")
+class ToyClassifier(NamedInputs, keras.Model):
+    """Says whether a row has more even than odd pieces: the smallest model with what a task model has."""
+
+    input_keys = ("token_ids", "padding_mask")
+    target_keys = ("labels",)
+    static_shapes = False
+
+    def __init__(self, dropout=0.0, threshold=0.0, **kwargs):
+        inputs = self.symbolic_inputs()
+        x = keras.layers.Embedding(64, 6, name="embedding")(inputs["token_ids"])
+        x = keras.layers.GlobalAveragePooling1D(name="mean")(x, mask=inputs["padding_mask"])
+        x = keras.layers.Dropout(dropout, name="dropout")(x)
+        super().__init__(inputs=inputs, outputs={"logits": keras.layers.Dense(1, name="head")(x)}, **kwargs)
+        self.dropout, self.threshold = dropout, threshold
+
+    def get_config(self):
+        return {"dropout": self.dropout, "threshold": self.threshold, "name": self.name}
+
+    def example_losses(self, outputs, batch):
+        logits = keras.ops.cast(outputs["logits"], "float32")[:, 0]
+        return keras.ops.softplus(logits * (1.0 - 2.0 * keras.ops.cast(batch["labels"], "float32")))
+
+
+def toy_rows(count, seed):
+    """Returns random rows of 2 to 16 pieces, and their labels."""
+    random = np.random.default_rng(seed)
+    rows = [random.integers(5, 64, length) for length in random.integers(2, 17, count)]
+    return rows, np.array([(row % 2).mean() < 0.5 for row in rows], np.int32)
+
+
+def toy_batch(rows, labels, examples, length, epoch=0):
+    """Returns a batch of these examples, padded to `length`."""
+    batch = {name: np.zeros((len(examples), length), np.int32) for name in ("token_ids", "padding_mask")}
+    for i, example in enumerate(examples):
+        batch["token_ids"][i, : len(rows[example])] = rows[example]
+        batch["padding_mask"][i, : len(rows[example])] = 1
+    return batch | {"labels": labels[examples]}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ToySettings(FineTuningSettings):
+    """Settings of a run of nine steps of eight rows, scored after every second."""
+
+    encoder: str = "none"
+    learning_rate: float = 0.05
+    batch_size: int = 8
+    epochs: float = 1.5
+    evaluations_per_epoch: int = 3
+    dropout: float | None = 0.2
+    log_every: int = 4
+    checkpoint_minutes: float = 0.0
+    rows: int = 42
+    color: str = "red"  # may change
+
+
+class ToyTask:
+    """`FineTuningTask` of `ToyClassifier`; notes in `events` what it is asked for.
+
+    Args:
+        settings: `ToySettings`.
+        events: list.
+        score_of: function of (number of this task's evaluation, from 1, and true score), or `None` for the true one.
+    """
+
+    model_name, select_by, changeable = "toy", "fit", ("color",)
+
+    def __init__(self, settings, events, score_of=None):
+        self.settings, self.events = settings, events
+        self.score_of = score_of or (lambda number, score: score)
+        self.evaluations = 0
+
+    def facts(self):
+        return {"train": f"{self.settings.rows} rows"}
+
+    def make_model(self):
+        self.events.append("model")
+        return ToyClassifier(self.settings.dropout, name="toy")
+
+    def training_rows(self, model):
+        rows, labels = toy_rows(self.settings.rows, 1)
+        lengths = [len(row) for row in rows]
+        return types.SimpleNamespace(lengths=lengths, batch=lambda *which: toy_batch(rows, labels, *which))
+
+    def variable_groups(self, model, total_steps):
+        return ()
+
+    def true_score(self, predict, rows):
+        found, labels = toy_rows(rows, 2)
+        logits = predict(toy_batch(found, labels, np.arange(rows), 16))["logits"][:, 0].astype(np.float64)
+        return float(100 * np.exp(-np.logaddexp(0, logits * (1 - 2 * labels)).mean()))
+
+    def evaluate(self, model, predict, rows):
+        self.evaluations += 1
+        score = self.score_of(self.evaluations, self.true_score(predict, rows))
+        self.events.append(("evaluate", score))
+        return {"fit": score, "rows": rows}
+
+    def finish(self, model, folder, predict, rows):
+        model.threshold = 0.25
+        score = self.true_score(predict, rows)
+        self.events.append(("finish", score))
+        return {"fit": score, "rows": rows}
+
+    def test(self, model, folder):
+        rows, labels = toy_rows(16, 3)
+        logits = keras.ops.convert_to_numpy(model(toy_batch(rows, labels, np.arange(16), 16))["logits"])[:, 0]
+        self.events.append(("test", folder.name))
+        return {"hits": float(((logits > 0) == labels).mean()), "threshold": model.threshold}
+
+
+@pytest.fixture(scope="session")
+def toy_settings():
+    """The class `ToySettings`."""
+    return ToySettings
+
+
+@pytest.fixture(scope="session")
+def toy_task():
+    """The class `ToyTask`."""
+    return ToyTask

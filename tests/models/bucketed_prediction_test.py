@@ -1,0 +1,84 @@
+"""Batches of few shapes: lengths of rows, one call at a time."""
+
+import concurrent.futures
+import logging
+import threading
+import time
+
+import keras
+import numpy as np
+import pytest
+
+from spanbert_keras.models.bucketed_prediction import BucketedPrediction, quiet_tracing, row_lengths
+
+
+@pytest.mark.parametrize("length", [5, 8, 9, 21, 24, 31, 32, 33, 64, 100, 384, 512])
+def test_rows_have_one_of_four_lengths_up_to_the_longest(length):
+    lengths = row_lengths(length)
+    assert len(lengths) <= 4 and lengths == sorted(set(lengths)) and lengths[-1] == length
+    assert all(value % 8 == 0 for value in lengths[:-1])
+    steps = np.diff([0, *lengths])
+    assert steps.max() <= max(8, length / 4 + 8)  # so that padding stays below a quarter of a row
+
+
+def test_five_hundred_and_twelve_pieces_give_quarters_and_other_counts_other_parts():
+    assert (row_lengths(512), row_lengths(384)) == ([128, 256, 384, 512], [96, 192, 288, 384])
+    assert (row_lengths(512, 2), row_lengths(10, 1)) == ([256, 512], [10])
+
+
+class Counting(BucketedPrediction):
+    """Doubles ids, slowly, and notes how many calls run at once and whether the compiled function was dropped."""
+
+    def __init__(self):
+        self.running, self.most, self.dropped, self.lock = 0, 0, 0, threading.Lock()
+        self._function = object()
+        self._begin_prediction()
+
+    @property
+    def predict_function(self):
+        return self._function
+
+    @predict_function.setter
+    def predict_function(self, value):
+        self.dropped += 1
+
+    def predict_on_batch(self, batch):
+        with self.lock:
+            self.running += 1
+            self.most = max(self.most, self.running)
+        time.sleep(0.002)
+        with self.lock:
+            self.running -= 1
+        return 2 * batch["token_ids"]
+
+
+def test_threads_compute_one_after_the_other():
+    model = Counting()
+    with concurrent.futures.ThreadPoolExecutor(6) as pool:
+        jobs = [pool.submit(model.compute_rows, {"token_ids": np.full((2, 3), i)}) for i in range(24)]
+        assert [int(job.result()[0, 0]) for job in jobs] == [2 * i for i in range(24)]
+    assert model.most == 1
+
+
+def test_compiled_shapes_of_one_batch_size_and_of_single_rows_are_kept():
+    model = Counting()
+    for rows in (4, 1, 4, 1, 4):
+        model.compute_rows({"token_ids": np.zeros((rows, 3))})
+    assert model.dropped == 0
+    for rows in (5, 5, 1, 4):
+        model.compute_rows({"token_ids": np.zeros((rows, 3))})
+    assert model.dropped == (2 if keras.backend.backend() == "jax" else 0)
+
+
+def test_tensorflow_compiles_without_xla():
+    assert getattr(Counting(), "jit_compile", None) is (False if keras.backend.backend() == "tensorflow" else None)
+
+
+def test_tensorflows_warning_of_a_few_shapes_is_kept_back_and_no_other(caplog):
+    logger = logging.getLogger("tensorflow")
+    with caplog.at_level("WARNING", "tensorflow"), quiet_tracing():
+        logger.warning("5 out of the last 6 calls to %s triggered tf.function retracing.", "f")
+        logger.warning("Something else.")
+    logger.warning("7 out of the last 8 calls to %s triggered tf.function retracing.", "f")
+    shown = [record.getMessage() for record in caplog.records]
+    assert shown == ["Something else.", "7 out of the last 8 calls to f triggered tf.function retracing."]

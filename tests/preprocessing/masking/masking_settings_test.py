@@ -1,0 +1,64 @@
+"""Settings: defaults of the paper, exact budgets and thresholds, refusals."""
+
+import math
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from spanbert_keras.preprocessing.masking import masking_settings
+
+
+def test_defaults_are_the_papers():
+    settings = masking_settings.MaskingSettings()
+    assert (settings.scheme, settings.masking_rate, settings.geometric_rate) == ("span", 0.15, 0.2)
+    assert (settings.max_span_length, settings.max_span_positions) == (10, 15)
+    assert (settings.mask_token_rate, settings.random_token_rate) == (0.8, 0.1)
+
+
+@pytest.mark.parametrize(("rate", "exact"), [(0.15, Fraction(3, 20)), (0.3, Fraction(3, 10)), (1 / 3, Fraction(1, 3))])
+def test_a_budget_is_the_exact_ceiling(rate, exact):
+    sizes = np.arange(3000)
+    budgets = masking_settings.MaskingSettings(masking_rate=rate).budget(sizes)
+    assert budgets.dtype == np.int64
+    assert budgets.tolist() == [math.ceil(exact * size) for size in sizes.tolist()]
+
+
+def test_a_budget_of_510_pieces_is_77():
+    assert masking_settings.MaskingSettings().budget(510) == 77
+
+
+def test_whole_words_have_length_one():
+    assert masking_settings.MaskingSettings(scheme="whole_word").length_thresholds.size == 0
+    assert masking_settings.MaskingSettings().length_thresholds.size == 9
+
+
+def test_replacement_thresholds_are_shares_of_a_32_bit_word():
+    thresholds = masking_settings.MaskingSettings().replacement_thresholds
+    assert thresholds.dtype == np.uint64
+    assert thresholds.tolist() == [2**32 * 8 // 10, 2**32 * 9 // 10]
+    always = masking_settings.MaskingSettings(mask_token_rate=1, random_token_rate=0)
+    assert always.replacement_thresholds.tolist() == [2**32, 2**32]
+
+
+def test_rates_that_add_up_to_one_in_decimals_are_taken():
+    for tenths in range(11):
+        masking_settings.MaskingSettings(mask_token_rate=tenths / 10, random_token_rate=1 - tenths / 10)
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"scheme": "noun_phrase"}, "`scheme` must be one of span, whole_word, subword"),
+        ({"masking_rate": 0}, "`masking_rate` must be above 0"),
+        ({"masking_rate": 1.5}, "Received: masking_rate=1.5"),
+        ({"max_span_positions": 0}, "`max_span_positions` must be positive"),
+        ({"mask_token_rate": 0.95}, "add up to at most 1"),
+        ({"random_token_rate": -0.1}, "must not be negative"),
+        ({"geometric_rate": 0}, "`p` must be above 0"),
+        ({"max_span_length": 0}, "max_span_length=0"),
+    ],
+)
+def test_a_setting_out_of_range_is_refused(setting, message):
+    with pytest.raises(ValueError, match=message):
+        masking_settings.MaskingSettings(**setting)

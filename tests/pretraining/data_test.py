@@ -1,0 +1,152 @@
+"""Tests of a run's text: prepared once, waited for by workers that do not prepare it, masked as the flags say."""
+
+import json
+
+import numpy as np
+import pytest
+from absl import logging
+
+from spanbert_keras import pretrain, program
+from spanbert_keras.errors import InputError
+from spanbert_keras.pretraining.data import PretrainingData
+
+
+@pytest.fixture
+def make_data(toy_shards, toy_flags, tmp_path):
+    """Function that makes `PretrainingData` of the toy corpus with more flags; `wait_for` is that of a worker."""
+
+    def make(*flags, wait_for=None, rows=4):
+        given = [*toy_flags, f"--corpus={toy_shards}", f"--output_dir={tmp_path / 'run'}", *flags]
+        return PretrainingData(program.parse(pretrain.Config, given), rows, wait_for)
+
+    return make
+
+
+@pytest.fixture
+def raw(toy_text, tmp_path):
+    """Flags of a run from raw text."""
+    return [f"--corpus={toy_text}", "--train_vocabulary=150", f"--cache_dir={tmp_path / 'cache'}"]
+
+
+@pytest.fixture
+def warnings(monkeypatch):
+    """List of what was logged as a warning."""
+    found = []
+    monkeypatch.setattr(logging, "warning", lambda text, *values: found.append(text % values))
+    return found
+
+
+def same(one, other):
+    return all((one[name] == other[name]).all() for name in one)
+
+
+def test_raw_text_is_prepared_once_into_the_cache(make_data, raw, tmp_path):
+    first = make_data(*raw)
+    (folder,) = (tmp_path / "cache" / "shards").iterdir()
+    before = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
+    again = make_data(*raw, "--learning_rate=0.5")
+    assert {path: path.stat().st_mtime_ns for path in folder.iterdir()} == before
+    assert same(first.train.batch(3), again.train.batch(3))
+    make_data(*raw, "--train_vocabulary=140")
+    assert len(list((tmp_path / "cache" / "shards").iterdir())) == 2
+
+
+def test_without_a_cache_folder_the_runs_own_is_used(make_data, toy_text, tmp_path):
+    make_data(f"--corpus={toy_text}", "--train_vocabulary=150")
+    assert len(list((tmp_path / "run" / "cache" / "shards").iterdir())) == 1
+
+
+def test_other_workers_wait_for_the_shards_that_the_chief_makes(make_data, raw, toy_text, tmp_path):
+    waits, chief = [], []
+
+    def wait_for(path, what):
+        waits.append((path, what, path.is_file()))
+        chief.append(make_data(*raw))
+
+    worker = make_data(*raw, wait_for=wait_for)
+    (folder,) = (tmp_path / "cache" / "shards").iterdir()
+    assert waits == [(folder / "manifest.json", f"the shards of {toy_text}", False)]
+    assert same(worker.train.batch(5), chief[0].train.batch(5))
+    assert worker.facts() == chief[0].facts()
+
+
+def test_a_chief_that_never_makes_them_is_an_error(make_data, raw, tmp_path):
+    def wait_for(path, what):
+        raise InputError(f"{what} did not appear")
+
+    with pytest.raises(InputError, match="did not appear"):
+        make_data(*raw, wait_for=wait_for)
+    assert not (tmp_path / "cache" / "shards").exists()
+
+
+def test_the_unigram_line_is_the_corpus(make_data, toy_shards):
+    counts = np.load(toy_shards / "unigram_counts.npy")
+    np.testing.assert_allclose(make_data().unigram, np.log(counts.sum() + 150) - np.log(counts + 1.0))
+
+
+def test_rows_and_their_length_are_the_flags(make_data):
+    data = make_data("--max_sequence_length=48", rows=6)
+    assert data.train.batch(0)["token_ids"].shape == (6, 48)
+    assert data.tokenizer.vocabulary_size() == 150
+
+
+def test_flags_shape_training_masks_and_held_out_masks_follow_the_paper(make_data):
+    flags = ["--scheme=whole_word", "--masking_rate=0.3", "--geometric_rate=0.5", "--max_span_length=4"]
+    data = make_data(*flags, "--max_span_positions=5")
+    settings = data.train.masker.settings
+    assert (settings.scheme, settings.masking_rate, settings.geometric_rate) == ("whole_word", 0.3, 0.5)
+    assert (settings.max_span_length, settings.max_span_positions) == (4, 5)
+    batch = data.train.batch(0)
+    assert 0.25 < batch["mask_weights"].sum() / (batch["padding_mask"] > 0).sum() < 0.35
+    settings = data.stream("heldout", "span").masker.settings
+    assert (settings.scheme, settings.masking_rate, settings.geometric_rate) == ("span", 0.15, 0.2)
+    assert (settings.max_span_length, settings.max_span_positions) == (10, 5)
+
+
+def test_the_seed_orders_the_text(make_data):
+    one, same_seed, other = (make_data(f"--seed={seed}") for seed in (3, 3, 4))
+    assert same(one.train.batch(0), same_seed.train.batch(0))
+    assert not same(one.train.batch(0), other.train.batch(0))
+
+
+def test_held_out_text_is_in_no_training_row(make_data):
+    def words(stream):
+        rows = stream.rows(np.arange(stream.sources[0].stream.plan.rows))
+        ids = rows["token_ids"].copy()
+        for row, column in zip(*np.nonzero(rows["mask_weights"]), strict=True):
+            ids[row, rows["mask_positions"][row, column]] = rows["mask_ids"][row, column]
+        return {tuple(row[i : i + 12]) for row in ids.tolist() for i in range(len(row) - 12) if all(row[i : i + 12])}
+
+    data = make_data()
+    assert words(data.train) and words(data.stream("heldout", "span"))
+    assert not words(data.train) & words(data.stream("heldout", "span"))
+
+
+def test_facts_name_text_and_vocabulary_as_json(make_data, toy_shards):
+    one = make_data().facts()
+    assert json.loads(json.dumps(one)) == one
+    assert set(one) == {"corpus_fingerprint", "corpus_weights", "vocabulary_fingerprint"}
+    two = make_data(f"--corpus={toy_shards}:3,{toy_shards}:1").facts()
+    assert two["vocabulary_fingerprint"] == one["vocabulary_fingerprint"]
+    assert two["corpus_fingerprint"] != one["corpus_fingerprint"] and two["corpus_weights"] != one["corpus_weights"]
+
+
+def test_flags_for_raw_text_are_pointed_out_with_a_prepared_corpus(make_data, raw, warnings):
+    make_data("--lowercase")
+    assert [text for text in warnings if "--train_vocabulary and --lowercase are for raw text" in text]
+    warnings.clear()
+    make_data(*raw)
+    make_data()
+    assert not [text for text in warnings if "are for raw text" in text]
+
+
+def test_masks_that_cannot_be_are_refused(make_data):
+    with pytest.raises(InputError, match="masks cannot be drawn with these flags.*masking_rate"):
+        make_data("--masking_rate=2")
+
+
+def test_a_prepared_corpus_of_another_vocabulary_is_refused(make_data, toy_shards, tmp_path):
+    make_data(f"--vocabulary={toy_shards / 'vocab.txt'}")
+    (tmp_path / "other.txt").write_text((toy_shards / "vocab.txt").read_text() + "extra\n")
+    with pytest.raises(InputError, match=r"other.txt \(151 pieces\).*150 pieces"):
+        make_data(f"--vocabulary={tmp_path / 'other.txt'}")

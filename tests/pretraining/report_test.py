@@ -1,0 +1,63 @@
+"""Tests of what a run prints: cost before, scores and examples after."""
+
+import numpy as np
+
+from spanbert_keras.pretraining.report import DAY, print_cost, print_examples, print_scores
+from spanbert_keras.pretraining.span_examples import SpanExample
+from spanbert_keras.training.monitoring.flops import Shape, step_flops
+
+SHAPE = Shape(
+    vocabulary_size=64, num_layers=2, num_heads=2, hidden_dim=16, intermediate_dim=64, sequence_length=24,
+    predictions=5, batch_rows=4,
+)  # fmt: skip
+
+
+def lines_of(capsys):
+    return [" ".join(line.replace("│", " ").replace("┃", " ").split()) for line in capsys.readouterr().out.splitlines()]
+
+
+def test_the_cost_names_parameters_pieces_epochs_arithmetic_memory_days_and_shapes(capsys):
+    batch = {"token_ids": np.zeros((4, 24), np.int32), "mask_weights": np.zeros((4, 5), np.float32)}
+    print_cost(
+        SHAPE, {"encoder": 12_345, "heads": 678}, batch, steps=1000, rows_per_epoch=80, padding_share=0.0312,
+        precision="float32", accumulation_steps=1, pieces_per_second=96_000 / DAY,
+    )  # fmt: skip
+    lines = lines_of(capsys)
+    assert "parameters, encoder 12,345" in lines
+    assert "pieces in a step 96 (4 rows of 24)" in lines
+    assert "masked pieces in a row, at most 5" in lines
+    assert "padding 3.12 %" in lines
+    assert "epochs 50.00 (1,000 steps)" in lines
+    assert f"arithmetic {step_flops(SHAPE):.3g} FLOP a step, {step_flops(SHAPE) * 1000:.3g} in all" in lines
+    assert any(line.startswith("at 1 pieces/s 0.97 days") for line in lines)
+    assert any(line.startswith("memory, activations (estimate)") for line in lines)
+    assert "batch, token_ids int32 (4, 24)" in lines
+    assert "batch, mask_weights float32 (4, 5)" in lines
+
+
+def test_without_a_rate_no_days_are_printed(capsys):
+    print_cost(
+        SHAPE, {"encoder": 1}, {}, steps=1, rows_per_epoch=1, padding_share=0.0, precision="mixed_float16",
+        accumulation_steps=2, pieces_per_second=None,
+    )  # fmt: skip
+    assert not any("days" in line for line in lines_of(capsys))
+
+
+def test_scores_are_a_table_by_scheme_and_kind(capsys):
+    summary = {
+        "masked_lm/loss": 2.0, "masked_lm/accuracy": 0.5, "masked_lm/unigram_loss": 3.25,
+        "span_boundary/loss": 2.5, "span_boundary/accuracy": 0.25,
+        "masked_lm/loss_masked": 2.125, "masked_lm/accuracy_masked": 0.4, "masked_lm/unigram_loss_masked": 3.0,
+    }  # fmt: skip
+    print_scores({"span": summary})
+    lines = lines_of(capsys)
+    assert "span all 3.250 2.000 50.0 2.500 25.0" in lines
+    assert "span masked 3.000 2.125 40.0 - -" in lines
+    assert not any("kept" in line for line in lines)
+
+
+def test_examples_are_printed_as_they_are(capsys):
+    print_examples([SpanExample("see [1] and", "[/bold] end ...", "the truth", "a guess", "the truth")])
+    text = " ".join(lines_of(capsys))
+    for part in ("see [1] and", "[the truth]", "[/bold] end", "a guess"):
+        assert part in text

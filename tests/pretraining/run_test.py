@@ -1,0 +1,180 @@
+"""Tests of one run's parts: what its flags make of corpus, model, held-out sets and record."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+
+from spanbert_keras import pretrain, program
+from spanbert_keras.errors import InputError
+from spanbert_keras.pretraining.run import BEST_BY, PretrainingRun
+from spanbert_keras.training.distributed.distribution import Distribution
+from spanbert_keras.training.distributed.worker_watch import WorkerWatch
+from spanbert_keras.training.run.checkpoint_files import read_manifest
+from spanbert_keras.training.run.run_process import RunProcess
+
+
+@pytest.fixture(autouse=True)
+def plain_policy():
+    """A run sets the dtype policy of the process: puts it back."""
+    yield
+    keras.mixed_precision.set_dtype_policy("float32")
+
+
+@pytest.fixture
+def make_run(toy_shards, toy_flags, tmp_path):
+    """Function that makes a `PretrainingRun` of the toy corpus with more flags."""
+
+    def make(*flags, distribution=None):
+        given = [*toy_flags, f"--corpus={toy_shards}", f"--output_dir={tmp_path / 'run'}", *flags]
+        config = program.parse(pretrain.Config, given)
+        pretrain.check(config)
+        process = RunProcess(config.output_dir)
+        if distribution:
+            process.distribution = distribution
+            process.watch = WorkerWatch(tmp_path / "workers", distribution.worker, distribution.num_workers)
+        flags, rows = program.to_flags(config), pretrain.batch_rows(config)
+        return PretrainingRun(config, flags, rows, pretrain.CHANGEABLE, process)
+
+    return make
+
+
+def weights_of(run):
+    return [np.array(keras.ops.convert_to_numpy(v.value)) for v in run.model.trainable_variables]
+
+
+def test_flags_shape_the_model(make_run):
+    run = make_run("--hidden_dim=24", "--num_heads=3", "--max_span_positions=5", "--position_dim=7", "--dropout=0.2")
+    encoder = run.model.encoder
+    assert (encoder.num_layers, encoder.hidden_dim, encoder.num_heads, encoder.intermediate_dim) == (1, 24, 3, 96)
+    assert (encoder.dropout, encoder.attention_dropout, encoder.max_sequence_length) == (0.2, 0.1, 32)
+    assert (run.model.max_span_positions, run.model.position_dim) == (5, 7)
+    assert encoder.vocabulary_size == 150 == encoder.tokenizer.vocabulary_size()
+    assert run.data.train.masker.settings.max_span_positions == 5
+
+
+def test_the_seed_makes_weights_and_order(make_run):
+    one, same, other = make_run("--seed=3"), make_run("--seed=3"), make_run("--seed=4")
+    assert all((a == b).all() for a, b in zip(weights_of(one), weights_of(same), strict=True))
+    assert any((a != b).any() for a, b in zip(weights_of(one), weights_of(other), strict=True))
+    batches = [run.data.train.batch(0) for run in (one, same, other)]
+    assert all((batches[0][name] == batches[1][name]).all() for name in batches[0])
+    assert (batches[0]["token_ids"] != batches[2]["token_ids"]).any()
+
+
+def test_precision_is_the_models(make_run):
+    assert make_run("--precision=mixed_bfloat16").model.encoder.compute_dtype == "bfloat16"
+
+
+def test_held_out_sets_have_the_same_rows_under_every_scheme_and_seed(make_run):
+    sets = make_run("--eval_schemes=span,whole_word,subword")._held_out()
+    assert [held_out.name for held_out in sets] == ["span", "whole_word", "subword"]
+    assert all((held_out.rows == sets[0].rows).all() for held_out in sets)
+    assert len(np.unique(sets[0].rows)) == len(sets[0].rows) <= 8
+    other = make_run("--seed=9", "--learning_rate=0.5")._held_out()[0]
+    for one, two in zip(sets[0].batches(), other.batches(), strict=True):
+        assert all((one[name] == two[name]).all() for name in one)
+
+    def originals(held_out):
+        (batch, *_) = held_out.batches()
+        ids = np.where(batch["mask_weights"] > 0, batch["mask_ids"], batch["token_ids"][:, :1])
+        np.put_along_axis(batch["token_ids"], batch["mask_positions"], ids, axis=1)
+        return batch["token_ids"]
+
+    assert all((originals(held_out) == originals(sets[0])).all() for held_out in sets)
+
+
+def test_other_weights_of_the_corpora_are_another_run(make_run, toy_shards, tmp_path):
+    run = make_run(f"--corpus={toy_shards}:0.7,{toy_shards}:0.3")
+    assert run.train() == "finished"
+    facts = json.loads((tmp_path / "run" / "run.json").read_text())["facts"]
+    assert facts["corpus_fingerprint"].count("+") == 1
+    with pytest.raises(InputError, match="corpus_weights"):
+        make_run(f"--corpus={toy_shards}:0.5,{toy_shards}:0.5").train()
+    assert make_run(f"--corpus={toy_shards}:7,{toy_shards}:3").train() == "finished"
+
+
+def test_a_moved_corpus_is_the_same_run(make_run, toy_shards, tmp_path):
+    assert make_run().train() == "finished"
+    (tmp_path / "moved").symlink_to(toy_shards)
+    again = make_run(f"--corpus={tmp_path / 'moved'}", "--log_every=1")
+    assert again.train() == "finished"
+    assert again.monitor.start == 6
+
+
+def test_encoders_are_written_on_the_way(make_run, tmp_path):
+    run = make_run("--encoder_every=4")
+    assert run.train() == "finished"
+    assert (tmp_path / "run" / "encoder.keras").is_file()
+    assert not (tmp_path / "run" / "pretrainer.keras").exists()  # `finish` writes it
+
+
+def test_the_cost_counts_all_parameters_once(make_run, capsys):
+    run = make_run()
+    run.print_cost()
+    out = capsys.readouterr().out.replace(",", "")
+    in_encoder = run.model.encoder.count_params()
+    assert str(in_encoder) in out and str(run.model.count_params() - in_encoder) in out
+
+
+@pytest.mark.parametrize("replicas, parts", [(3, 1), (2, 4), (8, 1)])
+def test_rows_must_divide_over_replicas_and_parts(make_run, replicas, parts):
+    with pytest.raises(InputError, match=f"4 rows .* multiple of {replicas * parts}: {replicas} replicas .*={parts}"):
+        make_run(f"--accumulation_steps={parts}", distribution=Distribution(local_replicas=replicas))
+
+
+def test_a_worker_scores_no_more_rows_at_once_than_it_trains_on(make_run):
+    run = make_run("--batch_sequences=8", "--accumulation_steps=2", distribution=Distribution(num_workers=2))
+    assert [held_out.batch_rows for held_out in run._held_out()] == [2]
+
+
+def test_the_best_checkpoint_is_that_of_the_first_schemes_masked_pieces(make_run, tmp_path):
+    run = make_run("--eval_schemes=subword,span", "--evaluate_every=2", "--checkpoint_every=100")
+    scores, evaluate = {}, run.evaluate
+
+    def noting(step, boundaries=False):
+        found = evaluate(step, boundaries)
+        scores[step] = found["subword"][BEST_BY]
+        return found
+
+    run.evaluate = noting
+    assert run.train() == "finished"
+    assert sorted(scores) == [2, 4, 6] and BEST_BY == "masked_lm/loss_masked"
+    best = min((2, 4), key=scores.get)
+    assert read_manifest(tmp_path / "run" / "checkpoints" / f"step_{best:08d}")["score"] == pytest.approx(scores[best])
+
+
+def test_the_peak_is_the_flags(make_run):
+    performance = make_run("--peak_tflops=2.5", distribution=Distribution(num_workers=2))._performance()
+    assert (performance.peak, performance.replicas) == (2.5e12, 2)
+
+
+def test_flags_shape_schedule_and_guard(make_run):
+    flags = ["--steps_per_call=3", "--checkpoint_minutes=2.5", "--on_divergence=rollback", "--spike_nats=1.5"]
+    run = make_run(*flags, "--keep_every=2", "--profile_steps=4", "--steps=4")
+    assert run.train() == "finished"
+    trainer = run._trainer(None, ())
+    cadence = trainer.cadence
+    assert (cadence.steps_per_call, cadence.checkpoint_minutes, cadence.on_divergence) == (3, 2.5, "rollback")
+    assert (cadence.total_steps, cadence.log_every, cadence.profile_steps) == (4, 2, 4)
+    assert trainer.guard.spike_nats == 1.5
+    assert trainer.profile_folder == run.folder / "profile"
+
+
+def test_callbacks_see_every_call(make_run):
+    seen = []
+    callback = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: seen.append(batch))
+    assert make_run("--steps_per_call=2", "--evaluate_every=0").train([callback]) == "finished"
+    assert seen == [1, 3, 5]
+
+
+def test_workers_other_than_the_chief_write_nothing(make_run, tmp_path):
+    class Second(Distribution):
+        def sum(self, values):
+            return values * 2.0
+
+    run = make_run(distribution=Second(worker=1, num_workers=2))
+    assert run.train() == "finished"
+    run.finish()
+    assert not [path for path in (tmp_path / "run").rglob("*") if "cache" not in path.parts]

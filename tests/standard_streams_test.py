@@ -1,0 +1,115 @@
+"""Tests of standard output and error: encodings that lack characters, readers that have gone, full disks."""
+
+import io
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from spanbert_keras import standard_streams
+from spanbert_keras.standard_streams import lenient_streams
+
+FILE = pathlib.Path(standard_streams.__file__)
+HEAD = f"""
+import importlib.util, os, sys
+spec = importlib.util.spec_from_file_location("streams", {str(FILE)!r})
+streams = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(streams)
+"""
+ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+
+
+def run(code, buffered=True, **settings):
+    """Runs code in a fresh process that has loaded the module alone."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "LC_", "LANG"))}
+    environment |= {"PYTHONUNBUFFERED": "" if buffered else "1"} | settings.pop("env", {})
+    command = [sys.executable, "-c", (HEAD + code).encode("ascii", "backslashreplace").decode()]
+    return subprocess.run(command, env=environment, check=False, **{"capture_output": True, **settings})
+
+
+@pytest.mark.parametrize("buffered", [True, False])
+@pytest.mark.parametrize("env", [{"PYTHONIOENCODING": "cp1252"}, ASCII, {"PYTHONIOENCODING": "ascii:strict"}])
+def test_what_an_encoding_lacks_is_written_as_an_escape(buffered, env):
+    code = """
+with streams.lenient_streams() as lost:
+    print("é кот 🙂 \\udce9")
+    print("кот", file=sys.stderr)
+assert lost == []
+print("after")
+"""
+    done = run(code, buffered, env=env)
+    first = b"\xe9" if env.get("PYTHONIOENCODING") == "cp1252" else b"\\xe9"
+    expected = first + b" \\u043a\\u043e\\u0442 \\U0001f642 \\udce9\nafter\n"
+    assert (done.returncode, done.stdout.replace(b"\r", b"")) == (0, expected), done.stderr
+    assert done.stderr.split() == [b"\\u043a\\u043e\\u0442"]
+
+
+def test_utf_8_stays_utf_8():
+    done = run("with streams.lenient_streams():\n    print('é кот 🙂')", env={"PYTHONIOENCODING": "utf-8"})
+    assert done.stdout.decode() == "é кот 🙂\n"
+
+
+@pytest.mark.parametrize("buffered", [True, False])
+def test_a_reader_that_has_gone_ends_nothing(buffered):
+    code = """
+with streams.lenient_streams() as lost:
+    for _ in range(50_000):
+        print("a line of some length")
+    print("finished", file=sys.stderr)
+sys.exit(len(lost))
+"""
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = run(code, buffered, capture_output=False, stdout=writer, stderr=subprocess.PIPE)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (0, b"finished\n")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="the system has no full device")
+@pytest.mark.parametrize("buffered", [True, False])
+def test_a_full_disk_is_told_at_the_end(buffered):
+    code = """
+with streams.lenient_streams() as lost:
+    print("text")
+    print("text")
+print(lost[0].strerror, len(lost), file=sys.stderr)
+"""
+    with open("/dev/full", "wb") as full:
+        done = run(code, buffered, capture_output=False, stdout=full, stderr=subprocess.PIPE)
+    assert (done.returncode, done.stderr) == (0, b"No space left on device 1\n")
+
+
+def test_without_standard_output_nothing_is_written():
+    code = """
+sys.stdout = None
+with streams.lenient_streams():
+    print("text", sys.stdout.isatty(), file=sys.stdout)
+assert sys.stdout is None
+"""
+    assert run(code).returncode == 0
+
+
+def test_streams_of_a_notebook_or_a_test_stay(monkeypatch):
+    mine = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", mine)
+    with lenient_streams() as lost:
+        assert sys.stdout is mine
+        print("кот")
+    assert mine.getvalue() == "кот\n" and lost == [] and sys.stdout is mine
+
+
+def test_the_streams_come_back_after_an_error():
+    code = """
+before = sys.stdout, sys.stderr
+try:
+    with streams.lenient_streams():
+        assert sys.stdout is not before[0]
+        raise KeyError
+except KeyError:
+    pass
+assert (sys.stdout, sys.stderr) == before
+print("fine")
+"""
+    assert run(code).stdout.split() == [b"fine"]

@@ -1,0 +1,35 @@
+"""Tests of what evaluation programs share."""
+
+import pytest
+
+from spanbert_keras.program import InputError
+from tasks.shared.evaluation_settings import EvaluationSettings
+
+
+@pytest.mark.parametrize(
+    "data, part, folder",
+    [
+        ("some/dev-v2.0.json", "", "dev-v2.0"),
+        ("dev.jsonl.gz", "_test", "dev_test"),
+        ("gap-development.tsv.gz", "", "gap-development"),
+        ("dev.english.v4_gold_conll.gz", "", "dev.english.v4_gold"),
+        ("dev.jsonlines", "", "dev"),
+    ],
+)
+def test_the_folder_stands_beside_the_model_and_is_named_after_the_data(tmp_path, data, part, folder):
+    settings = EvaluationSettings(model=str(tmp_path / "run" / "model.keras"), data=data)
+    made = settings.make_folder(part)
+    assert made == tmp_path / "run" / "evaluation" / folder and made.is_dir()
+
+
+def test_a_folder_of_ones_own_is_taken_as_it_is(tmp_path):
+    settings = EvaluationSettings(model="m.keras", data="dev.json", output_dir=str(tmp_path / "a" / "b"))
+    assert settings.make_folder("_test") == tmp_path / "a" / "b" and (tmp_path / "a" / "b").is_dir()
+
+
+def test_what_cannot_be_is_refused(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="cannot be made: File exists"):
+        EvaluationSettings(model="m.keras", data="d", output_dir=str(tmp_path / "file")).make_folder()
+    with pytest.raises(InputError, match="--batch_size must be positive. Received: 0"):
+        EvaluationSettings(model="m.keras", data="d", batch_size=0).check()

@@ -1,0 +1,32 @@
+"""Tests of the import of what an extra installs."""
+
+import math
+import sys
+
+import pytest
+
+from spanbert_keras.program import InputError
+from tasks.shared.extras import load
+
+
+def test_a_module_is_imported_by_its_full_name():
+    assert load("math", "classification") is math
+    assert load("os.path", "classification") is sys.modules["os.path"]
+
+
+def test_a_missing_module_is_told_with_the_extra_that_installs_it():
+    with pytest.raises(InputError) as refused:
+        load("surely_absent.part", "classification")
+    assert str(refused.value) == (
+        "surely_absent cannot be imported: No module named 'surely_absent'. "
+        'Install the extra: pip install "spanbert-keras[classification]".'
+    )
+
+
+def test_a_module_that_breaks_while_it_is_imported_is_told_with_the_reason(tmp_path, monkeypatch):
+    (tmp_path / "half_there.py").write_text("import surely_absent_too")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(
+        InputError, match=r"half_there cannot be imported: No module named 'surely_absent_too'\. .*\[x\]"
+    ):
+        load("half_there", "x")

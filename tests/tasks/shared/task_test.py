@@ -1,0 +1,86 @@
+"""Tests of what all tasks share: checksums, rows that the encoder can read, what was left out, exit codes."""
+
+import dataclasses
+import types
+
+import pytest
+
+from spanbert_keras import program
+from spanbert_keras.program import InputError
+from tasks.shared import task
+from tasks.shared.task import Task, fine_tune, fingerprint
+
+
+@dataclasses.dataclass(frozen=True)
+class Example:
+    id: str
+    text: str
+
+
+ONE, TWO = Example("1", "a b"), Example("2", "\ud800 odd")
+
+
+def test_a_checksum_depends_on_every_field_and_on_the_order():
+    same = fingerprint([Example("1", "a b"), TWO])
+    assert fingerprint([ONE, TWO]) == same and len(same) == 16
+    others = [[TWO, ONE], [ONE], [], [Example("1", "a c"), TWO], [Example("3", "a b"), TWO]]
+    assert len({same, *map(fingerprint, others)}) == 6
+
+
+def test_facts_are_the_checksums_of_the_sets():
+    class Small(Task):
+        def sets(self):
+            return {"train": [ONE], "dev": [TWO]}
+
+    assert Small(None).facts() == {"train": fingerprint([ONE]), "dev": fingerprint([TWO])}
+    assert Small(None).variable_groups(None, 10) == ()
+
+
+@pytest.mark.parametrize("wanted, length, warned", [(64, 64, False), (512, 128, True)])
+def test_rows_are_no_longer_than_the_encoder_reads(monkeypatch, caplog, wanted, length, warned):
+    encoder = types.SimpleNamespace(max_sequence_length=128)
+    monkeypatch.setattr(program, "load_encoder", lambda config: encoder)
+    found = Task(types.SimpleNamespace(row_length=wanted)).load_encoder("row_length")
+    assert found == (encoder, length)
+    assert ("reads at most 128 pieces: so long are the rows, not --row_length=512" in caplog.text) == warned
+
+
+def test_settings_that_make_no_model_are_told_with_the_encoder():
+    def refuse(encoder, **settings):
+        raise ValueError(f"`width` must be positive. Received: {settings}.")
+
+    one = Task(types.SimpleNamespace(encoder="e.keras"))
+    with pytest.raises(InputError, match=r"No model can be made of --encoder=e.keras: `width` must be positive"):
+        one.build(refuse, None, width=0)
+    assert one.build(lambda encoder, **settings: (encoder, settings), "e", width=1) == ("e", {"width": 1})
+
+
+def test_what_was_left_out_is_told_once_the_first_few_in_full(caplog):
+    one = Task(None)
+    one.left_out += [f"line {i} is bad" for i in range(7)]
+    one.tell_left_out()
+    one.tell_left_out()
+    assert [f"line {i} is bad" in caplog.text for i in range(7)] == [True] * 5 + [False] * 2
+    assert caplog.text.count("Left out in all: 7") == 1
+
+
+@pytest.mark.parametrize("code", [0, 75, 130])
+def test_a_run_that_was_stopped_ends_with_its_exit_code(monkeypatch, code):
+    asked = []
+
+    class Study:
+        def __init__(self, *given):
+            asked.append(given)
+
+        def run(self):
+            return code
+
+    monkeypatch.setattr(task, "FineTuningStudy", Study)
+    config = types.SimpleNamespace(output_dir="runs/x")
+    if code:
+        with pytest.raises(SystemExit) as ended:
+            fine_tune(config, Task)
+        assert ended.value.code == code
+    else:
+        fine_tune(config, Task)
+    assert asked == [(config, Task, program.to_flags)]

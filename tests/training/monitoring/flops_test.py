@@ -1,0 +1,93 @@
+"""Tests of FLOPs, memory, rates and model FLOPs utilization, against numbers worked out by hand."""
+
+import dataclasses
+
+import pytest
+
+from spanbert_keras.training.monitoring.flops import Performance, Shape, memory_bytes, peak_flops, step_flops
+
+SMALL = Shape(
+    vocabulary_size=11, num_layers=2, num_heads=2, hidden_dim=4, intermediate_dim=6, sequence_length=5, predictions=3,
+    batch_rows=7, position_dim=8,
+)  # fmt: skip
+
+
+def test_arithmetic_of_a_small_shape_by_hand():
+    # One piece in one layer: Q, K, V, output 4 x (4 x 4) and 4 x 6 + 6 x 4 multiply-adds; 5 + 5 rows of 4 in attention.
+    layer = 2 * (64 + 48) + 2 * (5 * 4) + 2 * (5 * 4)
+    masked_lm = 2 * (4 * 4 + 4 * 11)
+    span_boundary = 2 * ((4 + 4 + 8) * 4 + 4 * 4 + 4 * 11)
+    assert step_flops(SMALL) == 3 * 7 * (5 * 2 * layer + 3 * (masked_lm + span_boundary))
+    assert step_flops(SMALL, span_boundary=False) == 3 * 7 * (5 * 2 * layer + 3 * masked_lm)
+
+
+def test_the_span_boundary_head_costs_about_4_percent_at_base_size():
+    base = Shape(
+        vocabulary_size=28_996, num_layers=12, num_heads=12, hidden_dim=768, intermediate_dim=3072, sequence_length=512,
+        predictions=77, batch_rows=1,
+    )  # fmt: skip
+    assert step_flops(base) / step_flops(base, span_boundary=False) == pytest.approx(1.04, abs=0.01)
+
+
+def test_memory_grows_with_parameters_and_rows():
+    one = memory_bytes(SMALL, 100, "float32")
+    assert one["state"] == 1600
+    double = memory_bytes(dataclasses.replace(SMALL, batch_rows=14), 100, "float32")
+    assert double["activations"] == 2 * one["activations"]
+    assert memory_bytes(dataclasses.replace(SMALL, batch_rows=14), 100, "float32", 2) == one
+    assert memory_bytes(SMALL, 100, "mixed_bfloat16")["activations"] < one["activations"]
+    logits = 4 * 2 * 2 * 7 * 3 * 11
+    assert one["activations"] == 4 * 7 * 5 * 2 * (40 + 12 + 3 * 2 * 5) + logits
+
+
+@pytest.mark.parametrize(
+    "device_name, float32, half",
+    [
+        ("Tesla V100-SXM2-16GB", 15.7, 125.0),
+        ("Tesla T4", 8.1, 65.0),
+        ("NVIDIA A100-SXM4-80GB", 156.0, 312.0),
+        ("NVIDIA A100-PCIE-40GB", 156.0, 312.0),
+        ("NVIDIA A10G", 35.0, 70.0),
+        ("NVIDIA H100 PCIe", 378.0, 756.0),
+        ("NVIDIA H100 80GB HBM3", 494.0, 989.0),
+        ("NVIDIA H200", 494.0, 989.0),
+        ("NVIDIA L4", 60.0, 121.0),
+        ("NVIDIA L40S", 183.0, 362.0),
+        ("NVIDIA B200", 1125.0, 2250.0),
+    ],
+)
+def test_a_known_device_has_the_peak_of_its_data_sheet(device_name, float32, half):
+    assert peak_flops(device_name, "float32") == pytest.approx(float32 * 1e12)
+    for precision in ("mixed_float16", "mixed_bfloat16"):
+        assert peak_flops(device_name, precision) == pytest.approx(half * 1e12)
+
+
+@pytest.mark.parametrize("device_name", ["", "NVIDIA GeForce RTX 4090", "NVIDIA A10", "NVIDIA L40", "Tesla V1000"])
+def test_an_unknown_device_has_none(device_name):
+    assert peak_flops(device_name, "float32") is None
+
+
+def test_rates_are_those_of_a_hand_calculation():
+    # 1,000 pieces in 4 s are 250 a second; at 6 GFLOP a piece 1.5 TFLOP/s, of 2 devices x 3 TFLOP/s a quarter.
+    rates = Performance(6e9, replicas=2, peak=3e12).summary(pieces=1000.0, seconds=4.0, waited=1.0)
+    assert rates == pytest.approx({
+        "performance/pieces_per_second": 250.0,
+        "performance/data_wait_share": 0.25,
+        "performance/model_tflops_per_second": 1.5,
+        "performance/model_flops_utilization": 0.25,
+    })  # fmt: skip
+
+
+def test_without_a_peak_there_is_no_utilization():
+    rates = Performance(6e9, 1, None).summary(10.0, 1.0, 0.0)
+    assert set(rates) == {
+        "performance/pieces_per_second",
+        "performance/data_wait_share",
+        "performance/model_tflops_per_second",
+    }
+
+
+def test_shares_stay_finite_and_below_one():
+    rates = Performance(1.0, 1, 1.0).summary(0.0, 0.0, 0.1)
+    assert rates["performance/data_wait_share"] == 1.0
+    assert rates["performance/pieces_per_second"] == 0.0

@@ -1,0 +1,129 @@
+"""Tests of what a process of a run holds while it runs, and lets go of in any case."""
+
+import json
+import os
+import signal
+
+import pytest
+
+from spanbert_keras.errors import InputError
+from spanbert_keras.training.distributed.distribution import Distribution
+from spanbert_keras.training.run import run_process as run_process_module
+from spanbert_keras.training.run.run_lock import FILE_NAME
+from spanbert_keras.training.run.run_process import RunProcess
+
+NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
+
+
+def handlers():
+    return [signal.getsignal(number) for number in NUMBERS]
+
+
+@pytest.fixture
+def devices(monkeypatch):
+    """List of the calls that ready the devices, which are not made; a function there says what the last one returns."""
+    calls = []
+    monkeypatch.setattr(run_process_module, "configure_devices", lambda deterministic: calls.append(deterministic))
+
+    def make_distribution(kind, replicas):
+        calls.append((kind, replicas))
+        return Distribution(num_workers=2, worker=1) if kind == "multi_worker" else Distribution()
+
+    monkeypatch.setattr(run_process_module, "make_distribution", make_distribution)
+    return calls
+
+
+@pytest.fixture
+def second_of_two(devices, monkeypatch):
+    """The environment of worker 1 of two."""
+    config = {"cluster": {"worker": ["localhost:1", "localhost:2"]}, "task": {"type": "worker", "index": 1}}
+    monkeypatch.setenv("TF_CONFIG", json.dumps(config))
+
+
+@pytest.fixture
+def exits(monkeypatch):
+    """List of the codes with which the process would have ended."""
+    codes = []
+    monkeypatch.setattr(os, "_exit", codes.append)
+    return codes
+
+
+def test_one_process_holds_signals_and_the_folder(devices, tmp_path):
+    before = handlers()
+    with RunProcess(tmp_path / "run", "mirrored", 2, preemption_exit_code=77, deterministic=True) as process:
+        assert devices == [True, ("mirrored", 2)]
+        assert handlers() == [process.signals._handle] * 3
+        assert process.signals.preemption_exit_code == 77
+        assert process.distribution == Distribution()
+        assert json.loads((tmp_path / "run" / FILE_NAME).read_text())["pid"] == os.getpid()
+        with pytest.raises(InputError, match="run"), RunProcess(tmp_path / "run"):
+            pass
+        assert handlers() == [process.signals._handle] * 3
+    assert handlers() == before
+    with RunProcess(tmp_path / "run"):
+        pass
+    assert not (tmp_path / "run" / "workers").exists()
+
+
+@pytest.mark.parametrize("error", [InputError("no such devices"), RuntimeError("the driver"), KeyboardInterrupt()])
+def test_all_is_let_go_when_the_devices_are_not_there(devices, monkeypatch, tmp_path, error):
+    def fail(kind, replicas):
+        raise error
+
+    before = handlers()
+    with monkeypatch.context() as patched:
+        patched.setattr(run_process_module, "make_distribution", fail)
+        with pytest.raises(type(error)), RunProcess(tmp_path):
+            pass
+    assert handlers() == before
+    with RunProcess(tmp_path):
+        pass
+
+
+def test_an_error_of_the_run_is_passed_on(devices, tmp_path, exits):
+    with pytest.raises(RuntimeError, match="mine"), RunProcess(tmp_path):
+        raise RuntimeError("mine")
+    assert exits == []
+
+
+def test_only_the_chief_holds_the_folder_and_every_worker_is_watched(second_of_two, tmp_path):
+    with RunProcess(tmp_path, "multi_worker") as process:
+        assert (process.cluster.worker, process.cluster.num_workers) == (1, 2)
+        assert not (tmp_path / FILE_NAME).exists()
+        assert json.loads((tmp_path / "workers" / "worker-1.json").read_text())["state"] == "running"
+    assert json.loads((tmp_path / "workers" / "worker-1.json").read_text())["state"] == "finished"
+
+
+@pytest.mark.parametrize("code, state", [(0, "finished"), (130, "finished"), (77, "finished"), (1, "failed")])
+def test_a_worker_that_was_told_to_stop_has_not_failed(second_of_two, tmp_path, code, state):
+    with pytest.raises(SystemExit), RunProcess(tmp_path, "multi_worker", preemption_exit_code=77):
+        raise SystemExit(code)
+    assert json.loads((tmp_path / "workers" / "worker-1.json").read_text())["state"] == state
+
+
+def test_a_cluster_that_is_not_described_is_refused_before_anything_is_held(devices, monkeypatch, tmp_path):
+    for name in ("TF_CONFIG", "SLURM_PROCID"):
+        monkeypatch.delenv(name, raising=False)
+    before = handlers()
+    with pytest.raises(InputError, match="TF_CONFIG"), RunProcess(tmp_path / "run", "multi_worker"):
+        pass
+    assert handlers() == before and devices == []
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_error_that_another_workers_loss_explains_ends_with_that_sentence(
+    second_of_two, monkeypatch, tmp_path, exits, capsys
+):
+    with pytest.raises(RuntimeError), RunProcess(tmp_path, "multi_worker") as process:
+        monkeypatch.setattr(process.watch, "explain", lambda seconds: "Worker 0 is gone.")
+        raise RuntimeError("a collective operation failed")
+    assert exits == [76]
+    assert capsys.readouterr().err == "Error: Worker 0 is gone.\n"
+
+
+@pytest.mark.parametrize("error", [InputError("a wrong flag"), SystemExit(3), KeyboardInterrupt()])
+def test_nobody_is_asked_about_errors_that_are_not_the_runtimes(second_of_two, monkeypatch, tmp_path, exits, error):
+    with pytest.raises(type(error)), RunProcess(tmp_path, "multi_worker") as process:
+        monkeypatch.setattr(process.watch, "explain", lambda seconds: pytest.fail("asked"))
+        raise error
+    assert exits == ([1] if isinstance(error, InputError) else [])  # at once: the runtime may wait for the others

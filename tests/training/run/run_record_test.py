@@ -1,0 +1,104 @@
+"""Tests of run.json."""
+
+import errno
+
+import keras
+import pytest
+
+from spanbert_keras.errors import InputError
+from spanbert_keras.files.writing import read_json
+from spanbert_keras.training.run import run_record
+from spanbert_keras.training.run.run_record import RunRecord, versions
+
+FLAGS = {"learning_rate": 1e-4, "steps": 10, "eval_schemes": ["span"], "log_every": 50}
+FACTS = {"corpus_fingerprint": "abc"}
+
+
+def begin(folder, flags=FLAGS, facts=FACTS):
+    return RunRecord(folder).begin(flags, facts, changeable=("log_every",))
+
+
+def test_a_record_keeps_flags_facts_and_versions(tmp_path):
+    begin(tmp_path / "run")
+    found = read_json(tmp_path / "run" / "run.json")
+    assert found["flags"] == FLAGS and found["facts"] == FACTS
+    assert found["versions"]["backend"] == keras.backend.backend()
+    assert found["versions"]["keras"] == keras.__version__
+    assert found["scores"] == {}
+
+
+def test_the_same_run_continues_and_keeps_its_scores(tmp_path):
+    begin(tmp_path)
+    RunRecord(tmp_path).update(scores={"span": {"masked_lm/loss": 1.5}})
+    started = read_json(tmp_path / "run.json")["started"]
+    found = begin(tmp_path)
+    assert found["scores"] == {"span": {"masked_lm/loss": 1.5}}
+    assert found["started"] == started
+
+
+def test_flags_that_do_not_make_the_run_may_change(tmp_path):
+    begin(tmp_path)
+    begin(tmp_path, FLAGS | {"log_every": 1})
+    assert read_json(tmp_path / "run.json")["flags"]["log_every"] == 1
+
+
+@pytest.mark.parametrize(
+    "flags, facts, name",
+    [
+        (FLAGS | {"learning_rate": 2e-4}, FACTS, "--learning_rate was 0.0001 there and is 0.0002 now"),
+        (FLAGS | {"eval_schemes": ["span", "subword"]}, FACTS, "--eval_schemes"),
+        (FLAGS, {"corpus_fingerprint": "xyz"}, "corpus_fingerprint was 'abc'"),
+    ],
+)
+def test_another_run_is_refused_and_left_as_it_was(tmp_path, flags, facts, name):
+    begin(tmp_path)
+    before = (tmp_path / "run.json").read_bytes()
+    with pytest.raises(InputError, match=name) as caught:
+        begin(tmp_path, flags, facts)
+    assert str(tmp_path) in str(caught.value) and "--output_dir" in str(caught.value)
+    assert (tmp_path / "run.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("content", ["{", "[]", "{}", '{"flags": 3, "facts": {}}'])
+def test_a_file_that_is_no_record_is_refused(tmp_path, content):
+    (tmp_path / "run.json").write_text(content)
+    with pytest.raises(InputError, match="run.json"):
+        begin(tmp_path)
+    assert (tmp_path / "run.json").read_text() == content
+
+
+def test_a_place_that_cannot_hold_a_run_is_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="--output_dir"):
+        begin(tmp_path / "file")
+
+
+def test_entries_are_replaced(tmp_path):
+    begin(tmp_path)
+    RunRecord(tmp_path).update(scores={"a": 1})
+    RunRecord(tmp_path).update(finished_steps=7)
+    found = read_json(tmp_path / "run.json")
+    assert found["scores"] == {"a": 1} and found["finished_steps"] == 7 and "updated" in found
+
+
+def test_a_full_disk_is_named_and_leaves_the_record_as_it_was(tmp_path, monkeypatch):
+    begin(tmp_path)
+    before = (tmp_path / "run.json").read_bytes()
+
+    def full(path, value):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(run_record, "write_json", full)
+    with pytest.raises(InputError, match=r"run\.json cannot be written: .*No space left on device"):
+        RunRecord(tmp_path).update(finished_steps=7)
+    assert (tmp_path / "run.json").read_bytes() == before
+
+
+def test_a_record_that_was_removed_or_damaged_is_not_updated(tmp_path):
+    (tmp_path / "run.json").write_text("{")
+    with pytest.raises(InputError, match="run.json"):
+        RunRecord(tmp_path).update(finished_steps=7)
+
+
+def test_versions_name_what_computes():
+    assert {"python", "backend", "keras", "numpy"} <= set(versions())
