@@ -172,8 +172,8 @@ def main(config: Config) -> None:
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     results = measure(config)
-    print(f"SpanMasker in tf.data  {results['layer']:12,.0f} pieces/s on one core")
-    print(f"plain Python loop      {results['loop']:12,.0f} pieces/s")
+    print(f"SpanMasker in tf.data  {results['layer']:12,.0f} tokens/s on one core")
+    print(f"plain Python loop      {results['loop']:12,.0f} tokens/s")
     print(f"ratio                  {results['ratio']:12.2f}")
 
 

@@ -110,7 +110,7 @@ def main(config: Config) -> None:
     pieces = config.batch_rows * config.sequence_length
     for name, values in seconds.items():
         median = statistics.median(values)
-        print(f"{name}: {median:.3f} s a step (median of {len(values)}), {pieces / median:,.0f} pieces/s")
+        print(f"{name}: {median:.3f} s a step (median of {len(values)}), {pieces / median:,.0f} tokens/s")
     alone = seconds["MLM alone"]
     for name, values in seconds.items():
         if name != "MLM alone":

@@ -10,17 +10,16 @@ from pathlib import Path
 from absl import logging
 
 from spanbert_keras import program
-from spanbert_keras.pretraining.config import CHANGEABLE, Config, batch_rows, check
+from spanbert_keras.pretraining.config import Config
 from spanbert_keras.training.distributed.local_workers import run_local_workers
 
 
 def main(config: Config) -> None:
     """Trains, evaluates, and writes everything down; ends with the exit code of what stopped it."""
-    check(config)
-    if config.rehearse_workers:
-        alone = dataclasses.replace(config, rehearse_workers=0)
+    if config.local_workers:
+        alone = dataclasses.replace(config, local_workers=0)
         sys.exit(
-            run_local_workers(program.to_arguments(alone), config.rehearse_workers, Path(config.output_dir) / "workers")
+            run_local_workers(program.to_arguments(alone), config.local_workers, Path(config.output_dir) / "workers")
         )
     code = pretrain(config)
     if code:
@@ -47,16 +46,14 @@ def pretrain(config: Config, callbacks=()) -> int:
     from spanbert_keras.training.backend import configure_devices
     from spanbert_keras.training.run.run_process import RunProcess
 
-    check(config)
-    flags, rows = program.to_flags(config), batch_rows(config)
     if config.dry_run:
         configure_devices()
-        PretrainingRun(config, flags, rows, CHANGEABLE, RunProcess(config.output_dir)).print_cost()
+        PretrainingRun(config, RunProcess(config.output_dir)).print_cost()
         return 0
     with RunProcess(
         config.output_dir, config.distribution, config.replicas, config.preemption_exit_code, config.deterministic
     ) as process:
-        run = PretrainingRun(config, flags, rows, CHANGEABLE, process)
+        run = PretrainingRun(config, process)
         process.signals.check()
         outcome = run.train(callbacks)
         if outcome != "finished":

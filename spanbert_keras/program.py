@@ -17,7 +17,7 @@ from absl import flags, logging
 
 from spanbert_keras.errors import InputError
 from spanbert_keras.files.contents import binary_form, looks_binary
-from spanbert_keras.settings import Settings, expand, setting
+from spanbert_keras.settings import Settings, expand, setting, to_flags
 from spanbert_keras.standard_streams import lenient_streams
 
 __all__ = [
@@ -38,6 +38,7 @@ INPUT_EXIT_CODE = 1
 DEFECT_EXIT_CODE = 70  # EX_SOFTWARE of sysexits.h
 
 
+NAMED_FLAG = re.compile(r"--?(?P<name>\w+)")
 FLAG_FILE = re.compile(r"--?flagfile(=(?P<path>.*))?", re.DOTALL)
 
 
@@ -103,6 +104,19 @@ def _flag_lines(path: str) -> list[str]:
     return [os.fsdecode(line.encode("utf-8", "surrogateescape")) for line in lines if line]
 
 
+def _with_present_names(arguments: Sequence[str], config_class: type) -> list[str]:
+    """Returns a command line with the present names of flags that earlier versions called otherwise."""
+    renamed = config_class.former_names() if issubclass(config_class, Settings) else {}
+    found: list[str] = []
+    for i, argument in enumerate(arguments):
+        if argument == "--":
+            return [*found, *arguments[i:]]
+        match = NAMED_FLAG.match(argument)
+        new = renamed.get(match["name"]) if match else None
+        found.append(f"--{new}{argument[match.end() :]}" if match and new else argument)
+    return found
+
+
 def _value_type(annotation: Any) -> Any:
     """Returns the type behind `X | None`, or the annotation itself."""
     if isinstance(annotation, types.UnionType) or typing.get_origin(annotation) is typing.Union:
@@ -116,7 +130,7 @@ def _define(field: dataclasses.Field, annotation: Any, values: flags.FlagValues)
     default: Any = None if required else field.default
     text = field.metadata["help"] + (" Required." if required else "")
     kind = _value_type(annotation)
-    if field.metadata["choices"] is not None:
+    if field.metadata["choices"] is not None and kind is str:
         flags.DEFINE_enum(field.name, default, list(field.metadata["choices"]), text, flag_values=values)
     elif kind is bool:
         flags.DEFINE_bool(field.name, default, text, flag_values=values)
@@ -153,6 +167,7 @@ def parse(config_class: type, argv: Sequence[str], about: str = "") -> Any:
 
     Raises:
         absl.flags.Error: an unknown flag, a value of the wrong type, a required flag that is missing.
+        InputError: a value that `Settings` rejects.
     """
     values = flags.FlagValues()
     flags.DEFINE_string("flagfile", "", "Reads more flags from this file, one a line.", flag_values=values)
@@ -161,7 +176,7 @@ def parse(config_class: type, argv: Sequence[str], about: str = "") -> Any:
     fields = dataclasses.fields(config_class)
     for field in fields:
         _define(field, annotations[field.name], values)
-    rest = values(["program", *_with_flag_files(argv)])[1:]
+    rest = values(["program", *_with_present_names(_with_flag_files(argv), config_class)])[1:]
     if values["help"].value:
         print(_help_text(about or _about(config_class), config_class, values))
         raise SystemExit(0)
@@ -171,7 +186,7 @@ def parse(config_class: type, argv: Sequence[str], about: str = "") -> Any:
     if missing:
         raise flags.Error(f"Required flag is missing: --{missing[0]}.")
     return config_class(
-        **{f.name: _convert(values[f.name].value, annotations[f.name], "path" in f.metadata) for f in fields}
+        **{f.name: _convert(values[f.name].value, annotations[f.name], f.metadata["path"]) for f in fields}
     )
 
 
@@ -190,11 +205,6 @@ def _help_text(about: str, config_class: type, values: flags.FlagValues) -> str:
         one_of = f" One of: {', '.join(choices)}." if choices else ""
         lines += [f"  --{name}{shown}", f"      {flag.help}{one_of}"]
     return "\n".join(lines)
-
-
-def to_flags(config: Any) -> dict[str, Any]:
-    """Returns every setting of `config` by flag name, as plain JSON values."""
-    return {name: list(v) if isinstance(v, tuple) else v for name, v in dataclasses.asdict(config).items()}
 
 
 def to_arguments(config: Any) -> list[str]:
@@ -275,6 +285,9 @@ def _run(main: Callable[[Any], None], config_class: type, argv: Sequence[str] | 
     except flags.Error as error:
         print(f"Error: {error} (--help lists every flag)", file=sys.stderr)
         raise SystemExit(USAGE_EXIT_CODE) from None
+    except InputError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        raise SystemExit(INPUT_EXIT_CODE) from None
     flags.FLAGS.mark_as_parsed()  # ours are parsed; else absl's logger complains
     logging.use_absl_handler()
     logging.set_verbosity(logging.INFO)

@@ -1,38 +1,124 @@
-"""One setting of a program: a field of a frozen dataclass, from which `program` makes a flag."""
+"""Settings of a program: fields of a frozen dataclass, from which `program` makes flags, checked on construction."""
 
 import dataclasses
+import math
 import os
 from collections.abc import Sequence
 from typing import Any
 
+from spanbert_keras.errors import InputError
+
 
 def setting(
-    help: str, *, default: Any = dataclasses.MISSING, choices: Sequence[str] | None = None, path: bool = False
+    help: str,
+    *,
+    default: Any = dataclasses.MISSING,
+    minimum: float | None = None,
+    above: float | None = None,
+    below: float | None = None,
+    choices: Sequence[str] | None = None,
+    changeable: bool = False,
+    path: bool = False,
+    formerly: Sequence[str] = (),
 ) -> Any:
-    """Returns the dataclass field of one setting.
+    """Returns the dataclass field of one setting: everything that is to be known of it stands in this call.
 
     Args:
-        help: str. The sentence that `--help` shows; units belong here.
+        help: str. A noun phrase for `--help`, with the unit.
         default: the value without a flag; a setting without default must be given.
-        choices: strings allowed, or `None` for any.
+        minimum: number. The lowest value allowed.
+        above: number. What the value must be above.
+        below: number. What the value must be below.
+        choices: strings allowed, or `None` for any; of a tuple, each element.
+        changeable: bool. Whether it may differ when a run continues in the same folder.
         path: bool. Whether it is a path, or several: `Settings` then expands `~` and `$HOME` in it.
+        formerly: names that the flag had in earlier versions. They are still accepted.
+
+    Example:
+
+    ```python
+    @dataclasses.dataclass(frozen=True, kw_only=True)
+    class Config(Settings):
+        steps: int = setting("Number of updates.", minimum=1)
+        log_every: int = setting("Steps between log lines.", default=50, minimum=1, changeable=True)
+    ```
     """
-    marks = {"path": True} if path else {}
-    return dataclasses.field(default=default, metadata={"help": help, "choices": choices, **marks})
+    return dataclasses.field(
+        default=default,
+        metadata={
+            "help": help,
+            "minimum": minimum,
+            "above": above,
+            "below": below,
+            "choices": choices,
+            "changeable": changeable,
+            "path": path,
+            "formerly": tuple(formerly),
+        },
+    )
 
 
 class Settings:
-    """Base of the dataclasses of settings: expands `~` and environment variables in those that are paths.
+    """Base of the dataclasses of settings.
 
-    So `--output_dir=~/runs` works where no shell expands it: after `=`, inside lists, in flag files, and in Python.
+    On construction paths are expanded, so `--output_dir=~/runs` works where no shell expands it (after `=`, inside
+    lists, in flag files, in Python), and every value is checked: settings that exist can be used.
+
+    Raises:
+        InputError: a value is out of its range or not among its choices, or settings contradict each other.
     """
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):  # type: ignore[arg-type]
             value = getattr(self, field.name)
             if field.metadata.get("path") and value is not None:
-                expanded = tuple(map(expand, value)) if isinstance(value, tuple | list) else expand(value)
-                object.__setattr__(self, field.name, expanded)
+                value = tuple(map(expand, value)) if isinstance(value, tuple | list) else expand(value)
+                object.__setattr__(self, field.name, value)
+            _check_range(field, value)
+            _check_choice(field, value)
+        self.check()
+
+    def check(self) -> None:
+        """Raises `InputError` if settings contradict each other; called on construction."""
+
+    @classmethod
+    def changeable(cls) -> tuple[str, ...]:
+        """Returns the names of the settings that may differ when a run continues."""
+        fields = dataclasses.fields(cls)  # type: ignore[arg-type]
+        return tuple(field.name for field in fields if field.metadata.get("changeable"))
+
+    @classmethod
+    def former_names(cls) -> dict[str, str]:
+        """Returns dict from each name that a setting had in an earlier version to its name now."""
+        fields = dataclasses.fields(cls)  # type: ignore[arg-type]
+        return {old: field.name for field in fields for old in field.metadata.get("formerly", ())}
+
+
+def to_flags(config: Any) -> dict[str, Any]:
+    """Returns every setting of `config` by flag name, as plain JSON values."""
+    return {name: list(v) if isinstance(v, tuple) else v for name, v in dataclasses.asdict(config).items()}
+
+
+def _check_range(field: dataclasses.Field, value: Any) -> None:
+    """Raises `InputError` for a number out of its range, or not a finite one; `None` is not checked."""
+    minimum, above, below = (field.metadata.get(name) for name in ("minimum", "above", "below"))
+    if value is None or minimum is above is below is None:
+        return
+    low_enough = math.isfinite(value) if below is None else value < below
+    if low_enough and (minimum is None or value >= minimum) and (above is None or value > above):
+        return
+    limits = ["positive"] if above == 0 else [f"above {above}"] if above is not None else []
+    limits += [f"at least {minimum}"] if minimum is not None else []
+    limits += [f"below {below}"] if below is not None else []
+    raise InputError(f"--{field.name} must be {' and '.join(limits)}. Received: {value}.")
+
+
+def _check_choice(field: dataclasses.Field, value: Any) -> None:
+    """Raises `InputError` for a string that is not among the choices; `None` is not checked."""
+    choices = field.metadata.get("choices")
+    for one in value if isinstance(value, tuple | list) else (value,):
+        if choices is not None and one is not None and one not in choices:
+            raise InputError(f"--{field.name} must be one of {', '.join(choices)}. Received: {one}.")
 
 
 def expand(text: str | os.PathLike) -> str:

@@ -161,7 +161,7 @@ def losses(folder):
 def test_a_dry_run_prints_and_leaves_no_run(toy_shards, toy_flags, call, tmp_path):
     folder = tmp_path / "run"
     code, out, _ = call(
-        *toy_flags, f"--corpus={toy_shards}", f"--output_dir={folder}", "--dry_run", "--pieces_per_second=1000"
+        *toy_flags, f"--corpus={toy_shards}", f"--output_dir={folder}", "--dry_run", "--tokens_per_second=1000"
     )
     assert code == 0
     for text in ("parameters, encoder", "pieces in a step", "epochs", "FLOP", "days", "GiB", "token_ids", "(4, 32)"):
@@ -197,7 +197,7 @@ def bad(toy_shards, toy_flags, call, tmp_path):
         (["--preemption_exit_code=256"], "--preemption_exit_code"),
         (["--spike_nats=-1"], "--spike_nats"),
         (["--checkpoint_minutes=-1"], "--checkpoint_minutes"),
-        (["--rehearse_workers=2"], "--distribution=multi_worker"),
+        (["--local_workers=2"], "--distribution=multi_worker"),
         (["--checkpoint_every=0"], "--checkpoint_every"),
         (["--evaluate_every=-1"], "--evaluate_every"),
         (["--max_sequence_length=2"], "--max_sequence_length"),
@@ -288,7 +288,7 @@ def test_a_rehearsal_starts_the_same_command_without_itself(toy_flags, call, mon
     seen = []
     monkeypatch.setattr(pretrain, "run_local_workers", lambda *arguments: seen.append(arguments) or 76)
     flags = [*toy_flags, "--corpus=c", f"--output_dir={tmp_path}", "--distribution=multi_worker"]
-    assert call(*flags, "--rehearse_workers=2")[0] == 76
+    assert call(*flags, "--local_workers=2")[0] == 76
     ((arguments, workers, folder),) = seen
     assert (workers, folder) == (2, tmp_path / "workers")
     assert program.parse(pretrain.Config, arguments) == program.parse(pretrain.Config, flags)

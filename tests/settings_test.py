@@ -1,19 +1,29 @@
-"""Tests of a setting: a dataclass field that carries what its flag shows."""
+"""Tests of settings: dataclass fields that carry all that is known of a flag, and are checked on construction."""
 
 import dataclasses
+import math
 
 import pytest
 
 from spanbert_keras import program
-from spanbert_keras.settings import setting
+from spanbert_keras.errors import InputError
+from spanbert_keras.settings import Settings, setting
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config:
+class Config(Settings):
     """Settings of a test."""
 
-    path: str = setting("Where it is.")
+    path: str = setting("Where it is.", path=True, changeable=True)
     mode: str = setting("What is done.", default="fast", choices=("fast", "slow"))
+    parts: tuple[str, ...] = setting("What it is done to.", default=("a",), choices=("a", "b"))
+    steps: int = setting("Number of steps.", default=5, minimum=1, formerly=("rounds", "turns"))
+    rate: float | None = setting("Learning rate.", default=None, above=0, below=2)
+    weight: float = setting("Weight.", default=0.5, minimum=0, changeable=True)
+
+    def check(self):
+        if self.mode == "slow" and self.steps > 9:
+            raise InputError("--mode=slow takes at most 9 --steps.")
 
 
 def test_a_setting_without_default_must_be_given():
@@ -22,12 +32,61 @@ def test_a_setting_without_default_must_be_given():
     assert Config(path="a") == Config(path="a", mode="fast")
 
 
-def test_help_and_choices_are_in_the_fields_metadata():
-    path, mode = dataclasses.fields(Config)
-    assert path.metadata == {"help": "Where it is.", "choices": None}
-    assert mode.metadata == {"help": "What is done.", "choices": ("fast", "slow")}
+@pytest.mark.parametrize(
+    "changes, sentence",
+    [
+        ({"steps": 0}, "--steps must be at least 1. Received: 0."),
+        ({"rate": 0}, "--rate must be positive and below 2. Received: 0."),
+        ({"rate": 2.0}, "--rate must be positive and below 2. Received: 2.0."),
+        ({"rate": math.nan}, "--rate must be positive and below 2. Received: nan."),
+        ({"weight": -1}, "--weight must be at least 0. Received: -1."),
+        ({"weight": math.inf}, "--weight must be at least 0. Received: inf."),
+        ({"mode": "other"}, "--mode must be one of fast, slow. Received: other."),
+        ({"parts": ("a", "c")}, "--parts must be one of a, b. Received: c."),
+        ({"mode": "slow", "steps": 10}, "--mode=slow takes at most 9 --steps."),
+    ],
+)
+def test_settings_that_cannot_be_are_rejected_on_construction_by_the_flags_name(changes, sentence):
+    with pytest.raises(InputError) as error:
+        Config(path="a", **changes)
+    assert str(error.value) == sentence
+    with pytest.raises(InputError):
+        dataclasses.replace(Config(path="a"), **changes)
+
+
+def test_limits_are_allowed_values_and_none_is_not_checked():
+    config = Config(path="a", steps=1, rate=1.999, weight=0, parts=())
+    assert (config.steps, config.weight, config.parts, Config(path="a").rate) == (1, 0, (), None)
+
+
+def test_paths_are_expanded(monkeypatch):
+    monkeypatch.setenv("HOME", "/h")
+    monkeypatch.setenv("X", "x")
+    assert Config(path="~/$X").path == "/h/x"
+
+
+def test_what_may_change_is_marked():
+    assert Config.changeable() == ("path", "weight")
 
 
 def test_programs_have_it_under_the_same_name():
     assert program.setting is setting
     assert program.parse(Config, ["--path=a", "--mode=slow"]) == Config(path="a", mode="slow")
+    assert program.parse(Config, ["--path=a", "--parts=a,b"]).parts == ("a", "b")
+
+
+@pytest.mark.parametrize("arguments", [["--rounds=7"], ["--turns=7"], ["-turns", "7"], ["--steps=3", "--rounds=7"]])
+def test_a_flag_is_accepted_by_its_former_names(arguments, tmp_path):
+    assert program.parse(Config, ["--path=a", *arguments]).steps == 7
+    (tmp_path / "a.flags").write_text("\n".join(arguments).replace(" ", "="))
+    if len(arguments) == 1:
+        assert program.parse(Config, ["--path=a", f"--flagfile={tmp_path / 'a.flags'}"]).steps == 7
+    assert Config.former_names() == {"rounds": "steps", "turns": "steps"}
+    assert program.to_flags(Config(path="a"))["steps"] == 5 and "rounds" not in program.to_flags(Config(path="a"))
+
+
+def test_a_value_out_of_range_ends_a_program_with_one_sentence(capsys):
+    with pytest.raises(SystemExit) as error:
+        program.run(print, Config, ["--path=a", "--steps=0"])
+    assert error.value.code == 1
+    assert capsys.readouterr().err == "Error: --steps must be at least 1. Received: 0.\n"

@@ -51,7 +51,7 @@ class FineTuningMonitor(RunMonitor):
         seconds = max(time.perf_counter() - window.began, 1e-9)
         values = self.optimization(done, window) | {
             "data/padding_share": 1.0 - pieces / places,
-            "performance/pieces_per_second": pieces / seconds,
+            "performance/tokens_per_second": pieces / seconds,
             "performance/examples_per_second": examples / seconds,
             "performance/data_wait_share": min(1.0, window.waited / seconds),
         }

@@ -16,7 +16,7 @@ from spanbert_keras.files.writing import read_json
 from spanbert_keras.fine_tuning.length_buckets import LengthBuckets
 from spanbert_keras.fine_tuning.monitor import FineTuningMonitor
 from spanbert_keras.fine_tuning.objective import ExampleObjective
-from spanbert_keras.fine_tuning.settings import CHANGEABLE, FineTuningSettings
+from spanbert_keras.fine_tuning.settings import FineTuningSettings
 from spanbert_keras.training.backend import has_accelerator, make_step
 from spanbert_keras.training.cadence import Cadence
 from spanbert_keras.training.loss_guard import LossGuard
@@ -55,12 +55,10 @@ class FineTuningTask(Protocol):
     Attributes:
         model_name: str. The model is saved as `<output_dir>/<model_name>.keras`.
         select_by: str. The dev score, higher is better, that the best model is chosen by.
-        changeable: names of the task's own settings that may differ when a run continues.
     """
 
     model_name: str
     select_by: str
-    changeable: tuple[str, ...]
 
     def facts(self) -> dict[str, Any]:
         """Returns JSON values that must not change when a run continues, e.g. checksums of the files."""
@@ -132,7 +130,10 @@ class FineTuningRun:
 
     def check_same(self) -> None:
         """Refuses settings that are not those of the run found here, but for those that may change."""
-        self.record.begin(self.flags, self.task.facts(), (*CHANGEABLE, *self.task.changeable))
+        self._begin_record(self.task.facts(), self.settings.changeable())
+
+    def _begin_record(self, facts: dict[str, Any], changeable: tuple[str, ...]) -> None:
+        self.record.begin(self.flags, facts, changeable, self.settings.former_names())
 
     def run(self) -> str:
         """Trains and saves; returns `"finished"`, `"interrupted"` or `"preempted"` (`Trainer.run`).
@@ -150,8 +151,8 @@ class FineTuningRun:
         facts = self.task.facts()
         # Without a checkpoint nothing was learnt yet, and a first attempt may be mended in its own folder.
         begun = checkpoints.steps() or self._finished_record() is not None
-        changeable = (*CHANGEABLE, *self.task.changeable) if begun else (*self.flags, *facts)
-        self.record.begin(self.flags, facts, changeable)
+        changeable = self.settings.changeable() if begun else (*self.flags, *facts)
+        self._begin_record(facts, changeable)
         self.record.update(facts=facts, scores={}, finished_steps=None)
         with self.distribution.scope():
             self.model = self.task.make_model()
@@ -194,7 +195,7 @@ class FineTuningRun:
 
     def _trainer(self, checkpoints: Checkpoints) -> Trainer:
         settings = self.settings
-        warmup = min(int(settings.warmup_share * self.total_steps), self.total_steps - 1)
+        warmup = min(int(settings.warmup_ratio * self.total_steps), self.total_steps - 1)
         self.rate = WarmupLinearDecay(settings.learning_rate, warmup, self.total_steps)
         scale_loss = keras.mixed_precision.dtype_policy().name == "mixed_float16"
         with self.distribution.scope():
@@ -221,7 +222,7 @@ class FineTuningRun:
             evaluate_every=self.evaluate_every,
             checkpoint_every=self.total_steps,
             checkpoint_minutes=settings.checkpoint_minutes,
-            advice="lower --learning_rate, raise --warmup_share or use --precision=float32",
+            advice="lower --learning_rate, raise --warmup_ratio or use --precision=float32",
         )
         return Trainer(
             self.step, self.batches, cadence, checkpoints, run_seed(settings.seed), self.process.signals,

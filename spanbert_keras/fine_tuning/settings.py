@@ -3,28 +3,10 @@
 import dataclasses
 import itertools
 import math
-from typing import Any, ClassVar
+from typing import Any
 
 from spanbert_keras.errors import InputError
 from spanbert_keras.settings import Settings, setting
-
-CHANGEABLE = (
-    "output_dir", "log_every", "checkpoint_minutes", "compile", "distribution", "replicas", "accumulation_steps",
-    "method", "sweep", "seeds", "sweep_learning_rates", "sweep_batch_sizes", "sweep_trials",
-    "preemption_exit_code", "patience",
-)  # fmt: skip
-
-# Lowest value allowed, and the one that is too high.
-RANGES = {
-    **dict.fromkeys(("batch_size", "log_every", "accumulation_steps", "replicas", "seeds"), (1, math.inf)),
-    "evaluations_per_epoch": (1, math.inf),
-    **dict.fromkeys(("clip_norm", "weight_decay", "checkpoint_minutes"), (0, math.inf)),
-    **dict.fromkeys(("warmup_share", "dropout"), (0, 1)),
-    "sweep_trials": (1, math.inf),
-    "patience": (0, math.inf),
-    "preemption_exit_code": (1, 256),
-    "seed": (0, 2**31),
-}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -32,51 +14,94 @@ class FineTuningSettings(Settings):
     """What every fine-tuning program can be told; a program adds its own fields.
 
     Defaults are the paper's, appendix B, and the released code's where the paper is silent.
-
-    Attributes:
-        ranges: dict from the name of a program's own number to the lowest value allowed and the one that is too high.
-        positive: names of numbers that are above 0.
     """
-
-    ranges: ClassVar[dict[str, tuple[float, float]]] = {}
-    positive: ClassVar[tuple[str, ...]] = ("learning_rate", "epochs")
 
     # --- what
     encoder: str = setting(
         "encoder.keras, pretrainer.keras, a preset or Hugging Face folder, or hf://owner/name.", path=True
     )
-    output_dir: str = setting("Where the run lives: the model, checkpoints, TensorBoard logs, run.json.", path=True)
-    method: str | None = setting("What the results table calls the encoder. Its path by default.", default=None)
+    output_dir: str = setting(
+        "Where the run lives: the model, checkpoints, TensorBoard logs, run.json.", path=True, changeable=True
+    )
+    method: str | None = setting(
+        "What the results table calls the encoder. Its path by default.", default=None, changeable=True
+    )
     # --- how
-    learning_rate: float = setting("Peak learning rate.", default=2e-5)
-    batch_size: int = setting("Rows in a step.", default=32)
-    epochs: float = setting("Passes over the training rows.", default=4.0)
-    warmup_share: float = setting("Share of the steps in which the rate rises.", default=0.1)
-    weight_decay: float = setting("Decoupled decay; not of biases and layer norms.", default=0.01)
-    clip_norm: float = setting("Global gradient norm at most; 0 does not clip.", default=1.0)
-    dropout: float | None = setting("Of hidden states and attention. The encoder's by default.", default=None)
-    seed: int = setting("First seed: head, order, dropout.", default=42)
-    seeds: int = setting("Runs with so many seeds, one after the other; mean and deviation are told.", default=1)
-    evaluations_per_epoch: int = setting("Evaluations on dev in an epoch; the best model is kept.", default=10)
-    patience: int = setting("Ends after so many evaluations without a better dev score; 0 never.", default=0)
+    learning_rate: float = setting("Peak learning rate.", default=2e-5, above=0)
+    batch_size: int = setting("Rows in a step.", default=32, minimum=1)
+    epochs: float = setting("Passes over the training rows.", default=4.0, above=0)
+    warmup_ratio: float = setting(
+        "Share of the steps in which the rate rises.", default=0.1, minimum=0, below=1, formerly=("warmup_share",)
+    )
+    weight_decay: float = setting("Decoupled decay; not of biases and layer norms.", default=0.01, minimum=0)
+    clip_norm: float = setting("Global gradient norm at most; 0 does not clip.", default=1.0, minimum=0)
+    dropout: float | None = setting(
+        "Of hidden states and attention. The encoder's by default.", default=None, minimum=0, below=1
+    )
+    seed: int = setting("First seed: head, order, dropout.", default=42, minimum=0, below=2**31)
+    seeds: int = setting(
+        "Runs with so many seeds, one after the other; mean and deviation are told.",
+        default=1,
+        minimum=1,
+        changeable=True,
+    )
+    evaluations_per_epoch: int = setting(
+        "Evaluations on dev in an epoch; the best model is kept.", default=10, minimum=1
+    )
+    patience: int = setting(
+        "Ends after so many evaluations without a better dev score; 0 never.", default=0, minimum=0, changeable=True
+    )
     # --- where
     precision: str = setting(
         "Dtype policy; `auto` is mixed_float16 on a GPU and float32 on a processor.",
-        default="auto", choices=("auto", "float32", "mixed_float16", "mixed_bfloat16"),
-    )  # fmt: skip
-    distribution: str = setting("Devices that share a step.", default="none", choices=("none", "mirrored"))
-    replicas: int | None = setting("Devices, or logical processors where there is no GPU. All GPUs.", default=None)
-    accumulation_steps: int = setting("Parts in which a step is computed one after the other.", default=1)
-    compile: str = setting("XLA (TensorFlow) or torch.compile.", default="auto", choices=("auto", "on", "off"))
+        default="auto",
+        choices=("auto", "float32", "mixed_float16", "mixed_bfloat16"),
+    )
+    distribution: str = setting(
+        "Devices that share a step.", default="none", choices=("none", "mirrored"), changeable=True
+    )
+    replicas: int | None = setting(
+        "Devices, or logical processors where there is no GPU. All GPUs.", default=None, minimum=1, changeable=True
+    )
+    accumulation_steps: int = setting(
+        "Parts in which a step is computed one after the other.", default=1, minimum=1, changeable=True
+    )
+    compile: str = setting(
+        "XLA (TensorFlow) or torch.compile.", default="auto", choices=("auto", "on", "off"), changeable=True
+    )
     # --- what is kept and shown
-    log_every: int = setting("Steps between log points.", default=20)
-    checkpoint_minutes: float = setting("A checkpoint is written when the last is so old; 0 never.", default=15.0)
-    preemption_exit_code: int = setting("Exit code after SIGTERM or SIGUSR1.", default=75)
+    log_every: int = setting("Steps between log points.", default=20, minimum=1, changeable=True)
+    checkpoint_minutes: float = setting(
+        "A checkpoint is written when the last is so old; 0 never.", default=15.0, minimum=0, changeable=True
+    )
+    preemption_exit_code: int = setting(
+        "Exit code after SIGTERM or SIGUSR1.", default=75, minimum=1, below=256, changeable=True
+    )
     # --- sweep (appendix B: five learning rates, two batch sizes)
-    sweep: bool = setting("Tries all combinations of the values below; needs the extra `sweep`.", default=False)
-    sweep_learning_rates: tuple[str, ...] = setting("The rates.", default=("5e-6", "1e-5", "2e-5", "3e-5", "5e-5"))
-    sweep_batch_sizes: tuple[str, ...] = setting("The batch sizes.", default=("16", "32"))
-    sweep_trials: int | None = setting("At most so many combinations. All by default.", default=None)
+    sweep: bool = setting(
+        "Tries all combinations of the values below; needs the extra `sweep`.", default=False, changeable=True
+    )
+    sweep_learning_rates: tuple[str, ...] = setting(
+        "The rates.", default=("5e-6", "1e-5", "2e-5", "3e-5", "5e-5"), changeable=True
+    )
+    sweep_batch_sizes: tuple[str, ...] = setting("The batch sizes.", default=("16", "32"), changeable=True)
+    sweep_trials: int | None = setting(
+        "At most so many combinations. All by default.", default=None, minimum=1, changeable=True
+    )
+
+    def check(self) -> None:
+        """Raises `InputError` if settings contradict each other."""
+        parts = self.accumulation_steps * (self.replicas or 1)
+        if self.batch_size % parts:
+            raise InputError(
+                f"--batch_size={self.batch_size} must be a multiple of {parts}: accumulation steps times replicas."
+            )
+        if self.sweep and self.seeds > 1:
+            raise InputError(
+                f"--sweep tries one seed for each combination. Received: --seeds={self.seeds}. Sweep first, then give "
+                "--seeds with the chosen --learning_rate and --batch_size."
+            )
+        self.sweep_grid()
 
     def sweep_axes(self) -> list[list[dict[str, Any]]]:
         """Returns what a sweep combines: each value of an axis as the settings that it stands for.
@@ -112,30 +137,3 @@ def numbers(flag: str, texts: tuple[str, ...], kind: type) -> list:
     if not values or not all(0 < value < math.inf for value in values):
         raise InputError(f"--{flag} must be positive numbers. Received: {','.join(texts)}.")
     return values
-
-
-def check(settings: FineTuningSettings) -> None:
-    """Refuses numbers out of their range, by the flag's name.
-
-    Raises:
-        InputError: the flag, what was expected, what was received.
-    """
-    for name, (low, high) in (RANGES | settings.ranges).items():
-        value = getattr(settings, name)
-        if value is not None and not low <= value < high:
-            limit = f"at least {low}" if high == math.inf else f"at least {low} and below {high}"
-            raise InputError(f"--{name} must be {limit}. Received: {value}.")
-    for name in settings.positive:
-        if not 0 < getattr(settings, name) < math.inf:
-            raise InputError(f"--{name} must be positive. Received: {getattr(settings, name)}.")
-    parts = settings.accumulation_steps * (settings.replicas or 1)
-    if settings.batch_size % parts:
-        raise InputError(
-            f"--batch_size={settings.batch_size} must be a multiple of {parts}: accumulation steps times replicas."
-        )
-    if settings.sweep and settings.seeds > 1:
-        raise InputError(
-            f"--sweep tries one seed for each combination. Received: --seeds={settings.seeds}. Sweep first, then give "
-            "--seeds with the chosen --learning_rate and --batch_size."
-        )
-    settings.sweep_grid()

@@ -14,7 +14,7 @@ from absl import logging
 from spanbert_keras.errors import InputError
 from spanbert_keras.files.writing import write_atomically, write_json
 from spanbert_keras.fine_tuning.run import CHECKPOINTS, FineTuningRun, FineTuningTask, TrainingFailed
-from spanbert_keras.fine_tuning.settings import CHANGEABLE, FineTuningSettings, check
+from spanbert_keras.fine_tuning.settings import FineTuningSettings
 from spanbert_keras.training.run.run_process import RunProcess
 from spanbert_keras.training.run.run_record import RunRecord
 from spanbert_keras.training.trainer import FINISHED
@@ -44,7 +44,6 @@ class FineTuningStudy:
         make_task: Callable[[Any], FineTuningTask],
         to_flags: Callable[[Any], dict[str, Any]],
     ):
-        check(settings)
         self.settings = settings
         self.make_task = make_task
         self.to_flags = to_flags
@@ -146,7 +145,7 @@ class FineTuningStudy:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         grid = self.settings.sweep_grid()
         for combination in grid:
-            check(self._trial_settings(combination))
+            self._trial_settings(combination)  # raises where it cannot be, before anything is trained
         self.folder.mkdir(parents=True, exist_ok=True)
         study = optuna.create_study(
             storage=f"sqlite:///{self.folder / 'sweep.db'}",
@@ -188,9 +187,9 @@ class FineTuningStudy:
         """Refuses settings other than those of the trials that are done: they could not be compared."""
         flags, task = self.to_flags(self.settings), self.task
         facts = task.facts()
-        changeable = (*CHANGEABLE, *task.changeable, *tried) if begun else (*flags, *facts)
+        changeable = (*self.settings.changeable(), *tried) if begun else (*flags, *facts)
         record = RunRecord(self.folder)
-        record.begin(flags, facts, changeable)
+        record.begin(flags, facts, changeable, self.settings.former_names())
         record.update(facts=facts)
 
     def _trial_settings(self, combination: dict[str, Any]):

@@ -112,7 +112,7 @@ class PretrainingMonitor(RunMonitor):
         """Shows the losses on the progress bar, or as a log line where there is no terminal."""
         keys = {"MLM": "masked_lm/loss", "SBO": "span_boundary/loss", "unigram": "masked_lm/unigram_loss"}
         parts = [f"{name} {values.get(key, float('nan')):.3f}" for name, key in keys.items()]
-        parts.append(f"{values['performance/pieces_per_second']:,.0f} pieces/s")
+        parts.append(f"{values['performance/tokens_per_second']:,.0f} tokens/s")
         if "performance/model_flops_utilization" in values:
             parts.append(f"MFU {100 * values['performance/model_flops_utilization']:.0f} %")
         self.say(done, values, parts)

@@ -63,7 +63,7 @@ def print_cost(
     padding_share: float,
     precision: str,
     accumulation_steps: int,
-    pieces_per_second: float | None,
+    tokens_per_second: float | None,
     span_boundary: bool = True,
 ) -> None:
     """Prints what `--dry_run` promises: parameters, pieces, epochs, arithmetic, memory, days, shapes.
@@ -77,7 +77,7 @@ def print_cost(
         padding_share: float. Of an epoch's places.
         precision: the dtype policy.
         accumulation_steps: int.
-        pieces_per_second: float or `None`. Rate to compute days at; padding not counted, as in TensorBoard.
+        tokens_per_second: float or `None`. Rate to compute days at; padding not counted, as in TensorBoard.
         span_boundary: bool. Whether the span boundary head is trained.
     """
     from rich.table import Table
@@ -98,11 +98,11 @@ def print_cost(
     table.add_row("arithmetic", f"{flops:.3g} FLOP a step, {flops * steps:.3g} in all")
     for part, size in memory.items():
         table.add_row(f"memory, {part} (estimate)", f"{size / 2**30:,.2f} GiB")
-    if pieces_per_second:
+    if tokens_per_second:
         real = pieces * (1.0 - padding_share)
-        days = steps * real / pieces_per_second / DAY
-        rate = flops / real * pieces_per_second
-        table.add_row(f"at {pieces_per_second:,.0f} pieces/s", f"{days:,.2f} days ({rate / 1e12:,.2f} TFLOP/s)")
+        days = steps * real / tokens_per_second / DAY
+        rate = flops / real * tokens_per_second
+        table.add_row(f"at {tokens_per_second:,.0f} tokens/s", f"{days:,.2f} days ({rate / 1e12:,.2f} TFLOP/s)")
     for name, array in batch.items():
         table.add_row(f"batch, {name}", f"{array.dtype} {array.shape}")
     _console().print(table)

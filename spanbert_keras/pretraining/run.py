@@ -10,12 +10,14 @@ from spanbert_keras.errors import InputError
 from spanbert_keras.models.encoder import SpanBertEncoder
 from spanbert_keras.models.pretrainer import SpanBertPretrainer
 from spanbert_keras.pretraining import report
+from spanbert_keras.pretraining.config import Config
 from spanbert_keras.pretraining.data import PretrainingData
 from spanbert_keras.pretraining.held_out import HeldOut, evaluate
 from spanbert_keras.pretraining.initial_checkpoint import InitialCheckpoint
 from spanbert_keras.pretraining.monitor import PretrainingMonitor
 from spanbert_keras.pretraining.objective import PretrainingObjective
 from spanbert_keras.pretraining.span_examples import as_markdown, span_examples
+from spanbert_keras.settings import to_flags
 from spanbert_keras.training.backend import device_name, has_accelerator, make_step
 from spanbert_keras.training.loss_guard import LossGuard
 from spanbert_keras.training.monitoring.flops import Performance, Shape, peak_flops, step_flops
@@ -35,21 +37,17 @@ class PretrainingRun:
     """Everything that `pretrain` does with its settings.
 
     Args:
-        config: `pretrain.Config`.
-        flags: every setting as plain JSON values, for the record.
-        rows: int. Rows of a step.
-        changeable: settings that may differ when a run continues.
+        config: `Config`.
         process: `RunProcess`, entered.
 
     Raises:
         InputError: something that the user gave cannot be used.
     """
 
-    def __init__(self, config, flags: dict, rows: int, changeable: tuple[str, ...], process: RunProcess):
+    def __init__(self, config: Config, process: RunProcess):
         self.config = config
-        self.flags = flags
-        self.rows = rows
-        self.changeable = changeable
+        self.flags = to_flags(config)  # as given; an initial checkpoint changes sizes of `config`
+        self.rows = config.batch_rows
         self.process = process
         self.distribution = process.distribution
         self.folder = Path(config.output_dir)
@@ -59,7 +57,7 @@ class PretrainingRun:
         self.initial = InitialCheckpoint(config) if config.init_checkpoint else None
         if self.initial is not None:
             self.config = config = self.initial.config
-        self.data = PretrainingData(config, rows, None if self.distribution.is_chief else process.watch.wait_for)
+        self.data = PretrainingData(config, self.rows, None if self.distribution.is_chief else process.watch.wait_for)
         if self.initial is not None:
             self.initial.check_tokenizer(self.data.tokenizer)
         with self.distribution.scope():
@@ -135,7 +133,7 @@ class PretrainingRun:
             padding_share=sum(plan.rows * plan.padding_share for plan in plans) / rows,
             precision=config.precision,
             accumulation_steps=config.accumulation_steps,
-            pieces_per_second=config.pieces_per_second,
+            tokens_per_second=config.tokens_per_second,
             span_boundary=config.sbo_weight != 0,
         )
 
@@ -152,7 +150,8 @@ class PretrainingRun:
             checkpoints.clean()
             facts = self.data.facts()
             # Without a checkpoint nothing was learnt yet, and a first attempt may be mended in its own folder.
-            self.record.begin(self.flags, facts, self.changeable if checkpoints.steps() else (*self.flags, *facts))
+            changeable = config.changeable() if checkpoints.steps() else (*self.flags, *facts)
+            self.record.begin(self.flags, facts, changeable, config.former_names())
         self._check_workers()
         rate = WarmupLinearDecay(config.learning_rate, config.warmup_steps, config.steps, config.decay)
         with self.distribution.scope():

@@ -28,6 +28,8 @@ COUNTS = ("documents", "examples", "missing", "missed", "invented", "merged", "s
 class Config(EvaluationSettings):
     """Settings of one evaluation."""
 
+    needs_gold = ("anti_data", "gold_mentions", "baselines")
+
     anti_data: str | None = setting(
         "WinoBias: the anti-stereotypical file, where --data is the pro-stereotypical one of the same type.",
         default=None,
@@ -43,7 +45,6 @@ class Config(EvaluationSettings):
 
 def main(config: Config) -> None:
     """Predicts, scores, and writes everything down."""
-    config.check(need_gold=("anti_data", "gold_mentions", "baselines"))
     gap = config.data.endswith(GAP_ENDINGS)
     if gap and config.anti_data:
         raise InputError(f"--anti_data belongs to a WinoBias file. Received: --data={config.data}, a file of GAP.")

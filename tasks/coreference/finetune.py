@@ -5,7 +5,6 @@ python -m tasks.coreference.finetune --flagfile=configs/coreference_base.flags -
 """
 
 import dataclasses
-import math
 from pathlib import Path
 from typing import Any
 
@@ -24,35 +23,35 @@ from tasks.shared.task import Task, fine_tune
 class Config(FineTuningSettings):
     """Settings of one fine-tuning run."""
 
-    ranges = {
-        **dict.fromkeys(("max_training_segments", "max_span_width", "max_antecedents"), (1, math.inf)),
-        **dict.fromkeys(("hidden_dim", "feature_dim"), (1, math.inf)),
-        "segment_length": (3, math.inf),
-        "task_dropout": (0, 1),
-    }
-    positive = ("learning_rate", "epochs", "task_learning_rate", "top_span_ratio")
-
     # --- data
-    train_file: tuple[str, ...] = setting("CoNLL-2012 or JSON lines, also .gz; several with commas.", path=True)
-    dev_file: str = setting("The same, to choose the best model by.", path=True)
-    test_file: str | None = setting("Scored once at the end, by the chosen model.", default=None, path=True)
-    dataset: str | None = setting("What the results table calls the data, e.g. OntoNotes.", default=None)
-    skip_bad_examples: bool = setting("Leaves bad documents out and counts them.", default=False)
+    train_file: tuple[str, ...] = setting(
+        "CoNLL-2012 or JSON lines, also .gz; several with commas.", path=True, changeable=True
+    )
+    dev_file: str = setting("The same, to choose the best model by.", path=True, changeable=True)
+    test_file: str | None = setting(
+        "Scored once at the end, by the chosen model.", default=None, path=True, changeable=True
+    )
+    dataset: str | None = setting(
+        "What the results table calls the data, e.g. OntoNotes.", default=None, changeable=True
+    )
+    skip_bad_examples: bool = setting("Leaves bad documents out and counts them.", default=False, changeable=True)
     # --- how: the released code's, base
-    batch_size: int = setting("Documents in a step.", default=1)
-    learning_rate: float = setting("Peak learning rate of the encoder.", default=2e-5)
-    task_learning_rate: float = setting("First learning rate of the other layers; no warm-up.", default=1e-4)
-    epochs: float = setting("Passes over the training documents.", default=20.0)
-    evaluations_per_epoch: int = setting("Evaluations on dev in an epoch; the best model is kept.", default=2)
+    batch_size: int = setting("Documents in a step.", default=1, minimum=1)
+    learning_rate: float = setting("Peak learning rate of the encoder.", default=2e-5, above=0)
+    task_learning_rate: float = setting("First learning rate of the other layers; no warm-up.", default=1e-4, above=0)
+    epochs: float = setting("Passes over the training documents.", default=20.0, above=0)
+    evaluations_per_epoch: int = setting(
+        "Evaluations on dev in an epoch; the best model is kept.", default=2, minimum=1
+    )
     # --- model
-    segment_length: int = setting("Pieces of a segment; at most what the encoder reads.", default=384)
-    max_training_segments: int = setting("A longer document's row is a random window of so many.", default=3)
-    max_span_width: int = setting("Longest span, in pieces.", default=30)
-    top_span_ratio: float = setting("Spans kept, as a share of the pieces.", default=0.4)
-    max_antecedents: int = setting("Antecedents compared with a span.", default=50)
-    hidden_dim: int = setting("Of the task's hidden layers.", default=3000)
-    feature_dim: int = setting("Width of a feature's vector.", default=20)
-    task_dropout: float = setting("Of the task's layers.", default=0.3)
+    segment_length: int = setting("Pieces of a segment; at most what the encoder reads.", default=384, minimum=3)
+    max_training_segments: int = setting("A longer document's row is a random window of so many.", default=3, minimum=1)
+    max_span_width: int = setting("Longest span, in pieces.", default=30, minimum=1)
+    top_span_ratio: float = setting("Spans kept, as a share of the pieces.", default=0.4, above=0)
+    max_antecedents: int = setting("Antecedents compared with a span.", default=50, minimum=1)
+    hidden_dim: int = setting("Of the task's hidden layers.", default=3000, minimum=1)
+    feature_dim: int = setting("Width of a feature's vector.", default=20, minimum=1)
+    task_dropout: float = setting("Of the task's layers.", default=0.3, minimum=0, below=1)
     genres: tuple[str, ...] = setting(
         "Genres that the model tells apart.", default=("bc", "bn", "mz", "nw", "pt", "tc", "wb")
     )
@@ -61,16 +60,19 @@ class Config(FineTuningSettings):
     )
     candidates: str = setting(
         "Which spans may be mentions: of whole words, or any pieces as the released code has it.",
-        default="words", choices=("words", "pieces"),
-    )  # fmt: skip
+        default="words",
+        choices=("words", "pieces"),
+    )
     # --- sweep (appendix B, and the released code for the segments)
-    sweep_learning_rates: tuple[str, ...] = setting("The encoder's rates.", default=("1e-5", "2e-5"))
-    sweep_batch_sizes: tuple[str, ...] = setting("Documents in a step.", default=("1",))
+    sweep_learning_rates: tuple[str, ...] = setting("The encoder's rates.", default=("1e-5", "2e-5"), changeable=True)
+    sweep_batch_sizes: tuple[str, ...] = setting("Documents in a step.", default=("1",), changeable=True)
     sweep_task_learning_rates: tuple[str, ...] = setting(
-        "The rates of the other layers.", default=("1e-4", "2e-4", "3e-4")
+        "The rates of the other layers.", default=("1e-4", "2e-4", "3e-4"), changeable=True
     )
     sweep_segments: tuple[str, ...] = setting(
-        "Segment lengths, each with its number of training segments.", default=("128:11", "256:5", "384:3", "512:3")
+        "Segment lengths, each with its number of training segments.",
+        default=("128:11", "256:5", "384:3", "512:3"),
+        changeable=True,
     )
 
     def sweep_axes(self) -> list[list[dict[str, Any]]]:
@@ -98,7 +100,6 @@ class CoreferenceResolution(Task):
 
     model_name = "coreference_resolver"
     select_by = "average_f1"
-    changeable = (*Task.changeable, "sweep_task_learning_rates", "sweep_segments")
 
     def __init__(self, config: Config):
         super().__init__(config)

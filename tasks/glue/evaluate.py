@@ -26,7 +26,6 @@ class Config(FileSettings, EvaluationSettings):
 
 def main(config: Config) -> None:
     """Predicts, scores, and writes everything down."""
-    config.check()
     if not config.predict_only:
         metrics.need_libraries()
     model = program.load_task_model(config.model, "SpanBertTextClassifier")

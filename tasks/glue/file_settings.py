@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from spanbert_keras.program import InputError, setting
+from spanbert_keras.program import InputError, Settings, setting
 from tasks.glue.benchmark_set import OWN, SETS, BenchmarkSet, Columns
 
 SEPARATOR = ","
@@ -10,31 +10,36 @@ OF_SEVERAL = ("micro_f1", "macro_f1", "exact_match")  # scores of texts with sev
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class FileSettings:
+class FileSettings(Settings):
     """Settings that tell how files are read; a program adds its own."""
 
-    dataset: str = setting("A set of GLUE, or one's own files.", default=OWN, choices=(*SETS, OWN))
+    dataset: str = setting("A set of GLUE, or one's own files.", default=OWN, choices=(*SETS, OWN), changeable=True)
     text_column: str = setting(
         "Own files: the column or key of the text. In a table without a header the column's number; the first one is 1 "
         "(then all columns are numbers; a header with these names wins).",
         default="text",
+        changeable=True,
     )
     pair_column: str | None = setting(
-        "Own files: the column, key or number of the second text, if there are pairs.", default=None
+        "Own files: the column, key or number of the second text, if there are pairs.", default=None, changeable=True
     )
-    label_column: str = setting("Own files: the column, key or number of the label.", default="label")
+    label_column: str = setting("Own files: the column, key or number of the label.", default="label", changeable=True)
     regression: bool = setting("Own files: labels are numbers; in JSON lines also lists of numbers.", default=False)
     target_columns: tuple[str, ...] = setting(
         "Own files with --regression: columns, keys or numbers of several numbers, with commas; the model keeps the "
         "names.",
         default=(),
+        changeable=True,
     )
     multi_label: bool = setting(
         "Own files: a text may have several labels, or none: a list in JSON lines, in a table a cell with "
         "--label_separator.",
         default=False,
+        changeable=True,
     )
-    label_separator: str = setting("Own tables with --multi_label: what stands between labels.", default=SEPARATOR)
+    label_separator: str = setting(
+        "Own tables with --multi_label: what stands between labels.", default=SEPARATOR, changeable=True
+    )
     score: str = setting(
         "Own files with classes: what chooses the best model. accuracy, macro_f1 or matthews; with --multi_label "
         "macro_f1, exact_match or micro_f1, which is its default.",

@@ -31,23 +31,61 @@ class Config(FileSettings, ClassificationSettings):
     """Settings of one fine-tuning run."""
 
     # --- data
-    data_dir: str | None = setting("Folder of a set's official files, also .gz.", default=None, path=True)
+    data_dir: str | None = setting(
+        "Folder of a set's official files, also .gz.", default=None, path=True, changeable=True
+    )
     diagnostic_file: str | None = setting(
-        "MNLI: the diagnostic set (AX), where it is not diagnostic.tsv of --data_dir.", default=None, path=True
+        "MNLI: the diagnostic set (AX), where it is not diagnostic.tsv of --data_dir.",
+        default=None,
+        path=True,
+        changeable=True,
     )
     train_file: tuple[str, ...] = setting(
-        "Own files: TSV with a header (or columns by number), or JSON lines, also .gz.", default=(), path=True
+        "Own files: TSV with a header (or columns by number), or JSON lines, also .gz.",
+        default=(),
+        path=True,
+        changeable=True,
     )
-    dev_file: str | None = setting("Own files: the same, to choose the best model by.", default=None, path=True)
-    test_file: str | None = setting("Own files: scored once at the end, by the chosen model.", default=None, path=True)
-    skip_bad_examples: bool = setting("Leaves bad lines out and counts them.", default=False)
+    dev_file: str | None = setting(
+        "Own files: the same, to choose the best model by.", default=None, path=True, changeable=True
+    )
+    test_file: str | None = setting(
+        "Own files: scored once at the end, by the chosen model.", default=None, path=True, changeable=True
+    )
+    skip_bad_examples: bool = setting("Leaves bad lines out and counts them.", default=False, changeable=True)
     # --- model
     label_threshold: float = setting(
         "With --multi_label: a text has the labels whose probability is not below it; saved with the model.",
         default=0.5,
+        minimum=0,
+        below=1,
+        changeable=True,
     )
 
-    ranges = ClassificationSettings.ranges | {"label_threshold": (0, 1)}
+    def check(self) -> None:
+        """Raises `InputError` if settings contradict each other."""
+        super().check()
+        files = self.train_file or self.dev_file or self.test_file
+        names = ("data_dir", "train_file", "dev_file", "test_file")
+        received = ", ".join(f"--{name}" for name in names if getattr(self, name)) or "none of them"
+        if self.dataset == OWN and (self.data_dir or not self.train_file or not self.dev_file):
+            raise InputError(
+                "One's own files need --train_file and --dev_file; for a set of GLUE give --dataset and --data_dir. "
+                f"Received: {received}."
+            )
+        if self.dataset != OWN and (files or not self.data_dir):
+            raise InputError(
+                f"--dataset={self.dataset} needs --data_dir, the folder of its files, and no other files. "
+                f"Received: {received}."
+            )
+        if self.diagnostic_file and self.dataset != "MNLI":
+            raise InputError(f"--diagnostic_file belongs to --dataset=MNLI. Received: --dataset={self.dataset}.")
+        problem = self.benchmark_set().problem_type
+        if problem != "single_label" and (self.label_smoothing or self.class_weights != "none"):
+            received = "labels that are numbers" if problem == "regression" else "several labels for each text"
+            raise InputError(f"--label_smoothing and --class_weights need classes. Received: {received}.")
+        if problem != "multi_label" and self.label_threshold != type(self).label_threshold:
+            raise InputError("--label_threshold belongs to --multi_label. Received: it alone.")
 
 
 class Glue(ClassificationTask):
@@ -59,15 +97,9 @@ class Glue(ClassificationTask):
 
     model_name = "text_classifier"
     select_by = "score"
-    changeable = (
-        *ClassificationTask.changeable, "data_dir", "diagnostic_file", "text_column", "pair_column", "label_column",
-        # Runs of earlier versions lack these; what they change in the examples is in the checksums.
-        "label_separator", "multi_label", "target_columns", "label_threshold",
-    )  # fmt: skip
 
     def __init__(self, config: Config):
         super().__init__(config)
-        _check(config)
         metrics.need_libraries()
         self.set = config.benchmark_set()
         if config.dataset == OWN:
@@ -226,31 +258,6 @@ def target_names(config: FileSettings, example: Example) -> list[str]:
     if config.target_columns or not isinstance(example.label, tuple):
         return list(config.target_columns)
     return [f"{config.label_column}_{i}" for i in range(len(example.label))]
-
-
-def _check(config: Config) -> None:
-    """Refuses settings that do not belong together."""
-    files = config.train_file or config.dev_file or config.test_file
-    names = ("data_dir", "train_file", "dev_file", "test_file")
-    received = ", ".join(f"--{name}" for name in names if getattr(config, name)) or "none of them"
-    if config.dataset == OWN and (config.data_dir or not config.train_file or not config.dev_file):
-        raise InputError(
-            "One's own files need --train_file and --dev_file; for a set of GLUE give --dataset and --data_dir. "
-            f"Received: {received}."
-        )
-    if config.dataset != OWN and (files or not config.data_dir):
-        raise InputError(
-            f"--dataset={config.dataset} needs --data_dir, the folder of its files, and no other files. "
-            f"Received: {received}."
-        )
-    if config.diagnostic_file and config.dataset != "MNLI":
-        raise InputError(f"--diagnostic_file belongs to --dataset=MNLI. Received: --dataset={config.dataset}.")
-    problem = config.benchmark_set().problem_type
-    if problem != "single_label" and (config.label_smoothing or config.class_weights != "none"):
-        received = "labels that are numbers" if problem == "regression" else "several labels for each text"
-        raise InputError(f"--label_smoothing and --class_weights need classes. Received: {received}.")
-    if problem != "multi_label" and config.label_threshold != Config.label_threshold:
-        raise InputError("--label_threshold belongs to --multi_label. Received: it alone.")
 
 
 def _place(config: Config, file: str, needed: bool = True) -> str:

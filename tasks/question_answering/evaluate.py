@@ -19,6 +19,8 @@ from tasks.shared.task import tell_left_out
 class Config(EvaluationSettings):
     """Settings of one evaluation."""
 
+    needs_gold = ("calibration_share",)
+
     split: str = setting(
         "Of a file cut in two by a hash of the context, as fine-tuning's --halve_dev does.",
         default="all", choices=("all", "dev", "test"),
@@ -30,7 +32,6 @@ class Config(EvaluationSettings):
 
 def main(config: Config) -> None:
     """Predicts, scores, and writes everything down."""
-    config.check(need_gold=("calibration_share",))
     model = program.load_task_model(config.model, "SpanBertQuestionAnswerer")
     file = data.read(config.data, config.skip_bad_examples, gold=not config.predict_only)
     examples = file.examples

@@ -24,32 +24,39 @@ class Config(FineTuningSettings):
 
     # --- data
     train_file: tuple[str, ...] = setting(
-        "SQuAD's JSON or MRQA's JSON lines, also .gz; several with commas.", path=True
+        "SQuAD's JSON or MRQA's JSON lines, also .gz; several with commas.", path=True, changeable=True
     )
-    dev_file: str = setting("The same, to choose the best model (and the no-answer threshold) by.", path=True)
-    test_file: str | None = setting("Scored once at the end, by the chosen model.", default=None, path=True)
+    dev_file: str = setting(
+        "The same, to choose the best model (and the no-answer threshold) by.", path=True, changeable=True
+    )
+    test_file: str | None = setting(
+        "Scored once at the end, by the chosen model.", default=None, path=True, changeable=True
+    )
     halve_dev: bool = setting(
         "Cuts --dev_file into dev and test by a hash of the context, as MRQA has no test files.", default=False
     )
-    dataset: str | None = setting("What the results table calls the data, e.g. NewsQA.", default=None)
-    skip_bad_examples: bool = setting("Leaves bad questions out and counts them.", default=False)
+    dataset: str | None = setting("What the results table calls the data, e.g. NewsQA.", default=None, changeable=True)
+    skip_bad_examples: bool = setting("Leaves bad questions out and counts them.", default=False, changeable=True)
     calibration_share: float | None = setting(
         "Fits the no-answer threshold on this share of dev's articles, and scores the rest of dev with it.",
         default=None,
     )
     answers: str = setting(
         "Target of a question with several answers: the first in SQuAD's file or the earliest by position in MRQA's, "
-        "or the probability of all together.", default="one", choices=("one", "all"),
-    )  # fmt: skip
+        "or the probability of all together.",
+        default="one",
+        choices=("one", "all"),
+    )
     # --- model
-    max_sequence_length: int = setting("Pieces of a window; at most what the encoder reads.", default=512)
-    stride: int = setting("Passage pieces from one window's start to the next's.", default=128)
-    max_question_pieces: int = setting("Longer questions are cut.", default=64)
-    max_answer_pieces: int = setting("Longest answer.", default=30)
+    max_sequence_length: int = setting("Pieces of a window; at most what the encoder reads.", default=512, minimum=1)
+    stride: int = setting("Passage pieces from one window's start to the next's.", default=128, minimum=1)
+    max_question_pieces: int = setting("Longer questions are cut.", default=64, minimum=1)
+    max_answer_pieces: int = setting("Longest answer.", default=30, minimum=1)
     input_order: str = setting(
         "Question first as the released code, or passage first as the paper's section 4.1.",
-        default="question_first", choices=("question_first", "passage_first"),
-    )  # fmt: skip
+        default="question_first",
+        choices=("question_first", "passage_first"),
+    )
 
 
 class QuestionAnswering(Task):

@@ -23,13 +23,14 @@ from tasks.shared.task import tell_left_out
 class Config(EvaluationSettings):
     """Settings of one evaluation."""
 
+    needs_gold = ("labels",)
+
     labels: str | None = setting("Re-TACRED's labels of the file: JSON from id to relation.", default=None, path=True)
     no_relation: str = setting("The label of no relation, which scores leave out.", default=data.NO_RELATION)
 
 
 def main(config: Config) -> None:
     """Predicts, scores, and writes everything down."""
-    config.check(need_gold=("labels",))
     if not config.predict_only:
         confusion_picture.need_library()
     model = program.load_task_model(config.model, "SpanBertRelationExtractor")

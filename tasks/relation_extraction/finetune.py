@@ -27,23 +27,26 @@ class Config(ClassificationSettings):
 
     # --- data
     train_file: tuple[str, ...] = setting(
-        "TACRED's JSON, or an object a line, also .gz; several with commas.", path=True
+        "TACRED's JSON, or an object a line, also .gz; several with commas.", path=True, changeable=True
     )
-    dev_file: str = setting("The same, to choose the best model by.", path=True)
-    test_file: str | None = setting("Scored once at the end, by the chosen model.", default=None, path=True)
+    dev_file: str = setting("The same, to choose the best model by.", path=True, changeable=True)
+    test_file: str | None = setting(
+        "Scored once at the end, by the chosen model.", default=None, path=True, changeable=True
+    )
     train_labels: str | None = setting(
-        "Re-TACRED's labels of the training file: JSON from id to relation.", default=None, path=True
+        "Re-TACRED's labels of the training file: JSON from id to relation.", default=None, path=True, changeable=True
     )
-    dev_labels: str | None = setting("The same of the dev file.", default=None, path=True)
-    test_labels: str | None = setting("The same of the test file.", default=None, path=True)
-    dataset: str | None = setting("What run.json calls the data, e.g. TACRED.", default=None)
+    dev_labels: str | None = setting("The same of the dev file.", default=None, path=True, changeable=True)
+    test_labels: str | None = setting("The same of the test file.", default=None, path=True, changeable=True)
+    dataset: str | None = setting("What run.json calls the data, e.g. TACRED.", default=None, changeable=True)
     no_relation: str = setting("The label of no relation, which scores leave out.", default=data.NO_RELATION)
-    skip_bad_examples: bool = setting("Leaves bad examples out and counts them.", default=False)
+    skip_bad_examples: bool = setting("Leaves bad examples out and counts them.", default=False, changeable=True)
     # --- model
     feature_mode: str = setting(
         "How entities are shown: masked by their type as in the paper, or with their words as in the released code.",
-        default="ner", choices=("ner", "text", "text_ner", "ner_text"),
-    )  # fmt: skip
+        default="ner",
+        choices=("ner", "text", "text_ner", "ner_text"),
+    )
 
 
 class RelationExtraction(ClassificationTask):
@@ -55,7 +58,6 @@ class RelationExtraction(ClassificationTask):
 
     model_name = "relation_extractor"
     select_by = "f1"
-    changeable = (*ClassificationTask.changeable, "train_labels", "dev_labels", "test_labels")
 
     def __init__(self, config: Config):
         super().__init__(config)

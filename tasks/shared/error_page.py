@@ -12,7 +12,7 @@ from typing import Any
 
 from spanbert_keras.files.writing import write_atomically
 
-SHELL = Path(__file__).with_name("browsing.html")
+SHELL = Path(__file__).with_name("error_page.html")
 PLACEHOLDER = re.compile(r"\{\{(title|style|script|data)\}\}")
 # Code points that JavaScript counts as two.
 ASTRAL = re.compile("[\U00010000-\U0010ffff]")
@@ -29,7 +29,7 @@ def write_browsing_page(path: str | os.PathLike, title: str, task_page: Path, da
     Args:
         path: where the file goes; missing folders are made.
         title: heading of the page.
-        task_page: path without ending of the task's `.css` and `.js`; the script calls `browse` of `browsing.html` with
+        task_page: path without ending of the task's `.css` and `.js`; the script calls `browse` of `error_page.html` with
             what `JSON.parse(byId("data").textContent)` gives.
         data: what `json` can write; no NaN or infinity.
     """

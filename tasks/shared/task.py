@@ -27,8 +27,6 @@ class Task:
         left_out: list of str. A sentence for each bad example, until `tell_left_out`.
     """
 
-    changeable: tuple[str, ...] = ("train_file", "dev_file", "test_file", "skip_bad_examples", "dataset")
-
     def __init__(self, config: Any):
         self.config = config
         self.left_out: list[str] = []

@@ -9,6 +9,7 @@ import pytest
 
 from spanbert_keras.fine_tuning.settings import FineTuningSettings
 from spanbert_keras.models.named_inputs import NamedInputs
+from spanbert_keras.settings import setting
 from tests.training.conftest import lines, read_events, terminal, weights_of  # noqa: F401
 
 
@@ -65,7 +66,7 @@ class ToySettings(FineTuningSettings):
     log_every: int = 4
     checkpoint_minutes: float = 0.0
     rows: int = 42
-    color: str = "red"  # may change
+    color: str = setting("Color.", default="red", changeable=True)
 
 
 class ToyTask:
@@ -77,7 +78,7 @@ class ToyTask:
         score_of: function of (number of this task's evaluation, from 1, and true score), or `None` for the true one.
     """
 
-    model_name, select_by, changeable = "toy", "fit", ("color",)
+    model_name, select_by = "toy", "fit"
 
     def __init__(self, settings, events, score_of=None):
         self.settings, self.events = settings, events

@@ -44,7 +44,7 @@ def test_training_writes_scalars_over_batches_of_different_lengths(make_monitor,
     assert found["optimization/loss"] == {2: 3.0} and found["optimization/gradient_norm"] == {2: 3.0}
     assert found["optimization/learning_rate"] == {2: pytest.approx(0.25)}
     assert found["data/padding_share"] == {2: pytest.approx(1 - PIECES / PLACES)}
-    assert found["performance/pieces_per_second"][2] == pytest.approx(PIECES / 1000, rel=0.2)
+    assert found["performance/tokens_per_second"][2] == pytest.approx(PIECES / 1000, rel=0.2)
     assert found["performance/examples_per_second"][2] == pytest.approx(EXAMPLES / 1000, rel=0.2)
     assert found["performance/data_wait_share"][2] == pytest.approx(0.25, rel=0.2)
 

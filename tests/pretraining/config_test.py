@@ -3,11 +3,10 @@
 import pytest
 
 from spanbert_keras.errors import InputError
-from spanbert_keras.pretraining.config import Config, batch_rows, check
+from spanbert_keras.pretraining.config import Config
 
 
 def test_a_batch_that_does_not_divide_names_the_nearest():
-    config = Config(corpus="a", output_dir="b", batch_tokens=1000, max_sequence_length=96)
     with pytest.raises(InputError, match="--batch_tokens=1000 .*--max_sequence_length=96; the nearest is 960"):
-        check(config)
-    assert batch_rows(Config(corpus="a", output_dir="b", batch_tokens=960, max_sequence_length=96)) == 10
+        Config(corpus="a", output_dir="b", batch_tokens=1000, max_sequence_length=96)
+    assert Config(corpus="a", output_dir="b", batch_tokens=960, max_sequence_length=96).batch_rows == 10

@@ -56,14 +56,7 @@ def make_run(flags):
 
     def make(*more):
         config = program.parse(pretrain.Config, flags(*more))
-        pretrain.check(config)
-        return PretrainingRun(
-            config,
-            program.to_flags(config),
-            pretrain.batch_rows(config),
-            pretrain.CHANGEABLE,
-            RunProcess(config.output_dir),
-        )
+        return PretrainingRun(config, RunProcess(config.output_dir))
 
     return make
 

@@ -105,7 +105,7 @@ def test_training_writes_scalars_and_the_histogram(make_monitor, batch, tmp_path
     buckets = found["data/span_lengths"][2]  # left, right, count; none after the longest span
     assert buckets.shape[1] == 3 and 1 < len(buckets) <= LONGEST_SPAN_SHOWN + 1 and buckets[-1, 2] > 0
     pieces = 2 * (batch["padding_mask"] > 0).sum()
-    assert found["performance/pieces_per_second"][2] == pytest.approx(pieces / 1.5, rel=0.2)
+    assert found["performance/tokens_per_second"][2] == pytest.approx(pieces / 1.5, rel=0.2)
     assert found["performance/data_wait_share"][2] == pytest.approx(0.2, rel=0.2)
     assert {"data/padding_share", "data/span_boundary_share", "masked_lm/loss_masked"} <= set(found)
     assert "performance/model_flops_utilization" not in found
@@ -143,7 +143,7 @@ def test_workers_add_up_what_they_saw_and_the_chief_alone_writes(make_monitor, b
     assert found["data/blocks_per_batch"][1] == 2 * batch["padding_mask"].max(1).sum()
     assert found["data/span_lengths"][1][:, 2].sum() == 2 * data_totals([batch])[6:].sum()
     pieces = 2 * (batch["padding_mask"] > 0).sum()
-    assert found["performance/pieces_per_second"][1] == pytest.approx(pieces, rel=0.2)
+    assert found["performance/tokens_per_second"][1] == pytest.approx(pieces, rel=0.2)
 
 
 def test_utilization_is_written_and_said_where_the_peak_is_known(make_monitor, batch, tmp_path, lines, read_events):

@@ -20,7 +20,7 @@ def test_the_cost_names_parameters_pieces_epochs_arithmetic_memory_days_and_shap
     batch = {"token_ids": np.zeros((4, 24), np.int32), "mask_weights": np.zeros((4, 5), np.float32)}
     print_cost(
         SHAPE, {"encoder": 12_345, "heads": 678}, batch, steps=1000, rows_per_epoch=80, padding_share=0.0312,
-        precision="float32", accumulation_steps=1, pieces_per_second=96_000 / DAY,
+        precision="float32", accumulation_steps=1, tokens_per_second=96_000 / DAY,
     )  # fmt: skip
     lines = lines_of(capsys)
     assert "parameters, encoder 12,345" in lines
@@ -29,7 +29,7 @@ def test_the_cost_names_parameters_pieces_epochs_arithmetic_memory_days_and_shap
     assert "padding 3.12 %" in lines
     assert "epochs 50.00 (1,000 steps)" in lines
     assert f"arithmetic {step_flops(SHAPE):.3g} FLOP a step, {step_flops(SHAPE) * 1000:.3g} in all" in lines
-    assert any(line.startswith("at 1 pieces/s 0.97 days") for line in lines)
+    assert any(line.startswith("at 1 tokens/s 0.97 days") for line in lines)
     assert any(line.startswith("memory, activations (estimate)") for line in lines)
     assert "batch, token_ids int32 (4, 24)" in lines
     assert "batch, mask_weights float32 (4, 5)" in lines
@@ -38,7 +38,7 @@ def test_the_cost_names_parameters_pieces_epochs_arithmetic_memory_days_and_shap
 def test_without_a_rate_no_days_are_printed(capsys):
     print_cost(
         SHAPE, {"encoder": 1}, {}, steps=1, rows_per_epoch=1, padding_share=0.0, precision="mixed_float16",
-        accumulation_steps=2, pieces_per_second=None,
+        accumulation_steps=2, tokens_per_second=None,
     )  # fmt: skip
     assert not any("days" in line for line in lines_of(capsys))
 

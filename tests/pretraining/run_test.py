@@ -29,13 +29,11 @@ def make_run(toy_shards, toy_flags, tmp_path):
     def make(*flags, distribution=None):
         given = [*toy_flags, f"--corpus={toy_shards}", f"--output_dir={tmp_path / 'run'}", *flags]
         config = program.parse(pretrain.Config, given)
-        pretrain.check(config)
         process = RunProcess(config.output_dir)
         if distribution:
             process.distribution = distribution
             process.watch = WorkerWatch(tmp_path / "workers", distribution.worker, distribution.num_workers)
-        flags, rows = program.to_flags(config), pretrain.batch_rows(config)
-        return PretrainingRun(config, flags, rows, pretrain.CHANGEABLE, process)
+        return PretrainingRun(config, process)
 
     return make
 

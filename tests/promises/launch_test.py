@@ -56,7 +56,7 @@ def check_arguments(words):
     assert sorted(set(names) - set(FLAGS) - {"flagfile", "distribution"}) == []
     config = program.parse(pretrain.Config, [word for name, word in names.items() if name in {*FLAGS, "flagfile"}])
     assert (config.architecture, config.precision) == ("large", "mixed_float16")
-    rows, replicas = pretrain.batch_rows(config), 32
+    rows, replicas = config.batch_rows, 32
     assert rows % (replicas * config.accumulation_steps) == 0
     assert names["distribution"] == "--distribution=multi_worker"
 

@@ -53,7 +53,7 @@ def run_local_workers(
         InputError: fewer than 1 worker, or the folder cannot be written to.
     """
     if workers < 1:
-        raise InputError(f"--rehearse_workers must be at least 1. Received: {workers}.")
+        raise InputError(f"--local_workers must be at least 1. Received: {workers}.")
     environ = os.environ if environ is None else environ
     logs = _Logs(Path(log_folder), workers)
     processes: list[subprocess.Popen] = []

@@ -105,7 +105,7 @@ class Performance:
         """
         seconds = max(seconds, 1e-9)
         rates = {
-            "performance/pieces_per_second": pieces / seconds,
+            "performance/tokens_per_second": pieces / seconds,
             "performance/data_wait_share": min(1.0, waited / seconds),
             "performance/model_tflops_per_second": self.flops_per_piece * pieces / seconds / 1e12,
         }

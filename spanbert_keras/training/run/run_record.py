@@ -37,13 +37,20 @@ class RunRecord:
     def __init__(self, output_dir: str | os.PathLike):
         self.path = Path(output_dir) / FILE_NAME
 
-    def begin(self, flags: dict[str, Any], facts: dict[str, Any], changeable: tuple[str, ...]) -> dict[str, Any]:
+    def begin(
+        self,
+        flags: dict[str, Any],
+        facts: dict[str, Any],
+        changeable: tuple[str, ...],
+        former_names: dict[str, str] | None = None,
+    ) -> dict[str, Any]:
         """Starts a record, or checks that the one found is of the same run, and returns it.
 
         Args:
             flags: every setting by name.
             facts: what else makes the run what it is, e.g. the corpus fingerprint.
             changeable: settings that may differ when a run continues.
+            former_names: dict from the name that a setting had in an earlier version to its name now.
 
         Raises:
             InputError: the directory holds another run.
@@ -51,6 +58,7 @@ class RunRecord:
         record = {"flags": flags, "facts": facts, "versions": versions(), "started": _now(), "scores": {}}
         if self.path.is_file():
             found = self._read()
+            found["flags"] = {(former_names or {}).get(name, name): value for name, value in found["flags"].items()}
             self._check_same(found, flags, facts, changeable)
             record = found | {"flags": flags, "versions": versions()}
         try:

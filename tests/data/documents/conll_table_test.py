@@ -3,12 +3,12 @@
 import gzip
 
 import pytest
-from tests.data.conll_test import row, text_of, write
 
 from spanbert_keras.data.documents.collector import BadDocumentError
 from spanbert_keras.data.documents.conll import read_conll, write_conll, write_predictions
 from spanbert_keras.data.documents.conll_table import read_table
 from spanbert_keras.errors import InputError
+from tests.data.documents.conll_test import row, text_of, write
 
 TWELVE = "a 0 {} {} - * - - - ann * {}"
 

@@ -77,7 +77,7 @@ def test_a_worker_that_pauses_is_not_lost(start_workers):
 
 @pytest.mark.slow
 def test_two_workers_are_rehearsed_by_one_command(start):
-    run = start("run", distribution="multi_worker", rehearse_workers=2, steps=8, fresh=True)
+    run = start("run", distribution="multi_worker", local_workers=2, steps=8, fresh=True)
     run.finish()
     assert (run.folder / "pretrainer.keras").is_file()
     assert (run.folder / "workers" / "worker-1.log").is_file()

@@ -30,7 +30,7 @@ def make(optimizer, dropout=0.0, **settings):
             optimizer.build(model.trainable_variables)
         else:
             optimizer = make_adamw(model.trainable_variables, 1e-2)
-        settings = {"objective": PretrainingObjective(), **settings}
+        settings.setdefault("objective", PretrainingObjective())
         return make_step(model, optimizer, StepSettings(**settings), distribution)
 
 def batch(seed=0):

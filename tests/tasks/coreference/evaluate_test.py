@@ -167,7 +167,7 @@ def test_what_cannot_be_done_is_refused_before_anything_is_written(saved, docume
     empty = documents_file("empty.jsonl", records=[{"tokens": [], "sentences": [], "clusters": []}])
     out = tmp_path / "out"
     for flags, message in (
-        ((f"--data={path}", "--batch_size=0"), "--batch_size must be positive"),
+        ((f"--data={path}", "--batch_size=0"), "--batch_size must be at least 1"),
         ((f"--data={gap_file}", f"--anti_data={path}"), "--anti_data belongs to a WinoBias file"),
         ((f"--data={path}", f"--anti_data={few}"), "the same number of documents. Received: 3 and 2"),
         ((f"--data={tmp_path / 'no.jsonl'}",), "no.jsonl"),

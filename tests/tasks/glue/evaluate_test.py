@@ -124,7 +124,7 @@ def test_what_cannot_be_done_is_refused_before_anything_is_written(saved, encode
     path.write_text(official("RTE", DEV))
     labels, numbers = saved("not_entailment", "entailment"), saved()
     for flags, message in (
-        ((f"--model={labels}", "--dataset=RTE", "--batch_size=0"), "--batch_size must be positive"),
+        ((f"--model={labels}", "--dataset=RTE", "--batch_size=0"), "--batch_size must be at least 1"),
         ((f"--model={labels}", "--dataset=MNLI"),
          "has other labels than --dataset=MNLI. Expected: contradiction, entailment, neutral. "
          "Received: not_entailment, entailment"),

@@ -1,5 +1,6 @@
 """Tests of the fine-tuning program: a set's folder or one's own files in; a classifier and the site's files out."""
 
+import dataclasses
 import functools
 import json
 import pathlib
@@ -228,8 +229,8 @@ def test_all_sets_of_a_run_have_a_checksum_each(set_folder):
     }  # fmt: skip
     assert task.facts().keys() == task.sets().keys() and len(set(task.facts().values())) == 4
     assert {name: len(examples) for name, examples in task.unlabelled.items()} == {"MNLI-m": 2}
-    assert {"data_dir", "diagnostic_file", "train_file", "text_column"} <= set(task.changeable)
-    assert not {"regression", "score"} & set(task.changeable)
+    assert {"data_dir", "diagnostic_file", "train_file", "text_column"} <= set(task.config.changeable())
+    assert not {"regression", "score"} & set(task.config.changeable())
 
 
 def test_a_test_file_that_comes_later_is_predicted_by_the_finished_run(fine_tune, set_folder, caplog):
@@ -371,7 +372,7 @@ def test_several_numbers_of_a_text_are_learnt(fine_tune, own, form):
 def test_targets_of_several_labels_and_numbers_reach_the_loss(encoder_path, own):
     path = own("a.jsonl", moods(8))
     task = task_of(f"--train_file={path}", f"--dev_file={path}", "--multi_label")
-    task.config = program.parse(finetune.Config, [f"--encoder={encoder_path}", "--output_dir=o", "--multi_label"])
+    task.config = dataclasses.replace(task.config, encoder=str(encoder_path))
     model = task.make_model()
     expected = [[label in one["label"] for label in "abc"] for one in moods(8)]
     np.testing.assert_array_equal(task.targets_of(model, task.train), np.array(expected, "float32"))

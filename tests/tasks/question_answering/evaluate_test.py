@@ -98,7 +98,7 @@ def test_what_cannot_be_done_is_refused_before_anything_is_computed(saved, squad
     path = squad_file()
     (tmp_path / "file").touch()
     for flag, message in (
-        ("--batch_size=0", "--batch_size must be positive"),
+        ("--batch_size=0", "--batch_size must be at least 1"),
         (f"--output_dir={tmp_path / 'file'}", "cannot be made: File exists"),
         ("--calibration_share=0.5", "--calibration_share is for data with questions that have no answer"),
     ):

@@ -108,7 +108,7 @@ def test_what_cannot_be_done_is_refused_before_anything_is_written(saved, encode
     path, out = relation_file(), tmp_path / "out"
     strange = relation_file("strange.json", records=[record(0) | {"obj_type": "TITLE"}])
     for flags, message in (
-        ((f"--model={saved}", f"--data={path}", "--batch_size=0"), "--batch_size must be positive"),
+        ((f"--model={saved}", f"--data={path}", "--batch_size=0"), "--batch_size must be at least 1"),
         ((f"--model={saved}", f"--data={tmp_path / 'no.json'}"), "no.json cannot be read"),
         ((f"--model={saved}", f"--data={strange}"), "strange.json, example 'e0': 'TITLE' is not a type of"),
         ((f"--model={encoder_path}", f"--data={path}"), "Expected: a SpanBertRelationExtractor"),

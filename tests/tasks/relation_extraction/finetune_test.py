@@ -175,7 +175,7 @@ def test_retacreds_labels_apply_to_each_file(relation_file, tmp_path, caplog):
     assert "train.json: 2 examples have no entry" in caplog.text and "dev.json: 5 examples have no" in caplog.text
     with pytest.raises(InputError, match="--train_labels are those of one file. Received: several"):
         finetune.RelationExtraction(config_of(*flags, f"--train_file={train},{dev}"))
-    assert {"train_labels", "dev_labels", "test_labels", "train_file"} <= set(task.changeable)
+    assert {"train_labels", "dev_labels", "test_labels", "train_file"} <= set(task.config.changeable())
 
 
 def test_bad_examples_are_refused_or_counted(relation_file):

@@ -31,5 +31,15 @@ def test_what_cannot_be_is_refused(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="cannot be made: File exists"):
         EvaluationSettings(model="m.keras", data="d", output_dir=str(tmp_path / "file")).make_folder()
-    with pytest.raises(InputError, match="--batch_size must be positive. Received: 0"):
-        EvaluationSettings(model="m.keras", data="d", batch_size=0).check()
+    with pytest.raises(InputError, match="--batch_size must be at least 1. Received: 0"):
+        EvaluationSettings(model="m.keras", data="d", batch_size=0)
+
+
+def test_what_needs_gold_answers_does_not_go_with_predictions_alone():
+    class Settings(EvaluationSettings):
+        needs_gold = ("page",)
+
+    Settings(model="m.keras", data="d")
+    Settings(model="m.keras", data="d", predict_only=True, page=False)
+    with pytest.raises(InputError, match="--predict_only reads no gold answers, which --page needs"):
+        Settings(model="m.keras", data="d", predict_only=True)

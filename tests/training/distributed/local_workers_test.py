@@ -206,7 +206,7 @@ def test_a_worker_that_cannot_start_leaves_no_process(run, tmp_path, monkeypatch
 
 
 def test_what_cannot_be_is_refused(run, tmp_path):
-    with pytest.raises(InputError, match="--rehearse_workers must be at least 1. Received: 0"):
+    with pytest.raises(InputError, match="--local_workers must be at least 1. Received: 0"):
         run(workers=0)
     (tmp_path / "logs").touch()
     with pytest.raises(InputError, match="cannot be written to"):

@@ -71,7 +71,7 @@ def test_rates_are_those_of_a_hand_calculation():
     # 1,000 pieces in 4 s are 250 a second; at 6 GFLOP a piece 1.5 TFLOP/s, of 2 devices x 3 TFLOP/s a quarter.
     rates = Performance(6e9, replicas=2, peak=3e12).summary(pieces=1000.0, seconds=4.0, waited=1.0)
     assert rates == pytest.approx({
-        "performance/pieces_per_second": 250.0,
+        "performance/tokens_per_second": 250.0,
         "performance/data_wait_share": 0.25,
         "performance/model_tflops_per_second": 1.5,
         "performance/model_flops_utilization": 0.25,
@@ -81,7 +81,7 @@ def test_rates_are_those_of_a_hand_calculation():
 def test_without_a_peak_there_is_no_utilization():
     rates = Performance(6e9, 1, None).summary(10.0, 1.0, 0.0)
     assert set(rates) == {
-        "performance/pieces_per_second",
+        "performance/tokens_per_second",
         "performance/data_wait_share",
         "performance/model_tflops_per_second",
     }
@@ -90,4 +90,4 @@ def test_without_a_peak_there_is_no_utilization():
 def test_shares_stay_finite_and_below_one():
     rates = Performance(1.0, 1, 1.0).summary(0.0, 0.0, 0.1)
     assert rates["performance/data_wait_share"] == 1.0
-    assert rates["performance/pieces_per_second"] == 0.0
+    assert rates["performance/tokens_per_second"] == 0.0
