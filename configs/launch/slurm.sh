@@ -24,7 +24,7 @@ set -uo pipefail
 PREEMPTED=75    # --preemption_exit_code: a checkpoint was written on request
 WORKER_LOST=76  # a worker vanished, the others ended themselves; all continue from the last checkpoint
 INTERRUPTED=130 # Ctrl-C, SIGINT: on purpose
-MAX_RESTARTS=100 # a defect that looks like a lost worker must not go round for ever
+MAX_RESTARTS=100 # a bug that looks like a lost worker must not restart without end
 
 : "${CORPUS:?names the prepared shards}" "${OUTPUT_DIR:?names a folder of a shared file system}"
 
@@ -42,7 +42,7 @@ srun --kill-on-bad-exit=0 --wait=0 --cpus-per-task="${SLURM_CPUS_PER_TASK:-1}" \
 step=$!
 
 # srun passes USR1 and TERM on to every Python process. It runs in the background because bash handles a signal only
-# between commands, and `wait` is the one command that a signal ends early: hence the loop.
+# between commands, and `wait` is the one command that a signal ends early, so it is in a loop.
 trap 'kill -USR1 "$step" 2>/dev/null' USR1
 trap 'kill -TERM "$step" 2>/dev/null' TERM
 wait "$step"
