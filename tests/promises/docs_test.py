@@ -8,6 +8,7 @@ import shlex
 import pytest
 
 MAX_README_BYTES = 10_000
+MAX_CELL = 80  # characters of a cell in docs/results.md; the rest belongs in a note
 PAGES = (
     "pretraining", "distributed", "fault_tolerance", "monitoring", "conversion", "configuration_keys",
     "question_answering", "coreference", "relation_extraction", "text_classification", "results", "architecture",
@@ -47,6 +48,12 @@ def broken_links(path, text):
         if not file.exists() or (anchor and anchor not in anchors(file.read_text(encoding="utf-8"))):
             broken.append(link)
     return broken
+
+
+def unmatched_notes(section):
+    """Returns the numbers [n] in a section's table without a note `n. ...` below it, and the notes without a number."""
+    rows = "\n".join(line for line in section.splitlines() if line.startswith("|"))
+    return sorted(set(re.findall(r"\[(\d+)\]", rows)) ^ set(re.findall(r"^(\d+)\. ", section, re.MULTILINE)))
 
 
 def flags_of(module):
@@ -89,6 +96,21 @@ def test_every_page_can_be_reached_from_readme(root, pages):
 def test_links_and_pictures_resolve(root, pages):
     broken = {path.relative_to(root).as_posix(): broken_links(path, text) for path, text in pages.items()}
     assert {page: links for page, links in broken.items() if links} == {}
+
+
+def test_cells_of_results_are_short(root):
+    text = (root / "docs" / "results.md").read_text(encoding="utf-8")
+    cells = [cell.strip() for line in text.splitlines() if line.startswith("|") for cell in line.split("|")]
+    assert len(cells) > 200
+    assert [cell for cell in cells if len(cell) > MAX_CELL] == []
+
+
+@pytest.mark.parametrize("page", ["results", "conversion"])
+def test_every_note_belongs_to_its_table(root, page):
+    text = (root / "docs" / f"{page}.md").read_text(encoding="utf-8")
+    sections = re.split(r"^##+ ", text, flags=re.MULTILINE)
+    found = {section.splitlines()[0]: unmatched_notes(section) for section in sections[1:]}
+    assert {title: numbers for title, numbers in found.items() if numbers} == {}
 
 
 def test_named_paths_exist(root, pages):
@@ -162,6 +184,18 @@ def test_the_link_check_itself_tells_right_from_wrong(tmp_path, text, broken):
     page = tmp_path / "page_2.md"
     page.write_text(text, encoding="utf-8")
     assert broken_links(page, text) == broken
+
+
+@pytest.mark.parametrize(
+    "section, unmatched",
+    [
+        ("T\n| a [1] | b |\n\n1. A note.", []),
+        ("T\n| a [2] | b |\n\n1. A note.", ["1", "2"]),
+        ("T\n| a | b |\n\n1. A note.", ["1"]),
+    ],
+)
+def test_the_note_check_itself_tells_right_from_wrong(section, unmatched):
+    assert unmatched_notes(section) == unmatched
 
 
 @pytest.mark.parametrize(
