@@ -10,7 +10,7 @@ ROOT = pathlib.Path(__file__).resolve().parent
 # Upper bounds are the range that the tests have seen. tensorflow-text follows TensorFlow's minor version, has no wheel
 # for Windows, and its 2.21.0 does not import (undefined ICU symbol).
 REQUIREMENTS = [
-    "absl-py>=1.4",  # tf-models-official brings a package that wants no more
+    "absl-py>=1.4",  # a low bound: a dependency of tf-models-official needs an old version
     "huggingface-hub>=0.34",
     "keras>=3.15,<3.16",
     "keras-hub>=0.32,<0.33",

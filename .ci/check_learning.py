@@ -1,10 +1,10 @@
-"""Says whether a finished run learned more than word frequencies: reads its run.json, fails where it did not."""
+"""Checks in run.json that a finished run learned more than word frequencies; fails otherwise."""
 
 import json
 import pathlib
 import sys
 
-MARGIN = 0.3  # nat a piece below the unigram line, on held-out pieces that were replaced by [MASK]
+MARGIN = 0.3  # nat per token below the unigram line, on held-out tokens that were replaced by [MASK]
 
 
 def main(folder: str) -> None:
@@ -14,7 +14,7 @@ def main(folder: str) -> None:
         for head in ("masked_lm", "span_boundary")
     }
     other = scores["span_boundary/loss_other_boundaries"] - scores["span_boundary/loss"]
-    print(f"below the unigram line: {gains}; other spans' boundaries cost {other:.3f} nat")
+    print(f"below the unigram line: {gains}; with other spans' boundaries {other:.3f} nat worse")
     if min(gains.values()) < MARGIN or other < MARGIN:
         sys.exit(f"Expected: each figure at least {MARGIN} nat.")
 

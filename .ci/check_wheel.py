@@ -1,4 +1,4 @@
-"""Checks a wheel: its only top-level name is spanbert_keras, and it carries the licence."""
+"""Checks a wheel: its only top-level name is spanbert_keras, and it contains the licence."""
 
 import sys
 import zipfile
@@ -6,7 +6,7 @@ import zipfile
 names = zipfile.ZipFile(sys.argv[1]).namelist()
 top_level = {name.split("/")[0] for name in names if ".dist-info/" not in name}
 if top_level != {"spanbert_keras"}:
-    sys.exit(f"{sys.argv[1]}: top-level names must be spanbert_keras alone. Received: {sorted(top_level)}.")
+    sys.exit(f"{sys.argv[1]}: the only top-level name must be spanbert_keras. Received: {sorted(top_level)}.")
 if not any(".dist-info/" in name and name.endswith("LICENSE") for name in names):
     sys.exit(f"{sys.argv[1]}: LICENSE is missing.")
 print(f"wheel: {len(names)} files, top-level name spanbert_keras")

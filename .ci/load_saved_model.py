@@ -1,4 +1,4 @@
-"""An application: loads a saved pretrainer beside a `tasks.py` of its own, on the backend that KERAS_BACKEND names.
+"""An application with its own `tasks.py` that loads a saved pretrainer, on the backend named by KERAS_BACKEND.
 
 The first call writes the outputs of a fixed batch to the second argument; later calls compare with them (<= 1e-4).
 """

@@ -9,9 +9,9 @@ import sys
 
 import pytest
 
+# Needs Keras 2 and another TensorFlow: tests that use it are skipped without it.
+IN_ANOTHER_ENVIRONMENT = {"tf-models-official"}
 # Import names that differ from the names of their distributions.
-# Keras 2 and another TensorFlow: what needs it skips where it is absent.
-OF_AN_ENVIRONMENT_OF_ITS_OWN = {"tf-models-official"}
 DISTRIBUTIONS = {
     "absl": "absl-py",
     "huggingface_hub": "huggingface-hub",
@@ -80,7 +80,7 @@ def test_what_is_imported_inside_functions_is_required_or_an_extra(metadata, imp
 
 def test_what_tests_import_is_in_the_test_extra(metadata, imports):
     requirements = [*metadata["install_requires"], *metadata["extras_require"]["test"]]
-    known = {distribution(requirement) for requirement in requirements} | OF_AN_ENVIRONMENT_OF_ITS_OWN
+    known = {distribution(requirement) for requirement in requirements} | IN_ANOTHER_ENVIRONMENT
     ours = {"spanbert_keras", "tasks", "benchmarks", "tests"}
     missing = [
         str(one)

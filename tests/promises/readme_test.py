@@ -1,4 +1,4 @@
-"""The Python snippets of the documentation run as they are, each on its own, on small models."""
+"""The Python snippets of README and docs/ run as written, each on its own, on small models."""
 
 import ast
 import builtins
@@ -9,18 +9,22 @@ import pytest
 
 import spanbert_keras
 
-DOCUMENTS = ("README.md", "tasks/README.md")
 FENCE = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
 PIECES = ["[PAD]", *(f"[unused{i}]" for i in range(1, 9)), "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 LETTERS = string.ascii_letters + string.digits + ".,?!'"
-SLOW = ("pretrain(", "prepare(", ".fit(")  # snippets that train for a while
+SLOW = ("pretrain(", "prepare(", "pretrainer.fit(")  # snippets that train for a while
+
+
+def documents(root):
+    """Returns the paths of README and of the pages in docs/."""
+    return [root / "README.md", *sorted((root / "docs").glob("*.md"))]
 
 
 def snippets(root, slow=SLOW):
     """Returns every fenced Python block as a parameter; those with one of the words `slow` are marked."""
     found = []
-    for name in DOCUMENTS:
-        text = (root / name).read_text(encoding="utf-8")
+    for path in documents(root):
+        name, text = path.relative_to(root).as_posix(), path.read_text(encoding="utf-8")
         for block in FENCE.finditer(text):
             line = text.count("\n", 0, block.start()) + 1
             marks = [pytest.mark.slow] if any(word in block[1] for word in slow) else []
@@ -45,7 +49,7 @@ def unknown_names(source):
 
 def pytest_generate_tests(metafunc):
     if "snippet" in metafunc.fixturenames:
-        runs = metafunc.function is test_a_snippet_runs_as_it_is
+        runs = metafunc.function is test_a_snippet_runs_as_written
         metafunc.parametrize("snippet", snippets(metafunc.config.rootpath, SLOW if runs else ()))
 
 
@@ -80,7 +84,8 @@ def models(tmp_path_factory):
 
 
 def test_there_are_snippets(root):
-    assert len(snippets(root)) >= 6
+    assert len(snippets(root)) >= 10
+    assert snippets(root)[0].id.startswith("README.md")
 
 
 def test_a_snippet_stands_alone(snippet):
@@ -92,7 +97,7 @@ def test_a_snippet_that_opens_a_model_registers_its_class(snippet):
         assert "import spanbert_keras\n" in snippet
 
 
-def test_a_snippet_runs_as_it_is(snippet, models, monkeypatch):
+def test_a_snippet_runs_as_written(snippet, models, monkeypatch):
     if "resolver.resolve(text)" in snippet:
         pytest.importorskip("spacy", reason="raw text is cut into sentences by spaCy, extra `linguistic`")
     monkeypatch.chdir(models)

@@ -1,4 +1,4 @@
-"""Files and functions that fit in a head: lines, one public class a file, the file named after it."""
+"""Files and functions of readable size: lines, one public class per file, the file named after it."""
 
 import ast
 import pathlib
@@ -19,7 +19,7 @@ def last_name(node):
 
 
 def is_record(node):
-    """Returns whether a class only holds values or is an exception; such live beside what makes or raises them."""
+    """Returns whether a class only holds values or is an exception; these live beside the code that uses them."""
     decorators = {last_name(decorator) for decorator in node.decorator_list}
     bases = {last_name(base) for base in node.bases}
     is_exception = any(base.endswith(("Error", "Exception", "Interrupt")) for base in bases)

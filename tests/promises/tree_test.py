@@ -7,7 +7,7 @@ import pytest
 
 TEXT_SUFFIXES = {".py", ".md", ".toml", ".flags", ".bazel", ".cfg", ".txt", ""}
 SKIPPED_FOLDERS = {".git", ".venv", ".build", "dist", "runs", "shards", "__pycache__"}
-# A path below a top folder of somebody's machine.
+# A path below a top-level folder of a developer's machine.
 ABSOLUTE_PATH = re.compile(r"(?<![\w.:/$}-])/(?:home|root|work|tmp|usr|opt|mnt|media|Users)/\w")
 UNFINISHED = re.compile(r"\b(?:TODO|FIXME|XXX|HACK)\b")
 
@@ -47,11 +47,11 @@ def test_every_test_file_has_its_source_file(sources, trees):
     assert [path for path in tests if path not in expected] == []
 
 
-def test_test_folders_are_no_packages(trees):
+def test_test_folders_are_not_packages(trees):
     assert [path for path in trees if path.startswith("tests/") and path.endswith("__init__.py")] == []
 
 
-def test_every_test_file_holds_a_test(trees):
+def test_every_test_file_contains_a_test(trees):
     def names(tree):
         return [node.name for node in tree.body if hasattr(node, "name")]
 
@@ -74,9 +74,10 @@ def test_nothing_is_left_unfinished(texts):
 
 
 @pytest.mark.parametrize(
-    "name", ["README.md", "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md", "BUILD", "setup.py", ".ci/run"]
+    "name",
+    ["README.md", "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md", "BUILD", "setup.py", ".ci/run", "docs/results.md"],
 )
-def test_the_house_has_its_doors(root, name):
+def test_the_files_that_a_reader_looks_for_exist(root, name):
     assert (root / name).is_file()
 
 
