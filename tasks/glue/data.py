@@ -9,7 +9,6 @@ from absl import logging
 from spanbert_keras.files.faults import json_lines_fault
 from spanbert_keras.program import InputError
 from tasks.glue.benchmark_set import BenchmarkSet, Columns
-from tasks.glue.example import Example
 from tasks.glue.file_form import holds_json_lines
 from tasks.shared.text_files import read_text
 
@@ -31,6 +30,24 @@ class _MissingKeysError(InputError):
     def __init__(self, sentence: str, missing: list):
         super().__init__(sentence)
         self.missing = missing
+
+
+@dataclasses.dataclass(frozen=True)
+class Example:
+    """A text or a pair of texts to classify.
+
+    Attributes:
+        id: str. The file's own name for it, or its number from 0.
+        text: str. The first text, or the only one.
+        pair: str or `None`. The second one.
+        label: str, tuple of str or `None`. The gold label, a number as text for regression; a tuple of the labels of a
+            text that may have several, or of several numbers; `None` where a test file has none.
+    """
+
+    id: str
+    text: str
+    pair: str | None
+    label: str | tuple[str, ...] | None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -18,7 +18,7 @@ from spanbert_keras import program
 from spanbert_keras.program import InputError, setting
 from tasks.glue import data, metrics, predictions
 from tasks.glue.benchmark_set import OWN
-from tasks.glue.example import Example
+from tasks.glue.data import Example
 from tasks.glue.file_settings import FileSettings
 from tasks.shared.classification_settings import ClassificationSettings
 from tasks.shared.classification_task import ClassificationTask

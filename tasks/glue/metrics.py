@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from spanbert_keras.program import InputError
-from tasks.glue.example import Example
+from tasks.glue.data import Example
 from tasks.shared.extras import load
 
 EXTRA = "classification"

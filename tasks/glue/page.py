@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tasks.glue.example import Example
+from tasks.glue.data import Example
 from tasks.glue.metrics import gold_of
 from tasks.shared.error_page import finite, write_browsing_page
 

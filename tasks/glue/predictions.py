@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tasks.glue.example import Example
+from tasks.glue.data import Example
 from tasks.shared.text_files import write_lines
 
 HIGHEST = 5.0  # of STS-B's scale, which begins at 0

@@ -1,15 +1,13 @@
-"""Questions out of SQuAD's and MRQA's files, each one checked, and splits that keep a context on one side."""
+"""Reads SQuAD's and MRQA's files, with every question checked."""
 
 import dataclasses
 import functools
-import hashlib
 import os
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, BinaryIO, Literal
 
 from spanbert_keras.program import InputError
-from tasks.question_answering.example import Example
 from tasks.question_answering.json_file import first_value, opened, parsed, shown
 
 # Categories of characters without which a text is no emptier; BERT's basic tokenizer drops them.
@@ -23,6 +21,33 @@ NAMES = {"squad": "SQuAD", "mrqa": "MRQA"}
 NO_GOLD = "For a file without gold answers, `evaluate --predict_only` writes predictions."
 
 Format = Literal["squad", "mrqa"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Example:
+    """A question, the text to answer it from, and where the gold answers stand in it.
+
+    Attributes:
+        id: str. Unique in its file; predictions are keyed by it.
+        question: str.
+        context: str.
+        answers: tuple of str. The gold texts in the file's order; `()` where the question has no answer.
+        spans: tuple of (start, end). Half-open character spans of the gold answers in `context`, in the file's order:
+            in SQuAD one for each answer, in MRQA each place where one was found, unsorted, repetitions included.
+        article: str. The article's title in SQuAD, `""` in MRQA.
+
+    Example:
+        >>> example = Example("q1", "Who wrote it?", "Ann wrote it.", ("Ann",), ((0, 3),), "")
+        >>> [example.context[start:end] for start, end in example.spans]
+        ['Ann']
+    """
+
+    id: str
+    question: str
+    context: str
+    answers: tuple[str, ...]
+    spans: tuple[tuple[int, int], ...]
+    article: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -307,60 +332,3 @@ def _agree(found: str, text: str) -> bool:
 def _essence(text: str) -> str:
     """Returns the letters and digits of a text without accents, or all but its space if it has neither."""
     return "".join(filter(str.isalnum, unicodedata.normalize("NFKD", text))) or "".join(text.split())
-
-
-def _digest(text: str) -> bytes:
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
-
-
-def halve(examples: Sequence[Example]) -> tuple[list[Example], list[Example]]:
-    """Splits examples into two halves by the SHA-256 of their context, so that no context is in both.
-
-    The paper halves each of MRQA's dev sets into dev and test; its split was not released. This one depends on nothing
-    but the context's own text: neither on the order nor on what else is there.
-
-    Returns:
-        (dev, test), each in the order given.
-
-    Raises:
-        InputError: a half is empty, since there are too few contexts.
-    """
-    halves: tuple[list[Example], list[Example]] = ([], [])
-    for example in examples:
-        halves[_digest(example.context)[-1] % 2].append(example)
-    if not all(halves):
-        contexts = len({example.context for example in examples})
-        raise InputError(f"No two halves: all contexts fall into one. Expected: a dozen or more. Received: {contexts}.")
-    return halves
-
-
-def split_articles(examples: Sequence[Example], share: float, seed: int = 0) -> tuple[list[Example], list[Example]]:
-    """Splits examples by article, so that none is in both parts; where it has no title, a context is its own article.
-
-    Articles are ranked by the SHA-256 of seed and title, and the first `share` of them taken: at least one, never all.
-
-    Args:
-        examples: sequence of `Example`.
-        share: float. The share of the articles in the first part, between 0 and 1.
-        seed: int. Another seed gives another split. Defaults to `0`.
-
-    Returns:
-        (calibration, rest), each in the order given.
-
-    Raises:
-        InputError: fewer than two articles, or a share that leaves a part empty.
-    """
-    if not 0 < share < 1:
-        raise InputError(f"--calibration_share must lie between 0 and 1, both excluded. Received: {share}.")
-    keys = [("article", e.article) if e.article else ("context", e.context) for e in examples]
-    ranked = sorted(set(keys), key=lambda key: (_digest(f"{seed}\n{key[0]}\n{key[1]}"), key))
-    if len(ranked) < 2:
-        raise InputError(
-            "--calibration_share needs two articles, to fit on one and score the other. "
-            f"Received: {len(ranked)} in {len(examples)} questions."
-        )
-    chosen = set(ranked[: min(max(round(share * len(ranked)), 1), len(ranked) - 1)])
-    parts: tuple[list[Example], list[Example]] = ([], [])
-    for key, example in zip(keys, examples, strict=True):
-        parts[key not in chosen].append(example)
-    return parts

@@ -10,7 +10,7 @@ from typing import Any
 from spanbert_keras import program
 from spanbert_keras.files.writing import write_json
 from spanbert_keras.program import setting
-from tasks.question_answering import data, features, metrics, page, predictions
+from tasks.question_answering import data, features, metrics, page, predictions, splits
 from tasks.shared.evaluation_settings import EvaluationSettings
 from tasks.shared.task import tell_left_out
 
@@ -36,7 +36,7 @@ def main(config: Config) -> None:
     file = data.read(config.data, config.skip_bad_examples, gold=not config.predict_only)
     examples = file.examples
     if config.split != "all":
-        examples = dict(zip(("dev", "test"), data.halve(examples), strict=True))[config.split]
+        examples = dict(zip(("dev", "test"), splits.halve(examples), strict=True))[config.split]
     examples, unreadable = features.readable(examples, model.windows, config.data, config.skip_bad_examples)
     bad = [*file.bad, *unreadable]
     tell_left_out(bad)
@@ -94,7 +94,7 @@ def score(
     if "average_precision" in official:
         tables["no-answer score"] = {"average_precision": official["average_precision"]}
     if calibration_share is not None:
-        own, rest = data.split_articles(examples, calibration_share)
+        own, rest = splits.split_articles(examples, calibration_share)
         chosen = predictions.fitted_threshold(own, found)
         title = f"the rest, threshold fitted on {len(own)} questions of other articles"
         tables[title] = {**predictions.scores_at(rest, found, chosen), "threshold": chosen}

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from spanbert_keras.program import InputError
-from tasks.question_answering.example import Example
+from tasks.question_answering.data import Example
 
 MAX_ANSWERS = 16  # of a row with --answers=all
 CHUNK = 512  # contexts tokenized at once

@@ -14,7 +14,7 @@ import spanbert_keras
 from spanbert_keras import program
 from spanbert_keras.fine_tuning.settings import FineTuningSettings
 from spanbert_keras.program import InputError, setting
-from tasks.question_answering import data, features, predictions
+from tasks.question_answering import data, features, predictions, splits
 from tasks.shared.task import Task, fine_tune
 
 
@@ -84,7 +84,7 @@ class QuestionAnswering(Task):
         self.train = self._without_repetitions([one.examples for one in read])
         self.dev, self.test_examples = dev.examples, test.examples if test else []
         if config.halve_dev:
-            self.dev, self.test_examples = data.halve(dev.examples)
+            self.dev, self.test_examples = splits.halve(dev.examples)
         self.unanswerable = any(one.has_unanswerable for one in every)
         predictions.check_calibration(config.calibration_share, self.dev, self.unanswerable)
         self.select_by = "best_f1" if self.unanswerable else "f1"
@@ -141,7 +141,7 @@ class QuestionAnswering(Task):
         if self.unanswerable:
             model.no_answer_threshold = predictions.fitted_threshold(self.dev, found)
             if self.config.calibration_share is not None:
-                fitted, rest = data.split_articles(self.dev, self.config.calibration_share)
+                fitted, rest = splits.split_articles(self.dev, self.config.calibration_share)
                 model.no_answer_threshold = predictions.fitted_threshold(fitted, found)
                 of_rest = predictions.scores_at(rest, found, model.no_answer_threshold)
                 scores |= {f"calibrated_{key}": of_rest[key] for key in ("exact", "f1", "total")}

@@ -9,8 +9,8 @@ from absl import logging
 from spanbert_keras.files.writing import write_atomically
 from spanbert_keras.program import InputError
 from spanbert_keras.progress import tracked
-from tasks.question_answering import data, metrics
-from tasks.question_answering.example import Example
+from tasks.question_answering import metrics, splits
+from tasks.question_answering.data import Example
 
 N_BEST = 20  # released code
 
@@ -115,7 +115,7 @@ def check_calibration(share: float | None, examples: Sequence[Example], unanswer
         return
     if not unanswerable:
         raise InputError("--calibration_share is for data with questions that have no answer. Received: none of them.")
-    data.split_articles(examples, share)
+    splits.split_articles(examples, share)
 
 
 def write(folder: Path, found: Mapping[str, list], threshold: float | None) -> None:

@@ -12,7 +12,6 @@ from typing import Any
 from spanbert_keras import EntityPair
 from spanbert_keras.files.faults import json_lines_fault
 from spanbert_keras.program import InputError
-from tasks.relation_extraction.example import Example
 from tasks.shared.text_files import read_text
 
 NO_RELATION = "no_relation"
@@ -20,6 +19,21 @@ KEYS = ("id", "token", "subj_start", "subj_end", "obj_start", "obj_end", "subj_t
 FORM = f"TACRED's form, an object with {', '.join(KEYS)}"
 NO_GOLD = "For a file without relations, `evaluate --predict_only` writes predictions."
 LABELS_FORM = "Re-TACRED's form, one JSON object from ids to relations"
+
+
+@dataclasses.dataclass(frozen=True)
+class Example:
+    """A sentence with two entities, and how they are related.
+
+    Attributes:
+        id: str. Unique in its file; predictions are keyed by it.
+        pair: `spanbert_keras.EntityPair`. Its units are the tokens.
+        relation: str. The gold label.
+    """
+
+    id: str
+    pair: EntityPair
+    relation: str
 
 
 @dataclasses.dataclass(frozen=True)

@@ -7,8 +7,7 @@ import pytest
 
 from spanbert_keras.program import InputError
 from tasks.glue.benchmark_set import SETS, Columns
-from tasks.glue.data import read, unlabelled
-from tasks.glue.example import Example
+from tasks.glue.data import Example, read, unlabelled
 from tests.tasks.glue.conftest import HEADERS, official
 
 CLASSES = {

@@ -4,8 +4,7 @@ import pytest
 
 from spanbert_keras.program import InputError
 from tasks.glue.benchmark_set import Columns
-from tasks.glue.data import read
-from tasks.glue.example import Example
+from tasks.glue.data import Example, read
 from tasks.glue.file_form import holds_json_lines
 
 OWN = Columns("text", None, "label")

@@ -8,7 +8,7 @@ import sklearn.preprocessing
 
 from spanbert_keras.program import InputError
 from tasks.glue import metrics
-from tasks.glue.example import Example
+from tasks.glue.data import Example
 
 LABELS = {
     "some of everything": ("1101001100", "1001011000"),

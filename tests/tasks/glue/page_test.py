@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tasks.glue.example import Example
+from tasks.glue.data import Example
 from tasks.glue.page import text_data, write_page
 
 LABELS = ("entailment", "<b>neutral</b>", "no")

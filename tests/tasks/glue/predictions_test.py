@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tasks.glue import predictions
-from tasks.glue.example import Example
+from tasks.glue.data import Example
 
 LOGITS = np.array([[0.0, 2.0, 1.0], [3.0, 3.0, 1.0], [1e4, -1e4, 2e4]], np.float32)
 

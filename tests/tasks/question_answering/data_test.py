@@ -6,8 +6,8 @@ import re
 import pytest
 
 from spanbert_keras.program import InputError
-from tasks.question_answering.data import halve, read, read_mrqa, read_squad, split_articles
-from tasks.question_answering.example import Example
+from tasks.question_answering.data import Example, read, read_mrqa, read_squad
+from tasks.question_answering.splits import split_articles
 
 CONTEXT = "Ann and Bob wrote it."
 HEADER = {"header": {"dataset": "toy", "split": "dev"}}
@@ -305,65 +305,6 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
         read(tmp_path)
 
 
-def many(contexts=200, articles=20, questions=3):
-    return [
-        Example(f"{c}-{q}", "Q?", f"context {c}", ("c",), ((0, 1),), f"article {c % articles}" if articles else "")
-        for c in range(contexts)
-        for q in range(questions)
-    ]
-
-
-def test_halves_share_no_context_and_depend_on_nothing_else():
-    examples = many()
-    dev, test = halve(examples)
-    assert sorted(map(examples.index, dev + test)) == list(range(600))
-    assert not {e.context for e in dev} & {e.context for e in test}
-    assert 240 < len(dev) < 360
-    assert halve(examples[::-1]) == (dev[::-1], test[::-1])
-    assert halve(examples[100:]) == tuple([e for e in half if e in examples[100:]] for half in (dev, test))
-    # A split must stay what it was when its scores were written down; these six were computed with sha256sum.
-    half = {e.context: name for name, part in (("dev", dev), ("test", test)) for e in part}
-    assert [half[f"context {i}"] for i in range(6)] == ["test", "dev", "test", "test", "dev", "test"]
-
-
-def test_one_context_has_no_halves():
-    with pytest.raises(InputError, match="No two halves.*Received: 1"):
-        halve(many(contexts=1))
-
-
-@pytest.mark.parametrize("articles", [20, 2, 0])
-@pytest.mark.parametrize("share", [0.25, 0.5, 0.999, 0.001])
-def test_articles_lie_on_one_side(articles, share):
-    examples = many(articles=articles)
-    calibration, rest = split_articles(examples, share)
-    assert sorted(map(examples.index, calibration + rest)) == list(range(600))
-    key = "article" if articles else "context"
-    first, second = ({getattr(e, key) for e in part} for part in (calibration, rest))
-    groups = articles or 200
-    assert not first & second and len(first) == min(max(round(share * groups), 1), groups - 1)
-    assert split_articles(examples[::-1], share) == (calibration[::-1], rest[::-1])
-    assert split_articles(examples, share) == (calibration, rest)
-
-
-def test_the_split_follows_the_seed():
-    assert len({str(split_articles(many(), 0.5, seed)) for seed in range(5)}) == 5
-
-
-@pytest.mark.parametrize(
-    "examples, share, sentence",
-    [
-        (many(articles=1), 0.5, r"needs two articles.*Received: 1 in 600 questions"),
-        ([], 0.5, r"needs two articles.*Received: 0"),
-        (many(), 0.0, r"between 0 and 1.*Received: 0\.0"),
-        (many(), 1.0, r"between 0 and 1.*Received: 1\.0"),
-        (many(), float("nan"), r"Received: nan"),
-    ],
-)
-def test_what_cannot_be_split_is_refused(examples, share, sentence):
-    with pytest.raises(InputError, match=f"--calibration_share {sentence}|--calibration_share .*{sentence}"):
-        split_articles(examples, share)
-
-
 REAL = {
     "squad/dev-v1.1.16articles.json": (2975, "squad", False, 16),
     "squad/dev-v2.0.16articles.json": (6078, "squad", True, 16),
@@ -383,7 +324,6 @@ def test_every_question_of_real_files_is_good(data_folder, name):
     for example in found.examples:
         texts = [example.context[start:end] for start, end in example.spans]
         assert texts == list(example.answers) if found.format == "squad" else set(texts) == set(example.answers)
-    assert sum(map(len, halve(found.examples))) == len(found.examples)
 
 
 def test_triviaqa_asks_one_question_of_two_documents_under_one_id(data_folder):

@@ -9,8 +9,8 @@ import pytest
 
 from spanbert_keras import Answer, program
 from spanbert_keras.program import InputError
-from tasks.question_answering import data, evaluate
-from tasks.question_answering.example import Example
+from tasks.question_answering import data, evaluate, splits
+from tasks.question_answering.data import Example
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def test_a_calibrated_threshold_never_sees_the_questions_that_it_scores():
     examples, found = cases()
     tables = evaluate.score(examples, found, None, True, 0.5)
     [title] = [title for title in tables if title.startswith("the rest")]
-    own, rest = data.split_articles(examples, 0.5)
+    own, rest = splits.split_articles(examples, 0.5)
     assert title == "the rest, threshold fitted on 2 questions of other articles"
     assert tables[title]["total"] == 2 and {e.article for e in own} & {e.article for e in rest} == set()
 
@@ -80,7 +80,7 @@ def test_the_program_writes_predictions_scores_and_the_page(saved, squad_file, c
 def test_a_half_of_mrqas_file_is_scored(saved, mrqa_file, tmp_path, capsys):
     path, out = mrqa_file(contexts=12), tmp_path / "out"
     run(f"--model={saved}", f"--data={path}", "--split=test", f"--output_dir={out}", "--nopage")
-    _, test = data.halve(data.read(path).examples)
+    _, test = splits.halve(data.read(path).examples)
     assert set(json.loads((out / "predictions.json").read_text())) == {example.id for example in test}
     assert not (out / "errors.html").exists()
 

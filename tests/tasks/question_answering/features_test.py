@@ -10,7 +10,7 @@ from spanbert_keras import SpanBertEncoder, SpanBertQuestionAnswerer, SpanBertTo
 from spanbert_keras.errors import InputError
 from spanbert_keras.preprocessing.question_windows import QuestionWindows
 from tasks.question_answering import data, metrics, predictions
-from tasks.question_answering.example import Example
+from tasks.question_answering.data import Example
 from tasks.question_answering.features import MAX_ANSWERS, Counts, make_rows, readable
 
 CLS, SEP = 2, 3

@@ -8,7 +8,7 @@ import pytest
 
 from spanbert_keras.program import InputError
 from tasks.question_answering import data
-from tasks.question_answering.example import Example
+from tasks.question_answering.data import Example
 from tasks.question_answering.metrics import (
     average_precision,
     exact_match,

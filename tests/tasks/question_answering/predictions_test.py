@@ -6,7 +6,7 @@ import pytest
 
 from spanbert_keras import Answer
 from tasks.question_answering import data, metrics, predictions
-from tasks.question_answering.example import Example
+from tasks.question_answering.data import Example
 
 
 def example(id, *answers):

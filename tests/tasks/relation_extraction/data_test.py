@@ -8,8 +8,7 @@ import pytest
 from spanbert_keras import EntityPair
 from spanbert_keras.program import InputError
 from tasks.relation_extraction import data
-from tasks.relation_extraction.data import read, read_labels
-from tasks.relation_extraction.example import Example
+from tasks.relation_extraction.data import Example, read, read_labels
 from tests.tasks.relation_extraction.conftest import record
 
 ANN = {

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from spanbert_keras import EntityPair
-from tasks.relation_extraction.example import Example
+from tasks.relation_extraction.data import Example
 from tasks.relation_extraction.page import CANDIDATES, relation_data, write_page
 
 LABELS = ["no_relation", "per:title", "org:founded", "<b>bold</b>", "e", "f"]
