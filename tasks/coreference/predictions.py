@@ -53,7 +53,8 @@ def read(path: str, skip_bad: bool, gold: bool = True) -> GoldFile:
     try:
         file = spanbert_keras.read_documents(path, skip_bad, clusters=gold)
     except InputError as error:
-        raise InputError(str(error).replace("`skip_bad=True`", "--skip_bad_examples")) from error
+        hint = error.hint and "Correct the file, or leave such documents out with --skip_bad_examples."
+        raise InputError(error.what, hint) from error
     for note in file.notes:
         logging.info("%s", note)
     empty = [f"{path}: {document.name!r} has no words." for document in file.documents if not document.tokens]

@@ -1,6 +1,7 @@
 """Reads GLUE's files, and one's own TSV or JSON lines, with every line checked."""
 
 import dataclasses
+import functools
 import json
 from collections.abc import Iterator, Sequence
 
@@ -10,6 +11,7 @@ from spanbert_keras.files.faults import json_lines_fault
 from spanbert_keras.program import InputError
 from tasks.glue.benchmark_set import BenchmarkSet, Columns
 from tasks.glue.file_form import holds_json_lines
+from tasks.shared.example_collector import LEAVE_OUT, ExampleCollector
 from tasks.shared.text_files import read_text
 
 NO_GOLD = "For a file without labels, `evaluate --predict_only` writes predictions."
@@ -87,33 +89,27 @@ def read(path: str, columns: Columns, labels: Sequence[str] | None, skip_bad: bo
     else:
         columns = _numbered(path, text, columns)
         rows = _table_rows(path, text, columns)
-    examples: list[Example] = []
-    left_out: list[str] = []
     has_labels = columns.label is None
+
+    def hint(error: InputError) -> str:
+        """Returns what helps, from the lines after the bad one: leaving lines out does not if all are like it."""
+        others = [row for _, row in rows]
+        if columns.label is None:
+            return ""
+        if not has_labels and not any(_has_label(row, columns) for row in others):
+            return NO_GOLD
+        is_whole = isinstance(error, _MissingKeysError) and not any(set(error.missing) <= set(row) for row in others)
+        return "" if is_whole else LEAVE_OUT
+
+    collector = ExampleCollector(path, skip_bad, hint)
     for number, (where, row) in enumerate(rows):
         has_labels = has_labels or _has_label(row, columns)
-        try:
-            example = _example(row, number, columns, labels, where)
-            if labels == () and examples and width_of(example) != width_of(examples[0]):
-                raise InputError(
-                    f"{where} must have {width_of(examples[0])} numbers, as the lines before it. "
-                    f"Received: {width_of(example)}."
-                )
-            examples.append(example)
-        except InputError as error:
-            if not skip_bad:
-                hint = " Correct the file, or leave such lines out with --skip_bad_examples."
-                others = [rest for _, rest in rows]
-                if isinstance(error, _MissingKeysError) and not any(set(error.missing) <= set(one) for one in others):
-                    hint = ""
-                if not has_labels and not any(_has_label(one, columns) for one in others):
-                    hint = f" {NO_GOLD}"
-                raise InputError(f"{error}{hint if columns.label is not None else ''}") from error
-            left_out.append(str(error))
-    if not examples:
-        hint = f" {NO_GOLD}" if left_out and not has_labels else ""
-        raise InputError(f"{path} holds no example. Expected: at least one. Received: none.{hint}")
-    return ExampleFile(examples, left_out)
+        first = collector.examples[0] if collector.examples else None
+        collector.add(functools.partial(_example, row, number, columns, labels, where, first))
+    if not collector.examples:
+        nothing = f"{path} holds no example. Expected: at least one. Received: none."
+        raise InputError(nothing, NO_GOLD if collector.left_out and not has_labels else "")
+    return ExampleFile(collector.examples, collector.left_out)
 
 
 def width_of(example: Example) -> int:
@@ -214,11 +210,13 @@ def _json_rows(path: str, text: str) -> Iterator[Row]:
         yield f"{path}, line {number}", value if isinstance(value, dict) else wrong
 
 
-def _example(row: dict, number: int, columns: Columns, labels: Sequence[str] | None, where: str) -> Example:
-    """Returns the example of a row.
+def _example(
+    row: dict, number: int, columns: Columns, labels: Sequence[str] | None, where: str, first: Example | None
+) -> Example:
+    """Returns the example of a row; with numbers as labels, of as many as the file's first example has.
 
     Raises:
-        InputError: it is none.
+        InputError: the row is not a valid example.
     """
     if None in row:
         raise InputError(f"{where} {row[None]}")
@@ -233,7 +231,12 @@ def _example(row: dict, number: int, columns: Columns, labels: Sequence[str] | N
         raise InputError(f"{where}: {columns.id} must be printable text on one line. Received: {name[:40]!r}.")
     if columns.label is None:
         return Example(name, text, pair, None)
-    return Example(name, text, pair, _label(row, columns, labels, where))
+    example = Example(name, text, pair, _label(row, columns, labels, where))
+    if labels == () and first is not None and width_of(example) != width_of(first):
+        raise InputError(
+            f"{where} must have {width_of(first)} numbers, as the lines before it. Received: {width_of(example)}."
+        )
+    return example
 
 
 def _label(row: dict, columns: Columns, labels: Sequence[str] | None, where: str) -> str | tuple[str, ...]:

@@ -8,6 +8,7 @@ import numpy as np
 
 from spanbert_keras.program import InputError
 from tasks.question_answering.data import Example
+from tasks.shared.example_collector import ExampleCollector
 
 MAX_ANSWERS = 16  # of a row with --answers=all
 CHUNK = 512  # contexts tokenized at once
@@ -85,45 +86,48 @@ class Rows:
 
 
 def readable(examples: Sequence[Example], windows, path: str, skip: bool) -> tuple[list[Example], list[str]]:
-    """Returns the examples that the model can read, and a sentence for every other one.
+    """Returns the examples that the model can read, and a sentence for each of the others.
 
     Args:
         examples: list of `Example`.
         windows: the model's `windows`.
-        path: str. The file, for the message.
+        path: str. Path of the file, for messages.
         skip: bool. Whether such examples are left out.
 
     Raises:
-        InputError: the first such example, unless `skip`.
+        InputError: the first example that cannot be read, unless `skip`.
     """
-    good, bad = [], []
-    verdicts: dict[str, str | None] = {}
+    unreadable: set[str] = set()
     contexts = list(dict.fromkeys(example.context for example in examples))
     for start in range(0, len(contexts), CHUNK):
         part = contexts[start : start + CHUNK]
         try:
             windows.passages(part)
-        except InputError:
-            verdicts |= {context: _problem(windows.passages, context) for context in part}
+        except InputError:  # of one or more of them
+            unreadable |= {context for context in part if not _is_readable(windows, context)}
+    collector = ExampleCollector(path, skip)
     for example in examples:
-        problem = verdicts.get(example.context) or _problem(windows.questions, example.question)
-        if problem is None:
-            good.append(example)
-            continue
-        sentence = f"{path}: question {example.id!r}: {problem}"
-        if not skip:
-            raise InputError(f"{sentence} Fix it, or leave such questions out with --skip_bad_examples.")
-        bad.append(sentence)
-    return good, bad
+        collector.add(functools.partial(_checked, example, windows, path, example.context in unreadable))
+    return collector.examples, collector.left_out
 
 
-def _problem(read, text: str) -> str | None:
-    """Returns what is wrong with one text."""
+def _is_readable(windows, context: str) -> bool:
     try:
-        read([text])
+        windows.passages([context])
+    except InputError:
+        return False
+    return True
+
+
+def _checked(example: Example, windows, path: str, check_context: bool) -> Example:
+    """Returns the example; raises if its question, or its context if that is to be checked, cannot be read."""
+    try:
+        if check_context:
+            windows.passages([example.context], [f"of question {example.id!r}"])
+        windows.questions([example.question], [repr(example.id)])
     except InputError as error:
-        return str(error).replace(" 0 ", " ", 1)
-    return None
+        raise InputError(f"{path}: {error}") from error
+    return example
 
 
 def make_rows(examples: Sequence[Example], windows, max_answer_pieces: int, first: str, every_answer: bool) -> Rows:

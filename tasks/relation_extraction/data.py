@@ -12,6 +12,7 @@ from typing import Any
 from spanbert_keras import EntityPair
 from spanbert_keras.files.faults import json_lines_fault
 from spanbert_keras.program import InputError
+from tasks.shared.example_collector import LEAVE_OUT, ExampleCollector
 from tasks.shared.text_files import read_text
 
 NO_RELATION = "no_relation"
@@ -71,33 +72,18 @@ def read(
     """
     name = os.fspath(path)
     relations = None if labels is None else read_labels(labels)
-    examples: list[Example] = []
-    left_out: list[str] = []
-    seen: set[str] = set()
-    unlabelled = 0
-    for where, parse in _records(name):
-        try:
-            example = _example(parse(), where, gold)
-            if example.id in seen:
-                raise InputError(f"{where}: the id {example.id!r} is there twice. Expected: unique ids.")
-        except InputError as error:
-            if not skip_bad:
-                raise InputError(f"{error}{_hint(name, gold)}") from error
-            left_out.append(str(error))
-            continue
-        seen.add(example.id)
-        if relations is None:
-            examples.append(example)
-        elif example.id in relations:
-            examples.append(dataclasses.replace(example, relation=relations[example.id]))
-        else:
-            unlabelled += 1
+    collector = ExampleCollector(name, skip_bad, lambda error: _hint(name, gold))
+    for place, parse in _records(name):
+        collector.add(lambda parse=parse, place=place: _example(parse(), f"{name}, {place}", gold), place)
+    examples, left_out = collector.examples, collector.left_out
+    if relations is not None:
+        examples = [dataclasses.replace(e, relation=relations[e.id]) for e in examples if e.id in relations]
     if not examples:
         known = "" if relations is None else f" whose id is in {os.fspath(labels)}"  # type: ignore[arg-type]
         hint = _hint(name, gold) if left_out else ""
-        hint = hint if NO_GOLD in hint else ""
-        raise InputError(f"{name} holds no example{known}. Expected: at least one. Received: none.{hint}")
-    return ExampleFile(examples, left_out, unlabelled)
+        hint = hint if hint == NO_GOLD else ""
+        raise InputError(f"{name} holds no example{known}. Expected: at least one. Received: none.", hint)
+    return ExampleFile(examples, left_out, len(collector.examples) - len(examples))
 
 
 def _hint(path: str, gold: bool) -> str:
@@ -109,9 +95,9 @@ def _hint(path: str, gold: bool) -> str:
             record = parse()
             given = {key for key in record if record[key] is not None} if isinstance(record, Mapping) else set()
             if wanted <= given:
-                return " Leave bad examples out with --skip_bad_examples."
+                return LEAVE_OUT
             lacks_gold |= wanted - {"relation"} <= given
-    return f" {NO_GOLD}" if lacks_gold else ""
+    return NO_GOLD if lacks_gold else ""
 
 
 def read_labels(path: str | os.PathLike) -> dict[str, str]:
@@ -144,19 +130,18 @@ def types_of(examples: Sequence[Example]) -> tuple[list[str], list[str]]:
 
 
 def _records(path: str) -> Iterator[tuple[str, Callable[[], Any]]]:
-    """Yields words for the place of each object, and the function that returns it."""
+    """Yields the place of each object in words, and the function that returns it."""
     text = read_text(path, FORM)
     if text.lstrip()[:1] == "[":
         for number, record in enumerate(_json(text, path, FORM)):
-            yield f"{path}, example {number}", functools.partial(lambda found: found, record)
+            yield f"example {number}", functools.partial(lambda found: found, record)
         return
     fault = json_lines_fault(text)
     if fault:
         raise InputError(f"{path} is {fault}. Expected: {FORM}, one per line, or a list of them.")
     for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
-            where = f"{path}, line {number}"
-            yield where, functools.partial(_json, line, where, FORM)
+            yield f"line {number}", functools.partial(_json, line, f"{path}, line {number}", FORM)
 
 
 def _json(text: str, where: str, form: str) -> Any:

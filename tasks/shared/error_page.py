@@ -29,8 +29,8 @@ def write_browsing_page(path: str | os.PathLike, title: str, task_page: Path, da
     Args:
         path: where the file goes; missing folders are made.
         title: heading of the page.
-        task_page: path without ending of the task's `.css` and `.js`; the script calls `browse` of `error_page.html` with
-            what `JSON.parse(byId("data").textContent)` gives.
+        task_page: path without ending of the task's `.css` and `.js`; the script calls `browse` of `error_page.html`
+            with what `JSON.parse(byId("data").textContent)` gives.
         data: what `json` can write; no NaN or infinity.
     """
     # ASCII escapes carry anything, lone surrogates too. One pass: a placeholder inside a text is left alone.

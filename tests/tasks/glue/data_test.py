@@ -147,7 +147,7 @@ def refused_or_left_out(path, columns, labels, message, good):
     with pytest.raises(InputError, match=message) as refused:
         read(path, columns, labels)
     said = str(refused.value)
-    assert said.endswith("Correct the file, or leave such lines out with --skip_bad_examples.")
+    assert said.endswith("Correct the file, or leave bad examples out with --skip_bad_examples.")
     assert "\n" not in said and len(said) < 400
     file = read(path, columns, labels, skip_bad=True)
     assert len(file.examples) == good and len(file.left_out) == 1

@@ -213,7 +213,7 @@ def test_a_context_without_text_makes_each_of_its_questions_bad(tmp_path, make, 
     path = make(tmp_path, question(), question(id="q2", qid="q2"), context=context)
     with pytest.raises(InputError, match=rf"question 'q1': the context {what}"):
         read(path)
-    with pytest.raises(InputError, match="gives no question to work with: all 2 are bad, the first: .*'q1'"):
+    with pytest.raises(InputError, match="has no usable question: all 2 are bad, the first: .*'q1'"):
         read(path, skip_bad_examples=True)
 
 
@@ -221,7 +221,7 @@ def test_a_context_without_text_makes_each_of_its_questions_bad(tmp_path, make, 
 def test_an_id_counts_once(tmp_path, make, question):
     path = make(tmp_path, question(), question(question="When?"), question(id="q3", qid="q3"))
     with pytest.raises(
-        InputError, match=r"question 'q1': the id is that of .*question 'q1' already\. Expected: unique"
+        InputError, match=r"question 'q1': the id 'q1' is that of .*question 'q1' already\. Expected: unique"
     ):
         read(path)
     found = read(path, skip_bad_examples=True)
@@ -259,9 +259,9 @@ def test_places_are_counted_from_one(tmp_path):
         ([{"data": [{"title": 3, "paragraphs": []}]}], r'article 1 lacks "title"\. Expected: text.*Received: 3'),
         ([{"data": [{"paragraphs": [{"qas": []}]}]}], r'article 1, paragraph 1 lacks "context"'),
         ([{"data": [{"paragraphs": [{"context": "a"}]}]}], r'article 1, paragraph 1 lacks "qas"'),
-        ([{"data": []}], r"gives no question to work with: there is none"),
+        ([{"data": []}], r"has no usable question: it is empty"),
         ([squad(squad_question()), {}], r"is not valid JSON \(Extra data"),
-        ([HEADER], r"gives no question to work with: there is none"),
+        ([HEADER], r"has no usable question: it is empty"),
         ([HEADER, {"qas": []}], r'line 2 lacks "context"'),
         ([HEADER, {"context": "a"}], r'line 2 lacks "qas"'),
         ([HEADER, HEADER], r'line 2 lacks "context".*\'header\''),
@@ -288,8 +288,8 @@ def test_a_file_of_another_form_is_refused_even_if_questions_are_skipped(tmp_pat
             r"is not gzipped, though its name ends in \.gz.*Received: b'\{\"data\": \[\]\}'",
         ),
         ("a.json.gz", b"", r"is not gzipped"),
-        ("a.json.gz", gzip.compress(b"{}" * 999, mtime=0)[:-9], r"cannot be read to its end"),
-        ("a.json", gzip.compress(b"{}" * 999, mtime=0)[:9] + b"\0" * 99, r"cannot be read to its end"),
+        ("a.json.gz", gzip.compress(b"{}" * 999, mtime=0)[:-9], r"cannot be read: "),
+        ("a.json", gzip.compress(b"{}" * 999, mtime=0)[:9] + b"\0" * 99, r"cannot be read: "),
     ],
 )
 def test_a_file_that_cannot_be_read_is_named(tmp_path, name, content, sentence):
@@ -328,7 +328,9 @@ def test_every_question_of_real_files_is_good(data_folder, name):
 
 def test_triviaqa_asks_one_question_of_two_documents_under_one_id(data_folder):
     path = data_folder / "mrqa" / "TriviaQA.sample.jsonl.gz"
-    with pytest.raises(InputError, match="line 6, question 'tc_3': the id is that of line 3, question 'tc_3' already"):
+    with pytest.raises(
+        InputError, match="line 6, question 'tc_3': the id 'tc_3' is that of line 3, question 'tc_3' already"
+    ):
         read(path)
     found = read(path, skip_bad_examples=True)
     assert (len(found.examples), len(found.bad)) == (7, 1)

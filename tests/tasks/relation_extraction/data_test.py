@@ -66,7 +66,7 @@ BAD = [
     ({"obj_type": " "}, r"`obj_type` must be printable text"),
     ({"id": 7}, r"\(7\): `id` must be printable text"),
     ({"id": ["x"]}, r"`id` must be printable text"),
-    ({"id": "e0"}, r"the id 'e0' is there twice. Expected: unique ids."),
+    ({"id": "e0"}, r"the id 'e0' is that of (line 1|example 0) already\. Expected: unique ids\."),
 ]
 
 
@@ -81,7 +81,11 @@ def test_a_bad_example_is_refused_or_left_out(write, changes, message, lines):
     with pytest.raises(InputError, match=message) as refused:
         read(path)
     said = str(refused.value)
-    assert where in said and said.endswith("Leave bad examples out with --skip_bad_examples.") and "\n" not in said
+    assert (
+        where in said
+        and said.endswith("Correct the file, or leave bad examples out with --skip_bad_examples.")
+        and "\n" not in said
+    )
     file = read(path, skip_bad=True)
     assert [example.id for example in file.examples] == ["e0", "e2"]
     assert len(file.left_out) == 1 and where in file.left_out[0] and "--skip_bad" not in file.left_out[0]

@@ -200,7 +200,9 @@ def test_a_file_without_relations_names_the_flag_that_it_needs(saved, relation_f
     with pytest.raises(InputError, match="For a file without relations, `evaluate --predict_only` writes") as caught:
         run(*flags, f"--data={relation_file(records=bare)}")
     assert "--skip_bad_examples" not in str(caught.value)
-    with pytest.raises(InputError, match="lacks relation.*Leave bad examples out with --skip_bad_examples"):
+    with pytest.raises(
+        InputError, match="lacks relation.*Correct the file, or leave bad examples out with --skip_bad_examples"
+    ):
         run(*flags[:2], f"--data={relation_file(records=[bare[0], record(1)])}")
     with pytest.raises(InputError, match="--predict_only reads no gold answers, which --labels needs"):
         run(*flags, f"--data={relation_file()}", "--predict_only", "--labels=x.json")

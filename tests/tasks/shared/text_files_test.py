@@ -5,7 +5,7 @@ import gzip
 import pytest
 
 from spanbert_keras.program import InputError
-from tasks.shared.text_files import read_text, write_lines
+from tasks.shared.text_files import open_binary, read_text, shortened, write_lines
 
 TEXT = "one\ttwo\r\nπ 😀\n"
 
@@ -15,6 +15,16 @@ TEXT = "one\ttwo\r\nπ 😀\n"
 def test_what_is_in_the_file_tells_whether_it_is_packed(tmp_path, name, pack):
     (tmp_path / name).write_bytes(pack(TEXT.encode()))
     assert read_text(str(tmp_path / name), "text") == TEXT
+
+
+def test_an_error_while_a_stream_is_read_is_one_about_the_file(tmp_path):
+    (tmp_path / "a").write_bytes(gzip.compress(b"one\n" * 999, mtime=0)[:-9])
+    with (
+        pytest.raises(InputError, match="a cannot be read: .* Expected: a list."),
+        open_binary(tmp_path / "a", "a list") as stream,
+    ):
+        assert stream.readline() == b"one\n"
+        stream.read()
 
 
 def test_a_byte_order_mark_is_no_part_of_the_text(tmp_path):
@@ -71,3 +81,8 @@ def test_lines_that_cannot_be_written_leave_the_old_file(tmp_path, broken):
     with pytest.raises(ValueError):
         write_lines(tmp_path / "a", lines() if broken == "a line" else [broken])
     assert (tmp_path / "a").read_text() == "old" and [one.name for one in tmp_path.iterdir()] == ["a"]
+
+
+def test_long_values_are_shown_by_their_beginning():
+    assert shortened({"a": 1, "b": 2}) == "an object with the keys 'a', 'b'" and shortened({}).endswith("(none)")
+    assert shortened([1]) == "[1]" and len(shortened("x" * 99)) == 63
