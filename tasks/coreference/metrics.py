@@ -11,9 +11,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from spanbert_keras.program import InputError
-from tasks.shared.extras import load
+from tasks.shared.extras import COREFERENCE, load
 
-EXTRA = "coreference"
 MAX_REPEATED_MENTIONS = 10  # the official scorer refuses more
 
 Span = tuple[int, int]
@@ -243,10 +242,10 @@ def _best_assignment(
     so that a long document with thousands of clusters needs no matrix of all with all.
     """
     size = num_rows + num_columns
-    graph = load("scipy.sparse", EXTRA).coo_array((values, (rows, columns + num_rows)), shape=(size, size))
-    part = load("scipy.sparse.csgraph", EXTRA).connected_components(graph, directed=False)[1][rows]
+    graph = load("scipy.sparse", COREFERENCE).coo_array((values, (rows, columns + num_rows)), shape=(size, size))
+    part = load("scipy.sparse.csgraph", COREFERENCE).connected_components(graph, directed=False)[1][rows]
     order = np.argsort(part, kind="stable")
-    assign = load("scipy.optimize", EXTRA).linear_sum_assignment
+    assign = load("scipy.optimize", COREFERENCE).linear_sum_assignment
     found = np.zeros(num_rows)
     for chosen in np.split(order, np.flatnonzero(np.diff(part[order])) + 1):
         part_rows, row = np.unique(rows[chosen], return_inverse=True)

@@ -8,9 +8,7 @@ import numpy as np
 
 from spanbert_keras.program import InputError
 from tasks.glue.data import Example
-from tasks.shared.extras import load
-
-EXTRA = "classification"
+from tasks.shared.extras import CLASSIFICATION, load
 
 
 def need_libraries() -> None:
@@ -20,17 +18,19 @@ def need_libraries() -> None:
         InputError: a library is not installed.
     """
     for module in ("scipy.stats", "sklearn.metrics"):
-        load(module, EXTRA)
+        load(module, CLASSIFICATION)
 
 
 def accuracy(gold: Sequence, found: Sequence) -> float:
     """Share of equal labels."""
-    return 100.0 * float(load("sklearn.metrics", EXTRA).accuracy_score(gold, found))
+    return 100.0 * float(load("sklearn.metrics", CLASSIFICATION).accuracy_score(gold, found))
 
 
 def f1(gold: Sequence[str], found: Sequence[str]) -> float:
     """F1 of the label "1"; 0 where neither side has it."""
-    return 100.0 * float(load("sklearn.metrics", EXTRA).f1_score(gold, found, pos_label="1", zero_division=0.0))
+    return 100.0 * float(
+        load("sklearn.metrics", CLASSIFICATION).f1_score(gold, found, pos_label="1", zero_division=0.0)
+    )
 
 
 def macro_f1(gold: Sequence, found: Sequence) -> float:
@@ -45,7 +45,7 @@ def micro_f1(gold: Sequence[tuple[str, ...]], found: Sequence[tuple[str, ...]]) 
 
 def exact_match(gold: Sequence[tuple[str, ...]], found: Sequence[tuple[str, ...]]) -> float:
     """Share of texts whose labels are found, all of them and no others."""
-    return 100.0 * float(load("sklearn.metrics", EXTRA).accuracy_score(*_indicators(gold, found)))
+    return 100.0 * float(load("sklearn.metrics", CLASSIFICATION).accuracy_score(*_indicators(gold, found)))
 
 
 def _average_f1(gold: Sequence, found: Sequence, average: str) -> float:
@@ -55,7 +55,9 @@ def _average_f1(gold: Sequence, found: Sequence, average: str) -> float:
         gold, found = _indicators(gold, found)
         if gold.shape[1] == 1:  # scikit-learn would take a single column for two classes, "has it" and "has it not"
             gold, found, average = gold[:, 0], found[:, 0], "binary"
-    return 100.0 * float(load("sklearn.metrics", EXTRA).f1_score(gold, found, average=average, zero_division=0.0))
+    return 100.0 * float(
+        load("sklearn.metrics", CLASSIFICATION).f1_score(gold, found, average=average, zero_division=0.0)
+    )
 
 
 def _indicators(gold: Sequence[tuple[str, ...]], found: Sequence[tuple[str, ...]]) -> tuple[np.ndarray, np.ndarray]:
@@ -70,18 +72,18 @@ def matthews(gold: Sequence, found: Sequence) -> float:
     """Matthews' correlation; 0 where one side is constant."""
     if len(set(gold)) < 2 or len(set(found)) < 2:
         return 0.0
-    return 100.0 * float(load("sklearn.metrics", EXTRA).matthews_corrcoef(gold, found))
+    return 100.0 * float(load("sklearn.metrics", CLASSIFICATION).matthews_corrcoef(gold, found))
 
 
 def pearson(gold: Sequence[float], found: Sequence[float]) -> float:
     """Pearson's correlation; 0 where one side is constant, which has none. Of several numbers the mean over them."""
-    return _correlation(load("scipy.stats", EXTRA).pearsonr, gold, found)
+    return _correlation(load("scipy.stats", CLASSIFICATION).pearsonr, gold, found)
 
 
 def spearman(gold: Sequence[float], found: Sequence[float]) -> float:
     """Spearman's rank correlation, ties at their mean rank; 0 where one side is constant, which has none. Of several
     numbers the mean over them."""
-    return _correlation(load("scipy.stats", EXTRA).spearmanr, gold, found)
+    return _correlation(load("scipy.stats", CLASSIFICATION).spearmanr, gold, found)
 
 
 def _correlation(function, gold, found) -> float:

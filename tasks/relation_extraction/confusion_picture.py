@@ -6,9 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from spanbert_keras.files.writing import write_atomically
-from tasks.shared.extras import load
-
-EXTRA = "classification"
+from tasks.shared.extras import CLASSIFICATION, load
 
 
 def need_library() -> None:
@@ -17,7 +15,7 @@ def need_library() -> None:
     Raises:
         InputError: matplotlib is not installed.
     """
-    load("matplotlib", EXTRA)
+    load("matplotlib", CLASSIFICATION)
 
 
 def draw(path: str | os.PathLike, counts: np.ndarray, labels: Sequence[str]) -> None:
@@ -31,8 +29,8 @@ def draw(path: str | os.PathLike, counts: np.ndarray, labels: Sequence[str]) -> 
     Raises:
         InputError: matplotlib is not installed.
     """
-    load("matplotlib", EXTRA).use("Agg")
-    pyplot = load("matplotlib.pyplot", EXTRA)
+    load("matplotlib", CLASSIFICATION).use("Agg")
+    pyplot = load("matplotlib.pyplot", CLASSIFICATION)
     size = len(labels)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     figure, axes = pyplot.subplots(figsize=(4 + 0.32 * size, 3 + 0.32 * size), layout="constrained")

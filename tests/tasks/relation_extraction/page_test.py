@@ -66,15 +66,6 @@ def test_a_row_has_gold_prediction_and_the_best_candidates():
     ]  # fmt: skip
 
 
-def test_the_page_carries_its_data_and_hostile_text_ends_nothing(tmp_path, embedded, texts_of):
-    path = tmp_path / "page.html"
-    write_page(path, "<b>T", EXAMPLES, SHARES, LABELS, "no_relation", {"F1": "1"})
-    assert embedded(path) == data()
-    content = path.read_text(encoding="utf-8")
-    assert content.count("</script>") == 3 and "alert(1)</script>" not in content
-    assert [text for _, text in texts_of(content)["title"]] == ["<b>T"]
-
-
 def marks(texts, side):
     return [text for a, text in texts["mark"] if side in a["class"].split()]
 
