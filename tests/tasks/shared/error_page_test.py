@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 import tasks.coreference.page
+import tasks.glue.data
 import tasks.glue.page
 import tasks.question_answering.page
+import tasks.relation_extraction.data
 import tasks.relation_extraction.page
 from spanbert_keras import Document, EntityPair
 from tasks.shared import error_page
