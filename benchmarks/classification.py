@@ -62,9 +62,13 @@ class _Sides:
         rows = task.training_rows(self.model)
         self.steps = TrainingSteps(self.model, rows, config.batch_size, LEARNING_RATE)
         self.other = TransformersClassifier(
-            config.encoder, max(1, len(self.model.labels)), LEARNING_RATE, 10 * config.steps, config.batch_size,
+            config.encoder,
+            max(1, len(self.model.labels)),
+            LEARNING_RATE,
+            10 * config.steps,
+            config.batch_size,
             config.max_sequence_length,
-        )  # fmt: skip
+        )
         self.encoded = self.other.encode(*_columns(task.train))
         if self.model.labels:
             self.targets = np.array(task.places_of(self.model, task.train), np.int64)
@@ -111,13 +115,21 @@ def main(config: Config) -> None:
     ours(asked), theirs(asked[:4])
     print(f"{len(sides.encoded['input_ids'])} rows to train on, {config.batch_size} a step")
     compare_with_transformers(
-        "training", config.steps, "steps", config.turns, sides.steps.train,
+        "training",
+        config.steps,
+        "steps",
+        config.turns,
+        sides.steps.train,
         lambda a, b, padded: sides.train_other("padded" if padded else "grouped", a, b),
-    )  # fmt: skip
+    )
     compare_with_transformers(
-        "classifying", len(asked), "texts", config.turns, lambda a, b: ours(asked[a:b]),
+        "classifying",
+        len(asked),
+        "texts",
+        config.turns,
+        lambda a, b: ours(asked[a:b]),
         lambda a, b, padded: theirs(asked[a:b], padded),
-    )  # fmt: skip
+    )
     print("\none text")
     for name, side in (("ours", ours), ("transformers", theirs)):
         side(sides.examples[:1])

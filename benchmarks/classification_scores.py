@@ -103,10 +103,16 @@ class _Set:
         config = self.config
         folder = Path(config.output_dir) / self.name / f"seed_{seed}"
         flags = [
-            f"--encoder={config.encoder}", f"--output_dir={folder}", f"--seed={seed}", f"--epochs={config.epochs}",
-            f"--learning_rate={config.learning_rate}", f"--batch_size={config.batch_size}", "--evaluations_per_epoch=1",
-            f"--pooler={config.pooler}", *self.flags,
-        ]  # fmt: skip
+            f"--encoder={config.encoder}",
+            f"--output_dir={folder}",
+            f"--seed={seed}",
+            f"--epochs={config.epochs}",
+            f"--learning_rate={config.learning_rate}",
+            f"--batch_size={config.batch_size}",
+            "--evaluations_per_epoch=1",
+            f"--pooler={config.pooler}",
+            *self.flags,
+        ]
         self.program.main(program.parse(self.program.Config, flags))
         return json.loads((folder / "run.json").read_text(encoding="utf-8"))["scores"]["dev"]
 

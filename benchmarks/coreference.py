@@ -63,9 +63,10 @@ class Config(Settings):
     seconds: float = setting("A document is resolved again until so many seconds have gone by.", default=20.0)
     output_dir: str = setting("Written to: coreference.json, coreference.md, coreference.png.", path=True)
     part: str = setting(
-        "For the processes that this starts: one makes a model, the others measure one length each.", default="all",
+        "For the processes that this starts: one makes a model, the others measure one length each.",
+        default="all",
         choices=("all", "model", "length"),
-    )  # fmt: skip
+    )
 
 
 # --- texts
@@ -114,9 +115,11 @@ def make_model(config: Config) -> None:
 
     if config.encoder is None:
         encoder = spanbert_keras.SpanBertEncoder.from_preset(
-            config.architecture, load_weights=False, vocabulary_size=VOCABULARY_SIZE,
+            config.architecture,
+            load_weights=False,
+            vocabulary_size=VOCABULARY_SIZE,
             tokenizer=spanbert_keras.SpanBertTokenizer(str(Path(config.output_dir) / VOCABULARY)),
-        )  # fmt: skip
+        )
     else:
         encoder = spanbert_keras.load_pretrained(config.encoder, "encoder")
         if encoder.tokenizer is None or not encoder.tokenizer.has_vocabulary:
@@ -288,20 +291,38 @@ def per_word_ratios(rows: list[dict[str, Any]]) -> dict[str, Any] | None:
 def table(rows: list[dict[str, Any]], ratios: dict[str, Any] | None) -> str:
     """Returns the figures in Markdown."""
     heads = (
-        "words", "resolver's words", "pieces", "seconds", "documents/s", "words/s", "CPU seconds", "s splitting",
-        "GB before", "GB at peak", "runs", "load",
-    )  # fmt: skip
+        "words",
+        "resolver's words",
+        "pieces",
+        "seconds",
+        "documents/s",
+        "words/s",
+        "CPU seconds",
+        "s splitting",
+        "GB before",
+        "GB at peak",
+        "runs",
+        "load",
+    )
     lines = [f"| {' | '.join(heads)} |", "|" + " ---: |" * len(heads)]
     for row in rows:
         if "failed" in row:
             lines.append(f"| {row['words']:,} | failed: {row['failed']} |" + " |" * (len(heads) - 2))
             continue
         cells = (
-            f"{row['words']:,}", f"{row['tokens']:,}", f"{row['pieces']:,}", f"{row['seconds']:.2f}",
-            f"{row['documents_per_s']:.3g}", f"{row['words_per_s']:,.0f}", f"{row['cpu_seconds']:.2f}",
-            f"{row['splitting_seconds']:.2f}", f"{row['before_gb']:.2f}", f"{row['peak_gb']:.2f}", f"{row['runs']}",
+            f"{row['words']:,}",
+            f"{row['tokens']:,}",
+            f"{row['pieces']:,}",
+            f"{row['seconds']:.2f}",
+            f"{row['documents_per_s']:.3g}",
+            f"{row['words_per_s']:,.0f}",
+            f"{row['cpu_seconds']:.2f}",
+            f"{row['splitting_seconds']:.2f}",
+            f"{row['before_gb']:.2f}",
+            f"{row['peak_gb']:.2f}",
+            f"{row['runs']}",
             f"{row['load']:.1f}",
-        )  # fmt: skip
+        )
         lines.append(f"| {' | '.join(cells)} |")
     if ratios is not None:
         short, long = ratios["words"]

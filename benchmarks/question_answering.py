@@ -147,9 +147,14 @@ class _Transformers:
         """Returns the answers' texts."""
         longest = self.config.max_sequence_length
         encoded = self.tokenizer(
-            [e.question for e in examples], [e.context for e in examples], truncation="only_second", max_length=longest,
-            stride=min(128, longest // 4), return_overflowing_tokens=True, return_offsets_mapping=True,
-        )  # fmt: skip
+            [e.question for e in examples],
+            [e.context for e in examples],
+            truncation="only_second",
+            max_length=longest,
+            stride=min(128, longest // 4),
+            return_overflowing_tokens=True,
+            return_offsets_mapping=True,
+        )
         owners = encoded.pop("overflow_to_sample_mapping")
         offsets = encoded.pop("offset_mapping")
         order = sorted(range(len(owners)), key=lambda i: len(encoded["input_ids"][i]))
@@ -158,9 +163,10 @@ class _Transformers:
         for start in range(0, len(order), self.config.batch_size):
             rows = order[start : start + self.config.batch_size]
             batch = self.tokenizer.pad(
-                {key: [encoded[key][i] for i in rows] for key in encoded}, return_tensors="pt",
+                {key: [encoded[key][i] for i in rows] for key in encoded},
+                return_tensors="pt",
                 **({"padding": "max_length", "max_length": longest} if padded else {}),
-            )  # fmt: skip
+            )
             with self.torch.no_grad():
                 output = self.model(**batch)
             for row, i in enumerate(rows):
@@ -195,13 +201,21 @@ def main(config: Config) -> None:
     places = sum(min(config.steps, len(theirs.orders[k])) for k in theirs.orders)
     print(f"{len(ours.rows.windows)} windows, {config.batch_size} rows a step, {places // 2} different batches")
     compare_with_transformers(
-        "training", config.steps, "steps", config.turns, ours.steps.train,
+        "training",
+        config.steps,
+        "steps",
+        config.turns,
+        ours.steps.train,
         lambda a, b, padded: theirs.train("padded" if padded else "grouped", a, b),
-    )  # fmt: skip
+    )
     compare_with_transformers(
-        "answering", len(asked), "contexts", config.turns, lambda a, b: ours.answer(asked[a:b]),
+        "answering",
+        len(asked),
+        "contexts",
+        config.turns,
+        lambda a, b: ours.answer(asked[a:b]),
         lambda a, b, padded: theirs.answer(asked[a:b], padded),
-    )  # fmt: skip
+    )
     print("\none question")
     latency("ours", examples[: config.latency_questions], ours.answer)
     latency("transformers", examples[: config.latency_questions], theirs.answer)

@@ -75,9 +75,13 @@ def make_model(config: Config):
 
     keras.utils.set_random_seed(1)
     encoder = SpanBertEncoder.from_preset(
-        config.architecture, load_weights=False, vocabulary_size=config.vocabulary_size,
-        max_sequence_length=config.sequence_length, dropout=config.dropout, attention_dropout=config.dropout,
-    )  # fmt: skip
+        config.architecture,
+        load_weights=False,
+        vocabulary_size=config.vocabulary_size,
+        max_sequence_length=config.sequence_length,
+        dropout=config.dropout,
+        attention_dropout=config.dropout,
+    )
     return SpanBertPretrainer(encoder)
 
 
@@ -97,14 +101,22 @@ def our_loop(config: Config, model, stream, unigram, folder: str, stack: context
         model, optimizer, StepSettings(objective=PretrainingObjective(), clip_norm=CLIP_NORM, compile=config.compile)
     )
     cadence = Cadence(
-        total_steps=config.steps, steps_per_call=config.steps_per_call, log_every=config.steps, evaluate_every=0,
+        total_steps=config.steps,
+        steps_per_call=config.steps_per_call,
+        log_every=config.steps,
+        evaluate_every=0,
         checkpoint_every=0,
-    )  # fmt: skip
+    )
     trainer = Trainer(step, stream, cadence, Checkpoints(folder), SEED)
     monitor = PretrainingMonitor(
-        folder, (config.turns + 1) * config.steps, 0, lambda done: np.float32(LEARNING_RATE), MASK_ID, unigram,
+        folder,
+        (config.turns + 1) * config.steps,
+        0,
+        lambda done: np.float32(LEARNING_RATE),
+        MASK_ID,
+        unigram,
         Performance(0.0, 1, None),
-    )  # fmt: skip
+    )
     stack.push(monitor)  # closes its files; not entered, since `fit` shows no progress bar either
     trainer.on_log, trainer.on_step = monitor.on_log, monitor.on_step
 
@@ -208,8 +220,10 @@ def main(config: Config) -> None:
         )
     for name in ("ours", "loop"):
         ratios = [a / b for a, b in zip(seconds[name], seconds["fit"], strict=True)]
-        print(f"{name} / fit: {statistics.median(ratios):.3f} (median of the turns' ratios; "
-              f"{min(ratios):.3f} to {max(ratios):.3f})")  # fmt: skip
+        print(
+            f"{name} / fit: {statistics.median(ratios):.3f} (median of the turns' ratios; "
+            f"{min(ratios):.3f} to {max(ratios):.3f})"
+        )
     print("ours draws its masks in that time; loop, which is ours too, and fit get them ready made from memory.")
 
 

@@ -26,9 +26,16 @@ class TransformersClassifier:
     """
 
     def __init__(
-        self, encoder: str, classes: int, learning_rate: float, total_steps: int, batch_size: int = 32,
-        max_length: int = 128, seed: int = 0, pooler: bool = True,
-    ):  # fmt: skip
+        self,
+        encoder: str,
+        classes: int,
+        learning_rate: float,
+        total_steps: int,
+        batch_size: int = 32,
+        max_length: int = 128,
+        seed: int = 0,
+        pooler: bool = True,
+    ):
         import torch
         import transformers
 

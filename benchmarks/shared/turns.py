@@ -35,9 +35,13 @@ def compare(title: str, total: int, unit: str, turns: int, sides: dict[str, Call
 
 
 def compare_with_transformers(
-    title: str, total: int, unit: str, turns: int, ours: Callable[[int, int], object],
+    title: str,
+    total: int,
+    unit: str,
+    turns: int,
+    ours: Callable[[int, int], object],
     theirs: Callable[[int, int, bool], object],
-) -> None:  # fmt: skip
+) -> None:
     """Compares ours with `transformers` padded to the full length, and by length; see `compare`.
 
     Args:

@@ -80,12 +80,13 @@ SETS = {
         _single("CoLA", Columns(3, None, 1, width=4), TWO, ("matthews",), TEST_SENTENCE),
         _single("SST-2", Columns("sentence", None, "label"), TWO, ("accuracy",), TEST_SENTENCE),
         _single("MRPC", MRPC, TWO, ("f1", "accuracy"), dataclasses.replace(MRPC, label=None, id="index")),
-        _single(
-            "STS-B", dataclasses.replace(SENTENCES, label="score"), (), ("pearson", "spearman"), TEST_SENTENCES
-        ),
+        _single("STS-B", dataclasses.replace(SENTENCES, label="score"), (), ("pearson", "spearman"), TEST_SENTENCES),
         _single("QQP", QQP, TWO, ("f1", "accuracy"), dataclasses.replace(QQP, label=None)),
         BenchmarkSet(
-            "MNLI", dataclasses.replace(SENTENCES, label="gold_label"), INFERENCE, ("accuracy",),
+            "MNLI",
+            dataclasses.replace(SENTENCES, label="gold_label"),
+            INFERENCE,
+            ("accuracy",),
             {"": "dev_matched.tsv", "mismatched": "dev_mismatched.tsv"},
             {
                 "MNLI-m": ("test_matched.tsv", TEST_SENTENCES),
@@ -94,10 +95,13 @@ SETS = {
             },
         ),
         _single(
-            "QNLI", Columns("question", "sentence", "label", "index"), ENTAILMENT, ("accuracy",),
+            "QNLI",
+            Columns("question", "sentence", "label", "index"),
+            ENTAILMENT,
+            ("accuracy",),
             Columns("question", "sentence", None, "index"),
         ),
         _single("RTE", SENTENCES, ENTAILMENT, ("accuracy",), TEST_SENTENCES),
         _single("WNLI", SENTENCES, TWO, ("accuracy",), TEST_SENTENCES, majority=True),
     )
-}  # fmt: skip
+}

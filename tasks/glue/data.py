@@ -140,9 +140,13 @@ def _numbered(path: str, text: str, columns: Columns) -> Columns:
         return tuple(map(place, name)) if isinstance(name, tuple) else None if name is None else int(name) - 1
 
     return dataclasses.replace(
-        columns, text=place(columns.text), pair=place(columns.pair), label=place(columns.label), id=place(columns.id),
+        columns,
+        text=place(columns.text),
+        pair=place(columns.pair),
+        label=place(columns.label),
+        id=place(columns.id),
         width=len(cells),
-    )  # fmt: skip
+    )
 
 
 def unlabelled(path: str, wanted: BenchmarkSet) -> Columns:

@@ -98,9 +98,15 @@ def _correlation(function, gold, found) -> float:
 
 
 SCORES = {
-    "accuracy": accuracy, "f1": f1, "macro_f1": macro_f1, "matthews": matthews, "pearson": pearson,
-    "spearman": spearman, "micro_f1": micro_f1, "exact_match": exact_match,
-}  # fmt: skip
+    "accuracy": accuracy,
+    "f1": f1,
+    "macro_f1": macro_f1,
+    "matthews": matthews,
+    "pearson": pearson,
+    "spearman": spearman,
+    "micro_f1": micro_f1,
+    "exact_match": exact_match,
+}
 
 
 def score(names: Sequence[str], gold: Sequence, found: Sequence, chosen: Sequence[str] = ()) -> dict[str, float]:

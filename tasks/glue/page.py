@@ -15,9 +15,14 @@ TASK_PAGE = Path(__file__).with_name("page")
 
 
 def write_page(
-    path: str | os.PathLike, title: str, examples: Sequence[Example], found: Sequence, shares: np.ndarray | None,
-    labels: Sequence[str], facts: Mapping[str, str],
-) -> None:  # fmt: skip
+    path: str | os.PathLike,
+    title: str,
+    examples: Sequence[Example],
+    found: Sequence,
+    shares: np.ndarray | None,
+    labels: Sequence[str],
+    facts: Mapping[str, str],
+) -> None:
     """Writes one self-contained HTML file that shows each text or pair with its gold and predicted label or number.
 
     Args:
@@ -33,9 +38,12 @@ def write_page(
 
 
 def text_data(
-    examples: Sequence[Example], found: Sequence, shares: np.ndarray | None, labels: Sequence[str],
+    examples: Sequence[Example],
+    found: Sequence,
+    shares: np.ndarray | None,
+    labels: Sequence[str],
     facts: Mapping[str, str],
-) -> dict[str, Any]:  # fmt: skip
+) -> dict[str, Any]:
     """Returns what the page embeds, ready for JSON; see `write_page`.
 
     Returns:

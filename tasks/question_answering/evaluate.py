@@ -23,8 +23,9 @@ class Config(EvaluationSettings):
 
     split: str = setting(
         "Of a file cut in two by a hash of the context, as fine-tuning's --halve_dev does.",
-        default="all", choices=("all", "dev", "test"),
-    )  # fmt: skip
+        default="all",
+        choices=("all", "dev", "test"),
+    )
     calibration_share: float | None = setting(
         "Fits the no-answer threshold on this share of the articles and scores the rest with it.", default=None
     )
@@ -80,8 +81,9 @@ def score(
     tables = {}
     if threshold is not None:
         tables["the model's stored threshold"] = {
-            **predictions.scores_at(examples, found, threshold), "threshold": threshold
-        }  # fmt: skip
+            **predictions.scores_at(examples, found, threshold),
+            "threshold": threshold,
+        }
     official = predictions.dev_scores(examples, found, True)
     fitted = predictions.fitted_threshold(examples, found)
     tables["threshold fitted on these very questions"] = {

@@ -122,9 +122,12 @@ class QuestionAnswering(Task):
     def training_rows(self, model) -> features.Rows:
         """Returns the training rows."""
         rows = features.make_rows(
-            self.train, model.windows, self.config.max_answer_pieces,
-            "position" if self.train_format == "mrqa" else "file", self.config.answers == "all",
-        )  # fmt: skip
+            self.train,
+            model.windows,
+            self.config.max_answer_pieces,
+            "position" if self.train_format == "mrqa" else "file",
+            self.config.answers == "all",
+        )
         counted = {name: count for name, count in dataclasses.asdict(rows.counts).items() if count}
         logging.info("%d questions to train on, %d for dev; %s", len(self.train), len(self.dev), counted)
         return rows

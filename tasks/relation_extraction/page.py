@@ -14,9 +14,14 @@ CANDIDATES = 5
 
 
 def write_page(
-    path: str | os.PathLike, title: str, examples: Sequence, shares: np.ndarray, labels: Sequence[str],
-    no_relation: str, facts: Mapping[str, str],
-) -> None:  # fmt: skip
+    path: str | os.PathLike,
+    title: str,
+    examples: Sequence,
+    shares: np.ndarray,
+    labels: Sequence[str],
+    no_relation: str,
+    facts: Mapping[str, str],
+) -> None:
     """Writes one self-contained HTML file that shows each sentence with its gold and predicted relation.
 
     Args:

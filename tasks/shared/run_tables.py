@@ -12,11 +12,31 @@ from spanbert_keras.program import InputError, Settings, setting
 
 # Settings that do not make another experiment, or that a table shows anyway.
 ALIKE = (
-    "seed", "seeds", "output_dir", "method", "dataset", "sweep", "sweep_learning_rates", "sweep_batch_sizes",
-    "sweep_trials", "log_every", "checkpoint_minutes", "compile", "distribution", "replicas", "accumulation_steps",
-    "preemption_exit_code", "patience", "encoder", "train_file", "dev_file", "test_file", "skip_bad_examples",
-    "data_dir", "diagnostic_file",
-)  # fmt: skip
+    "seed",
+    "seeds",
+    "output_dir",
+    "method",
+    "dataset",
+    "sweep",
+    "sweep_learning_rates",
+    "sweep_batch_sizes",
+    "sweep_trials",
+    "log_every",
+    "checkpoint_minutes",
+    "compile",
+    "distribution",
+    "replicas",
+    "accumulation_steps",
+    "preemption_exit_code",
+    "patience",
+    "encoder",
+    "train_file",
+    "dev_file",
+    "test_file",
+    "skip_bad_examples",
+    "data_dir",
+    "diagnostic_file",
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

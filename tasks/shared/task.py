@@ -49,8 +49,10 @@ class Task:
         if encoder.max_sequence_length < wanted:
             logging.warning(
                 "The encoder reads at most %d pieces: so long are the rows, not --%s=%d.",
-                encoder.max_sequence_length, flag, wanted,
-            )  # fmt: skip
+                encoder.max_sequence_length,
+                flag,
+                wanted,
+            )
         return encoder, min(wanted, encoder.max_sequence_length)
 
     def build(self, model_class: Callable, encoder, **settings):

@@ -23,9 +23,15 @@ def config(tmp_path, bert_folder):
         lines = ["Quality\t#1 ID\t#2 ID\t#1 String\t#2 String", *rows]
         (folder / f"{part}.tsv").write_text("".join(f"{line}\n" for line in lines))
     return classification.Config(
-        encoder=bert_folder, data_dir=str(folder), steps=4, batch_size=2, max_sequence_length=24, turns=2, texts=6,
+        encoder=bert_folder,
+        data_dir=str(folder),
+        steps=4,
+        batch_size=2,
+        max_sequence_length=24,
+        turns=2,
+        texts=6,
         latency_texts=3,
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.slow

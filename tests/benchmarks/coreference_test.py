@@ -57,10 +57,20 @@ def replace_python(tmp_path, monkeypatch):
 
 def row(words, seconds, growth=0.1):
     return {
-        "words": words, "tokens": words + 1, "pieces": words + 2, "runs": 1, "seconds": seconds,
-        "documents_per_s": 1 / seconds, "words_per_s": words / seconds, "cpu_seconds": 2 * seconds,
-        "splitting_seconds": 0.01, "before_gb": 1.0, "peak_gb": 1.0 + growth, "growth_gb": growth, "load": 0.5,
-    }  # fmt: skip
+        "words": words,
+        "tokens": words + 1,
+        "pieces": words + 2,
+        "runs": 1,
+        "seconds": seconds,
+        "documents_per_s": 1 / seconds,
+        "words_per_s": words / seconds,
+        "cpu_seconds": 2 * seconds,
+        "splitting_seconds": 0.01,
+        "before_gb": 1.0,
+        "peak_gb": 1.0 + growth,
+        "growth_gb": growth,
+        "load": 0.5,
+    }
 
 
 @pytest.mark.slow

@@ -19,9 +19,15 @@ def config(tmp_path, bert_folder):
     path = tmp_path / "data.json"
     path.write_text(json.dumps({"data": [{"title": "t", "paragraphs": [{"context": context, "qas": qas}]}]}))
     return question_answering.Config(
-        encoder=bert_folder, data=str(path), steps=4, batch_size=2, max_sequence_length=48, turns=2, questions=6,
+        encoder=bert_folder,
+        data=str(path),
+        steps=4,
+        batch_size=2,
+        max_sequence_length=48,
+        turns=2,
+        questions=6,
         latency_questions=3,
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.slow

@@ -93,8 +93,11 @@ def test_errors_add_up_over_documents():
 
     documents = [Gold([A, B], [C, D]), Gold([A, B, C])]
     assert evaluate.count_errors(documents, [[[A, B, C]], [[A, B], [E]]]) == {
-        "missed": 2, "invented": 1, "merged": 1, "split": 0,
-    }  # fmt: skip
+        "missed": 2,
+        "invented": 1,
+        "merged": 1,
+        "split": 0,
+    }
 
 
 def test_singletons_are_predicted_where_they_are_asked_for(saved, documents_file, tmp_path):

@@ -141,9 +141,18 @@ def test_a_sweep_compares_segments_and_rates_and_keeps_the_best(fine_tune, docum
 
 @pytest.mark.parametrize(
     "flag",
-    ["task_learning_rate=-1", "top_span_ratio=0", "max_training_segments=0", "max_antecedents=0", "max_span_width=0",
-     "hidden_dim=0", "feature_dim=0", "task_dropout=1.5", "segment_length=2"],
-)  # fmt: skip
+    [
+        "task_learning_rate=-1",
+        "top_span_ratio=0",
+        "max_training_segments=0",
+        "max_antecedents=0",
+        "max_span_width=0",
+        "hidden_dim=0",
+        "feature_dim=0",
+        "task_dropout=1.5",
+        "segment_length=2",
+    ],
+)
 def test_numbers_out_of_range_are_refused_by_their_flag(fine_tune, documents_file, flag):
     name, _, value = flag.partition("=")
     with pytest.raises(InputError, match=rf"--{name} must be .*Received: {value}"):

@@ -28,8 +28,9 @@ def test_spans_are_the_words_and_a_sentence_is_a_line():
     assert made["text"] == "Ann 😀 met Bob .\nShe likes him </script> ."
     assert [[cut(made["text"], span) for span in chain] for chain in made["gold"]] == [["Ann", "She"], ["Bob", "him"]]
     assert [[cut(made["text"], span) for span in chain] for chain in made["predicted"]] == [
-        ["Ann", "She"], ["😀", "She likes him"],
-    ]  # fmt: skip
+        ["Ann", "She"],
+        ["😀", "She likes him"],
+    ]
     assert data["facts"] == [["F1", "1"]]
 
 

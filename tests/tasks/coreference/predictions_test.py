@@ -27,9 +27,7 @@ def test_scores_are_told_by_genre_and_by_length(tmp_path):
     documents = [document(0), document(1, genre="bc"), document(2, words=900)]
     found = predictions.predict(Resolver(), documents)
     tables = predictions.score_by(documents, found)
-    assert list(tables) == [
-        "all documents", "genre: bc", "genre: nw", "words: 500 at most", "words: 1000 at most"
-    ]  # fmt: skip
+    assert list(tables) == ["all documents", "genre: bc", "genre: nw", "words: 500 at most", "words: 1000 at most"]
     assert tables["genre: nw"]["average_f1"] == 100.0 and tables["genre: bc"]["average_f1"] == 0.0
     assert 0.0 < tables["all documents"]["average_f1"] < 100.0
     assert tables["words: 1000 at most"]["documents"] == 1 and tables["words: 500 at most"]["documents"] == 2
@@ -73,8 +71,10 @@ def test_a_document_without_words_stands_in_the_predictions_as_in_the_gold_file(
     predictions.write(tmp_path, file.everything, found)
     written = spanbert_keras.read_documents(tmp_path / "predictions.conll").documents
     assert [(one.name, len(one.tokens), one.clusters) for one in written] == [
-        ("a", 5, found[0]), ("b", 0, ()), ("c", 5, found[1]),
-    ]  # fmt: skip
+        ("a", 5, found[0]),
+        ("b", 0, ()),
+        ("c", 5, found[1]),
+    ]
 
 
 def test_a_copy_of_a_conll_key_keeps_its_header_and_other_columns(tmp_path):

@@ -125,9 +125,11 @@ def test_what_cannot_be_done_is_refused_before_anything_is_written(saved, encode
     labels, numbers = saved("not_entailment", "entailment"), saved()
     for flags, message in (
         ((f"--model={labels}", "--dataset=RTE", "--batch_size=0"), "--batch_size must be at least 1"),
-        ((f"--model={labels}", "--dataset=MNLI"),
-         "has other labels than --dataset=MNLI. Expected: contradiction, entailment, neutral. "
-         "Received: not_entailment, entailment"),
+        (
+            (f"--model={labels}", "--dataset=MNLI"),
+            "has other labels than --dataset=MNLI. Expected: contradiction, entailment, neutral. "
+            "Received: not_entailment, entailment",
+        ),
         ((f"--model={labels}", "--dataset=STS-B"), "Expected: numbers. Received: not_entailment, entailment"),
         ((f"--model={labels}", "--regression"), "--dataset=own. Expected: numbers. Received: not_ent"),
         ((f"--model={numbers}", "--dataset=RTE"), "Expected: entailment, not_entailment. Received: numbers"),
@@ -135,7 +137,7 @@ def test_what_cannot_be_done_is_refused_before_anything_is_written(saved, encode
         ((f"--model={labels}", "--dataset=QNLI"), "dev.tsv, line 1 must name the columns question, sentence"),
         ((f"--model={encoder_path}", "--dataset=RTE"), "Expected: a SpanBertTextClassifier"),
         ((f"--model={tmp_path / 'no.keras'}", "--dataset=RTE"), "no.keras is not there"),
-    ):  # fmt: skip
+    ):
         with pytest.raises(InputError, match=message):
             run(*flags, f"--data={path}", f"--output_dir={out}")
     assert not out.exists()

@@ -107,10 +107,16 @@ def test_mnli_has_two_devs_two_tests_and_the_diagnostic_set(fine_tune, set_folde
         found = lines_of(folder / name / "predictions.tsv")
         assert found == classified(model, rows)
         shares.append(100 * np.mean([label == row[2] for (_, label), row in zip(found, rows, strict=True)]))
-    assert read_json(folder / "run.json")["scores"]["dev"] == pytest.approx({
-        "accuracy": shares[0], "score": shares[0], "examples": 4,
-        "mismatched_accuracy": shares[1], "mismatched_score": shares[1], "mismatched_examples": 5,
-    })  # fmt: skip
+    assert read_json(folder / "run.json")["scores"]["dev"] == pytest.approx(
+        {
+            "accuracy": shares[0],
+            "score": shares[0],
+            "examples": 4,
+            "mismatched_accuracy": shares[1],
+            "mismatched_score": shares[1],
+            "mismatched_examples": 5,
+        }
+    )
     given = {"MNLI-m": sets["test_matched"], "MNLI-mm": sets["test_mismatched_gz"], "AX": table(30, 6, INFERENCE)}
     assert {path.stem for path in (folder / "submission").iterdir()} == set(given)
     for name, rows in given.items():
@@ -170,9 +176,15 @@ def test_ones_own_texts_train_are_chosen_by_a_score_and_tested(fine_tune, own):
     train = own("train.tsv", records[:36]), own("more.jsonl", records[36:])
     dev, test = own("dev.jsonl", records[:5]), own("test.tsv", [*records[4:8], {"mood": "new", "review": "w1"}])
     folder = fine_tune(
-        f"--train_file={','.join(train)}", f"--dev_file={dev}", f"--test_file={test}", "--text_column=review",
-        "--label_column=mood", "--score=macro_f1", *FAST, "--epochs=6",
-    )  # fmt: skip
+        f"--train_file={','.join(train)}",
+        f"--dev_file={dev}",
+        f"--test_file={test}",
+        "--text_column=review",
+        "--label_column=mood",
+        "--score=macro_f1",
+        *FAST,
+        "--epochs=6",
+    )
     model = keras.saving.load_model(folder / MODEL)
     assert model.labels == ("a", "b", "c") and not (folder / "submission").exists()
     scores = read_json(folder / "run.json")["scores"]
@@ -225,8 +237,11 @@ def test_all_sets_of_a_run_have_a_checksum_each(set_folder):
     files = set_folder("MNLI", train=rows, dev_matched=rows[:1], dev_mismatched=rows[1:], test_matched=rows[:2])
     task = task_of("--dataset=MNLI", f"--data_dir={files}")
     assert {name: len(examples) for name, examples in task.sets().items()} == {
-        "train": 3, "dev": 1, "dev_mismatched": 2, "test": 0,
-    }  # fmt: skip
+        "train": 3,
+        "dev": 1,
+        "dev_mismatched": 2,
+        "test": 0,
+    }
     assert task.facts().keys() == task.sets().keys() and len(set(task.facts().values())) == 4
     assert {name: len(examples) for name, examples in task.unlabelled.items()} == {"MNLI-m": 2}
     assert {"data_dir", "diagnostic_file", "train_file", "text_column"} <= set(task.config.changeable())
@@ -274,17 +289,21 @@ def test_settings_that_do_not_belong_together_are_refused(set_folder, own):
         ([*both, f"--data_dir={files}"], "One's own files need .* Received: --data_dir, --train_file, --dev_file."),
         (["--dataset=RTE"], "--dataset=RTE needs --data_dir, .* and no other files. Received: none of them."),
         (["--dataset=RTE", f"--data_dir={files}", f"--test_file={path}"], "--dataset=RTE needs .* no other files"),
-        (["--dataset=RTE", f"--data_dir={files}", f"--diagnostic_file={path}"],
-         "--diagnostic_file belongs to --dataset=MNLI. Received: --dataset=RTE"),
+        (
+            ["--dataset=RTE", f"--data_dir={files}", f"--diagnostic_file={path}"],
+            "--diagnostic_file belongs to --dataset=MNLI. Received: --dataset=RTE",
+        ),
         ([*both, f"--diagnostic_file={path}"], "--diagnostic_file belongs to --dataset=MNLI. Received: --dataset=own"),
         ([*both, "--regression", "--label_smoothing=0.1"], "need classes. Received: labels that are numbers"),
         ([*both, "--regression", "--class_weights=balanced"], "need classes. Received: labels that are numbers"),
         (["--dataset=STS-B", f"--data_dir={files}", "--class_weights=balanced"], "need classes"),
         (["--dataset=CoLA", f"--data_dir={files}"], "line 1: the label must be one of 0, 1|line 1 must have 4 cells"),
-        (["--dataset=MNLI", f"--data_dir={files}"],
-         "has no dev_matched.tsv, packed or not. Expected: the files of MNLI|line 1 must name the columns"),
+        (
+            ["--dataset=MNLI", f"--data_dir={files}"],
+            "has no dev_matched.tsv, packed or not. Expected: the files of MNLI|line 1 must name the columns",
+        ),
         (["--dataset=RTE", f"--data_dir={files / 'none'}"], "none has no train.tsv, packed or not. Expected: .*of RTE"),
-    ):  # fmt: skip
+    ):
         with pytest.raises(InputError, match=message):
             task_of(*flags)
 
@@ -392,8 +411,10 @@ def test_settings_of_one_label_are_rejected_for_several(own):
         ([*both, "--label_threshold=0.3"], "--label_threshold belongs to --multi_label"),
         (both, "a.jsonl, line 1: label must be text or a number"),
         ([f"--train_file={none}", f"--dev_file={none}", "--multi_label"], "must have a label on some line"),
-        ([f"--train_file={numbers}", f"--dev_file={single}", "--regression"],
-         r"as many numbers on a line as the first one, 2. Received: 1 \(example '0'\)"),
-    ):  # fmt: skip
+        (
+            [f"--train_file={numbers}", f"--dev_file={single}", "--regression"],
+            r"as many numbers on a line as the first one, 2. Received: 1 \(example '0'\)",
+        ),
+    ):
         with pytest.raises(InputError, match=message):
             task_of(*flags)

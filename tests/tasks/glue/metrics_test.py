@@ -215,5 +215,6 @@ def test_missing_libraries_are_told_with_the_extra(monkeypatch):
     monkeypatch.setattr(metrics, "load", lambda *given: asked.append(given))
     metrics.need_libraries()
     assert {(name.partition(".")[0], extra) for name, extra in asked} == {
-        ("scipy", "classification"), ("sklearn", "classification"),
-    }  # fmt: skip
+        ("scipy", "classification"),
+        ("sklearn", "classification"),
+    }

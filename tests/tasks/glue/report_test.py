@@ -19,11 +19,16 @@ TABLE_5 = {
     "SpanBERT": "64.3 94.8 90.9/87.9 89.9/89.1 71.9/89.5 88.1/87.7 94.3 79.0 82.8",
 }
 SCORES = {
-    "CoLA": {"matthews": 60.0}, "SST-2": {"accuracy": 90.0}, "MRPC": {"f1": 88.0, "accuracy": 84.0},
-    "STS-B": {"pearson": 85.0, "spearman": 87.0}, "QQP": {"f1": 70.0, "accuracy": 80.0},
-    "MNLI": {"accuracy": 82.0, "mismatched_accuracy": 84.0}, "QNLI": {"accuracy": 92.0}, "RTE": {"accuracy": 65.0},
+    "CoLA": {"matthews": 60.0},
+    "SST-2": {"accuracy": 90.0},
+    "MRPC": {"f1": 88.0, "accuracy": 84.0},
+    "STS-B": {"pearson": 85.0, "spearman": 87.0},
+    "QQP": {"f1": 70.0, "accuracy": 80.0},
+    "MNLI": {"accuracy": 82.0, "mismatched_accuracy": 84.0},
+    "QNLI": {"accuracy": 92.0},
+    "RTE": {"accuracy": 65.0},
     "WNLI": {"accuracy": 40.0, "majority": 56.0},
-}  # fmt: skip
+}
 
 
 @pytest.fixture
@@ -73,9 +78,17 @@ def test_the_published_rows_are_the_papers_table(write_run, make):
     assert len([line for line in text.splitlines() if "(paper)" in line]) == 4
     [head] = [line for line in text.splitlines() if line.startswith("|  |")]
     assert [cell.strip() for cell in head.split("|")[2:-1]] == [
-        "CoLA Matthews", "SST-2 acc.", "MRPC F1 / acc.", "STS-B Pearson / Spearman", "QQP F1 / acc.",
-        "MNLI acc. / mismatched acc.", "QNLI acc.", "RTE acc.", "WNLI Majority", "average",
-    ]  # fmt: skip
+        "CoLA Matthews",
+        "SST-2 acc.",
+        "MRPC F1 / acc.",
+        "STS-B Pearson / Spearman",
+        "QQP F1 / acc.",
+        "MNLI acc. / mismatched acc.",
+        "QNLI acc.",
+        "RTE acc.",
+        "WNLI Majority",
+        "average",
+    ]
     assert "paper" not in make("--nopublished")
 
 
@@ -83,9 +96,17 @@ def test_a_run_of_every_set_has_all_cells_and_an_average_over_sets(write_run, ma
     for name, scores in SCORES.items():
         write_run(name, name, **scores)
     assert row_of(make(), "M") == [
-        "60.0", "90.0", "88.0/84.0", "85.0/87.0", "70.0/80.0", "82.0/84.0", "92.0", "65.0", "56.0",
+        "60.0",
+        "90.0",
+        "88.0/84.0",
+        "85.0/87.0",
+        "70.0/80.0",
+        "82.0/84.0",
+        "92.0",
+        "65.0",
+        "56.0",
         f"{(60 + 90 + 86 + 86 + 75 + 83 + 92 + 65 + 56) / 9:.1f}",
-    ]  # fmt: skip
+    ]
 
 
 def test_seeds_are_averaged_and_their_deviation_is_noted(write_run, make):
@@ -162,8 +183,9 @@ def test_the_site_gets_every_set_where_one_was_tried_with_other_settings(write_r
     assert "M (learning_rate=5e-05)" in text
     with zipfile.ZipFile(tmp_path / "site" / "submission.zip") as archive:
         assert {name: archive.read(name).decode().split()[3] for name in archive.namelist()} == {
-            "RTE.tsv": "b", "QNLI.tsv": "c",
-        }  # fmt: skip
+            "RTE.tsv": "b",
+            "QNLI.tsv": "c",
+        }
 
 
 def test_files_that_are_missing_are_named(write_run, make, tmp_path, caplog):

@@ -18,9 +18,15 @@ def encoder_path(toy_tokenizer, tmp_path_factory):
 
     keras.utils.set_random_seed(1)
     encoder = SpanBertEncoder(
-        vocabulary_size=64, num_layers=1, num_heads=2, hidden_dim=12, intermediate_dim=20, max_sequence_length=24,
-        dropout=0.1, tokenizer=toy_tokenizer,
-    )  # fmt: skip
+        vocabulary_size=64,
+        num_layers=1,
+        num_heads=2,
+        hidden_dim=12,
+        intermediate_dim=20,
+        max_sequence_length=24,
+        dropout=0.1,
+        tokenizer=toy_tokenizer,
+    )
     path = tmp_path_factory.mktemp("encoder") / "encoder.keras"
     encoder.save(path)
     return path
@@ -34,9 +40,12 @@ def reader(encoder_path, randomize):
     from spanbert_keras import SpanBertQuestionAnswerer
 
     model = SpanBertQuestionAnswerer(
-        keras.saving.load_model(encoder_path), stride=5, max_question_pieces=8, max_answer_pieces=4,
+        keras.saving.load_model(encoder_path),
+        stride=5,
+        max_question_pieces=8,
+        max_answer_pieces=4,
         no_answer_threshold=0.0,
-    )  # fmt: skip
+    )
     randomize(model)
     return model
 

@@ -67,8 +67,12 @@ def test_the_program_writes_predictions_scores_and_the_page(saved, squad_file, c
     run(f"--model={saved}", f"--data={path}", "--calibration_share=0.4")
     folder = saved.parent / "evaluation" / "some-dev"
     assert sorted(p.name for p in folder.iterdir()) == [
-        "errors.html", "nbest_predictions.json", "no_answer_scores.json", "predictions.json", "scores.json",
-    ]  # fmt: skip
+        "errors.html",
+        "nbest_predictions.json",
+        "no_answer_scores.json",
+        "predictions.json",
+        "scores.json",
+    ]
     given = json.loads((folder / "predictions.json").read_text())
     assert set(given) == {example.id for example in data.read(path).examples}
     out = capsys.readouterr().out
@@ -89,8 +93,11 @@ def test_the_page_shows_a_refusal_and_a_right_answer():
     examples, found = cases()
     rows = [evaluate.page_row(example, found[example.id], 1.0) for example in examples]
     assert [(row.predicted, row.exact, row.start) for row in rows] == [
-        ("b", True, 0), ("d", False, 0), ("c", False, 0), ("", True, None),
-    ]  # fmt: skip
+        ("b", True, 0),
+        ("d", False, 0),
+        ("c", False, 0),
+        ("", True, None),
+    ]
     assert rows[0].f1 == 1.0 and rows[3].f1 == 1.0 and rows[2].f1 == 0.0 and rows[0].candidates == (("b", 0.5),)
 
 

@@ -72,9 +72,12 @@ def test_a_calibrated_threshold_is_fitted_on_some_articles_and_scored_on_the_oth
 
 def test_mrqas_dev_is_halved_by_context_and_the_ids_are_written(fine_tune, mrqa_file):
     folder = fine_tune(
-        f"--train_file={mrqa_file()}", f"--dev_file={mrqa_file('dev.jsonl.gz', 12, 20)}", "--halve_dev",
-        "--answers=all", "--epochs=0.5",
-    )  # fmt: skip
+        f"--train_file={mrqa_file()}",
+        f"--dev_file={mrqa_file('dev.jsonl.gz', 12, 20)}",
+        "--halve_dev",
+        "--answers=all",
+        "--epochs=0.5",
+    )
     dev, test = ((folder / f"{name}_ids.txt").read_text().split() for name in ("dev", "test"))
     assert dev and test and not set(dev) & set(test) and len(dev) + len(test) == 12
     assert set(read_json(folder / "test/predictions.json")) == set(test)

@@ -29,8 +29,17 @@ def row_of(text, name):
 def test_the_published_rows_are_the_papers_tables():
     text = report.tables({("x", "SQuAD 1.1"): report.Result(1.0, 2.0, 1, "dev")})
     assert row_of(text, "SpanBERT (paper)") == [
-        "88.8", "94.6", "85.7", "88.7", "73.6", "83.6", "84.8", "83.0", "82.5", "81.5",
-    ]  # fmt: skip
+        "88.8",
+        "94.6",
+        "85.7",
+        "88.7",
+        "73.6",
+        "83.6",
+        "84.8",
+        "83.0",
+        "82.5",
+        "81.5",
+    ]
     averages = [row_of(text, f"{name} (paper)")[-1] for name in ("Google BERT", "Our BERT", "Our BERT-1seq")]
     assert averages == ["77.3", "78.6", "79.7"]  # as printed; the mean of the first row's figures is 77.24
 
@@ -61,8 +70,9 @@ def test_runs_of_other_settings_are_no_seeds(write_run, tmp_path):
     write_run("a", "NewsQA", dev={"exact_match": 1.0, "f1": 2.0})
     write_run("b", "NewsQA", rate=5e-5, dev={"exact_match": 3.0, "f1": 4.0})
     assert {method: result.f1 for (method, _), result in report.gather(tmp_path).items()} == {
-        "MiniLM (learning_rate=2e-05)": 2.0, "MiniLM (learning_rate=5e-05)": 4.0,
-    }  # fmt: skip
+        "MiniLM (learning_rate=2e-05)": 2.0,
+        "MiniLM (learning_rate=5e-05)": 4.0,
+    }
 
 
 def test_a_threshold_fitted_on_dev_is_said_and_one_of_other_articles_preferred(write_run, tmp_path):

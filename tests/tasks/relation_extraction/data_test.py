@@ -12,9 +12,16 @@ from tasks.relation_extraction.data import Example, read, read_labels
 from tests.tasks.relation_extraction.conftest import record
 
 ANN = {
-    "id": "e1", "relation": "per:title", "token": ["The", "chief", "-LRB-", "Ann", "Lee", "-RRB-"],
-    "subj_start": 3, "subj_end": 4, "obj_start": 1, "obj_end": 1, "subj_type": "PERSON", "obj_type": "TITLE",
-}  # fmt: skip
+    "id": "e1",
+    "relation": "per:title",
+    "token": ["The", "chief", "-LRB-", "Ann", "Lee", "-RRB-"],
+    "subj_start": 3,
+    "subj_end": 4,
+    "obj_start": 1,
+    "obj_end": 1,
+    "subj_type": "PERSON",
+    "obj_type": "TITLE",
+}
 
 
 @pytest.fixture
@@ -160,8 +167,9 @@ def test_retacreds_labels_replace_relations_and_leave_others_out(write):
     labels = write({"e0": "per:city_of_birth", "e2": "org:members", "elsewhere": "x"}, "labels.json")
     file = read(path, labels=labels)
     assert [(example.id, example.relation) for example in file.examples] == [
-        ("e0", "per:city_of_birth"), ("e2", "org:members"),
-    ]  # fmt: skip
+        ("e0", "per:city_of_birth"),
+        ("e2", "org:members"),
+    ]
     assert file.unlabelled == 2 and file.left_out == []
     plain = read(path).examples
     assert [example.pair for example in file.examples] == [plain[0].pair, plain[2].pair]
@@ -200,8 +208,12 @@ def read_pair(subject_type="PERSON", object_type="CITY"):
 
 def test_labels_begin_with_no_relation_then_come_by_frequency_then_by_name():
     assert data.labels_of(examples_of("b", "c", "no_relation", "a", "d", "d", "a", "c", "d")) == [
-        "no_relation", "d", "a", "c", "b",
-    ]  # fmt: skip
+        "no_relation",
+        "d",
+        "a",
+        "c",
+        "b",
+    ]
     assert data.labels_of(examples_of("b", "a")) == ["no_relation", "a", "b"]
     assert data.labels_of(examples_of("Other", "no_relation"), "Other") == ["Other", "no_relation"]
 

@@ -21,10 +21,15 @@ def saved(encoder_path, tmp_path_factory, randomize):
     model = SpanBertRelationExtractor(encoder, LABELS, ("ORGANIZATION", "PERSON"), ("CITY", "DATE"), row_length=24)
     randomize(model, seed=3, scale=0.6)
     pairs = [
-        EntityPair(tuple(one["token"]), (one["subj_start"], one["subj_end"] + 1),
-                   (one["obj_start"], one["obj_end"] + 1), one["subj_type"], one["obj_type"])
+        EntityPair(
+            tuple(one["token"]),
+            (one["subj_start"], one["subj_end"] + 1),
+            (one["obj_start"], one["obj_end"] + 1),
+            one["subj_type"],
+            one["obj_type"],
+        )
         for one in map(record, range(10))
-    ]  # fmt: skip
+    ]
     bias = next(weight for weight in model.head.weights if tuple(weight.shape) == (len(LABELS),))
     bias.assign(bias - model.logits_of(model.entities.rows(pairs)).mean(axis=0))  # so that labels differ
     path = tmp_path_factory.mktemp("model") / "relation_extractor.keras"
@@ -42,8 +47,13 @@ def test_the_program_writes_predictions_scores_picture_and_page(saved, relation_
     out = tmp_path / "out"
     run(f"--model={saved}", f"--data={path}", f"--output_dir={out}", "--batch_size=4")
     assert sorted(p.name for p in out.iterdir()) == [
-        "confusion.png", "errors.html", "gold.txt", "predictions.jsonl", "predictions.txt", "scores.json",
-    ]  # fmt: skip
+        "confusion.png",
+        "errors.html",
+        "gold.txt",
+        "predictions.jsonl",
+        "predictions.txt",
+        "scores.json",
+    ]
     examples = data.read(path).examples
     model = keras.saving.load_model(saved)
     found = [relation.label for relation in model.extract_pairs([example.pair for example in examples])]

@@ -61,8 +61,11 @@ def test_relations_that_the_types_decide_are_learnt_and_come_back_in_a_loaded_mo
     model = keras.saving.load_model(folder / MODEL)
     assert model.labels[0] == "no_relation" and set(model.labels) == set(RELATIONS.values())
     assert model.markers == {
-        "SUBJ-ORGANIZATION": "[unused1]", "SUBJ-PERSON": "[unused2]", "OBJ-CITY": "[unused3]", "OBJ-DATE": "[unused4]",
-    }  # fmt: skip
+        "SUBJ-ORGANIZATION": "[unused1]",
+        "SUBJ-PERSON": "[unused2]",
+        "OBJ-CITY": "[unused3]",
+        "OBJ-DATE": "[unused4]",
+    }
     assert model.row_length == 24 and model.entities.mode == "ner" and not model.head.pooler
     for part, path in (("dev", dev), ("test", test)):
         examples = data.read(path).examples
@@ -72,8 +75,13 @@ def test_relations_that_the_types_decide_are_learnt_and_come_back_in_a_loaded_mo
 
 def test_relations_of_dev_that_training_lacks_count_as_not_found(fine_tune, relation_file):
     dev = relation_file("dev.json", records=[record(i) | {"relation": "per:unseen"} for i in range(4)])
-    folder = fine_tune(f"--train_file={relation_file()}", f"--dev_file={dev}", "--label_smoothing=0.1", "--pooler",
-                       "--class_weights=balanced")  # fmt: skip
+    folder = fine_tune(
+        f"--train_file={relation_file()}",
+        f"--dev_file={dev}",
+        "--label_smoothing=0.1",
+        "--pooler",
+        "--class_weights=balanced",
+    )
     assert read_json(folder / "run.json")["scores"]["dev"]["recall"] == 0.0
     model = keras.saving.load_model(folder / MODEL)
     assert "per:unseen" not in model.labels and model.head.pooler

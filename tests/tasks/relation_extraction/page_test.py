@@ -55,15 +55,25 @@ def test_a_row_has_gold_prediction_and_the_best_candidates():
     assert made["facts"] == [["F1", "1"]] and made["no_relation"] == "no_relation"
     row = made["rows"][0]
     assert (row["id"], row["gold"], row["predicted"], row["types"]) == (
-        "right", "per:title", "per:title", ["PERSON", "TITLE"],
-    )  # fmt: skip
+        "right",
+        "per:title",
+        "per:title",
+        ["PERSON", "TITLE"],
+    )
     assert row["candidates"] == [
-        ["per:title", 0.7], ["no_relation", 0.1], ["e", 0.06], ["org:founded", 0.05], ["<b>bold</b>", 0.05],
-    ]  # fmt: skip
+        ["per:title", 0.7],
+        ["no_relation", 0.1],
+        ["e", 0.06],
+        ["org:founded", 0.05],
+        ["<b>bold</b>", 0.05],
+    ]
     assert len(row["candidates"]) == CANDIDATES
     assert [row["predicted"] for row in made["rows"][1:]] == [
-        "no_relation", "org:founded", "<b>bold</b>", "no_relation",
-    ]  # fmt: skip
+        "no_relation",
+        "org:founded",
+        "<b>bold</b>",
+        "no_relation",
+    ]
 
 
 def marks(texts, side):
@@ -85,11 +95,19 @@ def shown(tmp_path, browser, texts_of):
 def test_a_browser_marks_subject_and_object_of_every_sentence(shown):
     texts = shown("")
     assert [text for _, text in texts["h2"]] == [
-        "Ann Lee → chief", "Bob → boss", "Oslo → Carl", "Acme → 1991", "Dora → Rome",
-    ]  # fmt: skip
+        "Ann Lee → chief",
+        "Bob → boss",
+        "Oslo → Carl",
+        "Acme → 1991",
+        "Dora → Rome",
+    ]
     assert marks(texts, "subject")[1:] == [  # the first is the legend's
-        "Ann LeePERSON", "BobPERSON", "Oslo<i>CITY", "AcmePERSON", "DoraPERSON",
-    ]  # fmt: skip
+        "Ann LeePERSON",
+        "BobPERSON",
+        "Oslo<i>CITY",
+        "AcmePERSON",
+        "DoraPERSON",
+    ]
     assert marks(texts, "object")[1:] == ["chiefTITLE", "bossTITLE", "CarlPERSON", "1991TITLE", "RomeTITLE"]
     assert [text for _, text in texts["b"]] == ["5", "1", "2", "1", "1"]
     contexts = [text for a, text in texts["p"] if a.get("class") == "context"]

@@ -79,12 +79,14 @@ def test_seeds_stand_together_methods_and_sets_apart():
     alike = {"encoder": "e", "dataset": "RTE", "learning_rate": 1e-5}
     groups = group_runs(
         records(
-            alike | {"seed": 1, "output_dir": "a", "data_dir": "x"}, alike | {"seed": 2, "output_dir": "b"},
-            alike | {"seed": 1, "dataset": "QNLI"}, alike | {"method": "M", "encoder": "f"},
+            alike | {"seed": 1, "output_dir": "a", "data_dir": "x"},
+            alike | {"seed": 2, "output_dir": "b"},
+            alike | {"seed": 1, "dataset": "QNLI"},
+            alike | {"method": "M", "encoder": "f"},
             alike | {"method": "M", "encoder": "g", "seed": 5},
             {"encoder": "e", "dataset": None, "dev_file": "some/dev.json"},
         )
-    )  # fmt: skip
+    )
     assert places(groups) == {("e", "RTE"): [0, 1], ("e", "QNLI"): [2], ("M", "RTE"): [3, 4], ("e", "dev.json"): [5]}
 
 
@@ -111,8 +113,9 @@ def test_other_settings_stand_apart_and_behind_the_name():
         ("M (learning_rate=1e-05, pooler=True)", "RTE"): [3],
     }
     assert places(group_runs(records(base, base | {"dataset": "QNLI", "epochs": 9}))) == {
-        ("M", "RTE"): [0], ("M", "QNLI"): [1],
-    }  # fmt: skip
+        ("M", "RTE"): [0],
+        ("M", "QNLI"): [1],
+    }
 
 
 def test_a_mean_needs_every_value():

@@ -34,9 +34,12 @@ def test_a_byte_order_mark_is_no_part_of_the_text(tmp_path):
 
 @pytest.mark.parametrize(
     "content, reason",
-    [(None, "No such file or directory"), (gzip.compress(b"a" * 99, mtime=0)[:-9], "Compressed file ended"),
-     (b"\x1f\x8b12", "Unknown compression|ended before")],
-)  # fmt: skip
+    [
+        (None, "No such file or directory"),
+        (gzip.compress(b"a" * 99, mtime=0)[:-9], "Compressed file ended"),
+        (b"\x1f\x8b12", "Unknown compression|ended before"),
+    ],
+)
 def test_what_cannot_be_read_is_one_sentence(tmp_path, content, reason):
     if content is not None:
         (tmp_path / "a").write_bytes(content)
