@@ -1,4 +1,4 @@
-"""Reads GLUE's files, and one's own TSV or JSON lines, with every line checked."""
+"""Reads GLUE's files, and your own TSV or JSON lines, with every line checked."""
 
 import dataclasses
 import functools
@@ -15,9 +15,9 @@ from tasks.shared.example_collector import LEAVE_OUT, ExampleCollector
 from tasks.shared.text_files import read_text
 
 NO_GOLD = "For a file without labels, `evaluate --predict_only` writes predictions."
-LARGEST = 3.4e38  # of float32
+MAX_NUMBER = 3.4e38  # the largest float32
 
-# Words for a line's place, and its cells by name or number; under `None` what is wrong with the line as a whole.
+# A line's place in words, and its cells by name or number; under `None`, what is wrong with the whole line.
 Row = tuple[str, dict]
 
 
@@ -25,8 +25,8 @@ class _MissingKeysError(InputError):
     """An object lacks keys.
 
     Args:
-        sentence: str.
-        missing: list of str.
+        sentence: str. The message.
+        missing: list of str. The keys.
     """
 
     def __init__(self, sentence: str, missing: list):
@@ -39,11 +39,11 @@ class Example:
     """A text or a pair of texts to classify.
 
     Attributes:
-        id: str. The file's own name for it, or its number from 0.
+        id: str. The id in the file, or the line's number from 0.
         text: str. The first text, or the only one.
-        pair: str or `None`. The second one.
-        label: str, tuple of str or `None`. The gold label, a number as text for regression; a tuple of the labels of a
-            text that may have several, or of several numbers; `None` where a test file has none.
+        pair: str or `None`. The second text of a pair.
+        label: str, tuple of str or `None`. The gold label, for regression a number as text; a tuple for texts with
+            several labels or several numbers; `None` in a test file without labels.
     """
 
     id: str
@@ -54,7 +54,7 @@ class Example:
 
 @dataclasses.dataclass(frozen=True)
 class ExampleFile:
-    """What a file holds.
+    """The examples of a file.
 
     Attributes:
         examples: list of `Example`, at least one.
@@ -66,19 +66,20 @@ class ExampleFile:
 
 
 def read(path: str, columns: Columns, labels: Sequence[str] | None, skip_bad: bool = False) -> ExampleFile:
-    """Reads tab-separated lines or JSON lines, gzipped or not; the first character tells which.
+    """Reads tab-separated lines or JSON lines, gzipped or not; the format is detected from the content.
 
-    Quotation marks are ordinary characters, as in the official files and the released code; a byte order mark is none.
-    A table whose first line does not name the columns has no header if they are numbers: the first column is 1.
+    Quotation marks are ordinary characters, as in the official files and the released code; a byte order mark is
+    skipped. If the columns are numbers and the first line does not name them, the table has no header: column 1 is the
+    first.
 
     Args:
         path: str.
-        columns: `Columns`. In JSON lines they are keys.
-        labels: sequence of str: those that a label must be one of; () where it must be a number; `None` for any.
-        skip_bad: bool. Whether bad lines are left out and named.
+        columns: `Columns`. In JSON lines, the keys.
+        labels: sequence of str. The allowed labels; () if a label must be a number; `None` for any.
+        skip_bad: bool. Whether bad lines are left out, with a sentence each.
 
     Raises:
-        InputError: the file cannot be read or lacks a column, a line is bad and `skip_bad` is off, or none is left.
+        InputError: the file cannot be read or lacks a column, a line is bad and `skip_bad` is off, or no line is left.
     """
     text = read_text(path, "tab-separated lines or JSON lines")
     fault = json_lines_fault(text)
@@ -113,15 +114,15 @@ def read(path: str, columns: Columns, labels: Sequence[str] | None, skip_bad: bo
 
 
 def width_of(example: Example) -> int:
-    """Returns how many numbers the label of a regression's example has."""
+    """Returns the number of targets of a regression example."""
     return len(example.label) if isinstance(example.label, tuple) else 1
 
 
 def _numbered(path: str, text: str, columns: Columns) -> Columns:
-    """Returns the columns with places from 0 where a table has no header, as they were where it has one.
+    """Returns the columns with indices from 0 for a table without a header, unchanged for one with a header.
 
     Raises:
-        InputError: a column's number is not one of the table's.
+        InputError: the table has no column of that number.
     """
     cells = text.partition("\n")[0].removesuffix("\r").split("\t")
     wanted = columns.wanted()
@@ -132,9 +133,9 @@ def _numbered(path: str, text: str, columns: Columns) -> Columns:
     if absent:
         raise InputError(
             f"{path}, line 1 must have a column {' and '.join(absent)}, counted from 1. "
-            f"Received: {len(cells)} columns, divided by tabs."
+            f"Received: {len(cells)} columns, separated by tabs."
         )
-    logging.info("%s is read without a header: line 1 is an example.", path)
+    logging.info("%s has no header: line 1 is read as an example.", path)
 
     def place(name):
         return tuple(map(place, name)) if isinstance(name, tuple) else None if name is None else int(name) - 1
@@ -150,7 +151,7 @@ def _numbered(path: str, text: str, columns: Columns) -> Columns:
 
 
 def unlabelled(path: str, wanted: BenchmarkSet) -> Columns:
-    """Returns the columns of a file whose labels are not read: those of a set's test files, else of dev without label.
+    """Returns the columns of a file whose labels are not read: those of a test file, else those of dev without labels.
 
     Raises:
         InputError: the file cannot be read.
@@ -164,7 +165,7 @@ def unlabelled(path: str, wanted: BenchmarkSet) -> Columns:
 
 
 def _has_label(row: dict, columns: Columns) -> bool:
-    """Returns whether a row that can be read has a label, or has no need of one."""
+    """Returns whether a readable row has a label, or needs none."""
     wanted = isinstance(columns.label, str | int) and columns.text in row
     return not wanted or str(row.get(columns.label, "") if row.get(columns.label) is not None else "").strip() != ""
 
@@ -180,12 +181,13 @@ def _table_rows(path: str, text: str, columns: Columns) -> Iterator[Row]:
     names: list = lines[0].split("\t") if header else list(range(columns.width or 0))
     wrong = [str(name) for name in columns.wanted() if names.count(name) != 1]
     if wrong:
-        shown = ", ".join(map(str, names))[:120]
+        received = ", ".join(map(str, names))[:120]
         by_number = any(name.isdigit() for name in wrong) and not all(str(name).isdigit() for name in columns.wanted())
-        hint = " For a file without a header give the numbers of all columns." if by_number else ""
+        hint = " For a file without a header, give all columns by number." if by_number else ""
         hint = f" {NO_GOLD}" if wrong == [str(columns.label)] and columns.label not in names else hint
         raise InputError(
-            f"{path}, line 1 must name the columns {', '.join(wrong)}, each once. Received: {shown or 'nothing'}.{hint}"
+            f"{path}, line 1 must name the columns {', '.join(wrong)}, each once. "
+            f"Received: {received or 'nothing'}.{hint}"
         )
     for number, line in enumerate(lines[header:], 1 + header):
         if not line:
@@ -193,7 +195,7 @@ def _table_rows(path: str, text: str, columns: Columns) -> Iterator[Row]:
         cells = line.split("\t")
         where = f"{path}, line {number}"
         if len(cells) != len(names):
-            yield where, {None: f"must have {len(names)} cells, divided by tabs. Received: {len(cells)}."}
+            yield where, {None: f"must have {len(names)} cells, separated by tabs. Received: {len(cells)}."}
         else:
             row: dict = dict(zip(names, cells, strict=True))
             if columns.separator is not None:
@@ -238,13 +240,13 @@ def _example(
     example = Example(name, text, pair, _label(row, columns, labels, where))
     if labels == () and first is not None and width_of(example) != width_of(first):
         raise InputError(
-            f"{where} must have {width_of(first)} numbers, as the lines before it. Received: {width_of(example)}."
+            f"{where} must have {width_of(first)} numbers, like the lines before it. Received: {width_of(example)}."
         )
     return example
 
 
 def _label(row: dict, columns: Columns, labels: Sequence[str] | None, where: str) -> str | tuple[str, ...]:
-    """Returns a row's checked label, or its labels or numbers if it has several."""
+    """Returns a row's checked label, or a tuple of its labels or numbers if it may have several."""
     if isinstance(columns.label, tuple):
         given = [(row[column], column) for column in columns.label]
     else:
@@ -264,7 +266,7 @@ def _label(row: dict, columns: Columns, labels: Sequence[str] | None, where: str
 
 
 def _text(value, column: str | int, where: str, number: bool = False) -> str:
-    """Returns a cell's text; a number counts as its text if it may be one."""
+    """Returns a cell's text; with `number`, a JSON number is accepted and returned as text."""
     if number and isinstance(value, int | float) and not isinstance(value, bool):
         return str(int(value) if isinstance(value, float) and value.is_integer() else value)  # 2.0 is 2
     if not isinstance(value, str):
@@ -285,8 +287,8 @@ def _check_label(label: str, labels: Sequence[str] | None, where: str) -> None:
 
 
 def _is_number(text: str) -> bool:
-    """Returns whether a text is a number that float32 holds, written as files write them."""
+    """Returns whether a text is a number in ASCII that float32 can represent."""
     try:
-        return text.isascii() and "_" not in text and abs(float(text)) < LARGEST
+        return text.isascii() and "_" not in text and abs(float(text)) < MAX_NUMBER
     except ValueError:
         return False

@@ -12,13 +12,13 @@ from tasks.question_answering.json_file import first_value, opened, parsed
 from tasks.shared.example_collector import LEAVE_OUT, ExampleCollector
 from tasks.shared.text_files import shortened
 
-# Categories of characters without which a text is no emptier; BERT's basic tokenizer drops them.
+# Categories of invisible characters, which BERT's basic tokenizer drops.
 INVISIBLE = {"Cc", "Cf", "Cs", "Co"}
-SHAPES = {
+FORMS = {
     "squad": 'SQuAD\'s JSON, {"data": [{"title", "paragraphs": [...]}, ...]}',
     "mrqa": 'MRQA\'s JSON lines, the first {"header": {...}}, then {"context", "qas": [...]} on each',
 }
-NAMES = {"squad": "SQuAD", "mrqa": "MRQA"}
+FORMAT_NAMES = {"squad": "SQuAD", "mrqa": "MRQA"}
 
 NO_GOLD = "For a file without gold answers, `evaluate --predict_only` writes predictions."
 
@@ -27,21 +27,23 @@ Format = Literal["squad", "mrqa"]
 
 @dataclasses.dataclass(frozen=True)
 class Example:
-    """A question, the text to answer it from, and where the gold answers stand in it.
+    """A question, the text to answer it from, and the places of the gold answers in it.
 
     Attributes:
         id: str. Unique in its file; predictions are keyed by it.
         question: str.
         context: str.
-        answers: tuple of str. The gold texts in the file's order; `()` where the question has no answer.
+        answers: tuple of str. The gold texts in the file's order; `()` if the question has no answer.
         spans: tuple of (start, end). Half-open character spans of the gold answers in `context`, in the file's order:
-            in SQuAD one for each answer, in MRQA each place where one was found, unsorted, repetitions included.
+            in SQuAD one per answer, in MRQA every place where one was found, unsorted, with repetitions.
         article: str. The article's title in SQuAD, `""` in MRQA.
 
     Example:
-        >>> example = Example("q1", "Who wrote it?", "Ann wrote it.", ("Ann",), ((0, 3),), "")
-        >>> [example.context[start:end] for start, end in example.spans]
-        ['Ann']
+
+    ```python
+    example = Example("q1", "Who wrote it?", "Ann wrote it.", ("Ann",), ((0, 3),), "")
+    [example.context[start:end] for start, end in example.spans]  # ["Ann"]
+    ```
     """
 
     id: str
@@ -54,13 +56,13 @@ class Example:
 
 @dataclasses.dataclass(frozen=True)
 class Examples:
-    """What one file held.
+    """The questions of one file.
 
     Attributes:
         examples: list of `Example`, in the file's order.
         format: "squad" or "mrqa".
-        has_unanswerable: bool. Whether some question has no answer, as in SQuAD 2.0.
-        bad: list of str. A sentence (file, place, what is wrong) for every question left out.
+        has_unanswerable: bool. Whether a question has no answer, as in SQuAD 2.0.
+        bad: list of str. A sentence (file, place, what is wrong) for each question that was left out.
     """
 
     examples: list[Example]
@@ -108,7 +110,7 @@ class _QuestionCollector(ExampleCollector):
         """Notes what is wrong with a question, or raises.
 
         Questions without gold answers only raise once another question has some: in a file without any, leaving
-        questions out would not help, and `check` says what does.
+        questions out would not help, and `check` gives the hint that does.
         """
         if isinstance(error, _NoGoldError):
             self._without_gold += 1
@@ -127,31 +129,30 @@ class _QuestionCollector(ExampleCollector):
 
 
 def read(path: str | os.PathLike, skip_bad_examples: bool = False, gold: bool = True) -> Examples:
-    """Reads a file of SQuAD 1.1, SQuAD 2.0 or MRQA, gzipped or not; what it holds tells which, not its name.
+    """Reads a file of SQuAD 1.1, SQuAD 2.0 or MRQA, gzipped or not; the format is detected from the content.
 
     Args:
         path: str or path.
-        skip_bad_examples: bool. Whether questions that cannot be used are left out and named in `bad`.
-        gold: bool. Whether gold answers are read. Without them a file need not have any.
+        skip_bad_examples: bool. Whether questions that cannot be used are left out, with a sentence each in `bad`.
+        gold: bool. Whether gold answers are read; otherwise the file needs none.
 
     Returns:
         `Examples`, at least one.
 
     Raises:
-        InputError: the file cannot be read, is of neither format or holds no question; or, without
-            `skip_bad_examples`, a question with an empty or invisible text, a repeated id, or an answer that is not
-            where its offsets say. One sentence or two with file, place, what was expected and what was received.
+        InputError: the file cannot be read, has neither format or no usable question; or, without `skip_bad_examples`,
+            a question has an empty or invisible text, a repeated id, or an answer that is not at its offset.
     """
     return _read(os.fspath(path), None, skip_bad_examples, gold)
 
 
 def read_squad(path: str | os.PathLike, skip_bad_examples: bool = False) -> Examples:
-    """Reads a file of SQuAD 1.1 or 2.0 as `read` does; one of MRQA is refused."""
+    """Reads a file of SQuAD 1.1 or 2.0, like `read`; rejects one of MRQA."""
     return _read(os.fspath(path), "squad", skip_bad_examples)
 
 
 def read_mrqa(path: str | os.PathLike, skip_bad_examples: bool = False) -> Examples:
-    """Reads a file of MRQA as `read` does; one of SQuAD is refused."""
+    """Reads a file of MRQA, like `read`; rejects one of SQuAD."""
     return _read(os.fspath(path), "mrqa", skip_bad_examples)
 
 
@@ -159,12 +160,12 @@ def _read(path: str, expected: Format | None, skip_bad_examples: bool, gold: boo
     """Reads a file of the expected format, or of any."""
     collector = _QuestionCollector(path, skip_bad_examples, gold)
     with opened(path) as stream:
-        number, value = first_value(stream, path, " or ".join(SHAPES.values()))
+        number, value = first_value(stream, path, " or ".join(FORMS.values()))
         found = _format_of(value, path)
         if expected not in (None, found):
             raise InputError(
-                f"{path} is no {NAMES[expected or found]} file. Expected: {SHAPES[expected or found]}. "
-                f"Received: {SHAPES[found]}."
+                f"{path} is not a {FORMAT_NAMES[expected or found]} file. Expected: {FORMS[expected or found]}. "
+                f"Received: {FORMS[found]}."
             )
         if found == "squad":
             _read_articles(value, path, collector)
@@ -191,12 +192,12 @@ def _format_of(value: Any, path: str) -> Format:
     else:
         value = shortened(value)
     raise InputError(
-        f"{path} is neither SQuAD's nor MRQA's. Expected: {' or '.join(SHAPES.values())}. Received: {value}."
+        f"{path} has neither SQuAD's nor MRQA's format. Expected: {' or '.join(FORMS.values())}. Received: {value}."
     )
 
 
 def _member(value: Any, key: str, kind: type | None, where: str) -> Any:
-    """Returns a member of an object of the file's frame, without which nothing in it can be read."""
+    """Returns a member of an object outside of the questions; the file cannot be read without it."""
     what = "a list" if kind is list else "an object" if kind is dict else "text"
     if not isinstance(value, dict) or key not in value or (kind and not isinstance(value[key], kind)):
         received = shortened(value[key]) if isinstance(value, dict) and key in value else shortened(value)
@@ -205,7 +206,7 @@ def _member(value: Any, key: str, kind: type | None, where: str) -> Any:
 
 
 def _place(frame: str, number: int, qa: Any, *keys: str) -> str:
-    """Returns where a question stands: its id if it has one, else its number."""
+    """Returns the place of a question in words: its id if it has one, else its number."""
     ids = [qa[key] for key in keys if isinstance(qa, dict) and key in qa]
     return f"{frame}, question {shortened(ids[0]) if ids else number}"
 
@@ -224,7 +225,7 @@ def _read_articles(value: dict, path: str, collector: _QuestionCollector) -> Non
 
 
 def _read_lines(stream: BinaryIO, header: int, path: str, collector: _QuestionCollector) -> None:
-    """Reads the questions of an MRQA file behind its header."""
+    """Reads the questions of an MRQA file after its header."""
     for number, line in enumerate(stream, start=header + 1):
         if not line.strip():
             continue
@@ -237,23 +238,23 @@ def _read_lines(stream: BinaryIO, header: int, path: str, collector: _QuestionCo
 
 
 def _text(value: Any, name: str) -> str:
-    """Returns a text of a question, which must show something."""
+    """Returns a text of a question, which must have visible characters."""
     if not isinstance(value, str):
         raise _BadExampleError(f"the {name} is not text. Expected: a string. Received: {shortened(value)}.")
     if all(c.isspace() or c == "\ufffd" or unicodedata.category(c) in INVISIBLE for c in value):
-        what = "is empty" if not value.strip() else "holds nothing but control characters"
-        raise _BadExampleError(f"the {name} {what}. Expected: a text to read. Received: {shortened(value)}.")
+        what = "is empty" if not value.strip() else "has only control characters"
+        raise _BadExampleError(f"the {name} {what}. Expected: visible text. Received: {shortened(value)}.")
     return value
 
 
 def _get(value: Any, key: str, kind: type) -> Any:
-    """Returns a member of a question that must be there and of a type."""
+    """Returns a member of a question, which must exist and have the type."""
     if not isinstance(value, dict) or key not in value:
         raise _BadExampleError(f'"{key}" is missing. Expected: that key. Received: {shortened(value)}.')
     # JSON's true is a Python int.
     if not isinstance(value[key], kind) or (kind is int and isinstance(value[key], bool)):
         what = {list: "a list", int: "a whole number", bool: "true or false", str: "a string"}[kind]
-        raise _BadExampleError(f'"{key}" is of the wrong kind. Expected: {what}. Received: {shortened(value[key])}.')
+        raise _BadExampleError(f'"{key}" has the wrong type. Expected: {what}. Received: {shortened(value[key])}.')
     return value[key]
 
 
@@ -275,10 +276,10 @@ def _squad_example(qa: Any, context: Any, article: str, gold: bool) -> Example:
     starts = [_get(answer, "answer_start", int) for answer in answers]
     for text, start in zip(texts, starts, strict=True):
         if start < 0 or context[start : start + len(text)] != text:
-            stands = repr(context[start : start + len(text)]) if 0 <= start < len(context) else "nothing"
+            found = repr(context[start : start + len(text)]) if 0 <= start < len(context) else "nothing"
             raise _BadExampleError(
                 f"the answer's offset does not match the text. Expected: {shortened(text)} from character {start} of "
-                f"the context ({len(context)} characters). Received: {stands} there."
+                f"the context ({len(context)} characters). Received: {found} there."
             )
     spans = tuple((start, start + len(text)) for text, start in zip(texts, starts, strict=True))
     return Example(identifier, question, context, texts, spans, article)
@@ -305,14 +306,14 @@ def _mrqa_example(qa: Any, context: Any, gold: bool) -> Example:
     ]
     if not any(answer.strip() for answer in answers) or not spans:
         raise _NoGoldError(
-            "there is no answer. Expected: a text in `answers` and a span in `detected_answers`. "
+            "it has no answer. Expected: a text in `answers` and a span in `detected_answers`. "
             f"Received: {shortened(answers)} and {len(spans)} spans."
         )
     return Example(identifier, question, context, tuple(answers), tuple(spans), "")
 
 
 def _detected_span(span: Any, text: str, context: str) -> tuple[int, int]:
-    """Returns the half-open span of one of MRQA's, whose end is inclusive."""
+    """Returns the half-open span of an MRQA span, whose end is inclusive."""
     if not isinstance(span, list) or len(span) != 2 or not all(type(x) is int for x in span):
         raise _BadExampleError(f"a span is not a pair. Expected: [start, inclusive end]. Received: {shortened(span)}.")
     start, last = span
@@ -322,7 +323,7 @@ def _detected_span(span: Any, text: str, context: str) -> tuple[int, int]:
             f"{len(context)}. Received: {span}."
         )
     found = context[start : last + 1]
-    if not _agree(found, text):
+    if not _same_text(found, text):
         raise _BadExampleError(
             f"the answer's span does not match the text. Expected: {shortened(text)} in the characters {start} to "
             f"{last}, the last included. Received: {shortened(found)} there."
@@ -330,16 +331,16 @@ def _detected_span(span: Any, text: str, context: str) -> tuple[int, int]:
     return start, last + 1
 
 
-def _agree(found: str, text: str) -> bool:
-    """Returns whether what stands in a span is the text of MRQA's answer.
+def _same_text(found: str, text: str) -> bool:
+    """Returns whether the text in a span is that of MRQA's answer.
 
-    Case, accents, space and punctuation may differ: MRQA's have more or less space around hyphens, for one
-    (mrqa/MRQA-Shared-Task-2019, issue 11). A span that holds the text and more is wrong, as half-open ones would be.
+    Case, accents, space and punctuation may differ: MRQA's texts have more or less space around hyphens, for example
+    (mrqa/MRQA-Shared-Task-2019, issue 11). A span that is longer than the text is wrong: half-open ends would be.
     """
     found, text = found.casefold(), text.casefold()
-    return found == text or (text not in found and _essence(found) == _essence(text))
+    return found == text or (text not in found and _letters_and_digits(found) == _letters_and_digits(text))
 
 
-def _essence(text: str) -> str:
-    """Returns the letters and digits of a text without accents, or all but its space if it has neither."""
+def _letters_and_digits(text: str) -> str:
+    """Returns the letters and digits of a text without accents; if it has neither, the text without space."""
     return "".join(filter(str.isalnum, unicodedata.normalize("NFKD", text))) or "".join(text.split())

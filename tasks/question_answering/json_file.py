@@ -1,4 +1,4 @@
-"""JSON values of a file, gzipped or not, as they come in."""
+"""Reads JSON values from a file, gzipped or not, one after the other."""
 
 import contextlib
 import gzip

@@ -1,8 +1,8 @@
-// Relation extraction: a sentence a card. Spans are half-open and in UTF-16 units, as strings are sliced here.
+// Relation extraction: one card per sentence. Spans are half-open and in UTF-16 units, like slices of strings.
 
 const SIDES = ["subject", "object"];
 
-/** An entity as it is drawn, with its type where it ends. */
+/** A marked entity, with its type at its end. */
 function entity(row, side, text, ends) {
   const made = make("mark", { className: side, title: side }, text);
   if (ends) made.append(make("sub", {}, row.types[SIDES.indexOf(side)]));
@@ -27,14 +27,14 @@ function relations({ facts, no_relation: none, rows }) {
     { key: "same", label: "Right", sign: "✓", test: same },
     { key: "missed", label: "Missed", sign: "−", test: (row) => !same(row) && row.predicted === none },
     { key: "invented", label: "Invented", sign: "+", test: (row) => !same(row) && row.gold === none },
-    { key: "other", label: "Another relation", sign: "✗",
+    { key: "other", label: "Wrong relation", sign: "✗",
       test: (row) => !same(row) && row.gold !== none && row.predicted !== none },
   ];
   const share = (row) => row.candidates[0][1];
   const sorts = [
-    { key: "file", label: "as in the file" },
-    { key: "sure", label: "surest first", value: share, down: true },
-    { key: "unsure", label: "least sure first", value: share },
+    { key: "file", label: "file order" },
+    { key: "sure", label: "most confident first", value: share, down: true },
+    { key: "unsure", label: "least confident first", value: share },
   ];
   let lowered;
   const finder = (words) => {

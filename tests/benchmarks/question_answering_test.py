@@ -34,7 +34,7 @@ def config(tmp_path, bert_folder):
 def test_both_sides_are_timed_on_the_same_examples(config, capsys):
     question_answering.main(config)
     out = capsys.readouterr().out
-    assert "8 windows, 2 rows a step, 4 different batches" in out
+    assert "8 windows, 2 rows per step, 4 different batches" in out
     assert out.count("ours is ") == 4 and out.count("p95") == 2
     assert out.count("steps/s") == 3 and out.count("contexts/s") == 3
 

@@ -30,7 +30,7 @@ def test_all_make_the_same_updates_from_the_same_batches(tmp_path):
     models = [training_loop.make_model(config) for _ in range(3)]
     first = models[0].encoder.token_embedding.get_weights()[0]
     with contextlib.ExitStack() as stack:
-        ready = training_loop.ReadyMade(stream)
+        ready = training_loop.MemoryStream(stream)
         ours = training_loop.our_loop(config, models[0], stream, unigram, str(tmp_path), stack)
         loop = training_loop.our_loop(config, models[2], ready, unigram, str(tmp_path / "loop"), stack)
         fit = training_loop.keras_fit(config, models[1])

@@ -99,4 +99,4 @@ def test_what_was_taken_from_which_column_is_logged(tmp_path, caplog):
 @pytest.mark.parametrize("number, is_told", [(1, True), (2, False)])
 def test_a_model_that_links_nothing_is_told(caplog, number, is_told):
     predictions.predict(Resolver(), [document(1), document(number)])
-    assert ("Nothing is linked: the model finds no chain in any of 2 documents" in caplog.text) == is_told
+    assert ("The model links no mentions: none of the 2 documents has a chain" in caplog.text) == is_told

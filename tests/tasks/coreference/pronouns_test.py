@@ -87,14 +87,14 @@ BAD = {
     "fewer columns": ("a\tb", r"line 3 has other columns than GAP\. Expected: 11\. Received: 2\."),
     "wrong offset": (
         gap_row(**{"A-offset": 1}),
-        r"line 3: A is not where .*'Ann Lee' from character 1\. .*\"nn Lee'\"",
+        r"line 3: A is not at its offset.*'Ann Lee' from character 1\. .*\"nn Lee'\"",
     ),
-    "no number": (gap_row(**{"B-offset": "x"}), r"line 3: B is not where .*from character x"),
-    "below 0": (gap_row(**{"B-offset": "-1"}), r"line 3: B is not where"),
-    "no name": (gap_row(B=""), r"line 3: B is not where"),
+    "no number": (gap_row(**{"B-offset": "x"}), r"line 3: B is not at its offset.*from character x"),
+    "below 0": (gap_row(**{"B-offset": "-1"}), r"line 3: B is not at its offset"),
+    "no name": (gap_row(B=""), r"line 3: B is not at its offset"),
     "no gender": (gap_row(**{"Pronoun": "hat", "Pronoun-offset": 32}), r"line 3: the pronoun has no gender.*'hat'"),
     "no truth": (gap_row(**{"B-coref": "yes"}), r"line 3: B-coref cannot be read\. Expected: TRUE or FALSE.*'yes'"),
-    "twice": (gap_row(ID="first"), r"line 3: the id 'first' is there twice"),
+    "twice": (gap_row(ID="first"), r"line 3: the id 'first' occurs twice"),
 }
 
 

@@ -7,7 +7,7 @@ from tasks.glue.benchmark_set import Columns
 from tasks.glue.data import Example, read
 from tasks.glue.file_form import holds_json_lines
 
-OWN = Columns("text", None, "label")
+CUSTOM_SET = Columns("text", None, "label")
 
 
 @pytest.fixture
@@ -55,8 +55,8 @@ def test_a_table_of_texts_alone_may_begin_with_a_bracket(write, text):
 def test_a_first_line_of_json_that_is_damaged_is_a_line_of_json(write, line):
     path = write(f'{line}\n{{"text": "a", "label": "b"}}\n')
     with pytest.raises(InputError, match="some.tsv, line 1 must be a JSON object. Received: {"):
-        read(path, OWN, None)
-    assert len(read(path, OWN, None, skip_bad=True).examples) == 1
+        read(path, CUSTOM_SET, None)
+    assert len(read(path, CUSTOM_SET, None, skip_bad=True).examples) == 1
     if "\t" not in line:
         with pytest.raises(InputError, match="some.tsv, line 1 must be a JSON object. Received: {"):
-            read(write(line), OWN, None)
+            read(write(line), CUSTOM_SET, None)

@@ -54,9 +54,9 @@ def test_several_numbers_have_columns_each():
     [
         (["--multi_label", "--regression"], "--multi_label and --regression exclude each other"),
         (["--target_columns=a,b"], "--target_columns needs --regression .* Received: --target_columns=a,b,"),
-        (["--target_columns=a,b", "--regression", "--label_column=c"], "takes the place of --label_column. Rec"),
+        (["--target_columns=a,b", "--regression", "--label_column=c"], "replaces --label_column. Rec"),
         (["--target_columns=a,a", "--regression"], "must be different columns. Received: a,a"),
-        (["--label_separator=;"], "--label_separator belongs to --multi_label"),
+        (["--label_separator=;"], "--label_separator needs --multi_label"),
         (["--label_separator=", "--multi_label"], "--label_separator must be text. Received: nothing"),
         (["--multi_label", "--score=matthews"], "--score=matthews does not fit files with several labels"),
         (["--score=micro_f1"], "--score=micro_f1 does not fit files with one label for each text"),

@@ -139,9 +139,9 @@ def test_wnlis_file_has_the_majority_of_training_which_is_scored_on_dev(fine_tun
     found = [label for _, label in lines_of(folder / "dev" / "predictions.tsv")]
     assert scores["accuracy"] == 100 * sum(a == b for a, b in zip(found, "0010", strict=True)) / 4
     assert lines_of(folder / "submission" / "WNLI.tsv") == [("100", "1"), ("101", "1"), ("102", "1")]
-    assert "train.tsv, line 7 must have 4 cells" in caplog.text and "Left out in all: 2." in caplog.text
+    assert "train.tsv, line 7 must have 4 cells" in caplog.text and "Examples left out in total: 2." in caplog.text
     assert "train.tsv, line 8: the label must be one of 0, 1" in caplog.text
-    assert "5 examples to train on, 0 of them cut; 4 for dev." in caplog.text
+    assert "5 training examples, 0 of them cut; 4 dev examples." in caplog.text
     # Finished: the same command trains nothing, another one is refused.
     monkeypatch.setattr(FineTuningMonitor, "on_step", lambda *given: pytest.fail("the run is finished"))
     before = {
@@ -218,7 +218,10 @@ def test_labels_of_dev_and_test_that_training_lacks_are_told(own, caplog):
     other = own("other.tsv", [{"text": "a", "label": label} for label in ("1", "2", "y", "y", "z")])
     task = task_of(f"--train_file={train}", f"--dev_file={train}", f"--test_file={other}")
     assert task.labels == ["1", "2", "x"]
-    assert "--test_file has 3 labels that training has not: y, z." in caplog.text and "--dev_file" not in caplog.text
+    assert (
+        "--test_file has 3 labels that are not in the training data: y, z." in caplog.text
+        and "--dev_file" not in caplog.text
+    )
 
 
 @pytest.mark.parametrize("name", ["other.tsv", "other.jsonl"])
@@ -229,7 +232,10 @@ def test_several_labels_that_training_lacks_are_told_too(own, caplog, name):
         gold = [",".join(labels) for labels in gold]
     other = own(name, [{"text": "a", "label": labels} for labels in gold])
     task_of(f"--train_file={train}", f"--dev_file={other}", f"--test_file={train}", "--multi_label")
-    assert "--dev_file has 3 labels that training has not: new, zz." in caplog.text and "--test_file" not in caplog.text
+    assert (
+        "--dev_file has 3 labels that are not in the training data: new, zz." in caplog.text
+        and "--test_file" not in caplog.text
+    )
 
 
 def test_all_sets_of_a_run_have_a_checksum_each(set_folder):
@@ -283,10 +289,10 @@ def test_settings_that_do_not_belong_together_are_refused(set_folder, own):
     path = own("a.tsv", [{"text": "w1", "label": "1"}, {"text": "w2", "label": "2"}])
     both = [f"--train_file={path}", f"--dev_file={path}"]
     for flags, message in (
-        ([], "One's own files need --train_file and --dev_file; for a set of GLUE .* Received: none of them."),
-        (both[:1], "One's own files need --train_file and --dev_file"),
-        (both[1:], "One's own files need --train_file and --dev_file"),
-        ([*both, f"--data_dir={files}"], "One's own files need .* Received: --data_dir, --train_file, --dev_file."),
+        ([], "Your own files need --train_file and --dev_file; for a set of GLUE .* Received: none of them."),
+        (both[:1], "Your own files need --train_file and --dev_file"),
+        (both[1:], "Your own files need --train_file and --dev_file"),
+        ([*both, f"--data_dir={files}"], "Your own files need .* Received: --data_dir, --train_file, --dev_file."),
         (["--dataset=RTE"], "--dataset=RTE needs --data_dir, .* and no other files. Received: none of them."),
         (["--dataset=RTE", f"--data_dir={files}", f"--test_file={path}"], "--dataset=RTE needs .* no other files"),
         (
@@ -300,9 +306,9 @@ def test_settings_that_do_not_belong_together_are_refused(set_folder, own):
         (["--dataset=CoLA", f"--data_dir={files}"], "line 1: the label must be one of 0, 1|line 1 must have 4 cells"),
         (
             ["--dataset=MNLI", f"--data_dir={files}"],
-            "has no dev_matched.tsv, packed or not. Expected: the files of MNLI|line 1 must name the columns",
+            "has no dev_matched.tsv or .*.gz. Expected: the files of MNLI|line 1 must name the columns",
         ),
-        (["--dataset=RTE", f"--data_dir={files / 'none'}"], "none has no train.tsv, packed or not. Expected: .*of RTE"),
+        (["--dataset=RTE", f"--data_dir={files / 'none'}"], "none has no train.tsv or .*.gz. Expected: .*of RTE"),
     ):
         with pytest.raises(InputError, match=message):
             task_of(*flags)
@@ -408,12 +414,12 @@ def test_settings_of_one_label_are_rejected_for_several(own):
     for flags, message in (
         ([*both, "--multi_label", "--class_weights=balanced"], "need classes. Received: several labels"),
         ([*both, "--multi_label", "--label_smoothing=0.1"], "need classes. Received: several labels"),
-        ([*both, "--label_threshold=0.3"], "--label_threshold belongs to --multi_label"),
+        ([*both, "--label_threshold=0.3"], "--label_threshold needs --multi_label"),
         (both, "a.jsonl, line 1: label must be text or a number"),
         ([f"--train_file={none}", f"--dev_file={none}", "--multi_label"], "must have a label on some line"),
         (
             [f"--train_file={numbers}", f"--dev_file={single}", "--regression"],
-            r"as many numbers on a line as the first one, 2. Received: 1 \(example '0'\)",
+            r"as many numbers as the first one, 2. Received: 1 \(example '0'\)",
         ),
     ):
         with pytest.raises(InputError, match=message):

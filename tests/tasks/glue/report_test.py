@@ -194,7 +194,7 @@ def test_files_that_are_missing_are_named(write_run, make, tmp_path, caplog):
     write_run("qnli", "QNLI", accuracy=80.0)
     make(f"--submission_dir={tmp_path / 'site'}")
     assert set(submitted(tmp_path / "site")) == {"RTE.tsv", "MNLI-m.tsv", "MNLI-mm.tsv"}
-    missing = caplog.text.split("lacks files that the site asks for: ")[1].split(".\n")[0]
+    missing = caplog.text.split("lacks files that the site expects: ")[1].split(".\n")[0]
     assert set(missing.split(", ")) == {
         f"{name}.tsv" for name in ("CoLA", "SST-2", "MRPC", "STS-B", "QQP", "AX", "QNLI", "WNLI")
     }

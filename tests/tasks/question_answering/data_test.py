@@ -65,7 +65,7 @@ def test_squad_is_read_whatever_its_name_and_layout(tmp_path, name, indent):
     for reader in (read, read_squad):
         found = reader(path)
         assert (found.examples, found.format, found.has_unanswerable, found.bad) == (expected, "squad", True, [])
-    with pytest.raises(InputError, match=r"is no MRQA file\. Expected: MRQA's JSON lines.*Received: SQuAD's JSON"):
+    with pytest.raises(InputError, match=r"is not a MRQA file\. Expected: MRQA's JSON lines.*Received: SQuAD's JSON"):
         read_mrqa(path)
 
 
@@ -85,7 +85,7 @@ def test_mrqa_is_read_whatever_its_name(tmp_path, name):
     for reader in (read, read_mrqa):
         found = reader(path)
         assert (found.examples, found.format, found.has_unanswerable, found.bad) == (expected, "mrqa", False, [])
-    with pytest.raises(InputError, match=r"is no SQuAD file\. Expected: SQuAD's JSON.*Received: MRQA's JSON lines"):
+    with pytest.raises(InputError, match=r"is not a SQuAD file\. Expected: SQuAD's JSON.*Received: MRQA's JSON lines"):
         read_squad(path)
 
 
@@ -112,19 +112,19 @@ BAD_ANYWHERE = {
     "no id": ({"id": None, "qid": None}, r'question 1: "id" is missing'),
     "number as id": ({"id": 7, "qid": 7}, r"question 7: the id is not text\. Expected: a string\. Received: 7"),
     "no question": ({"question": None}, r'question \'q1\': "question" is missing\. Expected: that key'),
-    "empty question": ({"question": ""}, r"the question is empty\. Expected: a text to read\. Received: ''"),
+    "empty question": ({"question": ""}, r"the question is empty\. Expected: visible text\. Received: ''"),
     "blank question": ({"question": " \n\u3000"}, r"the question is empty"),
-    "question of controls": ({"question": "\u0000 \u200b\u007f"}, r"the question holds nothing but control characters"),
+    "question of controls": ({"question": "\u0000 \u200b\u007f"}, r"the question has only control characters"),
     "list as question": ({"question": ["Who?"]}, r"the question is not text.*Received: \['Who\?'\]"),
     "no answers": ({"answers": None}, r'"answers" is missing'),
-    "text as answers": ({"answers": "Ann"}, r'"answers" is of the wrong kind\. Expected: a list\. Received: \'Ann\''),
+    "text as answers": ({"answers": "Ann"}, r'"answers" has the wrong type\. Expected: a list\. Received: \'Ann\''),
 }
 BAD_SQUAD = BAD_ANYWHERE | {
     "no answer": ({"answers": []}, r'"answers" is empty\. Expected: an answer, or "is_impossible": true'),
     "answers though impossible": ({"is_impossible": True}, r'"is_impossible" is true\. Expected: no answers then'),
     "text as is_impossible": (
         {"is_impossible": "no"},
-        r'"is_impossible" is of the wrong kind\. Expected: true or false',
+        r'"is_impossible" has the wrong type\. Expected: true or false',
     ),
     "no answer_start": ({"answers": [{"text": "Ann"}]}, r'"answer_start" is missing'),
     "text as offset": (
@@ -144,9 +144,9 @@ BAD_SQUAD = BAD_ANYWHERE | {
     "no object as answer": ({"answers": ["Ann"]}, r'"text" is missing\. Expected: that key\. Received: \'Ann\''),
 }
 BAD_MRQA = BAD_ANYWHERE | {
-    "no answer": ({"answers": []}, r"there is no answer.*Received: \[\] and 1 spans"),
+    "no answer": ({"answers": []}, r"it has no answer.*Received: \[\] and 1 spans"),
     "number as answer": ({"answers": [7]}, r"an answer is not text"),
-    "nothing detected": ({"detected_answers": []}, r"there is no answer.*Received: \['ann'\] and 0 spans"),
+    "nothing detected": ({"detected_answers": []}, r"it has no answer.*Received: \['ann'\] and 0 spans"),
     "no detected_answers": ({"detected_answers": None}, r'"detected_answers" is missing'),
     "no spans": ({"detected_answers": [{"text": "Ann"}]}, r'"char_spans" is missing'),
     "no pair": ({"detected_answers": [detected("Ann", (0, 2, 3))]}, r"a span is not a pair.*Received: \[0, 2, 3\]"),
@@ -204,8 +204,8 @@ def test_a_detected_text_may_differ_in_case_accents_space_and_punctuation(tmp_pa
     [
         ("", "is empty"),
         ("\t\u2003", "is empty"),
-        ("\u0007\u0000\u200e", "holds nothing but control characters"),
-        ("\ud83d", "holds nothing but"),
+        ("\u0007\u0000\u200e", "has only control characters"),
+        ("\ud83d", "has only"),
         (None, r"is not text\. Expected: a string\. Received: None"),
     ],
 )
@@ -249,10 +249,10 @@ def test_places_are_counted_from_one(tmp_path):
         ),
         (
             [{"articles": []}],
-            r"is neither SQuAD's nor MRQA's\. Expected: SQuAD.*Received: an object with the keys 'art",
+            r"has neither SQuAD's nor MRQA's format\. Expected: SQuAD.*Received: an object with the keys 'art",
         ),
-        ([[1]], r"is neither SQuAD's nor MRQA's.*Received: a JSON array, \[1\]"),
-        ([{}], r"is neither.*the keys \(none\)"),
+        ([[1]], r"has neither SQuAD's nor MRQA's.*Received: a JSON array, \[1\]"),
+        ([{}], r"has neither.*the keys \(none\)"),
         ([{"data": {}}], r'lacks "data"\. Expected: a list under that key\. Received: an object'),
         ([{"data": [{"title": "It"}]}], r'article 1 lacks "paragraphs".*Received: an object with the keys \'title\''),
         ([{"data": ["It"]}], r'article 1 lacks "paragraphs".*Received: \'It\''),

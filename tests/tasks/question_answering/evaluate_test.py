@@ -40,7 +40,7 @@ def test_stored_and_fitted_thresholds_are_scored_apart_and_labelled():
     examples, found = cases()
     tables = evaluate.score(examples, found, 1.0, True, None)
     assert tables["the model's stored threshold"]["exact"] == 50.0  # q1, q4
-    fitted = tables["threshold fitted on these very questions"]
+    fitted = tables["threshold fitted on these questions"]
     assert fitted["exact"] == 75.0 and fitted["best_exact"] == 75.0 and fitted["threshold"] == -5.0
     assert tables["always answering"]["exact"] == 25.0 and tables["never answering"]["exact"] == 50.0
     assert tables["no-answer score"]["average_precision"] == 100.0 and fitted["best_exact_thresh"] == -5.0
@@ -76,7 +76,7 @@ def test_the_program_writes_predictions_scores_and_the_page(saved, squad_file, c
     given = json.loads((folder / "predictions.json").read_text())
     assert set(given) == {example.id for example in data.read(path).examples}
     out = capsys.readouterr().out
-    for title in ("the model's stored threshold", "threshold fitted on these very questions", "the rest, threshold"):
+    for title in ("the model's stored threshold", "threshold fitted on these questions", "the rest, threshold"):
         assert title in out
     assert "questions_cut" in out and "HasAns_f1" in out and "average_precision" in out and f"are in {folder}" in out
 
@@ -106,8 +106,8 @@ def test_what_cannot_be_done_is_refused_before_anything_is_computed(saved, squad
     (tmp_path / "file").touch()
     for flag, message in (
         ("--batch_size=0", "--batch_size must be at least 1"),
-        (f"--output_dir={tmp_path / 'file'}", "cannot be made: File exists"),
-        ("--calibration_share=0.5", "--calibration_share is for data with questions that have no answer"),
+        (f"--output_dir={tmp_path / 'file'}", "cannot be created: File exists"),
+        ("--calibration_share=0.5", "--calibration_share needs questions without an answer"),
     ):
         with pytest.raises(InputError, match=message):
             run(f"--model={saved}", f"--data={path}", flag)

@@ -97,7 +97,7 @@ def test_cut_questions_long_answers_and_lost_ones_are_counted(windows):
 
 
 def test_examples_keep_their_order_and_their_passages_across_chunks(windows, monkeypatch):
-    monkeypatch.setattr("tasks.question_answering.features.CHUNK", 3)
+    monkeypatch.setattr("tasks.question_answering.features.CHUNK_SIZE", 3)
     asked = [example((0, 2), context=f"w{i % 4} w{i}", question=f"w{i}") for i in range(8)]
     rows = rows_of(windows, *asked)
     assert rows.examples == list(range(8)) and len(rows.passages) == 8
@@ -131,7 +131,7 @@ def test_starts_and_ends_of_an_answer_do_not_change_places(windows):
 
 
 def test_unreadable_examples_are_told_or_left_out(windows, monkeypatch):
-    monkeypatch.setattr("tasks.question_answering.features.CHUNK", 2)
+    monkeypatch.setattr("tasks.question_answering.features.CHUNK_SIZE", 2)
     asked = [
         example(id="a"),
         example(id="b", context="\x00\x01"),

@@ -81,14 +81,14 @@ def test_a_threshold_fitted_on_dev_is_said_and_one_of_other_articles_preferred(w
     write_run("b", "SQuAD 2.0", method="B", dev=best | {"calibrated_exact": 50.0, "calibrated_f1": 55.0})
     results = report.gather(tmp_path)
     assert results["MiniLM", "SQuAD 2.0"] == report.Result(60.0, 70.0, 1, "dev, threshold fitted on it")
-    assert results["B", "SQuAD 2.0"] == report.Result(50.0, 55.0, 1, "dev, articles without the threshold's")
+    assert results["B", "SQuAD 2.0"] == report.Result(50.0, 55.0, 1, "dev, threshold fitted on other articles")
     assert "SQuAD 2.0: dev, threshold fitted on it, 1 run (MiniLM)" in report.tables(results)
 
 
 def test_a_file_that_is_no_record_is_left_out_and_named(write_run, tmp_path, caplog):
     write_run("a", "NewsQA", dev={"exact_match": 1.0, "f1": 2.0})
     (tmp_path / "run.json").write_text("{")
-    assert len(report.gather(tmp_path)) == 1 and "is no record of a run" in caplog.text
+    assert len(report.gather(tmp_path)) == 1 and "is not a record of a run" in caplog.text
 
 
 def test_the_program_writes_or_prints_and_refuses_an_empty_folder(write_run, tmp_path, capsys):

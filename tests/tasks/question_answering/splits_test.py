@@ -29,7 +29,7 @@ def test_halves_share_no_context_and_depend_on_nothing_else():
 
 
 def test_one_context_has_no_halves():
-    with pytest.raises(InputError, match="No two halves.*Received: 1"):
+    with pytest.raises(InputError, match="All contexts fall into the same half.*Received: 1"):
         halve(many(contexts=1))
 
 
@@ -54,8 +54,8 @@ def test_the_split_follows_the_seed():
 @pytest.mark.parametrize(
     "examples, share, sentence",
     [
-        (many(articles=1), 0.5, r"needs two articles.*Received: 1 in 600 questions"),
-        ([], 0.5, r"needs two articles.*Received: 0"),
+        (many(articles=1), 0.5, r"needs at least two articles.*Received: 1 in 600 questions"),
+        ([], 0.5, r"needs at least two articles.*Received: 0"),
         (many(), 0.0, r"between 0 and 1.*Received: 0\.0"),
         (many(), 1.0, r"between 0 and 1.*Received: 1\.0"),
         (many(), float("nan"), r"Received: nan"),

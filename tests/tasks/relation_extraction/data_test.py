@@ -54,17 +54,17 @@ def test_lists_lines_and_gzipped_files_are_read_alike(write):
 
 
 BAD = [
-    ({"subj_end": 2}, r"\('bad'\): subj_start and subj_end must be places among the 6 .* Received: 3 and 2"),
-    ({"subj_end": 6}, r"subj_start and subj_end must be places .* Received: 3 and 6"),
-    ({"obj_start": -1}, r"obj_start and obj_end must be places .* Received: -1 and 1"),
-    ({"obj_start": 0.0}, r"obj_start and obj_end must be places .* Received: 0.0 and 1"),
-    ({"obj_start": True}, r"obj_start and obj_end must be places .* Received: True and 1"),
-    ({"obj_end": None}, r"obj_start and obj_end must be places .* Received: 1 and None"),
-    ({"obj_end": 3}, r"subject and object share tokens. Expected: two places. Received: \(3, 5\) and \(1, 4\)"),
+    ({"subj_end": 2}, r"\('bad'\): subj_start and subj_end must be indices of the 6 .* Received: 3 and 2"),
+    ({"subj_end": 6}, r"subj_start and subj_end must be indices .* Received: 3 and 6"),
+    ({"obj_start": -1}, r"obj_start and obj_end must be indices .* Received: -1 and 1"),
+    ({"obj_start": 0.0}, r"obj_start and obj_end must be indices .* Received: 0.0 and 1"),
+    ({"obj_start": True}, r"obj_start and obj_end must be indices .* Received: True and 1"),
+    ({"obj_end": None}, r"obj_start and obj_end must be indices .* Received: 1 and None"),
+    ({"obj_end": 3}, r"subject and object share tokens. Expected: disjoint spans. Received: \(3, 5\) and \(1, 4\)"),
     ({"obj_start": 4, "obj_end": 4}, r"subject and object share tokens.* Received: \(3, 5\) and \(4, 5\)"),
-    ({"token": []}, r"`token` must be a list of texts, at least one. Received: '\[\]'"),
-    ({"token": "The chief"}, r"`token` must be a list of texts"),
-    ({"token": ["a", 3, "b", "c", "d", "e"]}, r"`token` must be a list of texts"),
+    ({"token": []}, r"`token` must be a list of at least one string. Received: '\[\]'"),
+    ({"token": "The chief"}, r"`token` must be a list of at least one string"),
+    ({"token": ["a", 3, "b", "c", "d", "e"]}, r"`token` must be a list of at least one string"),
     ({"relation": ""}, r"`relation` must be printable text on one line. Received: ''"),
     ({"relation": "per:title\nx"}, r"`relation` must be printable text"),
     ({"relation": "\ud800"}, r"`relation` must be printable text"),
@@ -109,7 +109,7 @@ def test_a_missing_key_is_named(write, key):
 @pytest.mark.parametrize("line", [b"{broken", b"[1, 2]", b"7", b"null", b'"text"', b"[" * 100_000, b"9" * 5000])
 def test_a_line_that_is_no_example_is_refused_or_left_out(write, line):
     path = write(json.dumps(ANN).encode() + b"\n" + line + b"\n" + json.dumps(ANN | {"id": "e2"}).encode())
-    with pytest.raises(InputError, match="some.json, line 2 is (not valid JSON|no example)") as refused:
+    with pytest.raises(InputError, match="some.json, line 2 is (not valid JSON|not an example)") as refused:
         read(path)
     assert len(str(refused.value)) < 400
     file = read(path, skip_bad=True)
@@ -149,7 +149,7 @@ def test_a_file_that_is_none_is_refused(write, content, message, skip_bad):
 def test_other_json_is_refused(write):
     with pytest.raises(InputError, match="some.json, line 1 lacks id, token, .*Received: data, version"):
         read(write({"data": [], "version": "1.1"}))
-    with pytest.raises(InputError, match="some.json, example 0 is no example. .*Received: '3'"):
+    with pytest.raises(InputError, match="some.json, example 0 is not an example. .*Received: '3'"):
         read(write([3, 4]))
     with pytest.raises(InputError, match="some.json holds no example"):
         read(write([3, 4]), skip_bad=True)
@@ -180,11 +180,11 @@ def test_retacreds_labels_replace_relations_and_leave_others_out(write):
 @pytest.mark.parametrize(
     "content, message",
     [
-        ({"no_relation": 0, "org:members": 1}, "labels.json is no list of labels. Expected: Re-TACRED's form"),
-        ([record(0)], "labels.json is no list of labels"),
-        ({}, "labels.json is no list of labels"),
-        ({"e0": ""}, "labels.json is no list of labels"),
-        ({"e0": "a\nb"}, "labels.json is no list of labels"),
+        ({"no_relation": 0, "org:members": 1}, "labels.json is not a file of labels. Expected: Re-TACRED's form"),
+        ([record(0)], "labels.json is not a file of labels"),
+        ({}, "labels.json is not a file of labels"),
+        ({"e0": ""}, "labels.json is not a file of labels"),
+        ({"e0": "a\nb"}, "labels.json is not a file of labels"),
         (b"e0 per:title", "labels.json is not valid JSON. Expected: Re-TACRED's form, one JSON object"),
         (b"\xff\xfe", "labels.json, line 1 is not UTF-8, but UTF-16"),
     ],
@@ -235,7 +235,7 @@ def test_semeval_in_tacreds_form_is_read_whole(data_folder):
 
 @pytest.mark.parametrize("name", ["tacred", "retacred"])
 def test_the_released_tables_of_labels_are_no_lists_of_ids(data_folder, name):
-    with pytest.raises(InputError, match="is no list of labels"):
+    with pytest.raises(InputError, match="is not a file of labels"):
         read_labels(data_folder / "re" / f"{name}_rel2id.json")
 
 

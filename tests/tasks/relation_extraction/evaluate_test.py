@@ -95,7 +95,7 @@ def test_another_label_may_be_none(saved, relation_file, tmp_path, capsys):
     tables = json.loads((out / "scores.json").read_text())
     assert "org:founded" not in tables and "no_relation" in tables
     assert "org:founded left out; accuracy counts it" in capsys.readouterr().out
-    with pytest.raises(InputError, match="--no_relation=Other is none of the model's relations. Expected: one of no_r"):
+    with pytest.raises(InputError, match="--no_relation=Other is not a relation of the model. Expected: one of no_r"):
         run(*flags, "--no_relation=Other")
 
 
@@ -134,7 +134,10 @@ def test_examples_of_types_without_markers_are_left_out_and_named(saved, relatio
     flags = [f"--output_dir={tmp_path / 'out'}", f"--model={saved}", "--skip_bad_examples", "--nopage"]
     run(*flags, f"--data={relation_file('strange.json', records=strange)}")
     assert len((tmp_path / "out" / "gold.txt").read_text().splitlines()) == 1
-    assert "example 'e1': 'TITLE' is not a type of object" in caplog.text and "Left out in all: 2." in caplog.text
+    assert (
+        "example 'e1': 'TITLE' is not a type of object" in caplog.text
+        and "Examples left out in total: 2." in caplog.text
+    )
     with pytest.raises(InputError, match="none.json has no example that the model can read: .*'TITLE'"):
         run(*flags, f"--data={relation_file('none.json', records=strange[1:])}")
 

@@ -148,7 +148,7 @@ def test_long_sentences_are_cut_and_counted(encoder_path, relation_file, caplog)
     task = task_of(encoder_path, relation_file, f"--train_file={path}")
     model = task.make_model()
     rows = task.training_rows(model)
-    assert rows.cut == 1 and max(rows.lengths) == 24 and "3 examples to train on, 1 of them cut" in caplog.text
+    assert rows.cut == 1 and max(rows.lengths) == 24 and "3 training examples, 1 of them cut" in caplog.text
     first = rows.rows[0].token_ids.tolist()
     for name in ("SUBJ-PERSON", "OBJ-CITY"):
         assert model.encoder.tokenizer.token_to_id(model.markers[name]) in first
@@ -181,7 +181,7 @@ def test_retacreds_labels_apply_to_each_file(relation_file, tmp_path, caplog):
     assert {one.relation for one in task.train} == {"org:members"}
     assert {one.relation for one in task.dev} == {"no_relation"}
     assert "train.json: 2 examples have no entry" in caplog.text and "dev.json: 5 examples have no" in caplog.text
-    with pytest.raises(InputError, match="--train_labels are those of one file. Received: several"):
+    with pytest.raises(InputError, match="--train_labels needs a single training file. Received: several"):
         finetune.RelationExtraction(config_of(*flags, f"--train_file={train},{dev}"))
     assert {"train_labels", "dev_labels", "test_labels", "train_file"} <= set(task.config.changeable())
 
@@ -206,13 +206,13 @@ def test_a_label_of_no_relation_that_no_training_example_has_is_told(relation_fi
 def test_relations_of_dev_that_training_lacks_are_reported(relation_file, caplog):
     dev = relation_file("dev.json", records=[record(0, relation="per:new"), record(1, relation="a"), record(2)])
     finetune.RelationExtraction(config_of(f"--train_file={relation_file()}", f"--dev_file={dev}"))
-    assert "--dev_file has 2 relations that training has not: a, per:new." in caplog.text
+    assert "--dev_file has 2 relations that are not in the training data: a, per:new." in caplog.text
     assert "--test_file has" not in caplog.text
 
 
 def test_labels_of_a_test_file_that_is_not_given_are_refused(relation_file):
     files = [f"--train_file={relation_file()}", f"--dev_file={relation_file()}"]
-    with pytest.raises(InputError, match="--test_labels=x.json belong to a --test_file. Received: none."):
+    with pytest.raises(InputError, match="--test_labels=x.json needs --test_file. Received: none."):
         finetune.RelationExtraction(config_of(*files, "--test_labels=x.json"))
 
 
@@ -225,7 +225,7 @@ def test_settings_out_of_range_are_refused_before_files_are_read(fine_tune, tmp_
 
 def test_what_makes_no_model_is_told_with_the_encoder(encoder_path, relation_file):
     many = relation_file("many.json", records=[record(i) | {"obj_type": f"T{i}"} for i in range(14)])
-    with pytest.raises(InputError, match=r"No model can be made of .*needs an \[unusedN\] piece"):
+    with pytest.raises(InputError, match=r"The model cannot be built of .*needs an \[unusedN\] piece"):
         task_of(encoder_path, relation_file, f"--train_file={many}").make_model()
     with pytest.raises(InputError, match="at least 16 pieces"):
         task_of(encoder_path, relation_file, "--max_sequence_length=8").make_model()

@@ -5,7 +5,7 @@ import pytest
 
 from spanbert_keras import EntityPair
 from tasks.relation_extraction.data import Example
-from tasks.relation_extraction.page import CANDIDATES, relation_data, write_page
+from tasks.relation_extraction.page import MAX_CANDIDATES, relation_data, write_page
 
 LABELS = ["no_relation", "per:title", "org:founded", "<b>bold</b>", "e", "f"]
 HOSTILE = "</script><script>alert(1)</script>"
@@ -67,7 +67,7 @@ def test_a_row_has_gold_prediction_and_the_best_candidates():
         ["org:founded", 0.05],
         ["<b>bold</b>", 0.05],
     ]
-    assert len(row["candidates"]) == CANDIDATES
+    assert len(row["candidates"]) == MAX_CANDIDATES
     assert [row["predicted"] for row in made["rows"][1:]] == [
         "no_relation",
         "org:founded",

@@ -91,7 +91,7 @@ def test_training_rows_have_targets_by_the_settings(make_task, caplog):
     rows = make_task().training_rows(Model())
     assert rows.lengths == [1, 4, 2, 2] and rows.cut == 1
     assert rows.targets.tolist() == [[1, 0]] * 3 + [[0, 1]]
-    assert "4 examples to train on, 1 of them cut; 1 for dev" in caplog.text
+    assert "4 training examples, 1 of them cut; 1 dev examples" in caplog.text
     balanced = make_task(class_weights="balanced").training_rows(Model()).targets
     np.testing.assert_allclose(balanced, [[2 / 3, 0]] * 3 + [[0, 2]], rtol=1e-6)
     smooth = make_task(label_smoothing=0.2).training_rows(Model()).targets
@@ -104,7 +104,7 @@ def test_labels_without_a_training_row_are_told(make_task, caplog):
     model = Model()
     model.labels = ("no", "maybe", "yes", "never")
     make_task().training_rows(model)
-    assert "2 of the labels have no example to train on: maybe, never." in caplog.text
+    assert "2 labels have no training example: maybe, never." in caplog.text
 
 
 def test_dev_is_scored_by_what_computes_and_written_at_the_end(make_task, tmp_path):

@@ -29,7 +29,7 @@ def test_a_folder_of_ones_own_is_taken_as_it_is(tmp_path):
 
 def test_what_cannot_be_is_refused(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(InputError, match="cannot be made: File exists"):
+    with pytest.raises(InputError, match="cannot be created: File exists"):
         EvaluationSettings(model="m.keras", data="d", output_dir=str(tmp_path / "file")).make_folder()
     with pytest.raises(InputError, match="--batch_size must be at least 1. Received: 0"):
         EvaluationSettings(model="m.keras", data="d", batch_size=0)

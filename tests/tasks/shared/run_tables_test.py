@@ -41,7 +41,7 @@ def test_what_is_no_record_is_named_and_left_out(write_run, tmp_path, caplog, co
     write_run("a")
     (tmp_path / "run.json").write_bytes(content.encode("utf-8", "surrogateescape"))
     assert names_of(find_runs(tmp_path, lambda record: True), tmp_path) == ["a"]
-    assert "run.json is no record of a run, and left out" in caplog.text
+    assert "run.json is not a record of a run and is left out" in caplog.text
 
 
 def test_records_without_flags_or_scores_are_never_asked_about(write_run, tmp_path):
@@ -99,7 +99,7 @@ def test_a_seed_counts_once_though_a_sweep_made_it_too(caplog):
         one | {"facts": fact, "folder": f"f{place}"} for place, (one, fact) in enumerate(zip(given, facts, strict=True))
     ]
     assert places(group_runs(runs)) == {("M", "RTE"): [0, 2, 3]}
-    assert "f1 repeats f0, and is left out." in caplog.text
+    assert "f1 repeats f0 and is left out." in caplog.text
 
 
 def test_other_settings_stand_apart_and_behind_the_name():
@@ -133,9 +133,9 @@ def test_a_table_leaves_rows_without_figures_out():
 
 
 def test_a_report_is_printed_or_written(tmp_path, capsys):
-    ReportSettings().deliver("a π table")
+    ReportSettings().write_or_print("a π table")
     assert capsys.readouterr().out == "a π table\n"
-    ReportSettings(output=str(tmp_path / "a.md")).deliver("a π table")
+    ReportSettings(output=str(tmp_path / "a.md")).write_or_print("a π table")
     assert (tmp_path / "a.md").read_text(encoding="utf-8") == "a π table\n" and capsys.readouterr().out == ""
     with pytest.raises(InputError, match=r"--output=.*none.a.md cannot be written: No such file or directory\."):
-        ReportSettings(output=str(tmp_path / "none" / "a.md")).deliver("x")
+        ReportSettings(output=str(tmp_path / "none" / "a.md")).write_or_print("x")

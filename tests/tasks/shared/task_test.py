@@ -42,7 +42,7 @@ def test_rows_are_no_longer_than_the_encoder_reads(monkeypatch, caplog, wanted, 
     monkeypatch.setattr(program, "load_encoder", lambda config: encoder)
     found = Task(types.SimpleNamespace(row_length=wanted)).load_encoder("row_length")
     assert found == (encoder, length)
-    assert ("reads at most 128 pieces: so long are the rows, not --row_length=512" in caplog.text) == warned
+    assert ("reads at most 128 tokens: rows have this length, not --row_length=512" in caplog.text) == warned
 
 
 def test_settings_that_make_no_model_are_told_with_the_encoder():
@@ -50,7 +50,7 @@ def test_settings_that_make_no_model_are_told_with_the_encoder():
         raise ValueError(f"`width` must be positive. Received: {settings}.")
 
     one = Task(types.SimpleNamespace(encoder="e.keras"))
-    with pytest.raises(InputError, match=r"No model can be made of --encoder=e.keras: `width` must be positive"):
+    with pytest.raises(InputError, match=r"The model cannot be built on --encoder=e.keras: `width` must be positive"):
         one.build(refuse, None, width=0)
     assert one.build(lambda encoder, **settings: (encoder, settings), "e", width=1) == ("e", {"width": 1})
 
@@ -58,10 +58,10 @@ def test_settings_that_make_no_model_are_told_with_the_encoder():
 def test_what_was_left_out_is_told_once_the_first_few_in_full(caplog):
     one = Task(None)
     one.left_out += [f"line {i} is bad" for i in range(7)]
-    one.tell_left_out()
-    one.tell_left_out()
+    one.log_left_out()
+    one.log_left_out()
     assert [f"line {i} is bad" in caplog.text for i in range(7)] == [True] * 5 + [False] * 2
-    assert caplog.text.count("Left out in all: 7") == 1
+    assert caplog.text.count("Examples left out in total: 7") == 1
 
 
 @pytest.mark.parametrize("code", [0, 75, 130])
