@@ -55,17 +55,17 @@ def mask_loop(
     """Masks one block without special tokens in plain Python, with the law of `SpanMasker`: the baseline of its speed.
 
     Args:
-        pieces: ids of one block.
-        begins_word: whether each piece of the vocabulary begins a word.
-        random_ids: pieces from which replacements are drawn uniformly.
+        pieces: token ids of one block.
+        begins_word: whether each token of the vocabulary begins a word.
+        random_ids: token ids from which replacements are drawn uniformly.
         mask_id: id of [MASK].
         generator: random number generator.
-        rate: share of pieces masked.
+        rate: share of masked tokens.
         p: parameter of the geometric distribution of span lengths.
         max_span_length: length of the longest span, in words.
 
     Returns:
-        The pieces after masking, and (position, left, right, offset) of each masked piece, relative to the block.
+        The tokens after masking, and (position, left, right, offset) of each masked token, relative to the block.
     """
     size = len(pieces)
     bounds = [i for i, piece in enumerate(pieces) if begins_word[piece] or not i]
@@ -93,7 +93,7 @@ def mask_loop(
 def _replace_loop(
     pieces: Sequence[int], hidden: list[int], random_ids: Sequence[int], mask_id: int, generator: random.Random
 ) -> tuple[list[int], list[tuple[int, int, int, int]]]:
-    """Replaces each run of hidden positions as one and lists its pieces' targets."""
+    """Replaces each run of hidden positions as one and lists the targets of its tokens."""
     masked, targets = list(pieces), []
     begin = 0
     while begin < len(hidden):
@@ -112,7 +112,7 @@ def _replace_loop(
 
 
 def make_tokenizer(config: Config) -> SpanBertTokenizer:
-    """Returns a tokenizer with artificial pieces, of which a given share continues words."""
+    """Returns a tokenizer with artificial tokens, of which a given share continues words."""
     generator = random.Random(0)
     names = range(config.vocabulary_size - len(SPECIAL_PIECES))
     pieces = [f"##{i}" if generator.random() < config.continuation_rate else f"w{i}" for i in names]
@@ -120,7 +120,7 @@ def make_tokenizer(config: Config) -> SpanBertTokenizer:
 
 
 def make_rows(config: Config) -> np.ndarray:
-    """Returns int32 `(batches, batch_size, sequence_length)`: [CLS], random pieces, [SEP]."""
+    """Returns int32 `(batches, batch_size, sequence_length)`: [CLS], random tokens, [SEP]."""
     shape = (config.batches, config.batch_size, config.sequence_length)
     rows = np.random.default_rng(0).integers(len(SPECIAL_PIECES), config.vocabulary_size, shape, dtype=np.int32)
     rows[..., 0], rows[..., -1] = (SPECIAL_PIECES.index(piece) for piece in ("[CLS]", "[SEP]"))

@@ -214,7 +214,7 @@ def measure(config: Config) -> dict[str, list[float]]:
 def main(config: Config) -> None:
     """Measures and prints."""
     seconds = measure(config)
-    what = f"{config.architecture}, {config.vocabulary_size} pieces, {config.batch_rows} x {config.sequence_length}"
+    what = f"{config.architecture}, {config.vocabulary_size} tokens, {config.batch_rows} x {config.sequence_length}"
     print(f"{what}, compile={config.compile}, steps_per_call={config.steps_per_call}, dropout={config.dropout:g}")
     for name, values in seconds.items():
         low, high = min(values), max(values)

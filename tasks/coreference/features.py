@@ -20,7 +20,7 @@ class Counts:
         mentions_too_long: int. Mentions wider than the model's spans, which can never be found.
         mentions_across: int. Mentions across the end of a sentence or a segment, which can never be found.
         documents_cut: int. Documents with more segments than a row holds; each epoch reads a random window of them.
-        words_cut: int. Words longer than a segment, which lost their last pieces.
+        words_cut: int. Words longer than a segment, which lost their last word pieces.
     """
 
     documents: int = 0
@@ -34,7 +34,7 @@ class Counts:
 
 @dataclasses.dataclass(frozen=True)
 class _Row:
-    """A document in pieces, the row of its genre, and (first piece, last piece, cluster from 1) of its mentions."""
+    """A document in word pieces, its genre's row, and (first piece, last piece, cluster from 1) of its mentions."""
 
     document: object
     genre: int

@@ -88,7 +88,7 @@ class Config(FineTuningSettings):
         ]
         if not whole or not all(whole):
             raise InputError(
-                "--sweep_segments must be pairs of a segment's pieces and a row's segments, e.g. 128:11,384:3. "
+                "--sweep_segments must be pairs of a segment length and the segments per row, e.g. 128:11,384:3. "
                 f"Received: {','.join(self.sweep_segments)}."
             )
         segments = [{"segment_length": int(length), "max_training_segments": int(count)} for length, count in pairs]

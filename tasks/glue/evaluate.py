@@ -44,7 +44,7 @@ def main(config: Config) -> None:
     if not config.predict_only:
         _check_gold(config, model, file.examples)
     rows = predictions.rows_of(model, file.examples)
-    logging.info("%d examples, %d of them cut to %d pieces.", len(rows), sum(row.cut for row in rows), model.row_length)
+    logging.info("%d examples, %d of them cut to %d tokens.", len(rows), sum(row.cut for row in rows), model.row_length)
     logits = logits_of(model, rows, config.batch_size)
     found = predictions.found_of(model, logits)
     warn_if_alike(found, "texts")

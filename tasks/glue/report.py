@@ -49,9 +49,7 @@ class Config(ReportSettings):
     """Settings of one report."""
 
     submission_dir: str | None = setting(
-        "Folder for the submission files and their zip, from the best run on dev of each set.",
-        default=None,
-        path=True,
+        "Folder for the submission files and their zip, from the best run on dev of each set.", default=None, path=True
     )
     submission_method: str | None = setting("Method that is submitted; needed if the runs have several.", default=None)
 

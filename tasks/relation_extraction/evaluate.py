@@ -118,7 +118,7 @@ def _rows(model, examples, path: str) -> list:
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     logging.info(
-        "%d sentences, %d of them cut to %d pieces.", len(rows), sum(row.cut for row in rows), model.row_length
+        "%d sentences, %d of them cut to %d tokens.", len(rows), sum(row.cut for row in rows), model.row_length
     )
     return rows
 

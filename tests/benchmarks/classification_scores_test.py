@@ -83,7 +83,7 @@ def test_every_side_is_run_once_and_the_table_has_means_and_spreads(config, caps
         classification_scores.main(dataclasses.replace(config, epochs=2))
 
 
-def test_what_is_missing_or_unknown_is_told(config, tmp_path):
+def test_missing_and_unknown_sets_are_reported(config, tmp_path):
     for changes, words in (
         ({"sets": ("SST-3",)}, "--sets must be of SemEval, .* Received: SST-3"),
         ({"sets": ("RTE",)}, "RTE has no train.tsv, packed or not"),

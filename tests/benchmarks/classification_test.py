@@ -56,6 +56,6 @@ def test_their_side_classifies_as_ours_does_with_equal_weights(config, tmp_path)
     assert sides.classify_other(sides.examples) == sides.classify_other(sides.examples, padded=True) == expected
 
 
-def test_too_few_texts_are_refused(config):
+def test_too_few_texts_are_rejected(config):
     with pytest.raises(InputError, match="has 12 texts. Expected: 13"):
         classification._Sides(dataclasses.replace(config, texts=13))

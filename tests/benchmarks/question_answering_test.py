@@ -49,7 +49,7 @@ def test_their_side_answers_as_ours_does_with_equal_heads(config):
     assert ours.answer(examples[:6]) == theirs.answer(examples[:6]) == theirs.answer(examples[:6], padded=True)
 
 
-def test_too_few_questions_are_refused(config):
+def test_too_few_questions_are_rejected(config):
     import dataclasses
 
     with pytest.raises(InputError, match="has 12 answerable questions. Expected: 13"):

@@ -165,7 +165,7 @@ def test_gap_is_answered_from_its_raw_texts(saved, gap_file, tmp_path, monkeypat
     assert sorted(p.name for p in out.iterdir()) == ["predictions.tsv", "scores.json"]
 
 
-def test_what_cannot_be_done_is_refused_before_anything_is_written(saved, documents_file, gap_file, tmp_path):
+def test_unusable_input_is_rejected_before_anything_is_written(saved, documents_file, gap_file, tmp_path):
     path, few = documents_file(), documents_file("few.jsonl", count=2)
     empty = documents_file("empty.jsonl", records=[{"tokens": [], "sentences": [], "clusters": []}])
     out = tmp_path / "out"
@@ -181,7 +181,7 @@ def test_what_cannot_be_done_is_refused_before_anything_is_written(saved, docume
     assert not out.exists()
 
 
-def test_what_is_no_resolver_is_refused(encoder_path, documents_file):
+def test_a_file_that_is_not_a_resolver_is_rejected(encoder_path, documents_file):
     with pytest.raises(InputError, match="holds a SpanBertEncoder. Expected: a SpanBertCoreferenceResolver"):
         run(f"--model={encoder_path}", f"--data={documents_file()}")
 

@@ -112,7 +112,7 @@ def test_a_bad_row_of_gap_is_left_out_and_named_where_that_is_asked_for(tmp_path
     assert len(left_out) == 1 and re.match(rf"{re.escape(str(path))}, {sentence}", left_out[0])
 
 
-def test_another_file_is_no_gap_file(tmp_path):
+def test_another_file_is_rejected_as_gap_file(tmp_path):
     with pytest.raises(InputError, match=r"line 1 is not the header of a GAP file.*Received: once"):
         read_gap(write(tmp_path / "a", header="once"))
     with pytest.raises(InputError, match=r"line 1 is not the header .*Received: nothing"):
@@ -169,7 +169,7 @@ def test_gap_without_a_gender_has_no_bias():
     assert (found["overall_f1"], found["feminine_f1"], found["bias"]) == (100, 0, None)
 
 
-def test_gap_refuses_what_it_cannot_score():
+def test_gap_rejects_answers_that_it_cannot_score():
     with pytest.raises(InputError, match="There is nothing to score"):
         gap_scores([], {})
     for answer in ((True,), ("yes", False)):

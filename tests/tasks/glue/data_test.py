@@ -1,4 +1,4 @@
-"""Tests of reading: the nine sets' official forms, one's own files, every kind of bad line."""
+"""Tests of reading: the nine sets' official forms, custom files, every kind of bad line."""
 
 import gzip
 import json
@@ -66,7 +66,7 @@ def test_test_files_have_ids_and_no_labels(write, name):
         ]
 
 
-def test_what_only_looks_like_an_empty_line_counts(write):
+def test_a_line_that_only_looks_empty_counts(write):
     path = write("text\tlabel\na\tx\n\n\tx\n\r\nb\ty\n")
     assert [(one.id, one.text) for one in read(path, CUSTOM_SET, None).examples] == [("0", "a"), ("1", ""), ("2", "b")]
 
@@ -105,7 +105,7 @@ BAD_ROWS = [
 
 
 @pytest.mark.parametrize("name, line, message", BAD_ROWS, ids=[f"{row[0]} {row[1]!r}" for row in BAD_ROWS])
-def test_a_bad_line_of_a_table_is_refused_or_left_out(write, name, line, message):
+def test_a_bad_line_of_a_table_is_rejected_or_left_out(write, name, line, message):
     lines = official(name, rows_of(name)[1:]).removesuffix("\n").split("\n")
     path, one = write("\n".join([*lines[:-1], line, lines[-1]])), SETS[name]
     place = len(lines)  # counted from 1, the header too where there is one
@@ -131,7 +131,7 @@ BAD_LINES = [
 
 
 @pytest.mark.parametrize("line, message", BAD_LINES, ids=[line[:30] for line, _ in BAD_LINES])
-def test_a_bad_line_of_json_is_refused_or_left_out(write, line, message):
+def test_a_bad_line_of_json_is_rejected_or_left_out(write, line, message):
     good = json.dumps({"a": "x", "b": "y", "c": "z"})
     refused_or_left_out(write(f"{good}\n\n{line}\n{good}"), PAIR, None, f"some.tsv, line 3 ?{message}", 2)
 
@@ -144,9 +144,9 @@ def test_numbers_of_json_lines_must_be_numbers(write):
 
 def refused_or_left_out(path, columns, labels, message, good):
     """Checks one bad line: the sentence with file, line and reason, or what is left without it."""
-    with pytest.raises(InputError, match=message) as refused:
+    with pytest.raises(InputError, match=message) as caught:
         read(path, columns, labels)
-    said = str(refused.value)
+    said = str(caught.value)
     assert said.endswith("Correct the file, or leave bad examples out with --skip_bad_examples.")
     assert "\n" not in said and len(said) < 400
     file = read(path, columns, labels, skip_bad=True)
@@ -154,7 +154,7 @@ def refused_or_left_out(path, columns, labels, message, good):
     assert said.startswith(file.left_out[0]) and "--skip_bad" not in file.left_out[0]
 
 
-def test_what_is_left_out_is_counted_and_named_and_ids_stay(write):
+def test_left_out_lines_are_reported_and_ids_stay(write):
     path = write("text\tlabel\na\t1\nb\nc\t1\nd\t5\ne\t0\n")
     file = read(path, CUSTOM_SET, ("0", "1"), skip_bad=True)
     assert [(one.id, one.text) for one in file.examples] == [("0", "a"), ("2", "c"), ("4", "e")]
@@ -164,7 +164,7 @@ def test_what_is_left_out_is_counted_and_named_and_ids_stay(write):
     ]
 
 
-def test_bad_lines_of_a_test_file_are_refused_without_advice_that_does_not_help(write):
+def test_bad_lines_of_a_test_file_are_rejected_without_a_hint_that_does_not_help(write):
     path = write(official("RTE", rows_of("RTE"), test=True) + "8\ta\n")
     with pytest.raises(InputError, match=r"line 5 must have 3 cells, separated by tabs\. Received: 2\.$"):
         read(path, SETS["RTE"].test["RTE"][1], None)
@@ -186,13 +186,13 @@ def test_bad_lines_of_a_test_file_are_refused_without_advice_that_does_not_help(
         (b"\xff\xfe\x00", "some.tsv, line 1 is not UTF-8, but UTF-16 by its first bytes. Expected: UTF-8"),
     ],
 )
-def test_a_file_without_an_example_is_refused(write, content, message):
-    with pytest.raises(InputError, match=message) as refused:
+def test_a_file_without_an_example_is_rejected(write, content, message):
+    with pytest.raises(InputError, match=message) as caught:
         read(write(content), CUSTOM_SET, None, skip_bad=True)
-    assert len(str(refused.value)) < 400
+    assert len(str(caught.value)) < 400
 
 
-def test_a_file_of_another_set_is_refused_by_its_columns(write):
+def test_a_file_of_another_set_is_rejected_by_its_columns(write):
     for name, other, missing in (
         ("QNLI", "RTE", "question, sentence"),
         ("MRPC", "SST-2", "#1 String, #2 String, Quality"),
@@ -224,7 +224,7 @@ def test_every_line_of_the_real_files_is_an_example(data_folder, name):
             assert {example.label for example in examples} == set(one.labels)
 
 
-def test_an_id_that_would_break_a_line_of_predictions_is_refused(write):
+def test_an_id_that_would_break_a_line_of_predictions_is_rejected(write):
     columns = Columns("text", None, "label", "id")
     path = write('{"text": "a", "label": "b", "id": "1\\t2"}\n{"text": "a", "label": "b", "id": 7}\n')
     with pytest.raises(InputError, match=r"line 1: id must be printable text on one line. Received: '1\\t2'"):
@@ -250,7 +250,8 @@ def test_a_table_without_a_header_has_columns_by_number_the_first_is_1(write, en
 def test_a_header_that_names_numbers_wins(write):
     path = write("2\t1\nlabel a\ttext a\n")
     assert read_rows(path, NUMBERED) == [("0", "text a", None, "label a")]
-    assert read_rows(write("1\tx\nfirst\tsecond\n"), NUMBERED)[0] == ("0", "1", None, "x")  # one name alone is none
+    # A single matching name is not a header.
+    assert read_rows(write("1\tx\nfirst\tsecond\n"), NUMBERED)[0] == ("0", "1", None, "x")
     assert read_rows(write(json.dumps({"1": "text", "2": "label"})), NUMBERED) == [("0", "text", None, "label")]
 
 
@@ -308,7 +309,7 @@ def test_several_labels_are_a_list_or_a_cell_with_a_separator(write):
         ({"text": "w"}, "line 1 must have the keys label"),
     ],
 )
-def test_what_is_no_list_of_labels_is_rejected(write, record, message):
+def test_an_invalid_list_of_labels_is_rejected(write, record, message):
     with pytest.raises(InputError, match=message):
         read(write(json.dumps(record)), SEVERAL, None)
 
@@ -344,9 +345,9 @@ def test_several_numbers_are_columns_or_a_list(write):
 )
 @pytest.mark.parametrize("skip_bad", [False, True])
 def test_json_that_is_not_lines_is_named(write, content, fault, skip_bad):
-    with pytest.raises(InputError, match=f"some.tsv is {fault}. Expected: tab-separated lines, or one JSON") as refused:
+    with pytest.raises(InputError, match=f"some.tsv is {fault}. Expected: tab-separated lines, or one JSON") as caught:
         read(write(content), CUSTOM_SET, None, skip_bad)
-    assert "--skip_bad" not in str(refused.value)
+    assert "--skip_bad" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -359,10 +360,10 @@ def test_json_that_is_not_lines_is_named(write, content, fault, skip_bad):
         ([{"text": "a", "label": ""}, {"text": "a", "label": "b"}], True),
     ],
 )
-def test_leaving_lines_out_is_said_where_it_can_help(write, lines, helps):
-    with pytest.raises(InputError) as refused:
+def test_leaving_lines_out_is_suggested_if_it_can_help(write, lines, helps):
+    with pytest.raises(InputError) as caught:
         read(write("\n".join(map(json.dumps, lines))), CUSTOM_SET, None)
-    assert ("--skip_bad_examples" in str(refused.value)) == helps and "predict_only" not in str(refused.value)
+    assert ("--skip_bad_examples" in str(caught.value)) == helps and "predict_only" not in str(caught.value)
 
 
 @pytest.mark.parametrize("name", SETS)
@@ -391,6 +392,6 @@ def test_files_without_labels_have_the_columns_of_the_sets_test_files_or_of_dev(
 )
 def test_a_file_without_labels_names_the_flag_that_it_needs(write, content):
     for skip_bad in (False, True):
-        with pytest.raises(InputError, match="For a file without labels, `evaluate --predict_only` writes") as refused:
+        with pytest.raises(InputError, match="For a file without labels, `evaluate --predict_only` writes") as caught:
             read(write(content), CUSTOM_SET, None, skip_bad)
-        assert "--skip_bad" not in str(refused.value)
+        assert "--skip_bad" not in str(caught.value)

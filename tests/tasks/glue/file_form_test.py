@@ -21,7 +21,7 @@ def write(tmp_path):
     return make
 
 
-def test_what_json_lines_are():
+def test_json_lines_are_distinguished_from_tables():
     assert holds_json_lines('{"a": 1}', 1) and holds_json_lines('{"a": "x}', 1) and holds_json_lines(" \n{a", 2)
     assert not holds_json_lines("{a", 1) and not holds_json_lines('{"a": 1} b\tc', 1) and not holds_json_lines("", 2)
     assert holds_json_lines('{"a":\t1', 2) is False and holds_json_lines('{"a":\t1\n{"a": 1}', 2)

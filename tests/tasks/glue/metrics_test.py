@@ -210,7 +210,7 @@ def test_every_score_has_its_name():
     }
 
 
-def test_missing_libraries_are_told_with_the_extra(monkeypatch):
+def test_missing_libraries_are_reported_with_the_extra(monkeypatch):
     asked = []
     monkeypatch.setattr(metrics, "load", lambda *given: asked.append(given))
     metrics.need_libraries()

@@ -70,7 +70,7 @@ def test_several_labels_are_text_in_the_labels_order_and_several_numbers_lists()
     ]
 
 
-def test_shares_that_are_no_numbers_are_null():
+def test_probabilities_that_are_not_finite_are_null():
     [row] = text_data(EXAMPLES[:1], FOUND[:1], np.array([[0.6, np.nan, np.inf]]), LABELS, {})["rows"]
     assert dict(row["candidates"]) == {"entailment": 0.6, "<b>neutral</b>": None, "no": None}
 

@@ -143,7 +143,7 @@ def test_runs_of_other_tasks_and_unfinished_ones_are_ignored(write_run, make):
 
 
 @pytest.mark.parametrize("others", [False, True])
-def test_a_folder_without_a_run_of_a_set_is_refused(write_run, make, others):
+def test_a_folder_without_a_run_of_a_set_is_rejected(write_run, make, others):
     if others:
         write_run("answers", "SQuAD 1.1", f1=90.0)
     with pytest.raises(InputError, match="runs holds no finished run of a GLUE set"):
@@ -213,7 +213,7 @@ def test_of_several_methods_one_must_be_named(write_run, make, tmp_path):
         assert submitted(tmp_path / "site") == {"RTE.tsv": f"index\tprediction\n0\t{folder} π\n"}
 
 
-def test_what_cannot_be_submitted_is_refused(write_run, make, tmp_path):
+def test_runs_that_cannot_be_submitted_are_rejected(write_run, make, tmp_path):
     write_run("a", "RTE", accuracy=60.0)
     with pytest.raises(InputError, match="No run has predictions of a test file"):
         make(f"--submission_dir={tmp_path / 'site'}")

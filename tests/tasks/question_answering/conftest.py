@@ -11,7 +11,7 @@ CONTEXT = "w1 w2 w3 w4 w5 w6 w7 w8 w9 w10"
 
 @pytest.fixture(scope="session")
 def encoder_path(toy_tokenizer, tmp_path_factory):
-    """Path of a saved encoder of 64 pieces, width 12, at most 24 pieces a row."""
+    """Path of a saved encoder of 64 pieces, width 12, at most 24 tokens per row."""
     import keras
 
     from spanbert_keras import SpanBertEncoder
@@ -34,7 +34,7 @@ def encoder_path(toy_tokenizer, tmp_path_factory):
 
 @pytest.fixture
 def reader(encoder_path, randomize):
-    """A reader full of noise that may refuse to answer."""
+    """A reader with random weights that may give no answer."""
     import keras
 
     from spanbert_keras import SpanBertQuestionAnswerer
@@ -60,7 +60,7 @@ def question(number, answer, impossible=False, start=None, context=CONTEXT):
 
 @pytest.fixture
 def squad_file(tmp_path):
-    """Function that writes a file of SQuAD's form: articles of so many questions, every third without answer if so."""
+    """Function that writes a file of SQuAD's form: articles with questions, a third of them unanswerable if wanted."""
 
     def write(name="train.json", articles=3, questions=6, unanswerable=False, first=0):
         found = []

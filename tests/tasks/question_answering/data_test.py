@@ -38,7 +38,7 @@ def mrqa(*questions, context=CONTEXT):
 
 
 def write(path, *values, indent=None):
-    """Writes values as JSON, one a line, gzipped if the name ends in .gz."""
+    """Writes values as JSON, one per line, gzipped if the name ends in .gz."""
     data = "\n".join(json.dumps(value, indent=indent) for value in values).encode()
     path.write_bytes(gzip.compress(data) if path.name.endswith(".gz") else data)
     return path
@@ -54,7 +54,7 @@ def write_mrqa(folder, *questions, **kwargs):
 
 @pytest.mark.parametrize("name", ["a.json", "a.json.gz", "a.jsonl.gz"])
 @pytest.mark.parametrize("indent", [None, 1])
-def test_squad_is_read_whatever_its_name_and_layout(tmp_path, name, indent):
+def test_squad_is_read_with_any_name_and_layout(tmp_path, name, indent):
     answers = [{"text": "Bob", "answer_start": 8}, {"text": "Ann", "answer_start": 0}]
     none = squad_question(id="q2", answers=None, is_impossible=True, plausible_answers=[{"text": "it"}])
     path = write(tmp_path / name, squad(squad_question(answers=answers, is_impossible=False), none), indent=indent)
@@ -70,7 +70,7 @@ def test_squad_is_read_whatever_its_name_and_layout(tmp_path, name, indent):
 
 
 @pytest.mark.parametrize("name", ["a.jsonl", "a.jsonl.gz", "a.json"])
-def test_mrqa_is_read_whatever_its_name(tmp_path, name):
+def test_mrqa_is_read_with_any_name(tmp_path, name):
     # The spans keep the file's order, and a span that stands there twice is kept twice.
     found = [detected("Bob", (8, 10)), detected("Ann", (0, 2)), detected("Ann", (0, 2))]
     first = mrqa_question(answers=["bob", "Ann."], detected_answers=found)
@@ -138,7 +138,7 @@ BAD_SQUAD = BAD_ANYWHERE | {
     ),
     "another case": ({"answers": [{"text": "ann", "answer_start": 0}]}, r"Expected: 'ann'.*Received: 'Ann'"),
     "offset from the end": ({"answers": [{"text": "it", "answer_start": -3}]}, r"character -3.*Received: nothing"),
-    "offset behind the end": ({"answers": [{"text": "it", "answer_start": 21}]}, r"character 21.*Received: nothing"),
+    "offset after the end": ({"answers": [{"text": "it", "answer_start": 21}]}, r"character 21.*Received: nothing"),
     "answer cut by the end": ({"answers": [{"text": "it.!", "answer_start": 18}]}, r"Received: 'it\.' there"),
     "empty answer": ({"answers": [{"text": "", "answer_start": 0}]}, r"the answer is empty"),
     "no object as answer": ({"answers": ["Ann"]}, r'"text" is missing\. Expected: that key\. Received: \'Ann\''),
@@ -156,7 +156,7 @@ BAD_MRQA = BAD_ANYWHERE | {
         {"detected_answers": [detected("it", (-3, 1))]},
         r"0 <= start <= end < 21\. Received: \[-3, 1\]",
     ),
-    "behind the text": (
+    "after the text": (
         {"detected_answers": [detected("it.", (18, 21))]},
         r"is not in the context.*Received: \[18, 21\]",
     ),
@@ -268,7 +268,7 @@ def test_places_are_counted_from_one(tmp_path):
         ([HEADER, ["a"]], r'line 2 lacks "context".*Received: \[\'a\'\]'),
     ],
 )
-def test_a_file_of_another_form_is_refused_even_if_questions_are_skipped(tmp_path, values, sentence):
+def test_a_file_of_another_form_is_rejected_even_if_questions_are_skipped(tmp_path, values, sentence):
     path = write(tmp_path / "a.json", *values)
     with pytest.raises(InputError, match=rf"^{re.escape(str(path))}.*{sentence}"):
         read(path, skip_bad_examples=True)

@@ -56,7 +56,7 @@ def test_a_calibrated_threshold_never_sees_the_questions_that_it_scores():
     assert tables[title]["total"] == 2 and {e.article for e in own} & {e.article for e in rest} == set()
 
 
-def test_without_unanswerable_questions_a_refusal_is_an_empty_answer():
+def test_without_unanswerable_questions_no_answer_is_an_empty_answer():
     examples, found = cases()
     assert evaluate.score(examples[:2], found, None, False, None)["all questions"]["exact_match"] == 50.0
     assert evaluate.score(examples[:2], found, -9.0, False, None)["all questions"]["exact_match"] == 0.0
@@ -89,7 +89,7 @@ def test_a_half_of_mrqas_file_is_scored(saved, mrqa_file, tmp_path, capsys):
     assert not (out / "errors.html").exists()
 
 
-def test_the_page_shows_a_refusal_and_a_right_answer():
+def test_the_page_shows_no_answer_and_a_right_answer():
     examples, found = cases()
     rows = [evaluate.page_row(example, found[example.id], 1.0) for example in examples]
     assert [(row.predicted, row.exact, row.start) for row in rows] == [
@@ -101,7 +101,7 @@ def test_the_page_shows_a_refusal_and_a_right_answer():
     assert rows[0].f1 == 1.0 and rows[3].f1 == 1.0 and rows[2].f1 == 0.0 and rows[0].candidates == (("b", 0.5),)
 
 
-def test_what_cannot_be_done_is_refused_before_anything_is_computed(saved, squad_file, tmp_path):
+def test_unusable_input_is_rejected_before_anything_is_computed(saved, squad_file, tmp_path):
     path = squad_file()
     (tmp_path / "file").touch()
     for flag, message in (
@@ -117,7 +117,7 @@ def test_what_cannot_be_done_is_refused_before_anything_is_computed(saved, squad
 
 
 @pytest.mark.parametrize("name", ["missing.keras", "encoder.keras"])
-def test_what_is_no_reader_is_refused(name, encoder_path, squad_file, tmp_path):
+def test_a_file_that_is_not_a_question_answerer_is_rejected(name, encoder_path, squad_file, tmp_path):
     model = encoder_path if name == "encoder.keras" else tmp_path / name
     with pytest.raises(InputError, match="is not there|holds a SpanBertEncoder. Expected: a SpanBertQuestionAnswerer"):
         run(f"--model={model}", f"--data={squad_file()}")

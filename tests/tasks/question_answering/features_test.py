@@ -32,7 +32,7 @@ def rows_of(windows, *examples, first="file", every_answer=False, max_answer_pie
     return make_rows(examples, windows, max_answer_pieces, first, every_answer)
 
 
-def test_each_window_is_labelled_with_where_the_answer_stands_in_it(windows):
+def test_each_window_is_labelled_with_the_position_of_the_answer(windows):
     rows = rows_of(windows, example((12, 17)))  # w4 w5
     assert [window.token_ids.tolist() for window in rows.windows] == [
         [CLS, 45, 46, SEP, 5, 6, 7, 8, 9, 10, SEP],
@@ -130,7 +130,7 @@ def test_starts_and_ends_of_an_answer_do_not_change_places(windows):
     assert (batch["start_positions"].tolist(), batch["end_positions"].tolist()) == ([[8]], [[9]])
 
 
-def test_unreadable_examples_are_told_or_left_out(windows, monkeypatch):
+def test_unreadable_examples_are_rejected_or_left_out(windows, monkeypatch):
     monkeypatch.setattr("tasks.question_answering.features.CHUNK_SIZE", 2)
     asked = [
         example(id="a"),
@@ -260,7 +260,7 @@ def make_model(data_folder):
 def test_decoding_the_trained_labels_gives_the_gold_text(data_folder, make_model, name, kind):
     """All but those marked within a word, as counted above; `-s` shows them.
 
-    Answers longer than the released limit are trained on and cannot be given: they are told apart, and come back when
+    Answers longer than the released limit are trained on and cannot be given: they are counted, and come back when
     the limit is lifted.
     """
     found = data.read(data_folder / name, skip_bad_examples=True)

@@ -60,7 +60,7 @@ def test_unanswerable_questions_give_the_model_a_threshold(fine_tune, squad_file
     assert {id for id, text in given.items() if not text} == {
         id for id, score in scored.items() if score > reader.no_answer_threshold
     }
-    assert scores["test"]["total"] == 6 and scores["dev"]["best_f1"] >= 100 / 3 - 1e-9  # refusing everything has that
+    assert scores["test"]["total"] == 6 and scores["dev"]["best_f1"] >= 100 / 3 - 1e-9  # as without any answer
 
 
 @pytest.mark.slow
@@ -98,15 +98,12 @@ def test_several_training_files_count_as_one_but_share_no_question(fine_tune, sq
     assert len(task.train) == 6 and len(task.left_out) == 6
 
 
-def test_what_cannot_be_done_is_refused_before_training(squad_file, mrqa_file):
+def test_unusable_input_is_rejected_before_training(squad_file, mrqa_file):
     plain, open_ended = squad_file(), squad_file("dev.json", 1, first=5, unanswerable=True)
     for flags, message in (
         ([f"--dev_file={plain}", f"--test_file={plain}", "--halve_dev"], "With --test_file, give --nohalve_dev"),
         ([f"--dev_file={plain}", f"--test_file={mrqa_file()}"], "one format. Received: squad, squad, mrqa"),
-        (
-            [f"--dev_file={plain}", "--calibration_share=0.5"],
-            "--calibration_share needs questions without an answer",
-        ),
+        ([f"--dev_file={plain}", "--calibration_share=0.5"], "--calibration_share needs questions without an answer"),
         ([f"--dev_file={open_ended}", "--calibration_share=0.5"], "--calibration_share"),  # of one article
     ):
         with pytest.raises(InputError, match=message):
@@ -124,7 +121,7 @@ def test_formats_are_not_mixed(squad_file, mrqa_file):
 
 
 @pytest.mark.slow
-def test_what_the_encoder_cannot_read_is_refused_by_name_or_left_out(fine_tune, squad_file, tmp_path, caplog):
+def test_questions_that_the_encoder_cannot_read_are_rejected_or_left_out(fine_tune, squad_file, tmp_path, caplog):
     path = pathlib.Path(squad_file("bad.json"))
     content = json.loads(path.read_text())
     paragraph = content["data"][0]["paragraphs"][0]
@@ -138,7 +135,7 @@ def test_what_the_encoder_cannot_read_is_refused_by_name_or_left_out(fine_tune, 
     assert (folder / "question_answerer.keras").is_file() and "Examples left out in total: 1" in caplog.text
 
 
-def test_windows_are_no_longer_than_the_encoder_reads(squad_file, encoder_path, caplog):
+def test_windows_are_at_most_as_long_as_the_encoders_maximum(squad_file, encoder_path, caplog):
     path = squad_file()
     flags = [f"--encoder={encoder_path}", "--output_dir=o", f"--train_file={path}", f"--dev_file={path}"]
     model = finetune.QuestionAnswering(program.parse(finetune.Config, flags)).make_model()

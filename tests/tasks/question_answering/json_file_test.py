@@ -1,4 +1,4 @@
-"""Tests of JSON values out of files: by line or as a whole, gzipped or not, and what is said of others."""
+"""Tests of JSON values from files: by line or as a whole, gzipped or not, and the errors about other files."""
 
 import gzip
 import json

@@ -47,7 +47,7 @@ def slice_utf16(text, span):
     return units[2 * span[0] : 2 * span[1]].decode("utf-16-le", "surrogatepass")
 
 
-def test_the_page_carries_what_was_given(tmp_path, written):
+def test_the_page_carries_its_data(tmp_path, written):
     _, data = written(tmp_path, [row()], facts={"F1": "0.00", "Model": "tiny"})
     assert data == {
         "facts": [["F1", "0.00"], ["Model", "tiny"]],
@@ -73,7 +73,7 @@ def test_the_page_carries_what_was_given(tmp_path, written):
     }
 
 
-def test_marks_are_the_gold_and_the_predicted_text_behind_emoji(tmp_path, written):
+def test_marks_are_the_gold_and_the_predicted_text_after_emoji(tmp_path, written):
     gold, predicted = EMOJI.index("𝔘𝔫𝔦"), EMOJI.index("1991")
     made = row(context=EMOJI, gold_spans=((gold, gold + 3), (3, 5)), start=predicted, end=predicted + 4)
     _, data = written(tmp_path, [made])
@@ -123,7 +123,7 @@ def test_no_answer_and_no_place_have_no_mark(tmp_path, written):
         dict(gold_spans=((0, 3), (0, 22))),
     ],
 )
-def test_a_span_outside_its_context_is_refused_with_its_question(tmp_path, changes):
+def test_a_span_outside_its_context_is_rejected_with_its_question(tmp_path, changes):
     with pytest.raises(ValueError, match=r"Received: start=.*length=21, id='q1'"):
         write_page(tmp_path / "page.html", "Title", [row(**changes)], {})
     assert list(tmp_path.iterdir()) == []

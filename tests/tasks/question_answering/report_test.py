@@ -66,7 +66,7 @@ def test_of_a_sweep_the_chosen_run_alone_counts(write_run, tmp_path):
     assert report.gather(tmp_path) == {("MiniLM", "NewsQA"): report.Result(3.0, 4.0, 1, "dev")}
 
 
-def test_runs_of_other_settings_are_no_seeds(write_run, tmp_path):
+def test_runs_with_other_settings_are_not_seeds(write_run, tmp_path):
     write_run("a", "NewsQA", dev={"exact_match": 1.0, "f1": 2.0})
     write_run("b", "NewsQA", rate=5e-5, dev={"exact_match": 3.0, "f1": 4.0})
     assert {method: result.f1 for (method, _), result in report.gather(tmp_path).items()} == {
@@ -75,7 +75,7 @@ def test_runs_of_other_settings_are_no_seeds(write_run, tmp_path):
     }
 
 
-def test_a_threshold_fitted_on_dev_is_said_and_one_of_other_articles_preferred(write_run, tmp_path):
+def test_a_threshold_fitted_on_dev_is_labelled_and_one_of_other_articles_preferred(write_run, tmp_path):
     best = {"best_exact": 60.0, "best_f1": 70.0}
     write_run("a", "SQuAD 2.0", dev=best)
     write_run("b", "SQuAD 2.0", method="B", dev=best | {"calibrated_exact": 50.0, "calibrated_f1": 55.0})
@@ -85,13 +85,13 @@ def test_a_threshold_fitted_on_dev_is_said_and_one_of_other_articles_preferred(w
     assert "SQuAD 2.0: dev, threshold fitted on it, 1 run (MiniLM)" in report.tables(results)
 
 
-def test_a_file_that_is_no_record_is_left_out_and_named(write_run, tmp_path, caplog):
+def test_a_file_that_is_not_a_record_is_reported_and_left_out(write_run, tmp_path, caplog):
     write_run("a", "NewsQA", dev={"exact_match": 1.0, "f1": 2.0})
     (tmp_path / "run.json").write_text("{")
     assert len(report.gather(tmp_path)) == 1 and "is not a record of a run" in caplog.text
 
 
-def test_the_program_writes_or_prints_and_refuses_an_empty_folder(write_run, tmp_path, capsys):
+def test_the_program_writes_or_prints_and_rejects_an_empty_folder(write_run, tmp_path, capsys):
     with pytest.raises(InputError, match="holds no finished question-answering run"):
         report.main(report.Config(runs=str(tmp_path)))
     write_run("r", "SQuAD 1.1", dev={"exact_match": 80.0, "f1": 90.0})

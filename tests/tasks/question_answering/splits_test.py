@@ -35,7 +35,7 @@ def test_one_context_has_no_halves():
 
 @pytest.mark.parametrize("articles", [20, 2, 0])
 @pytest.mark.parametrize("share", [0.25, 0.5, 0.999, 0.001])
-def test_articles_lie_on_one_side(articles, share):
+def test_an_article_is_in_one_part_only(articles, share):
     examples = many(articles=articles)
     calibration, rest = split_articles(examples, share)
     assert sorted(map(examples.index, calibration + rest)) == list(range(600))
@@ -61,6 +61,6 @@ def test_the_split_follows_the_seed():
         (many(), float("nan"), r"Received: nan"),
     ],
 )
-def test_what_cannot_be_split_is_rejected(examples, share, sentence):
+def test_examples_that_cannot_be_split_are_rejected(examples, share, sentence):
     with pytest.raises(InputError, match=f"--calibration_share {sentence}|--calibration_share .*{sentence}"):
         split_articles(examples, share)

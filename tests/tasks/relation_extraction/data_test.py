@@ -79,15 +79,15 @@ BAD = [
 
 @pytest.mark.parametrize("changes, message", BAD, ids=[str(changes)[:40] for changes, _ in BAD])
 @pytest.mark.parametrize("lines", [False, True])
-def test_a_bad_example_is_refused_or_left_out(write, changes, message, lines):
+def test_a_bad_example_is_rejected_or_left_out(write, changes, message, lines):
     records = [ANN | {"id": "e0"}, ANN | {"id": "bad"} | changes, ANN | {"id": "e2"}]
     path = write("\n".join(map(json.dumps, records)).encode() if lines else records)
     where = "some.json, line 2 " if lines else "some.json, example 1 "
     if changes == {"id": "e0"}:
         where = where.rstrip() + ": "
-    with pytest.raises(InputError, match=message) as refused:
+    with pytest.raises(InputError, match=message) as caught:
         read(path)
-    said = str(refused.value)
+    said = str(caught.value)
     assert (
         where in said
         and said.endswith("Correct the file, or leave bad examples out with --skip_bad_examples.")
@@ -107,16 +107,16 @@ def test_a_missing_key_is_named(write, key):
 
 
 @pytest.mark.parametrize("line", [b"{broken", b"[1, 2]", b"7", b"null", b'"text"', b"[" * 100_000, b"9" * 5000])
-def test_a_line_that_is_no_example_is_refused_or_left_out(write, line):
+def test_a_line_that_is_not_an_example_is_rejected_or_left_out(write, line):
     path = write(json.dumps(ANN).encode() + b"\n" + line + b"\n" + json.dumps(ANN | {"id": "e2"}).encode())
-    with pytest.raises(InputError, match="some.json, line 2 is (not valid JSON|not an example)") as refused:
+    with pytest.raises(InputError, match="some.json, line 2 is (not valid JSON|not an example)") as caught:
         read(path)
-    assert len(str(refused.value)) < 400
+    assert len(str(caught.value)) < 400
     file = read(path, skip_bad=True)
     assert len(file.examples) == 2 and len(file.left_out) == 1
 
 
-def test_what_is_bad_is_counted_and_what_is_good_stays(write):
+def test_bad_examples_are_left_out_and_good_ones_stay(write):
     records = [ANN | {"id": f"e{i}"} | (BAD[i][0] if i % 2 else {}) for i in range(10)]
     file = read(write(records), skip_bad=True)
     assert [example.id for example in file.examples] == ["e0", "e2", "e4", "e6", "e8"] and len(file.left_out) == 5
@@ -141,12 +141,12 @@ GZIPPED = gzip.compress(json.dumps([ANN] * 50).encode())
         (b"\x1f\x8bno gzip at all", r"some.json cannot be read"),
     ],
 )
-def test_a_file_that_is_none_is_refused(write, content, message, skip_bad):
+def test_a_file_of_another_form_is_rejected(write, content, message, skip_bad):
     with pytest.raises(InputError, match=message):
         read(write(content), skip_bad=skip_bad)
 
 
-def test_other_json_is_refused(write):
+def test_other_json_is_rejected(write):
     with pytest.raises(InputError, match="some.json, line 1 lacks id, token, .*Received: data, version"):
         read(write({"data": [], "version": "1.1"}))
     with pytest.raises(InputError, match="some.json, example 0 is not an example. .*Received: '3'"):
@@ -189,7 +189,7 @@ def test_retacreds_labels_replace_relations_and_leave_others_out(write):
         (b"\xff\xfe", "labels.json, line 1 is not UTF-8, but UTF-16"),
     ],
 )
-def test_a_file_of_labels_that_is_none_is_refused(write, content, message):
+def test_an_invalid_file_of_labels_is_rejected(write, content, message):
     labels = write(content, "labels.json")
     with pytest.raises(InputError, match=message):
         read_labels(labels)
@@ -234,7 +234,7 @@ def test_semeval_in_tacreds_form_is_read_whole(data_folder):
 
 
 @pytest.mark.parametrize("name", ["tacred", "retacred"])
-def test_the_released_tables_of_labels_are_no_lists_of_ids(data_folder, name):
+def test_the_released_tables_of_labels_are_not_files_of_labels(data_folder, name):
     with pytest.raises(InputError, match="is not a file of labels"):
         read_labels(data_folder / "re" / f"{name}_rel2id.json")
 
@@ -248,9 +248,9 @@ def test_the_released_tables_of_labels_are_no_lists_of_ids(data_folder, name):
 )
 @pytest.mark.parametrize("skip_bad", [False, True])
 def test_json_that_is_neither_a_list_nor_lines_is_named(write, content, fault, skip_bad):
-    with pytest.raises(InputError, match=f"some.json is {fault}. Expected: TACRED's form") as refused:
+    with pytest.raises(InputError, match=f"some.json is {fault}. Expected: TACRED's form") as caught:
         read(write(content.encode()), skip_bad)
-    assert "--skip_bad" not in str(refused.value)
+    assert "--skip_bad" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -262,16 +262,16 @@ def test_json_that_is_neither_a_list_nor_lines_is_named(write, content, fault, s
         (json.dumps([{"id": "x"}, ANN]).encode(), True),
     ],
 )
-def test_leaving_examples_out_is_said_where_it_can_help(write, content, helps):
-    with pytest.raises(InputError) as refused:
+def test_leaving_examples_out_is_suggested_if_it_can_help(write, content, helps):
+    with pytest.raises(InputError) as caught:
         read(write(content))
-    assert ("--skip_bad_examples" in str(refused.value)) == helps and "predict_only" not in str(refused.value)
+    assert ("--skip_bad_examples" in str(caught.value)) == helps and "predict_only" not in str(caught.value)
 
 
 @pytest.mark.parametrize("relation", [{}, {"relation": None}])
 def test_a_file_without_relations_names_the_flag_that_it_needs(write, relation):
     records = [{key: value for key, value in record(i).items() if key != "relation"} | relation for i in range(3)]
-    with pytest.raises(InputError, match="For a file without relations, `evaluate --predict_only` writes") as refused:
+    with pytest.raises(InputError, match="For a file without relations, `evaluate --predict_only` writes") as caught:
         read(write(records))
-    assert "--skip_bad" not in str(refused.value)
+    assert "--skip_bad" not in str(caught.value)
     assert [one.relation for one in read(write(records), gold=False).examples] == [""] * 3

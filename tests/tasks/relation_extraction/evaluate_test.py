@@ -73,7 +73,7 @@ def test_the_program_writes_predictions_scores_picture_and_page(saved, relation_
     assert f"Predictions, scores, confusion.png and errors.html are in {out}." in printed
 
 
-def test_the_picture_is_no_blank_one(saved, relation_file, tmp_path):
+def test_the_picture_is_not_blank(saved, relation_file, tmp_path):
     image = pytest.importorskip("matplotlib.image", reason="pictures are matplotlib's")
     run(f"--model={saved}", f"--data={relation_file()}", f"--output_dir={tmp_path / 'out'}", "--nopage")
     pixels = image.imread(tmp_path / "out" / "confusion.png")
@@ -82,13 +82,13 @@ def test_the_picture_is_no_blank_one(saved, relation_file, tmp_path):
     assert not (tmp_path / "out" / "errors.html").exists()
 
 
-def test_the_folder_stands_beside_the_model(saved, relation_file, capsys):
+def test_the_default_folder_is_beside_the_model(saved, relation_file, capsys):
     run(f"--model={saved}", f"--data={relation_file('test.json')}", "--nopage")
     assert (saved.parent / "evaluation" / "test" / "scores.json").is_file()
     assert "Predictions, scores and confusion.png are in" in capsys.readouterr().out
 
 
-def test_another_label_may_be_none(saved, relation_file, tmp_path, capsys):
+def test_another_label_may_stand_for_no_relation(saved, relation_file, tmp_path, capsys):
     out = tmp_path / "out"
     flags = [f"--model={saved}", f"--data={relation_file()}", f"--output_dir={out}"]
     run(*flags, "--no_relation=org:founded", "--nopage")
@@ -99,7 +99,7 @@ def test_another_label_may_be_none(saved, relation_file, tmp_path, capsys):
         run(*flags, "--no_relation=Other")
 
 
-def test_retacreds_labels_bad_examples_and_cut_sentences_are_told(saved, relation_file, tmp_path, caplog):
+def test_retacreds_labels_bad_examples_and_cut_sentences_are_reported(saved, relation_file, tmp_path, caplog):
     caplog.set_level("INFO")
     long = record(3) | {"token": [f"w{i % 40}" for i in range(60)]}
     path = relation_file(records=[record(0), record(1), record(2) | {"token": []}, long])
@@ -111,10 +111,10 @@ def test_retacreds_labels_bad_examples_and_cut_sentences_are_told(saved, relatio
     run(*flags, "--skip_bad_examples")
     assert (tmp_path / "out" / "gold.txt").read_text() == "org:founded\nno_relation\n"
     assert "Left out: " in caplog.text and "1 examples have no entry in --labels" in caplog.text
-    assert "2 sentences, 1 of them cut to 24 pieces" in caplog.text
+    assert "2 sentences, 1 of them cut to 24 tokens" in caplog.text
 
 
-def test_what_cannot_be_done_is_refused_before_anything_is_written(saved, encoder_path, relation_file, tmp_path):
+def test_unusable_input_is_rejected_before_anything_is_written(saved, encoder_path, relation_file, tmp_path):
     path, out = relation_file(), tmp_path / "out"
     strange = relation_file("strange.json", records=[record(0) | {"obj_type": "TITLE"}])
     for flags, message in (
@@ -153,7 +153,7 @@ def test_gold_relations_that_the_model_does_not_know_are_reported_or_rejected(sa
     assert "3 examples have relations that the model does not know: org:new, per:unseen." in caplog.text
 
 
-def test_a_model_that_does_not_know_its_markers_is_refused(encoder_path, relation_file, tmp_path):
+def test_a_model_that_does_not_know_its_markers_is_rejected(encoder_path, relation_file, tmp_path):
     model = SpanBertRelationExtractor(keras.saving.load_model(encoder_path), LABELS, markers={}, row_length=24)
     model.save(tmp_path / "unknown.keras")
     with pytest.raises(InputError, match="train.json: This model does not know which pieces mark entities"):

@@ -186,7 +186,7 @@ def test_retacreds_labels_apply_to_each_file(relation_file, tmp_path, caplog):
     assert {"train_labels", "dev_labels", "test_labels", "train_file"} <= set(task.config.changeable())
 
 
-def test_bad_examples_are_refused_or_counted(relation_file):
+def test_bad_examples_are_rejected_or_left_out(relation_file):
     bad = relation_file("bad.json", records=[record(0), record(1) | {"subj_end": 99}, record(2)])
     flags = [f"--train_file={relation_file()},{bad}", f"--dev_file={bad}"]
     with pytest.raises(InputError, match=r"bad.json, example 1 \('e1'\): subj_start and subj_end must be places"):
@@ -195,7 +195,7 @@ def test_bad_examples_are_refused_or_counted(relation_file):
     assert [len(task.train), len(task.dev), len(task.left_out)] == [10, 2, 2]
 
 
-def test_a_label_of_no_relation_that_no_training_example_has_is_told(relation_file, caplog):
+def test_a_label_of_no_relation_without_training_examples_is_reported(relation_file, caplog):
     files = [f"--train_file={relation_file()}", f"--dev_file={relation_file()}"]
     finetune.RelationExtraction(config_of(*files))
     assert "--no_relation" not in caplog.text
@@ -210,20 +210,20 @@ def test_relations_of_dev_that_training_lacks_are_reported(relation_file, caplog
     assert "--test_file has" not in caplog.text
 
 
-def test_labels_of_a_test_file_that_is_not_given_are_refused(relation_file):
+def test_test_labels_without_a_test_file_are_rejected(relation_file):
     files = [f"--train_file={relation_file()}", f"--dev_file={relation_file()}"]
     with pytest.raises(InputError, match="--test_labels=x.json needs --test_file. Received: none."):
         finetune.RelationExtraction(config_of(*files, "--test_labels=x.json"))
 
 
-def test_settings_out_of_range_are_refused_before_files_are_read(fine_tune, tmp_path):
+def test_settings_out_of_range_are_rejected_before_files_are_read(fine_tune, tmp_path):
     for flag in ("label_smoothing", "classifier_dropout"):
         with pytest.raises(InputError, match=f"--{flag} must be at least 0 and below 1"):
             fine_tune("--train_file=no", "--dev_file=no", f"--{flag}=1")
     assert not (tmp_path / "run").exists()
 
 
-def test_what_makes_no_model_is_told_with_the_encoder(encoder_path, relation_file):
+def test_settings_of_an_invalid_model_are_reported_with_the_encoder(encoder_path, relation_file):
     many = relation_file("many.json", records=[record(i) | {"obj_type": f"T{i}"} for i in range(14)])
     with pytest.raises(InputError, match=r"The model cannot be built of .*needs an \[unusedN\] piece"):
         task_of(encoder_path, relation_file, f"--train_file={many}").make_model()

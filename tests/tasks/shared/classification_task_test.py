@@ -98,7 +98,7 @@ def test_training_rows_have_targets_by_the_settings(make_task, caplog):
     np.testing.assert_allclose(smooth, [[0.9, 0.1]] * 3 + [[0.1, 0.9]], rtol=1e-6)
 
 
-def test_labels_without_a_training_row_are_told(make_task, caplog):
+def test_labels_without_a_training_row_are_reported(make_task, caplog):
     make_task().training_rows(Model())
     assert "no example to train on" not in caplog.text
     model = Model()
@@ -107,7 +107,7 @@ def test_labels_without_a_training_row_are_told(make_task, caplog):
     assert "2 labels have no training example: maybe, never." in caplog.text
 
 
-def test_dev_is_scored_by_what_computes_and_written_at_the_end(make_task, tmp_path):
+def test_dev_is_scored_with_the_given_function_and_written_at_the_end(make_task, tmp_path):
     task, model = make_task(), Model()
 
     def predict(batch):

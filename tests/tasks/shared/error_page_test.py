@@ -26,7 +26,7 @@ def test_offsets_in_utf16_are_those_of_the_encoder():
         assert [convert(i) for i in range(len(text) + 1)] == expected
 
 
-def test_numbers_that_json_lacks_are_none():
+def test_numbers_that_json_lacks_become_null():
     numbers = [0.5, 2, float("nan"), float("inf"), float("-inf"), None]
     assert [error_page.finite(number) for number in numbers] == [0.5, 2.0, None, None, None, None]
 
@@ -57,8 +57,8 @@ def test_data_that_json_lacks_leaves_the_old_page(task_page, tmp_path):
     assert (tmp_path / "page.html").read_text() == "old"
 
 
-# --- every task's page. A function of a path, a title and a text writes a page with the text wherever a user's text can
-# stand, and returns the data that the page must carry.
+# --- every task's page. A function of a path, a title and a text writes a page with the text in every place that a
+# user's text can have, and returns the data that the page must carry.
 
 
 def coreference_page(path, title, text):

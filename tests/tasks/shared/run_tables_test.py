@@ -37,7 +37,7 @@ def test_finished_runs_at_any_depth_that_are_wanted_are_found_in_order(write_run
 
 
 @pytest.mark.parametrize("content", ["{", "[]", "3", "\udcff", '{"flags": [1], "scores": {}}', '{"scores": 3}'])
-def test_what_is_no_record_is_named_and_left_out(write_run, tmp_path, caplog, content):
+def test_a_file_that_is_not_a_record_is_reported_and_left_out(write_run, tmp_path, caplog, content):
     write_run("a")
     (tmp_path / "run.json").write_bytes(content.encode("utf-8", "surrogateescape"))
     assert names_of(find_runs(tmp_path, lambda record: True), tmp_path) == ["a"]
@@ -75,7 +75,7 @@ def places(groups):
     return {key: [record["place"] for record in runs] for key, runs in groups.items()}
 
 
-def test_seeds_stand_together_methods_and_sets_apart():
+def test_seeds_form_a_group_methods_and_sets_separate_ones():
     alike = {"encoder": "e", "dataset": "RTE", "learning_rate": 1e-5}
     groups = group_runs(
         records(
@@ -102,7 +102,7 @@ def test_a_seed_counts_once_though_a_sweep_made_it_too(caplog):
     assert "f1 repeats f0 and is left out." in caplog.text
 
 
-def test_other_settings_stand_apart_and_behind_the_name():
+def test_other_settings_form_a_separate_group_and_follow_the_name():
     base = {"method": "M", "dataset": "RTE", "learning_rate": 1e-5, "epochs": 3}
     groups = group_runs(
         records(base, base | {"learning_rate": 2e-5, "seed": 2}, base | {"seed": 3}, base | {"pooler": True})

@@ -12,7 +12,7 @@ TEXT = "one\ttwo\r\nπ 😀\n"
 
 @pytest.mark.parametrize("name", ["a.tsv", "a.tsv.gz"])
 @pytest.mark.parametrize("pack", [lambda content: content, gzip.compress])
-def test_what_is_in_the_file_tells_whether_it_is_packed(tmp_path, name, pack):
+def test_gzip_is_detected_from_the_content(tmp_path, name, pack):
     (tmp_path / name).write_bytes(pack(TEXT.encode()))
     assert read_text(str(tmp_path / name), "text") == TEXT
 
@@ -27,7 +27,7 @@ def test_an_error_while_a_stream_is_read_is_one_about_the_file(tmp_path):
         stream.read()
 
 
-def test_a_byte_order_mark_is_no_part_of_the_text(tmp_path):
+def test_a_byte_order_mark_is_removed(tmp_path):
     (tmp_path / "a").write_bytes(b"\xef\xbb\xbf" + TEXT.encode())
     assert read_text(str(tmp_path / "a"), "text") == TEXT
 
@@ -40,12 +40,12 @@ def test_a_byte_order_mark_is_no_part_of_the_text(tmp_path):
         (b"\x1f\x8b12", "Unknown compression|ended before"),
     ],
 )
-def test_what_cannot_be_read_is_one_sentence(tmp_path, content, reason):
+def test_an_unreadable_file_is_reported_in_one_sentence(tmp_path, content, reason):
     if content is not None:
         (tmp_path / "a").write_bytes(content)
-    with pytest.raises(InputError, match=f"a cannot be read: .*({reason}).*Expected: a list of words") as refused:
+    with pytest.raises(InputError, match=f"a cannot be read: .*({reason}).*Expected: a list of words") as caught:
         read_text(str(tmp_path / "a"), "a list of words")
-    assert "\n" not in str(refused.value)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -61,9 +61,9 @@ def test_what_cannot_be_read_is_one_sentence(tmp_path, content, reason):
 )
 def test_another_encoding_is_named_with_line_and_byte(tmp_path, content, sentence):
     (tmp_path / "a").write_bytes(content)
-    with pytest.raises(InputError, match=f"a, {sentence}") as refused:
+    with pytest.raises(InputError, match=f"a, {sentence}") as caught:
         read_text(str(tmp_path / "a"), "a list of words")
-    assert "skip" not in str(refused.value)
+    assert "skip" not in str(caught.value)
 
 
 def test_lines_are_written_in_utf8_with_an_end_each_and_folders_are_made(tmp_path):
