@@ -14,6 +14,7 @@ import dataclasses
 
 import numpy as np
 
+from benchmarks.shared.torch_optimizer import make_adamw
 from benchmarks.shared.training_steps import TrainingSteps
 from benchmarks.shared.turns import compare_with_transformers, latency
 from spanbert_keras import program
@@ -102,11 +103,7 @@ class _Transformers:
         self.rows = rows
         self.model = transformers.BertForQuestionAnswering.from_pretrained(config.encoder)
         self.tokenizer = transformers.AutoTokenizer.from_pretrained(config.encoder)
-        decayed = [p for p in self.model.parameters() if p.ndim > 1]
-        others = [p for p in self.model.parameters() if p.ndim <= 1]
-        self.optimizer = torch.optim.AdamW(
-            [{"params": decayed, "weight_decay": 0.01}, {"params": others, "weight_decay": 0.0}], lr=LEARNING_RATE
-        )
+        self.optimizer = make_adamw(self.model, LEARNING_RATE)
         self.orders = {"padded": self._shuffled(), "grouped": self._grouped()}
 
     def _shuffled(self) -> list[np.ndarray]:

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.shared.torch_optimizer import make_adamw
+
 POOL_SIZE = 20  # batches per pool in which rows are sorted by length
 
 
@@ -48,11 +50,7 @@ class TransformersClassifier:
         if not pooler:
             self.model.bert.pooler.register_forward_hook(lambda module, inputs, output: inputs[0][:, 0])
         self.tokenizer = transformers.AutoTokenizer.from_pretrained(encoder)
-        decayed = [p for p in self.model.parameters() if p.ndim > 1]
-        others = [p for p in self.model.parameters() if p.ndim <= 1]
-        self.optimizer = torch.optim.AdamW(
-            [{"params": decayed, "weight_decay": 0.01}, {"params": others, "weight_decay": 0.0}], lr=learning_rate
-        )
+        self.optimizer = make_adamw(self.model, learning_rate)
         self.schedule = transformers.get_linear_schedule_with_warmup(
             self.optimizer, round(0.1 * total_steps), total_steps
         )

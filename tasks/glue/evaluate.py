@@ -17,6 +17,7 @@ from tasks.glue.file_settings import FileSettings
 from tasks.shared.classifier_rows import logits_of, warn_if_alike
 from tasks.shared.evaluation_settings import EvaluationSettings
 from tasks.shared.task import log_left_out
+from tasks.shared.text_files import listed
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -50,8 +51,8 @@ def main(config: Config) -> None:
     warn_if_alike(found, "texts")
     if config.predict_only:
         folder = config.make_folder("" if config.dataset == CUSTOM_SET else f"_{config.dataset}")
-        shown = found if config.dataset == CUSTOM_SET else predictions.for_site(found)
-        predictions.write(folder / "predictions.tsv", [example.id for example in file.examples], shown)
+        submitted = found if config.dataset == CUSTOM_SET else predictions.for_site(found)
+        predictions.write(folder / "predictions.tsv", [example.id for example in file.examples], submitted)
         print(f"Predictions of {len(found):,} texts are in {folder}.")
         return
     scores = metrics.score_examples(wanted.scores, file.examples, found, wanted.chosen)
@@ -115,16 +116,16 @@ def _check_gold(config: Config, model, examples) -> None:
         return
     every = [set(one.label) if isinstance(one.label, tuple) else {one.label} for one in examples]
     unknown = [labels - set(model.labels) for labels in every if labels - set(model.labels)]
-    shown = ", ".join(sorted(set().union(*unknown)))[:120]
+    names = listed(set().union(*unknown))
     if unknown and not any(labels and labels <= set(model.labels) for labels in every):
         some = any(labels & set(model.labels) for labels in every)
         what = "example whose labels are all labels" if some else "label"
         raise InputError(
             f"{config.data} has no {what} of --model={config.model}. Expected: {', '.join(model.labels)}. "
-            f"Received: {shown}."
+            f"Received: {names}."
         )
     if unknown:
-        logging.warning("%d examples have labels that the model does not know: %s.", len(unknown), shown)
+        logging.warning("%d examples have labels that the model does not know: %s.", len(unknown), names)
 
 
 if __name__ == "__main__":

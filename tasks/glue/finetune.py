@@ -24,6 +24,7 @@ from tasks.shared.classification_settings import ClassificationSettings
 from tasks.shared.classification_task import ClassificationTask
 from tasks.shared.classifier_rows import warn_if_alike
 from tasks.shared.task import fine_tune
+from tasks.shared.text_files import listed
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -119,8 +120,9 @@ class Glue(ClassificationTask):
         for flag, examples in (("dev_file", self.dev), ("test_file", self.test_examples)):
             unknown = [label for one in examples for label in labels_of(one) if label not in self.labels]
             if unknown:
-                shown = ", ".join(sorted(set(unknown)))[:120]
-                logging.warning("--%s has %d labels that are not in the training data: %s.", flag, len(unknown), shown)
+                logging.warning(
+                    "--%s has %d labels that are not in the training data: %s.", flag, len(unknown), listed(unknown)
+                )
 
     def _read(self, path: str) -> list[Example]:
         file = data.read(path, self.set.labelled, self.set.labels, self.config.skip_bad_examples)

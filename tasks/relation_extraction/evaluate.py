@@ -19,6 +19,7 @@ from tasks.shared.classifier_rows import logits_of, warn_if_alike
 from tasks.shared.evaluation_settings import EvaluationSettings
 from tasks.shared.example_collector import ExampleCollector
 from tasks.shared.task import log_left_out
+from tasks.shared.text_files import listed
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -67,21 +68,20 @@ def main(config: Config) -> None:
         title = f"Relations in {Path(config.data).name}"
         page.write_page(folder / "errors.html", title, examples, shares, model.labels, config.no_relation, facts)
     print_tables(tables, config.no_relation)
-    shown = ", confusion.png and errors.html" if config.page else " and confusion.png"
-    print(f"Predictions, scores{shown} are in {folder}.")
+    others = ", confusion.png and errors.html" if config.page else " and confusion.png"
+    print(f"Predictions, scores{others} are in {folder}.")
 
 
 def _check_gold(config: Config, model, examples) -> None:
     """Raises if the model knows none of the gold relations; logs a warning about those that it does not know."""
     unknown = [example.relation for example in examples if example.relation not in model.labels]
-    shown = ", ".join(sorted(set(unknown)))[:120]
     if len(unknown) == len(examples):
         raise InputError(
             f"{config.data} has no relation of --model={config.model}. Expected: {', '.join(model.labels)}. "
-            f"Received: {shown}."
+            f"Received: {listed(unknown)}."
         )
     if unknown:
-        logging.warning("%d examples have relations that the model does not know: %s.", len(unknown), shown)
+        logging.warning("%d examples have relations that the model does not know: %s.", len(unknown), listed(unknown))
 
 
 def _known(model, examples, config: Config) -> tuple[list, list[str]]:

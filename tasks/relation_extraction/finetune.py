@@ -19,6 +19,7 @@ from tasks.shared.classification_settings import ClassificationSettings
 from tasks.shared.classification_task import ClassificationTask
 from tasks.shared.classifier_rows import warn_if_alike
 from tasks.shared.task import fine_tune
+from tasks.shared.text_files import listed
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -86,9 +87,8 @@ class RelationExtraction(ClassificationTask):
         for flag, examples in (("dev_file", self.dev), ("test_file", self.test_examples)):
             unknown = [example.relation for example in examples if example.relation not in known]
             if unknown:
-                shown = ", ".join(sorted(set(unknown)))[:120]
                 logging.warning(
-                    "--%s has %d relations that are not in the training data: %s.", flag, len(unknown), shown
+                    "--%s has %d relations that are not in the training data: %s.", flag, len(unknown), listed(unknown)
                 )
 
     def _read(self, path: str, labels: str | None) -> list:

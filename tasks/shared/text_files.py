@@ -59,6 +59,11 @@ def shortened(value: Any) -> str:
     return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
 
 
+def listed(names: Iterable[str]) -> str:
+    """Returns distinct names in order, as a message shows them: separated by commas, cut after 120 characters."""
+    return ", ".join(sorted(set(names)))[:120]
+
+
 def write_lines(path: Path, lines: Iterable[str]) -> None:
     """Writes a UTF-8 file of these lines, whole or not at all; missing folders are made."""
     path.parent.mkdir(parents=True, exist_ok=True)

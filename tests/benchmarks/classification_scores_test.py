@@ -85,8 +85,8 @@ def test_every_side_is_run_once_and_the_table_has_means_and_spreads(config, caps
 
 def test_missing_and_unknown_sets_are_reported(config, tmp_path):
     for changes, words in (
-        ({"sets": ("SST-3",)}, "--sets must be of SemEval, .* Received: SST-3"),
-        ({"sets": ("RTE",)}, "RTE has no train.tsv, packed or not"),
+        ({"sets": ("SST-3",)}, "--sets must be one of SemEval, .* Received: SST-3"),
+        ({"sets": ("RTE",)}, "RTE has no train.tsv or train.tsv.gz"),
         ({"sets": ("SemEval",), "semeval_dir": None}, "needs --semeval_dir"),
         ({"sets": ("RTE",), "glue_dir": None}, "needs --glue_dir"),
     ):

@@ -18,7 +18,7 @@ def small(**changes):
 def test_every_turn_is_timed_for_all(capsys):
     training_loop.main(small(steps_per_call=2))
     out = capsys.readouterr().out
-    assert "tiny, 60 pieces, 3 x 20, compile=False, steps_per_call=2" in out
+    assert "tiny, 60 tokens, 3 x 20, compile=False, steps_per_call=2" in out
     assert out.count("median of 2 turns of 4 steps") == 3 and "ours / fit: " in out and "loop / fit: " in out
     assert "fit get them ready made" in out
 

@@ -5,7 +5,7 @@ import gzip
 import pytest
 
 from spanbert_keras.program import InputError
-from tasks.shared.text_files import open_binary, read_text, shortened, write_lines
+from tasks.shared.text_files import listed, open_binary, read_text, shortened, write_lines
 
 TEXT = "one\ttwo\r\nπ 😀\n"
 
@@ -84,6 +84,10 @@ def test_lines_that_cannot_be_written_leave_the_old_file(tmp_path, broken):
     with pytest.raises(ValueError):
         write_lines(tmp_path / "a", lines() if broken == "a line" else [broken])
     assert (tmp_path / "a").read_text() == "old" and [one.name for one in tmp_path.iterdir()] == ["a"]
+
+
+def test_names_are_listed_once_in_order_up_to_a_limit():
+    assert listed(["b", "a", "b"]) == "a, b" and len(listed(f"label {i}" for i in range(99))) == 120
 
 
 def test_long_values_are_shown_by_their_beginning():
