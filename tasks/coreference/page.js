@@ -34,7 +34,7 @@ function drawn(text, { names, number }, ends = []) {
 }
 
 /** Nodes of text[from:to]; of nested mentions, the innermost is drawn. */
-function stretches(text, marks, from, to) {
+function markedText(text, marks, from, to) {
   const near = marks.filter(({ span }) => span[0] < to && span[1] > from);
   const cuts = new Set([from, to, ...near.flatMap(({ span }) => span).filter((at) => at > from && at < to)]);
   const ends = [...cuts].sort((a, b) => a - b);
@@ -127,7 +127,7 @@ function coreference({ facts, documents, rows }) {
         make("span", { className: "muted" }, make("code", {}, name))),
       make("h2", { dir: "auto" }, heading(row, all)),
       make("div", { className: "columns" }, contextOf(text, nearest(all).map(({ span }) => span),
-        (from, to) => stretches(text, all, from, to)), side));
+        (from, to) => markedText(text, all, from, to)), side));
   };
   byId("legend").append(...[["gold mention", "gold"], ["predicted mention", "predicted"]].map(([text, name]) =>
     make("span", {}, drawn(text, { names: [name], number: 0 }, ["first", "last"]))));

@@ -42,7 +42,7 @@ function candidatesOf(row) {
     make("td", { dir: "auto" }, !text ? noAnswer() : row.gold.includes(text) ? mark(text, "gold") : text),
     make("td", {}, number(score)));
   const head = make("tr", {}, ...["#", "Answer", "Score"].map((name) => make("th", { scope: "col" }, name)));
-  return make("details", {}, make("summary", {}, `Best ${row.candidates.length} answers`),
+  return make("details", {}, make("summary", {}, `Best answers (${row.candidates.length})`),
     make("table", {}, make("thead", {}, head), make("tbody", {}, ...row.candidates.map(line))));
 }
 

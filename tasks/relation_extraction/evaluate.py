@@ -91,21 +91,18 @@ def _known(model, examples, config: Config) -> tuple[list, list[str]]:
         InputError: an example has another type and bad examples are not left out, or no example is left.
     """
 
-    def check(example):
+    def check(example, place: str):
         try:
             model.entities.check_types(example.pair)
         except InputError as error:
-            raise InputError(f"{config.data}, example {example.id!r}: {error}") from error
+            raise InputError(f"{place}: {error}") from error
         return example
 
+    if not model.markers:  # every example has the same error, so leaving examples out does not help
+        check(examples[0], config.data)
     collector = ExampleCollector(config.data, config.skip_bad_examples)
     for example in examples:
-        if not model.markers:  # every example would fail
-            try:
-                model.entities.check_types(example.pair)
-            except InputError as error:
-                raise InputError(f"{config.data}: {error}") from error
-        collector.add(functools.partial(check, example))
+        collector.add(functools.partial(check, example, f"{config.data}, example {example.id!r}"))
     if not collector.examples:
         raise InputError(f"{config.data} has no example that the model can read: {collector.left_out[0]}")
     return collector.examples, collector.left_out

@@ -10,7 +10,7 @@ function entity(row, side, text, ends) {
 }
 
 /** Nodes of text[from:to] with both entities. */
-function stretches(row, from, to) {
+function markedText(row, from, to) {
   const cuts = new Set([from, to, ...SIDES.flatMap((side) => row[side]).filter((at) => at > from && at < to)]);
   const ends = [...cuts].sort((a, b) => a - b);
   return ends.slice(1).map((end, i) => {
@@ -52,7 +52,7 @@ function relations({ facts, no_relation: none, rows }) {
         make("span", { className: "muted" }, make("code", {}, row.id))),
       make("h2", { dir: "auto" }, SIDES.map((each) => row.text.slice(...row[each])).join(" → ")),
       make("div", { className: "columns" },
-        contextOf(row.text, SIDES.map((each) => row[each]), (from, to) => stretches(row, from, to)), side));
+        contextOf(row.text, SIDES.map((each) => row[each]), (from, to) => markedText(row, from, to)), side));
   };
   byId("legend").append(...SIDES.map((side) => make("span", {}, make("mark", { className: side }, side))));
   const names = [...new Set(rows.map((row) => row.gold))];

@@ -147,7 +147,7 @@ def test_a_length_that_fails_is_reported_and_the_others_are_measured(make_config
     rows = json.loads((tmp_path / "coreference.json").read_text())["lengths"]
     assert rows[0] == row(10, 2.0)
     assert rows[1] == {"words": 20, "failed": "exit code 70: the last words"}
-    assert rows[2] == {"words": 30, "failed": "ended by SIGKILL, as the system does where memory runs out"}
+    assert rows[2] == {"words": 30, "failed": "ended by SIGKILL, probably because memory ran out"}
     out = capsys.readouterr().out
     assert "20 words: FAILED, exit code 70" in out and "| 30 | failed: ended by SIGKILL" in out
     assert (tmp_path / "coreference.png").exists()
@@ -202,7 +202,7 @@ def test_a_length_that_failed_is_not_compared():
 
 def test_without_growth_of_memory_it_has_no_ratio():
     ratios = coreference.per_word_ratios([row(10, 1.0, growth=0.0), row(100, 10.0)])
-    assert ratios["memory"] is None and "and - times the memory" in coreference.table([], ratios)
+    assert ratios["memory"] is None and "and - times the additional memory" in coreference.table([], ratios)
 
 
 @pytest.mark.parametrize("count, expected", [(2, "a b,"), (3, "a b,\nc"), (7, "a b,\nc\n\na b,\nc\n\na")])

@@ -268,7 +268,7 @@ def test_progress_and_a_model_that_links_nothing_are_logged(saved, documents_fil
     assert [line.split(",")[0] for line in lines if " documents, " in line] == [
         f"{n} of 40 documents" for n in range(4, 41, 4)
     ]
-    assert "The model links no mentions: none of the 40 texts has a chain." in lines
+    assert "The model links no mentions: none of the 40 documents has a chain." in lines
 
 
 def test_documents_are_resolved_in_parts_of_full_batches():

@@ -247,7 +247,7 @@ def test_a_table_without_a_header_is_scored_by_column_numbers(saved, tmp_path, c
     run(*flags, f"--data={path}")
     found = [one.label for one in keras.saving.load_model(model).classify([row[0] for row in DEV])]
     assert read_json(out / "scores.json")["accuracy"] == pytest.approx(100 * found.count("yes") / 9)
-    assert "own.tsv has no header: line 1 is an example." in caplog.text
+    assert "own.tsv has no header: line 1 is read as an example." in caplog.text
     with pytest.raises(InputError, match="own.tsv, line 1 must have a column 3, counted from 1. Received: 2 columns"):
         run(*flags, f"--data={path}", "--pair_column=3")
 

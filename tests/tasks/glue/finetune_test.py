@@ -266,7 +266,7 @@ def test_contradictory_settings_are_rejected(set_folder, own):
     path = own("a.tsv", [{"text": "w1", "label": "1"}, {"text": "w2", "label": "2"}])
     both, rte = [f"--train_file={path}", f"--dev_file={path}"], ["--dataset=RTE", f"--data_dir={files}"]
     for flags, message in (
-        ([], "Your own files need --train_file and --dev_file; for a set of GLUE .* Received: none of them."),
+        ([], "Your own files need --train_file and --dev_file; a set of GLUE .* Received: none of them."),
         (both[:1], "Your own files need --train_file and --dev_file"),
         (both[1:], "Your own files need --train_file and --dev_file"),
         ([*both, f"--data_dir={files}"], "Your own files need .* Received: --data_dir, --train_file, --dev_file."),

@@ -137,5 +137,5 @@ def test_a_browser_shows_numbers(shown):
     texts = shown("", *given)
     assert ids_of(texts) == ["s1", "s2", "s3"] and "td" not in texts
     assert [text for _, text in texts["dd"]] == ["66.67", "2.50", "2.10", "0.00", "3.25", "5.00", "–"]
-    assert of_class(texts, "span", "badge") == ["✓ Within 0.5", "✗ Farther off", "✗ Farther off"]
+    assert of_class(texts, "span", "badge") == ["✓ Within 0.5", "✗ Larger error", "✗ Larger error"]
     assert ids_of(shown("show=wrong&sort=far", *given)) == ["s2", "s3"]  # what has no number comes last

@@ -102,7 +102,7 @@ def test_unusable_input_is_rejected_before_training(squad_file, mrqa_file):
     plain, open_ended = squad_file(), squad_file("dev.json", 1, first=5, unanswerable=True)
     for flags, message in (
         ([f"--dev_file={plain}", f"--test_file={plain}", "--halve_dev"], "With --test_file, give --nohalve_dev"),
-        ([f"--dev_file={plain}", f"--test_file={mrqa_file()}"], "one format. Received: squad, squad, mrqa"),
+        ([f"--dev_file={plain}", f"--test_file={mrqa_file()}"], "the same format. Received: squad, squad, mrqa"),
         ([f"--dev_file={plain}", "--calibration_share=0.5"], "--calibration_share needs questions without an answer"),
         ([f"--dev_file={open_ended}", "--calibration_share=0.5"], "--calibration_share"),  # of one article
     ):
@@ -139,7 +139,7 @@ def test_windows_are_at_most_as_long_as_the_encoders_maximum(squad_file, encoder
     path = squad_file()
     flags = [f"--encoder={encoder_path}", "--output_dir=o", f"--train_file={path}", f"--dev_file={path}"]
     model = finetune.QuestionAnswering(program.parse(finetune.Config, flags)).make_model()
-    assert model.windows.window_length == 24 and "at most 24 pieces" in caplog.text
+    assert model.windows.window_length == 24 and "at most 24 tokens" in caplog.text
     with pytest.raises(InputError, match="The model cannot be built of .*window_length=4"):
         finetune.QuestionAnswering(program.parse(finetune.Config, [*flags, "--max_sequence_length=4"])).make_model()
 

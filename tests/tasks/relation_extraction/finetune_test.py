@@ -189,7 +189,7 @@ def test_retacreds_labels_apply_to_each_file(relation_file, tmp_path, caplog):
 def test_bad_examples_are_rejected_or_left_out(relation_file):
     bad = relation_file("bad.json", records=[record(0), record(1) | {"subj_end": 99}, record(2)])
     flags = [f"--train_file={relation_file()},{bad}", f"--dev_file={bad}"]
-    with pytest.raises(InputError, match=r"bad.json, example 1 \('e1'\): subj_start and subj_end must be places"):
+    with pytest.raises(InputError, match=r"bad.json, example 1 \('e1'\): subj_start and subj_end must be indices"):
         finetune.RelationExtraction(config_of(*flags))
     task = finetune.RelationExtraction(config_of(*flags, "--skip_bad_examples"))
     assert [len(task.train), len(task.dev), len(task.left_out)] == [10, 2, 2]
@@ -225,7 +225,7 @@ def test_settings_out_of_range_are_rejected_before_files_are_read(fine_tune, tmp
 
 def test_settings_of_an_invalid_model_are_reported_with_the_encoder(encoder_path, relation_file):
     many = relation_file("many.json", records=[record(i) | {"obj_type": f"T{i}"} for i in range(14)])
-    with pytest.raises(InputError, match=r"The model cannot be built of .*needs an \[unusedN\] piece"):
+    with pytest.raises(InputError, match=r"The model cannot be built on .*needs an \[unusedN\] piece"):
         task_of(encoder_path, relation_file, f"--train_file={many}").make_model()
     with pytest.raises(InputError, match="at least 16 pieces"):
         task_of(encoder_path, relation_file, "--max_sequence_length=8").make_model()

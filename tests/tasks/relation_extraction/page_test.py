@@ -130,4 +130,4 @@ def test_a_browser_filters(shown, view, headings):
     if view == "show=other":
         cells = [text for _, text in texts["td"]]
         assert cells[:2] == ["<b>bold</b>", "0.600"]
-        assert [text for a, text in texts["span"] if a.get("class") == "badge"] == ["✗ Another relation"]
+        assert [text for a, text in texts["span"] if a.get("class") == "badge"] == ["✗ Wrong relation"]
