@@ -86,7 +86,7 @@ def score(
         }
     official = predictions.dev_scores(examples, found, True)
     fitted = predictions.fitted_threshold(examples, found)
-    tables["threshold fitted on these questions"] = {
+    tables["threshold fitted on these very questions"] = {
         **predictions.scores_at(examples, found, fitted),
         "threshold": fitted,
         **{key: official[key] for key in official if key.startswith("best_")},

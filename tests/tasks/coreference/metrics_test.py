@@ -184,7 +184,7 @@ def test_the_summary_is_in_per_cent_and_averages_f1():
     summary = scores.summary()
     assert summary["muc_f1"] == pytest.approx(75) and summary["b_cubed_recall"] == 100 and summary["documents"] == 1
     assert summary["average_f1"] == pytest.approx((75 + 56 + 100 / 3) / 3)
-    # In the official scorer's arithmetic 2 x 0.6 / 1.6 and 0.56 come out a hair below, and are cut there.
+    # In the official scorer's arithmetic 2 x 0.6 / 1.6 and 0.56 come out slightly lower, and are truncated.
     assert scores.printed_average_f1 == pytest.approx((74.99 + 55.99 + 33.33) / 3)
     assert len(summary) == 14
 

@@ -69,7 +69,7 @@ def test_real_winobias_sets_agree_with_themselves(data_folder):
         found = winobias_scores(*halves)
         assert (found.average, found.difference) == (1, 0) and found.pro.documents == 396
         assert found.pro.mentions.recall_denominator == found.anti.mentions.recall_denominator == mentions
-        # Nobody is found: the other half alone counts.
+        # Nothing is found: only the other half counts.
         assert winobias_scores(halves[0], [(gold, []) for gold, _ in halves[1]]).difference == 1
 
 

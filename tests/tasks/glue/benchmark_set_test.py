@@ -1,4 +1,4 @@
-"""Tests of the sets' table: what the benchmark's site asks for, the paper's scores, columns that a file must have."""
+"""Tests of the table of sets: files of the benchmark's site, the paper's scores, required columns."""
 
 import dataclasses
 

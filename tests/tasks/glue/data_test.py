@@ -24,7 +24,7 @@ PAIR = Columns("a", "b", "c")
 
 @pytest.fixture
 def write(tmp_path):
-    """Function that writes a content and returns the path."""
+    """Function that writes a file and returns its path."""
 
     def make(content, name="some.tsv"):
         path = tmp_path / name
@@ -108,8 +108,8 @@ BAD_ROWS = [
 def test_a_bad_line_of_a_table_is_rejected_or_left_out(write, name, line, message):
     lines = official(name, rows_of(name)[1:]).removesuffix("\n").split("\n")
     path, one = write("\n".join([*lines[:-1], line, lines[-1]])), SETS[name]
-    place = len(lines)  # counted from 1, the header too where there is one
-    refused_or_left_out(path, one.labelled, one.labels, f"some.tsv, line {place}:? {message}", 2)
+    place = len(lines)  # counted from 1, including the header if there is one
+    rejected_or_left_out(path, one.labelled, one.labels, f"some.tsv, line {place}:? {message}", 2)
 
 
 BAD_LINES = [
@@ -133,17 +133,17 @@ BAD_LINES = [
 @pytest.mark.parametrize("line, message", BAD_LINES, ids=[line[:30] for line, _ in BAD_LINES])
 def test_a_bad_line_of_json_is_rejected_or_left_out(write, line, message):
     good = json.dumps({"a": "x", "b": "y", "c": "z"})
-    refused_or_left_out(write(f"{good}\n\n{line}\n{good}"), PAIR, None, f"some.tsv, line 3 ?{message}", 2)
+    rejected_or_left_out(write(f"{good}\n\n{line}\n{good}"), PAIR, None, f"some.tsv, line 3 ?{message}", 2)
 
 
 def test_numbers_of_json_lines_must_be_numbers(write):
     for label in ("NaN", "-Infinity", "1e999", '"x"', "true"):
         path = write('{"text": "a", "label": 1e-3}\n{"text": "b", "label": LABEL}'.replace("LABEL", label))
-        refused_or_left_out(path, CUSTOM_SET, (), "line 2: .*label must be .*Received: ", 1)
+        rejected_or_left_out(path, CUSTOM_SET, (), "line 2: .*label must be .*Received: ", 1)
 
 
-def refused_or_left_out(path, columns, labels, message, good):
-    """Checks one bad line: the sentence with file, line and reason, or what is left without it."""
+def rejected_or_left_out(path, columns, labels, message, good):
+    """Checks one bad line: the error with file, line and reason, or the examples without it."""
     with pytest.raises(InputError, match=message) as caught:
         read(path, columns, labels)
     said = str(caught.value)

@@ -1,4 +1,4 @@
-"""Tests of tables and JSON lines that begin alike."""
+"""Tests of tables and JSON lines with a similar beginning."""
 
 import pytest
 

@@ -243,7 +243,7 @@ def test_a_test_file_that_comes_later_is_predicted_by_the_finished_run(fine_tune
     written = (folder / "submission" / "RTE.tsv").read_text()
     assert len(written.splitlines()) == 5 and caplog.text.count("1 of 4 examples to predict are cut.") == 1
     (folder / "submission" / "RTE.tsv").write_text(written.replace("entailment", "kept"))
-    fine_tune(*flags)  # what is there is not predicted again
+    fine_tune(*flags)  # an existing file is not predicted again
     assert "kept" in (folder / "submission" / "RTE.tsv").read_text()
 
 

@@ -91,14 +91,14 @@ NUMBERS = {
 
 
 def pearson(gold, found):
-    """The oracle: sums of products of what differs from the mean; 0 where one side is constant."""
+    """The oracle: sums of products of deviations from the mean; 0 if one side is constant."""
     a, b = (np.asarray(values, np.float64) - np.mean(values) for values in (gold, found))
     root = np.sqrt((a @ a) * (b @ b))
     return 100 * (a @ b) / root if root else 0.0
 
 
 def ranks(values):
-    """The oracle: how many are smaller, and the middle of those that are equal."""
+    """The oracle: the number of smaller values, and the middle of equal ones."""
     return [np.sum(np.array(values) < one) + (np.sum(np.array(values) == one) + 1) / 2 for one in values]
 
 

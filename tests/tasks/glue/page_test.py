@@ -138,4 +138,4 @@ def test_a_browser_shows_numbers(shown):
     assert ids_of(texts) == ["s1", "s2", "s3"] and "td" not in texts
     assert [text for _, text in texts["dd"]] == ["66.67", "2.50", "2.10", "0.00", "3.25", "5.00", "–"]
     assert of_class(texts, "span", "badge") == ["✓ Within 0.5", "✗ Larger error", "✗ Larger error"]
-    assert ids_of(shown("show=wrong&sort=far", *given)) == ["s2", "s3"]  # what has no number comes last
+    assert ids_of(shown("show=wrong&sort=far", *given)) == ["s2", "s3"]  # rows without a number come last

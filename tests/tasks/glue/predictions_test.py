@@ -1,4 +1,4 @@
-"""Tests of predictions: the best label or the number, rows of texts and pairs, the site's files."""
+"""Tests of predictions: the best label or the number, rows of texts and pairs, the submission files."""
 
 import types
 

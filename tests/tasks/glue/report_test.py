@@ -1,4 +1,4 @@
-"""Tests of Table 5: the paper's rows, means over seeds; and the files for the site."""
+"""Tests of Table 5: the paper's rows, means over seeds; and the submission."""
 
 import json
 import statistics
@@ -33,7 +33,7 @@ SCORES = {
 
 @pytest.fixture
 def write_run(tmp_path):
-    """Function that writes a finished run of a set, with files for the site that say where they are from."""
+    """Function that writes a finished run of a set, with submission files that hold their origin."""
 
     def write(folder, dataset, method="M", files=(), rate=2e-5, encoder="e", **scores):
         path = tmp_path / "runs" / folder

@@ -83,7 +83,7 @@ def squad_file(tmp_path):
 
 @pytest.fixture
 def mrqa_file(tmp_path):
-    """Function that writes a file of MRQA's form, one question a context, each answer found twice, unsorted."""
+    """Function that writes a file of MRQA's form, one question per context, each answer found twice, unsorted."""
 
     def write(name="mrqa.jsonl.gz", contexts=8, first=0):
         lines = [{"header": {"dataset": "x", "split": "dev"}}]

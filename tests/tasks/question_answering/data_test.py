@@ -14,7 +14,7 @@ HEADER = {"header": {"dataset": "toy", "split": "dev"}}
 
 
 def squad_question(**changes):
-    """A good question of SQuAD with changes; a change to `None` takes the key away."""
+    """A good question of SQuAD with changes; a change to `None` removes the key."""
     question = {"id": "q1", "question": "Who?", "answers": [{"text": "Ann", "answer_start": 0}], **changes}
     return {key: value for key, value in question.items() if value is not None}
 

@@ -1,4 +1,4 @@
-"""Tests of the evaluation program: thresholds kept apart, files, page."""
+"""Tests of the evaluation program: separate thresholds, files, page."""
 
 import gzip
 import json
@@ -40,7 +40,7 @@ def test_stored_and_fitted_thresholds_are_scored_apart_and_labelled():
     examples, found = cases()
     tables = evaluate.score(examples, found, 1.0, True, None)
     assert tables["the model's stored threshold"]["exact"] == 50.0  # q1, q4
-    fitted = tables["threshold fitted on these questions"]
+    fitted = tables["threshold fitted on these very questions"]
     assert fitted["exact"] == 75.0 and fitted["best_exact"] == 75.0 and fitted["threshold"] == -5.0
     assert tables["always answering"]["exact"] == 25.0 and tables["never answering"]["exact"] == 50.0
     assert tables["no-answer score"]["average_precision"] == 100.0 and fitted["best_exact_thresh"] == -5.0
@@ -76,7 +76,7 @@ def test_the_program_writes_predictions_scores_and_the_page(saved, squad_file, c
     given = json.loads((folder / "predictions.json").read_text())
     assert set(given) == {example.id for example in data.read(path).examples}
     out = capsys.readouterr().out
-    for title in ("the model's stored threshold", "threshold fitted on these questions", "the rest, threshold"):
+    for title in ("the model's stored threshold", "threshold fitted on these very questions", "the rest, threshold"):
         assert title in out
     assert "questions_cut" in out and "HasAns_f1" in out and "average_precision" in out and f"are in {folder}" in out
 

@@ -167,7 +167,7 @@ FILES = {
 }
 LONG, WITHIN, OTHER_TEXT = "longer than the limit", "marked within a word", "the file's span reads unlike its answers"
 NO_WINDOW = "whole in no window"
-LIMIT = 30  # pieces of an answer, as released
+LIMIT = 30  # tokens of an answer, as released
 MASS = 50.0  # logit of the trained label; all others are 0
 
 
@@ -177,7 +177,7 @@ def row_keys(rows):
 
 
 def labels(rows):
-    """Returns a function of a batch: logits that put all mass on what its rows were trained to."""
+    """Returns a function of a batch: logits that put all mass on the targets of its rows."""
     trained = {key: target[0].tolist() for key, target in zip(row_keys(rows), rows.targets, strict=True)}
 
     def logits_of(batch):
@@ -196,7 +196,7 @@ def within_word(text, place):
 
 
 def reason(example, span, rows, number, limit):
-    """Returns why a question's gold text cannot come back; `None` for no good reason."""
+    """Returns why a question's gold text cannot come back; `None` without a good reason."""
     first, last = rows.passages[number].pieces_of(*span)
     start, end = rows.passages[number].characters_of(first, last)
     read, gold = (metrics.normalize_answer(example.context[a:b]) for a, b in ((start, end), span))

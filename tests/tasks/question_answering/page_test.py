@@ -1,4 +1,4 @@
-"""Tests of the page of a scored file: what it embeds, that no text breaks out of it, and what a browser shows."""
+"""Tests of the page of a scored file: what it embeds, and what a browser shows."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Tests of what a model says to a file's questions, and of the files that hold it."""
+"""Tests of a model's answers to the questions of a file, and of the prediction files."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Tests of the splits: what lies on which side, and that a split does not change."""
+"""Tests of the splits: the parts, and that a split does not change."""
 
 import pytest
 

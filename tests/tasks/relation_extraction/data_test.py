@@ -1,4 +1,4 @@
-"""Tests of TACRED's JSON: places, every kind of bad input, Re-TACRED's labels, orders of labels and types."""
+"""Tests of TACRED's JSON: positions, every kind of bad input, Re-TACRED's labels, orders of labels and types."""
 
 import gzip
 import json
@@ -26,7 +26,7 @@ ANN = {
 
 @pytest.fixture
 def write(tmp_path):
-    """Function that writes a content and returns the path."""
+    """Function that writes a file and returns its path."""
 
     def make(content, name="some.json"):
         path = tmp_path / name

@@ -1,4 +1,4 @@
-"""Tests of what classifiers bring to fine-tuning: sets, rows with targets, scores and files of dev and test."""
+"""Tests of the base of classification tasks: sets, rows with targets, scores and files of dev and test."""
 
 import dataclasses
 import types
@@ -25,7 +25,7 @@ class Row:
 
 
 class Model:
-    """Gives each row its length and twice that, and writes down how it was asked."""
+    """Gives each row its length and twice that, and records the arguments."""
 
     labels = ("no", "yes")
     problem_type = "single_label"

@@ -1,4 +1,4 @@
-"""Tests of what evaluation programs share."""
+"""Tests of the settings that evaluation programs share."""
 
 import pytest
 

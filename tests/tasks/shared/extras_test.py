@@ -1,4 +1,4 @@
-"""Tests of the import of what an extra installs."""
+"""Tests of the import of optional libraries."""
 
 import math
 import sys

@@ -1,4 +1,4 @@
-"""Tests of gathering runs: which count, which stand together, means, tables, where a report goes."""
+"""Tests of gathering runs: which count, groups, means, tables, output."""
 
 import json
 
@@ -61,7 +61,7 @@ def test_of_a_sweep_the_chosen_run_alone_counts_and_of_an_unfinished_one_none(wr
     write_run("beside")
     (sweep / "sweep.db").touch()
     assert names_of(find_runs(tmp_path, lambda record: True), tmp_path) == ["beside"]
-    (sweep / "sweep.json").write_text("{")  # a damaged file names no run
+    (sweep / "sweep.json").write_text("{")  # a damaged file has no chosen run
     assert names_of(find_runs(tmp_path, lambda record: True), tmp_path) == ["beside"]
     (sweep / "sweep.json").write_text(json.dumps({"folder": "rate_2"}))
     assert names_of(find_runs(tmp_path, lambda record: True), tmp_path) == ["beside", "s/rate_2"]

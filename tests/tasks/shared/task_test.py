@@ -1,4 +1,4 @@
-"""Tests of what all tasks share: checksums, rows that the encoder can read, what was left out, exit codes."""
+"""Tests of the base of all tasks: checksums, lengths of rows, left-out examples, exit codes."""
 
 import dataclasses
 import types
