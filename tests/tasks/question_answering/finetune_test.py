@@ -140,7 +140,7 @@ def test_windows_are_at_most_as_long_as_the_encoders_maximum(squad_file, encoder
     flags = [f"--encoder={encoder_path}", "--output_dir=o", f"--train_file={path}", f"--dev_file={path}"]
     model = finetune.QuestionAnswering(program.parse(finetune.Config, flags)).make_model()
     assert model.windows.window_length == 24 and "at most 24 tokens" in caplog.text
-    with pytest.raises(InputError, match="The model cannot be built of .*window_length=4"):
+    with pytest.raises(InputError, match="The model cannot be built on .*window_length=4"):
         finetune.QuestionAnswering(program.parse(finetune.Config, [*flags, "--max_sequence_length=4"])).make_model()
 
 
