@@ -1,12 +1,12 @@
-"""Classification beside `transformers`: training steps, pairs classified, and the wait for one label.
+"""Classification compared with `transformers`: training steps, throughput, and latency of one label.
 
     python -m benchmarks.classification --encoder=minilm/ --data_dir=MRPC --dataset=MRPC
 
 Both have the same weights and texts. They take turns in one process, and a ratio is the median of the turns' ratios, so
-that a noisy machine is noisy for all. Training: the same texts, AdamW, gradients clipped by their norm, float32;
+that noise of the machine affects both. Training: the same texts, AdamW, gradients clipped by their norm, float32;
 `transformers` pads to the full length, or to the longest of a batch with rows grouped by length in pools of 20 batches.
-Classifying: text in, label out, tokenization included, rows of like length together on both sides. Shapes are compiled
-before the clock starts.
+Classifying: text in, label out, tokenization included, rows of similar length together on both sides. Shapes are
+compiled before the clock starts.
 """
 
 import dataclasses
@@ -28,14 +28,14 @@ class Config(Settings):
     """Settings of the benchmark."""
 
     encoder: str = setting("Hugging Face folder of a BERT.", path=True)
-    data_dir: str = setting("Folder of a GLUE set's files; texts of train.tsv are used.", path=True)
-    dataset: str = setting("Which set that is.", default="MRPC")
-    steps: int = setting("Training steps of each.", default=100)
-    batch_size: int = setting("Rows of a step.", default=32)
-    max_sequence_length: int = setting("Pieces of a row.", default=128)
-    turns: int = setting("Turns into which the steps and the texts are divided.", default=5)
-    texts: int = setting("Texts classified by each.", default=1000)
-    latency_texts: int = setting("Texts classified one by one.", default=50)
+    data_dir: str = setting("Folder of the files of a GLUE set; texts of train.tsv are used.", path=True)
+    dataset: str = setting("Name of the GLUE set.", default="MRPC")
+    steps: int = setting("Training steps per side.", default=100, minimum=1)
+    batch_size: int = setting("Rows per step.", default=32, minimum=1)
+    max_sequence_length: int = setting("Tokens per row.", default=128, minimum=5)
+    turns: int = setting("Turns into which the steps and the texts are divided.", default=5, minimum=1)
+    texts: int = setting("Texts classified per side.", default=1000, minimum=1)
+    latency_texts: int = setting("Texts classified one by one.", default=50, minimum=1)
 
 
 class _Sides:
@@ -62,9 +62,13 @@ class _Sides:
         rows = task.training_rows(self.model)
         self.steps = TrainingSteps(self.model, rows, config.batch_size, LEARNING_RATE)
         self.other = TransformersClassifier(
-            config.encoder, max(1, len(self.model.labels)), LEARNING_RATE, 10 * config.steps, config.batch_size,
+            config.encoder,
+            max(1, len(self.model.labels)),
+            LEARNING_RATE,
+            10 * config.steps,
+            config.batch_size,
             config.max_sequence_length,
-        )  # fmt: skip
+        )
         self.encoded = self.other.encode(*_columns(task.train))
         if self.model.labels:
             self.targets = np.array(task.places_of(self.model, task.train), np.int64)
@@ -73,7 +77,7 @@ class _Sides:
         self.orders = {kind: self.other.epoch(self.encoded, kind == "grouped") for kind in ("padded", "grouped")}
 
     def train_other(self, kind: str, first: int, last: int) -> None:
-        """Makes these steps of `transformers`, `padded` or `grouped`."""
+        """Runs these steps of `transformers`, `padded` or `grouped`."""
         for number in range(first, last):
             rows = self.orders[kind][number % len(self.orders[kind])]
             self.other.step(self.encoded, self.targets, rows, kind == "padded")
@@ -94,7 +98,7 @@ class _Sides:
 
 
 def _columns(examples: list) -> tuple[list[str], list[str] | None]:
-    """Returns the first texts, and the second ones of pairs."""
+    """Returns the first texts, and the second texts of pairs."""
     pairs = [example.pair for example in examples if example.pair is not None]
     return [example.text for example in examples], pairs or None
 
@@ -109,15 +113,23 @@ def main(config: Config) -> None:
     ours: Callable = sides.classify
     theirs: Callable = sides.classify_other
     ours(asked), theirs(asked[:4])
-    print(f"{len(sides.encoded['input_ids'])} rows to train on, {config.batch_size} a step")
+    print(f"{len(sides.encoded['input_ids'])} training rows, {config.batch_size} per step")
     compare_with_transformers(
-        "training", config.steps, "steps", config.turns, sides.steps.train,
+        "training",
+        config.steps,
+        "steps",
+        config.turns,
+        sides.steps.train,
         lambda a, b, padded: sides.train_other("padded" if padded else "grouped", a, b),
-    )  # fmt: skip
+    )
     compare_with_transformers(
-        "classifying", len(asked), "texts", config.turns, lambda a, b: ours(asked[a:b]),
+        "classifying",
+        len(asked),
+        "texts",
+        config.turns,
+        lambda a, b: ours(asked[a:b]),
         lambda a, b, padded: theirs(asked[a:b], padded),
-    )  # fmt: skip
+    )
     print("\none text")
     for name, side in (("ours", ours), ("transformers", theirs)):
         side(sides.examples[:1])

@@ -1,13 +1,13 @@
-"""Scores of classifiers beside the same recipe in `transformers` and beside a bag of words, over seeds.
+"""Scores of classifiers compared with the same recipe in `transformers` and with a bag of words, over seeds.
 
     python -m benchmarks.classification_scores --encoder=minilm/ --glue_dir=glue --semeval_dir=re \\
         --output_dir=runs/scores
 
 Both fine-tune the same weights on the same rows with the same learning rate, batch size, epochs, warm-up, decay and
-clipping, score dev after every epoch and keep the best, which is what counts. Ours are the programs of `tasks/`, the
+clipping, score dev after every epoch and report the best. Ours are the programs of `tasks/`, the
 other side is `BertForSequenceClassification` with rows grouped by length. Both have the paper's head, a linear layer on
-[CLS]; with `--pooler` both have the layer with tanh before it, ours a fresh one, the other side the folder's own. Of
-relations the rows of pieces are ours, since `transformers` has no such task. The bag of words is scikit-learn's: TF-IDF
+[CLS]; with `--pooler` both have the layer with tanh before it, ours initialised, the other side's from the folder. For
+relations both use our tokenized rows, since `transformers` has no such task. The bag of words is scikit-learn's: TF-IDF
 of words and pairs of words, for two texts also their difference and product, and a logistic or ridge regression.
 """
 
@@ -38,19 +38,21 @@ class Config(Settings):
 
     encoder: str = setting("Hugging Face folder of a BERT.", path=True)
     output_dir: str = setting(
-        "Where our runs and results.json live; what is there already is not run again.", path=True
+        "Folder of our runs and results.json; results that it already has are not computed again.", path=True
     )
-    glue_dir: str | None = setting("Folder of GLUE's folders.", default=None, path=True)
+    glue_dir: str | None = setting("Folder with a folder for each set of GLUE.", default=None, path=True)
     semeval_dir: str | None = setting(
         "Folder of semeval_train.json.gz and semeval_dev.json.gz.", default=None, path=True
     )
-    sets: tuple[str, ...] = setting("Which are run.", default=SETS)
-    seeds: int = setting("Runs of each side.", default=3)
-    epochs: int = setting("Passes over the rows.", default=3)
-    learning_rate: float = setting("Peak.", default=1e-4)
-    batch_size: int = setting("Rows of a step.", default=32)
-    pooler: bool = setting("Both sides have a layer with tanh before the linear one.", default=False)
-    train_rows: int = setting("At most so many training rows of a set of GLUE, the file's first.", default=10_000)
+    sets: tuple[str, ...] = setting("Sets that are run.", default=SETS, choices=SETS)
+    seeds: int = setting("Runs per side.", default=3, minimum=1)
+    epochs: int = setting("Passes over the rows.", default=3, minimum=1)
+    learning_rate: float = setting("Peak learning rate.", default=1e-4, above=0)
+    batch_size: int = setting("Rows per step.", default=32, minimum=1)
+    pooler: bool = setting("Adds a layer with tanh before the linear one, on both sides.", default=False)
+    train_rows: int = setting(
+        "Largest number of training rows of a set of GLUE, from the start of the file.", default=10_000, minimum=1
+    )
 
 
 class _Set:
@@ -81,7 +83,7 @@ class _Set:
         return [*files, "--feature_mode=text"]
 
     def _glue_flags(self) -> list[str]:
-        """Returns flags of a folder with at most so many training rows."""
+        """Returns flags for a folder with at most `train_rows` training rows, which it writes."""
         if not self.config.glue_dir:
             raise InputError(f"--sets with {self.name} needs --glue_dir.")
         source = Path(self.config.glue_dir) / self.name
@@ -90,7 +92,7 @@ class _Set:
         for part, rows in (("train", self.config.train_rows), ("dev", None)):
             path = next((path for path in (source / f"{part}.tsv", source / f"{part}.tsv.gz") if path.is_file()), None)
             if path is None:
-                raise InputError(f"{source} has no {part}.tsv, packed or not.")
+                raise InputError(f"{source} has no {part}.tsv or {part}.tsv.gz.")
             opened = gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8")
             with opened as file:
                 lines = file.read().split("\n")
@@ -103,10 +105,16 @@ class _Set:
         config = self.config
         folder = Path(config.output_dir) / self.name / f"seed_{seed}"
         flags = [
-            f"--encoder={config.encoder}", f"--output_dir={folder}", f"--seed={seed}", f"--epochs={config.epochs}",
-            f"--learning_rate={config.learning_rate}", f"--batch_size={config.batch_size}", "--evaluations_per_epoch=1",
-            f"--pooler={config.pooler}", *self.flags,
-        ]  # fmt: skip
+            f"--encoder={config.encoder}",
+            f"--output_dir={folder}",
+            f"--seed={seed}",
+            f"--epochs={config.epochs}",
+            f"--learning_rate={config.learning_rate}",
+            f"--batch_size={config.batch_size}",
+            "--evaluations_per_epoch=1",
+            f"--pooler={config.pooler}",
+            *self.flags,
+        ]
         self.program.main(program.parse(self.program.Config, flags))
         return json.loads((folder / "run.json").read_text(encoding="utf-8"))["scores"]["dev"]
 
@@ -115,7 +123,7 @@ class _Set:
 
         Args:
             seed: int.
-            model: ours, whose rows of relations and labels are used.
+            model: our model, whose labels and rows of relations are used.
         """
         config, task = self.config, self.task
         steps = config.epochs * math.ceil(len(task.train) / config.batch_size)
@@ -138,7 +146,7 @@ class _Set:
         return best
 
     def _encoded(self, other: TransformersClassifier, model, examples: Sequence) -> dict[str, list]:
-        """Returns the rows of `transformers`; of relations those of ours."""
+        """Returns the rows of `transformers`; for relations our rows."""
         if self.name != RELATIONS:
             pairs = None if examples[0].pair is None else [example.pair for example in examples]
             return other.encode([example.text for example in examples], pairs)
@@ -184,7 +192,7 @@ class _Set:
 
 
 def _marked(pair) -> str:
-    """Returns a sentence whose entities' words, and those between, are words of their own kind as well."""
+    """Returns a sentence with extra words that mark the last word of each entity and the words between them."""
     first, second = sorted((pair.subject, pair.object))
     between = [f"between:{word}" for word in pair.units[first[1] : second[0]]]
     ends = [f"first:{pair.units[first[1] - 1]}", f"second:{pair.units[second[1] - 1]}"]
@@ -198,10 +206,7 @@ def summary(values: Sequence[float]) -> str:
 
 
 def main(config: Config) -> None:
-    """Runs what is not there yet, and prints the table."""
-    wrong = [name for name in config.sets if name not in SETS]
-    if wrong:
-        raise InputError(f"--sets must be of {', '.join(SETS)}. Received: {', '.join(wrong)}.")
+    """Runs what has no result yet, and prints the table."""
     path = Path(config.output_dir) / "results.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     results = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
@@ -209,11 +214,11 @@ def main(config: Config) -> None:
     settings = {name: getattr(config, name) for name in names}
     if results.setdefault("settings", settings) != settings:
         raise InputError(
-            f"{path} has results of other settings. Expected: {results['settings']}. Received: {settings}. "
+            f"{path} has results with other settings. Expected: {results['settings']}. Received: {settings}. "
             "Give another --output_dir."
         )
 
-    def once(key: str, measure: Callable[[], dict[str, float]]) -> None:
+    def measure_once(key: str, measure: Callable[[], dict[str, float]]) -> None:
         if key not in results:
             began = time.monotonic()
             results[key] = measure() | {"seconds": round(time.monotonic() - began)}
@@ -223,15 +228,17 @@ def main(config: Config) -> None:
     for name in config.sets:
         one = _Set(config, name)
         model = one.task.make_model()
-        once(f"{name}, bag of words", lambda one=one, model=model: one.bag_of_words(model))
+        measure_once(f"{name}, bag of words", lambda one=one, model=model: one.bag_of_words(model))
         for seed in range(config.seeds):
-            once(f"{name}, ours, {seed}", lambda one=one, seed=seed: one.ours(seed))
-            once(f"{name}, transformers, {seed}", lambda one=one, model=model, seed=seed: one.theirs(seed, model))
+            measure_once(f"{name}, ours, {seed}", lambda one=one, seed=seed: one.ours(seed))
+            measure_once(
+                f"{name}, transformers, {seed}", lambda one=one, model=model, seed=seed: one.theirs(seed, model)
+            )
     print_table(config, results)
 
 
 def print_table(config: Config, results: dict[str, dict[str, float]]) -> None:
-    """Prints a line for each set: means and standard deviations over the seeds."""
+    """Prints one line per set: means and standard deviations over the seeds."""
     print(f"\n{'':10} {'ours':>14} {'transformers':>14} {'difference':>10} {'bag of words':>12}")
     for name in config.sets:
         chosen = "f1" if name == RELATIONS else "score"

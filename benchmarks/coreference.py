@@ -1,17 +1,16 @@
-"""How fast does a resolver read documents of 1,000 to 100,000 words, how much memory does it take, and do both grow
-linearly?
+"""Speed and memory of a resolver on documents of 1,000 to 100,000 words: do both grow linearly?
 
     python benchmarks/coreference.py --model=coreference_resolver.keras --output_dir=runs/coreference_cost
 
-Each length is resolved from raw text, the user's path, in a process of its own that loads the saved model, resolves 300
-words (the memory *before*), then the text's beginning so that every shape is compiled, and then the text, again and
-again for `--seconds`. Seconds are the median. Memory is resident memory in GB (10^9 bytes); its peak is the whole
-process', imports and model included. CPU seconds, summed over all cores, matter where other programs run too. Splitting
-the text into words, part of the seconds, is timed once more alone.
+Each length is resolved from raw text, the user's path, in a separate process that loads the saved model, resolves 300
+words (the memory *before*), then the beginning of the text so that every shape is compiled, and then the text,
+repeatedly for `--seconds`. Seconds are the median. Memory is resident memory in GB (10^9 bytes); its peak is that of
+the whole process, with imports and model. CPU seconds, summed over all cores, are more reliable if other programs are
+running. Splitting the text into words, a part of the seconds, is also timed separately.
 
-Without `--model` the resolver is fresh, over `--encoder` or over random weights: the spans that it keeps are random,
-but as many as a trained one's, and cost hardly depends on which. A length counts what stands between white space; a
-resolver's own words are more, since it takes marks for words.
+Without `--model` the resolver is untrained, on `--encoder` or on random weights: it keeps random spans, but as many as
+a trained one, and the cost hardly depends on which. Lengths are in words between white space; the resolver has more,
+since it counts punctuation marks as words.
 """
 
 import collections
@@ -37,9 +36,25 @@ from spanbert_keras import program
 from spanbert_keras.program import InputError, Settings, setting
 
 WARM_UP_WORDS = 300
-COMPILED_WORDS = 10_000  # with the default settings these reach the largest tiles
-VOCABULARY_SIZE = 4000  # of the encoder of random weights
-VOCABULARY_WORDS = 100_000  # that it is trained on at least, so that short documents have no more pieces a word
+COMPILED_WORDS = 10_000  # enough for the largest tiles with the default settings
+VOCABULARY_SIZE = 4000  # of an encoder with random weights
+VOCABULARY_WORDS = (
+    100_000  # least training text of the vocabulary, so that short documents do not have more word pieces per word
+)
+TABLE_COLUMNS = {
+    "words": "{words:,}",
+    "resolver's words": "{tokens:,}",
+    "word pieces": "{pieces:,}",
+    "seconds": "{seconds:.2f}",
+    "documents/s": "{documents_per_s:.3g}",
+    "words/s": "{words_per_s:,.0f}",
+    "CPU seconds": "{cpu_seconds:.2f}",
+    "s splitting": "{splitting_seconds:.2f}",
+    "GB before": "{before_gb:.2f}",
+    "GB at peak": "{peak_gb:.2f}",
+    "runs": "{runs}",
+    "load": "{load:.1f}",
+}
 MODEL, VOCABULARY, TEXT = "resolver.keras", "vocab.txt", "text.txt"
 
 
@@ -48,31 +63,36 @@ class Config(Settings):
     """Settings of the benchmark."""
 
     model: str | None = setting(
-        "A saved SpanBertCoreferenceResolver (.keras). Default: a fresh one.", default=None, path=True
+        "Saved SpanBertCoreferenceResolver (.keras). Default: an untrained one.", default=None, path=True
     )
-    encoder: str | None = setting("Encoder of a fresh resolver. Default: random weights.", default=None, path=True)
+    encoder: str | None = setting("Encoder of an untrained resolver. Default: random weights.", default=None, path=True)
     architecture: str = setting(
-        "Of an encoder of random weights.", default="small", choices=("tiny", "small", "base", "large")
+        "Architecture of an encoder with random weights.", default="small", choices=("tiny", "small", "base", "large")
     )
-    hidden_dim: int = setting("Of a fresh resolver's hidden layers.", default=1000)
-    lengths: tuple[str, ...] = setting("Words of the documents.", default=("1000", "3000", "10000", "30000", "100000"))
+    hidden_dim: int = setting("Width of an untrained resolver's hidden layers.", default=1000, minimum=1)
+    lengths: tuple[str, ...] = setting(
+        "Lengths of the documents in words.", default=("1000", "3000", "10000", "30000", "100000")
+    )
     text_file: str | None = setting(
-        "UTF-8 text, repeated or cut to each length. Default: made of seeded English words.", default=None, path=True
+        "UTF-8 text, repeated or cut to each length. Default: random English words, always the same.",
+        default=None,
+        path=True,
     )
-    batch_size: int = setting("Segments encoded at once.", default=16)
-    seconds: float = setting("A document is resolved again until so many seconds have gone by.", default=20.0)
-    output_dir: str = setting("Written to: coreference.json, coreference.md, coreference.png.", path=True)
+    batch_size: int = setting("Segments encoded at once.", default=16, minimum=1)
+    seconds: float = setting("Seconds for which a document is resolved again and again.", default=20.0, minimum=0)
+    output_dir: str = setting("Folder of coreference.json, coreference.md and coreference.png.", path=True)
     part: str = setting(
-        "For the processes that this starts: one makes a model, the others measure one length each.", default="all",
+        "Part that a child process runs: make the model, or measure one length.",
+        default="all",
         choices=("all", "model", "length"),
-    )  # fmt: skip
+    )
 
 
 # --- texts
 
 
 def synthetic_text(count: int) -> str:
-    """Returns so many words of English prose's frequencies, in sentences of 5 to 30 and paragraphs; always the same."""
+    """Returns `count` random words with the frequencies of English prose, in sentences and paragraphs."""
     from spanbert_keras.data.corpus.embedded_corpus import documents
 
     counts = collections.Counter(word for text in documents() for word in re.findall(r"\b[a-z]{1,15}\b", text))
@@ -88,14 +108,14 @@ def synthetic_text(count: int) -> str:
 
 
 def cut_to(text: str, count: int) -> str:
-    """Returns the first so many words of a text; of the text again and again if it has fewer."""
+    """Returns the first `count` words of a text, which is repeated if it has fewer."""
     parts = re.findall(r"\S+\s*", text)
     parts[-1] = parts[-1].rstrip() + "\n\n"
     return "".join(itertools.islice(itertools.cycle(parts), count)).rstrip()
 
 
 def read_text(path: str) -> str:
-    """Returns what a file holds."""
+    """Returns the text of a file."""
     try:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -105,18 +125,20 @@ def read_text(path: str) -> str:
     return text
 
 
-# --- in a process of its own
+# --- in a child process
 
 
 def make_model(config: Config) -> None:
-    """Saves a fresh resolver in `output_dir`."""
+    """Saves an untrained resolver in `output_dir`."""
     import spanbert_keras
 
     if config.encoder is None:
         encoder = spanbert_keras.SpanBertEncoder.from_preset(
-            config.architecture, load_weights=False, vocabulary_size=VOCABULARY_SIZE,
+            config.architecture,
+            load_weights=False,
+            vocabulary_size=VOCABULARY_SIZE,
             tokenizer=spanbert_keras.SpanBertTokenizer(str(Path(config.output_dir) / VOCABULARY)),
-        )  # fmt: skip
+        )
     else:
         encoder = spanbert_keras.load_pretrained(config.encoder, "encoder")
         if encoder.tokenizer is None or not encoder.tokenizer.has_vocabulary:
@@ -126,10 +148,9 @@ def make_model(config: Config) -> None:
 
 
 def memory() -> tuple[float, float]:
-    """Returns this process' resident memory and its peak, in GB; where the system does not tell the first, the peak.
+    """Returns the resident memory of this process and its peak, in GB; twice the peak if the first is unknown.
 
-    Linux hands what `getrusage` calls the peak on from the process that starts another: there the kernel's own
-    figure of the new program is read.
+    On Linux, the peak of `getrusage` is inherited from the parent process, so it is read from /proc instead.
     """
     status = Path("/proc/self/status")
     if status.is_file():
@@ -140,7 +161,7 @@ def memory() -> tuple[float, float]:
 
 
 def measure(config: Config) -> dict[str, Any]:
-    """Returns the cost of one document in this process, which should be a new one.
+    """Returns the cost of one document in this process, which should be new.
 
     Args:
         config: `Config`, with a `model`, a `text_file` and one length.
@@ -186,17 +207,17 @@ def measure(config: Config) -> dict[str, Any]:
     }
 
 
-# --- the processes
+# --- the parent process
 
 
 def run_child(config: Config) -> tuple[str, str]:
     """Runs this program with these settings to its end.
 
     Returns:
-        Its last line, and `""`, or how it failed.
+        Its last line and `""`, or `""` and how it failed.
 
     Raises:
-        InputError: it says that its input cannot be used.
+        InputError: the child reports that its input cannot be used.
     """
     command = [sys.executable, os.path.abspath(__file__), *program.to_arguments(config)]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
@@ -204,14 +225,14 @@ def run_child(config: Config) -> tuple[str, str]:
     try:
         out, err = child.communicate()
     finally:
-        child.kill()  # does nothing to one that has ended
+        child.kill()  # no effect if it has ended
         child.wait()
-    last = (err.strip().splitlines() or ["it said nothing"])[-1]
+    last = (err.strip().splitlines() or ["no output"])[-1]
     if child.returncode == program.INPUT_EXIT_CODE:
         raise InputError(last.removeprefix("Error: "))
     if child.returncode < 0:
         name = signal.Signals(-child.returncode).name
-        hint = ", as the system does where memory runs out" if name == "SIGKILL" else ""
+        hint = ", probably because memory ran out" if name == "SIGKILL" else ""
         return "", f"ended by {name}{hint}"
     if child.returncode:
         return "", f"exit code {child.returncode}: {last}"
@@ -228,17 +249,17 @@ def measure_all(config: Config) -> list[dict[str, Any]]:
         (Path(folder) / TEXT).write_text(text, encoding="utf-8")
         config = dataclasses.replace(config, text_file=f"{folder}/{TEXT}", output_dir=folder)
         if config.model is None:
-            _make_model(config)
+            _make_model_in_child(config)
             config = dataclasses.replace(config, model=f"{folder}/{MODEL}")
         for words in lengths:
             line, failed = run_child(dataclasses.replace(config, lengths=(str(words),), part="length"))
             rows.append({"words": words, "failed": failed} if failed else json.loads(line))
-            print(_told(rows[-1]), flush=True)
+            print(_describe(rows[-1]), flush=True)
     return rows
 
 
-def _make_model(config: Config) -> None:
-    """Has a fresh resolver saved by another process: one that has computed may hold a device's memory."""
+def _make_model_in_child(config: Config) -> None:
+    """Saves an untrained resolver in a child process: a process that has computed may keep memory of a device."""
     from spanbert_keras.preprocessing.wordpiece_training import train_wordpiece
 
     if config.encoder is None:
@@ -247,13 +268,13 @@ def _make_model(config: Config) -> None:
         (Path(config.output_dir) / VOCABULARY).write_text("\n".join(pieces) + "\n", encoding="utf-8")
     _, failed = run_child(dataclasses.replace(config, part="model"))
     if failed:
-        raise RuntimeError(f"The model could not be made: {failed}.")
+        raise RuntimeError(f"The model could not be built: {failed}.")
 
 
 # --- the report
 
 
-def _told(row: dict[str, Any]) -> str:
+def _describe(row: dict[str, Any]) -> str:
     if "failed" in row:
         return f"{row['words']:,} words: FAILED, {row['failed']}"
     return (
@@ -263,10 +284,9 @@ def _told(row: dict[str, Any]) -> str:
 
 
 def per_word_ratios(rows: list[dict[str, Any]]) -> dict[str, Any] | None:
-    """Returns cost per word of the longest document, divided by that of the longest of at most a tenth of its words.
+    """Returns the cost per word of the longest document over that of the longest with at most a tenth of its words.
 
-    1 is linear growth, 10 quadratic. `memory` is that of the growth over the memory before. `None` where there are no
-    two such documents.
+    1 is linear growth, 10 quadratic. `memory` is the growth over the memory before. `None` without two such documents.
     """
     rows = sorted((row for row in rows if "failed" not in row), key=lambda row: row["words"])
     shorter = [row for row in rows if 10 * row["words"] <= rows[-1]["words"]]
@@ -286,30 +306,20 @@ def per_word_ratios(rows: list[dict[str, Any]]) -> dict[str, Any] | None:
 
 
 def table(rows: list[dict[str, Any]], ratios: dict[str, Any] | None) -> str:
-    """Returns the figures in Markdown."""
-    heads = (
-        "words", "resolver's words", "pieces", "seconds", "documents/s", "words/s", "CPU seconds", "s splitting",
-        "GB before", "GB at peak", "runs", "load",
-    )  # fmt: skip
-    lines = [f"| {' | '.join(heads)} |", "|" + " ---: |" * len(heads)]
+    """Returns the results as a Markdown table."""
+    lines = [f"| {' | '.join(TABLE_COLUMNS)} |", "|" + " ---: |" * len(TABLE_COLUMNS)]
     for row in rows:
         if "failed" in row:
-            lines.append(f"| {row['words']:,} | failed: {row['failed']} |" + " |" * (len(heads) - 2))
-            continue
-        cells = (
-            f"{row['words']:,}", f"{row['tokens']:,}", f"{row['pieces']:,}", f"{row['seconds']:.2f}",
-            f"{row['documents_per_s']:.3g}", f"{row['words_per_s']:,.0f}", f"{row['cpu_seconds']:.2f}",
-            f"{row['splitting_seconds']:.2f}", f"{row['before_gb']:.2f}", f"{row['peak_gb']:.2f}", f"{row['runs']}",
-            f"{row['load']:.1f}",
-        )  # fmt: skip
-        lines.append(f"| {' | '.join(cells)} |")
+            lines.append(f"| {row['words']:,} | failed: {row['failed']} |" + " |" * (len(TABLE_COLUMNS) - 2))
+        else:
+            lines.append(f"| {' | '.join(form.format(**row) for form in TABLE_COLUMNS.values())} |")
     if ratios is not None:
         short, long = ratios["words"]
         shown = {name: "-" if ratios[name] is None else f"{ratios[name]:.2f}" for name in ratios if name != "words"}
         lines += [
             "",
             f"Per word, {long:,} words cost {shown['seconds']} times the seconds of {short:,}, {shown['cpu_seconds']} "
-            f"times the CPU seconds and {shown['memory']} times the memory above that before; 1 is linear growth.",
+            f"times the CPU seconds and {shown['memory']} times the additional memory; 1 is linear growth.",
         ]
     return "\n".join(lines) + "\n"
 
@@ -325,10 +335,10 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
     words = np.array([row["words"] for row in rows])
     figure, (left, right) = pyplot.subplots(1, 2, figsize=(10, 4.2))
     cores, middle = [row["cpu_seconds"] for row in rows], len(rows) // 2
-    left.loglog(words, [row["seconds"] for row in rows], marker="o", label="of the clock")
-    left.loglog(words, cores, marker="s", label="of all cores (CPU)")
+    left.loglog(words, [row["seconds"] for row in rows], marker="o", label="wall clock")
+    left.loglog(words, cores, marker="s", label="CPU, all cores")
     left.loglog(words, cores[middle] * words / words[middle], color="gray", linestyle="--", label="linear growth")
-    left.set_ylabel("seconds a document")
+    left.set_ylabel("seconds per document")
     right.plot(words, [row["peak_gb"] for row in rows], marker="o", label="peak")
     right.plot(words, [row["before_gb"] for row in rows], color="gray", linestyle="--", label="before the document")
     right.set_ylabel("resident memory in GB")
@@ -338,20 +348,20 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
     left.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     for axes in (left, right):
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
-        axes.set_xlabel("words of the document")
+        axes.set_xlabel("words in the document")
         axes.grid(alpha=0.3)
         axes.legend()
-    figure.suptitle("Coreference resolution of a text: cost against length")
+    figure.suptitle("Coreference resolution: cost by length of the document")
     figure.tight_layout()
     figure.savefig(path, dpi=110)
     pyplot.close(figure)
 
 
 def main(config: Config) -> None:
-    """Measures every length in a process of its own, and writes figures, table and picture.
+    """Measures every length in a child process, and writes JSON, table and picture.
 
     Raises:
-        InputError: settings that cannot be used; also, after all is written, a length that failed.
+        InputError: the settings cannot be used, or, after everything is written, a length failed.
     """
     if not config.lengths or not all(re.fullmatch("[0-9]*[1-9][0-9]*", length) for length in config.lengths):
         raise InputError(f"--lengths must be whole numbers above 0. Received: {','.join(config.lengths)!r}.")
@@ -360,7 +370,7 @@ def main(config: Config) -> None:
     if config.part == "length":
         return print(json.dumps(measure(config)))
     if config.model is not None and config.encoder is not None:
-        raise InputError("--encoder is that of a fresh resolver, and --model is a saved one. Give one of them.")
+        raise InputError("--encoder is for an untrained resolver, --model for a saved one. Give one of them.")
     folder = Path(config.output_dir)
     folder.mkdir(parents=True, exist_ok=True)
     rows = measure_all(config)
@@ -378,5 +388,5 @@ def main(config: Config) -> None:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that a child ends with its parent
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the child process ends with its parent
     program.run(main, Config)

@@ -1,8 +1,8 @@
-"""The curve of a run as a picture: both losses, and the unigram line to beat.
+"""Plots the losses of a run, and the unigram baseline.
 
     python benchmarks/curve.py --run=runs/small --output=docs/small_curve.png
 
-Reads the run's TensorBoard files (scalars of `heldout_span/`, or `--curve=train`), also while the run goes on.
+Reads the run's TensorBoard files (scalars of `heldout_span/`, or `--curve=train`), also during the run.
 """
 
 import dataclasses
@@ -39,7 +39,7 @@ def read_scalars(folder: Path, tags) -> dict[str, dict[int, float]]:
 
 
 def main(config: Config) -> None:
-    """Draws the losses of pieces that were replaced by [MASK]."""
+    """Draws the losses of tokens that were replaced by [MASK]."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -55,8 +55,8 @@ def main(config: Config) -> None:
             style = {"color": "gray", "linestyle": "--"} if "unigram" in tag else {"marker": ".", "markersize": 4}
             axes.plot([step for step, _ in points], [value for _, value in points], label=name, **style)
     axes.set_xlabel("step")
-    axes.set_ylabel("nat a piece")
-    axes.set_title(f"Pieces that were replaced by [MASK]: {config.curve}")
+    axes.set_ylabel("nats per token")
+    axes.set_title(f"Tokens that were replaced by [MASK]: {config.curve}")
     axes.grid(alpha=0.3)
     axes.legend()
     figure.tight_layout()

@@ -1,10 +1,10 @@
-"""Speed of span masking on one core: `SpanMasker` inside `tf.data` against a plain Python loop of the same law.
+"""Speed of span masking on one core: `SpanMasker` inside `tf.data` compared with a plain Python loop.
 
     python -m benchmarks.masking
 
-Batches of 256 rows of 512 pieces, every row with its own seed, one core, one TensorFlow thread. The loop masks the same
-rows as Python lists and is spared the padding, the tensors and the pipeline. Both are timed in turn, in one process.
-The loop is written plainly, with sets; one tuned with byte strings is about 1.5 times as fast.
+Batches of 256 rows of 512 tokens, every row with its own seed, one core, one TensorFlow thread. The loop masks the same
+rows with the same law as Python lists, without padding, tensors and pipeline. Both are timed in turns, in one process.
+The loop is plain code with sets; a version tuned with byte strings is about 1.5 times as fast.
 """
 
 import dataclasses
@@ -25,21 +25,21 @@ import numpy as np
 from spanbert_keras.preprocessing import philox
 from spanbert_keras.preprocessing.masking.span_masker import SpanMasker
 from spanbert_keras.preprocessing.tokenizer import SpanBertTokenizer
-from spanbert_keras.program import run, setting
+from spanbert_keras.program import Settings, run, setting
 
 SPECIAL_PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config:
+class Config(Settings):
     """Settings of the measurement."""
 
-    batch_size: int = setting("Rows in a batch.", default=256)
-    sequence_length: int = setting("Pieces in a row, with [CLS] and [SEP].", default=512)
-    batches: int = setting("Batches in one timing.", default=8)
-    repeats: int = setting("Timings of each side, in turn; the median counts.", default=5)
-    vocabulary_size: int = setting("Pieces in the made-up vocabulary.", default=28996)
-    continuation_rate: float = setting("Share of pieces that continue a word.", default=0.2)
+    batch_size: int = setting("Rows per batch.", default=256, minimum=1)
+    sequence_length: int = setting("Tokens per row, with [CLS] and [SEP].", default=512, minimum=3)
+    batches: int = setting("Batches per timing.", default=8, minimum=1)
+    repeats: int = setting("Timings per side, in turns; the median counts.", default=5, minimum=1)
+    vocabulary_size: int = setting("Tokens in the artificial vocabulary.", default=28996, minimum=6)
+    continuation_rate: float = setting("Share of tokens that continue a word.", default=0.2, minimum=0, below=1)
 
 
 def mask_loop(
@@ -52,20 +52,20 @@ def mask_loop(
     p: float = 0.2,
     max_span_length: int = 10,
 ) -> tuple[list[int], list[tuple[int, int, int, int]]]:
-    """Masks one block without specials in plain Python: the law of `SpanMasker`, the yardstick of its speed.
+    """Masks one block without special tokens in plain Python, with the law of `SpanMasker`: the baseline of its speed.
 
     Args:
-        pieces: ids of one block.
-        begins_word: whether each piece of the vocabulary begins a word.
-        random_ids: pieces from which replacements are drawn uniformly.
+        pieces: token ids of one block.
+        begins_word: whether each token of the vocabulary begins a word.
+        random_ids: token ids from which replacements are drawn uniformly.
         mask_id: id of [MASK].
-        generator: Python's random numbers.
-        rate: share of pieces masked.
-        p: of the length law.
-        max_span_length: words.
+        generator: random number generator.
+        rate: share of masked tokens.
+        p: parameter of the geometric distribution of span lengths.
+        max_span_length: length of the longest span, in words.
 
     Returns:
-        The pieces after masking, and (position, left, right, offset) of each masked piece, counted inside the block.
+        The tokens after masking, and (position, left, right, offset) of each masked token, relative to the block.
     """
     size = len(pieces)
     bounds = [i for i, piece in enumerate(pieces) if begins_word[piece] or not i]
@@ -93,7 +93,7 @@ def mask_loop(
 def _replace_loop(
     pieces: Sequence[int], hidden: list[int], random_ids: Sequence[int], mask_id: int, generator: random.Random
 ) -> tuple[list[int], list[tuple[int, int, int, int]]]:
-    """Replaces each run of hidden positions as one and lists its pieces' targets."""
+    """Replaces each run of hidden positions as one and lists the targets of its tokens."""
     masked, targets = list(pieces), []
     begin = 0
     while begin < len(hidden):
@@ -112,7 +112,7 @@ def _replace_loop(
 
 
 def make_tokenizer(config: Config) -> SpanBertTokenizer:
-    """Returns a tokenizer with made-up pieces, of which a given share continues words."""
+    """Returns a tokenizer with artificial tokens, of which a given share continues words."""
     generator = random.Random(0)
     names = range(config.vocabulary_size - len(SPECIAL_PIECES))
     pieces = [f"##{i}" if generator.random() < config.continuation_rate else f"w{i}" for i in names]
@@ -120,7 +120,7 @@ def make_tokenizer(config: Config) -> SpanBertTokenizer:
 
 
 def make_rows(config: Config) -> np.ndarray:
-    """Returns int32 `(batches, batch_size, sequence_length)`: [CLS], random pieces, [SEP]."""
+    """Returns int32 `(batches, batch_size, sequence_length)`: [CLS], random tokens, [SEP]."""
     shape = (config.batches, config.batch_size, config.sequence_length)
     rows = np.random.default_rng(0).integers(len(SPECIAL_PIECES), config.vocabulary_size, shape, dtype=np.int32)
     rows[..., 0], rows[..., -1] = (SPECIAL_PIECES.index(piece) for piece in ("[CLS]", "[SEP]"))
@@ -140,14 +140,14 @@ def pipeline(rows: np.ndarray, masker: SpanMasker):
     return dataset.map(lambda batch, seed: masker(batch, seed=seed)).with_options(options)
 
 
-def _seconds(function: Callable[[], None]) -> float:
+def _time(function: Callable[[], None]) -> float:
     began = time.perf_counter()
     function()
     return time.perf_counter() - began
 
 
 def measure(config: Config) -> dict[str, float]:
-    """Returns pieces a second of `layer` (in `tf.data`) and of `loop`, and their `ratio`."""
+    """Returns the tokens per second of `layer` (in `tf.data`) and of `loop`, and their `ratio`."""
     tokenizer, rows = make_tokenizer(config), make_rows(config)
     begins_word, random_ids = tokenizer.word_starts().tolist(), tokenizer.ordinary_token_ids().tolist()
     dataset = pipeline(rows, SpanMasker(tokenizer=tokenizer))
@@ -161,14 +161,14 @@ def measure(config: Config) -> dict[str, float]:
         for row, block in enumerate(blocks):
             mask_loop(block, begins_word, random_ids, tokenizer.mask_token_id, random.Random(row))
 
-    run_layer()  # Traces, reads the vocabulary, warms the caches.
-    times = [(_seconds(run_layer), _seconds(run_loop)) for _ in range(config.repeats)]
+    run_layer()  # Traces, reads the vocabulary, fills the caches.
+    times = [(_time(run_layer), _time(run_loop)) for _ in range(config.repeats)]
     layer, loop = (statistics.median(side) for side in zip(*times, strict=True))
     return {"layer": rows.size / layer, "loop": len(blocks) * len(blocks[0]) / loop, "ratio": loop / layer}
 
 
 def main(config: Config) -> None:
-    """Measures on one core and prints a line a side."""
+    """Measures on one core and prints one line per side."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     results = measure(config)

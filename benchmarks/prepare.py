@@ -1,10 +1,10 @@
-"""How fast is `prepare` against the bare `tokenizers` library on the same lines, and how much memory does it take?
+"""Speed of `prepare` compared with the bare `tokenizers` library on the same lines, and its memory.
 
     python benchmarks/prepare.py --input=books.jsonl.gz --vocabulary=vocab.txt
 
-Both run in this process, in turns, on all cores: the bare library gets the lines of the same documents ready in memory,
+Both run in this process, in turns, on all cores: the bare library gets the lines of the same documents from memory,
 in batches of 1,000, and only its `encode_batch` is timed; `prepare` reads, decompresses, encodes, hashes and writes.
-Rates are megabytes of UTF-8 text a second, the median of the rounds. Aim: a ratio of 0.6 at least, below 1 GB.
+Rates are megabytes of UTF-8 text per second, the median of the rounds. Goal: a ratio of at least 0.6, below 1 GB.
 """
 
 import dataclasses
@@ -32,13 +32,13 @@ BATCH_LINES = 1000
 class Config(Settings):
     """Settings of the comparison."""
 
-    input: tuple[str, ...] = setting("As `prepare` takes it.", default=("embedded",), path=True)
+    input: tuple[str, ...] = setting("Input of `prepare`.", default=("embedded",), path=True)
     vocabulary: str | None = setting(
-        "A vocab.txt. Default: 4,000 pieces trained on the input, untimed.", default=None, path=True
+        "Path of a vocab.txt. Default: 4,000 tokens trained on the input, untimed.", default=None, path=True
     )
-    lowercase: bool = setting("Whether the vocabulary is uncased.", default=False)
-    rounds: int = setting("Measurements of each.", default=3)
-    workers: int | None = setting("Threads of `prepare`. Default: all cores.", default=None)
+    lowercase: bool = setting("Lowercases text, for an uncased vocabulary.", default=False)
+    rounds: int = setting("Measurements per side.", default=3, minimum=1)
+    workers: int | None = setting("Threads of `prepare`. Default: all cores.", default=None, minimum=1)
 
 
 def main(config: Config) -> dict[str, float]:

@@ -1,12 +1,12 @@
-"""Question answering beside `transformers`: training steps, contexts answered, and the wait for one answer.
+"""Question answering compared with `transformers`: training steps, throughput, and latency of one answer.
 
     python -m benchmarks.question_answering --encoder=minilm/ --data=dev-v1.1.json
 
 Both have the same weights and examples. They take turns in one process, and a ratio is the median of the turns' ratios,
-so that a noisy machine is noisy for all. Training: the same windows, AdamW, gradients clipped by their norm, float32;
+so that noise of the machine affects both. Training: the same windows, AdamW, gradients clipped by their norm, float32;
 `transformers` pads to the full length, or to the longest of a batch with windows grouped by length in pools of 20
-batches. Answering: text in, text out, tokenization included; `transformers` has no question-answering pipeline any
-more, so its side is the code that its users write: windows by its tokenizer, batches, the best span of the best window.
+batches. Answering: text in, text out, tokenization included; `transformers` no longer has a question-answering
+pipeline, so its side is the code that its users write: windows by its tokenizer, batches, the best span of all windows.
 Shapes are compiled before the clock starts.
 """
 
@@ -14,14 +14,15 @@ import dataclasses
 
 import numpy as np
 
+from benchmarks.shared.torch_optimizer import make_adamw
 from benchmarks.shared.training_steps import TrainingSteps
 from benchmarks.shared.turns import compare_with_transformers, latency
 from spanbert_keras import program
 from spanbert_keras.program import InputError, Settings, setting
 
 LEARNING_RATE = 1e-5
-POOL = 20  # batches among which `transformers` groups by length
-MAX_ANSWER = 30
+POOL_SIZE = 20  # batches per pool in which `transformers` sorts by length
+MAX_ANSWER_LENGTH = 30  # tokens
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -29,17 +30,17 @@ class Config(Settings):
     """Settings of the benchmark."""
 
     encoder: str = setting("Hugging Face folder of a BERT.", path=True)
-    data: str = setting("SQuAD's JSON; its first questions are used.", path=True)
-    steps: int = setting("Training steps of each.", default=100)
-    batch_size: int = setting("Rows of a step.", default=16)
-    max_sequence_length: int = setting("Pieces of a window.", default=384)
-    turns: int = setting("Turns into which the steps and the questions are divided.", default=5)
-    questions: int = setting("Questions answered by each.", default=200)
-    latency_questions: int = setting("Questions answered one by one.", default=50)
+    data: str = setting("Questions in SQuAD's JSON.", path=True)
+    steps: int = setting("Training steps per side.", default=100, minimum=1)
+    batch_size: int = setting("Rows per step.", default=16, minimum=1)
+    max_sequence_length: int = setting("Tokens per window.", default=384, minimum=5)
+    turns: int = setting("Turns into which the steps and the questions are divided.", default=5, minimum=1)
+    questions: int = setting("Questions answered per side.", default=200, minimum=1)
+    latency_questions: int = setting("Questions answered one by one.", default=50, minimum=1)
 
 
 def examples_of(config: Config) -> list:
-    """Returns the questions of the file."""
+    """Returns the answerable questions of the file, shuffled."""
     from tasks.question_answering import data
 
     examples = data.read_squad(config.data).examples
@@ -52,7 +53,7 @@ def examples_of(config: Config) -> list:
 
 
 class _Ours:
-    """This package's side.
+    """Our side.
 
     Args:
         config: `Config`.
@@ -66,7 +67,7 @@ class _Ours:
         self.config = config
         encoder = spanbert_keras.load_pretrained(config.encoder, "encoder")
         self.reader = spanbert_keras.SpanBertQuestionAnswerer(encoder, window_length=config.max_sequence_length)
-        rows = features.make_rows(examples, self.reader.windows, MAX_ANSWER, "file", False)
+        rows = features.make_rows(examples, self.reader.windows, MAX_ANSWER_LENGTH, "file", False)
         wanted = min(len(rows.windows), config.steps * config.batch_size)
         self.rows = dataclasses.replace(rows, windows=rows.windows[:wanted], targets=rows.targets[:wanted])
         self.steps = TrainingSteps(self.reader, self.rows, config.batch_size, LEARNING_RATE)
@@ -89,7 +90,7 @@ class _Transformers:
 
     Args:
         config: `Config`.
-        rows: the windows that ours trains on.
+        rows: the windows that our side trains on.
     """
 
     def __init__(self, config: Config, rows):
@@ -102,11 +103,7 @@ class _Transformers:
         self.rows = rows
         self.model = transformers.BertForQuestionAnswering.from_pretrained(config.encoder)
         self.tokenizer = transformers.AutoTokenizer.from_pretrained(config.encoder)
-        decayed = [p for p in self.model.parameters() if p.ndim > 1]
-        others = [p for p in self.model.parameters() if p.ndim <= 1]
-        self.optimizer = torch.optim.AdamW(
-            [{"params": decayed, "weight_decay": 0.01}, {"params": others, "weight_decay": 0.0}], lr=LEARNING_RATE
-        )
+        self.optimizer = make_adamw(self.model, LEARNING_RATE)
         self.orders = {"padded": self._shuffled(), "grouped": self._grouped()}
 
     def _shuffled(self) -> list[np.ndarray]:
@@ -114,15 +111,15 @@ class _Transformers:
         return [part for part in np.array_split(order, -(-len(order) // self.config.batch_size))]
 
     def _grouped(self) -> list[np.ndarray]:
-        """Returns batches of like length: pools of shuffled windows, each sorted and cut, the batches shuffled."""
+        """Returns shuffled batches of similar length: pools of shuffled windows are sorted and cut into batches."""
         lengths, size = np.array(self.rows.lengths), self.config.batch_size
         order = np.random.default_rng(1).permutation(len(lengths))
-        pools = [order[i : i + POOL * size] for i in range(0, len(order), POOL * size)]
+        pools = [order[i : i + POOL_SIZE * size] for i in range(0, len(order), POOL_SIZE * size)]
         batches = [pool[np.argsort(lengths[pool])][i : i + size] for pool in pools for i in range(0, len(pool), size)]
         return [batches[i] for i in np.random.default_rng(2).permutation(len(batches))]
 
     def train(self, kind: str, first: int, last: int) -> None:
-        """Makes these steps, `padded` or `grouped`."""
+        """Runs these steps, `padded` or `grouped`."""
         torch = self.torch
         self.model.train()
         for number in range(first, last):
@@ -147,9 +144,14 @@ class _Transformers:
         """Returns the answers' texts."""
         longest = self.config.max_sequence_length
         encoded = self.tokenizer(
-            [e.question for e in examples], [e.context for e in examples], truncation="only_second", max_length=longest,
-            stride=min(128, longest // 4), return_overflowing_tokens=True, return_offsets_mapping=True,
-        )  # fmt: skip
+            [e.question for e in examples],
+            [e.context for e in examples],
+            truncation="only_second",
+            max_length=longest,
+            stride=min(128, longest // 4),
+            return_overflowing_tokens=True,
+            return_offsets_mapping=True,
+        )
         owners = encoded.pop("overflow_to_sample_mapping")
         offsets = encoded.pop("offset_mapping")
         order = sorted(range(len(owners)), key=lambda i: len(encoded["input_ids"][i]))
@@ -158,9 +160,10 @@ class _Transformers:
         for start in range(0, len(order), self.config.batch_size):
             rows = order[start : start + self.config.batch_size]
             batch = self.tokenizer.pad(
-                {key: [encoded[key][i] for i in rows] for key in encoded}, return_tensors="pt",
+                {key: [encoded[key][i] for i in rows] for key in encoded},
+                return_tensors="pt",
                 **({"padding": "max_length", "max_length": longest} if padded else {}),
-            )  # fmt: skip
+            )
             with self.torch.no_grad():
                 output = self.model(**batch)
             for row, i in enumerate(rows):
@@ -171,14 +174,14 @@ class _Transformers:
         return [best[i][1] for i in range(len(examples))]
 
     def _best(self, starts, ends, encoded, i: int) -> tuple[float, tuple[int, int]]:
-        """Returns score and places of the best span out of the 20 best starts and ends inside the passage."""
+        """Returns score and positions of the best span among the 20 best starts and ends inside the passage."""
         inside = np.array([part == 1 for part in encoded.sequence_ids(i)])
         starts, ends = (np.where(inside, x[: len(inside)], -1e9) for x in (starts, ends))
         pairs = (
             (float(starts[a] + ends[b]), (int(a), int(b)))
             for a in np.argsort(starts)[-20:]
             for b in np.argsort(ends)[-20:]
-            if a <= b < a + MAX_ANSWER
+            if a <= b < a + MAX_ANSWER_LENGTH
         )
         return max(pairs, default=(-1e9, (int(inside.argmax()),) * 2))
 
@@ -193,15 +196,23 @@ def main(config: Config) -> None:
     asked = examples[: config.questions]
     theirs.answer(asked[:4]), ours.answer(asked[:4])
     places = sum(min(config.steps, len(theirs.orders[k])) for k in theirs.orders)
-    print(f"{len(ours.rows.windows)} windows, {config.batch_size} rows a step, {places // 2} different batches")
+    print(f"{len(ours.rows.windows)} windows, {config.batch_size} rows per step, {places // 2} different batches")
     compare_with_transformers(
-        "training", config.steps, "steps", config.turns, ours.steps.train,
+        "training",
+        config.steps,
+        "steps",
+        config.turns,
+        ours.steps.train,
         lambda a, b, padded: theirs.train("padded" if padded else "grouped", a, b),
-    )  # fmt: skip
+    )
     compare_with_transformers(
-        "answering", len(asked), "contexts", config.turns, lambda a, b: ours.answer(asked[a:b]),
+        "answering",
+        len(asked),
+        "contexts",
+        config.turns,
+        lambda a, b: ours.answer(asked[a:b]),
         lambda a, b, padded: theirs.answer(asked[a:b], padded),
-    )  # fmt: skip
+    )
     print("\none question")
     latency("ours", examples[: config.latency_questions], ours.answer)
     latency("transformers", examples[: config.latency_questions], theirs.answer)

@@ -1,12 +1,12 @@
-"""Our training loop beside plain Keras `fit`: the same model, batches, optimizer and compilation setting.
+"""Our training loop compared with plain Keras `fit`: the same model, batches, optimizer and compilation.
 
     python benchmarks/training_loop.py --architecture=tiny
 
-They take turns in one process, and who goes first changes from turn to turn, so that a noisy machine is noisy for all;
-a ratio is the median of the turns' ratios. `ours` is the whole loop: masks are drawn in its thread, which begins anew
-with every turn; batches reach the device from NumPy; every turn ends with a log point and TensorBoard's files. No
-checkpoint is written. `fit` gets the same batches ready made from memory, masked before the clock starts, and writes
-nothing; `loop` is ours with its batches ready made too. Random documents and weights, AdamW, clipping by global norm,
+They take turns in one process, in rotating order, so that noise of the machine affects all; a ratio is the median of
+the turns' ratios. `ours` is the whole loop: masks are drawn in a thread, which is restarted in every turn; batches are
+copied to the device from NumPy; every turn ends with a log point and TensorBoard's files. No checkpoint is written.
+`fit` gets the same batches from memory, masked before the clock starts, and writes nothing; `loop` is our loop, also
+with batches from memory. Random documents and weights, AdamW, clipping by global norm,
 float32.
 """
 
@@ -20,7 +20,7 @@ from collections.abc import Callable
 import numpy as np
 
 from spanbert_keras import program
-from spanbert_keras.program import InputError, setting
+from spanbert_keras.program import InputError, Settings, setting
 
 SPECIAL_PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 MASK_ID = SPECIAL_PIECES.index("[MASK]")
@@ -30,22 +30,26 @@ CLIP_NORM = 1.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config:
+class Config(Settings):
     """Settings of the benchmark."""
 
-    architecture: str = setting("Encoder.", default="tiny", choices=("tiny", "small", "base", "large"))
-    vocabulary_size: int = setting("Pieces in the vocabulary.", default=4_000)
-    sequence_length: int = setting("Pieces in a row.", default=32)
-    batch_rows: int = setting("Rows of a step.", default=64)
-    steps: int = setting("Steps of a turn.", default=50)
-    turns: int = setting("Turns that count.", default=7)
-    steps_per_call: int = setting("Steps of one call to the device; `fit` calls it steps_per_execution.", default=1)
-    compile: bool = setting("XLA on TensorFlow, torch.compile on torch; JAX always compiles.", default=False)
-    dropout: float = setting("Probability of zeroing a hidden state.", default=0.1)
+    architecture: str = setting(
+        "Architecture of the encoder.", default="tiny", choices=("tiny", "small", "base", "large")
+    )
+    vocabulary_size: int = setting("Tokens in the vocabulary.", default=4_000, minimum=8)
+    sequence_length: int = setting("Tokens per row.", default=32, minimum=4)
+    batch_rows: int = setting("Rows per step.", default=64, minimum=1)
+    steps: int = setting("Steps per turn.", default=50, minimum=1)
+    turns: int = setting("Measured turns.", default=7, minimum=1)
+    steps_per_call: int = setting("Steps per call to the device, `steps_per_execution` of `fit`.", default=1, minimum=1)
+    compile: bool = setting(
+        "Compiles with XLA on TensorFlow or torch.compile on torch; JAX always compiles.", default=False
+    )
+    dropout: float = setting("Dropout rate.", default=0.1, minimum=0, below=1)
 
 
 def make_stream(config: Config):
-    """Returns a `BatchStream` over random documents, and the loss of each piece by frequency alone `(V,)`."""
+    """Returns a `BatchStream` over random documents, and the unigram loss of each token `(V,)`."""
     from spanbert_keras import SpanBertTokenizer, SpanMasker
     from spanbert_keras.data.batches.batch_stream import BatchStream, CorpusSource
     from spanbert_keras.data.batches.blocks import cut_blocks
@@ -68,21 +72,25 @@ def make_stream(config: Config):
 
 
 def make_model(config: Config):
-    """Returns a pretrainer; all that this makes have equal weights."""
+    """Returns a pretrainer, always with the same initial weights."""
     import keras
 
     from spanbert_keras import SpanBertEncoder, SpanBertPretrainer
 
     keras.utils.set_random_seed(1)
     encoder = SpanBertEncoder.from_preset(
-        config.architecture, load_weights=False, vocabulary_size=config.vocabulary_size,
-        max_sequence_length=config.sequence_length, dropout=config.dropout, attention_dropout=config.dropout,
-    )  # fmt: skip
+        config.architecture,
+        load_weights=False,
+        vocabulary_size=config.vocabulary_size,
+        max_sequence_length=config.sequence_length,
+        dropout=config.dropout,
+        attention_dropout=config.dropout,
+    )
     return SpanBertPretrainer(encoder)
 
 
 def our_loop(config: Config, model, stream, unigram, folder: str, stack: contextlib.ExitStack) -> Callable[[int], None]:
-    """Returns a function of a turn's number that trains for so many steps by `Trainer`."""
+    """Returns a function of a turn's number that trains for the steps of that turn with `Trainer`."""
     from spanbert_keras.pretraining.monitor import PretrainingMonitor
     from spanbert_keras.pretraining.objective import PretrainingObjective
     from spanbert_keras.training.backend import make_step
@@ -97,15 +105,23 @@ def our_loop(config: Config, model, stream, unigram, folder: str, stack: context
         model, optimizer, StepSettings(objective=PretrainingObjective(), clip_norm=CLIP_NORM, compile=config.compile)
     )
     cadence = Cadence(
-        total_steps=config.steps, steps_per_call=config.steps_per_call, log_every=config.steps, evaluate_every=0,
+        total_steps=config.steps,
+        steps_per_call=config.steps_per_call,
+        log_every=config.steps,
+        evaluate_every=0,
         checkpoint_every=0,
-    )  # fmt: skip
+    )
     trainer = Trainer(step, stream, cadence, Checkpoints(folder), SEED)
     monitor = PretrainingMonitor(
-        folder, (config.turns + 1) * config.steps, 0, lambda done: np.float32(LEARNING_RATE), MASK_ID, unigram,
+        folder,
+        (config.turns + 1) * config.steps,
+        0,
+        lambda done: np.float32(LEARNING_RATE),
+        MASK_ID,
+        unigram,
         Performance(0.0, 1, None),
-    )  # fmt: skip
-    stack.push(monitor)  # closes its files; not entered, since `fit` shows no progress bar either
+    )
+    stack.push(monitor)  # Closes its files. It is not entered: `fit` shows no progress bar either.
     trainer.on_log, trainer.on_step = monitor.on_log, monitor.on_step
 
     def turn(number: int) -> None:
@@ -115,8 +131,8 @@ def our_loop(config: Config, model, stream, unigram, folder: str, stack: context
     return turn
 
 
-class ReadyMade:
-    """A stream whose batches were made before.
+class MemoryStream:
+    """A stream of batches that were made before.
 
     Args:
         stream: `BatchStream`.
@@ -127,7 +143,7 @@ class ReadyMade:
         self.batches: dict[int, dict] = {}
 
     def make(self, numbers) -> None:
-        """Makes these batches, and forgets all others."""
+        """Makes these batches, and drops all others."""
         self.batches = {number: self.stream.batch(number) for number in numbers}
 
     def part(self, number: int, worker: int, workers: int) -> dict:
@@ -136,7 +152,7 @@ class ReadyMade:
 
 
 def keras_fit(config: Config, model) -> Callable[[list[dict]], None]:
-    """Returns a function that trains on a turn's batches (`ready_made`) by `fit`."""
+    """Returns a function that trains on the batches of a turn (`for_fit`) with `fit`."""
     import keras
 
     from spanbert_keras.training.steps.optimizers import is_decayed
@@ -166,7 +182,7 @@ def for_fit(batches: list[dict]):
 
 
 def measure(config: Config) -> dict[str, list[float]]:
-    """Returns the seconds of a step of `ours`, `loop` and `fit`, turn by turn.
+    """Returns the seconds per step of `ours`, `loop` and `fit`, for each turn.
 
     Raises:
         InputError: a turn is not a whole number of calls.
@@ -178,7 +194,7 @@ def measure(config: Config) -> dict[str, list[float]]:
     seconds: dict[str, list[float]] = {"ours": [], "loop": [], "fit": []}
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         stream, unigram = make_stream(config)
-        ready = ReadyMade(stream)
+        ready = MemoryStream(stream)
         ours = our_loop(config, make_model(config), stream, unigram, f"{folder}/ours", stack)
         loop = our_loop(config, make_model(config), ready, unigram, f"{folder}/loop", stack)
         fit = keras_fit(config, make_model(config))
@@ -198,7 +214,7 @@ def measure(config: Config) -> dict[str, list[float]]:
 def main(config: Config) -> None:
     """Measures and prints."""
     seconds = measure(config)
-    what = f"{config.architecture}, {config.vocabulary_size} pieces, {config.batch_rows} x {config.sequence_length}"
+    what = f"{config.architecture}, {config.vocabulary_size} tokens, {config.batch_rows} x {config.sequence_length}"
     print(f"{what}, compile={config.compile}, steps_per_call={config.steps_per_call}, dropout={config.dropout:g}")
     for name, values in seconds.items():
         low, high = min(values), max(values)
@@ -208,8 +224,10 @@ def main(config: Config) -> None:
         )
     for name in ("ours", "loop"):
         ratios = [a / b for a, b in zip(seconds[name], seconds["fit"], strict=True)]
-        print(f"{name} / fit: {statistics.median(ratios):.3f} (median of the turns' ratios; "
-              f"{min(ratios):.3f} to {max(ratios):.3f})")  # fmt: skip
+        print(
+            f"{name} / fit: {statistics.median(ratios):.3f} (median of the turns' ratios; "
+            f"{min(ratios):.3f} to {max(ratios):.3f})"
+        )
     print("ours draws its masks in that time; loop, which is ours too, and fit get them ready made from memory.")
 
 

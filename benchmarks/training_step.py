@@ -1,9 +1,9 @@
-"""A pre-training step: what the span boundary objective costs, and keras-hub's masked-LM beside ours.
+"""A pre-training step: the cost of the span boundary objective, and of keras-hub's masked LM compared with ours.
 
     python benchmarks/training_step.py --architecture=small --batch_rows=8 --sequence_length=256
 
-The contestants take turns step by step in one process, so that a noisy machine is noisy for all; ratios are medians
-over the turns. Random weights and pieces, 15 % of the pieces masked, AdamW, dropout 0.1, float32.
+The contestants take turns step by step in one process, so that noise of the machine affects all; ratios are medians
+over the turns. Random weights and tokens, 15 % of the tokens masked, AdamW, dropout 0.1, float32.
 """
 
 import dataclasses
@@ -13,24 +13,26 @@ import time
 import numpy as np
 
 from spanbert_keras import program
-from spanbert_keras.program import setting
+from spanbert_keras.program import Settings, setting
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config:
+class Config(Settings):
     """Settings of the benchmark."""
 
-    architecture: str = setting("Encoder.", default="small", choices=("tiny", "small", "base", "large"))
-    vocabulary_size: int = setting("Pieces in the vocabulary.", default=28_996)
-    sequence_length: int = setting("Pieces in a row.", default=256)
-    batch_rows: int = setting("Rows of a step.", default=8)
-    steps: int = setting("Turns that count.", default=7)
+    architecture: str = setting(
+        "Architecture of the encoder.", default="small", choices=("tiny", "small", "base", "large")
+    )
+    vocabulary_size: int = setting("Tokens in the vocabulary.", default=28_996, minimum=6)
+    sequence_length: int = setting("Tokens per row.", default=256, minimum=4)
+    batch_rows: int = setting("Rows per step.", default=8, minimum=1)
+    steps: int = setting("Measured steps.", default=7, minimum=1)
     keras_hub: bool = setting("Also measures keras_hub.models.BertMaskedLM (TensorFlow and JAX).", default=False)
-    compile: bool = setting("XLA on TensorFlow.", default=False)
+    compile: bool = setting("Compiles with XLA on TensorFlow.", default=False)
 
 
 def random_batch(config: Config) -> dict[str, np.ndarray]:
-    """Returns a batch of random pieces in the form that a step takes."""
+    """Returns a batch of random tokens as a step takes it."""
     random = np.random.default_rng(0)
     rows, length = config.batch_rows, config.sequence_length
     masked = -(-15 * length // 100)
@@ -50,7 +52,7 @@ def random_batch(config: Config) -> dict[str, np.ndarray]:
 
 
 def our_step(config: Config, sbo_weight: float):
-    """Returns a function that makes one step of our pretrainer."""
+    """Returns a function that runs one step of our pretrainer."""
     from spanbert_keras import SpanBertEncoder, SpanBertPretrainer
     from spanbert_keras.pretraining.objective import PretrainingObjective
     from spanbert_keras.training.backend import make_step
@@ -63,13 +65,13 @@ def our_step(config: Config, sbo_weight: float):
     model = SpanBertPretrainer(encoder)
     optimizer = make_adamw(model.trainable_variables, 1e-4)
     step = make_step(model, optimizer, StepSettings(objective=PretrainingObjective(sbo_weight), compile=config.compile))
-    batches = {name: values[np.newaxis] for name, values in random_batch(config).items()}  # one step a call
+    batches = {name: values[np.newaxis] for name, values in random_batch(config).items()}  # one step per call
     seeds = np.ones((1, 1, 1, len(seed_generators(model)), 2), np.uint32)
     return lambda: float(step.to_numpy(step.train(batches, seeds, 1.0, 0))["loss"][0])
 
 
 def keras_hub_step(config: Config):
-    """Returns a function that makes one step of keras-hub's masked-LM of the same size, by `train_on_batch`."""
+    """Returns a function that runs one step of keras-hub's masked LM of the same size with `train_on_batch`."""
     import keras
     import keras_hub
 
@@ -88,7 +90,7 @@ def keras_hub_step(config: Config):
 
 
 def measure(config: Config) -> dict[str, list[float]]:
-    """Returns the seconds of each contestant's steps, turn by turn."""
+    """Returns the seconds of each contestant's steps."""
     contestants = {"MLM + SBO": our_step(config, 1.0), "MLM alone": our_step(config, 0.0)}
     if config.keras_hub:
         contestants["keras-hub BertMaskedLM"] = keras_hub_step(config)
@@ -107,10 +109,10 @@ def measure(config: Config) -> dict[str, list[float]]:
 def main(config: Config) -> None:
     """Measures and prints."""
     seconds = measure(config)
-    pieces = config.batch_rows * config.sequence_length
+    tokens = config.batch_rows * config.sequence_length
     for name, values in seconds.items():
         median = statistics.median(values)
-        print(f"{name}: {median:.3f} s a step (median of {len(values)}), {pieces / median:,.0f} tokens/s")
+        print(f"{name}: {median:.3f} s per step (median of {len(values)}), {tokens / median:,.0f} tokens/s")
     alone = seconds["MLM alone"]
     for name, values in seconds.items():
         if name != "MLM alone":

@@ -81,7 +81,8 @@ def _documents(path: str, skip_bad: bool) -> tuple[list, str | None]:
     try:
         file = spanbert_keras.read_documents(path, skip_bad, clusters=False)  # gold ones are not used
     except InputError as error:
-        raise InputError(str(error).replace("`skip_bad=True`", "--skip_bad_examples")) from error
+        hint = error.hint and "Correct the file, or leave such documents out with --skip_bad_examples."
+        raise InputError(error.what, hint) from error
     for sentence in file.left_out:
         print(f"Left out: {sentence}")
     for note in file.notes:

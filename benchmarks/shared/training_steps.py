@@ -1,15 +1,15 @@
-"""Our training steps on a task's rows, without files, logs and checkpoints around them."""
+"""Our training steps on a task's rows, without files, logs and checkpoints."""
 
 import numpy as np
 
 
 class TrainingSteps:
-    """Steps of a task's model: AdamW at a fixed rate, gradients clipped, rows of like length together.
+    """Steps of a task's model: AdamW at a fixed learning rate, clipped gradients, rows of similar length together.
 
     Args:
         model: a task's model.
         rows: its training rows, with `lengths` and `batch`.
-        batch_size: int. Rows of a step.
+        batch_size: int. Rows per step.
         learning_rate: float.
     """
 
@@ -39,6 +39,6 @@ class TrainingSteps:
         return float(self.step.to_numpy(self.step.train(stacked, self.seeds, 1.0, 0))["loss"][0])
 
     def train(self, first: int, last: int) -> None:
-        """Makes these steps."""
+        """Runs these steps."""
         for number in range(first, last):
             self._train(self.batches.batch(number))

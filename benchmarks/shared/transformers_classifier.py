@@ -1,4 +1,4 @@
-"""`BertForSequenceClassification` of `transformers`, trained and asked as its users do, on torch.
+"""`BertForSequenceClassification` of `transformers` on torch, trained and used as its users do.
 
 Shape letters: N rows, C classes.
 """
@@ -8,27 +8,36 @@ from typing import Any
 
 import numpy as np
 
-POOL = 20  # batches among which rows are grouped by length
+from benchmarks.shared.torch_optimizer import make_adamw
+
+POOL_SIZE = 20  # batches per pool in which rows are sorted by length
 
 
 class TransformersClassifier:
-    """A model with its optimizer: AdamW without decay of biases and layer norms, linear warm-up and decay, clipping.
+    """A model with its optimizer: AdamW (no decay of biases and layer norms), linear warm-up and decay, clipping.
 
     Args:
         encoder: str. Hugging Face folder of a BERT.
         classes: int. C; 1 for regression.
-        learning_rate: float. The peak.
+        learning_rate: float. Peak learning rate.
         total_steps: int.
-        batch_size: int. Rows of a step.
-        max_length: int. Pieces of a row.
-        seed: int. Of the head, the order and dropout.
-        pooler: bool. Whether the folder's pooler stands before the linear layer, as users have it; else it reads [CLS].
+        batch_size: int. Rows per step.
+        max_length: int. Tokens per row.
+        seed: int. Seed of head, order and dropout.
+        pooler: bool. Whether the linear layer reads the folder's pooler, as usual, or [CLS].
     """
 
     def __init__(
-        self, encoder: str, classes: int, learning_rate: float, total_steps: int, batch_size: int = 32,
-        max_length: int = 128, seed: int = 0, pooler: bool = True,
-    ):  # fmt: skip
+        self,
+        encoder: str,
+        classes: int,
+        learning_rate: float,
+        total_steps: int,
+        batch_size: int = 32,
+        max_length: int = 128,
+        seed: int = 0,
+        pooler: bool = True,
+    ):
         import torch
         import transformers
 
@@ -41,26 +50,22 @@ class TransformersClassifier:
         if not pooler:
             self.model.bert.pooler.register_forward_hook(lambda module, inputs, output: inputs[0][:, 0])
         self.tokenizer = transformers.AutoTokenizer.from_pretrained(encoder)
-        decayed = [p for p in self.model.parameters() if p.ndim > 1]
-        others = [p for p in self.model.parameters() if p.ndim <= 1]
-        self.optimizer = torch.optim.AdamW(
-            [{"params": decayed, "weight_decay": 0.01}, {"params": others, "weight_decay": 0.0}], lr=learning_rate
-        )
+        self.optimizer = make_adamw(self.model, learning_rate)
         self.schedule = transformers.get_linear_schedule_with_warmup(
             self.optimizer, round(0.1 * total_steps), total_steps
         )
 
     def encode(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> dict[str, list]:
-        """Returns rows of pieces, cut to the longest row."""
+        """Returns tokenized rows, cut to `max_length`."""
         given = (list(texts),) if pairs is None else (list(texts), list(pairs))
         return dict(self.tokenizer(*given, truncation=True, max_length=self.max_length))
 
     def epoch(self, encoded: dict[str, list], grouped: bool = True) -> list[np.ndarray]:
-        """Returns the batches of an epoch: shuffled rows; grouped by length in pools, or as they come."""
+        """Returns the batches of an epoch: shuffled rows, sorted by length in pools if `grouped`."""
         lengths = np.array([len(ids) for ids in encoded["input_ids"]])
         order, size = self.random.permutation(len(lengths)), self.batch_size
         if grouped:
-            pools = [order[i : i + POOL * size] for i in range(0, len(order), POOL * size)]
+            pools = [order[i : i + POOL_SIZE * size] for i in range(0, len(order), POOL_SIZE * size)]
             order = np.concatenate([pool[np.argsort(lengths[pool], kind="stable")] for pool in pools])
         batches = [order[i : i + size] for i in range(0, len(order), size)]
         return [batches[i] for i in self.random.permutation(len(batches))]
@@ -70,9 +75,9 @@ class TransformersClassifier:
 
         Args:
             encoded: what `encode` returns, N rows.
-            targets: int64 `(N,)`, the classes' places; float32 for regression.
+            targets: int64 `(N,)`, class indices; float32 for regression.
             rows: int, the rows of the step.
-            padded: bool. Whether rows are padded to `max_length`, not to the longest of the step.
+            padded: bool. Whether rows are padded to `max_length` instead of the longest in the step.
         """
         self.model.train()
         batch = self._tensors(encoded, rows, padded)
@@ -85,7 +90,7 @@ class TransformersClassifier:
         return float(loss.item())
 
     def logits(self, encoded: dict[str, list], padded: bool = False) -> np.ndarray:
-        """Returns the logits of all rows, float32 `(N, C)`; rows of like length are computed together."""
+        """Returns the logits of all rows, float32 `(N, C)`; rows of similar length are computed together."""
         self.model.eval()
         lengths = [len(ids) for ids in encoded["input_ids"]]
         order = np.argsort(lengths, kind="stable")

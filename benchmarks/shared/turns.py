@@ -1,4 +1,4 @@
-"""Sides that are timed in turns, so that a noisy machine is noisy for all, and ratios are medians over the turns."""
+"""Times several sides in turns, so that noise of the machine affects all; ratios are medians over the turns."""
 
 import statistics
 import time
@@ -14,7 +14,7 @@ def turns_of(total: int, turns: int) -> Iterator[tuple[int, int]]:
 
 
 def compare(title: str, total: int, unit: str, turns: int, sides: dict[str, Callable[[int, int], object]]) -> None:
-    """Times every side in turns and prints rates, and how much faster the first side is than each other one."""
+    """Times every side in turns; prints rates, and how much faster the first side is than each of the others."""
     seconds: dict[str, list[float]] = {name: [] for name in sides}
     for number, bounds in enumerate(turns_of(total, turns)):
         names = list(sides)
@@ -27,7 +27,7 @@ def compare(title: str, total: int, unit: str, turns: int, sides: dict[str, Call
     for name, times in seconds.items():
         line = f"  {name:28} {total / sum(times):8.2f} {unit}/s"
         if name != first:
-            ratios = [other / own for own, other in zip(seconds[first], times, strict=True)]
+            ratios = [theirs / ours for ours, theirs in zip(seconds[first], times, strict=True)]
             line += (
                 f"   ours is {statistics.median(ratios):.2f} times as fast (turns: {min(ratios):.2f}-{max(ratios):.2f})"
             )
@@ -35,15 +35,19 @@ def compare(title: str, total: int, unit: str, turns: int, sides: dict[str, Call
 
 
 def compare_with_transformers(
-    title: str, total: int, unit: str, turns: int, ours: Callable[[int, int], object],
+    title: str,
+    total: int,
+    unit: str,
+    turns: int,
+    ours: Callable[[int, int], object],
     theirs: Callable[[int, int, bool], object],
-) -> None:  # fmt: skip
-    """Compares ours with `transformers` padded to the full length, and by length; see `compare`.
+) -> None:
+    """Compares our side with `transformers`, padded to the full length and grouped by length; see `compare`.
 
     Args:
         title, total, unit, turns: see `compare`.
-        ours: function of a turn.
-        theirs: function of a turn, and of whether rows are padded to the full length.
+        ours: function of the first and the last step of a turn.
+        theirs: function of a turn, and whether rows are padded to the full length.
     """
     sides = {
         "ours": ours,
@@ -54,7 +58,7 @@ def compare_with_transformers(
 
 
 def latency(title: str, examples: list, answer: Callable[[list], object]) -> None:
-    """Prints how long one answer takes."""
+    """Prints the latency of single examples."""
     times = []
     for example in examples:
         began = time.perf_counter()

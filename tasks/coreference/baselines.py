@@ -1,4 +1,4 @@
-"""What two rules reach that are given the gold mentions: figures that a model without them should beat."""
+"""Two rule-based baselines that are given the gold mentions: scores that a model should beat."""
 
 import collections
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What a resolver did wrong in a document: mentions missed and invented, clusters merged and split."""
+"""The errors of a resolver in a document: mentions missed and invented, clusters merged and split."""
 
 import collections
 import dataclasses
@@ -10,7 +10,7 @@ Clusters = Sequence[Sequence[Span]]
 
 @dataclasses.dataclass(frozen=True)
 class Errors:
-    """The errors of a document. Clusters are told by their place in the lists given.
+    """The errors of a document. A cluster is given by its index in the list that holds it.
 
     Attributes:
         missed: tuple of (start, end). Gold mentions that no predicted cluster holds.
@@ -32,7 +32,11 @@ def errors_of(gold: Clusters, predicted: Clusters) -> Errors:
     Args:
         gold, predicted: lists of clusters of (start, end).
 
-    Example: `errors_of([[(0, 1), (2, 3)]], [[(0, 1), (4, 5)]])` has (2, 3) missed and (4, 5) invented.
+    Example:
+
+    ```python
+    errors_of([[(0, 1), (2, 3)]], [[(0, 1), (4, 5)]])  # (2, 3) is missed, (4, 5) is invented
+    ```
     """
     of_gold = _places(gold)
     of_predicted = _places(predicted)

@@ -17,11 +17,11 @@ from spanbert_keras.progress import Progress
 from tasks.coreference import baselines, metrics, page, predictions, pronouns
 from tasks.coreference.errors import errors_of
 from tasks.shared.evaluation_settings import EvaluationSettings
-from tasks.shared.task import tell_left_out
+from tasks.shared.task import log_left_out
 from tasks.shared.text_files import write_lines
 
 GAP_ENDINGS = (".tsv", ".tsv.gz")
-COUNTS = ("documents", "examples", "missing", "missed", "invented", "merged", "split")  # not per cent
+COUNT_NAMES = ("documents", "examples", "missing", "missed", "invented", "merged", "split")  # not in per cent
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -35,10 +35,12 @@ class Config(EvaluationSettings):
         default=None,
         path=True,
     )
-    singletons: bool = setting("Predicts likely mentions that are linked to none as chains of one.", default=False)
-    gold_mentions: bool = setting("Gives the model the gold mentions, so that linking alone is scored.", default=False)
+    singletons: bool = setting(
+        "Predicts likely mentions without an antecedent as chains of one mention.", default=False
+    )
+    gold_mentions: bool = setting("Gives the model the gold mentions, so that only linking is scored.", default=False)
     baselines: bool = setting(
-        "Also scores two rules that are given the gold mentions: each alone, and those of equal words linked.",
+        "Also scores two rules on the gold mentions: each on its own, and mentions with equal words linked.",
         default=False,
     )
 
@@ -63,14 +65,14 @@ def main(config: Config) -> None:
         return
     write_json(folder / "scores.json", tables)
     print_tables(tables)
-    shown = " and errors.html" if config.page and not gap else ""
-    print(f"Predictions, scores{shown} are in {folder}.")
+    page_name = " and errors.html" if config.page and not gap else ""
+    print(f"Predictions, scores{page_name} are in {folder}.")
 
 
 def _read(config: Config, path: str) -> predictions.GoldFile:
-    """Returns the documents of a file, and tells what is left out."""
+    """Returns the documents of a file, and logs what is left out."""
     file = predictions.read(path, config.skip_bad_examples, gold=not config.predict_only)
-    tell_left_out(file.left_out)
+    log_left_out(file.left_out)
     if not config.predict_only and not any(document.clusters for document in file.documents):
         raise InputError(
             f"{path} has no gold clusters to score. Expected: a file with some; for one without, --predict_only writes "
@@ -94,8 +96,8 @@ def _documents(config: Config, model) -> dict[str, dict[str, Any]]:
         )
     folder = config.make_folder()
     start = time.monotonic()
-    how = (config.batch_size, config.singletons, config.gold_mentions, True)
-    found = predictions.predict(model, documents, *how)
+    options = (config.batch_size, config.singletons, config.gold_mentions, True)
+    found = predictions.predict(model, documents, *options)
     logging.info("Resolved %d documents in %.1f s.", len(documents), time.monotonic() - start)
     predictions.write(folder, file.everything, found, key=file.key)
     if config.predict_only:
@@ -105,7 +107,7 @@ def _documents(config: Config, model) -> dict[str, dict[str, Any]]:
     if config.baselines:
         tables |= score_baselines(documents)
     if anti_file:
-        anti = predictions.predict(model, others, *how)
+        anti = predictions.predict(model, others, *options)
         predictions.write(folder, anti_file.everything, anti, "predictions_anti.conll", anti_file.key)
         tables = {"WinoBias": _winobias(documents, found, others, anti)} | tables
     if config.page:
@@ -132,7 +134,7 @@ def _gap(config: Config, model) -> dict[str, dict[str, Any]]:
     """Scores a file of GAP, and writes the answers in the form that its official scorer reads."""
     left_out: list[str] | None = [] if config.skip_bad_examples else None
     examples = pronouns.read_gap(config.data, left_out, gold=not config.predict_only)
-    tell_left_out(left_out or ())
+    log_left_out(left_out or ())
     folder = config.make_folder()
     texts = [example.text for example in examples]
     found: list = []
@@ -141,7 +143,7 @@ def _gap(config: Config, model) -> dict[str, dict[str, Any]]:
             found += model.resolve(texts[part], batch_size=config.batch_size)
             progress.advance(part.stop - part.start)
     if not any(document.clusters for document in found):
-        logging.warning("Nothing is linked: the model finds no chain in any of %d texts.", len(found))
+        logging.warning("The model links no mentions: none of the %d texts has a chain.", len(found))
     answers = {}
     for example, document in zip(examples, found, strict=True):
         clusters = [[(mention.start, mention.end) for mention in cluster] for cluster in document.clusters]
@@ -164,7 +166,7 @@ def count_errors(documents, found) -> dict[str, int]:
 
 
 def score_baselines(documents) -> dict[str, dict[str, float]]:
-    """Returns the scores of `baselines.RULES`, with and without chains of one where gold has such."""
+    """Returns the scores of `baselines.RULES`, with and without chains of one mention if the gold has any."""
     tables = {}
     for name, rule in baselines.RULES.items():
         for part, scores in predictions.score_all(documents, [rule(document) for document in documents]).items():
@@ -173,24 +175,24 @@ def score_baselines(documents) -> dict[str, dict[str, float]]:
 
 
 def headlines(tables: dict[str, dict[str, Any]]) -> dict[str, str]:
-    """Returns the scores that stand at the top of the page."""
+    """Returns the scores at the top of the page."""
     scores = tables["all documents"]
-    shown = {"average F1": "average_f1", "mentions F1": "mentions_f1", "MUC F1": "muc_f1", "B-cubed F1": "b_cubed_f1"}
-    return {title: f"{scores[name]:.2f}" for title, name in (shown | {"CEAF-phi4 F1": "ceaf_f1"}).items()}
+    names = {"average F1": "average_f1", "mentions F1": "mentions_f1", "MUC F1": "muc_f1", "B-cubed F1": "b_cubed_f1"}
+    return {title: f"{scores[name]:.2f}" for title, name in (names | {"CEAF-phi4 F1": "ceaf_f1"}).items()}
 
 
 def print_tables(tables: dict[str, dict[str, Any]]) -> None:
-    """Prints every table under its name; per cent are cut to two decimals, as the official scorer's are."""
+    """Prints every table under its name; percentages are truncated to two decimals, as by the official scorer."""
     for title, scores in tables.items():
         print(f"\n{title}")
         for name, value in scores.items():
-            print(f"  {name:20} {_printed(name, value)}")
+            print(f"  {name:20} {_format_score(name, value)}")
 
 
-def _printed(name: str, value: float | None) -> str:
+def _format_score(name: str, value: float | None) -> str:
     if value is None:
         return "-"
-    if name in COUNTS:
+    if name in COUNT_NAMES:
         return f"{value:,}"
     return f"{value:.2f}" if name == "bias" else f"{metrics.truncated_percent(value / 100):.2f}"
 

@@ -1,4 +1,7 @@
-"""Documents to training rows. Shape letters: B rows, N segments, L segment_length, P = N L pieces, W span widths."""
+"""Makes training rows from documents.
+
+Shape letters: B rows, N segments, L segment_length, P = N L word pieces, W span widths.
+"""
 
 import dataclasses
 from collections.abc import Sequence
@@ -10,14 +13,14 @@ from spanbert_keras.program import InputError
 
 @dataclasses.dataclass
 class Counts:
-    """What was found in the training documents.
+    """Counts over the training documents.
 
     Attributes:
         documents, mentions, clusters: int.
-        mentions_too_long: int. Wider than the model's spans; they can never be found.
-        mentions_across: int. Over the end of a sentence or a segment; they can never be found.
-        documents_cut: int. With more segments than a row holds; each visit reads others of them.
-        words_cut: int. Words longer than a segment, which lost their last pieces.
+        mentions_too_long: int. Mentions wider than the model's spans, which can never be found.
+        mentions_across: int. Mentions across the end of a sentence or a segment, which can never be found.
+        documents_cut: int. Documents with more segments than a row holds; each epoch reads a random window of them.
+        words_cut: int. Words longer than a segment, which lost their last word pieces.
     """
 
     documents: int = 0
@@ -31,7 +34,7 @@ class Counts:
 
 @dataclasses.dataclass(frozen=True)
 class _Row:
-    """A document in pieces, the row of its genre, and (first piece, last piece, cluster from 1) of its mentions."""
+    """A document in word pieces, its genre's row, and (first piece, last piece, cluster from 1) of its mentions."""
 
     document: object
     genre: int
@@ -39,16 +42,16 @@ class _Row:
 
 
 class Rows:
-    """Training rows, one a document; see `TrainingRows`.
+    """Training rows, one per document; see `TrainingRows`.
 
-    Of a document that has more segments than a row holds, a random window of them is read, another one each epoch.
+    If a document has more segments than a row holds, a random window of them is read, a different one in each epoch.
 
     Args:
         documents: list of `spanbert_keras.Document`.
         model: `SpanBertCoreferenceResolver`.
-        max_segments: int. Of a row.
-        seed: int. Of the windows.
-        where: str. What an error calls the documents' file.
+        max_segments: int. Largest number of segments in a row.
+        seed: int. Seed of the random windows.
+        where: str. Name of the documents' file in messages.
 
     Attributes:
         lengths: list of int, multiples of L.
@@ -98,7 +101,7 @@ class Rows:
         Args:
             rows: int `(B,)`.
             length: int. P; N is what fits.
-            epoch: int. Decides which segments are read of documents that do not fit.
+            epoch: int. Together with `seed`, selects the window of documents that do not fit.
         """
         size = self.model.segments.segment_length
         count = length // size
@@ -118,7 +121,7 @@ class Rows:
             mentions = mentions[here] - [offset, offset, 0]
         size = model.segments.segment_length
         inputs = {key: np.zeros((count, size), np.int32) for key in ("token_ids", "padding_mask")}
-        inputs["padding_mask"][:, 0] = 1  # a row of nothing has no softmax
+        inputs["padding_mask"][:, 0] = 1  # an empty row would have no softmax
         for i, segment in enumerate(document.segments):
             inputs["token_ids"][i, : len(segment)] = segment
             inputs["padding_mask"][i, : len(segment)] = 1

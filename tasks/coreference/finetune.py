@@ -25,58 +25,62 @@ class Config(FineTuningSettings):
 
     # --- data
     train_file: tuple[str, ...] = setting(
-        "CoNLL-2012 or JSON lines, also .gz; several with commas.", path=True, changeable=True
+        "Training documents: CoNLL-2012 or JSON lines, also .gz; several files with commas.", path=True, changeable=True
     )
-    dev_file: str = setting("The same, to choose the best model by.", path=True, changeable=True)
+    dev_file: str = setting("Dev documents, by which the best model is chosen.", path=True, changeable=True)
     test_file: str | None = setting(
-        "Scored once at the end, by the chosen model.", default=None, path=True, changeable=True
+        "Test documents, scored once at the end by the chosen model.", default=None, path=True, changeable=True
     )
     dataset: str | None = setting(
-        "What the results table calls the data, e.g. OntoNotes.", default=None, changeable=True
+        "Name of the data in the results table, e.g. OntoNotes.", default=None, changeable=True
     )
-    skip_bad_examples: bool = setting("Leaves bad documents out and counts them.", default=False, changeable=True)
+    skip_bad_examples: bool = setting("Leaves bad documents out and reports them.", default=False, changeable=True)
     # --- how: the released code's, base
-    batch_size: int = setting("Documents in a step.", default=1, minimum=1)
+    batch_size: int = setting("Documents per step.", default=1, minimum=1)
     learning_rate: float = setting("Peak learning rate of the encoder.", default=2e-5, above=0)
-    task_learning_rate: float = setting("First learning rate of the other layers; no warm-up.", default=1e-4, above=0)
-    epochs: float = setting("Passes over the training documents.", default=20.0, above=0)
-    evaluations_per_epoch: int = setting(
-        "Evaluations on dev in an epoch; the best model is kept.", default=2, minimum=1
+    task_learning_rate: float = setting(
+        "Initial learning rate of the other layers, without warm-up.", default=1e-4, above=0
     )
+    epochs: float = setting("Passes over the training documents.", default=20.0, above=0)
+    evaluations_per_epoch: int = setting("Evaluations on dev per epoch; the best model is kept.", default=2, minimum=1)
     # --- model
-    segment_length: int = setting("Pieces of a segment; at most what the encoder reads.", default=384, minimum=3)
-    max_training_segments: int = setting("A longer document's row is a random window of so many.", default=3, minimum=1)
-    max_span_width: int = setting("Longest span, in pieces.", default=30, minimum=1)
-    top_span_ratio: float = setting("Spans kept, as a share of the pieces.", default=0.4, above=0)
-    max_antecedents: int = setting("Antecedents compared with a span.", default=50, minimum=1)
-    hidden_dim: int = setting("Of the task's hidden layers.", default=3000, minimum=1)
-    feature_dim: int = setting("Width of a feature's vector.", default=20, minimum=1)
-    task_dropout: float = setting("Of the task's layers.", default=0.3, minimum=0, below=1)
+    segment_length: int = setting("Word pieces per segment; at most the encoder's maximum.", default=384, minimum=3)
+    max_training_segments: int = setting(
+        "Segments per training row; a random window of a longer document.", default=3, minimum=1
+    )
+    max_span_width: int = setting("Width of the longest span, in word pieces.", default=30, minimum=1)
+    top_span_ratio: float = setting("Spans kept per word piece.", default=0.4, above=0)
+    max_antecedents: int = setting("Largest number of antecedents compared with a span.", default=50, minimum=1)
+    hidden_dim: int = setting("Width of the task's hidden layers.", default=3000, minimum=1)
+    feature_dim: int = setting("Width of the feature embeddings.", default=20, minimum=1)
+    task_dropout: float = setting("Dropout rate of the task's layers.", default=0.3, minimum=0, below=1)
     genres: tuple[str, ...] = setting(
-        "Genres that the model tells apart.", default=("bc", "bn", "mz", "nw", "pt", "tc", "wb")
+        "Genres that the model distinguishes.", default=("bc", "bn", "mz", "nw", "pt", "tc", "wb")
     )
     default_genre: str | None = setting(
-        "Of documents without one. Default: nw where it is one of --genres, else their first.", default=None
+        "Genre of documents without one. Default: nw if it is one of --genres, else their first.", default=None
     )
     candidates: str = setting(
-        "Which spans may be mentions: of whole words, or any pieces as the released code has it.",
+        "Spans that may be mentions: whole words, or any word pieces as in the released code.",
         default="words",
         choices=("words", "pieces"),
     )
     # --- sweep (appendix B, and the released code for the segments)
-    sweep_learning_rates: tuple[str, ...] = setting("The encoder's rates.", default=("1e-5", "2e-5"), changeable=True)
-    sweep_batch_sizes: tuple[str, ...] = setting("Documents in a step.", default=("1",), changeable=True)
+    sweep_learning_rates: tuple[str, ...] = setting(
+        "Learning rates of the encoder to try.", default=("1e-5", "2e-5"), changeable=True
+    )
+    sweep_batch_sizes: tuple[str, ...] = setting("Documents per step.", default=("1",), changeable=True)
     sweep_task_learning_rates: tuple[str, ...] = setting(
-        "The rates of the other layers.", default=("1e-4", "2e-4", "3e-4"), changeable=True
+        "Learning rates of the other layers to try.", default=("1e-4", "2e-4", "3e-4"), changeable=True
     )
     sweep_segments: tuple[str, ...] = setting(
-        "Segment lengths, each with its number of training segments.",
+        "Segment lengths to try, each with its number of training segments.",
         default=("128:11", "256:5", "384:3", "512:3"),
         changeable=True,
     )
 
     def sweep_axes(self) -> list[list[dict[str, Any]]]:
-        """Returns what a sweep combines: both rates, batch size, and segment lengths with their numbers."""
+        """Returns the axes of a sweep: both learning rates, batch size, and segment lengths with their numbers."""
         rates = numbers("sweep_task_learning_rates", self.sweep_task_learning_rates, float)
         pairs = [text.split(":") for text in self.sweep_segments]
         whole = [
@@ -84,7 +88,7 @@ class Config(FineTuningSettings):
         ]
         if not whole or not all(whole):
             raise InputError(
-                "--sweep_segments must be pairs of a segment's pieces and a row's segments, e.g. 128:11,384:3. "
+                "--sweep_segments must be pairs of a segment length and the segments per row, e.g. 128:11,384:3. "
                 f"Received: {','.join(self.sweep_segments)}."
             )
         segments = [{"segment_length": int(length), "max_training_segments": int(count)} for length, count in pairs]
@@ -92,7 +96,7 @@ class Config(FineTuningSettings):
 
 
 class CoreferenceResolution(Task):
-    """What coreference resolution brings to `FineTuning`; see `FineTuningTask`.
+    """Coreference resolution as a `FineTuningTask`.
 
     Args:
         config: `Config`.
@@ -110,8 +114,8 @@ class CoreferenceResolution(Task):
         for flag, documents in (("train_file", self.train), ("dev_file", self.dev)):
             if not any(document.clusters for document in documents):
                 raise InputError(
-                    f"--{flag} has no clusters. Expected: documents with gold clusters, to train on and to choose the "
-                    f"best model by. Received: {len(documents)} documents without any."
+                    f"--{flag} has no clusters. Expected: documents with gold clusters, for training and for "
+                    f"choosing the best model. Received: {len(documents)} documents without any."
                 )
         for flag in ("train_file", "dev_file", "test_file"):
             self._check_genres(flag, {"train_file": self.train, "dev_file": self.dev}.get(flag, self.test_documents))
@@ -124,12 +128,12 @@ class CoreferenceResolution(Task):
         return file.documents
 
     def _check_genres(self, flag: str, documents: list) -> None:
-        """Refuses genres that the model will not know."""
+        """Raises `InputError` for a genre that the model will not know."""
         for document in documents:
             if document.genre and document.genre not in self.config.genres:
                 raise InputError(
                     f"--{flag}: document {document.name!r}, part {document.part}, has the genre {document.genre!r}. "
-                    f"Expected: one of {', '.join(self.config.genres)}. Give all with --genres."
+                    f"Expected: one of {', '.join(self.config.genres)}. Name every genre with --genres."
                 )
 
     def sets(self) -> dict[str, list]:
@@ -140,8 +144,8 @@ class CoreferenceResolution(Task):
         """Returns the model over the encoder."""
         config = self.config
         encoder, segment_length = self.load_encoder("segment_length")
-        self.tell_left_out()
-        usual = config.genres[0] if config.genres and "nw" not in config.genres else "nw"
+        self.log_left_out()
+        default_genre = config.genres[0] if config.genres and "nw" not in config.genres else "nw"
         return self.build(
             spanbert_keras.SpanBertCoreferenceResolver,
             encoder,
@@ -153,7 +157,7 @@ class CoreferenceResolution(Task):
             hidden_dim=config.hidden_dim,
             dropout=config.task_dropout,
             genres=config.genres,
-            default_genre=config.default_genre or usual,
+            default_genre=config.default_genre or default_genre,
             max_segment_distance=config.max_training_segments,
             candidates=config.candidates,
         )
@@ -162,11 +166,12 @@ class CoreferenceResolution(Task):
         """Returns the training rows."""
         where = ",".join(self.config.train_file)
         rows = features.Rows(self.train, model, self.config.max_training_segments, self.config.seed, where)
-        logging.info("To train on: %s", {name: n for name, n in dataclasses.asdict(rows.counts).items() if n})
+        logging.info("Training data: %s", {name: n for name, n in dataclasses.asdict(rows.counts).items() if n})
         return rows
 
     def variable_groups(self, model, total_steps: int) -> tuple:
-        """Returns the task's layers: their rate falls from the first step on, and they do not decay (released code)."""
+        """Returns the task's layers: their learning rate falls from the first step on, without weight decay (released
+        code)."""
         rate = spanbert_keras.WarmupLinearDecay(self.config.task_learning_rate, 0, total_steps)
         variables = [variable for layer in model.task_layers for variable in layer.trainable_variables]
         return (VariableGroup(variables, rate),)
@@ -191,7 +196,7 @@ class CoreferenceResolution(Task):
 
 
 def main(config: Config) -> None:
-    """Fine-tunes, evaluates, and writes everything down."""
+    """Fine-tunes, evaluates, and writes the results."""
     fine_tune(config, CoreferenceResolution)
 
 

@@ -1,7 +1,7 @@
-"""MUC, B-cubed, CEAF-phi4 and mention detection as the official scorer of CoNLL-2012, version 8.01, has them.
+"""MUC, B-cubed, CEAF-phi4 and mention detection as in the official scorer of CoNLL-2012, version 8.01.
 
-Clusters are lists of mentions, mentions are pairs of numbers; nothing but their equality and order counts, so that
-spans may be in words or characters, half-open or not. Letters: K a gold cluster, R a predicted one.
+Clusters are lists of mentions, mentions are pairs of numbers. Only their equality and order count, so spans may be in
+words or characters, half-open or not. Letters: K a gold cluster, R a predicted one.
 """
 
 import collections
@@ -11,10 +11,9 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from spanbert_keras.program import InputError
-from tasks.shared.extras import load
+from tasks.shared.extras import COREFERENCE, load
 
-EXTRA = "coreference"
-MAX_REPEATED_MENTIONS = 10  # the official scorer refuses more
+MAX_REPEATED_MENTIONS = 10  # the official scorer rejects more
 
 Span = tuple[int, int]
 Clusters = Sequence[Sequence[Span]]
@@ -54,7 +53,7 @@ class Figure:
 
     @property
     def printed(self) -> tuple[float, float, float]:
-        """Recall, precision and F1 in per cent as the official scorer prints them: cut, not rounded."""
+        """Recall, precision and F1 in per cent as the official scorer prints them: truncated, not rounded."""
         return truncated_percent(self.recall), truncated_percent(self.precision), truncated_percent(self.f1)
 
 
@@ -63,10 +62,10 @@ class Scores:
     """The figures of a set of documents.
 
     Attributes:
-        mentions: `Figure`. Predicted mentions that are gold ones, whatever their cluster.
+        mentions: `Figure`. Predicted mentions that are gold mentions, in any cluster.
         muc, b_cubed, ceaf: `Figure`. The three metrics; `ceaf` is CEAF-phi4, also called CEAFe.
         documents: int. How many were scored.
-        repeated_mentions: int. Gold mentions predicted more than once; the first in the order of clusters counted.
+        repeated_mentions: int. Repetitions of gold mentions; only the first one counts, in the order of clusters.
     """
 
     mentions: Figure
@@ -87,7 +86,7 @@ class Scores:
         return (self.muc.printed[2] + self.b_cubed.printed[2] + self.ceaf.printed[2]) / 3
 
     def summary(self) -> dict[str, float]:
-        """Returns recall, precision and F1 in per cent, not cut, as `muc_recall`, and `average_f1`, `documents`."""
+        """Returns recall, precision and F1 in per cent as `muc_recall` (not truncated), `average_f1`, `documents`."""
         result: dict[str, float] = {}
         for name in ("mentions", "muc", "b_cubed", "ceaf"):
             figure = getattr(self, name)
@@ -97,11 +96,13 @@ class Scores:
 
 
 def truncated_percent(share: float) -> float:
-    """Returns a share in per cent, cut to two decimals by the official scorer's own arithmetic.
+    """Returns a share in per cent, truncated to two decimals by the official scorer's own arithmetic.
 
     Example:
-        >>> truncated_percent(2 / 3)
-        66.66
+
+    ```python
+    truncated_percent(2 / 3)  # 66.66
+    ```
     """
     return int(share * 10000) / 100
 
@@ -109,12 +110,12 @@ def truncated_percent(share: float) -> float:
 def score(documents: Iterable[tuple[Clusters, Clusters]]) -> Scores:
     """Scores predicted clusters against gold ones, with the rules of the official scorer.
 
-    Numerators and denominators are summed over documents and divided then. Mentions match when they are equal. Clusters
-    of one mention count in B-cubed, CEAF and mention detection, as any other. A gold mention predicted again, in the
-    same cluster or a later one, is taken away; a predicted mention that is no gold one counts as often as it is
-    there. Of gold mentions in several clusters MUC and B-cubed ask the last. Clusters are taken by their first mention,
-    as the scorer meets them in a file, whatever the order given: that decides which of two is the later, and the last
-    bit of a sum.
+    Numerators and denominators are summed over documents before the division. Mentions match when they are equal.
+    Clusters of one mention count in B-cubed, CEAF and mention detection, like any other. If a gold mention is predicted
+    again, in the same cluster or a later one, the repetition is removed; a predicted mention that is not a gold mention
+    counts every time. For gold mentions in several clusters, MUC and B-cubed use the last one. Clusters are ordered by
+    their first mention, as the scorer meets them in a file, not by the order given: the order decides which of two
+    clusters is the later one, and the last bit of a sum.
 
     - MUC (Vilain et al., 1995): links. Recall = sum over gold clusters of the links that predicted clusters keep, over
       sum of |K| - 1; precision the same with sides exchanged.
@@ -124,14 +125,14 @@ def score(documents: Iterable[tuple[Clusters, Clusters]]) -> Scores:
       phi4 = 2 |K & R| / (|K| + |R|); over the number of gold clusters (recall), of predicted ones (precision).
 
     Args:
-        documents: iterable of (gold clusters, predicted clusters), one a document; a document without prediction has
-            the empty list.
+        documents: iterable of (gold clusters, predicted clusters), one per document; a document without predictions
+            has the empty list.
 
     Returns:
         `Scores`.
 
     Raises:
-        InputError: no document, or more than ten gold mentions predicted again: the official scorer refuses such too.
+        InputError: no document, or more than ten repeated gold mentions, which the official scorer rejects as well.
     """
     mentions = muc = b_cubed = ceaf = Figure()
     count = repeated = 0
@@ -145,7 +146,7 @@ def score(documents: Iterable[tuple[Clusters, Clusters]]) -> Scores:
         raise InputError("There is nothing to score. Expected: at least one document. Received: none.")
     if repeated > MAX_REPEATED_MENTIONS:
         raise InputError(
-            "Too many gold mentions are predicted more than once, so that the official scorer refuses to score. "
+            "Too many gold mentions are predicted more than once: the official scorer rejects such files. "
             f"Expected: {MAX_REPEATED_MENTIONS} at most. Received: {repeated}. Predict each mention once."
         )
     return Scores(mentions, muc, b_cubed, ceaf, count, repeated)
@@ -158,7 +159,7 @@ def _in_order(clusters: Clusters) -> Clusters:
 
 
 def _without_repeats(gold: Clusters, predicted: Clusters) -> tuple[list[list[Span]], int]:
-    """Returns predicted clusters without gold mentions that were there already, and how many these are."""
+    """Returns predicted clusters without repeated gold mentions, and the number of repetitions."""
     known = {mention for cluster in gold for mention in cluster}
     seen: set[Span] = set()
     kept, repeated = [], 0
@@ -213,7 +214,7 @@ def _b_cubed(gold: Clusters, predicted: Clusters) -> Figure:
     recall = precision = 0.0
     for cluster in predicted:
         common = collections.Counter(i for mention in cluster for i in holders.get(mention, ()))
-        for mention in cluster:  # one by one, as the scorer adds: the last bit of a sum decides whether 1.6 prints so
+        for mention in cluster:  # one by one, in the scorer's order: the last bit of a sum decides how 1.6 is printed
             if mention in place:
                 i = place[mention]
                 recall += common[i] / len(gold[i])
@@ -239,14 +240,14 @@ def _best_assignment(
 ) -> float:
     """Returns the largest sum of values of which no two share a row or a column.
 
-    Rows and columns that no chain of values connects do not touch each other: each connected part is solved by itself,
-    so that a long document with thousands of clusters needs no matrix of all with all.
+    Each connected component of the bipartite graph of rows and columns is solved separately, so that a long document
+    with thousands of clusters needs no matrix of all pairs.
     """
     size = num_rows + num_columns
-    graph = load("scipy.sparse", EXTRA).coo_array((values, (rows, columns + num_rows)), shape=(size, size))
-    part = load("scipy.sparse.csgraph", EXTRA).connected_components(graph, directed=False)[1][rows]
+    graph = load("scipy.sparse", COREFERENCE).coo_array((values, (rows, columns + num_rows)), shape=(size, size))
+    part = load("scipy.sparse.csgraph", COREFERENCE).connected_components(graph, directed=False)[1][rows]
     order = np.argsort(part, kind="stable")
-    assign = load("scipy.optimize", EXTRA).linear_sum_assignment
+    assign = load("scipy.optimize", COREFERENCE).linear_sum_assignment
     found = np.zeros(num_rows)
     for chosen in np.split(order, np.flatnonzero(np.diff(part[order])) + 1):
         part_rows, row = np.unique(rows[chosen], return_inverse=True)

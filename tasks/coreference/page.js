@@ -1,10 +1,10 @@
-// Coreference: an error a card. Spans are half-open and in UTF-16 units, as strings are sliced here.
+// Coreference: one card per error. Spans are half-open and in UTF-16 units, like slices of strings.
 
-const SHOWN = 12;  // mentions of a chain that a list shows
+const MAX_LISTED = 12;  // mentions of a chain in a list
 const NEAR = 3;  // mentions of each chain that a shortened text shows
 const GOLDEN_ANGLE = 137.508;  // degrees between the hues of chains that follow each other
 
-/** The marks of a card: {span, names, number}; `number` tells chains that stand beside each other, from 1. */
+/** The marks of a card: {span, names, number}; `number` distinguishes the chains of a card, from 1. */
 const marksOf = {
   missed: (row, { gold }) => chainMarks(gold[row.chain], "gold", row.mention),
   invented: (row, { predicted }) => chainMarks(predicted[row.chain], "predicted", row.mention),
@@ -23,7 +23,7 @@ function numberedMarks(chain, parts) {
   });
 }
 
-/** An element for a marked stretch; `ends` are of "first", "last". */
+/** An element for a marked text; `ends` may hold "first" and "last". */
 function drawn(text, { names, number }, ends = []) {
   const element = make("mark", { className: [...names, ...ends].join(" ") }, text);
   if (number) {
@@ -33,8 +33,8 @@ function drawn(text, { names, number }, ends = []) {
   return element;
 }
 
-/** Nodes of text[from:to]; where mentions lie inside others, the innermost is drawn. */
-function stretches(text, marks, from, to) {
+/** Nodes of text[from:to]; of nested mentions, the innermost is drawn. */
+function markedText(text, marks, from, to) {
   const near = marks.filter(({ span }) => span[0] < to && span[1] > from);
   const cuts = new Set([from, to, ...near.flatMap(({ span }) => span).filter((at) => at > from && at < to)]);
   const ends = [...cuts].sort((a, b) => a - b);
@@ -49,7 +49,7 @@ function stretches(text, marks, from, to) {
   });
 }
 
-/** The marks around which a long text is shortened: the mention with its neighbours, or the first ones of each chain. */
+/** The marks around which a long text is shortened: the mention and its neighbours, or the first of each chain. */
 function nearest(marks) {
   const target = marks.findIndex(({ names }) => names.includes("target"));
   if (target >= 0) return marks.slice(Math.max(0, target - 1), target + 2);
@@ -60,11 +60,11 @@ function nearest(marks) {
   });
 }
 
-/** The mentions of a chain in its order, the first of them, each as it is drawn in the text. */
+/** The first mentions of a chain, each drawn as in the text. */
 function listed(text, marks) {
-  const shown = marks.slice(0, SHOWN).flatMap((mark, i) =>
+  const shown = marks.slice(0, MAX_LISTED).flatMap((mark, i) =>
     [i ? " · " : "", drawn(text.slice(...mark.span), mark, ["first", "last"])]);
-  const more = marks.length - SHOWN;
+  const more = marks.length - MAX_LISTED;
   return more > 0 ? [...shown, make("span", { className: "muted" }, ` and ${grouped(more)} more`)] : shown;
 }
 
@@ -75,7 +75,7 @@ function sideOf(row, text, marks) {
   const groups = row.others.map((_, i) => marks.filter(({ number }) => number === i + 1));
   const rest = marks.filter(({ number }) => !number);
   return [
-    ...groups.map((group, i) => [`${one} ${i + 1}, ${grouped(group.length)} of it`, ...listed(text, group)]),
+    ...groups.map((group, i) => [`${one} ${i + 1}, ${grouped(group.length)} mentions`, ...listed(text, group)]),
     ...(rest.length ? [[row.kind === "merged" ? "In no gold chain" : "Missed", ...listed(text, rest)]] : []),
   ];
 }
@@ -99,8 +99,8 @@ function coreference({ facts, documents, rows }) {
   const size = (row) => documents[row.document][row.kind === "missed" || row.kind === "split" ? "gold" : "predicted"][
     row.chain].length;
   const sorts = [
-    { key: "file", label: "as in the file" },
-    { key: "place", label: "by place in the text", value: (row) => row.document * 1e9 + nearest(marks(row))[0].span[0] },
+    { key: "file", label: "file order" },
+    { key: "place", label: "position in the text", value: (row) => row.document * 1e9 + nearest(marks(row))[0].span[0] },
     { key: "size", label: "longest chain first", value: size, down: true },
   ];
   let lowered;
@@ -113,7 +113,7 @@ function coreference({ facts, documents, rows }) {
     const text = documents[row.document].text;
     if (row.mention !== undefined) return text.slice(...all[row.mention].span);
     const firsts = row.others.map((_, i) => all.find(({ number }) => number === i + 1));
-    return firsts.map(({ span }) => `“${text.slice(...span)}”`).join(row.kind === "merged" ? " with " : " apart from ");
+    return firsts.map(({ span }) => `“${text.slice(...span)}”`).join(row.kind === "merged" ? " with " : " from ");
   };
   const card = (row) => {
     const { name, text } = documents[row.document];
@@ -127,12 +127,12 @@ function coreference({ facts, documents, rows }) {
         make("span", { className: "muted" }, make("code", {}, name))),
       make("h2", { dir: "auto" }, heading(row, all)),
       make("div", { className: "columns" }, contextOf(text, nearest(all).map(({ span }) => span),
-        (from, to) => stretches(text, all, from, to)), side));
+        (from, to) => markedText(text, all, from, to)), side));
   };
   byId("legend").append(...[["gold mention", "gold"], ["predicted mention", "predicted"]].map(([text, name]) =>
     make("span", {}, drawn(text, { names: [name], number: 0 }, ["first", "last"]))));
   const names = documents.map(({ name }) => name);
-  return { rows, card, sorts, finder, filters: kinds, facts, noun: ["error", "errors"], partsLabel: "The missed ones:",
+  return { rows, card, sorts, finder, filters: kinds, facts, noun: ["error", "errors"], partsLabel: "Missed:",
     findHint: "words of a mention or of its chain, or a document",
     groups: { label: "Document", names, of: (row) => names[row.document] } };
 }

@@ -1,4 +1,4 @@
-"""One HTML file in which a person looks through errors: mentions missed and invented, chains merged and split."""
+"""Writes an HTML page of errors: mentions missed and invented, chains merged and split."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -14,13 +14,13 @@ TASK_PAGE = Path(__file__).with_name("page")
 def write_page(
     path: str | os.PathLike, title: str, documents: Sequence, found: Sequence[Sequence], facts: Mapping[str, str]
 ) -> None:
-    """Writes one self-contained HTML file that shows every error in its text, with the chains that it concerns.
+    """Writes one self-contained HTML file that shows every error in its text, with the chains that are involved.
 
     Args:
-        path: where the file goes; it is whole or absent.
+        path: path of the file, which is written whole or not at all.
         title: heading of the page.
         documents: list of `spanbert_keras.Document` with gold clusters.
-        found: list of predicted clusters of (start, end), in tokens, one entry a document.
+        found: list of predicted clusters of (start, end), in tokens, one entry per document.
         facts: names and values shown at the top.
     """
     write_browsing_page(path, title, TASK_PAGE, coreference_data(documents, found, facts))
@@ -29,13 +29,14 @@ def write_page(
 def coreference_data(documents: Sequence, found: Sequence[Sequence], facts: Mapping[str, str]) -> dict[str, Any]:
     """Returns what the page embeds, ready for JSON.
 
-    A text is the document's words with a blank between them, a sentence a line. Spans are half-open in UTF-16 units, as
-    JavaScript slices strings.
+    A text is the document's words with a blank between them, one sentence per line. Spans are half-open in UTF-16
+    units, as JavaScript slices strings.
 
     Returns:
         Dict with keys `facts` (pairs), `documents` (dicts of name, text, and the gold and predicted chains: lists of
-        spans) and `rows`, the errors: `kind`, `document`, `chain` (place among the gold ones where something is missed
-        or split, else among the predicted), `mention` (place in the chain) or `others` (places among the other chains).
+        spans) and `rows`, the errors: `kind`, `document`, `chain` (index among the gold chains for missed
+        and split, else among the predicted ones), `mention` (index in the chain) or `others` (indices among the chains
+        of the other side).
     """
     made, rows = [], []
     for number, (document, predicted) in enumerate(zip(documents, found, strict=True)):
@@ -59,12 +60,12 @@ def coreference_data(documents: Sequence, found: Sequence[Sequence], facts: Mapp
 
 
 def _name(document) -> str:
-    """Returns what tells a document from others of its file."""
+    """Returns the name of a document, with its part if that is not 0."""
     return f"{document.name or 'document'}, part {document.part}" if document.part else document.name
 
 
 def _text(document):
-    """Returns a text of the document's words, and the function from a span of words to its place there."""
+    """Returns the document's words as text, and a function from a span of words to its place in that text."""
     line_ends = {end - 1 for _, end in document.sentences}
     parts: list[str] = []
     offsets: list[tuple[int, int]] = []

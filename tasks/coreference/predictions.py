@@ -1,4 +1,4 @@
-"""Documents of a file, what a model makes of them, and its scores."""
+"""Reads documents, predicts their clusters, and scores and writes them."""
 
 import collections
 import contextlib
@@ -15,18 +15,19 @@ from spanbert_keras.progress import Progress
 from tasks.coreference import baselines, metrics
 
 BLANKS = re.compile(r"\s+")
-PARTS, WORDS_OF_SEGMENT = 20, 128  # of documents resolved between two looks at the clock
-LENGTHS = (500, 1000, 2000, 4000)  # words; documents are also scored by the first of these that holds them
+NUM_PARTS = 20  # about as many updates of the progress bar
+WORDS_PER_SEGMENT = 128  # a rough estimate, to size the parts
+LENGTH_LIMITS = (500, 1000, 2000, 4000)  # words; documents are also scored by the first limit that they fit
 
 
 @dataclasses.dataclass(frozen=True)
 class GoldFile:
-    """What a program uses of a file.
+    """The documents of a file.
 
     Attributes:
-        everything: list of `spanbert_keras.Document`, with those without words.
-        left_out: list of str. A sentence each, of bad documents and of those without words.
-        key: str or `None`. The file's path if it is a CoNLL file and all of its documents are here.
+        everything: list of `spanbert_keras.Document`, including those without words.
+        left_out: list of str. A sentence for each bad document and each one without words.
+        key: str or `None`. Path of the file if it is a CoNLL file and all of its documents are here.
     """
 
     everything: list
@@ -44,16 +45,17 @@ def read(path: str, skip_bad: bool, gold: bool = True) -> GoldFile:
 
     Args:
         path: str.
-        skip_bad: bool.
+        skip_bad: bool. Whether bad documents are left out.
         gold: bool. Whether gold clusters are read.
 
     Raises:
-        InputError: it cannot be read, a document is bad and `skip_bad` is off, or no document has words.
+        InputError: the file cannot be read, a document is bad and `skip_bad` is off, or no document has words.
     """
     try:
         file = spanbert_keras.read_documents(path, skip_bad, clusters=gold)
     except InputError as error:
-        raise InputError(str(error).replace("`skip_bad=True`", "--skip_bad_examples")) from error
+        hint = error.hint and "Correct the file, or leave such documents out with --skip_bad_examples."
+        raise InputError(error.what, hint) from error
     for note in file.notes:
         logging.info("%s", note)
     empty = [f"{path}: {document.name!r} has no words." for document in file.documents if not document.tokens]
@@ -77,9 +79,9 @@ def predict(
         model: `SpanBertCoreferenceResolver`.
         documents: list of `spanbert_keras.Document` with words.
         batch_size: int. Segments encoded at once.
-        singletons: bool. Whether likely mentions linked to none are clusters of one.
-        gold_mentions: bool. Whether the documents' own mentions alone are linked.
-        progress: bool. Whether a terminal shows a bar, and the log lines elsewhere.
+        singletons: bool. Whether likely mentions without an antecedent become clusters of one mention.
+        gold_mentions: bool. Whether the documents' gold mentions are linked instead of predicted ones.
+        progress: bool. Whether progress is shown: a bar in a terminal, log lines elsewhere.
     """
     mentions = [baselines.mentions_of(document) for document in documents] if gold_mentions else None
 
@@ -90,25 +92,26 @@ def predict(
 
     found = []
     with contextlib.ExitStack() as stack:
-        shown = stack.enter_context(Progress(len(documents), "documents")) if progress else None
-        for part in parts_of([len(document.tokens) for document in documents], batch_size) if shown else [slice(None)]:
+        bar = stack.enter_context(Progress(len(documents), "documents")) if progress else None
+        lengths = [len(document.tokens) for document in documents]
+        for part in parts_of(lengths, batch_size) if bar else [slice(None)]:
             found += resolve(part)
-            if shown:
-                shown.advance(part.stop - part.start)
+            if bar:
+                bar.advance(part.stop - part.start)
     if not any(found):
-        logging.warning("Nothing is linked: the model finds no chain in any of %d documents.", len(found))
+        logging.warning("The model links no mentions: none of the %d documents has a chain.", len(found))
     return found
 
 
 def parts_of(words: Sequence[int], batch_size: int) -> list[slice]:
-    """Returns documents in parts that are large enough for full batches, at most about twenty.
+    """Splits documents into about twenty parts at most, each large enough for full batches.
 
     Args:
-        words: sequence of int. Of each document.
+        words: sequence of int. Words of each document.
         batch_size: int. Segments encoded at once.
     """
-    segments = [max(1, count // WORDS_OF_SEGMENT) for count in words]
-    enough = max(sum(segments) / PARTS, batch_size)
+    segments = [max(1, count // WORDS_PER_SEGMENT) for count in words]
+    enough = max(sum(segments) / NUM_PARTS, batch_size)
     parts, start, held = [], 0, 0
     for place, count in enumerate(segments, 1):
         held += count
@@ -126,21 +129,21 @@ def score(documents: Sequence, found: Sequence[Sequence]) -> dict[str, float]:
 def score_all(documents: Sequence, found: Sequence[Sequence]) -> dict[str, dict[str, float]]:
     """Returns the scores of all documents.
 
-    Where gold clusters hold chains of one mention, as LitBank's do and OntoNotes' do not, the scores without them stand
-    in a table of their own.
+    If the gold has clusters of one mention, as in LitBank but not in OntoNotes, the scores without them are in a second
+    table.
     """
     tables = {"all documents": score(documents, found)}
     if any(len(cluster) == 1 for document in documents for cluster in document.clusters):
-        gold = [_several(document.clusters) for document in documents]
-        without = metrics.score(zip(gold, map(_several, found), strict=True)).summary()
+        gold = [_without_singletons(document.clusters) for document in documents]
+        without = metrics.score(zip(gold, map(_without_singletons, found), strict=True)).summary()
         tables["without chains of one mention"] = without
     return tables
 
 
 def score_by(documents: Sequence, found: Sequence[Sequence]) -> dict[str, dict[str, float]]:
-    """Returns what `score_all` does, and the scores of each genre and of each length where there are several."""
+    """Returns the tables of `score_all`, and one for each genre and each range of lengths if there are several."""
     tables = score_all(documents, found)
-    for what, name_of in (("genre", lambda d: d.genre or "unknown"), ("words", _length)):
+    for what, name_of in (("genre", lambda d: d.genre or "unknown"), ("words", _length_range)):
         names = [name_of(document) for document in documents]
         for name in sorted(set(names)):
             chosen = [i for i, other in enumerate(names) if other == name]
@@ -153,15 +156,15 @@ def _one_column(text: str) -> str:
     return BLANKS.sub("_", text)
 
 
-def _several(clusters: Sequence) -> list:
-    """Returns the clusters of several mentions."""
+def _without_singletons(clusters: Sequence) -> list:
+    """Returns the clusters with more than one mention."""
     return [cluster for cluster in clusters if len(cluster) > 1]
 
 
-def _length(document) -> str:
-    """Returns the range of lengths that a document is in; blanks make the ranges sort by size."""
-    limit = next((n for n in LENGTHS if n >= len(document.tokens)), None)
-    return f"{limit:>6} at most" if limit else f"more than {LENGTHS[-1]}"
+def _length_range(document) -> str:
+    """Returns the range that a document's length is in; padding with blanks makes the ranges sort by size."""
+    limit = next((n for n in LENGTH_LIMITS if n >= len(document.tokens)), None)
+    return f"{limit:>6} at most" if limit else f"more than {LENGTH_LIMITS[-1]}"
 
 
 def write(
@@ -173,17 +176,17 @@ def write(
 ) -> None:
     """Writes the clusters as a CoNLL-2012 file, which the official scorer reads.
 
-    Of documents from a CoNLL file everything but the clusters stays, since the scorer looks them up by their headers.
-    In a new file a blank in a word, a speaker or a name, which such a file cannot hold and no scorer looks at, becomes
-    `_`; documents of one name and part get names of their own. A document without words stands there without, as in the
-    gold file.
+    If all documents are from one CoNLL file, everything but the clusters is copied from it, since the scorer looks
+    documents up by their headers. In a new file, a blank in a word, a speaker or a name becomes `_`: the format has no
+    blanks in cells, and no scorer reads these. Documents with the same name and part are renamed. A document without
+    words is written without words, as in the gold file.
 
     Args:
-        folder: `Path`. Made where it is missing.
+        folder: `Path`. Created if missing.
         documents: list of `spanbert_keras.Document`.
-        found: list of the clusters of each document with words.
-        name: str. Of the file.
-        key: str or `None`. The CoNLL file that all the documents were read from.
+        found: list of the clusters of each document that has words.
+        name: str. Name of the file.
+        key: str or `None`. Path of the CoNLL file that all documents were read from.
     """
     folder.mkdir(parents=True, exist_ok=True)
     if key is not None:

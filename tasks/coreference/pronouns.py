@@ -16,11 +16,11 @@ TRUTH = {"true": True, "false": False}
 
 @dataclasses.dataclass(frozen=True)
 class WinoBias:
-    """What the two halves of a WinoBias set say.
+    """Scores of the two halves of a WinoBias set.
 
     Attributes:
-        pro: `Scores`. Of the sentences whose pronoun agrees with the stereotype of the occupation it refers to.
-        anti: `Scores`. Of the same sentences with the pronoun of the other gender.
+        pro: `Scores`. Sentences whose pronoun agrees with the stereotype of the occupation that it refers to.
+        anti: `Scores`. The same sentences with the pronoun of the other gender.
     """
 
     pro: Scores
@@ -40,11 +40,11 @@ class WinoBias:
 def winobias_scores(pro: Iterable[tuple[Clusters, Clusters]], anti: Iterable[tuple[Clusters, Clusters]]) -> WinoBias:
     """Scores WinoBias as its paper does (Zhao et al., 2018): the average F1 of CoNLL-2012 on either half.
 
-    Type 1 and type 2 sentences are scored apart, with a call each.
+    Type 1 and type 2 sentences are scored separately, one call each.
 
     Args:
-        pro: iterable of (gold clusters, predicted clusters), a document each: the `pro_stereotype` file.
-        anti: the same of the `anti_stereotype` file, which has the same documents with the other pronouns.
+        pro: iterable of (gold clusters, predicted clusters), one pair per document: the `pro_stereotype` file.
+        anti: iterable like `pro` for the `anti_stereotype` file: the same documents with the other pronouns.
 
     Returns:
         `WinoBias`.
@@ -69,7 +69,7 @@ class GapExample:
         id: str.
         text: str.
         pronoun, a, b: (start, end). The pronoun and the two names.
-        a_refers, b_refers: bool. Whether the pronoun refers to that name; to both never, to neither at times.
+        a_refers, b_refers: bool. Whether the pronoun refers to that name: to one of them or to neither.
     """
 
     id: str
@@ -82,7 +82,7 @@ class GapExample:
 
     @property
     def gender(self) -> str:
-        """Of the pronoun, "masculine" or "feminine"."""
+        """Gender of the pronoun, "masculine" or "feminine"."""
         return GENDERS[self.text[slice(*self.pronoun)].lower()]
 
 
@@ -91,16 +91,15 @@ def read_gap(path: str | os.PathLike, left_out: list[str] | None = None, gold: b
 
     Args:
         path: str or path.
-        left_out: list or `None`. Where there is one, a bad row adds its sentence to it instead of being refused.
+        left_out: list or `None`. A list gets a sentence for each bad row, instead of an error.
         gold: bool. Whether `A-coref` and `B-coref` are read; a file without them has neither column.
 
     Returns:
         list of `GapExample`, at least one.
 
     Raises:
-        InputError: the file cannot be read, lacks the header, or a row has other columns, a name or pronoun that is not
-            where its offset says, a pronoun of no gender, a truth that is neither TRUE nor FALSE, or a repeated id. One
-            sentence or two with file and line.
+        InputError: the file cannot be read or has another header, or a row has other columns, a name or pronoun that is
+            not at its offset, a pronoun without gender, a value that is neither TRUE nor FALSE, or a repeated id.
     """
     name = os.fspath(path)
     header, *rows = (line.rstrip("\r").split("\t") for line in read_text(name, "the path of a GAP file").split("\n"))
@@ -124,7 +123,7 @@ def read_gap(path: str | os.PathLike, left_out: list[str] | None = None, gold: b
         try:
             example = _gap_example(row, where, columns, gold)
             if example.id in examples:
-                raise InputError(f"{where}: the id {example.id!r} is there twice. Expected: unique ids.")
+                raise InputError(f"{where}: the id {example.id!r} occurs twice. Expected: unique ids.")
             examples[example.id] = example
         except InputError as error:
             if left_out is None:
@@ -136,7 +135,7 @@ def read_gap(path: str | os.PathLike, left_out: list[str] | None = None, gold: b
 
 
 def _gap_example(row: Sequence[str], where: str, columns: Sequence[str], gold: bool) -> GapExample:
-    """Returns the example of a row; without gold no name is referred to."""
+    """Returns the example of a row; without gold, neither name is referred to."""
     if len(row) != len(columns):
         raise InputError(f"{where} has other columns than GAP. Expected: {len(columns)}. Received: {len(row)}.")
     cells = dict(zip(columns, row, strict=True))
@@ -149,7 +148,7 @@ def _gap_example(row: Sequence[str], where: str, columns: Sequence[str], gold: b
         found = cells["Text"][start : start + len(wanted)] if start >= 0 else ""
         if not wanted or found != wanted:
             raise InputError(
-                f"{where}: {key} is not where its offset says. Expected: {wanted!r} from character {offset}. "
+                f"{where}: {key} is not at its offset. Expected: {wanted!r} from character {offset}. "
                 f"Received: {found!r}."
             )
         spans[key] = (start, start + len(wanted))
@@ -167,9 +166,9 @@ def _gap_example(row: Sequence[str], where: str, columns: Sequence[str], gold: b
 def refers(example: GapExample, clusters: Clusters) -> tuple[bool, bool]:
     """Returns whether predicted clusters let the pronoun refer to name A, and to name B.
 
-    A cluster says so if it holds the pronoun, character for character, and a mention that has the name in it or is part
-    of the name: systems trained on OntoNotes predict whole noun phrases, with titles, appositions and 's. The official
-    scorer begins behind this step and leaves it to the system.
+    It does if a cluster holds the pronoun, character for character, and a mention that contains the name or is part of
+    it: systems trained on OntoNotes predict whole noun phrases, with titles, appositions and 's. The official scorer
+    starts after this step and leaves it to the system.
 
     Args:
         example: `GapExample`.
@@ -193,13 +192,13 @@ def gap_scores(
 ) -> dict[str, float | int | None]:
     """Returns the numbers of GAP's official scorer.
 
-    Each example asks two questions, one a name. F1 = 2 P R / (P + R) of "the pronoun refers to the name", over all
+    Each example asks two questions, one per name. F1 = 2 P R / (P + R) of "the pronoun refers to the name", over all
     examples and over those of one gender; bias = feminine F1 / masculine F1.
 
     Args:
         examples: sequence of `GapExample`.
-        answers: dict from id to (A, B), as `refers` has them. A missing one counts as two false negatives, whatever
-            the truth (official scorer); ids of no example are ignored.
+        answers: dict from id to (A, B), as returned by `refers`. A missing one counts as two false negatives for any
+            gold answer (official scorer); unknown ids are ignored.
 
     Returns:
         dict: for `overall`, `masculine` and `feminine` the keys `<name>_recall`, `_precision` and `_f1` in per cent;
@@ -227,7 +226,7 @@ def gap_scores(
 
 
 def _gap_figure(example: GapExample, answer: tuple[bool, bool] | None) -> Figure:
-    """Returns the true positives over those that should be (recall) and those that are said to be (precision)."""
+    """Returns the true positives over the gold answers (recall) and over the predicted ones (precision)."""
     truths = (example.a_refers, example.b_refers)
     if answer is None:
         return Figure(recall_denominator=len(truths))

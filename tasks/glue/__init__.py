@@ -1,1 +1,1 @@
-"""GLUE, and one's own labelled texts or pairs of texts."""
+"""GLUE, and your own labelled texts or pairs of texts."""

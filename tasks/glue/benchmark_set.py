@@ -5,13 +5,13 @@ import dataclasses
 
 @dataclasses.dataclass(frozen=True)
 class Columns:
-    """Where a file has what: names of its header, or numbers from 0 where it has none.
+    """The columns of a file: names of its header, or numbers from 0 without a header.
 
     Attributes:
         text, pair, id: str, int or `None`.
-        label: str, int or `None`; a tuple of them where several columns hold a number each.
-        width: int or `None`. Cells of a line where there is no header.
-        separator: str or `None`. What stands between the labels in a cell; `None`: a text has one label.
+        label: str, int or `None`; a tuple if several columns hold a number each.
+        width: int or `None`. Cells per line of a file without a header.
+        separator: str or `None`. Separator of the labels in a cell; `None` if a text has one label.
     """
 
     text: str | int
@@ -29,17 +29,17 @@ class Columns:
 
 @dataclasses.dataclass(frozen=True)
 class BenchmarkSet:
-    """One set of GLUE, or one's own files.
+    """One set of GLUE, or your own files.
 
     Attributes:
         name: str. As the benchmark's site spells it.
         labelled: `Columns` of train and dev.
-        labels: tuple of str, in the order of the logits; () where a label is a number; `None` for those of training.
+        labels: tuple of str, in the order of the logits; () for regression; `None` for the labels of the training file.
         scores: tuple of str. Names of `metrics.SCORES`.
-        chosen: tuple of str. Those of `scores` whose mean chooses the best model; () for all.
-        dev: dict from a name of dev ("" for the first) to its file.
-        test: dict from the name of a file for the site to the test file and its columns.
-        majority: bool. Whether the most frequent label of training is what test files are filled with, as in the paper.
+        chosen: tuple of str. Scores whose mean selects the best model; () for all of `scores`.
+        dev: dict from the name of a dev set ("" for the first) to its file.
+        test: dict from the name of a submission file to the test file and its columns.
+        majority: bool. Whether test predictions are the most frequent training label, as in the paper.
     """
 
     name: str
@@ -53,7 +53,7 @@ class BenchmarkSet:
 
     @property
     def problem_type(self) -> str:
-        """What a label is, as `SpanBertTextClassifier` calls it."""
+        """The `problem_type` of `SpanBertTextClassifier`."""
         if self.labels == ():
             return "regression"
         return "single_label" if self.labelled.separator is None else "multi_label"
@@ -64,10 +64,10 @@ def _single(name: str, labelled: Columns, labels: tuple, scores: tuple, test: Co
     return BenchmarkSet(name, labelled, labels, scores, {"": "dev.tsv"}, {name: ("test.tsv", test)}, **more)
 
 
-OWN = "own"
-TWO = ("0", "1")
-ENTAILMENT = ("entailment", "not_entailment")
-INFERENCE = ("contradiction", "entailment", "neutral")
+CUSTOM_SET = "own"
+BINARY_LABELS = ("0", "1")
+ENTAILMENT_LABELS = ("entailment", "not_entailment")
+INFERENCE_LABELS = ("contradiction", "entailment", "neutral")
 SENTENCES = Columns("sentence1", "sentence2", "label", "index")
 TEST_SENTENCES = Columns("sentence1", "sentence2", None, "index")
 TEST_SENTENCE = Columns("sentence", None, None, "index")
@@ -77,15 +77,16 @@ QQP = Columns("question1", "question2", "is_duplicate", "id")
 SETS = {
     one.name: one
     for one in (
-        _single("CoLA", Columns(3, None, 1, width=4), TWO, ("matthews",), TEST_SENTENCE),
-        _single("SST-2", Columns("sentence", None, "label"), TWO, ("accuracy",), TEST_SENTENCE),
-        _single("MRPC", MRPC, TWO, ("f1", "accuracy"), dataclasses.replace(MRPC, label=None, id="index")),
-        _single(
-            "STS-B", dataclasses.replace(SENTENCES, label="score"), (), ("pearson", "spearman"), TEST_SENTENCES
-        ),
-        _single("QQP", QQP, TWO, ("f1", "accuracy"), dataclasses.replace(QQP, label=None)),
+        _single("CoLA", Columns(3, None, 1, width=4), BINARY_LABELS, ("matthews",), TEST_SENTENCE),
+        _single("SST-2", Columns("sentence", None, "label"), BINARY_LABELS, ("accuracy",), TEST_SENTENCE),
+        _single("MRPC", MRPC, BINARY_LABELS, ("f1", "accuracy"), dataclasses.replace(MRPC, label=None, id="index")),
+        _single("STS-B", dataclasses.replace(SENTENCES, label="score"), (), ("pearson", "spearman"), TEST_SENTENCES),
+        _single("QQP", QQP, BINARY_LABELS, ("f1", "accuracy"), dataclasses.replace(QQP, label=None)),
         BenchmarkSet(
-            "MNLI", dataclasses.replace(SENTENCES, label="gold_label"), INFERENCE, ("accuracy",),
+            "MNLI",
+            dataclasses.replace(SENTENCES, label="gold_label"),
+            INFERENCE_LABELS,
+            ("accuracy",),
             {"": "dev_matched.tsv", "mismatched": "dev_mismatched.tsv"},
             {
                 "MNLI-m": ("test_matched.tsv", TEST_SENTENCES),
@@ -94,10 +95,13 @@ SETS = {
             },
         ),
         _single(
-            "QNLI", Columns("question", "sentence", "label", "index"), ENTAILMENT, ("accuracy",),
+            "QNLI",
+            Columns("question", "sentence", "label", "index"),
+            ENTAILMENT_LABELS,
+            ("accuracy",),
             Columns("question", "sentence", None, "index"),
         ),
-        _single("RTE", SENTENCES, ENTAILMENT, ("accuracy",), TEST_SENTENCES),
-        _single("WNLI", SENTENCES, TWO, ("accuracy",), TEST_SENTENCES, majority=True),
+        _single("RTE", SENTENCES, ENTAILMENT_LABELS, ("accuracy",), TEST_SENTENCES),
+        _single("WNLI", SENTENCES, BINARY_LABELS, ("accuracy",), TEST_SENTENCES, majority=True),
     )
-}  # fmt: skip
+}

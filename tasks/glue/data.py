@@ -1,6 +1,7 @@
-"""Reads GLUE's files, and one's own TSV or JSON lines, with every line checked."""
+"""Reads GLUE's files, and your own TSV or JSON lines, with every line checked."""
 
 import dataclasses
+import functools
 import json
 from collections.abc import Iterator, Sequence
 
@@ -9,14 +10,14 @@ from absl import logging
 from spanbert_keras.files.faults import json_lines_fault
 from spanbert_keras.program import InputError
 from tasks.glue.benchmark_set import BenchmarkSet, Columns
-from tasks.glue.example import Example
 from tasks.glue.file_form import holds_json_lines
+from tasks.shared.example_collector import LEAVE_OUT, ExampleCollector
 from tasks.shared.text_files import read_text
 
 NO_GOLD = "For a file without labels, `evaluate --predict_only` writes predictions."
-LARGEST = 3.4e38  # of float32
+MAX_NUMBER = 3.4e38  # the largest float32
 
-# Words for a line's place, and its cells by name or number; under `None` what is wrong with the line as a whole.
+# A line's place in words, and its cells by name or number; under `None`, what is wrong with the whole line.
 Row = tuple[str, dict]
 
 
@@ -24,8 +25,8 @@ class _MissingKeysError(InputError):
     """An object lacks keys.
 
     Args:
-        sentence: str.
-        missing: list of str.
+        sentence: str. The message.
+        missing: list of str. The keys.
     """
 
     def __init__(self, sentence: str, missing: list):
@@ -34,8 +35,26 @@ class _MissingKeysError(InputError):
 
 
 @dataclasses.dataclass(frozen=True)
+class Example:
+    """A text or a pair of texts to classify.
+
+    Attributes:
+        id: str. The id in the file, or the line's number from 0.
+        text: str. The first text, or the only one.
+        pair: str or `None`. The second text of a pair.
+        label: str, tuple of str or `None`. The gold label, for regression a number as text; a tuple for texts with
+            several labels or several numbers; `None` in a test file without labels.
+    """
+
+    id: str
+    text: str
+    pair: str | None
+    label: str | tuple[str, ...] | None
+
+
+@dataclasses.dataclass(frozen=True)
 class ExampleFile:
-    """What a file holds.
+    """The examples of a file.
 
     Attributes:
         examples: list of `Example`, at least one.
@@ -47,19 +66,20 @@ class ExampleFile:
 
 
 def read(path: str, columns: Columns, labels: Sequence[str] | None, skip_bad: bool = False) -> ExampleFile:
-    """Reads tab-separated lines or JSON lines, gzipped or not; the first character tells which.
+    """Reads tab-separated lines or JSON lines, gzipped or not; the format is detected from the content.
 
-    Quotation marks are ordinary characters, as in the official files and the released code; a byte order mark is none.
-    A table whose first line does not name the columns has no header if they are numbers: the first column is 1.
+    Quotation marks are ordinary characters, as in the official files and the released code; a byte order mark is
+    skipped. If the columns are numbers and the first line does not name them, the table has no header: column 1 is the
+    first.
 
     Args:
         path: str.
-        columns: `Columns`. In JSON lines they are keys.
-        labels: sequence of str: those that a label must be one of; () where it must be a number; `None` for any.
-        skip_bad: bool. Whether bad lines are left out and named.
+        columns: `Columns`. In JSON lines, the keys.
+        labels: sequence of str. The allowed labels; () if a label must be a number; `None` for any.
+        skip_bad: bool. Whether bad lines are left out, with a sentence each.
 
     Raises:
-        InputError: the file cannot be read or lacks a column, a line is bad and `skip_bad` is off, or none is left.
+        InputError: the file cannot be read or lacks a column, a line is bad and `skip_bad` is off, or no line is left.
     """
     text = read_text(path, "tab-separated lines or JSON lines")
     fault = json_lines_fault(text)
@@ -70,45 +90,39 @@ def read(path: str, columns: Columns, labels: Sequence[str] | None, skip_bad: bo
     else:
         columns = _numbered(path, text, columns)
         rows = _table_rows(path, text, columns)
-    examples: list[Example] = []
-    left_out: list[str] = []
     has_labels = columns.label is None
+
+    def hint(error: InputError) -> str:
+        """Returns what helps, from the lines after the bad one: leaving lines out does not if all are like it."""
+        others = [row for _, row in rows]
+        if columns.label is None:
+            return ""
+        if not has_labels and not any(_has_label(row, columns) for row in others):
+            return NO_GOLD
+        is_whole = isinstance(error, _MissingKeysError) and not any(set(error.missing) <= set(row) for row in others)
+        return "" if is_whole else LEAVE_OUT
+
+    collector = ExampleCollector(path, skip_bad, hint)
     for number, (where, row) in enumerate(rows):
         has_labels = has_labels or _has_label(row, columns)
-        try:
-            example = _example(row, number, columns, labels, where)
-            if labels == () and examples and width_of(example) != width_of(examples[0]):
-                raise InputError(
-                    f"{where} must have {width_of(examples[0])} numbers, as the lines before it. "
-                    f"Received: {width_of(example)}."
-                )
-            examples.append(example)
-        except InputError as error:
-            if not skip_bad:
-                hint = " Correct the file, or leave such lines out with --skip_bad_examples."
-                others = [rest for _, rest in rows]
-                if isinstance(error, _MissingKeysError) and not any(set(error.missing) <= set(one) for one in others):
-                    hint = ""
-                if not has_labels and not any(_has_label(one, columns) for one in others):
-                    hint = f" {NO_GOLD}"
-                raise InputError(f"{error}{hint if columns.label is not None else ''}") from error
-            left_out.append(str(error))
-    if not examples:
-        hint = f" {NO_GOLD}" if left_out and not has_labels else ""
-        raise InputError(f"{path} holds no example. Expected: at least one. Received: none.{hint}")
-    return ExampleFile(examples, left_out)
+        first = collector.examples[0] if collector.examples else None
+        collector.add(functools.partial(_example, row, number, columns, labels, where, first))
+    if not collector.examples:
+        nothing = f"{path} holds no example. Expected: at least one. Received: none."
+        raise InputError(nothing, NO_GOLD if collector.left_out and not has_labels else "")
+    return ExampleFile(collector.examples, collector.left_out)
 
 
 def width_of(example: Example) -> int:
-    """Returns how many numbers the label of a regression's example has."""
+    """Returns the number of targets of a regression example."""
     return len(example.label) if isinstance(example.label, tuple) else 1
 
 
 def _numbered(path: str, text: str, columns: Columns) -> Columns:
-    """Returns the columns with places from 0 where a table has no header, as they were where it has one.
+    """Returns the columns with indices from 0 for a table without a header, unchanged for one with a header.
 
     Raises:
-        InputError: a column's number is not one of the table's.
+        InputError: the table has no column of that number.
     """
     cells = text.partition("\n")[0].removesuffix("\r").split("\t")
     wanted = columns.wanted()
@@ -119,21 +133,25 @@ def _numbered(path: str, text: str, columns: Columns) -> Columns:
     if absent:
         raise InputError(
             f"{path}, line 1 must have a column {' and '.join(absent)}, counted from 1. "
-            f"Received: {len(cells)} columns, divided by tabs."
+            f"Received: {len(cells)} columns, separated by tabs."
         )
-    logging.info("%s is read without a header: line 1 is an example.", path)
+    logging.info("%s has no header: line 1 is read as an example.", path)
 
     def place(name):
         return tuple(map(place, name)) if isinstance(name, tuple) else None if name is None else int(name) - 1
 
     return dataclasses.replace(
-        columns, text=place(columns.text), pair=place(columns.pair), label=place(columns.label), id=place(columns.id),
+        columns,
+        text=place(columns.text),
+        pair=place(columns.pair),
+        label=place(columns.label),
+        id=place(columns.id),
         width=len(cells),
-    )  # fmt: skip
+    )
 
 
 def unlabelled(path: str, wanted: BenchmarkSet) -> Columns:
-    """Returns the columns of a file whose labels are not read: those of a set's test files, else of dev without label.
+    """Returns the columns of a file whose labels are not read: those of a test file, else those of dev without labels.
 
     Raises:
         InputError: the file cannot be read.
@@ -147,7 +165,7 @@ def unlabelled(path: str, wanted: BenchmarkSet) -> Columns:
 
 
 def _has_label(row: dict, columns: Columns) -> bool:
-    """Returns whether a row that can be read has a label, or has no need of one."""
+    """Returns whether a readable row has a label, or needs none."""
     wanted = isinstance(columns.label, str | int) and columns.text in row
     return not wanted or str(row.get(columns.label, "") if row.get(columns.label) is not None else "").strip() != ""
 
@@ -163,12 +181,13 @@ def _table_rows(path: str, text: str, columns: Columns) -> Iterator[Row]:
     names: list = lines[0].split("\t") if header else list(range(columns.width or 0))
     wrong = [str(name) for name in columns.wanted() if names.count(name) != 1]
     if wrong:
-        shown = ", ".join(map(str, names))[:120]
+        received = ", ".join(map(str, names))[:120]
         by_number = any(name.isdigit() for name in wrong) and not all(str(name).isdigit() for name in columns.wanted())
-        hint = " For a file without a header give the numbers of all columns." if by_number else ""
+        hint = " For a file without a header, give all columns by number." if by_number else ""
         hint = f" {NO_GOLD}" if wrong == [str(columns.label)] and columns.label not in names else hint
         raise InputError(
-            f"{path}, line 1 must name the columns {', '.join(wrong)}, each once. Received: {shown or 'nothing'}.{hint}"
+            f"{path}, line 1 must name the columns {', '.join(wrong)}, each once. "
+            f"Received: {received or 'nothing'}.{hint}"
         )
     for number, line in enumerate(lines[header:], 1 + header):
         if not line:
@@ -176,7 +195,7 @@ def _table_rows(path: str, text: str, columns: Columns) -> Iterator[Row]:
         cells = line.split("\t")
         where = f"{path}, line {number}"
         if len(cells) != len(names):
-            yield where, {None: f"must have {len(names)} cells, divided by tabs. Received: {len(cells)}."}
+            yield where, {None: f"must have {len(names)} cells, separated by tabs. Received: {len(cells)}."}
         else:
             row: dict = dict(zip(names, cells, strict=True))
             if columns.separator is not None:
@@ -197,11 +216,13 @@ def _json_rows(path: str, text: str) -> Iterator[Row]:
         yield f"{path}, line {number}", value if isinstance(value, dict) else wrong
 
 
-def _example(row: dict, number: int, columns: Columns, labels: Sequence[str] | None, where: str) -> Example:
-    """Returns the example of a row.
+def _example(
+    row: dict, number: int, columns: Columns, labels: Sequence[str] | None, where: str, first: Example | None
+) -> Example:
+    """Returns the example of a row; with numbers as labels, of as many as the file's first example has.
 
     Raises:
-        InputError: it is none.
+        InputError: the row is not a valid example.
     """
     if None in row:
         raise InputError(f"{where} {row[None]}")
@@ -216,11 +237,16 @@ def _example(row: dict, number: int, columns: Columns, labels: Sequence[str] | N
         raise InputError(f"{where}: {columns.id} must be printable text on one line. Received: {name[:40]!r}.")
     if columns.label is None:
         return Example(name, text, pair, None)
-    return Example(name, text, pair, _label(row, columns, labels, where))
+    example = Example(name, text, pair, _label(row, columns, labels, where))
+    if labels == () and first is not None and width_of(example) != width_of(first):
+        raise InputError(
+            f"{where} must have {width_of(first)} numbers, like the lines before it. Received: {width_of(example)}."
+        )
+    return example
 
 
 def _label(row: dict, columns: Columns, labels: Sequence[str] | None, where: str) -> str | tuple[str, ...]:
-    """Returns a row's checked label, or its labels or numbers if it has several."""
+    """Returns a row's checked label, or a tuple of its labels or numbers if it may have several."""
     if isinstance(columns.label, tuple):
         given = [(row[column], column) for column in columns.label]
     else:
@@ -240,7 +266,7 @@ def _label(row: dict, columns: Columns, labels: Sequence[str] | None, where: str
 
 
 def _text(value, column: str | int, where: str, number: bool = False) -> str:
-    """Returns a cell's text; a number counts as its text if it may be one."""
+    """Returns a cell's text; with `number`, a JSON number is accepted and returned as text."""
     if number and isinstance(value, int | float) and not isinstance(value, bool):
         return str(int(value) if isinstance(value, float) and value.is_integer() else value)  # 2.0 is 2
     if not isinstance(value, str):
@@ -261,8 +287,8 @@ def _check_label(label: str, labels: Sequence[str] | None, where: str) -> None:
 
 
 def _is_number(text: str) -> bool:
-    """Returns whether a text is a number that float32 holds, written as files write them."""
+    """Returns whether a text is a number in ASCII that float32 can represent."""
     try:
-        return text.isascii() and "_" not in text and abs(float(text)) < LARGEST
+        return text.isascii() and "_" not in text and abs(float(text)) < MAX_NUMBER
     except ValueError:
         return False

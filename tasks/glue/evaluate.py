@@ -1,4 +1,4 @@
-"""Scores a saved classifier on a file of GLUE's form or one's own, and shows its errors on a page.
+"""Scores a saved classifier on a file of GLUE or of your own, and shows its errors on a page.
 
 python -m tasks.glue.evaluate --model=runs/rte/text_classifier.keras --dataset=RTE --data=RTE/dev.tsv
 """
@@ -12,11 +12,12 @@ from spanbert_keras import program
 from spanbert_keras.files.writing import write_json
 from spanbert_keras.program import InputError
 from tasks.glue import data, metrics, page, predictions
-from tasks.glue.benchmark_set import OWN, BenchmarkSet
+from tasks.glue.benchmark_set import CUSTOM_SET, BenchmarkSet
 from tasks.glue.file_settings import FileSettings
 from tasks.shared.classifier_rows import logits_of, warn_if_alike
 from tasks.shared.evaluation_settings import EvaluationSettings
-from tasks.shared.task import tell_left_out
+from tasks.shared.task import log_left_out
+from tasks.shared.text_files import listed
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -25,12 +26,12 @@ class Config(FileSettings, EvaluationSettings):
 
 
 def main(config: Config) -> None:
-    """Predicts, scores, and writes everything down."""
+    """Predicts, scores, and writes the results."""
     if not config.predict_only:
         metrics.need_libraries()
     model = program.load_task_model(config.model, "SpanBertTextClassifier")
     wanted = _in_order(config.benchmark_set(), model)
-    if not config.predict_only or config.dataset != OWN:
+    if not config.predict_only or config.dataset != CUSTOM_SET:
         _check_labels(config, model, wanted)
     try:
         model.check_kind(wanted.labelled.pair is not None)
@@ -40,22 +41,22 @@ def main(config: Config) -> None:
     if columns.width is not None and data.unlabelled(config.data, wanted).width is None:
         raise InputError(f"{config.data} is a test file of {config.dataset}. {data.NO_GOLD}")
     file = data.read(config.data, columns, wanted.labels, config.skip_bad_examples)
-    tell_left_out(file.left_out)
+    log_left_out(file.left_out)
     if not config.predict_only:
         _check_gold(config, model, file.examples)
     rows = predictions.rows_of(model, file.examples)
-    logging.info("%d examples, %d of them cut to %d pieces.", len(rows), sum(row.cut for row in rows), model.row_length)
+    logging.info("%d examples, %d of them cut to %d tokens.", len(rows), sum(row.cut for row in rows), model.row_length)
     logits = logits_of(model, rows, config.batch_size)
     found = predictions.found_of(model, logits)
     warn_if_alike(found, "texts")
     if config.predict_only:
-        folder = config.make_folder("" if config.dataset == OWN else f"_{config.dataset}")
-        shown = found if config.dataset == OWN else predictions.for_site(found)
-        predictions.write(folder / "predictions.tsv", [example.id for example in file.examples], shown)
+        folder = config.make_folder("" if config.dataset == CUSTOM_SET else f"_{config.dataset}")
+        submitted = found if config.dataset == CUSTOM_SET else predictions.for_site(found)
+        predictions.write(folder / "predictions.tsv", [example.id for example in file.examples], submitted)
         print(f"Predictions of {len(found):,} texts are in {folder}.")
         return
     scores = metrics.score_examples(wanted.scores, file.examples, found, wanted.chosen)
-    folder = config.make_folder("" if config.dataset == OWN else f"_{config.dataset}")
+    folder = config.make_folder("" if config.dataset == CUSTOM_SET else f"_{config.dataset}")
     predictions.write(folder / "predictions.tsv", [example.id for example in file.examples], found)
     write_json(folder / "scores.json", scores)
     print()
@@ -72,7 +73,7 @@ def main(config: Config) -> None:
 
 
 def _in_order(wanted: BenchmarkSet, model) -> BenchmarkSet:
-    """Returns the set with the columns of several numbers in the model's order, if they are the model's."""
+    """Returns the set with its target columns in the model's order, if they are the model's."""
     columns = wanted.labelled.label
     if not isinstance(columns, tuple) or sorted(map(str, columns)) != sorted(model.labels):
         return wanted
@@ -80,7 +81,7 @@ def _in_order(wanted: BenchmarkSet, model) -> BenchmarkSet:
 
 
 def _check_labels(config: Config, model, wanted: BenchmarkSet) -> None:
-    """Refuses a model of other labels than the data's."""
+    """Raises `InputError` if the model and the data have different labels."""
     labels, received = wanted.labels, ", ".join(model.labels) or "numbers"
     same = wanted.problem_type == model.problem_type
     if not same or (labels and sorted(labels) != sorted(model.labels)):
@@ -97,34 +98,34 @@ def _check_labels(config: Config, model, wanted: BenchmarkSet) -> None:
 
 
 def _check_gold(config: Config, model, examples) -> None:
-    """Raises if the model does not know the labels of a single example; warns of all that it does not know.
+    """Raises if the model knows the labels of no example; logs a warning about labels that it does not know.
 
     An example with several labels counts as known if the model knows each of them.
     """
     if model.problem_type == "regression":
         if data.width_of(examples[0]) != (len(model.labels) or 1):
             raise InputError(
-                f"{config.data} has another number of numbers on a line than --model={config.model} gives. Expected: "
+                f"{config.data} does not have as many numbers per line as --model={config.model} predicts. Expected: "
                 f"{len(model.labels) or 1} ({', '.join(model.labels) or 'a number'}). "
                 f"Received: {data.width_of(examples[0])}."
             )
         columns = config.target_columns
         if columns and sorted(columns) != sorted(model.labels):
-            names = ", ".join(model.labels) or "one without a name"
-            logging.warning("--target_columns are taken in their order for the model's numbers: %s.", names)
+            names = ", ".join(model.labels) or "one number without a name"
+            logging.warning("--target_columns are matched by position to the model's numbers: %s.", names)
         return
     every = [set(one.label) if isinstance(one.label, tuple) else {one.label} for one in examples]
     unknown = [labels - set(model.labels) for labels in every if labels - set(model.labels)]
-    shown = ", ".join(sorted(set().union(*unknown)))[:120]
+    names = listed(set().union(*unknown))
     if unknown and not any(labels and labels <= set(model.labels) for labels in every):
         some = any(labels & set(model.labels) for labels in every)
         what = "example whose labels are all labels" if some else "label"
         raise InputError(
             f"{config.data} has no {what} of --model={config.model}. Expected: {', '.join(model.labels)}. "
-            f"Received: {shown}."
+            f"Received: {names}."
         )
     if unknown:
-        logging.warning("%d examples have labels that the model does not know: %s.", len(unknown), shown)
+        logging.warning("%d examples have labels that the model does not know: %s.", len(unknown), names)
 
 
 if __name__ == "__main__":

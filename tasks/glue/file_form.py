@@ -1,4 +1,4 @@
-"""Tells JSON lines from a table whose first cell begins with a brace."""
+"""Distinguishes JSON lines from a table whose first cell begins with a brace."""
 
 import json
 
@@ -6,11 +6,11 @@ from spanbert_keras.files.contents import begins_like_object
 
 
 def holds_json_lines(text: str, columns: int) -> bool:
-    """Returns whether a text is JSON lines, of which some may be damaged, and not a table.
+    """Returns whether a text is JSON lines, some of them possibly damaged, rather than a table.
 
     Args:
-        text: str. All of the file.
-        columns: int. How many columns are read; a table has at least that many.
+        text: str. Content of the file.
+        columns: int. Number of columns that are read; a table has at least that many.
     """
     lines = [line for line in text.split("\n") if line.strip()]
     if not lines or not lines[0].lstrip().startswith("{"):

@@ -1,4 +1,4 @@
-"""Fine-tunes an encoder for a set of GLUE, or for one's own labelled texts.
+"""Fine-tunes an encoder for a set of GLUE, or for your own labelled texts.
 
 python -m tasks.glue.finetune --flagfile=configs/glue_rte.flags --encoder=encoder.keras --data_dir=RTE \\
     --output_dir=runs/rte
@@ -17,13 +17,14 @@ import spanbert_keras
 from spanbert_keras import program
 from spanbert_keras.program import InputError, setting
 from tasks.glue import data, metrics, predictions
-from tasks.glue.benchmark_set import OWN
-from tasks.glue.example import Example
+from tasks.glue.benchmark_set import CUSTOM_SET
+from tasks.glue.data import Example
 from tasks.glue.file_settings import FileSettings
 from tasks.shared.classification_settings import ClassificationSettings
 from tasks.shared.classification_task import ClassificationTask
 from tasks.shared.classifier_rows import warn_if_alike
 from tasks.shared.task import fine_tune
+from tasks.shared.text_files import listed
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -32,30 +33,30 @@ class Config(FileSettings, ClassificationSettings):
 
     # --- data
     data_dir: str | None = setting(
-        "Folder of a set's official files, also .gz.", default=None, path=True, changeable=True
+        "Folder of the official files of a set, also .gz.", default=None, path=True, changeable=True
     )
     diagnostic_file: str | None = setting(
-        "MNLI: the diagnostic set (AX), where it is not diagnostic.tsv of --data_dir.",
+        "MNLI: file of the diagnostic set (AX). Default: diagnostic.tsv in --data_dir.",
         default=None,
         path=True,
         changeable=True,
     )
     train_file: tuple[str, ...] = setting(
-        "Own files: TSV with a header (or columns by number), or JSON lines, also .gz.",
+        "Own training files: TSV with a header (or columns by number), or JSON lines, also .gz.",
         default=(),
         path=True,
         changeable=True,
     )
     dev_file: str | None = setting(
-        "Own files: the same, to choose the best model by.", default=None, path=True, changeable=True
+        "Own dev file, by which the best model is chosen.", default=None, path=True, changeable=True
     )
     test_file: str | None = setting(
-        "Own files: scored once at the end, by the chosen model.", default=None, path=True, changeable=True
+        "Own test file, scored once at the end by the chosen model.", default=None, path=True, changeable=True
     )
-    skip_bad_examples: bool = setting("Leaves bad lines out and counts them.", default=False, changeable=True)
+    skip_bad_examples: bool = setting("Leaves bad lines out and reports them.", default=False, changeable=True)
     # --- model
     label_threshold: float = setting(
-        "With --multi_label: a text has the labels whose probability is not below it; saved with the model.",
+        "With --multi_label: lowest probability of a predicted label; saved with the model.",
         default=0.5,
         minimum=0,
         below=1,
@@ -68,12 +69,12 @@ class Config(FileSettings, ClassificationSettings):
         files = self.train_file or self.dev_file or self.test_file
         names = ("data_dir", "train_file", "dev_file", "test_file")
         received = ", ".join(f"--{name}" for name in names if getattr(self, name)) or "none of them"
-        if self.dataset == OWN and (self.data_dir or not self.train_file or not self.dev_file):
+        if self.dataset == CUSTOM_SET and (self.data_dir or not self.train_file or not self.dev_file):
             raise InputError(
-                "One's own files need --train_file and --dev_file; for a set of GLUE give --dataset and --data_dir. "
+                "Your own files need --train_file and --dev_file; a set of GLUE needs --dataset and --data_dir. "
                 f"Received: {received}."
             )
-        if self.dataset != OWN and (files or not self.data_dir):
+        if self.dataset != CUSTOM_SET and (files or not self.data_dir):
             raise InputError(
                 f"--dataset={self.dataset} needs --data_dir, the folder of its files, and no other files. "
                 f"Received: {received}."
@@ -85,11 +86,11 @@ class Config(FileSettings, ClassificationSettings):
             received = "labels that are numbers" if problem == "regression" else "several labels for each text"
             raise InputError(f"--label_smoothing and --class_weights need classes. Received: {received}.")
         if problem != "multi_label" and self.label_threshold != type(self).label_threshold:
-            raise InputError("--label_threshold belongs to --multi_label. Received: it alone.")
+            raise InputError("--label_threshold needs --multi_label.")
 
 
 class Glue(ClassificationTask):
-    """What GLUE brings to `FineTuning`; see `FineTuningTask`.
+    """Text classification and regression as a `FineTuningTask`.
 
     Args:
         config: `Config`.
@@ -102,11 +103,11 @@ class Glue(ClassificationTask):
         super().__init__(config)
         metrics.need_libraries()
         self.set = config.benchmark_set()
-        if config.dataset == OWN:
+        if config.dataset == CUSTOM_SET:
             trains, devs = list(config.train_file), {"": config.dev_file}
         else:
-            trains = [_place(config, "train.tsv")]
-            devs = {name: _place(config, file) for name, file in self.set.dev.items()}
+            trains = [_path_of(config, "train.tsv")]
+            devs = {name: _path_of(config, file) for name, file in self.set.dev.items()}
         self.train = [one for path in trains for one in self._read(path)]
         self.labels = self._labels()
         self.devs = {name: self._read(path) for name, path in devs.items()}
@@ -119,8 +120,9 @@ class Glue(ClassificationTask):
         for flag, examples in (("dev_file", self.dev), ("test_file", self.test_examples)):
             unknown = [label for one in examples for label in labels_of(one) if label not in self.labels]
             if unknown:
-                shown = ", ".join(sorted(set(unknown)))[:120]
-                logging.warning("--%s has %d labels that training has not: %s.", flag, len(unknown), shown)
+                logging.warning(
+                    "--%s has %d labels that are not in the training data: %s.", flag, len(unknown), listed(unknown)
+                )
 
     def _read(self, path: str) -> list[Example]:
         file = data.read(path, self.set.labelled, self.set.labels, self.config.skip_bad_examples)
@@ -138,28 +140,28 @@ class Glue(ClassificationTask):
             raise InputError("--train_file must have a label on some line. Received: no label on any.")
         if self.set.problem_type == "single_label" and len(labels) < 2:
             raise InputError(
-                f"--train_file must have two labels at least. Received: {labels[0]!r} on every line. "
+                f"--train_file must have at least two labels. Received: {labels[0]!r} on every line. "
                 "Give --regression if labels are numbers."
             )
         return labels
 
     def _check_widths(self) -> None:
-        """Raises `InputError` if dev or test files have another number of numbers on a line than training."""
+        """Raises `InputError` unless every line of all files has as many targets as the first one."""
         wanted = data.width_of(self.train[0])
         for one in (*self.train, *self.dev, *self.test_examples):
             if data.width_of(one) != wanted:
                 raise InputError(
-                    f"All files must have as many numbers on a line as the first one, {wanted}. "
+                    f"Every line must have as many numbers as the first one, {wanted}. "
                     f"Received: {data.width_of(one)} (example {one.id!r})."
                 )
 
     def _unlabelled(self) -> dict[str, list[Example]]:
-        """Returns the examples of the test files that are there, by the name of their file for the site."""
+        """Returns the examples of the test files that exist, by the name of their submission file."""
         found = {}
         for name, (file, columns) in self.set.test.items():
             path = self.config.diagnostic_file if name == "AX" else None
-            path = path or _place(self.config, file, needed=False)
-            if path:  # the site wants every line
+            path = path or _path_of(self.config, file, needed=False)
+            if path:  # the benchmark's site expects every line
                 found[name] = data.read(path, columns, None).examples
         return found
 
@@ -172,7 +174,7 @@ class Glue(ClassificationTask):
         """Returns the model over the encoder."""
         config = self.config
         encoder, row_length = self.load_encoder("max_sequence_length")
-        self.tell_left_out()
+        self.log_left_out()
         return self.build(
             spanbert_keras.SpanBertTextClassifier,
             encoder,
@@ -190,8 +192,8 @@ class Glue(ClassificationTask):
         return predictions.rows_of(model, examples)
 
     def targets_of(self, model, examples: Sequence) -> np.ndarray:
-        """Returns the targets, float32 `(N, C)`: the numbers of a regression, 1 for each label that a text of several
-        has, or what all classifiers of one label have."""
+        """Returns the targets, float32 `(N, C)`: the numbers of a regression, 1 for each of
+        several labels, or the targets of a classifier with one label per text."""
         if model.problem_type == "regression":
             return np.array([[float(number) for number in labels_of(one)] for one in examples], np.float32)
         if model.problem_type == "multi_label":
@@ -229,7 +231,7 @@ class Glue(ClassificationTask):
         return scores
 
     def test(self, model, folder: Path) -> dict[str, Any]:
-        """Scores one's own test file; writes what the benchmark's site takes, of the test files that are there."""
+        """Scores your own test file; for a set of GLUE, writes the submission files of the test files that exist."""
         for name, examples in self.unlabelled.items():
             path = folder / "submission" / f"{name}.tsv"
             ids = [example.id for example in examples]
@@ -243,7 +245,7 @@ class Glue(ClassificationTask):
         return super().test(model, folder)
 
     def _majority(self) -> str:
-        """Returns the most frequent label of training; of several the first."""
+        """Returns the most frequent label of the training data; the first of several."""
         counts = collections.Counter(example.label for example in self.train)
         return max(self.labels, key=lambda label: counts[label])
 
@@ -254,27 +256,27 @@ def labels_of(example: Example) -> tuple[str, ...]:
 
 
 def target_names(config: FileSettings, example: Example) -> list[str]:
-    """Returns the names of a regression's numbers: the columns', else the label's with a number; [] for one number."""
+    """Returns the names of a regression's numbers: those of the columns, else numbered names; [] for one number."""
     if config.target_columns or not isinstance(example.label, tuple):
         return list(config.target_columns)
     return [f"{config.label_column}_{i}" for i in range(len(example.label))]
 
 
-def _place(config: Config, file: str, needed: bool = True) -> str:
-    """Returns the path of a file of the set, packed or not; "" if it is not there and not needed."""
+def _path_of(config: Config, file: str, needed: bool = True) -> str:
+    """Returns the path of a file of the set, gzipped or not; "" if it is missing and not needed."""
     for name in (file, f"{file}.gz"):
         path = Path(config.data_dir or "") / name
         if path.is_file():
             return str(path)
     if needed:
         raise InputError(
-            f"--data_dir={config.data_dir} has no {file}, packed or not. Expected: the files of {config.dataset}."
+            f"--data_dir={config.data_dir} has no {file} or {file}.gz. Expected: the files of {config.dataset}."
         )
     return ""
 
 
 def main(config: Config) -> None:
-    """Fine-tunes, evaluates, and writes everything down."""
+    """Fine-tunes, evaluates, and writes the results."""
     fine_tune(config, Glue)
 
 

@@ -1,27 +1,27 @@
-// Text classification: a text or a pair of texts a card, with its label or labels, or its number or numbers.
+// Text classification: one card per text or pair of texts, with its labels or numbers.
 
-const CLOSE = 0.5;  // numbers that differ by no more are shown as right
+const TOLERANCE = 0.5;  // predicted numbers within it count as right
 
 function classifications({ facts, numbers, rows }) {
   const list = (value) => Array.isArray(value) ? value : [value];
   const errors = (row) => list(row.predicted).map((each, place) => each === null ? null : Math.abs(each - list(row.gold)[place]));
-  const error = (row) => errors(row).includes(null) ? null : Math.max(...errors(row));  // the largest of several
-  const right = (row) => numbers ? error(row) !== null && error(row) <= CLOSE : row.gold === row.predicted;
+  const error = (row) => errors(row).includes(null) ? null : Math.max(...errors(row));  // the largest of several numbers
+  const right = (row) => numbers ? error(row) !== null && error(row) <= TOLERANCE : row.gold === row.predicted;
   const text = (value) => value === null ? "–" : numbers ? value.toFixed(2) : value;
   const shown = (value) => list(value).map(text).join(", ");
   const kinds = [
     { key: "all", label: "All", test: () => true },
-    { key: "right", label: numbers ? `Within ${CLOSE}` : "Right", sign: "✓", test: right },
-    { key: "wrong", label: numbers ? "Farther off" : "Wrong", sign: "✗", test: (row) => !right(row) },
+    { key: "right", label: numbers ? `Within ${TOLERANCE}` : "Right", sign: "✓", test: right },
+    { key: "wrong", label: numbers ? "Larger error" : "Wrong", sign: "✗", test: (row) => !right(row) },
   ];
   const share = (row) => row.candidates[0][1];
   const sorts = [
-    { key: "file", label: "as in the file" },
+    { key: "file", label: "file order" },
     ...(numbers
-      ? [{ key: "far", label: "farthest off first", value: error, down: true },
+      ? [{ key: "far", label: "largest error first", value: error, down: true },
          { key: "high", label: "highest number first", value: (row) => list(row.predicted)[0], down: true }]
-      : [{ key: "sure", label: "surest first", value: share, down: true },
-         { key: "unsure", label: "least sure first", value: share }]),
+      : [{ key: "sure", label: "most confident first", value: share, down: true },
+         { key: "unsure", label: "least confident first", value: share }]),
   ];
   let lowered;
   const finder = (words) => {

@@ -1,4 +1,4 @@
-"""One HTML file in which a person looks through classified texts: labels, probabilities, filters."""
+"""Writes an HTML page of classified texts: labels, probabilities, filters."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tasks.glue.example import Example
+from tasks.glue.data import Example
 from tasks.glue.metrics import gold_of
 from tasks.shared.error_page import finite, write_browsing_page
 
@@ -15,33 +15,42 @@ TASK_PAGE = Path(__file__).with_name("page")
 
 
 def write_page(
-    path: str | os.PathLike, title: str, examples: Sequence[Example], found: Sequence, shares: np.ndarray | None,
-    labels: Sequence[str], facts: Mapping[str, str],
-) -> None:  # fmt: skip
+    path: str | os.PathLike,
+    title: str,
+    examples: Sequence[Example],
+    found: Sequence,
+    shares: np.ndarray | None,
+    labels: Sequence[str],
+    facts: Mapping[str, str],
+) -> None:
     """Writes one self-contained HTML file that shows each text or pair with its gold and predicted label or number.
 
     Args:
-        path: where the file goes; it is whole or absent.
+        path: path of the file, which is written whole or not at all.
         title: heading of the page.
         examples: list of `Example`, with labels.
-        found: list of the predicted labels, str, or numbers, float; or of tuples of them.
+        found: list of the predictions: labels (str), numbers (float), or tuples of them.
         shares: float `(N, C)`. Probability of each label; `None` for numbers.
-        labels: list of str, C; empty for a number without a name.
+        labels: list of str, C; empty for a single number without a name.
         facts: names and values shown at the top.
     """
     write_browsing_page(path, title, TASK_PAGE, text_data(examples, found, shares, labels, facts))
 
 
 def text_data(
-    examples: Sequence[Example], found: Sequence, shares: np.ndarray | None, labels: Sequence[str],
+    examples: Sequence[Example],
+    found: Sequence,
+    shares: np.ndarray | None,
+    labels: Sequence[str],
     facts: Mapping[str, str],
-) -> dict[str, Any]:  # fmt: skip
+) -> dict[str, Any]:
     """Returns what the page embeds, ready for JSON; see `write_page`.
 
     Returns:
         Dict with keys `facts` (pairs), `numbers` (bool: no labels) and `rows` (dicts with `id`, `texts`, `gold`,
-        `predicted`, and `candidates`, pairs of label and probability, the most probable first). Of texts with several
-        labels `gold` and `predicted` are these, in the labels' order, with commas; of several numbers they are lists.
+        `predicted`, and `candidates`, pairs of label and probability, the most probable first). If
+        texts have several labels, `gold` and `predicted` are these, in the labels' order, with commas; several numbers
+        are lists.
     """
     golds = gold_of(examples, found)
     names = () if shares is None else labels
@@ -53,16 +62,16 @@ def text_data(
             {
                 "id": example.id,
                 "texts": [example.text] if example.pair is None else [example.text, example.pair],
-                "gold": _shown(golds[place], labels),
-                "predicted": _shown(prediction, labels),
+                "gold": _page_value(golds[place], labels),
+                "predicted": _page_value(prediction, labels),
                 "candidates": [[label, finite(share)] for label, share in candidates],
             }
         )
     return {"facts": [[name, value] for name, value in facts.items()], "numbers": shares is None, "rows": rows}
 
 
-def _shown(value, labels: Sequence[str]):
-    """Returns a label, several ones as text, a number, or a list of numbers, as the page takes them."""
+def _page_value(value, labels: Sequence[str]):
+    """Returns a gold or predicted value for the page: label, several labels as text, number, or list of numbers."""
     if isinstance(value, float):
         return finite(value)
     if isinstance(value, tuple) and value and isinstance(value[0], float):

@@ -1,4 +1,4 @@
-"""Gathers fine-tuning runs into the paper's Table 5, and the files that the benchmark's site takes.
+"""Gathers fine-tuning runs into the paper's Table 5, and into a submission for the benchmark's site.
 
 python -m tasks.glue.report --runs=runs --output=table5.md --submission_dir=submission
 """
@@ -19,27 +19,29 @@ from tasks.shared.run_tables import ReportSettings, find_runs, group_runs, markd
 
 Figures = tuple[float | None, ...]
 
-# What stands in a column, as the paper has it; of MNLI both dev sets.
-SHOWN = {
-    "CoLA": ("matthews",), "SST-2": ("accuracy",), "MRPC": ("f1", "accuracy"), "STS-B": ("pearson", "spearman"),
-    "QQP": ("f1", "accuracy"), "MNLI": ("accuracy", "mismatched_accuracy"), "QNLI": ("accuracy",), "RTE": ("accuracy",),
+# Scores in each column, as in the paper's table; for MNLI those of both dev sets.
+COLUMN_SCORES = {
+    "CoLA": ("matthews",),
+    "SST-2": ("accuracy",),
+    "MRPC": ("f1", "accuracy"),
+    "STS-B": ("pearson", "spearman"),
+    "QQP": ("f1", "accuracy"),
+    "MNLI": ("accuracy", "mismatched_accuracy"),
+    "QNLI": ("accuracy",),
+    "RTE": ("accuracy",),
     "WNLI": ("majority",),
-}  # fmt: skip
-# Joshi et al., 2020, Table 5: large models, test sets; the average counts WNLI, which is not shown, as 65.1.
+}
+# Joshi et al., 2020, Table 5: large models, test sets; WNLI is not in that table, and
+# counts as 65.1 in the average.
+PUBLISHED_ROWS = {
+    "Google BERT (paper)": "59.3 95.2 88.5/84.3 86.4/88.0 71.2/89.0 86.1/85.7 93.0 71.1 65.1",
+    "Our BERT (paper)": "58.6 93.9 90.1/86.6 88.4/89.1 71.8/89.3 87.2/86.6 93.0 74.7 65.1",
+    "Our BERT-1seq (paper)": "63.5 94.8 91.2/87.8 89.0/88.4 72.1/89.5 88.0/87.4 93.0 72.1 65.1",
+    "SpanBERT (paper)": "64.3 94.8 90.9/87.9 89.9/89.1 71.9/89.5 88.1/87.7 94.3 79.0 65.1",
+}
 PUBLISHED: dict[str, tuple[Figures, ...]] = {
-    "Google BERT (paper)": (
-        (59.3,), (95.2,), (88.5, 84.3), (86.4, 88.0), (71.2, 89.0), (86.1, 85.7), (93.0,), (71.1,), (65.1,)
-    ),
-    "Our BERT (paper)": (
-        (58.6,), (93.9,), (90.1, 86.6), (88.4, 89.1), (71.8, 89.3), (87.2, 86.6), (93.0,), (74.7,), (65.1,)
-    ),
-    "Our BERT-1seq (paper)": (
-        (63.5,), (94.8,), (91.2, 87.8), (89.0, 88.4), (72.1, 89.5), (88.0, 87.4), (93.0,), (72.1,), (65.1,)
-    ),
-    "SpanBERT (paper)": (
-        (64.3,), (94.8,), (90.9, 87.9), (89.9, 89.1), (71.9, 89.5), (88.1, 87.7), (94.3,), (79.0,), (65.1,)
-    ),
-}  # fmt: skip
+    method: tuple(tuple(map(float, cell.split("/"))) for cell in row.split()) for method, row in PUBLISHED_ROWS.items()
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -47,11 +49,9 @@ class Config(ReportSettings):
     """Settings of one report."""
 
     submission_dir: str | None = setting(
-        "Folder for the site's files and their zip: of each set those of the run that is best on dev.",
-        default=None,
-        path=True,
+        "Folder for the submission files and their zip, from the best run on dev of each set.", default=None, path=True
     )
-    submission_method: str | None = setting("Whose files; needed where the runs have several methods.", default=None)
+    submission_method: str | None = setting("Method that is submitted; needed if the runs have several.", default=None)
 
 
 def main(config: Config) -> None:
@@ -61,7 +61,7 @@ def main(config: Config) -> None:
         raise InputError(f"--runs={config.runs} holds no finished run of a GLUE set (run.json with scores).")
     if config.submission_dir:
         write_submission(Path(config.submission_dir), _of_method(records, config.submission_method))
-    config.deliver(table(group_runs(records), config.published))
+    config.write_or_print(table(group_runs(records), config.published))
 
 
 def table(groups: Mapping[tuple[str, str], Sequence[dict]], published: bool = True) -> str:
@@ -73,49 +73,51 @@ def table(groups: Mapping[tuple[str, str], Sequence[dict]], published: bool = Tr
     """
     rows = {name: _cells(figures) for name, figures in PUBLISHED.items() if published}
     for method in dict.fromkeys(method for method, _ in groups):
-        rows[method] = _cells([_means(groups.get((method, name), ()), shown) for name, shown in SHOWN.items()])
+        rows[method] = _cells(
+            [_means(groups.get((method, name), ()), scores) for name, scores in COLUMN_SCORES.items()]
+        )
     notes = [
-        f"{name}: dev, {_spread([_shown_mean(name, record) for record in records])} ({method})"
+        f"{name}: dev, {_spread([_mean_in_table(name, record) for record in records])} ({method})"
         for (method, name), records in groups.items()
     ]
-    head = ["", *(f"{name} {' / '.join(map(_heading, shown))}" for name, shown in SHOWN.items()), "average"]
+    head = ["", *(f"{name} {' / '.join(map(_heading, scores))}" for name, scores in COLUMN_SCORES.items()), "average"]
     return f"Table 5: GLUE\n\n{markdown_table(head, rows)}\n\nMeasured: {'; '.join(sorted(notes))}."
 
 
-def _shown_mean(name: str, record: dict) -> float:
-    """Returns the mean of a run's figures that the table shows."""
-    return statistics.mean(record["scores"]["dev"][score] for score in SHOWN[name])
+def _mean_in_table(name: str, record: dict) -> float:
+    """Returns the mean of a run's scores in the table."""
+    return statistics.mean(record["scores"]["dev"][score] for score in COLUMN_SCORES[name])
 
 
 def _heading(score: str) -> str:
-    """Returns what a column calls a score."""
-    shown = {"accuracy": "acc.", "mismatched_accuracy": "mismatched acc.", "f1": "F1"}
-    return shown.get(score, score.capitalize())
+    """Returns the heading of a score."""
+    names = {"accuracy": "acc.", "mismatched_accuracy": "mismatched acc.", "f1": "F1"}
+    return names.get(score, score.capitalize())
 
 
-def _means(records: Sequence[dict], shown: Sequence[str]) -> Figures:
-    """Returns the mean of each score over runs, `None` for each without a run."""
-    return tuple(mean_of([record["scores"]["dev"][name] for record in records]) for name in shown)
+def _means(records: Sequence[dict], scores: Sequence[str]) -> Figures:
+    """Returns the mean of each score over runs, `None` without runs."""
+    return tuple(mean_of([record["scores"]["dev"][name] for record in records]) for name in scores)
 
 
 def _cells(row: Sequence[Figures]) -> list[str]:
-    """Returns a row's cells, and the mean over all sets, of which one with two figures counts with their mean."""
+    """Returns a row's cells and the mean over all sets; a set with two figures counts with their mean."""
     cells = ["/".join(map(number, figures)) if None not in figures else "-" for figures in row]
     return [*cells, number(mean_of([mean_of(figures) for figures in row]))]
 
 
 def _spread(values: Sequence[float]) -> str:
-    """Returns words for the runs behind a mean."""
+    """Returns the number of runs and their standard deviation in words."""
     if len(values) == 1:
         return "1 run"
     return f"{len(values)} runs, standard deviation {statistics.stdev(values):.1f}"
 
 
 def _of_method(records: Sequence[dict], method: str | None) -> dict[str, list[dict]]:
-    """Returns the runs of one method by set, whatever their settings.
+    """Returns the runs of one method by set, with any settings.
 
     Raises:
-        InputError: there is no such method, or none is named and there are several.
+        InputError: the method is unknown, or `None` if there are several.
     """
     methods = list(dict.fromkeys(map(method_of, records)))
     if method is None and len(methods) == 1:
@@ -130,11 +132,11 @@ def _of_method(records: Sequence[dict], method: str | None) -> dict[str, list[di
 
 
 def write_submission(folder: Path, runs: Mapping[str, Sequence[dict]]) -> None:
-    """Writes the files that the benchmark's site takes, and `submission.zip` of them; names those that are missing.
+    """Writes the files of a submission and `submission.zip`; logs the missing ones.
 
     Args:
-        folder: `Path`. Made where it is missing.
-        runs: dict from a set to records of its runs.
+        folder: `Path`. Created if missing.
+        runs: dict from the name of a set to the records of its runs.
 
     Raises:
         InputError: no run has written predictions of a test file, or the folder cannot be written.
@@ -149,7 +151,7 @@ def write_submission(folder: Path, runs: Mapping[str, Sequence[dict]]) -> None:
             else:
                 missing.append(f"{file}.tsv")
     if not texts:
-        raise InputError("No run has predictions of a test file: there was none in --data_dir when it was fine-tuned.")
+        raise InputError("No run has predictions of a test file: --data_dir had none when it was fine-tuned.")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in texts.items():
@@ -158,7 +160,7 @@ def write_submission(folder: Path, runs: Mapping[str, Sequence[dict]]) -> None:
     except OSError as error:
         raise InputError(f"--submission_dir={folder} cannot be written: {error.strerror}.") from error
     if missing:
-        logging.warning("%s lacks files that the site asks for: %s.", folder / "submission.zip", ", ".join(missing))
+        logging.warning("%s lacks files that the site expects: %s.", folder / "submission.zip", ", ".join(missing))
 
 
 def _write_zip(path: Path, texts: Mapping[str, str]) -> None:

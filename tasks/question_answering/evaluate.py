@@ -10,9 +10,9 @@ from typing import Any
 from spanbert_keras import program
 from spanbert_keras.files.writing import write_json
 from spanbert_keras.program import setting
-from tasks.question_answering import data, features, metrics, page, predictions
+from tasks.question_answering import data, features, metrics, page, predictions, splits
 from tasks.shared.evaluation_settings import EvaluationSettings
-from tasks.shared.task import tell_left_out
+from tasks.shared.task import log_left_out
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -22,24 +22,25 @@ class Config(EvaluationSettings):
     needs_gold = ("calibration_share",)
 
     split: str = setting(
-        "Of a file cut in two by a hash of the context, as fine-tuning's --halve_dev does.",
-        default="all", choices=("all", "dev", "test"),
-    )  # fmt: skip
+        "Part of a file that is split in two by a hash of the context, as by fine-tuning with --halve_dev.",
+        default="all",
+        choices=("all", "dev", "test"),
+    )
     calibration_share: float | None = setting(
-        "Fits the no-answer threshold on this share of the articles and scores the rest with it.", default=None
+        "Share of the articles on which the no-answer threshold is fitted; the rest is scored with it.", default=None
     )
 
 
 def main(config: Config) -> None:
-    """Predicts, scores, and writes everything down."""
+    """Predicts, scores, and writes the results."""
     model = program.load_task_model(config.model, "SpanBertQuestionAnswerer")
     file = data.read(config.data, config.skip_bad_examples, gold=not config.predict_only)
     examples = file.examples
     if config.split != "all":
-        examples = dict(zip(("dev", "test"), data.halve(examples), strict=True))[config.split]
+        examples = dict(zip(("dev", "test"), splits.halve(examples), strict=True))[config.split]
     examples, unreadable = features.readable(examples, model.windows, config.data, config.skip_bad_examples)
     bad = [*file.bad, *unreadable]
-    tell_left_out(bad)
+    log_left_out(bad)
     predictions.check_calibration(config.calibration_share, examples, file.has_unanswerable)
     folder = config.make_folder("" if config.split == "all" else f"_{config.split}")
     found = predictions.predict(model, examples, rows=config.batch_size, progress=True)
@@ -64,24 +65,25 @@ def main(config: Config) -> None:
 def score(
     examples, found, threshold: float | None, unanswerable: bool, calibration_share: float | None
 ) -> dict[str, dict[str, Any]]:
-    """Returns scores by what they were computed with; thresholds fitted on the scored questions stand apart.
+    """Returns a table of scores for each kind of no-answer threshold; those fitted on the scored questions are marked.
 
     Args:
         examples: list of `Example`.
         found: from `predictions.predict`.
-        threshold: float or `None`. The model's own.
+        threshold: float or `None`. The model's threshold.
         unanswerable: bool. Whether some questions have no answer.
         calibration_share: float or `None`.
     """
     if not unanswerable:
         given = predictions.texts(found)
-        given |= {id: "" for id, answers in found.items() if predictions.refuses(answers, threshold)}
+        given |= {id: "" for id, answers in found.items() if predictions.abstains(answers, threshold)}
         return {"all questions": metrics.squad_scores(examples, given)}
     tables = {}
     if threshold is not None:
         tables["the model's stored threshold"] = {
-            **predictions.scores_at(examples, found, threshold), "threshold": threshold
-        }  # fmt: skip
+            **predictions.scores_at(examples, found, threshold),
+            "threshold": threshold,
+        }
     official = predictions.dev_scores(examples, found, True)
     fitted = predictions.fitted_threshold(examples, found)
     tables["threshold fitted on these very questions"] = {
@@ -94,15 +96,15 @@ def score(
     if "average_precision" in official:
         tables["no-answer score"] = {"average_precision": official["average_precision"]}
     if calibration_share is not None:
-        own, rest = data.split_articles(examples, calibration_share)
-        chosen = predictions.fitted_threshold(own, found)
-        title = f"the rest, threshold fitted on {len(own)} questions of other articles"
+        calibration, rest = splits.split_articles(examples, calibration_share)
+        chosen = predictions.fitted_threshold(calibration, found)
+        title = f"the rest, threshold fitted on {len(calibration)} questions of other articles"
         tables[title] = {**predictions.scores_at(rest, found, chosen), "threshold": chosen}
     return tables
 
 
 def _headlines(tables) -> dict[str, str]:
-    """Returns the scores that stand at the top of the page, by what they were computed with."""
+    """Returns the scores at the top of the page, by the kind of threshold."""
     return {
         table: f"exact {scores.get('exact_match', scores.get('exact')):.1f}, F1 {scores['f1']:.1f}"
         for table, scores in tables.items()
@@ -111,10 +113,10 @@ def _headlines(tables) -> dict[str, str]:
 
 
 def page_row(example, answers, threshold: float | None) -> page.PageRow:
-    """Returns what the page shows of one question."""
+    """Returns the row of the page for one question."""
     best = answers[0]
-    refused = predictions.refuses(answers, threshold)
-    text = "" if refused else best.text
+    abstains = predictions.abstains(answers, threshold)
+    text = "" if abstains else best.text
     gold = tuple(dict.fromkeys(example.answers))
     return page.PageRow(
         id=example.id,
@@ -124,8 +126,8 @@ def page_row(example, answers, threshold: float | None) -> page.PageRow:
         gold=gold,
         gold_spans=tuple(dict.fromkeys(example.spans)),
         predicted=text,
-        start=None if refused else best.start,
-        end=None if refused else best.end,
+        start=None if abstains else best.start,
+        end=None if abstains else best.end,
         score=best.score,
         no_answer_score=best.no_answer_score,
         exact=bool(metrics.exact_match(text, gold)),
@@ -135,7 +137,7 @@ def page_row(example, answers, threshold: float | None) -> page.PageRow:
 
 
 def print_tables(tables: dict[str, dict[str, Any]]) -> None:
-    """Prints every table, under what it was computed with."""
+    """Prints every table under its title."""
     for title, scores in tables.items():
         print(f"\n{title}")
         for name, value in scores.items():

@@ -1,4 +1,4 @@
-"""Examples to training rows. Shape letters: B rows, T tokens, A answers."""
+"""Makes training rows from examples. Shape letters: B rows, T tokens, A answers."""
 
 import dataclasses
 import functools
@@ -7,22 +7,23 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from spanbert_keras.program import InputError
-from tasks.question_answering.example import Example
+from tasks.question_answering.data import Example
+from tasks.shared.example_collector import ExampleCollector
 
-MAX_ANSWERS = 16  # of a row with --answers=all
-CHUNK = 512  # contexts tokenized at once
+MAX_ANSWERS = 16  # per row with --answers=all
+CHUNK_SIZE = 512  # contexts tokenized at once
 
 
 @dataclasses.dataclass(frozen=True)
 class Counts:
-    """What was found while rows were made.
+    """Counts over the training rows.
 
     Attributes:
         questions_cut: int. Questions longer than the limit.
-        rows_without_answer: int. Windows without a whole answer, also of questions that have none: trained to [CLS].
-        answers_too_long: int. Answers of more pieces than the model may give; they are trained on, but cannot be found.
-        answers_lost: int. Answers that no piece holds.
-        answers_dropped: int. Answers of a row beyond `MAX_ANSWERS`.
+        rows_without_answer: int. Windows without a whole answer, or of questions that have none; their target is [CLS].
+        answers_too_long: int. Answers with more tokens than the model can give; trained on, but never found.
+        answers_lost: int. Answers whose characters are in no token.
+        answers_dropped: int. Answers beyond `MAX_ANSWERS` in a row.
     """
 
     questions_cut: int = 0
@@ -38,9 +39,9 @@ class Rows:
 
     Attributes:
         windows: list of the model's windows.
-        targets: list of int32 `(A, 2)`. First and last position of each answer; [[0, 0]] for none.
-        examples: list of int. The example that each row is of.
-        passages: list. The passage of each example, in pieces.
+        targets: list of int32 `(A, 2)`. First and last position of each answer; [[0, 0]] without one.
+        examples: list of int. Index of each row's example.
+        passages: list. Tokenized passage of each example.
         counts: `Counts`.
         pad: the model's `windows.pad`.
     """
@@ -54,16 +55,16 @@ class Rows:
 
     @property
     def lengths(self) -> list[int]:
-        """Pieces of each row."""
+        """Tokens of each row."""
         return [len(window) for window in self.windows]
 
     @functools.cached_property
     def most_answers(self) -> int:
-        """A."""
+        """A, the largest number of answers in a row."""
         return max(len(target) for target in self.targets)
 
     def batch(self, rows: np.ndarray, length: int, epoch: int = 0) -> dict[str, np.ndarray]:
-        """Returns the model's inputs and targets for some rows, padded to `length`; they are the same in every epoch.
+        """Returns the model's inputs and targets for some rows, padded to `length`; the same in every epoch.
 
         Args:
             rows: int `(B,)`.
@@ -85,64 +86,67 @@ class Rows:
 
 
 def readable(examples: Sequence[Example], windows, path: str, skip: bool) -> tuple[list[Example], list[str]]:
-    """Returns the examples that the model can read, and a sentence for every other one.
+    """Returns the examples that the model can read, and a sentence for each of the others.
 
     Args:
         examples: list of `Example`.
         windows: the model's `windows`.
-        path: str. The file, for the message.
+        path: str. Path of the file, for messages.
         skip: bool. Whether such examples are left out.
 
     Raises:
-        InputError: the first such example, unless `skip`.
+        InputError: the first example that cannot be read, unless `skip`.
     """
-    good, bad = [], []
-    verdicts: dict[str, str | None] = {}
+    unreadable: set[str] = set()
     contexts = list(dict.fromkeys(example.context for example in examples))
-    for start in range(0, len(contexts), CHUNK):
-        part = contexts[start : start + CHUNK]
+    for start in range(0, len(contexts), CHUNK_SIZE):
+        part = contexts[start : start + CHUNK_SIZE]
         try:
             windows.passages(part)
-        except InputError:
-            verdicts |= {context: _problem(windows.passages, context) for context in part}
+        except InputError:  # of one or more of them
+            unreadable |= {context for context in part if not _is_readable(windows, context)}
+    collector = ExampleCollector(path, skip)
     for example in examples:
-        problem = verdicts.get(example.context) or _problem(windows.questions, example.question)
-        if problem is None:
-            good.append(example)
-            continue
-        sentence = f"{path}: question {example.id!r}: {problem}"
-        if not skip:
-            raise InputError(f"{sentence} Fix it, or leave such questions out with --skip_bad_examples.")
-        bad.append(sentence)
-    return good, bad
+        collector.add(functools.partial(_checked, example, windows, path, example.context in unreadable))
+    return collector.examples, collector.left_out
 
 
-def _problem(read, text: str) -> str | None:
-    """Returns what is wrong with one text."""
+def _is_readable(windows, context: str) -> bool:
     try:
-        read([text])
+        windows.passages([context])
+    except InputError:
+        return False
+    return True
+
+
+def _checked(example: Example, windows, path: str, check_context: bool) -> Example:
+    """Returns the example; raises if its question, or its context if that is to be checked, cannot be read."""
+    try:
+        if check_context:
+            windows.passages([example.context], [f"of question {example.id!r}"])
+        windows.questions([example.question], [repr(example.id)])
     except InputError as error:
-        return str(error).replace(" 0 ", " ", 1)
-    return None
+        raise InputError(f"{path}: {error}") from error
+    return example
 
 
 def make_rows(examples: Sequence[Example], windows, max_answer_pieces: int, first: str, every_answer: bool) -> Rows:
     """Returns the training rows of examples: every window of each, with the positions of its answers.
 
-    Answers are found by their character offsets. A window that holds none of them whole is trained to [CLS].
+    Answers are found by their character offsets. The target of a window without a whole answer is [CLS].
 
     Args:
         examples: list of readable `Example`.
         windows: the model's `windows`.
-        max_answer_pieces: int. Of the model.
-        first: `"file"` or `"position"`: which answer is the target where there are several; MRQA's released rule is the
-            earliest by position.
-        every_answer: bool. Whether all of them are targets (`--answers=all`).
+        max_answer_pieces: int. Tokens of the model's longest answer.
+        first: `"file"` or `"position"`: whether the target of several answers is the first in the file or the earliest
+            in the context (MRQA's released rule).
+        every_answer: bool. Whether all answers are targets (`--answers=all`).
     """
     rows = Rows([], [], [], [], Counts(), windows.pad)
     counts = dict.fromkeys((field.name for field in dataclasses.fields(Counts)), 0)
-    for start in range(0, len(examples), CHUNK):
-        part = examples[start : start + CHUNK]
+    for start in range(0, len(examples), CHUNK_SIZE):
+        part = examples[start : start + CHUNK_SIZE]
         contexts = list(dict.fromkeys(example.context for example in part))
         passages = dict(zip(contexts, windows.passages(contexts), strict=True))
         asked = windows.questions([example.question for example in part])
@@ -164,7 +168,7 @@ def make_rows(examples: Sequence[Example], windows, max_answer_pieces: int, firs
 
 
 def _piece_spans(example: Example, passage, first: str, every_answer: bool) -> list[tuple[int, int]]:
-    """Returns the first and last piece of the answers that are targets, without repetitions."""
+    """Returns the first and last token of the answers that are targets, without repetitions."""
     spans = sorted(example.spans) if first == "position" else list(example.spans)
     found = [passage.pieces_of(*span) for span in (spans if every_answer else spans[:1])]
     return list(dict.fromkeys(span for span in found if span is not None))

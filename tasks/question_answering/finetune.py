@@ -14,7 +14,7 @@ import spanbert_keras
 from spanbert_keras import program
 from spanbert_keras.fine_tuning.settings import FineTuningSettings
 from spanbert_keras.program import InputError, setting
-from tasks.question_answering import data, features, predictions
+from tasks.question_answering import data, features, predictions, splits
 from tasks.shared.task import Task, fine_tune
 
 
@@ -24,43 +24,43 @@ class Config(FineTuningSettings):
 
     # --- data
     train_file: tuple[str, ...] = setting(
-        "SQuAD's JSON or MRQA's JSON lines, also .gz; several with commas.", path=True, changeable=True
+        "Training files: SQuAD's JSON or MRQA's JSON lines, also .gz; several with commas.", path=True, changeable=True
     )
     dev_file: str = setting(
-        "The same, to choose the best model (and the no-answer threshold) by.", path=True, changeable=True
+        "Dev file, by which the best model (and the no-answer threshold) is chosen.", path=True, changeable=True
     )
     test_file: str | None = setting(
-        "Scored once at the end, by the chosen model.", default=None, path=True, changeable=True
+        "Test file, scored once at the end by the chosen model.", default=None, path=True, changeable=True
     )
     halve_dev: bool = setting(
-        "Cuts --dev_file into dev and test by a hash of the context, as MRQA has no test files.", default=False
+        "Splits --dev_file into dev and test by a hash of the context, since MRQA has no test files.", default=False
     )
-    dataset: str | None = setting("What the results table calls the data, e.g. NewsQA.", default=None, changeable=True)
-    skip_bad_examples: bool = setting("Leaves bad questions out and counts them.", default=False, changeable=True)
+    dataset: str | None = setting("Name of the data in the results table, e.g. NewsQA.", default=None, changeable=True)
+    skip_bad_examples: bool = setting("Leaves bad questions out and reports them.", default=False, changeable=True)
     calibration_share: float | None = setting(
-        "Fits the no-answer threshold on this share of dev's articles, and scores the rest of dev with it.",
+        "Share of dev's articles on which the no-answer threshold is fitted; the rest of dev is scored with it.",
         default=None,
     )
     answers: str = setting(
-        "Target of a question with several answers: the first in SQuAD's file or the earliest by position in MRQA's, "
-        "or the probability of all together.",
+        "Target of a question with several answers: one (SQuAD: the first in the file, MRQA: the earliest in the "
+        "context), or the total probability of all.",
         default="one",
         choices=("one", "all"),
     )
     # --- model
-    max_sequence_length: int = setting("Pieces of a window; at most what the encoder reads.", default=512, minimum=1)
-    stride: int = setting("Passage pieces from one window's start to the next's.", default=128, minimum=1)
-    max_question_pieces: int = setting("Longer questions are cut.", default=64, minimum=1)
-    max_answer_pieces: int = setting("Longest answer.", default=30, minimum=1)
+    max_sequence_length: int = setting("Tokens per window; at most the encoder's maximum.", default=512, minimum=1)
+    stride: int = setting("Passage tokens from one window's start to the next.", default=128, minimum=1)
+    max_question_pieces: int = setting("Tokens of a question; longer questions are cut.", default=64, minimum=1)
+    max_answer_pieces: int = setting("Tokens of the longest answer.", default=30, minimum=1)
     input_order: str = setting(
-        "Question first as the released code, or passage first as the paper's section 4.1.",
+        "Order of the parts: question first as in the released code, or passage first as in the paper's section 4.1.",
         default="question_first",
         choices=("question_first", "passage_first"),
     )
 
 
 class QuestionAnswering(Task):
-    """What question answering brings to `FineTuning`; see `FineTuningTask`.
+    """Question answering as a `FineTuningTask`.
 
     Args:
         config: `Config`.
@@ -74,29 +74,31 @@ class QuestionAnswering(Task):
         self.train_format = read[0].format
         dev = data.read(config.dev_file, config.skip_bad_examples)
         if config.halve_dev and config.test_file:
-            raise InputError("--halve_dev makes the test set out of dev. With --test_file give --nohalve_dev.")
+            raise InputError("--halve_dev makes the test set from dev. With --test_file, give --nohalve_dev.")
         test = data.read(config.test_file, config.skip_bad_examples) if config.test_file else None
         every = [*read, dev, *([test] if test else [])]
         if len({one.format for one in every}) > 1:
             formats = ", ".join(one.format for one in every)
-            raise InputError(f"Training, dev and test files must be of one format. Received: {formats}.")
+            raise InputError(f"Training, dev and test files must have the same format. Received: {formats}.")
         self.left_out = [sentence for one in every for sentence in one.bad]
         self.train = self._without_repetitions([one.examples for one in read])
         self.dev, self.test_examples = dev.examples, test.examples if test else []
         if config.halve_dev:
-            self.dev, self.test_examples = data.halve(dev.examples)
+            self.dev, self.test_examples = splits.halve(dev.examples)
         self.unanswerable = any(one.has_unanswerable for one in every)
         predictions.check_calibration(config.calibration_share, self.dev, self.unanswerable)
         self.select_by = "best_f1" if self.unanswerable else "f1"
         if not self.train or not self.dev:
-            raise InputError(f"No questions are left: {len(self.train)} to train on, {len(self.dev)} for dev.")
+            raise InputError(
+                f"Training and dev need questions. Received: {len(self.train)} for training, {len(self.dev)} for dev."
+            )
 
     def sets(self) -> dict[str, list]:
         """Returns the questions."""
         return {"train": self.train, "dev": self.dev, "test": self.test_examples}
 
     def make_model(self):
-        """Returns the model over the encoder; leaves out what it cannot read."""
+        """Returns the model on the encoder; leaves out examples that it cannot read."""
         config = self.config
         encoder, window_length = self.load_encoder("max_sequence_length")
         model = self.build(
@@ -115,18 +117,21 @@ class QuestionAnswering(Task):
                 good, bad = features.readable(examples, model.windows, _file_of(config, name), config.skip_bad_examples)
                 setattr(self, name, good)
                 self.left_out += bad
-        self._say_overlap()
-        self.tell_left_out()
+        self._warn_of_overlap()
+        self.log_left_out()
         return model
 
     def training_rows(self, model) -> features.Rows:
         """Returns the training rows."""
         rows = features.make_rows(
-            self.train, model.windows, self.config.max_answer_pieces,
-            "position" if self.train_format == "mrqa" else "file", self.config.answers == "all",
-        )  # fmt: skip
+            self.train,
+            model.windows,
+            self.config.max_answer_pieces,
+            "position" if self.train_format == "mrqa" else "file",
+            self.config.answers == "all",
+        )
         counted = {name: count for name, count in dataclasses.asdict(rows.counts).items() if count}
-        logging.info("%d questions to train on, %d for dev; %s", len(self.train), len(self.dev), counted)
+        logging.info("%d training questions, %d dev questions; %s", len(self.train), len(self.dev), counted)
         return rows
 
     def evaluate(self, model, predict, rows: int) -> dict[str, float]:
@@ -141,7 +146,7 @@ class QuestionAnswering(Task):
         if self.unanswerable:
             model.no_answer_threshold = predictions.fitted_threshold(self.dev, found)
             if self.config.calibration_share is not None:
-                fitted, rest = data.split_articles(self.dev, self.config.calibration_share)
+                fitted, rest = splits.split_articles(self.dev, self.config.calibration_share)
                 model.no_answer_threshold = predictions.fitted_threshold(fitted, found)
                 of_rest = predictions.scores_at(rest, found, model.no_answer_threshold)
                 scores |= {f"calibrated_{key}": of_rest[key] for key in ("exact", "f1", "total")}
@@ -175,29 +180,31 @@ class QuestionAnswering(Task):
                     seen[example.id] = path
                     kept.append(example)
                     continue
-                sentence = f"The question {example.id!r} is in {seen[example.id]} and again in {path}."
+                sentence = f"The question {example.id!r} is in both {seen[example.id]} and {path}."
                 if not self.config.skip_bad_examples:
-                    raise InputError(f"{sentence} Leave such questions out with --skip_bad_examples.")
+                    raise InputError(f"{sentence} Leave bad examples out with --skip_bad_examples.")
                 self.left_out.append(sentence)
         return kept
 
-    def _say_overlap(self) -> None:
-        """Warns where a context is trained on and scored."""
+    def _warn_of_overlap(self) -> None:
+        """Logs a warning if dev or test have contexts of the training data."""
         trained = {example.context for example in self.train}
         for name, examples in (("dev", self.dev), ("test", self.test_examples)):
             known = sum(example.context in trained for example in examples)
             if known:
-                logging.warning("%d of %d %s questions are about contexts of training.", known, len(examples), name)
+                logging.warning(
+                    "%d of %d %s questions have a context of the training data.", known, len(examples), name
+                )
 
 
 def _file_of(config: Config, name: str) -> str:
-    """Returns the flag's value that a part of the data is from."""
+    """Returns the path of the file, or files, of a part of the data."""
     files = {"train": ",".join(config.train_file), "dev": config.dev_file}
     return files.get(name) or config.test_file or config.dev_file
 
 
 def main(config: Config) -> None:
-    """Fine-tunes, evaluates, and writes everything down."""
+    """Fine-tunes, evaluates, and writes the results."""
     fine_tune(config, QuestionAnswering)
 
 

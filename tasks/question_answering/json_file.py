@@ -1,37 +1,28 @@
-"""JSON values of a file, gzipped or not, as they come in."""
+"""Reads JSON values from a file, gzipped or not, one after the other."""
 
 import contextlib
 import gzip
 import json
-import zlib
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 from spanbert_keras.files.faults import decode, json_lines_fault
 from spanbert_keras.program import InputError
+from tasks.shared.text_files import open_binary
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-GZIP_MAGIC = b"\x1f\x8b"
 
 
 @contextlib.contextmanager
 def opened(path: str) -> Iterator[BinaryIO]:
-    """Yields the decompressed stream of a file; whatever goes wrong while it is read is an `InputError`."""
-    try:
-        with open(path, "rb") as raw:
-            zipped = raw.peek(2)[:2] == GZIP_MAGIC
-            if path.endswith(".gz") and not zipped:
-                raise InputError(
-                    f"{path} is not gzipped, though its name ends in .gz. Expected: gzip data, or a name without .gz. "
-                    f"Received: {raw.read(12)!r}."
-                )
-            with gzip.GzipFile(fileobj=raw) if zipped else raw as stream:
-                yield stream  # type: ignore[misc]
-    except (FileNotFoundError, IsADirectoryError) as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}. Expected: the path of a file.") from error
-    except (OSError, EOFError, zlib.error) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise InputError(f"{path} cannot be read to its end: {reason}. Expected: a whole file.") from error
+    """Yields the decompressed stream of a file; any failure to read it is an `InputError`."""
+    with open_binary(path, "a whole file of JSON") as stream:
+        if path.endswith(".gz") and not isinstance(stream, gzip.GzipFile):
+            raise InputError(
+                f"{path} is not gzipped, though its name ends in .gz. Expected: gzip data, or a name without .gz. "
+                f"Received: {stream.read(12)!r}."
+            )
+        yield stream
 
 
 def first_value(stream: BinaryIO, path: str, expected: str) -> tuple[int, Any]:
@@ -83,11 +74,3 @@ def not_json(error: Exception, where: str, text: str, expected: str) -> InputErr
     """Returns the error for a text that is not JSON."""
     received = text.encode("utf-8", "surrogatepass").strip()[:60]
     return InputError(f"{where} is not valid JSON ({error}). Expected: {expected}. Received: {received!r}.")
-
-
-def shown(value: Any) -> str:
-    """Returns a value as an error message shows it."""
-    if isinstance(value, dict):
-        return f"an object with the keys {', '.join(map(repr, list(value)[:8])) or '(none)'}"
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:60]}..."

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 import numpy as np
 
 from spanbert_keras.program import InputError
-from tasks.question_answering.example import Example
+from tasks.question_answering.data import Example
 
 ARTICLES = re.compile(r"\b(?:a|an|the)\b")
 NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
@@ -19,11 +19,13 @@ NO_ANSWER = ("",)
 def normalize_answer(text: str) -> str:
     """Returns a text without case, ASCII punctuation, English articles and superfluous space.
 
-    Articles go after punctuation, so "the-end" keeps its letters: "theend".
+    Articles are removed after punctuation, so "the-end" keeps its letters: "theend".
 
     Example:
-        >>> normalize_answer("The  Cat's (a) hat!")
-        'cats hat'
+
+    ```python
+    normalize_answer("The  Cat's (a) hat!")  # "cats hat"
+    ```
     """
     return " ".join(ARTICLES.sub(" ", text.lower().translate(NO_PUNCTUATION)).split())
 
@@ -32,8 +34,8 @@ def exact_match(prediction: str, answers: Collection[str]) -> float:
     """Returns 1.0 if the normalised prediction is one of the normalised answers, else 0.0.
 
     Args:
-        prediction: str. `""` is no answer.
-        answers: collection of str. The gold texts; none at all means that `""` is right.
+        prediction: str. `""` stands for no answer.
+        answers: collection of str. The gold texts; if empty, `""` is right.
     """
     return float(normalize_answer(prediction) in map(normalize_answer, answers or NO_ANSWER))
 
@@ -45,9 +47,9 @@ def f1(prediction: str, answers: Collection[str], empty_agree: bool = False) -> 
     prediction has.
 
     Args:
-        prediction: str. `""` is no answer.
-        answers: collection of str. The gold texts; none at all means that `""` is right.
-        empty_agree: bool. What two texts without a word score: 1 (SQuAD 2.0) or 0 (SQuAD 1.1, MRQA). Defaults to
+        prediction: str. `""` stands for no answer.
+        answers: collection of str. The gold texts; if empty, `""` is right.
+        empty_agree: bool. Whether two texts without words score 1 (SQuAD 2.0) or 0 (SQuAD 1.1, MRQA). Defaults to
             `False`.
     """
     words = normalize_answer(prediction).split()
@@ -68,7 +70,7 @@ def squad_scores(examples: Sequence[Example], predictions: Mapping[str, str]) ->
 
     Args:
         examples: sequence of `Example`.
-        predictions: dict from id to answer. A question without one scores 0; ids of no question are ignored.
+        predictions: dict from id to answer. A question without one scores 0; unknown ids are ignored.
 
     Returns:
         dict: `exact_match` and `f1` in per cent, `total` questions, `missing` predictions.
@@ -98,27 +100,27 @@ def squad2_scores(
 ) -> dict[str, float]:
     """Returns the numbers of SQuAD 2.0's official script.
 
-    `best_exact` and `best_f1` are fitted on these very examples: an upper bound, no measurement. As in the official
-    script, questions of one score are not kept together while the threshold moves past them in the mapping's order, so
-    that with ties the best may be a little above what its threshold gives; and a prediction that normalises to nothing
-    ("the") counts as an answer there, though as none in the plain scores.
+    `best_exact` and `best_f1` are fitted on the scored examples: they are upper bounds. As in the official script, the
+    threshold moves past questions with equal scores one by one, in the mapping's order, so with ties the best value may
+    be slightly above that of its threshold; and a prediction that is empty after normalisation ("the") counts as an
+    answer there, but as no answer in the plain scores.
 
     Args:
         examples: sequence of `Example`; one without answers is unanswerable.
         predictions: dict from id to answer, `""` for none. A question without one scores 0 (the official script fails
-            on it); ids of no question are ignored.
-        no_answer_scores: dict from id to the score of having no answer, any finite number.
-        threshold: float. Where that score is above it, the prediction is taken to be `""`. Defaults to `1.0` (official
+            on it); unknown ids are ignored.
+        no_answer_scores: dict from id to the no-answer score, any finite number.
+        threshold: float. A prediction with a higher no-answer score counts as `""`. Defaults to `1.0` (official
             script).
 
     Returns:
-        dict: `exact`, `f1` (per cent), `total`, the same with the prefixes `HasAns_` and `NoAns_` where there are such
+        dict: `exact`, `f1` (per cent), `total`, the same with the prefixes `HasAns_` and `NoAns_` if there are any such
         questions, and `missing` predictions; with `no_answer_scores` also `best_exact`, `best_exact_thresh`, `best_f1`,
-        `best_f1_thresh`, and, where a question is unanswerable, `average_precision` (0 to 1) of the scores as a
+        `best_f1_thresh`, and, if a question is unanswerable, `average_precision` (0 to 1) of the scores as a
         detector of such questions.
 
     Raises:
-        InputError: no example, a prediction that is not text, a score that is missing or no finite number.
+        InputError: no example, a prediction that is not text, or a score that is missing or not finite.
     """
     _check(examples, predictions)
     exact, overlap = {}, {}
@@ -144,7 +146,7 @@ def squad2_scores(
 
 
 def _summary(examples: Sequence[Example], exact: Mapping[str, float], overlap: Mapping[str, float]) -> dict[str, float]:
-    """Returns the means over all questions, those with and those without answer."""
+    """Returns the means over all questions, those with an answer and those without."""
     groups: dict[str, Callable[[Example], bool]] = {
         "": lambda example: True,
         "HasAns_": lambda example: bool(example.answers),
@@ -166,9 +168,9 @@ def _best_threshold(
     no_answer_scores: Mapping[str, float],
     answerable: Mapping[str, bool],
 ) -> tuple[float, float]:
-    """Returns the best mean in per cent and the lowest threshold that reaches it; 0.0 stands for answering nothing."""
-    # At first nothing is answered, which is right for every unanswerable question; each further question gains its
-    # score, or loses that point if it has no answer and is given one.
+    """Returns the best mean in per cent and the lowest threshold that reaches it; 0.0 if nothing is answered."""
+    # At first nothing is answered, which is right for every unanswerable question. Each further question adds its
+    # score, or loses that point if it is unanswerable and gets an answer.
     current = best = float(sum(not answerable[name] for name in scores))
     threshold = 0.0
     for name in sorted(no_answer_scores, key=lambda name: no_answer_scores[name]):
@@ -189,12 +191,14 @@ def average_precision(scores: Iterable[float], positive: Iterable[bool]) -> floa
     Equal scores share a threshold, and nothing is interpolated: scikit-learn's `average_precision_score`.
 
     Args:
-        scores: float. Higher means rather positive.
-        positive: bool. The truth; at least one is true.
+        scores: float. Higher is more likely positive.
+        positive: bool. The gold labels, at least one of them true.
 
     Example:
-        >>> round(average_precision([0.9, 0.8, 0.7, 0.1], [True, False, True, False]), 4)
-        0.8333
+
+    ```python
+    average_precision([0.9, 0.8, 0.7, 0.1], [True, False, True, False])  # 0.8333
+    ```
     """
     values, truth = np.asarray(list(scores), "float64"), np.asarray(list(positive), bool)
     if not truth.any():
@@ -208,7 +212,7 @@ def average_precision(scores: Iterable[float], positive: Iterable[bool]) -> floa
 
 
 def _check(examples: Sequence[Example], predictions: Mapping[str, str]) -> None:
-    """Refuses what has no score."""
+    """Raises `InputError` without examples, or for a prediction that is not text."""
     if not examples:
         raise InputError("There is nothing to score. Expected: at least one question. Received: none.")
     for example in examples:
@@ -220,7 +224,7 @@ def _check(examples: Sequence[Example], predictions: Mapping[str, str]) -> None:
 
 
 def _check_scores(examples: Sequence[Example], scores: Mapping[str, float]) -> None:
-    """Refuses no-answer scores that are missing or cannot be ordered."""
+    """Raises `InputError` for a no-answer score that is missing or not finite."""
     for example in examples:
         score = scores.get(example.id)
         if isinstance(score, bool) or not isinstance(score, int | float | np.number) or not math.isfinite(score):

@@ -1,10 +1,10 @@
-// Question answering. Spans are half-open and in UTF-16 units, as strings are sliced here.
+// Question answering. Spans are half-open and in UTF-16 units, like slices of strings.
 
 /** A marked text: `names` are gold, predicted, or both, and first or last where the prediction begins or ends. */
 const mark = (text, ...names) => make("mark", { className: names.join(" "),
   title: names.filter((name) => name === "gold" || name === "predicted").join(" and ") + " answer" }, text);
 
-/** Nodes of text[from:to]: each stretch between two span ends says whether it is gold, predicted, or both. */
+/** Nodes of text[from:to], cut at the ends of spans; each is marked as gold, predicted, or both. */
 function marked(text, from, to, gold, predicted) {
   const spans = predicted ? [...gold, predicted] : gold;
   const cuts = [from, to, ...spans.flat().filter((at) => at > from && at < to)];
@@ -23,7 +23,7 @@ function marked(text, from, to, gold, predicted) {
 const number = (value) => value === null ? "–" : value.toFixed(Math.abs(value) < 100 ? 3 : 1).replace("-", "−");
 const noAnswer = () => make("span", { className: "none" }, "no answer");
 
-/** The accepted answers, each text once, and the prediction, drawn as they are drawn in the context. */
+/** The accepted answers, each text once, and the prediction, drawn as in the context. */
 function answersOf(row) {
   const times = new Map();
   for (const text of row.gold) times.set(text, (times.get(text) || 0) + 1);
@@ -31,18 +31,18 @@ function answersOf(row) {
   const gold = [...times].flatMap(([text, count], i) =>
     [i ? " · " : "", mark(text, "gold"), count > 1 ? muted(` ×${count}`) : ""]);
   const predicted = row.predicted ? [mark(row.predicted, "predicted", "first", "last")] : [noAnswer()];
-  if (row.predicted && !row.predicted_span) predicted.push(muted(" (no place in the context)"));
+  if (row.predicted && !row.predicted_span) predicted.push(muted(" (not in the context)"));
   return make("dl", { className: "answers" },
     ...pairs([["Gold", ...(gold.length ? gold : [noAnswer()])], ["Predicted", ...predicted]]));
 }
 
-/** The n best answers, folded. */
+/** The best answers, folded. */
 function candidatesOf(row) {
   const line = ([text, score], i) => make("tr", {}, make("td", { className: "muted" }, String(i + 1)),
     make("td", { dir: "auto" }, !text ? noAnswer() : row.gold.includes(text) ? mark(text, "gold") : text),
     make("td", {}, number(score)));
   const head = make("tr", {}, ...["#", "Answer", "Score"].map((name) => make("th", { scope: "col" }, name)));
-  return make("details", {}, make("summary", {}, `The ${row.candidates.length} best answers`),
+  return make("details", {}, make("summary", {}, `Best answers (${row.candidates.length})`),
     make("table", {}, make("thead", {}, head), make("tbody", {}, ...row.candidates.map(line))));
 }
 
@@ -56,14 +56,14 @@ function questionAnswering(data) {
     { key: "right", label: "Right", sign: "✓", test: right },
     { key: "partly", label: "Partly right", sign: "≈", test: partly },
     { key: "wrong", label: "Wrong", sign: "✗", test: wrong },
-    { key: "extra", label: "answered though there is none", test: (row) => wrong(row) && !row.gold.length, part: true },
-    { key: "missed", label: "no answer though there is one", test: (row) => wrong(row) && !row.predicted, part: true },
-    { key: "other", label: "other answer", test: (row) => wrong(row) && row.gold.length && row.predicted, part: true },
+    { key: "extra", label: "answered, but has no answer", test: (row) => wrong(row) && !row.gold.length, part: true },
+    { key: "missed", label: "not answered, but has an answer", test: (row) => wrong(row) && !row.predicted, part: true },
+    { key: "other", label: "another answer", test: (row) => wrong(row) && row.gold.length && row.predicted, part: true },
   ];
   const judges = rows.some((row) => row.no_answer_score !== null);
   const scored = [["f1", "F1"], ["score", "score"], ...(judges ? [["no_answer_score", "no-answer score"]] : [])];
   const sorts = [
-    { key: "file", label: "as in the file" },
+    { key: "file", label: "file order" },
     ...scored.flatMap(([key, label]) => [
       { key: `${key}-up`, label: `${label}, lowest first`, value: (row) => row[key] },
       { key: `${key}-down`, label: `${label}, highest first`, value: (row) => row[key], down: true }]),
@@ -96,7 +96,7 @@ function questionAnswering(data) {
   byId("legend").append(...[mark("gold answer", "gold"), mark("predicted answer", "predicted", "first", "last"),
     mark("both", "gold", "predicted", "first", "last")].map((drawn) => make("span", {}, drawn)));
   return { rows, card, sorts, finder, filters: kinds, facts: data.facts, noun: ["question", "questions"],
-    partsLabel: "The wrong ones:", findHint: "words of a question, context or answer, or an id",
+    partsLabel: "Wrong:", findHint: "words of a question, context or answer, or an id",
     groups: { label: "Article", names: articles, of: (row) => articles[row.article] } };
 }
 

@@ -1,4 +1,4 @@
-"""One HTML file in which a person looks through a scored file: questions, contexts with answers marked, filters."""
+"""Writes an HTML page of a scored file: questions, contexts with marked answers, filters."""
 
 import dataclasses
 import os
@@ -18,18 +18,18 @@ class PageRow:
     Args:
         id: str. The question's id.
         question: str.
-        context: str. The whole text in which the answer is looked for; a text that questions share is stored once.
-        article: str. Title of the article, or `""`; the page offers a choice where there are several.
-        gold: tuple of str. The accepted answers; empty if the context holds none.
+        context: str. The whole text; one that several questions share is stored once.
+        article: str. Title of the article, or `""`; with several, the page has a choice of articles.
+        gold: tuple of str. The accepted answers; empty if the question has none.
         gold_spans: tuple of (start, end). Half-open offsets into `context`, in code points, that are marked as gold.
-        predicted: str. The answer given; `""` is no answer.
-        start: int or None. Offset of the prediction's first code point; None if it has no place in the context.
+        predicted: str. The predicted answer; `""` stands for no answer.
+        start: int or None. Offset of the prediction's first code point; `None` if it is not in the context.
         end: int or None. Offset past its last code point.
         score: float. The prediction's score.
-        no_answer_score: float or None. Score of there being no answer, if the model gives one.
+        no_answer_score: float or None. No-answer score, if the model has one.
         exact: bool. Whether the prediction is an accepted answer.
-        f1: float in [0, 1]. Overlap of words with the best accepted answer.
-        candidates: tuple of (text, score). The n best answers, best first; may be empty.
+        f1: float in [0, 1]. F1 of the words with the best accepted answer.
+        candidates: tuple of (text, score). The best answers, best first; may be empty.
     """
 
     id: str
@@ -51,11 +51,10 @@ class PageRow:
 def write_page(path: str | os.PathLike, title: str, rows: Sequence[PageRow], facts: Mapping[str, str]) -> None:
     """Writes one self-contained HTML file that shows each question and filters the errors.
 
-    The file needs no network and no other file. It is whole or absent: if writing fails, what was at `path` is still
-    there. Any text is shown as text, whatever markup it holds. Scores that are not finite are shown as a dash.
+    See `write_browsing_page`. Scores that are not finite are shown as a dash.
 
     Args:
-        path: where the file goes; missing folders are made.
+        path: path of the file; missing folders are created.
         title: heading of the page.
         rows: the questions, in the file's order.
         facts: names and values shown at the top, such as the exact match, the F1, the model and the file.

@@ -1,4 +1,4 @@
-"""What a model says to the questions of a file, and its scores."""
+"""Predicts answers to the questions of a file, and scores and writes them."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -9,8 +9,8 @@ from absl import logging
 from spanbert_keras.files.writing import write_atomically
 from spanbert_keras.program import InputError
 from spanbert_keras.progress import tracked
-from tasks.question_answering import data, metrics
-from tasks.question_answering.example import Example
+from tasks.question_answering import metrics, splits
+from tasks.question_answering.data import Example
 
 N_BEST = 20  # released code
 
@@ -18,14 +18,14 @@ N_BEST = 20  # released code
 def predict(
     model, examples: Sequence[Example], logits_of=None, rows: int = 32, progress: bool = False
 ) -> dict[str, list]:
-    """Returns the best answers of every question by its id, "no answer" left out.
+    """Returns the best answers to every question by its id, "no answer" excluded.
 
     Args:
         model: `SpanBertQuestionAnswerer`.
         examples: list of `Example`.
         logits_of: see `SpanBertQuestionAnswerer.read`.
         rows: int. Windows computed at once.
-        progress: bool. Whether a terminal shows a bar, and the log lines elsewhere.
+        progress: bool. Whether progress is shown: a bar in a terminal, log lines elsewhere.
     """
     readings = model.read(
         [example.question for example in examples],
@@ -51,28 +51,28 @@ def no_answer_scores(found: Mapping[str, list]) -> dict[str, float]:
     return {id: answers[0].no_answer_score for id, answers in found.items()}
 
 
-def refuses(answers: list, threshold: float | None) -> bool:
+def abstains(answers: list, threshold: float | None) -> bool:
     """Returns whether a model with this threshold gives no answer instead of the best of `answers`."""
     return threshold is not None and answers[0].no_answer_score > threshold
 
 
 def warn_if_nothing_is_answered(found: Mapping[str, list], threshold: float | None) -> None:
-    """Logs a warning if a threshold refuses every question."""
-    if found and all(refuses(answers, threshold) for answers in found.values()):
+    """Logs a warning if no question is answered with a threshold."""
+    if found and all(abstains(answers, threshold) for answers in found.values()):
         logging.warning("None of %d questions is answered: all no-answer scores are above %.3f.", len(found), threshold)
 
 
 def dev_scores(examples: Sequence[Example], found: Mapping[str, list], unanswerable: bool) -> dict[str, float]:
     """Returns the scores that a model is chosen by.
 
-    Without unanswerable questions `exact_match` and `f1`. With them all figures are of a no-answer threshold fitted on
-    these very questions, and named so: the official `best_exact`, `best_f1` and their thresholds, `fitted_HasAns_f1`,
-    `fitted_NoAns_f1`; and `average_precision` of the no-answer score, which needs no threshold.
+    Without unanswerable questions these are `exact_match` and `f1`. With them, all scores use a no-answer threshold
+    fitted on these questions, as their names indicate: the official `best_exact`, `best_f1` and their thresholds,
+    `fitted_HasAns_f1`, `fitted_NoAns_f1`; and `average_precision` of the no-answer score, which needs no threshold.
 
     Args:
         examples: list of `Example`.
         found: from `predict`.
-        unanswerable: bool. Whether questions may be without answer.
+        unanswerable: bool. Whether some questions have no answer.
     """
     if not unanswerable:
         return metrics.squad_scores(examples, texts(found))
@@ -89,7 +89,7 @@ def dev_scores(examples: Sequence[Example], found: Mapping[str, list], unanswera
 
 
 def scores_at(examples: Sequence[Example], found: Mapping[str, list], threshold: float) -> dict[str, float]:
-    """Returns SQuAD 2.0's scores of a model that refuses above `threshold`; none is fitted on these questions."""
+    """Returns SQuAD 2.0's scores of a model that gives no answer above `threshold`; none is fitted on the questions."""
     scores = metrics.squad2_scores(examples, texts(found), no_answer_scores(found), threshold=threshold)
     return {key: value for key, value in scores.items() if not key.startswith(("best_", "average"))}
 
@@ -97,8 +97,8 @@ def scores_at(examples: Sequence[Example], found: Mapping[str, list], threshold:
 def fitted_threshold(examples: Sequence[Example], found: Mapping[str, list]) -> float:
     """Returns the no-answer threshold with the best F1 on these examples.
 
-    The official sweep begins with refusing every question and calls that 0, which fits probabilities; here it lies
-    below every score.
+    The official sweep begins with a threshold of 0 at which no question is answered, which suits probabilities; here
+    that threshold is below every score.
     """
     scores = [found[example.id][0].no_answer_score for example in examples]
     official = metrics.squad2_scores(examples, texts(found), no_answer_scores(found))["best_f1_thresh"]
@@ -106,29 +106,29 @@ def fitted_threshold(examples: Sequence[Example], found: Mapping[str, list]) -> 
 
 
 def check_calibration(share: float | None, examples: Sequence[Example], unanswerable: bool) -> None:
-    """Refuses a share of the articles with which no threshold can be fitted, before anything is computed.
+    """Checks a calibration share before anything is computed.
 
     Raises:
-        InputError: no question is without answer, or a part would be empty.
+        InputError: every question has an answer, or a part of the articles would be empty.
     """
     if share is None:
         return
     if not unanswerable:
-        raise InputError("--calibration_share is for data with questions that have no answer. Received: none of them.")
-    data.split_articles(examples, share)
+        raise InputError("--calibration_share needs questions without an answer. Received: none.")
+    splits.split_articles(examples, share)
 
 
 def write(folder: Path, found: Mapping[str, list], threshold: float | None) -> None:
     """Writes the official prediction file, the n-best file and the no-answer scores.
 
     Args:
-        folder: made when missing.
+        folder: `Path`. Created if missing.
         found: from `predict`.
-        threshold: float or `None`. Above it the prediction is "".
+        threshold: float or `None`. No-answer score above which the prediction is "".
     """
     folder.mkdir(parents=True, exist_ok=True)
     warn_if_nothing_is_answered(found, threshold)
-    final = {id: "" if refuses(answers, threshold) else answers[0].text for id, answers in found.items()}
+    final = {id: "" if abstains(answers, threshold) else answers[0].text for id, answers in found.items()}
     n_best = {
         id: [
             {"text": answer.text, "probability": answer.score, "start": answer.start, "end": answer.end}

@@ -29,12 +29,12 @@ class Config(ReportSettings):
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-    """The scores of one method on one data set.
+    """Scores of one method on one data set.
 
     Attributes:
         exact, f1: float. Means over the runs.
-        runs: int. How many, e.g. seeds.
-        split: str. What was scored, and with which threshold.
+        runs: int. Number of runs, such as seeds.
+        split: str. The scored data, and the threshold.
     """
 
     exact: float
@@ -48,14 +48,14 @@ def main(config: Config) -> None:
     results = gather(Path(config.runs))
     if not results:
         raise InputError(f"--runs={config.runs} holds no finished question-answering run (run.json with scores).")
-    config.deliver(tables(results, config.published))
+    config.write_or_print(tables(results, config.published))
 
 
 def gather(folder: Path) -> dict[tuple[str, str], Result]:
     """Returns the results of all finished runs by (method, data set).
 
-    Test scores count where there are any, else dev's: with a threshold fitted on other articles, else on dev itself,
-    and labelled so. Seeds are averaged; see `group_runs`.
+    Test scores take precedence over dev scores. Those of dev use a threshold fitted on other articles, else on dev
+    itself, and are labelled accordingly. Seeds are averaged; see `group_runs`.
     """
     groups = group_runs(find_runs(folder, _is_reader))
     return {key: _mean([_result(record["scores"]) for record in records]) for key, records in groups.items()}
@@ -73,14 +73,14 @@ def _result(scores: dict) -> Result:
         return Result(test.get("exact_match", test.get("exact")), test["f1"], 1, "test")
     dev = scores["dev"]
     if "calibrated_f1" in dev:
-        return Result(dev["calibrated_exact"], dev["calibrated_f1"], 1, "dev, articles without the threshold's")
+        return Result(dev["calibrated_exact"], dev["calibrated_f1"], 1, "dev, threshold fitted on other articles")
     if "best_f1" in dev:
         return Result(dev["best_exact"], dev["best_f1"], 1, "dev, threshold fitted on it")
     return Result(dev["exact_match"], dev["f1"], 1, "dev")
 
 
 def _mean(runs: list[Result]) -> Result:
-    """Returns the mean of runs; of dev and test together only test's."""
+    """Returns the mean of runs; if some have test scores, only of those."""
     split = "test" if any(run.split == "test" for run in runs) else runs[0].split
     kept = [run for run in runs if run.split == split]
     exact, f1 = (sum(getattr(run, name) for run in kept) / len(kept) for name in ("exact", "f1"))
@@ -88,7 +88,7 @@ def _mean(runs: list[Result]) -> Result:
 
 
 def tables(results: Mapping[tuple[str, str], Result], published: bool = True) -> str:
-    """Returns both tables, and a third one for data sets that the paper has not."""
+    """Returns both tables, and a third one for data sets that are not in the paper."""
     methods = list(dict.fromkeys(method for method, _ in results))
     others = sorted({dataset for _, dataset in results} - {*SQUAD, *MRQA})
     first = markdown_table(

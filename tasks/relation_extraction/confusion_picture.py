@@ -6,38 +6,36 @@ from collections.abc import Sequence
 import numpy as np
 
 from spanbert_keras.files.writing import write_atomically
-from tasks.shared.extras import load
-
-EXTRA = "classification"
+from tasks.shared.extras import CLASSIFICATION, load
 
 
 def need_library() -> None:
-    """Refuses to go on where the picture could not be drawn later.
+    """Raises if matplotlib is missing: better now than after the predictions.
 
     Raises:
         InputError: matplotlib is not installed.
     """
-    load("matplotlib", EXTRA)
+    load("matplotlib", CLASSIFICATION)
 
 
 def draw(path: str | os.PathLike, counts: np.ndarray, labels: Sequence[str]) -> None:
-    """Draws how often each gold label (row) was given each label (column); colours are shares of a row.
+    """Draws how often each gold label (row) was predicted as each label (column); colours are shares of a row.
 
     Args:
-        path: where the PNG goes.
+        path: path of the PNG file.
         counts: int `(C, C)`.
         labels: list of str, C.
 
     Raises:
         InputError: matplotlib is not installed.
     """
-    load("matplotlib", EXTRA).use("Agg")
-    pyplot = load("matplotlib.pyplot", EXTRA)
+    load("matplotlib", CLASSIFICATION).use("Agg")
+    pyplot = load("matplotlib.pyplot", CLASSIFICATION)
     size = len(labels)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     figure, axes = pyplot.subplots(figsize=(4 + 0.32 * size, 3 + 0.32 * size), layout="constrained")
     image = axes.imshow(shares, cmap="Blues", vmin=0.0, vmax=1.0)
-    axes.set_xticks(range(size), labels, rotation=90, fontsize=8, parse_math=False)  # a $ is a $
+    axes.set_xticks(range(size), labels, rotation=90, fontsize=8, parse_math=False)  # a $ does not start a formula
     axes.set_yticks(range(size), labels, fontsize=8, parse_math=False)
     axes.set_xlabel("predicted")
     axes.set_ylabel("gold")

@@ -12,7 +12,7 @@ from typing import Any
 from spanbert_keras import EntityPair
 from spanbert_keras.files.faults import json_lines_fault
 from spanbert_keras.program import InputError
-from tasks.relation_extraction.example import Example
+from tasks.shared.example_collector import LEAVE_OUT, ExampleCollector
 from tasks.shared.text_files import read_text
 
 NO_RELATION = "no_relation"
@@ -23,13 +23,28 @@ LABELS_FORM = "Re-TACRED's form, one JSON object from ids to relations"
 
 
 @dataclasses.dataclass(frozen=True)
+class Example:
+    """A sentence with two entities, and how they are related.
+
+    Attributes:
+        id: str. Unique in its file; predictions are keyed by it.
+        pair: `spanbert_keras.EntityPair`. Its units are the tokens.
+        relation: str. The gold label.
+    """
+
+    id: str
+    pair: EntityPair
+    relation: str
+
+
+@dataclasses.dataclass(frozen=True)
 class ExampleFile:
-    """What a file holds.
+    """The examples of a file.
 
     Attributes:
         examples: list of `Example`, at least one.
         left_out: list of str. A sentence for each bad example.
-        unlabelled: int. Examples that a list of labels has no entry for; 0 without one.
+        unlabelled: int. Examples without an entry in the file of labels; 0 without such a file.
     """
 
     examples: list[Example]
@@ -40,54 +55,39 @@ class ExampleFile:
 def read(
     path: str | os.PathLike, skip_bad: bool = False, labels: str | os.PathLike | None = None, gold: bool = True
 ) -> ExampleFile:
-    """Reads a file of TACRED's form: a list of objects, or one object a line; gzipped or not.
+    """Reads a file of TACRED's form: a list of objects, or one object per line; gzipped or not.
 
-    `subj_end` and `obj_end` are the last token's places (inclusive), as TACRED has them.
+    `subj_end` and `obj_end` are indices of the last token (inclusive), as in TACRED.
 
     Args:
         path: str or path.
-        skip_bad: bool. Whether bad examples are left out and named.
-        labels: str, path or `None`. Re-TACRED's file of labels, a JSON object from id to relation: examples without an
-            entry are left out (Re-TACRED dropped them), the others take their relation from there.
-        gold: bool. Whether `relation` is read; without it that key may be missing, and each relation is "".
+        skip_bad: bool. Whether bad examples are left out, with a sentence each.
+        labels: str, path or `None`. Re-TACRED's file of labels, a JSON object from id to relation, which replaces the
+            relations; examples without an entry are left out (Re-TACRED dropped them).
+        gold: bool. Whether `relation` is read; otherwise the key may be missing, and each relation is "".
 
     Raises:
-        InputError: the file cannot be read or is no such file, an example is bad and `skip_bad` is off, or none is
-            left.
+        InputError: the file cannot be read or has another form, an example is bad and `skip_bad` is off, or no
+            example is left.
     """
     name = os.fspath(path)
     relations = None if labels is None else read_labels(labels)
-    examples: list[Example] = []
-    left_out: list[str] = []
-    seen: set[str] = set()
-    unlabelled = 0
-    for where, parse in _records(name):
-        try:
-            example = _example(parse(), where, gold)
-            if example.id in seen:
-                raise InputError(f"{where}: the id {example.id!r} is there twice. Expected: unique ids.")
-        except InputError as error:
-            if not skip_bad:
-                raise InputError(f"{error}{_hint(name, gold)}") from error
-            left_out.append(str(error))
-            continue
-        seen.add(example.id)
-        if relations is None:
-            examples.append(example)
-        elif example.id in relations:
-            examples.append(dataclasses.replace(example, relation=relations[example.id]))
-        else:
-            unlabelled += 1
+    collector = ExampleCollector(name, skip_bad, lambda error: _hint(name, gold))
+    for place, parse in _records(name):
+        collector.add(lambda parse=parse, place=place: _example(parse(), f"{name}, {place}", gold), place)
+    examples, left_out = collector.examples, collector.left_out
+    if relations is not None:
+        examples = [dataclasses.replace(e, relation=relations[e.id]) for e in examples if e.id in relations]
     if not examples:
         known = "" if relations is None else f" whose id is in {os.fspath(labels)}"  # type: ignore[arg-type]
         hint = _hint(name, gold) if left_out else ""
-        hint = hint if NO_GOLD in hint else ""
-        raise InputError(f"{name} holds no example{known}. Expected: at least one. Received: none.{hint}")
-    return ExampleFile(examples, left_out, unlabelled)
+        hint = hint if hint == NO_GOLD else ""
+        raise InputError(f"{name} holds no example{known}. Expected: at least one. Received: none.", hint)
+    return ExampleFile(examples, left_out, len(collector.examples) - len(examples))
 
 
 def _hint(path: str, gold: bool) -> str:
-    """Returns what can be done about a bad example: nothing helps where no example of the file is of the form."""
+    """Returns what to do about a bad example: leaving it out only helps if another example has all keys."""
     wanted = set(KEYS) if gold else set(KEYS) - {"relation"}
     lacks_gold = False
     for _, parse in _records(path):
@@ -95,28 +95,28 @@ def _hint(path: str, gold: bool) -> str:
             record = parse()
             given = {key for key in record if record[key] is not None} if isinstance(record, Mapping) else set()
             if wanted <= given:
-                return " Leave bad examples out with --skip_bad_examples."
+                return LEAVE_OUT
             lacks_gold |= wanted - {"relation"} <= given
-    return f" {NO_GOLD}" if lacks_gold else ""
+    return NO_GOLD if lacks_gold else ""
 
 
 def read_labels(path: str | os.PathLike) -> dict[str, str]:
-    """Returns a dict from id to relation, as Re-TACRED's lists of ids are.
+    """Returns a dict from id to relation, read from a file of Re-TACRED's form.
 
     Raises:
-        InputError: the file is none.
+        InputError: the file has another form.
     """
     name = os.fspath(path)
     value = _json(read_text(name, LABELS_FORM), name, LABELS_FORM)
     if not isinstance(value, dict) or not value or not all(_is_name(label) for label in value.values()):
-        raise InputError(f"{name} is no list of labels. Expected: {LABELS_FORM}. Received: {str(value)[:60]!r}.")
+        raise InputError(f"{name} is not a file of labels. Expected: {LABELS_FORM}. Received: {str(value)[:60]!r}.")
     return value
 
 
 def labels_of(examples: Sequence[Example], no_relation: str = NO_RELATION) -> list[str]:
     """Returns the relations of training examples in the order of a model's logits.
 
-    The absence of a relation comes first, others by how frequent they are (released code), then by name.
+    The absence of a relation comes first, then the others by frequency (released code) and name.
     """
     counts = Counter(example.relation for example in examples)
     counts.pop(no_relation, None)
@@ -130,19 +130,18 @@ def types_of(examples: Sequence[Example]) -> tuple[list[str], list[str]]:
 
 
 def _records(path: str) -> Iterator[tuple[str, Callable[[], Any]]]:
-    """Yields words for the place of each object, and the function that returns it."""
+    """Yields the place of each object in words, and the function that returns it."""
     text = read_text(path, FORM)
     if text.lstrip()[:1] == "[":
         for number, record in enumerate(_json(text, path, FORM)):
-            yield f"{path}, example {number}", functools.partial(lambda found: found, record)
+            yield f"example {number}", functools.partial(lambda found: found, record)
         return
     fault = json_lines_fault(text)
     if fault:
         raise InputError(f"{path} is {fault}. Expected: {FORM}, one per line, or a list of them.")
     for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
-            where = f"{path}, line {number}"
-            yield where, functools.partial(_json, line, where, FORM)
+            yield f"line {number}", functools.partial(_json, line, f"{path}, line {number}", FORM)
 
 
 def _json(text: str, where: str, form: str) -> Any:
@@ -153,7 +152,7 @@ def _json(text: str, where: str, form: str) -> Any:
 
 
 def _is_name(value: Any) -> bool:
-    """Returns whether a value is text that a line of a file and a picture can show."""
+    """Returns whether a value is printable text on one line."""
     return isinstance(value, str) and value.isprintable() and bool(value.strip())
 
 
@@ -162,7 +161,7 @@ def _example(record: Any, where: str, gold: bool) -> Example:
     if isinstance(record, Mapping) and not gold:
         record = {**record, "relation": "-"}
     if not isinstance(record, Mapping):
-        raise InputError(f"{where} is no example. Expected: {FORM}. Received: {str(record)[:60]!r}.")
+        raise InputError(f"{where} is not an example. Expected: {FORM}. Received: {str(record)[:60]!r}.")
     missing = [key for key in KEYS if key not in record]
     if missing:
         raise InputError(f"{where} lacks {', '.join(missing)}. Expected: {FORM}. Received: {', '.join(record)[:80]}.")
@@ -173,20 +172,20 @@ def _example(record: Any, where: str, gold: bool) -> Example:
             raise InputError(f"{where}: `{key}` must be printable text on one line. Received: {record[key]!r:.60}.")
     tokens = record["token"]
     if not isinstance(tokens, list) or not tokens or not all(isinstance(token, str) for token in tokens):
-        raise InputError(f"{where}: `token` must be a list of texts, at least one. Received: {str(tokens)[:60]!r}.")
+        raise InputError(f"{where}: `token` must be a list of at least one string. Received: {str(tokens)[:60]!r}.")
     spans = []
     for side in ("subj", "obj"):
         start, last = record[f"{side}_start"], record[f"{side}_end"]
         whole = all(isinstance(place, int) and not isinstance(place, bool) for place in (start, last))
         if not whole or not 0 <= start <= last < len(tokens):
             raise InputError(
-                f"{where}: {side}_start and {side}_end must be places among the {len(tokens)} tokens, the last one "
+                f"{where}: {side}_start and {side}_end must be indices of the {len(tokens)} tokens, the last one "
                 f"included. Received: {start!r} and {last!r}."
             )
         spans.append((start, last + 1))
     if spans[0][0] < spans[1][1] and spans[1][0] < spans[0][1]:
         raise InputError(
-            f"{where}: subject and object share tokens. Expected: two places. Received: {spans[0]} and {spans[1]}, "
+            f"{where}: subject and object share tokens. Expected: disjoint spans. Received: {spans[0]} and {spans[1]}, "
             "half-open."
         )
     pair = EntityPair(tuple(tokens), spans[0], spans[1], record["subj_type"], record["obj_type"])

@@ -4,6 +4,7 @@ python -m tasks.relation_extraction.evaluate --model=runs/tacred/relation_extrac
 """
 
 import dataclasses
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,9 @@ from spanbert_keras.program import InputError, setting
 from tasks.relation_extraction import confusion_picture, data, metrics, page, predictions
 from tasks.shared.classifier_rows import logits_of, warn_if_alike
 from tasks.shared.evaluation_settings import EvaluationSettings
-from tasks.shared.task import tell_left_out
+from tasks.shared.example_collector import ExampleCollector
+from tasks.shared.task import log_left_out
+from tasks.shared.text_files import listed
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -25,23 +28,23 @@ class Config(EvaluationSettings):
 
     needs_gold = ("labels",)
 
-    labels: str | None = setting("Re-TACRED's labels of the file: JSON from id to relation.", default=None, path=True)
-    no_relation: str = setting("The label of no relation, which scores leave out.", default=data.NO_RELATION)
+    labels: str | None = setting("Re-TACRED labels of the file, JSON from id to relation.", default=None, path=True)
+    no_relation: str = setting("Label of no relation, which is excluded from the scores.", default=data.NO_RELATION)
 
 
 def main(config: Config) -> None:
-    """Predicts, scores, and writes everything down."""
+    """Predicts, scores, and writes the results."""
     if not config.predict_only:
         confusion_picture.need_library()
     model = program.load_task_model(config.model, "SpanBertRelationExtractor")
     file = data.read(config.data, config.skip_bad_examples, config.labels, gold=not config.predict_only)
     examples, unknown = _known(model, file.examples, config)
-    tell_left_out([*file.left_out, *unknown])
+    log_left_out([*file.left_out, *unknown])
     if file.unlabelled:
         logging.info("%s: %d examples have no entry in --labels and are left out.", config.data, file.unlabelled)
     if not config.predict_only and config.no_relation not in model.labels:
         raise InputError(
-            f"--no_relation={config.no_relation} is none of the model's relations. "
+            f"--no_relation={config.no_relation} is not a relation of the model. "
             f"Expected: one of {', '.join(model.labels)}."
         )
     if not config.predict_only:
@@ -65,43 +68,44 @@ def main(config: Config) -> None:
         title = f"Relations in {Path(config.data).name}"
         page.write_page(folder / "errors.html", title, examples, shares, model.labels, config.no_relation, facts)
     print_tables(tables, config.no_relation)
-    shown = ", confusion.png and errors.html" if config.page else " and confusion.png"
-    print(f"Predictions, scores{shown} are in {folder}.")
+    others = ", confusion.png and errors.html" if config.page else " and confusion.png"
+    print(f"Predictions, scores{others} are in {folder}.")
 
 
 def _check_gold(config: Config, model, examples) -> None:
-    """Raises if the model knows none of the gold relations; warns of those that it does not know."""
+    """Raises if the model knows none of the gold relations; logs a warning about those that it does not know."""
     unknown = [example.relation for example in examples if example.relation not in model.labels]
-    shown = ", ".join(sorted(set(unknown)))[:120]
     if len(unknown) == len(examples):
         raise InputError(
             f"{config.data} has no relation of --model={config.model}. Expected: {', '.join(model.labels)}. "
-            f"Received: {shown}."
+            f"Received: {listed(unknown)}."
         )
     if unknown:
-        logging.warning("%d examples have relations that the model does not know: %s.", len(unknown), shown)
+        logging.warning("%d examples have relations that the model does not know: %s.", len(unknown), listed(unknown))
 
 
 def _known(model, examples, config: Config) -> tuple[list, list[str]]:
-    """Returns the examples whose types the model has markers for, and a sentence for each other one.
+    """Returns the examples whose types the model has markers for, and a sentence for each of the others.
 
     Raises:
-        InputError: there is another one and bad examples are not left out, or there is no other.
+        InputError: an example has another type and bad examples are not left out, or no example is left.
     """
-    known, left_out = [], []
-    for example in examples:
+
+    def check(example, place: str):
         try:
             model.entities.check_types(example.pair)
-            known.append(example)
         except InputError as error:
-            if not model.markers:
-                raise InputError(f"{config.data}: {error}") from error
-            left_out.append(f"{config.data}, example {example.id!r}: {error}")
-            if not config.skip_bad_examples:
-                raise InputError(f"{left_out[-1]} Leave such examples out with --skip_bad_examples.") from error
-    if not known:
-        raise InputError(f"{config.data} has no example that the model can read: {left_out[0]}")
-    return known, left_out
+            raise InputError(f"{place}: {error}") from error
+        return example
+
+    if not model.markers:  # every example has the same error, so leaving examples out does not help
+        check(examples[0], config.data)
+    collector = ExampleCollector(config.data, config.skip_bad_examples)
+    for example in examples:
+        collector.add(functools.partial(check, example, f"{config.data}, example {example.id!r}"))
+    if not collector.examples:
+        raise InputError(f"{config.data} has no example that the model can read: {collector.left_out[0]}")
+    return collector.examples, collector.left_out
 
 
 def _rows(model, examples, path: str) -> list:
@@ -111,7 +115,7 @@ def _rows(model, examples, path: str) -> list:
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
     logging.info(
-        "%d sentences, %d of them cut to %d pieces.", len(rows), sum(row.cut for row in rows), model.row_length
+        "%d sentences, %d of them cut to %d tokens.", len(rows), sum(row.cut for row in rows), model.row_length
     )
     return rows
 

@@ -19,6 +19,7 @@ from tasks.shared.classification_settings import ClassificationSettings
 from tasks.shared.classification_task import ClassificationTask
 from tasks.shared.classifier_rows import warn_if_alike
 from tasks.shared.task import fine_tune
+from tasks.shared.text_files import listed
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -27,30 +28,37 @@ class Config(ClassificationSettings):
 
     # --- data
     train_file: tuple[str, ...] = setting(
-        "TACRED's JSON, or an object a line, also .gz; several with commas.", path=True, changeable=True
+        "Training files: TACRED's JSON, or one object per line, also .gz; several with commas.",
+        path=True,
+        changeable=True,
     )
-    dev_file: str = setting("The same, to choose the best model by.", path=True, changeable=True)
+    dev_file: str = setting("Dev file, by which the best model is chosen.", path=True, changeable=True)
     test_file: str | None = setting(
-        "Scored once at the end, by the chosen model.", default=None, path=True, changeable=True
+        "Test file, scored once at the end by the chosen model.", default=None, path=True, changeable=True
     )
     train_labels: str | None = setting(
-        "Re-TACRED's labels of the training file: JSON from id to relation.", default=None, path=True, changeable=True
+        "Re-TACRED labels of the training file, JSON from id to relation.", default=None, path=True, changeable=True
     )
-    dev_labels: str | None = setting("The same of the dev file.", default=None, path=True, changeable=True)
-    test_labels: str | None = setting("The same of the test file.", default=None, path=True, changeable=True)
-    dataset: str | None = setting("What run.json calls the data, e.g. TACRED.", default=None, changeable=True)
-    no_relation: str = setting("The label of no relation, which scores leave out.", default=data.NO_RELATION)
-    skip_bad_examples: bool = setting("Leaves bad examples out and counts them.", default=False, changeable=True)
+    dev_labels: str | None = setting(
+        "Re-TACRED labels of the dev file, JSON.", default=None, path=True, changeable=True
+    )
+    test_labels: str | None = setting(
+        "Re-TACRED labels of the test file, JSON.", default=None, path=True, changeable=True
+    )
+    dataset: str | None = setting("Name of the data in run.json, e.g. TACRED.", default=None, changeable=True)
+    no_relation: str = setting("Label of no relation, which is excluded from the scores.", default=data.NO_RELATION)
+    skip_bad_examples: bool = setting("Leaves bad examples out and reports them.", default=False, changeable=True)
     # --- model
     feature_mode: str = setting(
-        "How entities are shown: masked by their type as in the paper, or with their words as in the released code.",
+        "Form of the entities: masked by their type (ner) as in the paper, or with their words (text) as in the "
+        "released code, or both.",
         default="ner",
         choices=("ner", "text", "text_ner", "ner_text"),
     )
 
 
 class RelationExtraction(ClassificationTask):
-    """What relation extraction brings to `FineTuning`; see `FineTuningTask`.
+    """Relation extraction as a `FineTuningTask`.
 
     Args:
         config: `Config`.
@@ -62,16 +70,16 @@ class RelationExtraction(ClassificationTask):
     def __init__(self, config: Config):
         super().__init__(config)
         if config.train_labels and len(config.train_file) > 1:
-            raise InputError("--train_labels are those of one file. Received: several in --train_file.")
+            raise InputError("--train_labels needs a single training file. Received: several in --train_file.")
         if config.test_labels and not config.test_file:
-            raise InputError(f"--test_labels={config.test_labels} belong to a --test_file. Received: none.")
+            raise InputError(f"--test_labels={config.test_labels} needs --test_file. Received: none.")
         self.train = [one for path in config.train_file for one in self._read(path, config.train_labels)]
         if all(example.relation != config.no_relation for example in self.train):
             logging.warning("No training example has the label --no_relation=%s.", config.no_relation)
         if len(data.labels_of(self.train, config.no_relation)) < 2:
             raise InputError(
                 f"--train_file must have a relation besides --no_relation={config.no_relation}. "
-                f"Received: {len(self.train)} examples with that label alone."
+                f"Received: {len(self.train)} examples with only that label."
             )
         self.dev = self._read(config.dev_file, config.dev_labels)
         self.test_examples = self._read(config.test_file, config.test_labels) if config.test_file else []
@@ -79,8 +87,9 @@ class RelationExtraction(ClassificationTask):
         for flag, examples in (("dev_file", self.dev), ("test_file", self.test_examples)):
             unknown = [example.relation for example in examples if example.relation not in known]
             if unknown:
-                shown = ", ".join(sorted(set(unknown)))[:120]
-                logging.warning("--%s has %d relations that training has not: %s.", flag, len(unknown), shown)
+                logging.warning(
+                    "--%s has %d relations that are not in the training data: %s.", flag, len(unknown), listed(unknown)
+                )
 
     def _read(self, path: str, labels: str | None) -> list:
         file = data.read(path, self.config.skip_bad_examples, labels)
@@ -90,10 +99,10 @@ class RelationExtraction(ClassificationTask):
         return file.examples
 
     def make_model(self):
-        """Returns the model over the encoder: its relations are those of training, its markers all types that occur."""
+        """Returns the model on the encoder: with the relations of the training data and markers of all entity types."""
         config = self.config
         encoder, row_length = self.load_encoder("max_sequence_length")
-        self.tell_left_out()
+        self.log_left_out()
         subjects, objects = data.types_of([*self.train, *self.dev, *self.test_examples])
         return self.build(
             spanbert_keras.SpanBertRelationExtractor,
@@ -117,7 +126,7 @@ class RelationExtraction(ClassificationTask):
         return [places[example.relation] for example in examples]
 
     def scores_of(self, model, examples: Sequence, logits: np.ndarray) -> dict[str, float]:
-        """Returns precision, recall and F1 without `no_relation`, in per cent; SemEval's for directed ones."""
+        """Returns precision, recall and F1 without `no_relation` in per cent; for directed relations, SemEval's."""
         gold, found = [example.relation for example in examples], predictions.labels_of(model, logits)
         warn_if_alike(found, "sentences")
         return metrics.score(gold, found, self.config.no_relation, model.labels)
@@ -128,7 +137,7 @@ class RelationExtraction(ClassificationTask):
 
 
 def main(config: Config) -> None:
-    """Fine-tunes, evaluates, and writes everything down."""
+    """Fine-tunes, evaluates, and writes the results."""
     fine_tune(config, RelationExtraction)
 
 

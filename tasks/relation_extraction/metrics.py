@@ -1,4 +1,4 @@
-"""Scores of relation extraction, those of TACRED's and SemEval-2010's official scorers. Shape letter: C classes."""
+"""Scores of relation extraction, as by TACRED's and SemEval-2010's official scorers. Shape letter: C classes."""
 
 import dataclasses
 import re
@@ -14,7 +14,7 @@ DIRECTED = re.compile(r"(.+)\((e1,e2|e2,e1)\)")  # Cause-Effect(e1,e2)
 
 @dataclasses.dataclass(frozen=True)
 class Figure:
-    """Counts of one relation, or of all together, which add up.
+    """Counts of one relation, or of all together; they can be added.
 
     Attributes:
         correct, predicted, gold: int.
@@ -48,20 +48,20 @@ class Figure:
 def score(
     gold: Sequence[str], predicted: Sequence[str], no_relation: str, labels: Sequence[str] = ()
 ) -> dict[str, float]:
-    """Returns micro-averaged precision, recall and F1 in per cent; examples without a relation count where one is
-    predicted, and predictions of none count nowhere.
+    """Returns micro-averaged precision, recall and F1 in per cent; examples without a relation only count if one
+    is predicted, and predictions of no relation are not counted.
 
     Args:
-        gold, predicted: sequences of relations, one an example.
+        gold, predicted: sequences of relations, one per example.
         no_relation: str. The label of no relation.
         labels: sequence of str. All relations of the model.
 
     Returns:
-        dict: `precision`, `recall`, `f1`, `accuracy` in per cent, `examples`; before them, if all relations have
-        directions, `macro_precision`, `macro_recall` and `macro_f1`, see `directed_scores`.
+        dict: `precision`, `recall`, `f1`, `accuracy` in per cent, `examples`; before them, if all relations have a
+        direction, `macro_precision`, `macro_recall` and `macro_f1`, see `directed_scores`.
 
     Raises:
-        InputError: nothing to score, or different numbers.
+        InputError: nothing to score, or different numbers of examples and predictions.
     """
     figures = by_relation(gold, predicted, no_relation)
     total = Figure(
@@ -85,18 +85,18 @@ def have_directions(labels: Iterable[str], no_relation: str) -> bool:
 def directed_scores(gold: Sequence[str], predicted: Sequence[str], no_relation: str) -> dict[str, float]:
     """Returns the official score of SemEval-2010 Task 8 ((9+1)-way, with directionality) in per cent.
 
-    Both directions of a relation are one class, in which only the right direction is right:
+    Both directions of a relation are one class, in which only the gold direction is right:
 
         P = right / predicted in either direction
         R = right / gold in either direction
         F1 = 2 P R / (P + R)
 
-    and each is averaged over the relations of the gold labels, `no_relation` left out. The wrong direction is thus an
-    error of both kinds. A relation without predictions has P = 0; one that no gold label has counts as `no_relation`
+    and each is averaged over the relations of the gold labels, `no_relation` left out. A wrong direction thus
+    lowers both. A relation without predictions has P = 0; one without a gold example counts as `no_relation`
     (official scorer, version 1.2).
 
     Returns:
-        dict: `macro_precision`, `macro_recall`, `macro_f1`; 0 where no gold label is a relation.
+        dict: `macro_precision`, `macro_recall`, `macro_f1`; 0 if no gold label is a relation.
 
     Reference: Hendrickx et al., 2010.
     """
@@ -116,20 +116,20 @@ def directed_scores(gold: Sequence[str], predicted: Sequence[str], no_relation: 
 
 
 def _undirected(relation: str) -> str:
-    """Returns a relation's name without its direction, or as it is if it has none."""
+    """Returns the name of a relation without its direction, if any."""
     match = DIRECTED.fullmatch(relation)
     return match[1] if match else relation
 
 
 def by_relation(gold: Sequence[str], predicted: Sequence[str], no_relation: str) -> dict[str, Figure]:
-    """Returns the `Figure` of each relation but `no_relation`, by name.
+    """Returns the `Figure` of each relation except `no_relation`, by name.
 
     Raises:
-        InputError: nothing to score, or different numbers.
+        InputError: nothing to score, or different numbers of examples and predictions.
     """
     if not gold or len(gold) != len(predicted):
         raise InputError(
-            "There must be a prediction for each example, and one at least. "
+            "There must be one prediction per example, and at least one. "
             f"Received: {len(gold)} examples and {len(predicted)} predictions."
         )
     names = sorted({*gold, *predicted} - {no_relation})
@@ -144,7 +144,7 @@ def by_relation(gold: Sequence[str], predicted: Sequence[str], no_relation: str)
 
 
 def confusion(gold: Sequence[str], predicted: Sequence[str], labels: Sequence[str]) -> np.ndarray:
-    """Returns how often each gold relation (row) was given each label (column), int64 `(C, C)`."""
+    """Returns how often each gold relation (row) was predicted as each label (column), int64 `(C, C)`."""
     place = {label: number for number, label in enumerate(labels)}
     table = np.zeros((len(labels), len(labels)), np.int64)
     for one, other in zip(gold, predicted, strict=True):

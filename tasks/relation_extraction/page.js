@@ -1,8 +1,8 @@
-// Relation extraction: a sentence a card. Spans are half-open and in UTF-16 units, as strings are sliced here.
+// Relation extraction: one card per sentence. Spans are half-open and in UTF-16 units, like slices of strings.
 
 const SIDES = ["subject", "object"];
 
-/** An entity as it is drawn, with its type where it ends. */
+/** A marked entity, with its type at its end. */
 function entity(row, side, text, ends) {
   const made = make("mark", { className: side, title: side }, text);
   if (ends) made.append(make("sub", {}, row.types[SIDES.indexOf(side)]));
@@ -10,7 +10,7 @@ function entity(row, side, text, ends) {
 }
 
 /** Nodes of text[from:to] with both entities. */
-function stretches(row, from, to) {
+function markedText(row, from, to) {
   const cuts = new Set([from, to, ...SIDES.flatMap((side) => row[side]).filter((at) => at > from && at < to)]);
   const ends = [...cuts].sort((a, b) => a - b);
   return ends.slice(1).map((end, i) => {
@@ -27,14 +27,14 @@ function relations({ facts, no_relation: none, rows }) {
     { key: "same", label: "Right", sign: "✓", test: same },
     { key: "missed", label: "Missed", sign: "−", test: (row) => !same(row) && row.predicted === none },
     { key: "invented", label: "Invented", sign: "+", test: (row) => !same(row) && row.gold === none },
-    { key: "other", label: "Another relation", sign: "✗",
+    { key: "other", label: "Wrong relation", sign: "✗",
       test: (row) => !same(row) && row.gold !== none && row.predicted !== none },
   ];
   const share = (row) => row.candidates[0][1];
   const sorts = [
-    { key: "file", label: "as in the file" },
-    { key: "sure", label: "surest first", value: share, down: true },
-    { key: "unsure", label: "least sure first", value: share },
+    { key: "file", label: "file order" },
+    { key: "sure", label: "most confident first", value: share, down: true },
+    { key: "unsure", label: "least confident first", value: share },
   ];
   let lowered;
   const finder = (words) => {
@@ -52,7 +52,7 @@ function relations({ facts, no_relation: none, rows }) {
         make("span", { className: "muted" }, make("code", {}, row.id))),
       make("h2", { dir: "auto" }, SIDES.map((each) => row.text.slice(...row[each])).join(" → ")),
       make("div", { className: "columns" },
-        contextOf(row.text, SIDES.map((each) => row[each]), (from, to) => stretches(row, from, to)), side));
+        contextOf(row.text, SIDES.map((each) => row[each]), (from, to) => markedText(row, from, to)), side));
   };
   byId("legend").append(...SIDES.map((side) => make("span", {}, make("mark", { className: side }, side))));
   const names = [...new Set(rows.map((row) => row.gold))];

@@ -1,4 +1,4 @@
-"""One HTML file in which a person looks through extracted relations: sentences with both entities marked, filters."""
+"""Writes an HTML page of extracted relations: sentences with both entities marked, filters."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -10,22 +10,27 @@ import numpy as np
 from tasks.shared.error_page import finite, utf16_converter, write_browsing_page
 
 TASK_PAGE = Path(__file__).with_name("page")
-CANDIDATES = 5
+MAX_CANDIDATES = 5
 
 
 def write_page(
-    path: str | os.PathLike, title: str, examples: Sequence, shares: np.ndarray, labels: Sequence[str],
-    no_relation: str, facts: Mapping[str, str],
-) -> None:  # fmt: skip
+    path: str | os.PathLike,
+    title: str,
+    examples: Sequence,
+    shares: np.ndarray,
+    labels: Sequence[str],
+    no_relation: str,
+    facts: Mapping[str, str],
+) -> None:
     """Writes one self-contained HTML file that shows each sentence with its gold and predicted relation.
 
     Args:
-        path: where the file goes; it is whole or absent.
+        path: path of the file, which is written whole or not at all.
         title: heading of the page.
         examples: list of `Example`.
         shares: float `(N, C)`. Probability of each label.
         labels: list of str, C.
-        no_relation: str. The label of no relation.
+        no_relation: str. Label of no relation.
         facts: names and values shown at the top.
     """
     write_browsing_page(path, title, TASK_PAGE, relation_data(examples, shares, labels, no_relation, facts))
@@ -34,8 +39,9 @@ def write_page(
 def relation_data(
     examples: Sequence, shares: np.ndarray, labels: Sequence[str], no_relation: str, facts: Mapping[str, str]
 ) -> dict[str, Any]:
-    """Returns what the page embeds, ready for JSON; a text is the tokens with a blank between them, spans are half-open
-    in UTF-16 units there, as JavaScript slices strings.
+    """Returns what the page embeds, ready for JSON.
+
+    A text is the tokens with a blank between them. Spans are half-open in UTF-16 units, as JavaScript slices strings.
 
     Returns:
         Dict with keys `facts` (pairs), `no_relation` and `rows` (dicts).
@@ -47,10 +53,9 @@ def relation_data(
         starts = np.cumsum([0, *(len(unit) + 1 for unit in pair.units)])
         convert = utf16_converter(text)
         spans = [
-            [convert(int(starts[first])), convert(int(starts[behind]) - 1)]
-            for first, behind in (pair.subject, pair.object)
+            [convert(int(starts[first])), convert(int(starts[end]) - 1)] for first, end in (pair.subject, pair.object)
         ]
-        order = np.argsort(-of_labels, kind="stable")[:CANDIDATES].tolist()
+        order = np.argsort(-of_labels, kind="stable")[:MAX_CANDIDATES].tolist()
         rows.append(
             {
                 "id": example.id,

@@ -1,4 +1,4 @@
-"""What a model makes of examples. Shape letters: N examples, C classes."""
+"""Predictions for examples, and their files. Shape letters: N examples, C classes."""
 
 import json
 from collections.abc import Sequence
@@ -15,9 +15,9 @@ def labels_of(model, logits: np.ndarray) -> list[str]:
 
 
 def write(folder: Path, model, examples: Sequence, logits: np.ndarray, gold: bool = True) -> None:
-    """Writes the files that scorers read: relations, a line each, and the same with ids as JSON lines.
+    """Writes the files that scorers read: relations, one per line, and the same with ids as JSON lines.
 
-    `predictions.txt` and `gold.txt` are the official scorer's two arguments. Without gold the second is not written.
+    `predictions.txt` and `gold.txt` are the official scorer's arguments. `gold.txt` is not written without gold.
     """
     found = labels_of(model, logits)
     rows = (

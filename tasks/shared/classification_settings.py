@@ -10,16 +10,14 @@ from spanbert_keras.program import setting
 class ClassificationSettings(FineTuningSettings):
     """Settings of one fine-tuning run of a classifier; a program adds its own.
 
-    Defaults are the paper's, appendix B: rows of 128 pieces, 10 epochs.
+    Defaults are the paper's, appendix B: rows of 128 tokens, 10 epochs.
     """
 
     # --- how
     epochs: float = setting("Passes over the training rows.", default=10.0, above=0)
-    evaluations_per_epoch: int = setting(
-        "Evaluations on dev in an epoch; the best model is kept.", default=1, minimum=1
-    )
+    evaluations_per_epoch: int = setting("Evaluations on dev per epoch; the best model is kept.", default=1, minimum=1)
     class_weights: str = setting(
-        "Weights of the classes in the loss: none, or balanced, inversely by how many rows they have.",
+        "Class weights in the loss: none, or balanced, which is inversely proportional to their rows.",
         default="none",
         choices=("none", "balanced"),
     )
@@ -27,8 +25,9 @@ class ClassificationSettings(FineTuningSettings):
         "Share of a target that is spread over all classes.", default=0.0, minimum=0, below=1
     )
     # --- model
-    max_sequence_length: int = setting("Pieces of a row; at most what the encoder reads.", default=128, minimum=1)
+    max_sequence_length: int = setting("Tokens per row; at most the encoder's maximum.", default=128, minimum=1)
     pooler: bool = setting(
-        "A dense layer with tanh before the linear one, as the released code; the paper has none.", default=False
+        "Adds a dense layer with tanh before the linear one, as in the released code; the paper has none.",
+        default=False,
     )
-    classifier_dropout: float = setting("Before the linear layer.", default=0.1, minimum=0, below=1)
+    classifier_dropout: float = setting("Dropout rate before the linear layer.", default=0.1, minimum=0, below=1)

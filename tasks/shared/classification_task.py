@@ -1,4 +1,4 @@
-"""What classifiers of texts and relations bring to fine-tuning alike."""
+"""The part of a fine-tuning task that classifiers of texts and of relations share."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,7 +24,7 @@ class ClassificationTask(Task):
 
     def __init__(self, config: Any):
         super().__init__(config)
-        self._told: set[int] = set()
+        self._reported: set[int] = set()
 
     def sets(self) -> dict[str, list]:
         """Returns the examples."""
@@ -35,14 +35,14 @@ class ClassificationTask(Task):
         raise NotImplementedError
 
     def targets_of(self, model, examples: Sequence) -> np.ndarray:
-        """Returns the targets of training examples, float32 `(N, C)`: by default of their labels' places."""
+        """Returns the targets of training examples, float32 `(N, C)`; by default from their labels."""
         config = self.config
         return label_targets(
             self.places_of(model, examples), len(model.labels), config.label_smoothing, config.class_weights
         )
 
     def places_of(self, model, examples: Sequence) -> list[int]:
-        """Returns the place of each example's label among the model's."""
+        """Returns the index of each example's label among the model's."""
         raise NotImplementedError
 
     def scores_of(self, model, examples: Sequence, logits: np.ndarray) -> dict[str, float]:
@@ -56,12 +56,12 @@ class ClassificationTask(Task):
     def training_rows(self, model) -> ClassifierRows:
         """Returns the training rows."""
         rows = ClassifierRows(self.rows_of(model, self.train), self.targets_of(model, self.train), model.pad)
-        logging.info("%d examples to train on, %d of them cut; %d for dev.", len(self.train), rows.cut, len(self.dev))
+        logging.info("%d training examples, %d of them cut; %d dev examples.", len(self.train), rows.cut, len(self.dev))
         if model.problem_type == "single_label":
             unseen = sorted(set(range(len(model.labels))).difference(self.places_of(model, self.train)))
             names = ", ".join(model.labels[place] for place in unseen)[:120]
             if unseen:
-                logging.warning("%d of the labels have no example to train on: %s.", len(unseen), names)
+                logging.warning("%d labels have no training example: %s.", len(unseen), names)
         return rows
 
     def evaluate(self, model, predict, rows: int) -> dict[str, float]:
@@ -85,7 +85,7 @@ class ClassificationTask(Task):
     def _logits(self, model, examples: Sequence, predict=None, rows: int = 32) -> np.ndarray:
         made = self.rows_of(model, examples)
         cut = sum(row.cut for row in made)
-        if cut and id(examples) not in self._told:  # each set once
-            self._told.add(id(examples))
+        if cut and id(examples) not in self._reported:  # each set once
+            self._reported.add(id(examples))
             logging.info("%d of %d examples to predict are cut.", cut, len(examples))
         return model.logits_of(made, rows, predict)

@@ -9,7 +9,7 @@ from spanbert_keras.progress import Progress
 
 
 class ClassifierRows:
-    """Rows of pieces with their targets; see `TrainingRows`.
+    """Tokenized rows with their targets; see `TrainingRows`.
 
     Args:
         rows: list of a model's rows (`token_ids`, `segment_ids`), N of them.
@@ -17,8 +17,8 @@ class ClassifierRows:
         pad: function of rows and a length that returns the model's inputs.
 
     Attributes:
-        lengths: list of int. Pieces of each row.
-        cut: int. Rows that lost pieces, since they were too long.
+        lengths: list of int. Tokens of each row.
+        cut: int. Rows that were too long and lost tokens.
     """
 
     def __init__(self, rows: Sequence, targets: np.ndarray, pad):
@@ -44,11 +44,11 @@ class ClassifierRows:
 def label_targets(
     labels: Sequence[int], num_classes: int, smoothing: float = 0.0, class_weights: str = "none"
 ) -> np.ndarray:
-    """Returns what a classifier is trained towards, float32 `(N, C)`.
+    """Returns the training targets of a classifier, float32 `(N, C)`.
 
     A row is 1 - smoothing at its label, plus smoothing / C everywhere (Szegedy et al., 2016), times its label's weight.
-    With `"balanced"` weights a class' is N / (number of classes there are x its rows), as scikit-learn's: their mean
-    over the rows is 1.
+    With `"balanced"`, the weight of a class is N / (number of classes that occur x its rows), as in scikit-learn; the
+    mean over the rows is 1.
 
     Args:
         labels: sequence of int, from 0 to C - 1.
@@ -67,7 +67,7 @@ def label_targets(
 
 
 def logits_of(model, rows: Sequence, batch_size: int) -> np.ndarray:
-    """Returns a classifier's logits of rows, `(N, C)`; a bar or the log shows how many are done."""
+    """Returns a classifier's logits of rows, `(N, C)`, and shows progress in a bar or the log."""
     with Progress(len(rows), "rows") as progress:
 
         def compute(batch):
@@ -79,6 +79,6 @@ def logits_of(model, rows: Sequence, batch_size: int) -> np.ndarray:
 
 
 def warn_if_alike(found: Sequence, what: str) -> None:
-    """Logs a warning if all of several predictions are the same: such a model tells nothing apart."""
+    """Logs a warning if all of several predictions are the same: such a model has not learnt to distinguish classes."""
     if len(found) > 1 and all(one == found[0] for one in found):
         logging.warning("All %d %s get the same prediction, %s.", len(found), what, found[0])

@@ -1,4 +1,4 @@
-"""One HTML file in which a person looks through rows: filters, search, order, texts with marks. Every task's page."""
+"""Writes the HTML page that all tasks share: rows with filters, search, order, and texts with marks."""
 
 import bisect
 import html
@@ -14,26 +14,25 @@ from spanbert_keras.files.writing import write_atomically
 
 SHELL = Path(__file__).with_name("error_page.html")
 PLACEHOLDER = re.compile(r"\{\{(title|style|script|data)\}\}")
-# Code points that JavaScript counts as two.
+# Code points that are two UTF-16 units.
 ASTRAL = re.compile("[\U00010000-\U0010ffff]")
-# What could end the script element or, in old browsers, a string; each has an escape that JSON reads back.
+# Characters that could end the script element or, in old browsers, a string; JSON decodes their escapes.
 ESCAPES = {ord(character): f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"}
 
 
 def write_browsing_page(path: str | os.PathLike, title: str, task_page: Path, data: Any) -> None:
     """Writes one self-contained HTML file; it needs no network and no other file.
 
-    It is whole or absent: if writing fails, what was at `path` is still there. Any text is shown as text, whatever
-    markup it holds.
+    If writing fails, the old file at `path` stays. Markup in any text is shown as text.
 
     Args:
-        path: where the file goes; missing folders are made.
+        path: path of the file; missing folders are created.
         title: heading of the page.
-        task_page: path without ending of the task's `.css` and `.js`; the script calls `browse` of `error_page.html` with
-            what `JSON.parse(byId("data").textContent)` gives.
-        data: what `json` can write; no NaN or infinity.
+        task_page: path without ending of the task's `.css` and `.js`; the script calls `browse` of `error_page.html`
+            with what `JSON.parse(byId("data").textContent)` gives.
+        data: a JSON value, without NaN or infinity.
     """
-    # ASCII escapes carry anything, lone surrogates too. One pass: a placeholder inside a text is left alone.
+    # JSON is written in ASCII, so that it can hold lone surrogates. A single pass leaves placeholders in texts alone.
     embedded = json.dumps(data, allow_nan=False, separators=(",", ":")).translate(ESCAPES)
     values = {"title": html.escape(title), "data": embedded}
     for name, ending in (("style", ".css"), ("script", ".js")):
@@ -44,14 +43,18 @@ def write_browsing_page(path: str | os.PathLike, title: str, task_page: Path, da
 
 
 def finite(value: float | None) -> float | None:
-    """Returns a float that JSON knows; infinities and NaN, which it does not, are None."""
+    """Returns a float, or `None` for infinities and NaN, which JSON lacks."""
     return float(value) if value is not None and math.isfinite(value) else None
 
 
 def utf16_converter(text: str) -> Callable[[int], int]:
     """Returns the function from an offset in code points of `text` to the same place in UTF-16 units.
 
-    Example: `utf16_converter("a😀b")(2)` is 3.
+    Example:
+
+    ```python
+    utf16_converter("a😀b")(2)  # 3
+    ```
     """
     wide = [found.start() for found in ASTRAL.finditer(text)]
     return lambda offset: offset + bisect.bisect_left(wide, offset)

@@ -1,20 +1,23 @@
-"""Libraries that only some programs need, and that an extra of the package installs."""
+"""Imports of optional libraries, with the extra to install in the error."""
 
 import importlib
 from typing import Any
 
 from spanbert_keras.program import InputError
 
+CLASSIFICATION = "classification"
+COREFERENCE = "coreference"
+
 
 def load(module: str, extra: str) -> Any:
     """Returns an imported module.
 
     Args:
-        module: str. Its full name.
-        extra: str. The extra that installs it.
+        module: str. Full name of the module.
+        extra: str. The extra of setup.py that installs it, such as `CLASSIFICATION`.
 
     Raises:
-        InputError: it is not installed; the sentence names the extra.
+        InputError: the module cannot be imported. The message names the extra.
     """
     try:
         return importlib.import_module(module)

@@ -1,4 +1,4 @@
-"""Finished fine-tuning runs, gathered into tables."""
+"""Gathers finished fine-tuning runs into tables."""
 
 import dataclasses
 import json
@@ -11,12 +11,32 @@ from absl import logging
 from spanbert_keras.program import InputError, Settings, setting
 
 # Settings that do not make another experiment, or that a table shows anyway.
-ALIKE = (
-    "seed", "seeds", "output_dir", "method", "dataset", "sweep", "sweep_learning_rates", "sweep_batch_sizes",
-    "sweep_trials", "log_every", "checkpoint_minutes", "compile", "distribution", "replicas", "accumulation_steps",
-    "preemption_exit_code", "patience", "encoder", "train_file", "dev_file", "test_file", "skip_bad_examples",
-    "data_dir", "diagnostic_file",
-)  # fmt: skip
+IGNORED_SETTINGS = (
+    "seed",
+    "seeds",
+    "output_dir",
+    "method",
+    "dataset",
+    "sweep",
+    "sweep_learning_rates",
+    "sweep_batch_sizes",
+    "sweep_trials",
+    "log_every",
+    "checkpoint_minutes",
+    "compile",
+    "distribution",
+    "replicas",
+    "accumulation_steps",
+    "preemption_exit_code",
+    "patience",
+    "encoder",
+    "train_file",
+    "dev_file",
+    "test_file",
+    "skip_bad_examples",
+    "data_dir",
+    "diagnostic_file",
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -24,12 +44,12 @@ class ReportSettings(Settings):
     """Settings of one report; a program may add its own."""
 
     runs: str = setting(
-        "Folder whose runs, at any depth, are gathered by their --method and --dataset.", default="runs", path=True
+        "Folder of the runs, at any depth, which are grouped by --method and --dataset.", default="runs", path=True
     )
-    output: str | None = setting("Markdown file to write; printed otherwise.", default=None, path=True)
-    published: bool = setting("Adds the paper's rows.", default=True)
+    output: str | None = setting("Markdown file to write. Default: the terminal.", default=None, path=True)
+    published: bool = setting("Adds the results of the paper.", default=True)
 
-    def deliver(self, text: str) -> None:
+    def write_or_print(self, text: str) -> None:
         """Writes or prints the report.
 
         Raises:
@@ -47,11 +67,11 @@ class ReportSettings(Settings):
 def find_runs(folder: Path, is_wanted: Callable[[dict], bool]) -> list[dict]:
     """Returns the records of all finished runs, with their folder under `folder`.
 
-    Of a sweep the chosen run alone counts, of an unfinished one none.
+    A sweep counts with its chosen run, an unfinished one not at all.
 
     Args:
         folder: `Path`. Searched at any depth.
-        is_wanted: function of a record, with `flags` and `scores`, that tells whether it belongs to the task.
+        is_wanted: function of a record, with `flags` and `scores`, that returns whether it belongs to the task.
     """
     left_out = _unchosen(folder)
     records = (_read(path) for path in sorted(folder.rglob("run.json")) if path.parent not in left_out)
@@ -61,9 +81,9 @@ def find_runs(folder: Path, is_wanted: Callable[[dict], bool]) -> list[dict]:
 def group_runs(records: Sequence[dict]) -> dict[tuple[str, str], list[dict]]:
     """Returns runs by (method, data set).
 
-    Runs that differ in their seed alone stand together, each seed once: a sweep's chosen run and the same settings with
-    that seed are one experiment. Those that differ in other settings stand apart, with the settings behind the method's
-    name.
+    Runs that only differ in their seed form one group, each seed once: the chosen run of a sweep and another run with
+    its settings and seed are one experiment. Runs that differ in other settings are separate groups, with these
+    settings after the method's name.
     """
     found: dict[tuple[str, str], list[dict]] = {}
     for record in records:
@@ -73,12 +93,12 @@ def group_runs(records: Sequence[dict]) -> dict[tuple[str, str], list[dict]]:
     return {
         (f"{method}{settings}", dataset): _each_seed_once(alike)
         for (method, dataset), runs in found.items()
-        for settings, alike in _alike(runs)
+        for settings, alike in _group_by_settings(runs)
     }
 
 
 def method_of(record: dict) -> str:
-    """Returns what a table calls the encoder of a run."""
+    """Returns the name of a run's encoder in a table."""
     return record["flags"].get("method") or record["flags"]["encoder"]
 
 
@@ -88,22 +108,22 @@ def _each_seed_once(records: list[dict]) -> list[dict]:
     for record in records:
         key = (record["flags"].get("seed"), json.dumps(record.get("facts"), sort_keys=True))
         if first.setdefault(key, record) is not record:
-            logging.info("%s repeats %s, and is left out.", record["folder"], first[key]["folder"])
+            logging.info("%s repeats %s and is left out.", record["folder"], first[key]["folder"])
     return list(first.values())
 
 
 def _read(path: Path) -> dict:
-    """Returns the record of a finished run, {} for another; one that cannot be read is named."""
+    """Returns the record of a finished run, {} for any other; logs one that cannot be read."""
     record = _json(path)
     parts = [record.get(name) or {} for name in ("flags", "scores")] if isinstance(record, dict) else [None]
     if not all(isinstance(part, dict) for part in parts):
-        logging.warning("%s is no record of a run, and left out.", path)
+        logging.warning("%s is not a record of a run and is left out.", path)
         return {}
     return record | {"folder": path.parent} if all(parts) else {}
 
 
 def _json(path: Path) -> Any:
-    """Returns what a file of JSON holds, `None` where it is none."""
+    """Returns the value of a JSON file, `None` if it is not valid."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -111,7 +131,7 @@ def _json(path: Path) -> Any:
 
 
 def _unchosen(folder: Path) -> set[Path]:
-    """Returns the folders of sweeps, and of their runs but the chosen one."""
+    """Returns the folders of sweeps, and of all their runs except the chosen ones."""
     left_out = set()
     for path in folder.rglob("sweep.db"):
         result = _json(path.parent / "sweep.json")
@@ -120,14 +140,16 @@ def _unchosen(folder: Path) -> set[Path]:
     return left_out
 
 
-def _alike(records: list[dict]) -> list[tuple[str, list[dict]]]:
-    """Returns runs of equal settings together, each group with what tells it from the others."""
-    every = [{name: value for name, value in record["flags"].items() if name not in ALIKE} for record in records]
+def _group_by_settings(records: list[dict]) -> list[tuple[str, list[dict]]]:
+    """Returns groups of runs with equal settings, each with the settings in which the groups differ."""
+    every = [
+        {name: value for name, value in record["flags"].items() if name not in IGNORED_SETTINGS} for record in records
+    ]
     names = {name for flags in every for name in flags if any(flags[name] != other.get(name) for other in every)}
     groups: dict[str, list[dict]] = {}
     for flags, record in zip(every, records, strict=True):
-        shown = ", ".join(f"{name}={flags.get(name)}" for name in sorted(names))
-        groups.setdefault(f" ({shown})" if shown else "", []).append(record)
+        settings = ", ".join(f"{name}={flags.get(name)}" for name in sorted(names))
+        groups.setdefault(f" ({settings})" if settings else "", []).append(record)
     return list(groups.items())
 
 
@@ -143,7 +165,7 @@ def mean_of(values: Sequence[float | None]) -> float | None:
 
 
 def markdown_table(head: list[str], rows: Mapping[str, list[str]]) -> str:
-    """Returns a Markdown table; rows without any figure are left out."""
+    """Returns a Markdown table without rows that have no figures."""
     kept = {name: row for name, row in rows.items() if any(cell != "-" for cell in row)}
     lines = [head, ["---"] * len(head), *([name, *row] for name, row in kept.items())]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

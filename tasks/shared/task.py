@@ -1,4 +1,4 @@
-"""What every task brings to fine-tuning alike, and the program around it."""
+"""The part of a fine-tuning task that all tasks share, and the program around it."""
 
 import dataclasses
 import hashlib
@@ -14,17 +14,17 @@ from spanbert_keras.fine_tuning.study import FineTuningStudy
 from spanbert_keras.program import InputError
 from spanbert_keras.training.steps.optimizers import VariableGroup
 
-SHOWN = 5  # things left out that are told one by one
+MAX_LOGGED = 5  # left-out examples that are logged one by one
 
 
 class Task:
-    """The part of a `FineTuningTask` that does not depend on the task; a subclass reads files, makes rows and scores.
+    """The part of a `FineTuningTask` that all tasks share; a subclass reads files, makes rows and scores.
 
     Args:
         config: the program's settings.
 
     Attributes:
-        left_out: list of str. A sentence for each bad example, until `tell_left_out`.
+        left_out: list of str. A sentence for each bad example, until `log_left_out`.
     """
 
     def __init__(self, config: Any):
@@ -32,50 +32,52 @@ class Task:
         self.left_out: list[str] = []
 
     def sets(self) -> dict[str, Iterable]:
-        """Returns the examples, dataclasses, by the name of their set."""
+        """Returns the examples (dataclasses) by the name of their set."""
         raise NotImplementedError
 
     def facts(self) -> dict[str, Any]:
-        """Returns a checksum of each set, without which a run must not continue."""
+        """Returns a checksum of each set; a run only continues with the same ones."""
         return {name: fingerprint(examples) for name, examples in self.sets().items()}
 
     def variable_groups(self, model, total_steps: int) -> tuple[VariableGroup, ...]:
-        """Returns (): all weights are trained alike."""
+        """Returns (): all weights have the same learning rate and decay."""
         return ()
 
     def load_encoder(self, flag: str) -> tuple[Any, int]:
-        """Returns the encoder, and how many pieces a row has: what a flag says, but no more than the encoder reads."""
+        """Returns the encoder, and the tokens per row: the value of a flag, but at most the encoder's maximum."""
         encoder, wanted = program.load_encoder(self.config), getattr(self.config, flag)
         if encoder.max_sequence_length < wanted:
             logging.warning(
-                "The encoder reads at most %d pieces: so long are the rows, not --%s=%d.",
-                encoder.max_sequence_length, flag, wanted,
-            )  # fmt: skip
+                "The encoder reads at most %d tokens: rows have this length, not --%s=%d.",
+                encoder.max_sequence_length,
+                flag,
+                wanted,
+            )
         return encoder, min(wanted, encoder.max_sequence_length)
 
     def build(self, model_class: Callable, encoder, **settings):
         """Returns the task's model.
 
         Raises:
-            InputError: the settings make none.
+            InputError: the settings are not valid for a model.
         """
         try:
             return model_class(encoder, **settings)
         except ValueError as error:
-            raise InputError(f"No model can be made of --encoder={self.config.encoder}: {error}") from error
+            raise InputError(f"The model cannot be built on --encoder={self.config.encoder}: {error}") from error
 
-    def tell_left_out(self) -> None:
+    def log_left_out(self) -> None:
         """Logs what was left out, once."""
-        tell_left_out(self.left_out)
+        log_left_out(self.left_out)
         self.left_out = []
 
 
-def tell_left_out(sentences: Sequence[str]) -> None:
-    """Logs the first of these sentences about bad examples, and how many there are."""
-    for sentence in sentences[:SHOWN]:
+def log_left_out(sentences: Sequence[str]) -> None:
+    """Logs the first of these sentences about bad examples, and their number."""
+    for sentence in sentences[:MAX_LOGGED]:
         logging.warning("Left out: %s", sentence)
     if sentences:
-        logging.warning("Left out in all: %d.", len(sentences))
+        logging.warning("Examples left out in total: %d.", len(sentences))
 
 
 def fingerprint(examples: Iterable) -> str:
@@ -87,8 +89,8 @@ def fingerprint(examples: Iterable) -> str:
 
 
 def fine_tune(config: FineTuningSettings, make_task: Callable) -> None:
-    """Fine-tunes, evaluates, and writes everything down; ends with the exit code of what stopped it."""
+    """Fine-tunes, evaluates, and writes the results; if it is stopped, ends with the exit code of the reason."""
     code = FineTuningStudy(config, make_task, program.to_flags).run()
     if code:
-        logging.info("Stopped; the same command continues %s. Exit code %d.", config.output_dir, code)
+        logging.info("Stopped with exit code %d. The same command resumes %s.", code, config.output_dir)
         sys.exit(code)

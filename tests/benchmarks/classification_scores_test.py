@@ -28,17 +28,30 @@ def config(tmp_path, bert_folder):
         write_lines(tmp_path / "glue" / "STS-B" / f"{part}.tsv", ["index\tsentence1\tsentence2\tscore", *rows])
         records = [
             {
-                "id": str(i), "token": ["The", NOUNS[i % 10], ("is", "of")[i % 2], "a", NOUNS[i % 7]], "subj_start": 1,
-                "subj_end": 1, "obj_start": 4, "obj_end": 4, "subj_type": "OTHER", "obj_type": "OTHER",
+                "id": str(i),
+                "token": ["The", NOUNS[i % 10], ("is", "of")[i % 2], "a", NOUNS[i % 7]],
+                "subj_start": 1,
+                "subj_end": 1,
+                "obj_start": 4,
+                "obj_end": 4,
+                "subj_type": "OTHER",
+                "obj_type": "OTHER",
                 "relation": ("no_relation", "part")[i % 2],
             }
             for i in range(24)
-        ]  # fmt: skip
+        ]
         (tmp_path / f"semeval_{part}.json.gz").write_text(json.dumps(records))
     return classification_scores.Config(
-        encoder=bert_folder, output_dir=str(tmp_path / "out"), glue_dir=str(tmp_path / "glue"),
-        semeval_dir=str(tmp_path), sets=("SemEval", "SST-2", "STS-B"), seeds=2, epochs=1, batch_size=8, train_rows=16,
-    )  # fmt: skip
+        encoder=bert_folder,
+        output_dir=str(tmp_path / "out"),
+        glue_dir=str(tmp_path / "glue"),
+        semeval_dir=str(tmp_path),
+        sets=("SemEval", "SST-2", "STS-B"),
+        seeds=2,
+        epochs=1,
+        batch_size=8,
+        train_rows=16,
+    )
 
 
 @pytest.mark.slow
@@ -70,10 +83,10 @@ def test_every_side_is_run_once_and_the_table_has_means_and_spreads(config, caps
         classification_scores.main(dataclasses.replace(config, epochs=2))
 
 
-def test_what_is_missing_or_unknown_is_told(config, tmp_path):
+def test_missing_and_unknown_sets_are_reported(config, tmp_path):
     for changes, words in (
-        ({"sets": ("SST-3",)}, "--sets must be of SemEval, .* Received: SST-3"),
-        ({"sets": ("RTE",)}, "RTE has no train.tsv, packed or not"),
+        ({"sets": ("SST-3",)}, "--sets must be one of SemEval, .* Received: SST-3"),
+        ({"sets": ("RTE",)}, "RTE has no train.tsv or train.tsv.gz"),
         ({"sets": ("SemEval",), "semeval_dir": None}, "needs --semeval_dir"),
         ({"sets": ("RTE",), "glue_dir": None}, "needs --glue_dir"),
     ):

@@ -23,9 +23,15 @@ def config(tmp_path, bert_folder):
         lines = ["Quality\t#1 ID\t#2 ID\t#1 String\t#2 String", *rows]
         (folder / f"{part}.tsv").write_text("".join(f"{line}\n" for line in lines))
     return classification.Config(
-        encoder=bert_folder, data_dir=str(folder), steps=4, batch_size=2, max_sequence_length=24, turns=2, texts=6,
+        encoder=bert_folder,
+        data_dir=str(folder),
+        steps=4,
+        batch_size=2,
+        max_sequence_length=24,
+        turns=2,
+        texts=6,
         latency_texts=3,
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.slow
@@ -50,6 +56,6 @@ def test_their_side_classifies_as_ours_does_with_equal_weights(config, tmp_path)
     assert sides.classify_other(sides.examples) == sides.classify_other(sides.examples, padded=True) == expected
 
 
-def test_too_few_texts_are_refused(config):
+def test_too_few_texts_are_rejected(config):
     with pytest.raises(InputError, match="has 12 texts. Expected: 13"):
         classification._Sides(dataclasses.replace(config, texts=13))

@@ -57,10 +57,20 @@ def replace_python(tmp_path, monkeypatch):
 
 def row(words, seconds, growth=0.1):
     return {
-        "words": words, "tokens": words + 1, "pieces": words + 2, "runs": 1, "seconds": seconds,
-        "documents_per_s": 1 / seconds, "words_per_s": words / seconds, "cpu_seconds": 2 * seconds,
-        "splitting_seconds": 0.01, "before_gb": 1.0, "peak_gb": 1.0 + growth, "growth_gb": growth, "load": 0.5,
-    }  # fmt: skip
+        "words": words,
+        "tokens": words + 1,
+        "pieces": words + 2,
+        "runs": 1,
+        "seconds": seconds,
+        "documents_per_s": 1 / seconds,
+        "words_per_s": words / seconds,
+        "cpu_seconds": 2 * seconds,
+        "splitting_seconds": 0.01,
+        "before_gb": 1.0,
+        "peak_gb": 1.0 + growth,
+        "growth_gb": growth,
+        "load": 0.5,
+    }
 
 
 @pytest.mark.slow
@@ -124,7 +134,7 @@ def test_a_fresh_resolver_is_made_over_an_encoder(model, make_config, tmp_path):
     assert isinstance(made, SpanBertCoreferenceResolver) and made.get_config()["hidden_dim"] == 5
 
 
-def test_a_length_that_fails_is_told_and_the_others_are_measured(make_config, replace_python, tmp_path, capsys):
+def test_a_length_that_fails_is_reported_and_the_others_are_measured(make_config, replace_python, tmp_path, capsys):
     replace_python(
         f"""case "$*" in
         *--lengths=10\\ *) echo noise; echo '{json.dumps(row(10, 2.0))}';;
@@ -137,13 +147,13 @@ def test_a_length_that_fails_is_told_and_the_others_are_measured(make_config, re
     rows = json.loads((tmp_path / "coreference.json").read_text())["lengths"]
     assert rows[0] == row(10, 2.0)
     assert rows[1] == {"words": 20, "failed": "exit code 70: the last words"}
-    assert rows[2] == {"words": 30, "failed": "ended by SIGKILL, as the system does where memory runs out"}
+    assert rows[2] == {"words": 30, "failed": "ended by SIGKILL, probably because memory ran out"}
     out = capsys.readouterr().out
     assert "20 words: FAILED, exit code 70" in out and "| 30 | failed: ended by SIGKILL" in out
     assert (tmp_path / "coreference.png").exists()
 
 
-def test_what_cannot_be_used_is_told_once(make_config, replace_python, tmp_path):
+def test_unusable_input_is_reported_once(make_config, replace_python, tmp_path):
     replace_python("echo 'Error: --model=x is not there.' >&2; exit 1")
     with pytest.raises(InputError, match="^--model=x is not there.$"):
         coreference.main(make_config())
@@ -190,9 +200,9 @@ def test_a_length_that_failed_is_not_compared():
     assert coreference.per_word_ratios([row(10, 1.0), {"words": 100, "failed": "so"}]) is None
 
 
-def test_without_growth_there_is_no_ratio_of_it():
+def test_without_growth_of_memory_it_has_no_ratio():
     ratios = coreference.per_word_ratios([row(10, 1.0, growth=0.0), row(100, 10.0)])
-    assert ratios["memory"] is None and "and - times the memory" in coreference.table([], ratios)
+    assert ratios["memory"] is None and "and - times the additional memory" in coreference.table([], ratios)
 
 
 @pytest.mark.parametrize("count, expected", [(2, "a b,"), (3, "a b,\nc"), (7, "a b,\nc\n\na b,\nc\n\na")])
@@ -222,6 +232,6 @@ def test_the_text_has_the_words_asked_for_in_sentences(monkeypatch):
         (["--text_file=nowhere.txt"], "--text_file=nowhere.txt cannot be read"),
     ],
 )
-def test_settings_that_do_not_fit_are_refused(make_config, flags, sentence):
+def test_settings_that_do_not_fit_are_rejected(make_config, flags, sentence):
     with pytest.raises(InputError, match=re.escape(sentence)):
         coreference.main(make_config(*flags))

@@ -19,16 +19,22 @@ def config(tmp_path, bert_folder):
     path = tmp_path / "data.json"
     path.write_text(json.dumps({"data": [{"title": "t", "paragraphs": [{"context": context, "qas": qas}]}]}))
     return question_answering.Config(
-        encoder=bert_folder, data=str(path), steps=4, batch_size=2, max_sequence_length=48, turns=2, questions=6,
+        encoder=bert_folder,
+        data=str(path),
+        steps=4,
+        batch_size=2,
+        max_sequence_length=48,
+        turns=2,
+        questions=6,
         latency_questions=3,
-    )  # fmt: skip
+    )
 
 
 @pytest.mark.slow
 def test_both_sides_are_timed_on_the_same_examples(config, capsys):
     question_answering.main(config)
     out = capsys.readouterr().out
-    assert "8 windows, 2 rows a step, 4 different batches" in out
+    assert "8 windows, 2 rows per step, 4 different batches" in out
     assert out.count("ours is ") == 4 and out.count("p95") == 2
     assert out.count("steps/s") == 3 and out.count("contexts/s") == 3
 
@@ -43,7 +49,7 @@ def test_their_side_answers_as_ours_does_with_equal_heads(config):
     assert ours.answer(examples[:6]) == theirs.answer(examples[:6]) == theirs.answer(examples[:6], padded=True)
 
 
-def test_too_few_questions_are_refused(config):
+def test_too_few_questions_are_rejected(config):
     import dataclasses
 
     with pytest.raises(InputError, match="has 12 answerable questions. Expected: 13"):

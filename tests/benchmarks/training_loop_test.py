@@ -18,7 +18,7 @@ def small(**changes):
 def test_every_turn_is_timed_for_all(capsys):
     training_loop.main(small(steps_per_call=2))
     out = capsys.readouterr().out
-    assert "tiny, 60 pieces, 3 x 20, compile=False, steps_per_call=2" in out
+    assert "tiny, 60 tokens, 3 x 20, compile=False, steps_per_call=2" in out
     assert out.count("median of 2 turns of 4 steps") == 3 and "ours / fit: " in out and "loop / fit: " in out
     assert "fit get them ready made" in out
 
@@ -30,7 +30,7 @@ def test_all_make_the_same_updates_from_the_same_batches(tmp_path):
     models = [training_loop.make_model(config) for _ in range(3)]
     first = models[0].encoder.token_embedding.get_weights()[0]
     with contextlib.ExitStack() as stack:
-        ready = training_loop.ReadyMade(stream)
+        ready = training_loop.MemoryStream(stream)
         ours = training_loop.our_loop(config, models[0], stream, unigram, str(tmp_path), stack)
         loop = training_loop.our_loop(config, models[2], ready, unigram, str(tmp_path / "loop"), stack)
         fit = training_loop.keras_fit(config, models[1])

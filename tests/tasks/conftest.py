@@ -1,4 +1,4 @@
-"""What several tasks share: a tiny encoder, and what pages are looked at with, a reader of tags and a browser."""
+"""Fixtures that several tasks share: a tiny encoder, a reader of HTML and a browser."""
 
 import html.parser
 import json
@@ -70,7 +70,7 @@ def embedded(texts_of):
 
 @pytest.fixture
 def browser(tmp_path):
-    """Function from an address to the document that a browser makes of it, once its scripts have run."""
+    """Function from an address to the document after a browser has run its scripts."""
     program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if program is None:
         pytest.skip("no chromium or google-chrome on this machine to show the page")

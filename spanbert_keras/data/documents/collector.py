@@ -114,8 +114,8 @@ class DocumentCollector:
         """Writes down what is left out, or raises `InputError` with that sentence."""
         self.note(line, sentence)
         if not self._skip:
-            hint = "" if is_whole else " Correct the file, or have such documents left out with `skip_bad=True`."
-            raise InputError(f"{self._left_out[-1]}{hint}")
+            hint = "" if is_whole else "Correct the file, or have such documents left out with `skip_bad=True`."
+            raise InputError(self._left_out[-1], hint)
 
     def note(self, line: int, sentence: str) -> None:
         """Writes down what is not in the documents though the file holds it."""

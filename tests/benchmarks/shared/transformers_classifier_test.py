@@ -37,7 +37,7 @@ def test_it_learns_from_rows_and_their_targets(bert_folder, regression):
     assert (found[:, 0] > 0.5 if regression else found.argmax(1)).tolist() == targets.tolist()
 
 
-def test_logits_stand_in_the_order_of_the_rows_however_they_are_padded(side):
+def test_logits_are_in_the_order_of_the_rows_with_any_padding(side):
     encoded = side.encode(TEXTS[:5])
     whole = side.logits(encoded)
     alone = [side.logits({key: values[i : i + 1] for key, values in encoded.items()})[0] for i in range(5)]

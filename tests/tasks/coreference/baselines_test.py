@@ -15,7 +15,7 @@ def test_each_gold_mention_is_a_chain_of_its_own():
     assert sorted(baselines.alone(DOCUMENT)) == [((0, 2),), ((3, 5),), ((7, 9),), ((10, 11),)]
 
 
-def test_gold_mentions_of_equal_words_are_one_chain_whatever_their_case():
+def test_gold_mentions_of_equal_words_are_one_chain_in_any_case():
     assert sorted(baselines.equal_words(DOCUMENT)) == [((0, 2),), ((3, 5), (7, 9)), ((10, 11),)]
 
 

@@ -9,7 +9,7 @@ def test_equal_clusters_in_any_order_have_no_error():
     assert errors_of([[A, B], [C, D]], [[D, C], [B, A]]) == Errors((), (), (), ())
 
 
-def test_missed_and_invented_mentions_are_told_in_order():
+def test_missed_and_invented_mentions_are_returned_in_order():
     errors = errors_of([[A, B], [E]], [[A, D, C]])
     assert errors.missed == (B, E) and errors.invented == (C, D)
     assert errors.merged == () and errors.split == ()
@@ -21,7 +21,7 @@ def test_a_predicted_chain_of_two_gold_ones_is_merged_once_and_invented_mentions
     assert errors.invented == ((9, 10),) and errors.missed == (D,) and errors.split == ()
 
 
-def test_a_gold_chain_in_two_predicted_ones_is_split_and_what_was_missed_does_not_count():
+def test_a_gold_chain_in_two_predicted_ones_is_split_and_missed_mentions_do_not_count():
     errors = errors_of([[A, B, C, D], [E, F]], [[E, F], [A, B], [C, (9, 10)]])
     assert errors.split == ((0, (1, 2)),) and errors.merged == () and errors.missed == (D,)
     assert errors_of([[A, B, C]], [[A, B]]).split == ()

@@ -93,8 +93,11 @@ def test_errors_add_up_over_documents():
 
     documents = [Gold([A, B], [C, D]), Gold([A, B, C])]
     assert evaluate.count_errors(documents, [[[A, B, C]], [[A, B], [E]]]) == {
-        "missed": 2, "invented": 1, "merged": 1, "split": 0,
-    }  # fmt: skip
+        "missed": 2,
+        "invented": 1,
+        "merged": 1,
+        "split": 0,
+    }
 
 
 def test_singletons_are_predicted_where_they_are_asked_for(saved, documents_file, tmp_path):
@@ -162,7 +165,7 @@ def test_gap_is_answered_from_its_raw_texts(saved, gap_file, tmp_path, monkeypat
     assert sorted(p.name for p in out.iterdir()) == ["predictions.tsv", "scores.json"]
 
 
-def test_what_cannot_be_done_is_refused_before_anything_is_written(saved, documents_file, gap_file, tmp_path):
+def test_unusable_input_is_rejected_before_anything_is_written(saved, documents_file, gap_file, tmp_path):
     path, few = documents_file(), documents_file("few.jsonl", count=2)
     empty = documents_file("empty.jsonl", records=[{"tokens": [], "sentences": [], "clusters": []}])
     out = tmp_path / "out"
@@ -178,7 +181,7 @@ def test_what_cannot_be_done_is_refused_before_anything_is_written(saved, docume
     assert not out.exists()
 
 
-def test_what_is_no_resolver_is_refused(encoder_path, documents_file):
+def test_a_file_that_is_not_a_resolver_is_rejected(encoder_path, documents_file):
     with pytest.raises(InputError, match="holds a SpanBertEncoder. Expected: a SpanBertCoreferenceResolver"):
         run(f"--model={encoder_path}", f"--data={documents_file()}")
 
@@ -265,7 +268,7 @@ def test_progress_and_a_model_that_links_nothing_are_logged(saved, documents_fil
     assert [line.split(",")[0] for line in lines if " documents, " in line] == [
         f"{n} of 40 documents" for n in range(4, 41, 4)
     ]
-    assert "Nothing is linked: the model finds no chain in any of 40 documents." in lines
+    assert "The model links no mentions: none of the 40 documents has a chain." in lines
 
 
 def test_documents_are_resolved_in_parts_of_full_batches():

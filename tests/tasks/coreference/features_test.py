@@ -106,7 +106,7 @@ def test_clusters_that_share_a_mention_are_one(model):
     assert np.unique(batch["span_clusters"]).tolist() == [0, 1] and (batch["span_clusters"] == 1).sum() == 3
 
 
-def test_an_unknown_genre_and_an_empty_document_are_refused(model):
+def test_an_unknown_genre_and_an_empty_document_are_rejected(model):
     with pytest.raises(InputError, match=r"train.jsonl: the document 'zz/document_0'.*'zz'.*--genres"):
         features.Rows([document(genre="zz")], model, 9, 1, "train.jsonl")
     with pytest.raises(InputError, match="has no words"):

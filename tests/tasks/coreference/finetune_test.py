@@ -58,14 +58,14 @@ def test_the_tasks_layers_have_a_rate_of_their_own(fine_tune, documents_file, en
     assert abs(moved.span_refinement.gate.kernel - model.span_refinement.gate.kernel).numpy().max() > 1e-4
 
 
-def test_some_documents_are_learnt_by_heart(fine_tune, documents_file):
+def test_some_documents_are_memorised(fine_tune, documents_file):
     files = [f"--train_file={documents_file()}", f"--dev_file={documents_file('dev.jsonl')}"]
     rates = ["--learning_rate=3e-3", "--task_learning_rate=1e-2", "--task_dropout=0", "--dropout=0"]
     folder = fine_tune(*files, *rates, "--epochs=60", "--evaluations_per_epoch=1", "--max_training_segments=9")
     assert read_json(folder / "run.json")["scores"]["dev"]["average_f1"] > 95.0
 
 
-def test_bad_files_are_refused_or_left_out(fine_tune, documents_file, tmp_path):
+def test_bad_documents_are_rejected_or_left_out(fine_tune, documents_file, tmp_path):
     empty = tmp_path / "empty.jsonl"
     empty.write_text(json.dumps({"tokens": [], "name": "nothing"}) + "\n")
     with pytest.raises(InputError, match=r"empty.jsonl"):
@@ -115,7 +115,7 @@ def test_the_grid_is_that_of_the_paper_and_the_released_code():
 
 
 @pytest.mark.parametrize("segments", ["384", "384:3:1", "a:3", "384:0", "-384:3", ""])
-def test_segments_of_a_sweep_that_are_no_pairs_are_refused(segments):
+def test_segments_of_a_sweep_that_are_not_pairs_are_rejected(segments):
     with pytest.raises(InputError, match="--sweep_segments must be pairs"):
         config(f"--sweep_segments={segments}").sweep_grid()
 
@@ -141,16 +141,25 @@ def test_a_sweep_compares_segments_and_rates_and_keeps_the_best(fine_tune, docum
 
 @pytest.mark.parametrize(
     "flag",
-    ["task_learning_rate=-1", "top_span_ratio=0", "max_training_segments=0", "max_antecedents=0", "max_span_width=0",
-     "hidden_dim=0", "feature_dim=0", "task_dropout=1.5", "segment_length=2"],
-)  # fmt: skip
-def test_numbers_out_of_range_are_refused_by_their_flag(fine_tune, documents_file, flag):
+    [
+        "task_learning_rate=-1",
+        "top_span_ratio=0",
+        "max_training_segments=0",
+        "max_antecedents=0",
+        "max_span_width=0",
+        "hidden_dim=0",
+        "feature_dim=0",
+        "task_dropout=1.5",
+        "segment_length=2",
+    ],
+)
+def test_numbers_out_of_range_are_rejected_by_their_flag(fine_tune, documents_file, flag):
     name, _, value = flag.partition("=")
     with pytest.raises(InputError, match=rf"--{name} must be .*Received: {value}"):
         fine_tune(f"--train_file={documents_file()}", f"--dev_file={documents_file('dev.jsonl')}", f"--{flag}")
 
 
-def test_files_without_clusters_are_refused_before_training(fine_tune, documents_file):
+def test_files_without_clusters_are_rejected_before_training(fine_tune, documents_file):
     bare = documents_file("bare.jsonl", records=[record(0) | {"clusters": []}])
     for train, dev, flag in ((bare, documents_file(), "train_file"), (documents_file(), bare, "dev_file")):
         with pytest.raises(InputError, match=f"--{flag} has no clusters"):

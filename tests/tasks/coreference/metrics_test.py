@@ -139,7 +139,7 @@ def test_a_gold_mention_predicted_again_is_taken_away():
     # phi4 of {A} and {A, B}: 2 / 3; of {B, C} and {C, X, X}: 2 / 5.
     assert scores.ceaf.recall_numerator == pytest.approx(2 / 3 + 2 / 5)
     whole = score([(KEY, [[A, B], [B]])])
-    assert whole.ceaf.precision_denominator == 1  # a cluster of which nothing is left is none
+    assert whole.ceaf.precision_denominator == 1  # an empty cluster does not count
 
 
 def test_of_gold_mentions_in_two_clusters_the_last_is_asked():
@@ -151,14 +151,14 @@ def test_of_gold_mentions_in_two_clusters_the_last_is_asked():
     assert scores.mentions == Figure(3, 3, 3, 3)
 
 
-def test_more_than_ten_repeats_are_refused_as_by_the_official_scorer():
+def test_more_than_ten_repeats_are_rejected_as_by_the_official_scorer():
     ten = (KEY, [[D] * 11])
     assert score([ten]).repeated_mentions == 10
     with pytest.raises(InputError, match=r"Too many gold mentions .*Expected: 10 at most\. Received: 11\."):
         score([ten, (KEY, [[A], [A]])])
 
 
-def test_nothing_to_score_is_refused():
+def test_nothing_to_score_is_rejected():
     with pytest.raises(InputError, match="There is nothing to score"):
         score([])
 
@@ -184,7 +184,7 @@ def test_the_summary_is_in_per_cent_and_averages_f1():
     summary = scores.summary()
     assert summary["muc_f1"] == pytest.approx(75) and summary["b_cubed_recall"] == 100 and summary["documents"] == 1
     assert summary["average_f1"] == pytest.approx((75 + 56 + 100 / 3) / 3)
-    # In the official scorer's arithmetic 2 x 0.6 / 1.6 and 0.56 come out a hair below, and are cut there.
+    # In the official scorer's arithmetic 2 x 0.6 / 1.6 and 0.56 come out slightly lower, and are truncated.
     assert scores.printed_average_f1 == pytest.approx((74.99 + 55.99 + 33.33) / 3)
     assert len(summary) == 14
 

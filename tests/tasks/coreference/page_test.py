@@ -28,8 +28,9 @@ def test_spans_are_the_words_and_a_sentence_is_a_line():
     assert made["text"] == "Ann 😀 met Bob .\nShe likes him </script> ."
     assert [[cut(made["text"], span) for span in chain] for chain in made["gold"]] == [["Ann", "She"], ["Bob", "him"]]
     assert [[cut(made["text"], span) for span in chain] for chain in made["predicted"]] == [
-        ["Ann", "She"], ["😀", "She likes him"],
-    ]  # fmt: skip
+        ["Ann", "She"],
+        ["😀", "She likes him"],
+    ]
     assert data["facts"] == [["F1", "1"]]
 
 
@@ -56,7 +57,7 @@ def test_a_mention_in_two_gold_chains_and_a_document_without_any_are_written(tmp
 
 
 def marks(texts, *names):
-    """The texts of the marks of cards that have all of the classes; numbers stand behind."""
+    """The texts of the marks of cards that have all of the classes; numbers come after it."""
     return [text for a, text in texts["mark"] if set(names) <= set(a["class"].split()) and text not in LEGEND]
 
 
@@ -82,7 +83,7 @@ def test_a_browser_shows_an_error_in_its_text(tmp_path, browser, texts_of, show,
     assert any(a.get("class") == "context" and "</script>" in text for a, text in texts["p"])
 
 
-def test_a_browser_tells_mentions_without_a_chain_from_others(tmp_path, browser, texts_of):
+def test_a_browser_distinguishes_mentions_without_a_chain(tmp_path, browser, texts_of):
     write_page(tmp_path / "page.html", "Errors", [document((*GOLD, (SMILE,)))], [[[ANN, SHE]]], {})
     texts = texts_of(browser(f"{(tmp_path / 'page.html').as_uri()}#show=lone"))
     assert [text for _, text in texts["h2"]] == ["😀"]

@@ -23,13 +23,11 @@ class Resolver:
         return [spanbert_keras.ResolvedDocument(None, d.tokens, (), c) for d, c in zip(documents, found, strict=True)]
 
 
-def test_scores_are_told_by_genre_and_by_length(tmp_path):
+def test_scores_are_reported_by_genre_and_by_length(tmp_path):
     documents = [document(0), document(1, genre="bc"), document(2, words=900)]
     found = predictions.predict(Resolver(), documents)
     tables = predictions.score_by(documents, found)
-    assert list(tables) == [
-        "all documents", "genre: bc", "genre: nw", "words: 500 at most", "words: 1000 at most"
-    ]  # fmt: skip
+    assert list(tables) == ["all documents", "genre: bc", "genre: nw", "words: 500 at most", "words: 1000 at most"]
     assert tables["genre: nw"]["average_f1"] == 100.0 and tables["genre: bc"]["average_f1"] == 0.0
     assert 0.0 < tables["all documents"]["average_f1"] < 100.0
     assert tables["words: 1000 at most"]["documents"] == 1 and tables["words: 500 at most"]["documents"] == 2
@@ -51,7 +49,7 @@ def test_chains_of_one_are_also_scored_without(tmp_path):
     assert "without chains of one mention" not in predictions.score_by([document(0)], found)
 
 
-def test_files_are_read_with_what_was_left_out(documents_file):
+def test_files_are_read_with_sentences_about_left_out_documents(documents_file):
     records = [{"name": "nothing", "tokens": []}, {"tokens": ["a"]}, {"tokens": ["a"], "clusters": [[[0, 9]]]}]
     path = str(documents_file(records=records))
     with pytest.raises(InputError, match="--skip_bad_examples"):
@@ -61,7 +59,7 @@ def test_files_are_read_with_what_was_left_out(documents_file):
     assert any("'nothing' has no words" in sentence for sentence in file.left_out)
 
 
-def test_a_document_without_words_stands_in_the_predictions_as_in_the_gold_file(documents_file, tmp_path):
+def test_a_document_without_words_is_in_the_predictions_as_in_the_gold_file(documents_file, tmp_path):
     words = ["Ann", "saw", "her", "hat", "."]
     records = [
         {"tokens": tokens, "sentences": [[0, len(tokens)]] if tokens else [], "clusters": [], "name": name}
@@ -73,8 +71,10 @@ def test_a_document_without_words_stands_in_the_predictions_as_in_the_gold_file(
     predictions.write(tmp_path, file.everything, found)
     written = spanbert_keras.read_documents(tmp_path / "predictions.conll").documents
     assert [(one.name, len(one.tokens), one.clusters) for one in written] == [
-        ("a", 5, found[0]), ("b", 0, ()), ("c", 5, found[1]),
-    ]  # fmt: skip
+        ("a", 5, found[0]),
+        ("b", 0, ()),
+        ("c", 5, found[1]),
+    ]
 
 
 def test_a_copy_of_a_conll_key_keeps_its_header_and_other_columns(tmp_path):
@@ -89,14 +89,14 @@ def test_a_copy_of_a_conll_key_keeps_its_header_and_other_columns(tmp_path):
     assert (tmp_path / "predictions.conll").read_text() == expected
 
 
-def test_what_was_taken_from_which_column_is_logged(tmp_path, caplog):
+def test_the_meaning_of_columns_is_logged(tmp_path, caplog):
     caplog.set_level("INFO")
     (tmp_path / "key").write_text("#begin document (nw/a); part 0\nnw/a 0 0 Ann (0)\nnw/a 0 1 ran -\n#end document\n")
     predictions.read(str(tmp_path / "key"), False)
     assert "5 columns, not CoNLL-2012's 12 or more: the word is taken from column 4" in caplog.text
 
 
-@pytest.mark.parametrize("number, is_told", [(1, True), (2, False)])
-def test_a_model_that_links_nothing_is_told(caplog, number, is_told):
+@pytest.mark.parametrize("number, is_logged", [(1, True), (2, False)])
+def test_a_model_that_links_no_mentions_is_reported(caplog, number, is_logged):
     predictions.predict(Resolver(), [document(1), document(number)])
-    assert ("Nothing is linked: the model finds no chain in any of 2 documents" in caplog.text) == is_told
+    assert ("The model links no mentions: none of the 2 documents has a chain" in caplog.text) == is_logged

@@ -69,7 +69,7 @@ def test_real_winobias_sets_agree_with_themselves(data_folder):
         found = winobias_scores(*halves)
         assert (found.average, found.difference) == (1, 0) and found.pro.documents == 396
         assert found.pro.mentions.recall_denominator == found.anti.mentions.recall_denominator == mentions
-        # Nobody is found: the other half alone counts.
+        # Nothing is found: only the other half counts.
         assert winobias_scores(halves[0], [(gold, []) for gold, _ in halves[1]]).difference == 1
 
 
@@ -87,14 +87,14 @@ BAD = {
     "fewer columns": ("a\tb", r"line 3 has other columns than GAP\. Expected: 11\. Received: 2\."),
     "wrong offset": (
         gap_row(**{"A-offset": 1}),
-        r"line 3: A is not where .*'Ann Lee' from character 1\. .*\"nn Lee'\"",
+        r"line 3: A is not at its offset.*'Ann Lee' from character 1\. .*\"nn Lee'\"",
     ),
-    "no number": (gap_row(**{"B-offset": "x"}), r"line 3: B is not where .*from character x"),
-    "below 0": (gap_row(**{"B-offset": "-1"}), r"line 3: B is not where"),
-    "no name": (gap_row(B=""), r"line 3: B is not where"),
+    "no number": (gap_row(**{"B-offset": "x"}), r"line 3: B is not at its offset.*from character x"),
+    "below 0": (gap_row(**{"B-offset": "-1"}), r"line 3: B is not at its offset"),
+    "no name": (gap_row(B=""), r"line 3: B is not at its offset"),
     "no gender": (gap_row(**{"Pronoun": "hat", "Pronoun-offset": 32}), r"line 3: the pronoun has no gender.*'hat'"),
     "no truth": (gap_row(**{"B-coref": "yes"}), r"line 3: B-coref cannot be read\. Expected: TRUE or FALSE.*'yes'"),
-    "twice": (gap_row(ID="first"), r"line 3: the id 'first' is there twice"),
+    "twice": (gap_row(ID="first"), r"line 3: the id 'first' occurs twice"),
 }
 
 
@@ -112,7 +112,7 @@ def test_a_bad_row_of_gap_is_left_out_and_named_where_that_is_asked_for(tmp_path
     assert len(left_out) == 1 and re.match(rf"{re.escape(str(path))}, {sentence}", left_out[0])
 
 
-def test_another_file_is_no_gap_file(tmp_path):
+def test_another_file_is_rejected_as_gap_file(tmp_path):
     with pytest.raises(InputError, match=r"line 1 is not the header of a GAP file.*Received: once"):
         read_gap(write(tmp_path / "a", header="once"))
     with pytest.raises(InputError, match=r"line 1 is not the header .*Received: nothing"):
@@ -169,7 +169,7 @@ def test_gap_without_a_gender_has_no_bias():
     assert (found["overall_f1"], found["feminine_f1"], found["bias"]) == (100, 0, None)
 
 
-def test_gap_refuses_what_it_cannot_score():
+def test_gap_rejects_answers_that_it_cannot_score():
     with pytest.raises(InputError, match="There is nothing to score"):
         gap_scores([], {})
     for answer in ((True,), ("yes", False)):

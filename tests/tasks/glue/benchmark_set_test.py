@@ -1,4 +1,4 @@
-"""Tests of the sets' table: what the benchmark's site asks for, the paper's scores, columns that a file must have."""
+"""Tests of the table of sets: files of the benchmark's site, the paper's scores, required columns."""
 
 import dataclasses
 
@@ -11,8 +11,11 @@ from tasks.glue.metrics import SCORES
 FILES = ["AX", "CoLA", "MNLI-m", "MNLI-mm", "MRPC", "QNLI", "QQP", "RTE", "SST-2", "STS-B", "WNLI"]
 CLASSES = {"CoLA": 2, "SST-2": 2, "MRPC": 2, "STS-B": 0, "QQP": 2, "MNLI": 3, "QNLI": 2, "RTE": 2, "WNLI": 2}
 OTHER_SCORES = {
-    "CoLA": {"matthews"}, "STS-B": {"pearson", "spearman"}, "MRPC": {"f1", "accuracy"}, "QQP": {"f1", "accuracy"},
-}  # fmt: skip
+    "CoLA": {"matthews"},
+    "STS-B": {"pearson", "spearman"},
+    "MRPC": {"f1", "accuracy"},
+    "QQP": {"f1", "accuracy"},
+}
 
 
 def test_the_nine_sets_have_the_sites_files_the_papers_scores_and_classes():

@@ -1,4 +1,4 @@
-"""Tests of reading: the nine sets' official forms, one's own files, every kind of bad line."""
+"""Tests of reading: the nine sets' official forms, custom files, every kind of bad line."""
 
 import gzip
 import json
@@ -7,8 +7,7 @@ import pytest
 
 from spanbert_keras.program import InputError
 from tasks.glue.benchmark_set import SETS, Columns
-from tasks.glue.data import read, unlabelled
-from tasks.glue.example import Example
+from tasks.glue.data import Example, read, unlabelled
 from tests.tasks.glue.conftest import HEADERS, official
 
 CLASSES = {
@@ -19,13 +18,13 @@ CLASSES = {
 }
 TEXTS = [('He said "no', "it's \"so''"), ("", " \u2028 a\x0bb"), ("😀 naïve ", "&amp; {}")]
 WITH_IDS = ("STS-B", "QQP", "MNLI", "QNLI", "RTE", "WNLI")  # train and dev have an id
-OWN = Columns("text", None, "label")
+CUSTOM_SET = Columns("text", None, "label")
 PAIR = Columns("a", "b", "c")
 
 
 @pytest.fixture
 def write(tmp_path):
-    """Function that writes a content and returns the path."""
+    """Function that writes a file and returns its path."""
 
     def make(content, name="some.tsv"):
         path = tmp_path / name
@@ -67,9 +66,9 @@ def test_test_files_have_ids_and_no_labels(write, name):
         ]
 
 
-def test_what_only_looks_like_an_empty_line_counts(write):
+def test_a_line_that_only_looks_empty_counts(write):
     path = write("text\tlabel\na\tx\n\n\tx\n\r\nb\ty\n")
-    assert [(one.id, one.text) for one in read(path, OWN, None).examples] == [("0", "a"), ("1", ""), ("2", "b")]
+    assert [(one.id, one.text) for one in read(path, CUSTOM_SET, None).examples] == [("0", "a"), ("1", ""), ("2", "b")]
 
 
 def test_json_lines_hold_texts_and_labels_of_any_name_or_number(write):
@@ -78,21 +77,21 @@ def test_json_lines_hold_texts_and_labels_of_any_name_or_number(write):
     expected = [("0", 'a "b"\tc\n', None, "1"), ("1", "", None, "x"), ("2", "é", None, "0.5")]
     contents = [lines, "\ufeff" + lines, " \n" + lines + "\n", gzip.compress(lines.encode())]
     for number, content in enumerate(contents):
-        found = read(write(content, f"file_{number}"), OWN, None).examples
+        found = read(write(content, f"file_{number}"), CUSTOM_SET, None).examples
         assert [(one.id, one.text, one.pair, one.label) for one in found] == expected
     pairs = read(write('{"c": -2, "b": "second", "a": "first"}'), PAIR, ()).examples
     assert pairs == [Example("0", "first", "second", "-2")]
 
 
 BAD_ROWS = [
-    ("RTE", "4\ta\tb", "must have 4 cells, divided by tabs. Received: 3."),
-    ("RTE", "4\ta\tb\tentailment\t", "must have 4 cells, divided by tabs. Received: 5."),
+    ("RTE", "4\ta\tb", "must have 4 cells, separated by tabs. Received: 3."),
+    ("RTE", "4\ta\tb\tentailment\t", "must have 4 cells, separated by tabs. Received: 5."),
     ("RTE", "4\ta\tb\tneutral", "the label must be one of entailment, not_entailment. Received: 'neutral'."),
     ("RTE", "4\ta\tb\t", "the label must be one of entailment, not_entailment. Received: ''."),
     ("RTE", "4\ta\tb\tentailment ", "the label must be one of .* Received: 'entailment '."),
-    ("CoLA", "gj04\t1\t\ta\tb", "must have 4 cells, divided by tabs. Received: 5."),
+    ("CoLA", "gj04\t1\t\ta\tb", "must have 4 cells, separated by tabs. Received: 5."),
     ("CoLA", "gj04\t2\t\ta", "the label must be one of 0, 1. Received: '2'."),
-    ("SST-2", "no tab", "must have 2 cells, divided by tabs. Received: 1."),
+    ("SST-2", "no tab", "must have 2 cells, separated by tabs. Received: 1."),
     ("MRPC", "1.0\tx\ty\ta\tb", "the label must be one of 0, 1. Received: '1.0'."),
     *(
         (
@@ -106,11 +105,11 @@ BAD_ROWS = [
 
 
 @pytest.mark.parametrize("name, line, message", BAD_ROWS, ids=[f"{row[0]} {row[1]!r}" for row in BAD_ROWS])
-def test_a_bad_line_of_a_table_is_refused_or_left_out(write, name, line, message):
+def test_a_bad_line_of_a_table_is_rejected_or_left_out(write, name, line, message):
     lines = official(name, rows_of(name)[1:]).removesuffix("\n").split("\n")
     path, one = write("\n".join([*lines[:-1], line, lines[-1]])), SETS[name]
-    place = len(lines)  # counted from 1, the header too where there is one
-    refused_or_left_out(path, one.labelled, one.labels, f"some.tsv, line {place}:? {message}", 2)
+    place = len(lines)  # counted from 1, including the header if there is one
+    rejected_or_left_out(path, one.labelled, one.labels, f"some.tsv, line {place}:? {message}", 2)
 
 
 BAD_LINES = [
@@ -132,42 +131,42 @@ BAD_LINES = [
 
 
 @pytest.mark.parametrize("line, message", BAD_LINES, ids=[line[:30] for line, _ in BAD_LINES])
-def test_a_bad_line_of_json_is_refused_or_left_out(write, line, message):
+def test_a_bad_line_of_json_is_rejected_or_left_out(write, line, message):
     good = json.dumps({"a": "x", "b": "y", "c": "z"})
-    refused_or_left_out(write(f"{good}\n\n{line}\n{good}"), PAIR, None, f"some.tsv, line 3 ?{message}", 2)
+    rejected_or_left_out(write(f"{good}\n\n{line}\n{good}"), PAIR, None, f"some.tsv, line 3 ?{message}", 2)
 
 
 def test_numbers_of_json_lines_must_be_numbers(write):
     for label in ("NaN", "-Infinity", "1e999", '"x"', "true"):
         path = write('{"text": "a", "label": 1e-3}\n{"text": "b", "label": LABEL}'.replace("LABEL", label))
-        refused_or_left_out(path, OWN, (), "line 2: .*label must be .*Received: ", 1)
+        rejected_or_left_out(path, CUSTOM_SET, (), "line 2: .*label must be .*Received: ", 1)
 
 
-def refused_or_left_out(path, columns, labels, message, good):
-    """Checks one bad line: the sentence with file, line and reason, or what is left without it."""
-    with pytest.raises(InputError, match=message) as refused:
+def rejected_or_left_out(path, columns, labels, message, good):
+    """Checks one bad line: the error with file, line and reason, or the examples without it."""
+    with pytest.raises(InputError, match=message) as caught:
         read(path, columns, labels)
-    said = str(refused.value)
-    assert said.endswith("Correct the file, or leave such lines out with --skip_bad_examples.")
+    said = str(caught.value)
+    assert said.endswith("Correct the file, or leave bad examples out with --skip_bad_examples.")
     assert "\n" not in said and len(said) < 400
     file = read(path, columns, labels, skip_bad=True)
     assert len(file.examples) == good and len(file.left_out) == 1
     assert said.startswith(file.left_out[0]) and "--skip_bad" not in file.left_out[0]
 
 
-def test_what_is_left_out_is_counted_and_named_and_ids_stay(write):
+def test_left_out_lines_are_reported_and_ids_stay(write):
     path = write("text\tlabel\na\t1\nb\nc\t1\nd\t5\ne\t0\n")
-    file = read(path, OWN, ("0", "1"), skip_bad=True)
+    file = read(path, CUSTOM_SET, ("0", "1"), skip_bad=True)
     assert [(one.id, one.text) for one in file.examples] == [("0", "a"), ("2", "c"), ("4", "e")]
     assert [sentence.removeprefix(path) for sentence in file.left_out] == [
-        ", line 3 must have 2 cells, divided by tabs. Received: 1.",
+        ", line 3 must have 2 cells, separated by tabs. Received: 1.",
         ", line 5: the label must be one of 0, 1. Received: '5'.",
     ]
 
 
-def test_bad_lines_of_a_test_file_are_refused_without_advice_that_does_not_help(write):
+def test_bad_lines_of_a_test_file_are_rejected_without_a_hint_that_does_not_help(write):
     path = write(official("RTE", rows_of("RTE"), test=True) + "8\ta\n")
-    with pytest.raises(InputError, match=r"line 5 must have 3 cells, divided by tabs\. Received: 2\.$"):
+    with pytest.raises(InputError, match=r"line 5 must have 3 cells, separated by tabs\. Received: 2\.$"):
         read(path, SETS["RTE"].test["RTE"][1], None)
 
 
@@ -187,13 +186,13 @@ def test_bad_lines_of_a_test_file_are_refused_without_advice_that_does_not_help(
         (b"\xff\xfe\x00", "some.tsv, line 1 is not UTF-8, but UTF-16 by its first bytes. Expected: UTF-8"),
     ],
 )
-def test_a_file_without_an_example_is_refused(write, content, message):
-    with pytest.raises(InputError, match=message) as refused:
-        read(write(content), OWN, None, skip_bad=True)
-    assert len(str(refused.value)) < 400
+def test_a_file_without_an_example_is_rejected(write, content, message):
+    with pytest.raises(InputError, match=message) as caught:
+        read(write(content), CUSTOM_SET, None, skip_bad=True)
+    assert len(str(caught.value)) < 400
 
 
-def test_a_file_of_another_set_is_refused_by_its_columns(write):
+def test_a_file_of_another_set_is_rejected_by_its_columns(write):
     for name, other, missing in (
         ("QNLI", "RTE", "question, sentence"),
         ("MRPC", "SST-2", "#1 String, #2 String, Quality"),
@@ -206,7 +205,7 @@ def test_a_file_of_another_set_is_refused_by_its_columns(write):
 
 def test_a_file_that_is_not_there_is_named(tmp_path):
     with pytest.raises(InputError, match="no.tsv cannot be read: No such file"):
-        read(str(tmp_path / "no.tsv"), OWN, None)
+        read(str(tmp_path / "no.tsv"), CUSTOM_SET, None)
 
 
 @pytest.mark.parametrize("name", HEADERS)
@@ -225,7 +224,7 @@ def test_every_line_of_the_real_files_is_an_example(data_folder, name):
             assert {example.label for example in examples} == set(one.labels)
 
 
-def test_an_id_that_would_break_a_line_of_predictions_is_refused(write):
+def test_an_id_that_would_break_a_line_of_predictions_is_rejected(write):
     columns = Columns("text", None, "label", "id")
     path = write('{"text": "a", "label": "b", "id": "1\\t2"}\n{"text": "a", "label": "b", "id": 7}\n')
     with pytest.raises(InputError, match=r"line 1: id must be printable text on one line. Received: '1\\t2'"):
@@ -251,7 +250,8 @@ def test_a_table_without_a_header_has_columns_by_number_the_first_is_1(write, en
 def test_a_header_that_names_numbers_wins(write):
     path = write("2\t1\nlabel a\ttext a\n")
     assert read_rows(path, NUMBERED) == [("0", "text a", None, "label a")]
-    assert read_rows(write("1\tx\nfirst\tsecond\n"), NUMBERED)[0] == ("0", "1", None, "x")  # one name alone is none
+    # A single matching name is not a header.
+    assert read_rows(write("1\tx\nfirst\tsecond\n"), NUMBERED)[0] == ("0", "1", None, "x")
     assert read_rows(write(json.dumps({"1": "text", "2": "label"})), NUMBERED) == [("0", "text", None, "label")]
 
 
@@ -265,12 +265,12 @@ def test_a_header_that_names_numbers_wins(write):
         ),
         (Columns("0", None, "1"), "a\tb\n", "line 1 must have a column 0, counted from 1. Received: 2 columns"),
         (Columns("1", "5", "9"), "a\tb\n", "line 1 must have a column 5 and 9, counted from 1"),
-        (NUMBERED, "a\tb\nc\n", "some.tsv, line 2 must have 2 cells, divided by tabs. Received: 1"),
-        (NUMBERED, "a\tb\nc\td\te\n", "some.tsv, line 2 must have 2 cells, divided by tabs. Received: 3"),
+        (NUMBERED, "a\tb\nc\n", "some.tsv, line 2 must have 2 cells, separated by tabs. Received: 1"),
+        (NUMBERED, "a\tb\nc\td\te\n", "some.tsv, line 2 must have 2 cells, separated by tabs. Received: 3"),
         (
             Columns("1", None, "label"),
             "a\tb\n",
-            "line 1 must name the columns 1, label, .* give the numbers of all col",
+            "line 1 must name the columns 1, label, .* give all columns by number",
         ),
         (Columns("text", None, "label"), "a\tb\n", "must name the columns text, label, each once. Received: a, b.$"),
         (Columns("-1", None, "2"), "a\tb\n", "must name the columns -1, 2, each once. Received: a, b."),
@@ -309,7 +309,7 @@ def test_several_labels_are_a_list_or_a_cell_with_a_separator(write):
         ({"text": "w"}, "line 1 must have the keys label"),
     ],
 )
-def test_what_is_no_list_of_labels_is_rejected(write, record, message):
+def test_an_invalid_list_of_labels_is_rejected(write, record, message):
     with pytest.raises(InputError, match=message):
         read(write(json.dumps(record)), SEVERAL, None)
 
@@ -321,15 +321,15 @@ def test_several_numbers_are_columns_or_a_list(write):
     records = [{"text": "w", "x": 1, "y": -2.5}, {"text": "w", "x": 0.5, "y": 3}]
     assert [row[3] for row in read_rows(write("\n".join(map(json.dumps, records))), columns, ())] == expected
     listed = "\n".join(json.dumps({"text": "w", "label": [one["x"], one["y"]]}) for one in records)
-    assert [row[3] for row in read_rows(write(listed), OWN, ())] == expected
+    assert [row[3] for row in read_rows(write(listed), CUSTOM_SET, ())] == expected
     for content, message in (
-        (listed + '\n{"text": "w", "label": [1]}', "line 3 must have 2 numbers, as the lines before it. Received: 1"),
-        (listed + '\n{"text": "w", "label": 1}', "line 3 must have 2 numbers, as the lines before it. Received: 1"),
+        (listed + '\n{"text": "w", "label": [1]}', "line 3 must have 2 numbers, like the lines before it. Received: 1"),
+        (listed + '\n{"text": "w", "label": 1}', "line 3 must have 2 numbers, like the lines before it. Received: 1"),
         (listed + '\n{"text": "w", "label": [1, "x"]}', "line 3: the label must be a number. Received: 'x'"),
         ('{"text": "w", "label": []}', r"line 1: label must be text or a number. Received: \[\]"),
     ):
         with pytest.raises(InputError, match=message):
-            read(write(content), OWN, ())
+            read(write(content), CUSTOM_SET, ())
     with pytest.raises(InputError, match="line 2: the label must be a number. Received: 'no'"):
         read(write("x\ttext\ty\n1\tw\tno\n"), columns, ())
     with pytest.raises(InputError, match="line 1 must name the columns y, each once"):
@@ -345,9 +345,9 @@ def test_several_numbers_are_columns_or_a_list(write):
 )
 @pytest.mark.parametrize("skip_bad", [False, True])
 def test_json_that_is_not_lines_is_named(write, content, fault, skip_bad):
-    with pytest.raises(InputError, match=f"some.tsv is {fault}. Expected: tab-separated lines, or one JSON") as refused:
-        read(write(content), OWN, None, skip_bad)
-    assert "--skip_bad" not in str(refused.value)
+    with pytest.raises(InputError, match=f"some.tsv is {fault}. Expected: tab-separated lines, or one JSON") as caught:
+        read(write(content), CUSTOM_SET, None, skip_bad)
+    assert "--skip_bad" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -360,10 +360,10 @@ def test_json_that_is_not_lines_is_named(write, content, fault, skip_bad):
         ([{"text": "a", "label": ""}, {"text": "a", "label": "b"}], True),
     ],
 )
-def test_leaving_lines_out_is_said_where_it_can_help(write, lines, helps):
-    with pytest.raises(InputError) as refused:
-        read(write("\n".join(map(json.dumps, lines))), OWN, None)
-    assert ("--skip_bad_examples" in str(refused.value)) == helps and "predict_only" not in str(refused.value)
+def test_leaving_lines_out_is_suggested_if_it_can_help(write, lines, helps):
+    with pytest.raises(InputError) as caught:
+        read(write("\n".join(map(json.dumps, lines))), CUSTOM_SET, None)
+    assert ("--skip_bad_examples" in str(caught.value)) == helps and "predict_only" not in str(caught.value)
 
 
 @pytest.mark.parametrize("name", SETS)
@@ -392,6 +392,6 @@ def test_files_without_labels_have_the_columns_of_the_sets_test_files_or_of_dev(
 )
 def test_a_file_without_labels_names_the_flag_that_it_needs(write, content):
     for skip_bad in (False, True):
-        with pytest.raises(InputError, match="For a file without labels, `evaluate --predict_only` writes") as refused:
-            read(write(content), OWN, None, skip_bad)
-        assert "--skip_bad" not in str(refused.value)
+        with pytest.raises(InputError, match="For a file without labels, `evaluate --predict_only` writes") as caught:
+            read(write(content), CUSTOM_SET, None, skip_bad)
+        assert "--skip_bad" not in str(caught.value)

@@ -98,7 +98,7 @@ def test_numbers_are_scored_by_both_correlations(saved, tmp_path, capsys, embedd
     assert "pearson" in capsys.readouterr().out
 
 
-def test_ones_own_texts_bad_lines_and_cut_texts_are_told(saved, tmp_path, capsys, caplog):
+def test_bad_lines_and_cut_texts_of_custom_files_are_reported(saved, tmp_path, capsys, caplog):
     caplog.set_level("INFO")
     model = saved("0", "1")
     records = [{"t": "w1 w2", "y": 0}, {"t": "w3", "y": None}, {"t": "w4 " * 40, "y": "other"}, {"t": "w5", "y": 1}]
@@ -110,7 +110,7 @@ def test_ones_own_texts_bad_lines_and_cut_texts_are_told(saved, tmp_path, capsys
         run(*flags)
     assert not out.exists()
     run(*flags, "--skip_bad_examples")
-    assert "Left out: " in caplog.text and "3 examples, 1 of them cut to 24 pieces" in caplog.text
+    assert "Left out: " in caplog.text and "3 examples, 1 of them cut to 24 tokens" in caplog.text
     found = [one.label for one in keras.saving.load_model(model).classify([records[i]["t"] for i in (0, 2, 3)])]
     lines = (out / "predictions.tsv").read_text().splitlines()
     assert lines == ["index\tprediction", *(f"{id}\t{label}" for id, label in zip("023", found, strict=True))]
@@ -119,15 +119,17 @@ def test_ones_own_texts_bad_lines_and_cut_texts_are_told(saved, tmp_path, capsys
     assert f"Predictions, scores are in {out}." in printed and not (out / "errors.html").exists()
 
 
-def test_what_cannot_be_done_is_refused_before_anything_is_written(saved, encoder_path, tmp_path):
+def test_unusable_input_is_rejected_before_anything_is_written(saved, encoder_path, tmp_path):
     path, out = tmp_path / "dev.tsv", tmp_path / "out"
     path.write_text(official("RTE", DEV))
     labels, numbers = saved("not_entailment", "entailment"), saved()
     for flags, message in (
         ((f"--model={labels}", "--dataset=RTE", "--batch_size=0"), "--batch_size must be at least 1"),
-        ((f"--model={labels}", "--dataset=MNLI"),
-         "has other labels than --dataset=MNLI. Expected: contradiction, entailment, neutral. "
-         "Received: not_entailment, entailment"),
+        (
+            (f"--model={labels}", "--dataset=MNLI"),
+            "has other labels than --dataset=MNLI. Expected: contradiction, entailment, neutral. "
+            "Received: not_entailment, entailment",
+        ),
         ((f"--model={labels}", "--dataset=STS-B"), "Expected: numbers. Received: not_entailment, entailment"),
         ((f"--model={labels}", "--regression"), "--dataset=own. Expected: numbers. Received: not_ent"),
         ((f"--model={numbers}", "--dataset=RTE"), "Expected: entailment, not_entailment. Received: numbers"),
@@ -135,13 +137,13 @@ def test_what_cannot_be_done_is_refused_before_anything_is_written(saved, encode
         ((f"--model={labels}", "--dataset=QNLI"), "dev.tsv, line 1 must name the columns question, sentence"),
         ((f"--model={encoder_path}", "--dataset=RTE"), "Expected: a SpanBertTextClassifier"),
         ((f"--model={tmp_path / 'no.keras'}", "--dataset=RTE"), "no.keras is not there"),
-    ):  # fmt: skip
+    ):
         with pytest.raises(InputError, match=message):
             run(*flags, f"--data={path}", f"--output_dir={out}")
     assert not out.exists()
 
 
-def test_gold_labels_that_the_model_does_not_know_are_told_or_refused(saved, tmp_path, caplog):
+def test_gold_labels_that_the_model_does_not_know_are_reported_or_rejected(saved, tmp_path, caplog):
     path, model = tmp_path / "own.tsv", saved("no", "yes")
     flags = [f"--model={model}", f"--data={path}", f"--output_dir={tmp_path / 'out'}", "--nopage"]
     path.write_text("text\tlabel\nw1\t1\nw2\t2\n")
@@ -245,7 +247,7 @@ def test_a_table_without_a_header_is_scored_by_column_numbers(saved, tmp_path, c
     run(*flags, f"--data={path}")
     found = [one.label for one in keras.saving.load_model(model).classify([row[0] for row in DEV])]
     assert read_json(out / "scores.json")["accuracy"] == pytest.approx(100 * found.count("yes") / 9)
-    assert "own.tsv is read without a header: line 1 is an example." in caplog.text
+    assert "own.tsv has no header: line 1 is read as an example." in caplog.text
     with pytest.raises(InputError, match="own.tsv, line 1 must have a column 3, counted from 1. Received: 2 columns"):
         run(*flags, f"--data={path}", "--pair_column=3")
 

@@ -1,14 +1,13 @@
-"""Tests of tables and JSON lines that begin alike."""
+"""Tests of tables and JSON lines with a similar beginning."""
 
 import pytest
 
 from spanbert_keras.program import InputError
 from tasks.glue.benchmark_set import Columns
-from tasks.glue.data import read
-from tasks.glue.example import Example
+from tasks.glue.data import Example, read
 from tasks.glue.file_form import holds_json_lines
 
-OWN = Columns("text", None, "label")
+CUSTOM_SET = Columns("text", None, "label")
 
 
 @pytest.fixture
@@ -22,7 +21,7 @@ def write(tmp_path):
     return make
 
 
-def test_what_json_lines_are():
+def test_json_lines_are_distinguished_from_tables():
     assert holds_json_lines('{"a": 1}', 1) and holds_json_lines('{"a": "x}', 1) and holds_json_lines(" \n{a", 2)
     assert not holds_json_lines("{a", 1) and not holds_json_lines('{"a": 1} b\tc', 1) and not holds_json_lines("", 2)
     assert holds_json_lines('{"a":\t1', 2) is False and holds_json_lines('{"a":\t1\n{"a": 1}', 2)
@@ -56,8 +55,8 @@ def test_a_table_of_texts_alone_may_begin_with_a_bracket(write, text):
 def test_a_first_line_of_json_that_is_damaged_is_a_line_of_json(write, line):
     path = write(f'{line}\n{{"text": "a", "label": "b"}}\n')
     with pytest.raises(InputError, match="some.tsv, line 1 must be a JSON object. Received: {"):
-        read(path, OWN, None)
-    assert len(read(path, OWN, None, skip_bad=True).examples) == 1
+        read(path, CUSTOM_SET, None)
+    assert len(read(path, CUSTOM_SET, None, skip_bad=True).examples) == 1
     if "\t" not in line:
         with pytest.raises(InputError, match="some.tsv, line 1 must be a JSON object. Received: {"):
-            read(write(line), OWN, None)
+            read(write(line), CUSTOM_SET, None)

@@ -1,4 +1,4 @@
-"""Tests of the settings that tell how files are read."""
+"""Tests of the settings of how files are read."""
 
 import pytest
 from absl import flags
@@ -20,13 +20,13 @@ def test_a_set_is_taken_by_its_name_and_has_columns_of_its_own(name):
         set_of(f"--dataset={name}", "--text_column=x", "--regression")
 
 
-def test_ones_own_files_are_texts_with_labels_by_default():
+def test_custom_files_are_texts_with_labels_by_default():
     own = set_of()
     assert own.labelled == Columns("text", None, "label") and own.labels is None and own.scores == ("accuracy",)
     assert own.test == own.dev == {} and not own.majority
 
 
-def test_ones_own_columns_scores_and_numbers_are_named_by_flags():
+def test_flags_select_columns_scores_and_numbers_of_custom_files():
     own = set_of("--text_column=a", "--pair_column=b", "--label_column=c", "--score=macro_f1")
     assert own.labelled == Columns("a", "b", "c") and own.labels is None and own.scores == ("macro_f1",)
     numbers = set_of("--regression", "--score=matthews")
@@ -54,9 +54,9 @@ def test_several_numbers_have_columns_each():
     [
         (["--multi_label", "--regression"], "--multi_label and --regression exclude each other"),
         (["--target_columns=a,b"], "--target_columns needs --regression .* Received: --target_columns=a,b,"),
-        (["--target_columns=a,b", "--regression", "--label_column=c"], "takes the place of --label_column. Rec"),
+        (["--target_columns=a,b", "--regression", "--label_column=c"], "replaces --label_column. Rec"),
         (["--target_columns=a,a", "--regression"], "must be different columns. Received: a,a"),
-        (["--label_separator=;"], "--label_separator belongs to --multi_label"),
+        (["--label_separator=;"], "--label_separator needs --multi_label"),
         (["--label_separator=", "--multi_label"], "--label_separator must be text. Received: nothing"),
         (["--multi_label", "--score=matthews"], "--score=matthews does not fit files with several labels"),
         (["--score=micro_f1"], "--score=micro_f1 does not fit files with one label for each text"),
@@ -69,6 +69,6 @@ def test_flags_that_contradict_each_other_are_rejected(arguments, message):
 
 
 @pytest.mark.parametrize("argument", ["--dataset=rte", "--score=f1", "--dataset="])
-def test_what_is_no_choice_is_refused(argument):
+def test_an_unknown_choice_is_rejected(argument):
     with pytest.raises(flags.Error, match="should be one of"):
         set_of(argument)

@@ -8,7 +8,7 @@ import sklearn.preprocessing
 
 from spanbert_keras.program import InputError
 from tasks.glue import metrics
-from tasks.glue.example import Example
+from tasks.glue.data import Example
 
 LABELS = {
     "some of everything": ("1101001100", "1001011000"),
@@ -91,14 +91,14 @@ NUMBERS = {
 
 
 def pearson(gold, found):
-    """The oracle: sums of products of what differs from the mean; 0 where one side is constant."""
+    """The oracle: sums of products of deviations from the mean; 0 if one side is constant."""
     a, b = (np.asarray(values, np.float64) - np.mean(values) for values in (gold, found))
     root = np.sqrt((a @ a) * (b @ b))
     return 100 * (a @ b) / root if root else 0.0
 
 
 def ranks(values):
-    """The oracle: how many are smaller, and the middle of those that are equal."""
+    """The oracle: the number of smaller values, and the middle of equal ones."""
     return [np.sum(np.array(values) < one) + (np.sum(np.array(values) == one) + 1) / 2 for one in values]
 
 
@@ -210,10 +210,11 @@ def test_every_score_has_its_name():
     }
 
 
-def test_missing_libraries_are_told_with_the_extra(monkeypatch):
+def test_missing_libraries_are_reported_with_the_extra(monkeypatch):
     asked = []
     monkeypatch.setattr(metrics, "load", lambda *given: asked.append(given))
     metrics.need_libraries()
     assert {(name.partition(".")[0], extra) for name, extra in asked} == {
-        ("scipy", "classification"), ("sklearn", "classification"),
-    }  # fmt: skip
+        ("scipy", "classification"),
+        ("sklearn", "classification"),
+    }

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tasks.glue.example import Example
+from tasks.glue.data import Example
 from tasks.glue.page import text_data, write_page
 
 LABELS = ("entailment", "<b>neutral</b>", "no")
@@ -27,9 +27,12 @@ def test_a_row_has_texts_gold_prediction_and_labels_the_most_probable_first():
     made = data()
     assert made["facts"] == [["accuracy", "66.67"]] and made["numbers"] is False and len(made["rows"]) == 3
     assert made["rows"][0] == {
-        "id": "a1", "texts": [EXAMPLES[0].text, EXAMPLES[0].pair], "gold": "entailment", "predicted": "entailment",
+        "id": "a1",
+        "texts": [EXAMPLES[0].text, EXAMPLES[0].pair],
+        "gold": "entailment",
+        "predicted": "entailment",
         "candidates": [["entailment", 0.7], ["no", 0.2], ["<b>neutral</b>", 0.1]],
-    }  # fmt: skip
+    }
     assert made["rows"][1]["texts"] == ["Bob ate pie.", ""]
     assert made["rows"][1]["candidates"] == [["<b>neutral</b>", 0.9], ["entailment", 0.05], ["no", 0.05]]
 
@@ -40,8 +43,10 @@ def test_single_texts_and_numbers_are_embedded_as_such():
     made = text_data(NUMBERS, PREDICTED, None, (), {})
     assert made["numbers"] is True
     assert [(row["gold"], row["predicted"], row["candidates"]) for row in made["rows"]] == [
-        (2.5, 2.1, []), (0.0, 3.25, []), (5.0, None, []),
-    ]  # fmt: skip
+        (2.5, 2.1, []),
+        (0.0, 3.25, []),
+        (5.0, None, []),
+    ]
 
 
 def test_several_labels_are_text_in_the_labels_order_and_several_numbers_lists():
@@ -52,17 +57,20 @@ def test_several_labels_are_text_in_the_labels_order_and_several_numbers_lists()
     ]
     made = text_data(examples, [("entailment",), (), ("no",)], SHARES, LABELS, {})
     assert made["numbers"] is False and [(row["gold"], row["predicted"]) for row in made["rows"]] == [
-        ("entailment, no", "entailment"), ("none", "none"), ("z", "no"),
-    ]  # fmt: skip
+        ("entailment, no", "entailment"),
+        ("none", "none"),
+        ("z", "no"),
+    ]
     assert made["rows"][0]["candidates"][0] == ["entailment", 0.7]
     examples = [Example("0", "x", None, ("1", "2.5")), Example("1", "x", None, ("0", "-1"))]
     made = text_data(examples, [(1.5, 2.0), (float("nan"), 0.5)], None, ("valence", "arousal"), {})
     assert made["numbers"] is True and [(row["gold"], row["predicted"]) for row in made["rows"]] == [
-        ([1.0, 2.5], [1.5, 2.0]), ([0.0, -1.0], [None, 0.5]),
-    ]  # fmt: skip
+        ([1.0, 2.5], [1.5, 2.0]),
+        ([0.0, -1.0], [None, 0.5]),
+    ]
 
 
-def test_shares_that_are_no_numbers_are_null():
+def test_probabilities_that_are_not_finite_are_null():
     [row] = text_data(EXAMPLES[:1], FOUND[:1], np.array([[0.6, np.nan, np.inf]]), LABELS, {})["rows"]
     assert dict(row["candidates"]) == {"entailment": 0.6, "<b>neutral</b>": None, "no": None}
 
@@ -70,15 +78,6 @@ def test_shares_that_are_no_numbers_are_null():
 def test_there_is_a_prediction_for_every_example():
     with pytest.raises(ValueError):
         text_data(EXAMPLES, FOUND[:2], SHARES, LABELS, {})
-
-
-def test_the_page_carries_its_data_and_hostile_text_ends_nothing(tmp_path, embedded, texts_of):
-    path = tmp_path / "page.html"
-    write_page(path, "<b>T", EXAMPLES, FOUND, SHARES, LABELS, {"accuracy": "66.67"})
-    assert embedded(path) == data()
-    content = path.read_text(encoding="utf-8")
-    assert content.count("</script>") == 3 and "alert(1)</script>" not in content
-    assert [text for _, text in texts_of(content)["title"]] == ["<b>T"]
 
 
 @pytest.fixture
@@ -100,8 +99,13 @@ def of_class(texts, tag, name):
 def test_a_browser_shows_both_texts_of_every_pair_as_text(shown):
     texts = shown("")
     assert of_class(texts, "p", "context") == [
-        EXAMPLES[0].text, EXAMPLES[0].pair, "Bob ate pie.", "", "Carl saw Oslo.", "Oslo is old.",
-    ]  # fmt: skip
+        EXAMPLES[0].text,
+        EXAMPLES[0].pair,
+        "Bob ate pie.",
+        "",
+        "Carl saw Oslo.",
+        "Oslo is old.",
+    ]
     assert of_class(texts, "span", "badge") == ["✓ Right", "✗ Wrong", "✓ Right"]
     assert [text for _, text in texts["b"]] == ["3", "2", "1"]  # all, right, wrong
     assert [text for _, text in texts["code"]] == ["a1", "a2", "a3"]
@@ -109,8 +113,14 @@ def test_a_browser_shows_both_texts_of_every_pair_as_text(shown):
     cells = [text for _, text in texts["td"]]
     assert cells[6:12] == ["<b>neutral</b>", "0.900", "entailment", "0.050", "no", "0.050"]
     assert [text for _, text in texts["dd"]] == [
-        "66.67", "entailment", "entailment", "no", "<b>neutral</b>", "<b>neutral</b>", "<b>neutral</b>",
-    ]  # fmt: skip
+        "66.67",
+        "entailment",
+        "entailment",
+        "no",
+        "<b>neutral</b>",
+        "<b>neutral</b>",
+        "<b>neutral</b>",
+    ]
 
 
 def ids_of(texts):
@@ -127,5 +137,5 @@ def test_a_browser_shows_numbers(shown):
     texts = shown("", *given)
     assert ids_of(texts) == ["s1", "s2", "s3"] and "td" not in texts
     assert [text for _, text in texts["dd"]] == ["66.67", "2.50", "2.10", "0.00", "3.25", "5.00", "–"]
-    assert of_class(texts, "span", "badge") == ["✓ Within 0.5", "✗ Farther off", "✗ Farther off"]
-    assert ids_of(shown("show=wrong&sort=far", *given)) == ["s2", "s3"]  # what has no number comes last
+    assert of_class(texts, "span", "badge") == ["✓ Within 0.5", "✗ Larger error", "✗ Larger error"]
+    assert ids_of(shown("show=wrong&sort=far", *given)) == ["s2", "s3"]  # rows without a number come last

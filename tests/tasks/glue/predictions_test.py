@@ -1,4 +1,4 @@
-"""Tests of predictions: the best label or the number, rows of texts and pairs, the site's files."""
+"""Tests of predictions: the best label or the number, rows of texts and pairs, the submission files."""
 
 import types
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tasks.glue import predictions
-from tasks.glue.example import Example
+from tasks.glue.data import Example
 
 LOGITS = np.array([[0.0, 2.0, 1.0], [3.0, 3.0, 1.0], [1e4, -1e4, 2e4]], np.float32)
 

@@ -1,4 +1,4 @@
-"""Tests of Table 5: the paper's rows, means over seeds; and the files for the site."""
+"""Tests of Table 5: the paper's rows, means over seeds; and the submission."""
 
 import json
 import statistics
@@ -19,16 +19,21 @@ TABLE_5 = {
     "SpanBERT": "64.3 94.8 90.9/87.9 89.9/89.1 71.9/89.5 88.1/87.7 94.3 79.0 82.8",
 }
 SCORES = {
-    "CoLA": {"matthews": 60.0}, "SST-2": {"accuracy": 90.0}, "MRPC": {"f1": 88.0, "accuracy": 84.0},
-    "STS-B": {"pearson": 85.0, "spearman": 87.0}, "QQP": {"f1": 70.0, "accuracy": 80.0},
-    "MNLI": {"accuracy": 82.0, "mismatched_accuracy": 84.0}, "QNLI": {"accuracy": 92.0}, "RTE": {"accuracy": 65.0},
+    "CoLA": {"matthews": 60.0},
+    "SST-2": {"accuracy": 90.0},
+    "MRPC": {"f1": 88.0, "accuracy": 84.0},
+    "STS-B": {"pearson": 85.0, "spearman": 87.0},
+    "QQP": {"f1": 70.0, "accuracy": 80.0},
+    "MNLI": {"accuracy": 82.0, "mismatched_accuracy": 84.0},
+    "QNLI": {"accuracy": 92.0},
+    "RTE": {"accuracy": 65.0},
     "WNLI": {"accuracy": 40.0, "majority": 56.0},
-}  # fmt: skip
+}
 
 
 @pytest.fixture
 def write_run(tmp_path):
-    """Function that writes a finished run of a set, with files for the site that say where they are from."""
+    """Function that writes a finished run of a set, with submission files that hold their origin."""
 
     def write(folder, dataset, method="M", files=(), rate=2e-5, encoder="e", **scores):
         path = tmp_path / "runs" / folder
@@ -73,9 +78,17 @@ def test_the_published_rows_are_the_papers_table(write_run, make):
     assert len([line for line in text.splitlines() if "(paper)" in line]) == 4
     [head] = [line for line in text.splitlines() if line.startswith("|  |")]
     assert [cell.strip() for cell in head.split("|")[2:-1]] == [
-        "CoLA Matthews", "SST-2 acc.", "MRPC F1 / acc.", "STS-B Pearson / Spearman", "QQP F1 / acc.",
-        "MNLI acc. / mismatched acc.", "QNLI acc.", "RTE acc.", "WNLI Majority", "average",
-    ]  # fmt: skip
+        "CoLA Matthews",
+        "SST-2 acc.",
+        "MRPC F1 / acc.",
+        "STS-B Pearson / Spearman",
+        "QQP F1 / acc.",
+        "MNLI acc. / mismatched acc.",
+        "QNLI acc.",
+        "RTE acc.",
+        "WNLI Majority",
+        "average",
+    ]
     assert "paper" not in make("--nopublished")
 
 
@@ -83,9 +96,17 @@ def test_a_run_of_every_set_has_all_cells_and_an_average_over_sets(write_run, ma
     for name, scores in SCORES.items():
         write_run(name, name, **scores)
     assert row_of(make(), "M") == [
-        "60.0", "90.0", "88.0/84.0", "85.0/87.0", "70.0/80.0", "82.0/84.0", "92.0", "65.0", "56.0",
+        "60.0",
+        "90.0",
+        "88.0/84.0",
+        "85.0/87.0",
+        "70.0/80.0",
+        "82.0/84.0",
+        "92.0",
+        "65.0",
+        "56.0",
         f"{(60 + 90 + 86 + 86 + 75 + 83 + 92 + 65 + 56) / 9:.1f}",
-    ]  # fmt: skip
+    ]
 
 
 def test_seeds_are_averaged_and_their_deviation_is_noted(write_run, make):
@@ -122,7 +143,7 @@ def test_runs_of_other_tasks_and_unfinished_ones_are_ignored(write_run, make):
 
 
 @pytest.mark.parametrize("others", [False, True])
-def test_a_folder_without_a_run_of_a_set_is_refused(write_run, make, others):
+def test_a_folder_without_a_run_of_a_set_is_rejected(write_run, make, others):
     if others:
         write_run("answers", "SQuAD 1.1", f1=90.0)
     with pytest.raises(InputError, match="runs holds no finished run of a GLUE set"):
@@ -162,8 +183,9 @@ def test_the_site_gets_every_set_where_one_was_tried_with_other_settings(write_r
     assert "M (learning_rate=5e-05)" in text
     with zipfile.ZipFile(tmp_path / "site" / "submission.zip") as archive:
         assert {name: archive.read(name).decode().split()[3] for name in archive.namelist()} == {
-            "RTE.tsv": "b", "QNLI.tsv": "c",
-        }  # fmt: skip
+            "RTE.tsv": "b",
+            "QNLI.tsv": "c",
+        }
 
 
 def test_files_that_are_missing_are_named(write_run, make, tmp_path, caplog):
@@ -172,7 +194,7 @@ def test_files_that_are_missing_are_named(write_run, make, tmp_path, caplog):
     write_run("qnli", "QNLI", accuracy=80.0)
     make(f"--submission_dir={tmp_path / 'site'}")
     assert set(submitted(tmp_path / "site")) == {"RTE.tsv", "MNLI-m.tsv", "MNLI-mm.tsv"}
-    missing = caplog.text.split("lacks files that the site asks for: ")[1].split(".\n")[0]
+    missing = caplog.text.split("lacks files that the site expects: ")[1].split(".\n")[0]
     assert set(missing.split(", ")) == {
         f"{name}.tsv" for name in ("CoLA", "SST-2", "MRPC", "STS-B", "QQP", "AX", "QNLI", "WNLI")
     }
@@ -191,7 +213,7 @@ def test_of_several_methods_one_must_be_named(write_run, make, tmp_path):
         assert submitted(tmp_path / "site") == {"RTE.tsv": f"index\tprediction\n0\t{folder} π\n"}
 
 
-def test_what_cannot_be_submitted_is_refused(write_run, make, tmp_path):
+def test_runs_that_cannot_be_submitted_are_rejected(write_run, make, tmp_path):
     write_run("a", "RTE", accuracy=60.0)
     with pytest.raises(InputError, match="No run has predictions of a test file"):
         make(f"--submission_dir={tmp_path / 'site'}")

@@ -11,16 +11,22 @@ CONTEXT = "w1 w2 w3 w4 w5 w6 w7 w8 w9 w10"
 
 @pytest.fixture(scope="session")
 def encoder_path(toy_tokenizer, tmp_path_factory):
-    """Path of a saved encoder of 64 pieces, width 12, at most 24 pieces a row."""
+    """Path of a saved encoder of 64 pieces, width 12, at most 24 tokens per row."""
     import keras
 
     from spanbert_keras import SpanBertEncoder
 
     keras.utils.set_random_seed(1)
     encoder = SpanBertEncoder(
-        vocabulary_size=64, num_layers=1, num_heads=2, hidden_dim=12, intermediate_dim=20, max_sequence_length=24,
-        dropout=0.1, tokenizer=toy_tokenizer,
-    )  # fmt: skip
+        vocabulary_size=64,
+        num_layers=1,
+        num_heads=2,
+        hidden_dim=12,
+        intermediate_dim=20,
+        max_sequence_length=24,
+        dropout=0.1,
+        tokenizer=toy_tokenizer,
+    )
     path = tmp_path_factory.mktemp("encoder") / "encoder.keras"
     encoder.save(path)
     return path
@@ -28,15 +34,18 @@ def encoder_path(toy_tokenizer, tmp_path_factory):
 
 @pytest.fixture
 def reader(encoder_path, randomize):
-    """A reader full of noise that may refuse to answer."""
+    """A reader with random weights that may give no answer."""
     import keras
 
     from spanbert_keras import SpanBertQuestionAnswerer
 
     model = SpanBertQuestionAnswerer(
-        keras.saving.load_model(encoder_path), stride=5, max_question_pieces=8, max_answer_pieces=4,
+        keras.saving.load_model(encoder_path),
+        stride=5,
+        max_question_pieces=8,
+        max_answer_pieces=4,
         no_answer_threshold=0.0,
-    )  # fmt: skip
+    )
     randomize(model)
     return model
 
@@ -51,7 +60,7 @@ def question(number, answer, impossible=False, start=None, context=CONTEXT):
 
 @pytest.fixture
 def squad_file(tmp_path):
-    """Function that writes a file of SQuAD's form: articles of so many questions, every third without answer if so."""
+    """Function that writes a file of SQuAD's form: articles with questions, a third of them unanswerable if wanted."""
 
     def write(name="train.json", articles=3, questions=6, unanswerable=False, first=0):
         found = []
@@ -74,7 +83,7 @@ def squad_file(tmp_path):
 
 @pytest.fixture
 def mrqa_file(tmp_path):
-    """Function that writes a file of MRQA's form, one question a context, each answer found twice, unsorted."""
+    """Function that writes a file of MRQA's form, one question per context, each answer found twice, unsorted."""
 
     def write(name="mrqa.jsonl.gz", contexts=8, first=0):
         lines = [{"header": {"dataset": "x", "split": "dev"}}]

@@ -1,4 +1,4 @@
-"""Tests of the evaluation program: thresholds kept apart, files, page."""
+"""Tests of the evaluation program: separate thresholds, files, page."""
 
 import gzip
 import json
@@ -9,8 +9,8 @@ import pytest
 
 from spanbert_keras import Answer, program
 from spanbert_keras.program import InputError
-from tasks.question_answering import data, evaluate
-from tasks.question_answering.example import Example
+from tasks.question_answering import data, evaluate, splits
+from tasks.question_answering.data import Example
 
 
 @pytest.fixture
@@ -51,12 +51,12 @@ def test_a_calibrated_threshold_never_sees_the_questions_that_it_scores():
     examples, found = cases()
     tables = evaluate.score(examples, found, None, True, 0.5)
     [title] = [title for title in tables if title.startswith("the rest")]
-    own, rest = data.split_articles(examples, 0.5)
+    own, rest = splits.split_articles(examples, 0.5)
     assert title == "the rest, threshold fitted on 2 questions of other articles"
     assert tables[title]["total"] == 2 and {e.article for e in own} & {e.article for e in rest} == set()
 
 
-def test_without_unanswerable_questions_a_refusal_is_an_empty_answer():
+def test_without_unanswerable_questions_no_answer_is_an_empty_answer():
     examples, found = cases()
     assert evaluate.score(examples[:2], found, None, False, None)["all questions"]["exact_match"] == 50.0
     assert evaluate.score(examples[:2], found, -9.0, False, None)["all questions"]["exact_match"] == 0.0
@@ -67,8 +67,12 @@ def test_the_program_writes_predictions_scores_and_the_page(saved, squad_file, c
     run(f"--model={saved}", f"--data={path}", "--calibration_share=0.4")
     folder = saved.parent / "evaluation" / "some-dev"
     assert sorted(p.name for p in folder.iterdir()) == [
-        "errors.html", "nbest_predictions.json", "no_answer_scores.json", "predictions.json", "scores.json",
-    ]  # fmt: skip
+        "errors.html",
+        "nbest_predictions.json",
+        "no_answer_scores.json",
+        "predictions.json",
+        "scores.json",
+    ]
     given = json.loads((folder / "predictions.json").read_text())
     assert set(given) == {example.id for example in data.read(path).examples}
     out = capsys.readouterr().out
@@ -80,27 +84,30 @@ def test_the_program_writes_predictions_scores_and_the_page(saved, squad_file, c
 def test_a_half_of_mrqas_file_is_scored(saved, mrqa_file, tmp_path, capsys):
     path, out = mrqa_file(contexts=12), tmp_path / "out"
     run(f"--model={saved}", f"--data={path}", "--split=test", f"--output_dir={out}", "--nopage")
-    _, test = data.halve(data.read(path).examples)
+    _, test = splits.halve(data.read(path).examples)
     assert set(json.loads((out / "predictions.json").read_text())) == {example.id for example in test}
     assert not (out / "errors.html").exists()
 
 
-def test_the_page_shows_a_refusal_and_a_right_answer():
+def test_the_page_shows_no_answer_and_a_right_answer():
     examples, found = cases()
     rows = [evaluate.page_row(example, found[example.id], 1.0) for example in examples]
     assert [(row.predicted, row.exact, row.start) for row in rows] == [
-        ("b", True, 0), ("d", False, 0), ("c", False, 0), ("", True, None),
-    ]  # fmt: skip
+        ("b", True, 0),
+        ("d", False, 0),
+        ("c", False, 0),
+        ("", True, None),
+    ]
     assert rows[0].f1 == 1.0 and rows[3].f1 == 1.0 and rows[2].f1 == 0.0 and rows[0].candidates == (("b", 0.5),)
 
 
-def test_what_cannot_be_done_is_refused_before_anything_is_computed(saved, squad_file, tmp_path):
+def test_unusable_input_is_rejected_before_anything_is_computed(saved, squad_file, tmp_path):
     path = squad_file()
     (tmp_path / "file").touch()
     for flag, message in (
         ("--batch_size=0", "--batch_size must be at least 1"),
-        (f"--output_dir={tmp_path / 'file'}", "cannot be made: File exists"),
-        ("--calibration_share=0.5", "--calibration_share is for data with questions that have no answer"),
+        (f"--output_dir={tmp_path / 'file'}", "cannot be created: File exists"),
+        ("--calibration_share=0.5", "--calibration_share needs questions without an answer"),
     ):
         with pytest.raises(InputError, match=message):
             run(f"--model={saved}", f"--data={path}", flag)
@@ -110,7 +117,7 @@ def test_what_cannot_be_done_is_refused_before_anything_is_computed(saved, squad
 
 
 @pytest.mark.parametrize("name", ["missing.keras", "encoder.keras"])
-def test_what_is_no_reader_is_refused(name, encoder_path, squad_file, tmp_path):
+def test_a_file_that_is_not_a_question_answerer_is_rejected(name, encoder_path, squad_file, tmp_path):
     model = encoder_path if name == "encoder.keras" else tmp_path / name
     with pytest.raises(InputError, match="is not there|holds a SpanBertEncoder. Expected: a SpanBertQuestionAnswerer"):
         run(f"--model={model}", f"--data={squad_file()}")

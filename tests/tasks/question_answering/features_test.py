@@ -10,7 +10,7 @@ from spanbert_keras import SpanBertEncoder, SpanBertQuestionAnswerer, SpanBertTo
 from spanbert_keras.errors import InputError
 from spanbert_keras.preprocessing.question_windows import QuestionWindows
 from tasks.question_answering import data, metrics, predictions
-from tasks.question_answering.example import Example
+from tasks.question_answering.data import Example
 from tasks.question_answering.features import MAX_ANSWERS, Counts, make_rows, readable
 
 CLS, SEP = 2, 3
@@ -32,7 +32,7 @@ def rows_of(windows, *examples, first="file", every_answer=False, max_answer_pie
     return make_rows(examples, windows, max_answer_pieces, first, every_answer)
 
 
-def test_each_window_is_labelled_with_where_the_answer_stands_in_it(windows):
+def test_each_window_is_labelled_with_the_position_of_the_answer(windows):
     rows = rows_of(windows, example((12, 17)))  # w4 w5
     assert [window.token_ids.tolist() for window in rows.windows] == [
         [CLS, 45, 46, SEP, 5, 6, 7, 8, 9, 10, SEP],
@@ -97,7 +97,7 @@ def test_cut_questions_long_answers_and_lost_ones_are_counted(windows):
 
 
 def test_examples_keep_their_order_and_their_passages_across_chunks(windows, monkeypatch):
-    monkeypatch.setattr("tasks.question_answering.features.CHUNK", 3)
+    monkeypatch.setattr("tasks.question_answering.features.CHUNK_SIZE", 3)
     asked = [example((0, 2), context=f"w{i % 4} w{i}", question=f"w{i}") for i in range(8)]
     rows = rows_of(windows, *asked)
     assert rows.examples == list(range(8)) and len(rows.passages) == 8
@@ -130,8 +130,8 @@ def test_starts_and_ends_of_an_answer_do_not_change_places(windows):
     assert (batch["start_positions"].tolist(), batch["end_positions"].tolist()) == ([[8]], [[9]])
 
 
-def test_unreadable_examples_are_told_or_left_out(windows, monkeypatch):
-    monkeypatch.setattr("tasks.question_answering.features.CHUNK", 2)
+def test_unreadable_examples_are_rejected_or_left_out(windows, monkeypatch):
+    monkeypatch.setattr("tasks.question_answering.features.CHUNK_SIZE", 2)
     asked = [
         example(id="a"),
         example(id="b", context="\x00\x01"),
@@ -141,10 +141,10 @@ def test_unreadable_examples_are_told_or_left_out(windows, monkeypatch):
     ]
     good, bad = readable(asked, windows, "some.json", skip=True)
     assert [e.id for e in good] == ["a", "e"]
-    assert [sentence.split(": ")[:2] for sentence in bad] == [["some.json", f"question '{id}'"] for id in "bcd"]
-    assert "Context has no words. Expected: text. Received: '\\x00\\x01'." in bad[0]
-    assert "Question has no words" in bad[1] and "no word that the vocabulary can spell" in bad[2]
-    with pytest.raises(InputError, match=r"some\.json: question 'b': Context has no words.*--skip_bad_examples"):
+    assert bad[0] == "some.json: Context of question 'b' has no words. Expected: text. Received: '\\x00\\x01'."
+    assert bad[1].startswith("some.json: Question 'c' has no words. ")
+    assert bad[2].startswith("some.json: Context of question 'd' has no word that the vocabulary can spell. ")
+    with pytest.raises(InputError, match=r"some\.json: Context of question 'b' has no words.*--skip_bad_examples"):
         readable(asked, windows, "some.json", skip=False)
     assert readable([asked[0], asked[4]], windows, "some.json", skip=False) == ([asked[0], asked[4]], [])
 
@@ -167,7 +167,7 @@ FILES = {
 }
 LONG, WITHIN, OTHER_TEXT = "longer than the limit", "marked within a word", "the file's span reads unlike its answers"
 NO_WINDOW = "whole in no window"
-LIMIT = 30  # pieces of an answer, as released
+LIMIT = 30  # tokens of an answer, as released
 MASS = 50.0  # logit of the trained label; all others are 0
 
 
@@ -177,7 +177,7 @@ def row_keys(rows):
 
 
 def labels(rows):
-    """Returns a function of a batch: logits that put all mass on what its rows were trained to."""
+    """Returns a function of a batch: logits that put all mass on the targets of its rows."""
     trained = {key: target[0].tolist() for key, target in zip(row_keys(rows), rows.targets, strict=True)}
 
     def logits_of(batch):
@@ -196,7 +196,7 @@ def within_word(text, place):
 
 
 def reason(example, span, rows, number, limit):
-    """Returns why a question's gold text cannot come back; `None` for no good reason."""
+    """Returns why a question's gold text cannot come back; `None` without a good reason."""
     first, last = rows.passages[number].pieces_of(*span)
     start, end = rows.passages[number].characters_of(first, last)
     read, gold = (metrics.normalize_answer(example.context[a:b]) for a, b in ((start, end), span))
@@ -260,7 +260,7 @@ def make_model(data_folder):
 def test_decoding_the_trained_labels_gives_the_gold_text(data_folder, make_model, name, kind):
     """All but those marked within a word, as counted above; `-s` shows them.
 
-    Answers longer than the released limit are trained on and cannot be given: they are told apart, and come back when
+    Answers longer than the released limit are trained on and cannot be given: they are counted, and come back when
     the limit is lifted.
     """
     found = data.read(data_folder / name, skip_bad_examples=True)

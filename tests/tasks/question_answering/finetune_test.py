@@ -60,7 +60,7 @@ def test_unanswerable_questions_give_the_model_a_threshold(fine_tune, squad_file
     assert {id for id, text in given.items() if not text} == {
         id for id, score in scored.items() if score > reader.no_answer_threshold
     }
-    assert scores["test"]["total"] == 6 and scores["dev"]["best_f1"] >= 100 / 3 - 1e-9  # refusing everything has that
+    assert scores["test"]["total"] == 6 and scores["dev"]["best_f1"] >= 100 / 3 - 1e-9  # as without any answer
 
 
 @pytest.mark.slow
@@ -72,9 +72,12 @@ def test_a_calibrated_threshold_is_fitted_on_some_articles_and_scored_on_the_oth
 
 def test_mrqas_dev_is_halved_by_context_and_the_ids_are_written(fine_tune, mrqa_file):
     folder = fine_tune(
-        f"--train_file={mrqa_file()}", f"--dev_file={mrqa_file('dev.jsonl.gz', 12, 20)}", "--halve_dev",
-        "--answers=all", "--epochs=0.5",
-    )  # fmt: skip
+        f"--train_file={mrqa_file()}",
+        f"--dev_file={mrqa_file('dev.jsonl.gz', 12, 20)}",
+        "--halve_dev",
+        "--answers=all",
+        "--epochs=0.5",
+    )
     dev, test = ((folder / f"{name}_ids.txt").read_text().split() for name in ("dev", "test"))
     assert dev and test and not set(dev) & set(test) and len(dev) + len(test) == 12
     assert set(read_json(folder / "test/predictions.json")) == set(test)
@@ -87,7 +90,7 @@ def test_several_training_files_count_as_one_but_share_no_question(fine_tune, sq
     one, two, dev = squad_file("a.json", 1), squad_file("b.json", 1, first=1), squad_file("dev.json", 1, first=5)
     task = finetune.QuestionAnswering(config_of(f"--train_file={one},{two}", f"--dev_file={dev}"))
     assert len(task.train) == 12
-    with pytest.raises(InputError, match=r"The question 'q0' is in .*a.json and again in .*a.json"):
+    with pytest.raises(InputError, match=r"The question 'q0' is in .*a.json and .*a.json"):
         finetune.QuestionAnswering(config_of(f"--train_file={one},{one}", f"--dev_file={dev}"))
     task = finetune.QuestionAnswering(
         config_of(f"--train_file={one},{one}", f"--dev_file={dev}", "--skip_bad_examples")
@@ -95,15 +98,12 @@ def test_several_training_files_count_as_one_but_share_no_question(fine_tune, sq
     assert len(task.train) == 6 and len(task.left_out) == 6
 
 
-def test_what_cannot_be_done_is_refused_before_training(squad_file, mrqa_file):
+def test_unusable_input_is_rejected_before_training(squad_file, mrqa_file):
     plain, open_ended = squad_file(), squad_file("dev.json", 1, first=5, unanswerable=True)
     for flags, message in (
-        ([f"--dev_file={plain}", f"--test_file={plain}", "--halve_dev"], "With --test_file give --nohalve_dev"),
-        ([f"--dev_file={plain}", f"--test_file={mrqa_file()}"], "one format. Received: squad, squad, mrqa"),
-        (
-            [f"--dev_file={plain}", "--calibration_share=0.5"],
-            "--calibration_share is for data with questions that have no answer",
-        ),
+        ([f"--dev_file={plain}", f"--test_file={plain}", "--halve_dev"], "With --test_file, give --nohalve_dev"),
+        ([f"--dev_file={plain}", f"--test_file={mrqa_file()}"], "the same format. Received: squad, squad, mrqa"),
+        ([f"--dev_file={plain}", "--calibration_share=0.5"], "--calibration_share needs questions without an answer"),
         ([f"--dev_file={open_ended}", "--calibration_share=0.5"], "--calibration_share"),  # of one article
     ):
         with pytest.raises(InputError, match=message):
@@ -116,12 +116,12 @@ def config_of(*flags):
 
 def test_formats_are_not_mixed(squad_file, mrqa_file):
     flags = (f"--train_file={squad_file()}", f"--dev_file={mrqa_file()}")
-    with pytest.raises(InputError, match="files must be of one format. Received: squad, mrqa"):
+    with pytest.raises(InputError, match="files must have the same format. Received: squad, mrqa"):
         finetune.QuestionAnswering(config_of(*flags))
 
 
 @pytest.mark.slow
-def test_what_the_encoder_cannot_read_is_refused_by_name_or_left_out(fine_tune, squad_file, tmp_path, caplog):
+def test_questions_that_the_encoder_cannot_read_are_rejected_or_left_out(fine_tune, squad_file, tmp_path, caplog):
     path = pathlib.Path(squad_file("bad.json"))
     content = json.loads(path.read_text())
     paragraph = content["data"][0]["paragraphs"][0]
@@ -132,15 +132,15 @@ def test_what_the_encoder_cannot_read_is_refused_by_name_or_left_out(fine_tune, 
     with pytest.raises(InputError, match=r"bad.json: question 'long': Context .*no word that the vocabulary can spell"):
         fine_tune(*flags)
     folder = fine_tune(*flags, "--skip_bad_examples", name="skipping")
-    assert (folder / "question_answerer.keras").is_file() and "Left out in all: 1" in caplog.text
+    assert (folder / "question_answerer.keras").is_file() and "Examples left out in total: 1" in caplog.text
 
 
-def test_windows_are_no_longer_than_the_encoder_reads(squad_file, encoder_path, caplog):
+def test_windows_are_at_most_as_long_as_the_encoders_maximum(squad_file, encoder_path, caplog):
     path = squad_file()
     flags = [f"--encoder={encoder_path}", "--output_dir=o", f"--train_file={path}", f"--dev_file={path}"]
     model = finetune.QuestionAnswering(program.parse(finetune.Config, flags)).make_model()
-    assert model.windows.window_length == 24 and "at most 24 pieces" in caplog.text
-    with pytest.raises(InputError, match="No model can be made of .*window_length=4"):
+    assert model.windows.window_length == 24 and "at most 24 tokens" in caplog.text
+    with pytest.raises(InputError, match="The model cannot be built on .*window_length=4"):
         finetune.QuestionAnswering(program.parse(finetune.Config, [*flags, "--max_sequence_length=4"])).make_model()
 
 

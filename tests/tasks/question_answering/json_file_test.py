@@ -1,4 +1,4 @@
-"""Tests of JSON values out of files: by line or as a whole, gzipped or not, and what is said of others."""
+"""Tests of JSON values from files: by line or as a whole, gzipped or not, and the errors about other files."""
 
 import gzip
 import json
@@ -6,7 +6,7 @@ import json
 import pytest
 
 from spanbert_keras.program import InputError
-from tasks.question_answering.json_file import first_value, opened, parsed, shown
+from tasks.question_answering.json_file import first_value, opened, parsed
 
 DATA = {"data": [1, 2]}
 
@@ -53,8 +53,3 @@ def test_a_line_of_something_else_is_named_with_its_number():
         parsed(b"{", "a", 7, "an object")
     with pytest.raises(InputError, match="a, line 7 is not UTF-8"):
         parsed(b"\xff", "a", 7, "an object")
-
-
-def test_long_values_are_shown_by_their_beginning():
-    assert shown({"a": 1, "b": 2}) == "an object with the keys 'a', 'b'" and shown({}).endswith("(none)")
-    assert shown([1]) == "[1]" and len(shown("x" * 99)) == 63

@@ -8,7 +8,7 @@ import pytest
 
 from spanbert_keras.program import InputError
 from tasks.question_answering import data
-from tasks.question_answering.example import Example
+from tasks.question_answering.data import Example
 from tasks.question_answering.metrics import (
     average_precision,
     exact_match,
@@ -129,7 +129,7 @@ def test_gold_answers_that_normalise_to_nothing_are_dropped():
     assert "NoAns_total" not in scores
 
 
-def test_a_missing_prediction_scores_nothing_even_where_there_is_no_answer():
+def test_a_missing_prediction_scores_0_even_for_a_question_without_answer():
     predictions = {"1": "cat", "3": "black cat"}
     scores = squad2_scores(FOUR, predictions, dict.fromkeys("1234", 0.1), threshold=0.05)
     assert (scores["missing"], scores["total"], scores["NoAns_exact"], scores["best_exact"]) == (2, 4, 0.0, 50.0)
@@ -197,7 +197,7 @@ def test_average_precision_takes_a_high_score_for_no_answer():
         (FOUR, PREDICTIONS, dict.fromkeys("1234", "high"), r"question '1'.*Received: 'high'"),
     ],
 )
-def test_what_cannot_be_scored_is_named(examples, predictions, scores, match):
+def test_predictions_that_cannot_be_scored_are_named(examples, predictions, scores, match):
     with pytest.raises(InputError, match=match):
         squad2_scores(examples, predictions, scores)
 

@@ -1,7 +1,4 @@
-"""Tests of the page of a scored file: what it embeds, that no text breaks out of it, and what a browser shows."""
-
-import os
-import re
+"""Tests of the page of a scored file: what it embeds, and what a browser shows."""
 
 import numpy as np
 import pytest
@@ -50,7 +47,7 @@ def slice_utf16(text, span):
     return units[2 * span[0] : 2 * span[1]].decode("utf-16-le", "surrogatepass")
 
 
-def test_the_page_carries_what_was_given(tmp_path, written):
+def test_the_page_carries_its_data(tmp_path, written):
     _, data = written(tmp_path, [row()], facts={"F1": "0.00", "Model": "tiny"})
     assert data == {
         "facts": [["F1", "0.00"], ["Model", "tiny"]],
@@ -76,37 +73,7 @@ def test_the_page_carries_what_was_given(tmp_path, written):
     }
 
 
-def test_the_document_says_its_language_encoding_title_and_width(tmp_path, written, texts_of):
-    path, _ = written(tmp_path, [row()], title="Read & <b>see</b>")
-    document = path.read_text(encoding="utf-8")
-    assert document.startswith('<!doctype html>\n<html lang="en">')
-    assert '<meta charset="utf-8">' in document and '<meta name="viewport"' in document
-    elements = texts_of(document)
-    assert [text for _, text in elements["title"] + elements["h1"]] == ["Read & <b>see</b>"] * 2
-
-
-def test_the_page_needs_nothing_from_outside(tmp_path, written):
-    document = written(tmp_path, [row()])[0].read_text(encoding="utf-8")
-    assert "default-src 'none'" in document
-    assert not re.search(r"https?:|\bsrc=|\bhref=|@import|url\(", document)
-    assert not re.search(r"innerHTML|outerHTML|insertAdjacent|document\.write|eval\(|new Function", document)
-
-
-def test_no_text_breaks_out_of_its_place(tmp_path, written):
-    hostile = dict.fromkeys(("id", "question", "context", "article", "predicted"), HOSTILE)
-    bad = row(**hostile, gold=(HOSTILE,), candidates=((HOSTILE, 1.0),))
-    path, data = written(tmp_path, [bad], title=HOSTILE, facts={HOSTILE: HOSTILE})
-    document = path.read_text(encoding="utf-8")
-    harmless = written(tmp_path, [row()])[0].read_text(encoding="utf-8")
-    assert "alert(1)</script>" not in document and "<img" not in document
-    assert document.count("<script") == harmless.count("<script") == 3
-    assert data["facts"] == [[HOSTILE, HOSTILE]] and data["contexts"] == [HOSTILE]
-    assert data["rows"][0]["question"] == HOSTILE
-    script = document[document.index('id="data"') :].split(">", 1)[1].split("</script>")[0]
-    assert not set("<>&\u2028\u2029") & set(script)
-
-
-def test_marks_are_the_gold_and_the_predicted_text_behind_emoji(tmp_path, written):
+def test_marks_are_the_gold_and_the_predicted_text_after_emoji(tmp_path, written):
     gold, predicted = EMOJI.index("𝔘𝔫𝔦"), EMOJI.index("1991")
     made = row(context=EMOJI, gold_spans=((gold, gold + 3), (3, 5)), start=predicted, end=predicted + 4)
     _, data = written(tmp_path, [made])
@@ -123,12 +90,6 @@ def test_a_context_that_questions_share_is_stored_once(tmp_path, written):
         (r.context, r.article) for r in rows
     ]
     assert path.read_text(encoding="utf-8").count("Ann 1 wrote") == 1
-
-
-def test_lone_surrogates_and_control_characters_are_written(tmp_path, written):
-    odd = "\ud83d \x00\x1b \udfff"
-    _, data = written(tmp_path, [row(question=odd, context=odd + "Ann wrote it in Oslo.")], title=odd, facts={odd: odd})
-    assert data["rows"][0]["question"] == odd and data["facts"] == [[odd, odd]]
 
 
 def test_scores_that_json_lacks_are_null_and_numpy_numbers_plain(tmp_path, written):
@@ -162,7 +123,7 @@ def test_no_answer_and_no_place_have_no_mark(tmp_path, written):
         dict(gold_spans=((0, 3), (0, 22))),
     ],
 )
-def test_a_span_outside_its_context_is_refused_with_its_question(tmp_path, changes):
+def test_a_span_outside_its_context_is_rejected_with_its_question(tmp_path, changes):
     with pytest.raises(ValueError, match=r"Received: start=.*length=21, id='q1'"):
         write_page(tmp_path / "page.html", "Title", [row(**changes)], {})
     assert list(tmp_path.iterdir()) == []
@@ -171,25 +132,6 @@ def test_a_span_outside_its_context_is_refused_with_its_question(tmp_path, chang
 def test_without_rows_there_is_a_page(tmp_path, written):
     path, data = written(tmp_path / "new" / "folder", [])
     assert data == {"facts": [], "articles": [], "contexts": [], "rows": []} and path.is_file()
-
-
-def test_a_failure_leaves_the_old_file(tmp_path, monkeypatch):
-    path = tmp_path / "page.html"
-    path.write_text("old")
-
-    def fail(source, target):
-        raise OSError("disk full")
-
-    monkeypatch.setattr(os, "replace", fail)
-    with pytest.raises(OSError, match="disk full"):
-        write_page(path, "Title", [row()], {})
-    assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
-
-
-def test_a_second_page_replaces_the_first(tmp_path, written):
-    written(tmp_path, [row()])
-    path, data = written(tmp_path, [row(id="second")])
-    assert [r["id"] for r in data["rows"]] == ["second"] and list(tmp_path.iterdir()) == [path]
 
 
 def test_a_browser_marks_both_answers_and_keeps_to_the_filter(tmp_path, browser, written, texts_of):

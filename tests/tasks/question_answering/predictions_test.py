@@ -1,4 +1,4 @@
-"""Tests of what a model says to a file's questions, and of the files that hold it."""
+"""Tests of a model's answers to the questions of a file, and of the prediction files."""
 
 import json
 
@@ -6,7 +6,7 @@ import pytest
 
 from spanbert_keras import Answer
 from tasks.question_answering import data, metrics, predictions
-from tasks.question_answering.example import Example
+from tasks.question_answering.data import Example
 
 
 def example(id, *answers):
@@ -22,9 +22,9 @@ def found():
     return {"q1": answer("a", -3.0), "q2": answer("b", -1.0), "q3": answer("c", 2.0)}
 
 
-def test_every_question_gets_its_best_answers_and_never_a_refusal(reader, squad_file):
+def test_every_question_gets_its_best_answers_never_no_answer(reader, squad_file):
     examples = data.read(squad_file()).examples
-    reader.no_answer_threshold = -1e9  # it would refuse everything
+    reader.no_answer_threshold = -1e9  # no question would be answered
     found = predictions.predict(reader, examples, rows=4)
     assert list(found) == [one.id for one in examples]
     for one in examples:
@@ -39,7 +39,7 @@ def test_dev_scores_are_the_official_ones_of_the_kind(found):
     assert predictions.dev_scores(examples[:2], found, False)["exact_match"] == 100.0
     scores = predictions.dev_scores(examples, found, True)
     assert scores["best_f1"] == 100.0 and scores["best_f1_thresh"] == -1.0 and scores["fitted_HasAns_f1"] == 100.0
-    assert "f1" not in scores and scores["average_precision"] == 100.0  # nothing of a threshold that nobody chose
+    assert "f1" not in scores and scores["average_precision"] == 100.0  # no score of a threshold that was not chosen
     assert not any(key.startswith("best_") for key in predictions.scores_at(examples, found, -2.0))
     assert predictions.scores_at(examples, found, -2.0)["exact"] == pytest.approx(100 * 2 / 3)
 
@@ -51,7 +51,7 @@ def test_the_fitted_threshold_has_the_best_f1():
     assert threshold == -5.0 and predictions.scores_at(examples, found, threshold)["f1"] == 100.0
 
 
-def test_where_refusing_everything_is_best_the_threshold_lies_below_every_score():
+def test_if_answering_nothing_is_best_the_threshold_is_below_every_score():
     examples = [example(f"q{i}") for i in range(3)]
     found = {f"q{i}": answer("b", -5.0 - i) for i in range(3)}
     official = metrics.squad2_scores(examples, predictions.texts(found), predictions.no_answer_scores(found))
@@ -67,7 +67,7 @@ def test_the_fitted_threshold_sees_no_other_questions():
     assert predictions.fitted_threshold(examples, found) == -8.0
 
 
-def test_the_files_hold_what_was_decided(tmp_path, found):
+def test_the_files_hold_the_final_predictions(tmp_path, found):
     predictions.write(tmp_path / "new", found, threshold=-1.0)
     read = {path.stem: json.loads(path.read_text()) for path in (tmp_path / "new").iterdir()}
     assert read["predictions"] == {"q1": "a", "q2": "b", "q3": ""}  # above, not at, the threshold
@@ -77,12 +77,12 @@ def test_the_files_hold_what_was_decided(tmp_path, found):
     assert json.loads((tmp_path / "new" / "predictions.json").read_text())["q3"] == "c"
 
 
-@pytest.mark.parametrize("threshold, is_told", [(-9.0, True), (-2.0, False), (None, False)])
-def test_a_threshold_that_refuses_every_question_is_told(found, threshold, is_told, caplog, tmp_path):
+@pytest.mark.parametrize("threshold, is_logged", [(-9.0, True), (-2.0, False), (None, False)])
+def test_a_threshold_above_which_no_question_is_answered_is_reported(found, threshold, is_logged, caplog, tmp_path):
     predictions.write(tmp_path, found, threshold)
-    assert ("None of 3 questions is answered: all no-answer scores are above -9.000." in caplog.text) == is_told
+    assert ("None of 3 questions is answered: all no-answer scores are above -9.000." in caplog.text) == is_logged
 
 
-def test_a_threshold_fitted_on_dev_that_refuses_every_question_is_told(found, caplog):
+def test_a_fitted_threshold_with_which_no_question_is_answered_is_reported(found, caplog):
     predictions.dev_scores([example("q1"), example("q2"), example("q3")], found, True)
     assert "None of 3 questions is answered" in caplog.text

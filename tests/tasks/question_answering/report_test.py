@@ -29,8 +29,17 @@ def row_of(text, name):
 def test_the_published_rows_are_the_papers_tables():
     text = report.tables({("x", "SQuAD 1.1"): report.Result(1.0, 2.0, 1, "dev")})
     assert row_of(text, "SpanBERT (paper)") == [
-        "88.8", "94.6", "85.7", "88.7", "73.6", "83.6", "84.8", "83.0", "82.5", "81.5",
-    ]  # fmt: skip
+        "88.8",
+        "94.6",
+        "85.7",
+        "88.7",
+        "73.6",
+        "83.6",
+        "84.8",
+        "83.0",
+        "82.5",
+        "81.5",
+    ]
     averages = [row_of(text, f"{name} (paper)")[-1] for name in ("Google BERT", "Our BERT", "Our BERT-1seq")]
     assert averages == ["77.3", "78.6", "79.7"]  # as printed; the mean of the first row's figures is 77.24
 
@@ -57,31 +66,32 @@ def test_of_a_sweep_the_chosen_run_alone_counts(write_run, tmp_path):
     assert report.gather(tmp_path) == {("MiniLM", "NewsQA"): report.Result(3.0, 4.0, 1, "dev")}
 
 
-def test_runs_of_other_settings_are_no_seeds(write_run, tmp_path):
+def test_runs_with_other_settings_are_not_seeds(write_run, tmp_path):
     write_run("a", "NewsQA", dev={"exact_match": 1.0, "f1": 2.0})
     write_run("b", "NewsQA", rate=5e-5, dev={"exact_match": 3.0, "f1": 4.0})
     assert {method: result.f1 for (method, _), result in report.gather(tmp_path).items()} == {
-        "MiniLM (learning_rate=2e-05)": 2.0, "MiniLM (learning_rate=5e-05)": 4.0,
-    }  # fmt: skip
+        "MiniLM (learning_rate=2e-05)": 2.0,
+        "MiniLM (learning_rate=5e-05)": 4.0,
+    }
 
 
-def test_a_threshold_fitted_on_dev_is_said_and_one_of_other_articles_preferred(write_run, tmp_path):
+def test_a_threshold_fitted_on_dev_is_labelled_and_one_of_other_articles_preferred(write_run, tmp_path):
     best = {"best_exact": 60.0, "best_f1": 70.0}
     write_run("a", "SQuAD 2.0", dev=best)
     write_run("b", "SQuAD 2.0", method="B", dev=best | {"calibrated_exact": 50.0, "calibrated_f1": 55.0})
     results = report.gather(tmp_path)
     assert results["MiniLM", "SQuAD 2.0"] == report.Result(60.0, 70.0, 1, "dev, threshold fitted on it")
-    assert results["B", "SQuAD 2.0"] == report.Result(50.0, 55.0, 1, "dev, articles without the threshold's")
+    assert results["B", "SQuAD 2.0"] == report.Result(50.0, 55.0, 1, "dev, threshold fitted on other articles")
     assert "SQuAD 2.0: dev, threshold fitted on it, 1 run (MiniLM)" in report.tables(results)
 
 
-def test_a_file_that_is_no_record_is_left_out_and_named(write_run, tmp_path, caplog):
+def test_a_file_that_is_not_a_record_is_reported_and_left_out(write_run, tmp_path, caplog):
     write_run("a", "NewsQA", dev={"exact_match": 1.0, "f1": 2.0})
     (tmp_path / "run.json").write_text("{")
-    assert len(report.gather(tmp_path)) == 1 and "is no record of a run" in caplog.text
+    assert len(report.gather(tmp_path)) == 1 and "is not a record of a run" in caplog.text
 
 
-def test_the_program_writes_or_prints_and_refuses_an_empty_folder(write_run, tmp_path, capsys):
+def test_the_program_writes_or_prints_and_rejects_an_empty_folder(write_run, tmp_path, capsys):
     with pytest.raises(InputError, match="holds no finished question-answering run"):
         report.main(report.Config(runs=str(tmp_path)))
     write_run("r", "SQuAD 1.1", dev={"exact_match": 80.0, "f1": 90.0})

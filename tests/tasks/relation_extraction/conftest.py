@@ -18,10 +18,18 @@ def record(number, **changes):
     words = [f"w{(7 * number + 3 * i) % 40}" for i in range(7 + number % 3)]
     subject, object_ = ((1, 2), (4, 4)) if number % 2 else ((5, 6), (0, 1))
     return {
-        "id": f"e{number}", "docid": "d", "relation": RELATIONS[kinds], "token": words,
-        "subj_start": subject[0], "subj_end": subject[1], "obj_start": object_[0], "obj_end": object_[1],
-        "subj_type": kinds[0], "obj_type": kinds[1], "stanford_ner": ["O"] * len(words),
-    } | changes  # fmt: skip
+        "id": f"e{number}",
+        "docid": "d",
+        "relation": RELATIONS[kinds],
+        "token": words,
+        "subj_start": subject[0],
+        "subj_end": subject[1],
+        "obj_start": object_[0],
+        "obj_end": object_[1],
+        "subj_type": kinds[0],
+        "obj_type": kinds[1],
+        "stanford_ner": ["O"] * len(words),
+    } | changes
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Tests of the picture: it is one, shows its numbers, takes any label."""
+"""Tests of the picture: it is a picture, shows its numbers, takes any label."""
 
 import sys
 

@@ -21,10 +21,15 @@ def saved(encoder_path, tmp_path_factory, randomize):
     model = SpanBertRelationExtractor(encoder, LABELS, ("ORGANIZATION", "PERSON"), ("CITY", "DATE"), row_length=24)
     randomize(model, seed=3, scale=0.6)
     pairs = [
-        EntityPair(tuple(one["token"]), (one["subj_start"], one["subj_end"] + 1),
-                   (one["obj_start"], one["obj_end"] + 1), one["subj_type"], one["obj_type"])
+        EntityPair(
+            tuple(one["token"]),
+            (one["subj_start"], one["subj_end"] + 1),
+            (one["obj_start"], one["obj_end"] + 1),
+            one["subj_type"],
+            one["obj_type"],
+        )
         for one in map(record, range(10))
-    ]  # fmt: skip
+    ]
     bias = next(weight for weight in model.head.weights if tuple(weight.shape) == (len(LABELS),))
     bias.assign(bias - model.logits_of(model.entities.rows(pairs)).mean(axis=0))  # so that labels differ
     path = tmp_path_factory.mktemp("model") / "relation_extractor.keras"
@@ -42,8 +47,13 @@ def test_the_program_writes_predictions_scores_picture_and_page(saved, relation_
     out = tmp_path / "out"
     run(f"--model={saved}", f"--data={path}", f"--output_dir={out}", "--batch_size=4")
     assert sorted(p.name for p in out.iterdir()) == [
-        "confusion.png", "errors.html", "gold.txt", "predictions.jsonl", "predictions.txt", "scores.json",
-    ]  # fmt: skip
+        "confusion.png",
+        "errors.html",
+        "gold.txt",
+        "predictions.jsonl",
+        "predictions.txt",
+        "scores.json",
+    ]
     examples = data.read(path).examples
     model = keras.saving.load_model(saved)
     found = [relation.label for relation in model.extract_pairs([example.pair for example in examples])]
@@ -63,7 +73,7 @@ def test_the_program_writes_predictions_scores_picture_and_page(saved, relation_
     assert f"Predictions, scores, confusion.png and errors.html are in {out}." in printed
 
 
-def test_the_picture_is_no_blank_one(saved, relation_file, tmp_path):
+def test_the_picture_is_not_blank(saved, relation_file, tmp_path):
     image = pytest.importorskip("matplotlib.image", reason="pictures are matplotlib's")
     run(f"--model={saved}", f"--data={relation_file()}", f"--output_dir={tmp_path / 'out'}", "--nopage")
     pixels = image.imread(tmp_path / "out" / "confusion.png")
@@ -72,24 +82,24 @@ def test_the_picture_is_no_blank_one(saved, relation_file, tmp_path):
     assert not (tmp_path / "out" / "errors.html").exists()
 
 
-def test_the_folder_stands_beside_the_model(saved, relation_file, capsys):
+def test_the_default_folder_is_beside_the_model(saved, relation_file, capsys):
     run(f"--model={saved}", f"--data={relation_file('test.json')}", "--nopage")
     assert (saved.parent / "evaluation" / "test" / "scores.json").is_file()
     assert "Predictions, scores and confusion.png are in" in capsys.readouterr().out
 
 
-def test_another_label_may_be_none(saved, relation_file, tmp_path, capsys):
+def test_another_label_may_stand_for_no_relation(saved, relation_file, tmp_path, capsys):
     out = tmp_path / "out"
     flags = [f"--model={saved}", f"--data={relation_file()}", f"--output_dir={out}"]
     run(*flags, "--no_relation=org:founded", "--nopage")
     tables = json.loads((out / "scores.json").read_text())
     assert "org:founded" not in tables and "no_relation" in tables
     assert "org:founded left out; accuracy counts it" in capsys.readouterr().out
-    with pytest.raises(InputError, match="--no_relation=Other is none of the model's relations. Expected: one of no_r"):
+    with pytest.raises(InputError, match="--no_relation=Other is not a relation of the model. Expected: one of no_r"):
         run(*flags, "--no_relation=Other")
 
 
-def test_retacreds_labels_bad_examples_and_cut_sentences_are_told(saved, relation_file, tmp_path, caplog):
+def test_retacreds_labels_bad_examples_and_cut_sentences_are_reported(saved, relation_file, tmp_path, caplog):
     caplog.set_level("INFO")
     long = record(3) | {"token": [f"w{i % 40}" for i in range(60)]}
     path = relation_file(records=[record(0), record(1), record(2) | {"token": []}, long])
@@ -101,10 +111,10 @@ def test_retacreds_labels_bad_examples_and_cut_sentences_are_told(saved, relatio
     run(*flags, "--skip_bad_examples")
     assert (tmp_path / "out" / "gold.txt").read_text() == "org:founded\nno_relation\n"
     assert "Left out: " in caplog.text and "1 examples have no entry in --labels" in caplog.text
-    assert "2 sentences, 1 of them cut to 24 pieces" in caplog.text
+    assert "2 sentences, 1 of them cut to 24 tokens" in caplog.text
 
 
-def test_what_cannot_be_done_is_refused_before_anything_is_written(saved, encoder_path, relation_file, tmp_path):
+def test_unusable_input_is_rejected_before_anything_is_written(saved, encoder_path, relation_file, tmp_path):
     path, out = relation_file(), tmp_path / "out"
     strange = relation_file("strange.json", records=[record(0) | {"obj_type": "TITLE"}])
     for flags, message in (
@@ -124,7 +134,10 @@ def test_examples_of_types_without_markers_are_left_out_and_named(saved, relatio
     flags = [f"--output_dir={tmp_path / 'out'}", f"--model={saved}", "--skip_bad_examples", "--nopage"]
     run(*flags, f"--data={relation_file('strange.json', records=strange)}")
     assert len((tmp_path / "out" / "gold.txt").read_text().splitlines()) == 1
-    assert "example 'e1': 'TITLE' is not a type of object" in caplog.text and "Left out in all: 2." in caplog.text
+    assert (
+        "example 'e1': 'TITLE' is not a type of object" in caplog.text
+        and "Examples left out in total: 2." in caplog.text
+    )
     with pytest.raises(InputError, match="none.json has no example that the model can read: .*'TITLE'"):
         run(*flags, f"--data={relation_file('none.json', records=strange[1:])}")
 
@@ -140,7 +153,7 @@ def test_gold_relations_that_the_model_does_not_know_are_reported_or_rejected(sa
     assert "3 examples have relations that the model does not know: org:new, per:unseen." in caplog.text
 
 
-def test_a_model_that_does_not_know_its_markers_is_refused(encoder_path, relation_file, tmp_path):
+def test_a_model_that_does_not_know_its_markers_is_rejected(encoder_path, relation_file, tmp_path):
     model = SpanBertRelationExtractor(keras.saving.load_model(encoder_path), LABELS, markers={}, row_length=24)
     model.save(tmp_path / "unknown.keras")
     with pytest.raises(InputError, match="train.json: This model does not know which pieces mark entities"):
@@ -200,7 +213,9 @@ def test_a_file_without_relations_names_the_flag_that_it_needs(saved, relation_f
     with pytest.raises(InputError, match="For a file without relations, `evaluate --predict_only` writes") as caught:
         run(*flags, f"--data={relation_file(records=bare)}")
     assert "--skip_bad_examples" not in str(caught.value)
-    with pytest.raises(InputError, match="lacks relation.*Leave bad examples out with --skip_bad_examples"):
+    with pytest.raises(
+        InputError, match="lacks relation.*Correct the file, or leave bad examples out with --skip_bad_examples"
+    ):
         run(*flags[:2], f"--data={relation_file(records=[bare[0], record(1)])}")
     with pytest.raises(InputError, match="--predict_only reads no gold answers, which --labels needs"):
         run(*flags, f"--data={relation_file()}", "--predict_only", "--labels=x.json")

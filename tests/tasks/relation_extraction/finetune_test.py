@@ -61,8 +61,11 @@ def test_relations_that_the_types_decide_are_learnt_and_come_back_in_a_loaded_mo
     model = keras.saving.load_model(folder / MODEL)
     assert model.labels[0] == "no_relation" and set(model.labels) == set(RELATIONS.values())
     assert model.markers == {
-        "SUBJ-ORGANIZATION": "[unused1]", "SUBJ-PERSON": "[unused2]", "OBJ-CITY": "[unused3]", "OBJ-DATE": "[unused4]",
-    }  # fmt: skip
+        "SUBJ-ORGANIZATION": "[unused1]",
+        "SUBJ-PERSON": "[unused2]",
+        "OBJ-CITY": "[unused3]",
+        "OBJ-DATE": "[unused4]",
+    }
     assert model.row_length == 24 and model.entities.mode == "ner" and not model.head.pooler
     for part, path in (("dev", dev), ("test", test)):
         examples = data.read(path).examples
@@ -72,8 +75,13 @@ def test_relations_that_the_types_decide_are_learnt_and_come_back_in_a_loaded_mo
 
 def test_relations_of_dev_that_training_lacks_count_as_not_found(fine_tune, relation_file):
     dev = relation_file("dev.json", records=[record(i) | {"relation": "per:unseen"} for i in range(4)])
-    folder = fine_tune(f"--train_file={relation_file()}", f"--dev_file={dev}", "--label_smoothing=0.1", "--pooler",
-                       "--class_weights=balanced")  # fmt: skip
+    folder = fine_tune(
+        f"--train_file={relation_file()}",
+        f"--dev_file={dev}",
+        "--label_smoothing=0.1",
+        "--pooler",
+        "--class_weights=balanced",
+    )
     assert read_json(folder / "run.json")["scores"]["dev"]["recall"] == 0.0
     model = keras.saving.load_model(folder / MODEL)
     assert "per:unseen" not in model.labels and model.head.pooler
@@ -140,7 +148,7 @@ def test_long_sentences_are_cut_and_counted(encoder_path, relation_file, caplog)
     task = task_of(encoder_path, relation_file, f"--train_file={path}")
     model = task.make_model()
     rows = task.training_rows(model)
-    assert rows.cut == 1 and max(rows.lengths) == 24 and "3 examples to train on, 1 of them cut" in caplog.text
+    assert rows.cut == 1 and max(rows.lengths) == 24 and "3 training examples, 1 of them cut" in caplog.text
     first = rows.rows[0].token_ids.tolist()
     for name in ("SUBJ-PERSON", "OBJ-CITY"):
         assert model.encoder.tokenizer.token_to_id(model.markers[name]) in first
@@ -173,21 +181,21 @@ def test_retacreds_labels_apply_to_each_file(relation_file, tmp_path, caplog):
     assert {one.relation for one in task.train} == {"org:members"}
     assert {one.relation for one in task.dev} == {"no_relation"}
     assert "train.json: 2 examples have no entry" in caplog.text and "dev.json: 5 examples have no" in caplog.text
-    with pytest.raises(InputError, match="--train_labels are those of one file. Received: several"):
+    with pytest.raises(InputError, match="--train_labels needs a single training file. Received: several"):
         finetune.RelationExtraction(config_of(*flags, f"--train_file={train},{dev}"))
     assert {"train_labels", "dev_labels", "test_labels", "train_file"} <= set(task.config.changeable())
 
 
-def test_bad_examples_are_refused_or_counted(relation_file):
+def test_bad_examples_are_rejected_or_left_out(relation_file):
     bad = relation_file("bad.json", records=[record(0), record(1) | {"subj_end": 99}, record(2)])
     flags = [f"--train_file={relation_file()},{bad}", f"--dev_file={bad}"]
-    with pytest.raises(InputError, match=r"bad.json, example 1 \('e1'\): subj_start and subj_end must be places"):
+    with pytest.raises(InputError, match=r"bad.json, example 1 \('e1'\): subj_start and subj_end must be indices"):
         finetune.RelationExtraction(config_of(*flags))
     task = finetune.RelationExtraction(config_of(*flags, "--skip_bad_examples"))
     assert [len(task.train), len(task.dev), len(task.left_out)] == [10, 2, 2]
 
 
-def test_a_label_of_no_relation_that_no_training_example_has_is_told(relation_file, caplog):
+def test_a_label_of_no_relation_without_training_examples_is_reported(relation_file, caplog):
     files = [f"--train_file={relation_file()}", f"--dev_file={relation_file()}"]
     finetune.RelationExtraction(config_of(*files))
     assert "--no_relation" not in caplog.text
@@ -198,26 +206,26 @@ def test_a_label_of_no_relation_that_no_training_example_has_is_told(relation_fi
 def test_relations_of_dev_that_training_lacks_are_reported(relation_file, caplog):
     dev = relation_file("dev.json", records=[record(0, relation="per:new"), record(1, relation="a"), record(2)])
     finetune.RelationExtraction(config_of(f"--train_file={relation_file()}", f"--dev_file={dev}"))
-    assert "--dev_file has 2 relations that training has not: a, per:new." in caplog.text
+    assert "--dev_file has 2 relations that are not in the training data: a, per:new." in caplog.text
     assert "--test_file has" not in caplog.text
 
 
-def test_labels_of_a_test_file_that_is_not_given_are_refused(relation_file):
+def test_test_labels_without_a_test_file_are_rejected(relation_file):
     files = [f"--train_file={relation_file()}", f"--dev_file={relation_file()}"]
-    with pytest.raises(InputError, match="--test_labels=x.json belong to a --test_file. Received: none."):
+    with pytest.raises(InputError, match="--test_labels=x.json needs --test_file. Received: none."):
         finetune.RelationExtraction(config_of(*files, "--test_labels=x.json"))
 
 
-def test_settings_out_of_range_are_refused_before_files_are_read(fine_tune, tmp_path):
+def test_settings_out_of_range_are_rejected_before_files_are_read(fine_tune, tmp_path):
     for flag in ("label_smoothing", "classifier_dropout"):
         with pytest.raises(InputError, match=f"--{flag} must be at least 0 and below 1"):
             fine_tune("--train_file=no", "--dev_file=no", f"--{flag}=1")
     assert not (tmp_path / "run").exists()
 
 
-def test_what_makes_no_model_is_told_with_the_encoder(encoder_path, relation_file):
+def test_settings_of_an_invalid_model_are_reported_with_the_encoder(encoder_path, relation_file):
     many = relation_file("many.json", records=[record(i) | {"obj_type": f"T{i}"} for i in range(14)])
-    with pytest.raises(InputError, match=r"No model can be made of .*needs an \[unusedN\] piece"):
+    with pytest.raises(InputError, match=r"The model cannot be built on .*needs an \[unusedN\] piece"):
         task_of(encoder_path, relation_file, f"--train_file={many}").make_model()
     with pytest.raises(InputError, match="at least 16 pieces"):
         task_of(encoder_path, relation_file, "--max_sequence_length=8").make_model()

@@ -132,9 +132,16 @@ def test_relations_with_directions_have_semevals_official_score(seed):
 def test_a_published_result_of_the_official_scorer_comes_out():
     """Right, predicted and gold counts of each relation that scorer 1.2 printed, and what it made of them."""
     counts = [
-        (307, 370, 326), (239, 355, 302), (160, 215, 183), (271, 390, 292), (219, 295, 251), (102, 149, 156),
-        (207, 279, 226), (236, 331, 261), (168, 288, 225),
-    ]  # fmt: skip
+        (307, 370, 326),
+        (239, 355, 302),
+        (160, 215, 183),
+        (271, 390, 292),
+        (219, 295, 251),
+        (102, 149, 156),
+        (207, 279, 226),
+        (236, 331, 261),
+        (168, 288, 225),
+    ]
     names = [f"{name}(e1,e2)" for name in RELATIONS]
     right = [name for name, (hits, _, _) in zip(names, counts, strict=True) for _ in range(hits)]
     missed = [name for name, (hits, _, there) in zip(names, counts, strict=True) for _ in range(there - hits)]

@@ -7,7 +7,7 @@ import numpy as np
 
 from spanbert_keras import EntityPair
 from tasks.relation_extraction import predictions
-from tasks.relation_extraction.example import Example
+from tasks.relation_extraction.data import Example
 
 MODEL = types.SimpleNamespace(labels=("no_relation", "per:título", "org:founded"))
 LOGITS = np.array([[0.0, 2.0, 1.0], [3.0, 3.0, 1.0], [1e4, -1e4, 2e4]], np.float32)

@@ -1,4 +1,4 @@
-"""Tests of what classifiers bring to fine-tuning: sets, rows with targets, scores and files of dev and test."""
+"""Tests of the base of classification tasks: sets, rows with targets, scores and files of dev and test."""
 
 import dataclasses
 import types
@@ -25,7 +25,7 @@ class Row:
 
 
 class Model:
-    """Gives each row its length and twice that, and writes down how it was asked."""
+    """Gives each row its length and twice that, and records the arguments."""
 
     labels = ("no", "yes")
     problem_type = "single_label"
@@ -91,23 +91,23 @@ def test_training_rows_have_targets_by_the_settings(make_task, caplog):
     rows = make_task().training_rows(Model())
     assert rows.lengths == [1, 4, 2, 2] and rows.cut == 1
     assert rows.targets.tolist() == [[1, 0]] * 3 + [[0, 1]]
-    assert "4 examples to train on, 1 of them cut; 1 for dev" in caplog.text
+    assert "4 training examples, 1 of them cut; 1 dev examples" in caplog.text
     balanced = make_task(class_weights="balanced").training_rows(Model()).targets
     np.testing.assert_allclose(balanced, [[2 / 3, 0]] * 3 + [[0, 2]], rtol=1e-6)
     smooth = make_task(label_smoothing=0.2).training_rows(Model()).targets
     np.testing.assert_allclose(smooth, [[0.9, 0.1]] * 3 + [[0.1, 0.9]], rtol=1e-6)
 
 
-def test_labels_without_a_training_row_are_told(make_task, caplog):
+def test_labels_without_a_training_row_are_reported(make_task, caplog):
     make_task().training_rows(Model())
     assert "no example to train on" not in caplog.text
     model = Model()
     model.labels = ("no", "maybe", "yes", "never")
     make_task().training_rows(model)
-    assert "2 of the labels have no example to train on: maybe, never." in caplog.text
+    assert "2 labels have no training example: maybe, never." in caplog.text
 
 
-def test_dev_is_scored_by_what_computes_and_written_at_the_end(make_task, tmp_path):
+def test_dev_is_scored_with_the_given_function_and_written_at_the_end(make_task, tmp_path):
     task, model = make_task(), Model()
 
     def predict(batch):

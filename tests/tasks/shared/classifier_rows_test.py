@@ -90,9 +90,9 @@ def test_logits_come_with_progress_in_the_log(caplog):
 
 
 @pytest.mark.parametrize(
-    "found, is_told",
+    "found, is_logged",
     [(["a"] * 3, True), (["a"], False), ([], False), (["a", "b"], False), ([1.0, 1.0], True), ([("a",), ("a",)], True)],
 )
-def test_predictions_that_are_all_alike_are_told(found, is_told, caplog):
+def test_identical_predictions_are_reported(found, is_logged, caplog):
     warn_if_alike(found, "texts")
-    assert ("get the same prediction" in caplog.text) == is_told
+    assert ("get the same prediction" in caplog.text) == is_logged

@@ -1,4 +1,4 @@
-"""Tests of what evaluation programs share."""
+"""Tests of the settings that evaluation programs share."""
 
 import pytest
 
@@ -16,26 +16,26 @@ from tasks.shared.evaluation_settings import EvaluationSettings
         ("dev.jsonlines", "", "dev"),
     ],
 )
-def test_the_folder_stands_beside_the_model_and_is_named_after_the_data(tmp_path, data, part, folder):
+def test_the_default_folder_is_beside_the_model_and_named_after_the_data(tmp_path, data, part, folder):
     settings = EvaluationSettings(model=str(tmp_path / "run" / "model.keras"), data=data)
     made = settings.make_folder(part)
     assert made == tmp_path / "run" / "evaluation" / folder and made.is_dir()
 
 
-def test_a_folder_of_ones_own_is_taken_as_it_is(tmp_path):
+def test_a_given_folder_is_used_as_it_is(tmp_path):
     settings = EvaluationSettings(model="m.keras", data="dev.json", output_dir=str(tmp_path / "a" / "b"))
     assert settings.make_folder("_test") == tmp_path / "a" / "b" and (tmp_path / "a" / "b").is_dir()
 
 
-def test_what_cannot_be_is_refused(tmp_path):
+def test_a_folder_that_cannot_be_created_is_rejected(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(InputError, match="cannot be made: File exists"):
+    with pytest.raises(InputError, match="cannot be created: File exists"):
         EvaluationSettings(model="m.keras", data="d", output_dir=str(tmp_path / "file")).make_folder()
     with pytest.raises(InputError, match="--batch_size must be at least 1. Received: 0"):
         EvaluationSettings(model="m.keras", data="d", batch_size=0)
 
 
-def test_what_needs_gold_answers_does_not_go_with_predictions_alone():
+def test_settings_that_need_gold_answers_exclude_predict_only():
     class Settings(EvaluationSettings):
         needs_gold = ("page",)
 

@@ -1,4 +1,4 @@
-"""Tests of gathering runs: which count, which stand together, means, tables, where a report goes."""
+"""Tests of gathering runs: which count, groups, means, tables, output."""
 
 import json
 
@@ -37,11 +37,11 @@ def test_finished_runs_at_any_depth_that_are_wanted_are_found_in_order(write_run
 
 
 @pytest.mark.parametrize("content", ["{", "[]", "3", "\udcff", '{"flags": [1], "scores": {}}', '{"scores": 3}'])
-def test_what_is_no_record_is_named_and_left_out(write_run, tmp_path, caplog, content):
+def test_a_file_that_is_not_a_record_is_reported_and_left_out(write_run, tmp_path, caplog, content):
     write_run("a")
     (tmp_path / "run.json").write_bytes(content.encode("utf-8", "surrogateescape"))
     assert names_of(find_runs(tmp_path, lambda record: True), tmp_path) == ["a"]
-    assert "run.json is no record of a run, and left out" in caplog.text
+    assert "run.json is not a record of a run and is left out" in caplog.text
 
 
 def test_records_without_flags_or_scores_are_never_asked_about(write_run, tmp_path):
@@ -61,7 +61,7 @@ def test_of_a_sweep_the_chosen_run_alone_counts_and_of_an_unfinished_one_none(wr
     write_run("beside")
     (sweep / "sweep.db").touch()
     assert names_of(find_runs(tmp_path, lambda record: True), tmp_path) == ["beside"]
-    (sweep / "sweep.json").write_text("{")  # a damaged file names no run
+    (sweep / "sweep.json").write_text("{")  # a damaged file has no chosen run
     assert names_of(find_runs(tmp_path, lambda record: True), tmp_path) == ["beside"]
     (sweep / "sweep.json").write_text(json.dumps({"folder": "rate_2"}))
     assert names_of(find_runs(tmp_path, lambda record: True), tmp_path) == ["beside", "s/rate_2"]
@@ -75,16 +75,18 @@ def places(groups):
     return {key: [record["place"] for record in runs] for key, runs in groups.items()}
 
 
-def test_seeds_stand_together_methods_and_sets_apart():
+def test_seeds_form_a_group_methods_and_sets_separate_ones():
     alike = {"encoder": "e", "dataset": "RTE", "learning_rate": 1e-5}
     groups = group_runs(
         records(
-            alike | {"seed": 1, "output_dir": "a", "data_dir": "x"}, alike | {"seed": 2, "output_dir": "b"},
-            alike | {"seed": 1, "dataset": "QNLI"}, alike | {"method": "M", "encoder": "f"},
+            alike | {"seed": 1, "output_dir": "a", "data_dir": "x"},
+            alike | {"seed": 2, "output_dir": "b"},
+            alike | {"seed": 1, "dataset": "QNLI"},
+            alike | {"method": "M", "encoder": "f"},
             alike | {"method": "M", "encoder": "g", "seed": 5},
             {"encoder": "e", "dataset": None, "dev_file": "some/dev.json"},
         )
-    )  # fmt: skip
+    )
     assert places(groups) == {("e", "RTE"): [0, 1], ("e", "QNLI"): [2], ("M", "RTE"): [3, 4], ("e", "dev.json"): [5]}
 
 
@@ -97,10 +99,10 @@ def test_a_seed_counts_once_though_a_sweep_made_it_too(caplog):
         one | {"facts": fact, "folder": f"f{place}"} for place, (one, fact) in enumerate(zip(given, facts, strict=True))
     ]
     assert places(group_runs(runs)) == {("M", "RTE"): [0, 2, 3]}
-    assert "f1 repeats f0, and is left out." in caplog.text
+    assert "f1 repeats f0 and is left out." in caplog.text
 
 
-def test_other_settings_stand_apart_and_behind_the_name():
+def test_other_settings_form_a_separate_group_and_follow_the_name():
     base = {"method": "M", "dataset": "RTE", "learning_rate": 1e-5, "epochs": 3}
     groups = group_runs(
         records(base, base | {"learning_rate": 2e-5, "seed": 2}, base | {"seed": 3}, base | {"pooler": True})
@@ -111,8 +113,9 @@ def test_other_settings_stand_apart_and_behind_the_name():
         ("M (learning_rate=1e-05, pooler=True)", "RTE"): [3],
     }
     assert places(group_runs(records(base, base | {"dataset": "QNLI", "epochs": 9}))) == {
-        ("M", "RTE"): [0], ("M", "QNLI"): [1],
-    }  # fmt: skip
+        ("M", "RTE"): [0],
+        ("M", "QNLI"): [1],
+    }
 
 
 def test_a_mean_needs_every_value():
@@ -130,9 +133,9 @@ def test_a_table_leaves_rows_without_figures_out():
 
 
 def test_a_report_is_printed_or_written(tmp_path, capsys):
-    ReportSettings().deliver("a π table")
+    ReportSettings().write_or_print("a π table")
     assert capsys.readouterr().out == "a π table\n"
-    ReportSettings(output=str(tmp_path / "a.md")).deliver("a π table")
+    ReportSettings(output=str(tmp_path / "a.md")).write_or_print("a π table")
     assert (tmp_path / "a.md").read_text(encoding="utf-8") == "a π table\n" and capsys.readouterr().out == ""
     with pytest.raises(InputError, match=r"--output=.*none.a.md cannot be written: No such file or directory\."):
-        ReportSettings(output=str(tmp_path / "none" / "a.md")).deliver("x")
+        ReportSettings(output=str(tmp_path / "none" / "a.md")).write_or_print("x")

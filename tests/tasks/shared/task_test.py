@@ -1,4 +1,4 @@
-"""Tests of what all tasks share: checksums, rows that the encoder can read, what was left out, exit codes."""
+"""Tests of the base of all tasks: checksums, lengths of rows, left-out examples, exit codes."""
 
 import dataclasses
 import types
@@ -37,31 +37,31 @@ def test_facts_are_the_checksums_of_the_sets():
 
 
 @pytest.mark.parametrize("wanted, length, warned", [(64, 64, False), (512, 128, True)])
-def test_rows_are_no_longer_than_the_encoder_reads(monkeypatch, caplog, wanted, length, warned):
+def test_rows_are_at_most_as_long_as_the_encoders_maximum(monkeypatch, caplog, wanted, length, warned):
     encoder = types.SimpleNamespace(max_sequence_length=128)
     monkeypatch.setattr(program, "load_encoder", lambda config: encoder)
     found = Task(types.SimpleNamespace(row_length=wanted)).load_encoder("row_length")
     assert found == (encoder, length)
-    assert ("reads at most 128 pieces: so long are the rows, not --row_length=512" in caplog.text) == warned
+    assert ("reads at most 128 tokens: rows have this length, not --row_length=512" in caplog.text) == warned
 
 
-def test_settings_that_make_no_model_are_told_with_the_encoder():
-    def refuse(encoder, **settings):
+def test_settings_of_an_invalid_model_are_reported_with_the_encoder():
+    def reject(encoder, **settings):
         raise ValueError(f"`width` must be positive. Received: {settings}.")
 
     one = Task(types.SimpleNamespace(encoder="e.keras"))
-    with pytest.raises(InputError, match=r"No model can be made of --encoder=e.keras: `width` must be positive"):
-        one.build(refuse, None, width=0)
+    with pytest.raises(InputError, match=r"The model cannot be built on --encoder=e.keras: `width` must be positive"):
+        one.build(reject, None, width=0)
     assert one.build(lambda encoder, **settings: (encoder, settings), "e", width=1) == ("e", {"width": 1})
 
 
-def test_what_was_left_out_is_told_once_the_first_few_in_full(caplog):
+def test_left_out_examples_are_logged_once_the_first_few_in_full(caplog):
     one = Task(None)
     one.left_out += [f"line {i} is bad" for i in range(7)]
-    one.tell_left_out()
-    one.tell_left_out()
+    one.log_left_out()
+    one.log_left_out()
     assert [f"line {i} is bad" in caplog.text for i in range(7)] == [True] * 5 + [False] * 2
-    assert caplog.text.count("Left out in all: 7") == 1
+    assert caplog.text.count("Examples left out in total: 7") == 1
 
 
 @pytest.mark.parametrize("code", [0, 75, 130])
