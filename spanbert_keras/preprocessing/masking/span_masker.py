@@ -139,13 +139,16 @@ class SpanMasker(keras_hub.models.Preprocessor):
             self._tables = MaskingTables.from_tokenizer(self.tokenizer, self.unigram_counts)
         return self._tables
 
-    def mask_ragged(self, pieces: np.ndarray, row_starts: np.ndarray, seeds: np.ndarray) -> MaskedRows:
+    def mask_ragged(
+        self, pieces: np.ndarray, row_starts: np.ndarray, seeds: np.ndarray, annotation: np.ndarray | None = None
+    ) -> MaskedRows:
         """Masks ragged rows: the layer without padding, for programs that build their own batches.
 
         Args:
             pieces: int `(N,)`. All rows' pieces with specials, one row after the other.
             row_starts: int `(R + 1,)`. Where each row begins, and N.
             seeds: integers `(R, 2)`. Each row's own seed.
+            annotation: `(N,)` or `None`. A value for each piece, for a scheme that needs one.
 
         Returns:
             `MaskedRows` of NumPy arrays.
@@ -153,7 +156,7 @@ class SpanMasker(keras_hub.models.Preprocessor):
         Raises:
             ValueError: a piece isn't in the vocabulary, or shapes disagree.
         """
-        return mask_rows(pieces, row_starts, seeds, self.tables, self.settings)
+        return mask_rows(pieces, row_starts, seeds, self.tables, self.settings, annotation)
 
     def call(self, inputs, seed=None):
         _check_inputs(inputs, seed)
