@@ -10,7 +10,6 @@ A run that was stopped goes on when it is started again. On several machines: --
 the others, the same --output_dir; every one reads all input and does a quarter of the work.
 """
 
-import dataclasses
 import sys
 
 from rich import box
@@ -20,27 +19,14 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from spanbert_keras import program
-from spanbert_keras.data.corpus.prepare_corpus import PreparationSettings, prepare_corpus, warnings_of
-from spanbert_keras.program import Settings, setting
+from spanbert_keras.data.corpus.preparation_settings import PreparationSettings
+from spanbert_keras.data.corpus.prepare_corpus import prepare_corpus, warnings_of
 
 MAX_ROWS = 20
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(Settings):
+class Config(PreparationSettings):
     """Settings of one preparation."""
-
-    input: tuple[str, ...] = setting("Files, folders and globs, comma separated; or `embedded`.", path=True)
-    output_dir: str = setting("New or empty folder for the shards.", path=True)
-    vocabulary: str | None = setting(
-        "A vocab.txt in BERT's format, or a preset folder with a tokenizer.", default=None, path=True
-    )
-    train_vocabulary: int | None = setting("Trains a vocabulary of so many pieces on the input.", default=None)
-    lowercase: bool = setting("Lowercases and strips accents (uncased models).", default=False)
-    heldout_share: float = setting("Share of documents kept for evaluation, 0 to 0.5; at least one.", default=0.01)
-    workers: int | None = setting("Threads; the output does not depend on it. Default: all cores.", default=None)
-    shard: str | None = setting("i/n: does part i (from 0) of n, for one machine of n.", default=None)
-    text_column: str = setting("Field of JSON lines, or column of Parquet, that holds the text.", default="text")
 
 
 def main(config: Config) -> None:
@@ -56,7 +42,7 @@ def main(config: Config) -> None:
         def show(done: int, total: int, documents: int, pieces: int) -> None:
             bar.update(task, completed=done, total=total, counts=f"{documents:,} documents, {pieces:,} pieces")
 
-        manifest = prepare_corpus(PreparationSettings(**dataclasses.asdict(config)), show)
+        manifest = prepare_corpus(config, show)
     console.print(report_table(manifest))
     for sentence in warnings_of(manifest):
         console.print(f"Warning: {sentence}", style="yellow", markup=False)

@@ -42,11 +42,11 @@ def test_a_corpus_is_prepared_and_reported(arguments, tmp_path, capsys):
     assert f"The corpus is in {tmp_path}/out." in shown.replace("\n", "")
 
 
-def test_every_setting_reaches_the_preparation():
-    fields = set(prepare.Config.__dataclass_fields__)
-    assert fields == set(prepare.PreparationSettings.__dataclass_fields__) - {"shard_pieces"}
+def test_every_setting_is_a_flag_and_reaches_the_preparation():
+    assert set(prepare.Config.__dataclass_fields__) == set(prepare.PreparationSettings.__dataclass_fields__)
     config = program.parse(prepare.Config, ["--input=a,b", "--output_dir=o", "--train_vocabulary=9", "--shard=1/2"])
-    assert config.input == ("a", "b") and config.train_vocabulary == 9 and config.shard == "1/2"
+    assert isinstance(config, prepare.PreparationSettings)
+    assert config.input == ("a", "b") and config.train_vocabulary == 9 and config.part == (1, 2)
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ ARROWS: dict[str, set[str]] = {
     "models": {"layers", "losses", "preprocessing", "decoding", "presets"},
     "conversion": {"models"},
     # What trains it.
-    "data": {"preprocessing", "files"},
+    "data": {"preprocessing", "files", "settings"},
     "training": {"data", "files"},
     "fine_tuning": {"training", "data", "preprocessing", "files", "settings"},
     "pretraining": {

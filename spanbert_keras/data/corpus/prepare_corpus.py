@@ -1,7 +1,6 @@
 """Raw text to a prepared corpus: streaming, on several threads, resumable, the same bytes however it is run."""
 
 import contextlib
-import dataclasses
 import errno
 import json
 import os
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from spanbert_keras.data.corpus.encoding import encode_chunks, read_chunks
+from spanbert_keras.data.corpus.preparation_settings import PreparationSettings
 from spanbert_keras.data.corpus.shard_writer import PROGRESS, CorpusWriter
 from spanbert_keras.data.corpus.text_readers import (
     SKIPPED,
@@ -34,35 +34,6 @@ MAX_UNKNOWN_SHARE = 0.005
 Progress = Callable[[int, int, int, int], None]
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class PreparationSettings:
-    """What to prepare and how.
-
-    Attributes:
-        input: tuple of str. Files, folders, globs, or "embedded"; see `find_sources`.
-        output_dir: str. A new or empty folder, or one in which this preparation was stopped.
-        vocabulary: str or `None`. Path of a `vocab.txt`, or of a preset folder with a tokenizer (`save_to_preset`).
-        train_vocabulary: int or `None`. Number of pieces of a vocabulary to train on the input. Exactly one of the two.
-        lowercase: bool. Whether the model is uncased.
-        heldout_share: float in [0, 0.5]. Share of documents for evaluation; at least one whatever the share.
-        workers: int or `None`. Threads; `None` takes the cores that this process may use. Does not change the output.
-        shard: str or `None`. "i/n": this run does part i (from 0) of n.
-        text_column: str. Field of JSON lines or column of Parquet.
-        shard_pieces: int. Pieces after which a shard is closed.
-    """
-
-    input: tuple[str, ...]
-    output_dir: str
-    vocabulary: str | None = None
-    train_vocabulary: int | None = None
-    lowercase: bool = False
-    heldout_share: float = 0.01
-    workers: int | None = None
-    shard: str | None = None
-    text_column: str = "text"
-    shard_pieces: int = SHARD_PIECES
-
-
 def prepare_corpus(settings: PreparationSettings, on_progress: Progress | None = None) -> dict[str, Any]:
     """Prepares a corpus, goes on with a preparation that was stopped, or finds it done.
 
@@ -77,9 +48,8 @@ def prepare_corpus(settings: PreparationSettings, on_progress: Progress | None =
         dict. The manifest; `TokenShards(settings.output_dir)` opens the corpus (when all parts are there).
 
     Raises:
-        InputError: unusable settings, input or vocabulary, a folder that holds something else, no text, a full disk.
+        InputError: unusable input or vocabulary, a folder that holds something else, no text, a full disk.
     """
-    shard = _check_settings(settings)
     sources = find_sources(settings.input, settings.text_column)
     tokenizer = None
     if settings.vocabulary is not None:
@@ -98,12 +68,12 @@ def prepare_corpus(settings: PreparationSettings, on_progress: Progress | None =
             unknown_id=tokenizer.unk_token_id,
             num_sources=len(sources),
             heldout_share=settings.heldout_share,
-            shard_pieces=settings.shard_pieces,
-            is_part=shard[1] > 1,
+            shard_pieces=SHARD_PIECES,
+            is_part=settings.part[1] > 1,
         )
         if resume:
             writer.load_progress()
-        chunks = read_chunks(sources, settings.text_column, (writer.position[0], writer.position[1]), shard)
+        chunks = read_chunks(sources, settings.text_column, (writer.position[0], writer.position[1]), settings.part)
         for chunk in encode_chunks(chunks, tokenizer.wordpiece, settings.workers or _usable_cores()):
             if writer.add(chunk):
                 writer.save_progress(identity)
@@ -174,38 +144,17 @@ def warnings_of(manifest: dict[str, Any]) -> list[str]:
     return found
 
 
-def _check_settings(settings: PreparationSettings) -> tuple[int, int]:
-    """Refuses unusable settings; returns (i, n)."""
-    if (settings.vocabulary is None) == (settings.train_vocabulary is None):
-        raise InputError(
-            "Expected: exactly one of --vocabulary=vocab.txt and --train_vocabulary=N. Received: "
-            + ("neither." if settings.vocabulary is None else "both.")
-        )
-    if not 0 <= settings.heldout_share <= 0.5:
-        raise InputError(f"--heldout_share must be from 0 to 0.5. Received: {settings.heldout_share}.")
-    for name in ("workers", "train_vocabulary", "shard_pieces"):
-        value = getattr(settings, name)
-        if value is not None and value < 1:
-            raise InputError(f"--{name} must be at least 1. Received: {value}.")
-    if settings.shard is None:
-        return 0, 1
-    match = re.fullmatch(r"(\d+)/(\d+)", settings.shard)
-    if not match or not int(match[1]) < int(match[2]):
-        raise InputError(f"--shard must be i/n with i from 0 to n - 1, as in --shard=0/4. Received: {settings.shard}.")
-    return int(match[1]), int(match[2])
-
-
 def _folder(settings: PreparationSettings) -> pathlib.Path:
     """Returns where this run writes: the output folder, or its part of it."""
     root = pathlib.Path(settings.output_dir)
     if root.exists() and not root.is_dir():
         raise InputError(f"--output_dir={root} is a file. Expected: a folder, new or empty.")
-    shard = _check_settings(settings)
-    if shard[1] == 1:
+    index, count = settings.part
+    if count == 1:
         return root
     if (root / shard_format.MANIFEST).exists():
         raise InputError(f"--output_dir={root} holds another corpus, one without parts. Choose another folder.")
-    return root / f"part-{shard[0]}-of-{shard[1]}"
+    return root / f"part-{index}-of-{count}"
 
 
 def _identity(
@@ -220,9 +169,9 @@ def _identity(
             "lowercase": settings.lowercase,
             "heldout_share": settings.heldout_share,
             "text_column": settings.text_column,
-            "shard_pieces": settings.shard_pieces,
+            "shard_pieces": SHARD_PIECES,
         },
-        "shard": list(_check_settings(settings)),
+        "shard": list(settings.part),
         "sources": [_entry(source) for source in sources],
         "modified": modified,
     }
