@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from spanbert_keras.data.batches.packing import SPECIALS
+from spanbert_keras.data.batches.blocks import SPECIALS_PER_BLOCK
 from spanbert_keras.data.batches.row_stream import PlacedBlocks, RowStream
 from spanbert_keras.data.seeds import MIX_ORDER
 from spanbert_keras.errors import InputError
@@ -138,7 +138,7 @@ class BatchStream:
 
     def _mask(self, placed: PlacedBlocks, pieces: list[np.ndarray], batch_rows: int) -> dict[str, np.ndarray]:
         """Masks every block by its own seed and lays all of them out in rows."""
-        full = placed.lengths + SPECIALS  # (K,)
+        full = placed.lengths + SPECIALS_PER_BLOCK  # (K,)
         block_starts = np.concatenate([[0], np.cumsum(full)])
         flat = np.empty(int(block_starts[-1]), np.int32)
         flat[block_starts[:-1]] = self.special_ids[0]

@@ -12,7 +12,7 @@ import numpy as np
 from spanbert_keras.errors import InputError
 
 CUTS = ("word", "line")
-SPECIALS = 2  # [CLS] and [SEP]
+SPECIALS_PER_BLOCK = 2  # [CLS] and [SEP]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,12 +106,12 @@ def cut_blocks(shards: Sequence, word_starts: np.ndarray, max_sequence_length: i
     Raises:
         ValueError: an unknown `cut`, or a row too short for any piece.
     """
-    if cut not in CUTS or max_sequence_length <= SPECIALS:
+    if cut not in CUTS or max_sequence_length <= SPECIALS_PER_BLOCK:
         raise ValueError(
-            f"`cut` must be one of {CUTS} and `max_sequence_length` at least {SPECIALS + 1}. "
+            f"`cut` must be one of {CUTS} and `max_sequence_length` at least {SPECIALS_PER_BLOCK + 1}. "
             f"Received: cut={cut!r}, max_sequence_length={max_sequence_length}."
         )
-    longest = max_sequence_length - SPECIALS
+    longest = max_sequence_length - SPECIALS_PER_BLOCK
     all_starts, all_lengths, left_out, base = [], [], 0, 0
     for pieces, document_starts, line_starts in shards:
         is_start = word_starts[pieces]

@@ -168,7 +168,7 @@ def test_a_cache_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "cache").write_text("a file")
     with pytest.raises(InputError, match="cache"):
         cached_blocks(tmp_path / "cache", "name", made)
-    assert blocks_module.SPECIALS == 2
+    assert blocks_module.SPECIALS_PER_BLOCK == 2
 
 
 @pytest.mark.parametrize("damaged", [False, True])
