@@ -1,24 +1,21 @@
 """Answers the questions of a file: SQuAD's JSON, MRQA's JSON lines, or JSON lines with `question` and `context`."""
 
 import collections
-import contextlib
 import dataclasses
 import gzip
 import itertools
 import json
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from spanbert_keras.errors import InputError
-from spanbert_keras.files.byte_streams import as_utf_8
+from spanbert_keras.files.byte_streams import BYTE_ORDER_MARK, as_utf_8, gunzipped
 from spanbert_keras.files.faults import decode, json_lines_fault
 from spanbert_keras.files.writing import write_atomically
 from spanbert_keras.progress import tracked
 
 CHUNK = 256  # questions checked at once
-GZIP_MAGIC, BYTE_ORDER_MARK = b"\x1f\x8b", b"\xef\xbb\xbf"
 EXPECTED = 'JSON lines, {"id", "question", "context"} on each, or SQuAD\'s JSON, {"data": [...]}'
 
 
@@ -115,7 +112,8 @@ def read_questions(path: str, free: int = 0) -> Iterator[Question]:
     Raises:
         InputError: the file cannot be read or is of another form, or a question or context is missing.
     """
-    with _opened(path) as stream:
+    with gunzipped(path, "--input=") as file:
+        stream = as_utf_8(file)
         first = b""
         number = 0
         while not first.strip() and (line := stream.readline()):
@@ -145,18 +143,6 @@ def _form_of(text: str) -> str:
         if {"question", "context"} & {cell.strip(' "') for cell in header.split(mark)} and mark in header:
             return f"a table ({name})"
     return "text that is not JSON"
-
-
-@contextlib.contextmanager
-def _opened(path: str) -> Iterator[BinaryIO]:
-    """Yields the decompressed stream of a file; whatever goes wrong while it is read is an `InputError`."""
-    try:
-        with open(path, "rb") as raw:
-            zipped = raw.peek(2)[:2] == GZIP_MAGIC
-            with gzip.GzipFile(fileobj=raw) if zipped else raw as stream:
-                yield as_utf_8(stream)
-    except (OSError, EOFError, zlib.error) as error:
-        raise InputError(f"--input={path} cannot be read: {getattr(error, 'strerror', None) or error}.") from error
 
 
 def _value(text: str) -> Any:

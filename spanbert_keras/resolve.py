@@ -4,13 +4,12 @@ python -m spanbert_keras.resolve --model=coreference_resolver.keras --input=text
 """
 
 import dataclasses
-import gzip
 import io
 import json
-import zlib
 from pathlib import Path
 
 from spanbert_keras import program
+from spanbert_keras.files.byte_streams import read_gunzipped
 from spanbert_keras.program import InputError, Settings, setting
 
 FORMATS = (".jsonl", ".html", ".conll")
@@ -94,10 +93,7 @@ def _documents(path: str, skip_bad: bool) -> tuple[list, str | None]:
 def _text(path: str) -> str:
     """Returns a text; a byte order mark in front is no part of it."""
     try:
-        content = Path(path).read_bytes()
-        return program.decode_text(gzip.decompress(content) if path.endswith(".gz") else content)
-    except (OSError, EOFError, zlib.error) as error:
-        raise InputError(f"--input={path} cannot be read: {getattr(error, 'strerror', None) or error}.") from error
+        return program.decode_text(read_gunzipped(path, "--input="))
     except ValueError as error:
         raise InputError(f"--input={path} {error}") from error
 

@@ -88,7 +88,7 @@ def test_flag_files_are_expanded_too(tmp_path, monkeypatch):
     from spanbert_keras import prepare
 
     monkeypatch.setenv("HOME", str(tmp_path))
-    (tmp_path / "a.flags").write_text("--input=~/x,$HOME/y\n--output_dir\n~/out\n")
+    (tmp_path / "a.flags").write_text("--input=~/x,$HOME/y\n--output_dir\n~/out\n--vocabulary=v\n")
     for name in ("~/a.flags", "$HOME/a.flags"):
         config = program.parse(prepare.Config, [f"--flagfile={name}"])
         assert config.input == (f"{tmp_path}/x", f"{tmp_path}/y") and config.output_dir == f"{tmp_path}/out"

@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 from spanbert_keras.data.corpus import embedded_corpus
 from spanbert_keras.errors import InputError
-from spanbert_keras.files.byte_streams import open_binary
+from spanbert_keras.files.byte_streams import BYTE_ORDER_MARK, open_binary
 from spanbert_keras.files.contents import examine
 from spanbert_keras.preprocessing.wordpiece import LONE_SURROGATES
 
@@ -21,7 +21,6 @@ SKIPPED = "skipped"
 MOST_REASONS = 3
 MAX_LINE_BYTES = 1 << 20  # a longer line is cut at a space, so that memory stays bounded
 MAX_DOCUMENT_CHARACTERS = 4_000_000  # War and Peace has 3.2 million
-BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,16 +1,13 @@
 """What the readers of coreference files share: lines of a file, documents as they come in, and what was left out."""
 
 import dataclasses
-import gzip
 import os
-import zlib
 from collections.abc import Callable, Generator, Iterable
 
 from spanbert_keras.errors import InputError
+from spanbert_keras.files.byte_streams import gunzipped
 from spanbert_keras.files.faults import decode
 from spanbert_keras.preprocessing.document import Document, Span, drop_repeats
-
-GZIP_MAGIC = b"\x1f\x8b"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,15 +55,9 @@ def read_lines(path: str) -> Generator[tuple[int, str], None, None]:
 
 def read_whole_lines(path: str) -> Generator[tuple[int, str], None, None]:
     """Yields what `read_lines` does, each line with its end and the first one with its byte order mark, if any."""
-    try:
-        with open(path, "rb") as raw:
-            zipped = raw.peek(2)[:2] == GZIP_MAGIC
-            with gzip.GzipFile(fileobj=raw) if zipped else raw as stream:
-                for number, line in enumerate(stream, start=1):
-                    yield number, decode(line, path, number)
-    except (OSError, EOFError, zlib.error) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise InputError(f"{path} cannot be read to its end: {reason}. Expected: the path of a whole file.") from error
+    with gunzipped(path) as stream:
+        for number, line in enumerate(stream, start=1):
+            yield number, decode(line, path, number)
 
 
 class DocumentCollector:

@@ -59,7 +59,7 @@ def test_another_file_is_refused(tmp_path, text, received):
     path.write_text(text, encoding="utf-8")
     with pytest.raises(InputError, match=rf"a holds no documents that can be read\. .*Received: {received}\.$"):
         read_documents(path)
-    with pytest.raises(InputError, match="cannot be read to its end"):
+    with pytest.raises(InputError, match="cannot be read: No such file"):
         read_documents(tmp_path / "none")
 
 
