@@ -208,7 +208,7 @@ def test_an_interrupted_run_leaves_what_was_there(reader, ask, tmp_path, monkeyp
         (["--question=w1"], "Received: --question"),
         (["--input=a", "--output=b", "--n_best=0"], "--n_best must be positive. Received: 0"),
         (["--input=a", "--output=b", "--batch_size=0"], "--batch_size must be positive"),
-        (["--input=a", "--output=no/folder/b"], "--output=no/folder/b: its folder is not there"),
+        (["--input=a", "--output=no/folder/b"], "--output=no/folder/b: its folder does not exist"),
         (["--input=none.jsonl", "--output=b"], "--input=none.jsonl cannot be read: No such file"),
     ],
 )

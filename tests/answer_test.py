@@ -47,7 +47,7 @@ def test_a_line_shows_an_answer_where_it_stands(ask, capsys):
 
 
 def test_a_refusal_says_so():
-    assert answer._line(program_answer(None), CONTEXT) == "0.250  (no answer)"
+    assert answer._formatted(program_answer(None), CONTEXT) == "0.250  (no answer)"
 
 
 def program_answer(start):
@@ -80,7 +80,7 @@ def test_a_byte_order_mark_says_the_encoding_and_is_no_part_of_the_text(ask, cap
         ([], b"caf\xe9", "is not UTF-8 text. Received: byte 0xe9 at byte 3"),
         ([], "\x00\x01", "has no words"),
         (["--question=  "], CONTEXT, "Question 0 has no words"),
-        (["--n_best=0"], CONTEXT, "`n_best` must be positive"),
+        (["--n_best=0"], CONTEXT, "--n_best must be positive"),
     ],
 )
 def test_bad_input_is_one_sentence(ask, flags, context, sentence):

@@ -54,7 +54,7 @@ def test_every_setting_is_a_flag_and_reaches_the_preparation():
     [
         ("--heldout_share=2", 1, "--heldout_share must be from 0 to 0.5"),
         ("--inputs=x", 2, "--help lists every flag"),
-        ("--input=/nowhere", 1, "there is no /nowhere"),
+        ("--input=/nowhere", 1, "--input=/nowhere does not exist"),
         ("--vocabulary=/nowhere", 1, "/nowhere cannot be read"),
     ],
 )

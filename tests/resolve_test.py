@@ -119,8 +119,8 @@ def test_columns_that_are_not_those_of_conll_2012_are_told(run, capsys):
         ),
         ("in.jsonl", json.dumps([LINE]), "out.jsonl", "Received: a JSON array"),
         ("in.txt", TEXT, "out.pdf", "must end with one of"),
-        ("in.txt", TEXT, "nowhere/out.jsonl", "folder is not there"),
-        ("in.txt", TEXT, "out.conll", "needs documents in words"),
+        ("in.txt", TEXT, "nowhere/out.jsonl", "folder does not exist"),
+        ("in.txt", TEXT, "out.conll", "needs tokenized documents"),
         ("in.txt", "  \n", "out.jsonl", "has no words"),
         ("in.txt", b"caf\xe9", "out.jsonl", "is not UTF-8 text. Received: byte 0xe9 at byte 3"),
         ("in.txt", b"\xff\xfe", "out.jsonl", "has no words"),
@@ -156,7 +156,7 @@ def test_texts_may_be_packed_or_several_in_lines(run):
     assert texts_of(run("in.txt.gz", gzip.compress(TEXT.encode()), "out.jsonl", "--singletons")) == plain
     lines = "".join(json.dumps({"text": text}) + "\n" for text in (TEXT, TEXT))
     assert texts_of(run("in.jsonl", lines, "out.jsonl", "--singletons")) == plain * 2
-    with pytest.raises(InputError, match=r"in.jsonl, line 3 has no `text`, as the lines before"):
+    with pytest.raises(InputError, match=r"in.jsonl, line 3 has no `text`, unlike the lines before"):
         run("in.jsonl", lines + '{"tokens": ["a"]}\n', "out.jsonl")
 
 

@@ -30,7 +30,7 @@ class PlacedBlocks:
 
 
 class RowStream:
-    """Endless rows of packed blocks; each epoch has every block once, in an order of its own.
+    """Endless rows of packed blocks; each epoch has every block once, in its own order.
 
     The order is computed, never stored: row p of epoch e is row permute(p) of the packing plan, and block i of a length
     is block permute(i) among those of its length. So any row costs the same to find, at the first step or the

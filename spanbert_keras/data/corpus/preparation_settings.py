@@ -47,9 +47,7 @@ class PreparationSettings(Settings):
                 + ("neither." if self.vocabulary is None else "both.")
             )
         if not 0 <= self.heldout_share <= MAX_HELDOUT_SHARE:
-            raise InputError(
-                f"--heldout_share must be from 0 to {MAX_HELDOUT_SHARE}. Received: {self.heldout_share}."
-            )
+            raise InputError(f"--heldout_share must be from 0 to {MAX_HELDOUT_SHARE}. Received: {self.heldout_share}.")
         _ = self.part  # parsed here, so that a malformed one is reported at once
 
     @functools.cached_property

@@ -28,27 +28,27 @@ from spanbert_keras.preprocessing.tokenizer import SpanBertTokenizer
 from spanbert_keras.preprocessing.wordpiece import write_vocabulary
 from spanbert_keras.preprocessing.wordpiece_training import train_wordpiece
 
-SHARD_PIECES = 1 << 25  # 64 MB of uint16; what a killed run does again at most
+SHARD_PIECES = 1 << 25  # 64 MB of uint16; a killed run repeats at most this much
 MAX_UNKNOWN_SHARE = 0.005
 
 Progress = Callable[[int, int, int, int], None]
 
 
 def prepare_corpus(settings: PreparationSettings, on_progress: Progress | None = None) -> dict[str, Any]:
-    """Prepares a corpus, goes on with a preparation that was stopped, or finds it done.
+    """Prepares a corpus, continues a preparation that was stopped, or finds it done.
 
-    The output is a function of the input's content and the settings: not of `workers`, nor of being stopped in between.
+    The output is a function of the input's content and the settings: not of `workers`, nor of interruptions.
     Exact duplicates of earlier documents are left out, documents without pieces too; both are counted for each file.
 
     Args:
         settings: `PreparationSettings`.
-        on_progress: function or `None`. Called with bytes read, bytes in all, documents read, and pieces written.
+        on_progress: function or `None`. Called with bytes read, total bytes, documents read, and pieces written.
 
     Returns:
         dict. The manifest; `TokenShards(settings.output_dir)` opens the corpus (when all parts are there).
 
     Raises:
-        InputError: unusable input or vocabulary, a folder that holds something else, no text, a full disk.
+        InputError: unusable input or vocabulary, a folder that contains something else, no text, a full disk.
     """
     sources = find_sources(settings.input, settings.text_column)
     tokenizer = None
@@ -60,7 +60,7 @@ def prepare_corpus(settings: PreparationSettings, on_progress: Progress | None =
     if done is not None:
         return done
     resume = _enter_folder(folder, identity)
-    with _full_disk_said(folder):
+    with _full_disk_reported(folder):
         tokenizer = tokenizer or _trained_tokenizer(settings, sources, folder, on_progress)
         writer = CorpusWriter(
             folder,
@@ -83,10 +83,10 @@ def prepare_corpus(settings: PreparationSettings, on_progress: Progress | None =
 
 
 def open_tokenizer(vocabulary: str | os.PathLike, lowercase: bool = False) -> SpanBertTokenizer:
-    """Returns the tokenizer of a `vocab.txt`, or of a preset folder, which tells everything itself.
+    """Returns the tokenizer of a `vocab.txt`, or of a preset folder, which has its own settings.
 
     Raises:
-        InputError: there is no usable vocabulary; `lowercase` is asked of a folder whose tokenizer keeps case.
+        InputError: the vocabulary is missing or unusable; `lowercase` is set for a folder whose tokenizer keeps case.
     """
     if not pathlib.Path(vocabulary).is_dir():
         return SpanBertTokenizer(vocabulary, lowercase=lowercase)
@@ -97,25 +97,26 @@ def open_tokenizer(vocabulary: str | os.PathLike, lowercase: bool = False) -> Sp
 
 
 @contextlib.contextmanager
-def _full_disk_said(folder: pathlib.Path) -> Iterator[None]:
-    """Turns a disk that takes no more into a sentence."""
+def _full_disk_reported(folder: pathlib.Path) -> Iterator[None]:
+    """Turns the errors of a full disk into an `InputError`."""
     try:
         yield
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise
         raise InputError(
-            f"--output_dir={folder} cannot be written to: {error.strerror}. Make room; the same command continues."
+            f"--output_dir={folder} cannot be written to: {error.strerror}. "
+            "Free some space and rerun the same command; it resumes."
         ) from error
 
 
 def _usable_cores() -> int:
-    """Returns the number of cores that this process may use; not every system tells."""
+    """Returns the number of cores that this process may use; not every system reports it."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def warnings_of(manifest: dict[str, Any]) -> list[str]:
-    """Returns a sentence for each thing about a corpus that its owner should know.
+    """Returns a sentence for each problem of a corpus that its owner should know about.
 
     Args:
         manifest: dict. As `prepare_corpus` returns it or `TokenShards.manifest`.
@@ -126,7 +127,7 @@ def warnings_of(manifest: dict[str, Any]) -> list[str]:
         share = totals["unknown_pieces"] / totals["kept_pieces"]
         found.append(
             f"{share:.2%} of all pieces are [UNK] (more than {MAX_UNKNOWN_SHARE:.1%}): the vocabulary does not fit "
-            "this text. Is it of the right language, and is --lowercase as the vocabulary's?"
+            "this text. Is it the right language, and does --lowercase match the vocabulary?"
         )
     if totals["undecodable_bytes"]:
         found.append(
@@ -160,7 +161,7 @@ def _folder(settings: PreparationSettings) -> pathlib.Path:
 def _identity(
     settings: PreparationSettings, sources: Sequence[CorpusFile], tokenizer: SpanBertTokenizer | None
 ) -> dict[str, Any]:
-    """Returns all that the output depends on, as plain JSON values."""
+    """Returns everything that the output depends on, as plain JSON values."""
     vocabulary = f"train {settings.train_vocabulary}" if tokenizer is None else tokenizer.fingerprint()
     modified = [os.stat(source.path).st_mtime_ns if source.kind != "embedded" else 0 for source in sources]
     return {
@@ -178,7 +179,7 @@ def _identity(
 
 
 def _entry(source: CorpusFile) -> dict[str, Any]:
-    """Returns what the manifest says of a source; a reason only of one that is skipped."""
+    """Returns the manifest entry of a source; only skipped ones have a reason."""
     entry = {"path": source.path, "kind": source.kind, "bytes": source.size}
     return entry | ({"reason": source.reason} if source.reason else {})
 
@@ -197,7 +198,7 @@ def _difference(expected: dict[str, Any], received: dict[str, Any]) -> str:
 
 
 def _read_finished(folder: pathlib.Path, identity: dict[str, Any]) -> dict[str, Any] | None:
-    """Returns the manifest where this very preparation is done; refuses a folder with another corpus."""
+    """Returns the manifest if this preparation is done; raises if the folder holds another corpus."""
     path = folder / shard_format.MANIFEST
     if not path.is_file():
         return None
@@ -215,7 +216,7 @@ def _read_finished(folder: pathlib.Path, identity: dict[str, Any]) -> dict[str, 
 
 
 def _enter_folder(folder: pathlib.Path, identity: dict[str, Any]) -> bool:
-    """Makes the folder ready; returns whether a stopped preparation goes on. Touches nothing that is not its own."""
+    """Makes the folder ready; returns whether a stopped preparation continues. Removes only `prepare`'s own files."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -244,7 +245,7 @@ def _enter_folder(folder: pathlib.Path, identity: dict[str, Any]) -> bool:
 
 
 def _is_ours(name: str) -> bool:
-    """Whether a file has a name that a stopped preparation may leave."""
+    """Returns whether a stopped preparation may have left a file of this name."""
     name = name.removeprefix(shard_format.TEMPORARY)
     known = (PROGRESS, shard_format.VOCABULARY, shard_format.UNIGRAM_COUNTS, shard_format.MANIFEST)
     arrays = "|".join(shard_format.SHARD_ARRAYS)
@@ -297,7 +298,7 @@ def _finish(
     tokenizer: SpanBertTokenizer,
     identity: dict[str, Any],
 ) -> dict[str, Any]:
-    """Completes the shards, writes the vocabulary and, last, the manifest; refuses a corpus without text."""
+    """Completes the shards, writes the vocabulary and, last, the manifest; raises if the corpus has no text."""
     totals, folder = writer.totals(), writer.folder
     if not writer.is_part and totals["kept_documents"] < 2:
         raise InputError(

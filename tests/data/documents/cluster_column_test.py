@@ -1,4 +1,4 @@
-"""Tests of the cluster column of CoNLL-2012: by hand, at random, and what it cannot say."""
+"""Tests of the cluster column of CoNLL-2012: by hand, at random, and what it cannot hold."""
 
 import random
 

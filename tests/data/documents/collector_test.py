@@ -95,7 +95,7 @@ def test_repeats_are_dropped_and_said():
 
 
 def test_a_file_of_no_document_is_refused():
-    with pytest.raises(InputError, match=r"^f gives no document: there is none\.$"):
+    with pytest.raises(InputError, match=r"^f gives no document: it is empty\.$"):
         DocumentCollector("f", True).result("conll")
     collector = DocumentCollector("f", True)
     collector.add(1, lambda: fail(1, "no."))

@@ -165,7 +165,7 @@ def test_a_document_that_the_file_ends_in_is_bad(tmp_path):
 
 def test_a_file_without_documents_is_refused(tmp_path):
     for skip_bad in (False, True):
-        with pytest.raises(InputError, match="gives no document: there is none"):
+        with pytest.raises(InputError, match="gives no document: it is empty"):
             read_conll(write(tmp_path / "a", "\n\n"), skip_bad)
     with pytest.raises(InputError, match=r"gives no document: all are bad, the first: .*line 1: text outside"):
         read_conll(write(tmp_path / "a", "Once upon a time\n"), skip_bad=True)
@@ -188,7 +188,7 @@ def test_what_is_written_comes_back_byte_for_byte(tmp_path):
         ([Document(("a b",), name="n")], r"Document 'n', part 0: token 0 holds a blank.*Received: 'a b'"),
         ([Document(("a",), speakers=("x\ty",))], r"token 0 holds a blank.*Received: 'x\\ty'"),
         ([Document(("a",), name="x\ny")], r"the name holds a line break"),
-        ([Document(("a",), name="x")] * 2, r"Document 'x', part 0 is there twice"),
+        ([Document(("a",), name="x")] * 2, r"Document 'x', part 0 is given twice"),
         (
             [Document(("a",) * 3, clusters=(((0, 2), (1, 3)),), name="x")],
             r"Document 'x', part 0: two mentions .* cross",

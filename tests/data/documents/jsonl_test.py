@@ -117,7 +117,7 @@ def test_specials_are_words_where_no_segment_begins_or_ends(tmp_path):
 
 BAD_ANYWHERE = {
     "not JSON": ("{]", r"not valid JSON \(.*\)\. Expected: a document on each line\. Received: '\{\]'"),
-    "no object": ("[1]", r"no object\. Expected: .*Received: \[1\]"),
+    "no object": ("[1]", r"not an object\. Expected: .*Received: \[1\]"),
 }
 BAD_OWN = BAD_ANYWHERE | {
     "no tokens": ({"tokens": None}, r'"tokens" is missing\. Expected: that key\. Received: an object with the keys'),
@@ -125,8 +125,8 @@ BAD_OWN = BAD_ANYWHERE | {
     "number as token": ({"tokens": [1]}, r"`tokens` hold no text at index 0"),
     "number as name": ({"name": 3}, r'"name" is not a text\. Received: 3'),
     "text as part": ({"part": "one"}, r"`part` must be a whole number from 0\. Received: 'one'"),
-    "no list of clusters": ({"clusters": [3]}, r'"clusters", 0 is no list of pairs \[start, end\)\. Received: 3'),
-    "no pair": ({"clusters": [[[0, 1], [{}, 2]]]}, r'"clusters", 0 is no list of pairs'),
+    "no list of clusters": ({"clusters": [3]}, r'"clusters", 0 is not a list of pairs \[start, end\)\. Received: 3'),
+    "no pair": ({"clusters": [[[0, 1], [{}, 2]]]}, r'"clusters", 0 is not a list of pairs'),
     "span outside": ({"clusters": [[[3, 6]]]}, r"a mention of cluster 0 is not inside.*<= 5.*\[3, 6\)"),
     "empty cluster": ({"clusters": [[]]}, r"cluster 0 has no mention"),
     "speakers": ({"speakers": ["a"]}, r"every token needs its speaker.*5 tokens and 1 speakers"),
@@ -136,9 +136,9 @@ BAD_OWN = BAD_ANYWHERE | {
 }
 BAD_WORDS = BAD_ANYWHERE | {
     "no key": ({"doc_key": None}, r'"doc_key" is missing'),
-    "words outside lists": ({"sentences": ["Ann"]}, r'"sentences", list 0 is no list of texts\. Received: \'Ann\''),
-    "number as word": ({"sentences": [["Ann"], [3]]}, r'"sentences", list 1 is no list of texts'),
-    "flat speakers": ({"speakers": ["x"] * 5}, r'"speakers", list 0 is no list of texts'),
+    "words outside lists": ({"sentences": ["Ann"]}, r'"sentences", list 0 is not a list of texts\. Received: \'Ann\''),
+    "number as word": ({"sentences": [["Ann"], [3]]}, r'"sentences", list 1 is not a list of texts'),
+    "flat speakers": ({"speakers": ["x"] * 5}, r'"speakers", list 0 is not a list of texts'),
     "fewer speakers": ({"speakers": [["x"]]}, r'"speakers" must hold as many .*Expected: 5\. Received: 1'),
     "past the end": (
         {"clusters": [[[0, 0]], [[4, 5]]]},
@@ -182,11 +182,11 @@ def test_a_bad_line_is_named_and_can_be_left_out(tmp_path, good, change, sentenc
 
 def test_a_file_of_another_form_is_refused(tmp_path):
     path = write(tmp_path / "a", {"text": "Once", "id": 3})
-    with pytest.raises(InputError, match=r"line 1: a document of no form .*keys 'text', 'id'\."):
+    with pytest.raises(InputError, match=r"line 1: a document of an unknown form.*keys 'text', 'id'\."):
         read_jsonl(path)
     with pytest.raises(InputError, match="gives no document: all are bad, the first: "):
         read_jsonl(path, skip_bad=True)
-    with pytest.raises(InputError, match="gives no document: there is none"):
+    with pytest.raises(InputError, match="gives no document: it is empty"):
         read_jsonl(write(tmp_path / "b", ""))
 
 
