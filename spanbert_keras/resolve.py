@@ -30,7 +30,9 @@ class Config(Settings):
         "input of the official scorer (tokenized documents only).",
         path=True,
     )
-    genre: str | None = setting("Genre of all documents, as the model knows it. Default: each one's own.", default=None)
+    genre: str | None = setting(
+        "Genre of all documents, one of the model's. Default: that of each document.", default=None
+    )
     singletons: bool = setting("Includes likely mentions that are linked to no other.", default=False)
     skip_bad_examples: bool = setting("Leaves bad documents out and reports them.", default=False)
     batch_size: int = setting("Number of segments computed at once.", default=16)
@@ -146,7 +148,7 @@ def _texts_of_lines(path: str) -> list[str]:
 
 
 def _not_empty(documents: list, path: str) -> list:
-    """Returns the documents; raises if there are none."""
+    """Returns the documents; raises if the list is empty."""
     if not documents:
         raise InputError(f"--input={path} has no words.")
     return documents

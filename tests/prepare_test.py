@@ -36,7 +36,7 @@ def test_a_corpus_is_prepared_and_reported(arguments, tmp_path, capsys):
     manifest = TokenShards(tmp_path / "out").manifest
     assert manifest["totals"]["documents"] == 9 and manifest["totals"]["duplicate_documents"] == 1
     assert [source["path"][-7:] for source in manifest["sources"]] == ["one.txt", "two.txt"]
-    for name in ("documents", "kept", "empty", "twice", "bad bytes", "pieces", "[UNK]", "one.txt", "two.txt", "all"):
+    for name in ("documents", "kept", "empty", "twice", "bad bytes", "tokens", "[UNK]", "one.txt", "two.txt", "all"):
         assert name in shown
     assert "Warning: 2 bytes are not valid UTF-8" in shown
     assert f"The corpus is in {tmp_path}/out." in shown.replace("\n", "")

@@ -95,7 +95,7 @@ def test_rare_characters_make_no_piece(monkeypatch):
 
 
 def test_scaling_down_and_splitting_keep_the_counts(monkeypatch):
-    monkeypatch.setattr(wordpiece_training, "CHARACTERS_A_STRING", 10)
+    monkeypatch.setattr(wordpiece_training, "CHARACTERS_PER_STRING", 10)
     words = {"ab": 7, "c": 12}
     strings = list(wordpiece_training._repeated(words))
     assert collections.Counter(" ".join(strings).split()) == words and max(map(len, strings)) <= 10

@@ -150,7 +150,7 @@ class Corpora:
 def _plan(blocks, max_sequence_length: int, masker):
     """Returns the packing with the least slack that pads little.
 
-    Every block rounds its masked pieces up, so many short blocks reach the limit of masked pieces before the row is
+    Every block rounds its masked pieces up, and short blocks reach the limit of masked pieces before the row is
     full: then more are allowed.
     """
     for slack in SLACKS:
