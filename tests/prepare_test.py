@@ -11,6 +11,7 @@ import pytest
 from rich.console import Console
 
 from spanbert_keras import prepare, program
+from spanbert_keras.data.corpus import shard_writer
 from spanbert_keras.data.shards.token_shards import TokenShards
 
 TEXT = "\n\n".join(f"The document number {i} of a module." for i in range(7))
@@ -66,8 +67,7 @@ def test_user_errors_are_one_sentence_and_an_exit_code(arguments, capsys, flag, 
 
 
 def test_many_files_are_summed_up():
-    report = {name: 3 for name in ("documents", "kept_documents", "empty_documents", "duplicate_documents",
-                                   "undecodable_bytes", "kept_pieces", "pieces", "unknown_pieces")}  # fmt: skip
+    report = dict.fromkeys((*shard_writer.COUNTS, "pieces"), 3)
     sources = [{"path": f"folder/[file]{i}"} for i in range(30)]
     manifest = {"sources": sources, "reports": [report] * 30, "totals": report}
     console = Console(width=110, record=True, file=open(os.devnull, "w"))

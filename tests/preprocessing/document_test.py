@@ -12,7 +12,7 @@ from spanbert_keras.preprocessing.document import Document, drop_repeats, genre_
 WORDS = ("Ann", "lost", "her", "hat", ".")
 
 
-def test_what_is_left_out_is_one_sentence_of_nobody():
+def test_the_default_is_one_sentence_of_an_unknown_speaker():
     document = Document(WORDS)
     assert (document.sentences, document.speakers, document.genre) == (((0, 5),), ("",) * 5, "")
     assert (document.clusters, document.name, document.part, document.cluster_numbers) == ((), "", 0, ())
@@ -31,7 +31,7 @@ def test_lists_and_numpys_numbers_become_tuples_of_int():
     assert hash(document) == hash(dataclasses.replace(document))
 
 
-def test_a_document_without_tokens_can_be_held():
+def test_a_document_may_have_no_tokens():
     document = Document((), name="nw/empty", part=1)
     assert (len(document), document.sentences, document.speakers, document.clusters) == (0, (), (), ())
 
@@ -84,7 +84,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("changes, sentence", BAD.values(), ids=BAD)
-def test_what_cannot_be_is_refused(changes, sentence):
+def test_invalid_documents_are_rejected(changes, sentence):
     with pytest.raises(InputError, match=sentence):
         Document(**{"tokens": WORDS, **changes})
 
@@ -101,7 +101,7 @@ def test_a_genre_is_what_a_name_begins_with(name, genre):
     assert genre_of(name) == genre
 
 
-def test_repeats_inside_a_cluster_are_dropped_and_told():
+def test_repeats_inside_a_cluster_are_dropped_and_returned():
     clusters = [[(4, 5), (0, 1), (4, 5), (4, 5)], [(0, 1)]]
     assert drop_repeats(clusters) == ((((4, 5), (0, 1)), ((0, 1),)), [(0, (4, 5)), (0, (4, 5))])
 

@@ -53,7 +53,7 @@ def test_an_epoch_has_every_block_exactly_once(shuffle, number):
     assert [lengths[start] for start in placed.starts.tolist()] == placed.lengths.tolist()
 
 
-def test_blocks_of_a_row_stand_side_by_side():
+def test_blocks_of_a_row_are_side_by_side():
     stream = stream_of()
     placed = epoch(stream, 2)
     for row in range(stream.plan.rows):

@@ -101,7 +101,7 @@ class Killed(BaseException):
 
 
 @pytest.mark.parametrize("after", [1, 4, 9, 14])
-def test_a_killed_preparation_goes_on_to_the_same_bytes(corpus, tmp_path, after, monkeypatch):
+def test_a_killed_preparation_continues_to_the_same_bytes(corpus, tmp_path, after, monkeypatch):
     prepare_corpus(corpus("whole"))
     calls = []
 
@@ -122,7 +122,7 @@ def test_a_killed_preparation_goes_on_to_the_same_bytes(corpus, tmp_path, after,
 
 
 @pytest.mark.parametrize("after", [2, 9])
-def test_a_full_disk_is_one_sentence_and_the_same_command_goes_on(corpus, tmp_path, after, monkeypatch):
+def test_a_full_disk_is_reported_and_the_same_command_continues(corpus, tmp_path, after, monkeypatch):
     prepare_corpus(corpus("whole"))
     append, calls = shard_format.ArrayFile.append, []
 
@@ -255,7 +255,7 @@ def test_a_vocabulary_can_be_trained_on_the_input(corpus, tmp_path):
     assert shards.manifest["totals"]["unknown_pieces"] == 0
 
 
-def test_a_preset_folder_brings_its_whole_tokenizer(corpus, tmp_path, small_vocabulary):
+def test_a_preset_folder_supplies_its_whole_tokenizer(corpus, tmp_path, small_vocabulary):
     tokenizer = SpanBertTokenizer(small_vocabulary, lowercase=True, strip_accents=False, added_tokens=["[E1]"])
     tokenizer.save_to_preset(str(tmp_path / "preset"))
     manifest = prepare_corpus(corpus(vocabulary=str(tmp_path / "preset")))
@@ -284,21 +284,21 @@ def test_missing_input_is_reported_before_anything_is_written(corpus, tmp_path):
 
 
 @pytest.mark.parametrize("text", ["", "\n \n", "one document alone\nwith two lines"])
-def test_a_corpus_of_fewer_than_two_documents_is_refused(corpus, tmp_path, text):
+def test_a_corpus_of_fewer_than_two_documents_is_rejected(corpus, tmp_path, text):
     (tmp_path / "small.txt").write_text(text)
     with pytest.raises(InputError, match=r"small\.txt is too small.*at least two"):
         prepare_corpus(corpus(input=(str(tmp_path / "small.txt"),)))
     prepare_corpus(corpus())  # the folder is free for another attempt
 
 
-def test_a_vocabulary_without_mask_is_refused(corpus, tmp_path):
+def test_a_vocabulary_without_mask_is_rejected(corpus, tmp_path):
     pieces = (tmp_path / "vocab.txt").read_text(encoding="utf-8").split("\n")
     (tmp_path / "vocab.txt").write_text("\n".join(p for p in pieces if p != "[MASK]"), encoding="utf-8")
     with pytest.raises(InputError, match=r"vocab\.txt lacks \[MASK\]"):
         prepare_corpus(corpus())
 
 
-def test_warnings_name_what_an_owner_should_know(corpus, tmp_path):
+def test_warnings_name_the_problems_of_a_corpus(corpus, tmp_path):
     (tmp_path / "none.txt").write_text("\n")
     settings = corpus()
     manifest = prepare_corpus(corpus(input=(*settings.input, str(tmp_path / "none.txt"))))
@@ -349,7 +349,7 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path):
 
 
 @pytest.mark.slow
-def test_books_decode_to_their_normalized_text_wherever_there_is_no_unknown_piece(data_folder, tmp_path):
+def test_books_decode_to_their_normalized_text_except_at_unknown_pieces(data_folder, tmp_path):
     paths = (str(data_folder / "text/tiny_cc0.txt"), str(data_folder / "text/books.jsonl.gz"))
     manifest = prepare_corpus(
         PreparationSettings(

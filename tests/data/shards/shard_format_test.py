@@ -33,7 +33,7 @@ def test_an_abandoned_file_leaves_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_two_bytes_a_piece_where_they_are_enough():
+def test_a_piece_takes_two_bytes_if_they_are_enough():
     assert shard_format.piece_dtype(65_536) == np.uint16 and shard_format.piece_dtype(65_537) == np.uint32
 
 
@@ -63,7 +63,7 @@ def test_files_are_checked_against_their_entry(tmp_path, content, said):
     "array, said",
     [(np.zeros(3, np.uint16), r"\(4,\).*\(3,\)"), (np.zeros(4, np.int32), "uint16.*int32"), (None, "cannot be read")],
 )
-def test_opening_refuses_another_array(tmp_path, array, said):
+def test_opening_another_array_is_rejected(tmp_path, array, said):
     path = tmp_path / "a.npy"
     if array is None:
         path.write_bytes(b"no array")

@@ -128,7 +128,7 @@ def test_an_array_of_another_length_is_found_at_opening(corpus):
         (lambda m: "[]", "cannot be read"),
     ],
 )
-def test_a_manifest_of_another_kind_is_refused(corpus, change, said):
+def test_a_manifest_of_another_kind_is_rejected(corpus, change, said):
     path = corpus / "manifest.json"
     path.write_text(change(json.loads(path.read_text())))
     with pytest.raises(InputError, match=rf"manifest\.json.*{said}"):
@@ -158,7 +158,7 @@ def test_parts_must_be_complete_and_of_one_corpus(prepared, tmp_path):
         TokenShards(parts)
 
 
-def test_a_corpus_without_training_text_is_refused(corpus):
+def test_a_corpus_without_training_text_is_rejected(corpus):
     path = corpus / "manifest.json"
     manifest = json.loads(path.read_text())
     manifest["shards"] = [shard for shard in manifest["shards"] if shard["split"] != "train"]
