@@ -12,6 +12,7 @@ import numpy as np
 
 from spanbert_keras.errors import InputError
 from spanbert_keras.preprocessing.added_token import AddedToken
+from spanbert_keras.preprocessing.tokenizer_inputs import as_rows, as_texts, is_symbolic
 from spanbert_keras.preprocessing.wordpiece import (
     SPECIAL_PIECES,
     UNUSED_PIECE,
@@ -230,9 +231,9 @@ class SpanBertTokenizer(keras_hub.models.Tokenizer):
     def tokenize(self, inputs, special_tokens_in_text: bool | None = None):
         """Returns the ids of a text or of each text; see the class."""
         specials = self._specials(special_tokens_in_text)
-        if _is_symbolic(inputs):
+        if is_symbolic(inputs):
             return self._tokenize_in_graph(inputs, specials)
-        texts, batched = _as_texts(inputs)
+        texts, batched = as_texts(inputs)
         ids = self.wordpiece.encode(texts, specials)
         return ids if batched else ids[0]
 
@@ -254,7 +255,7 @@ class SpanBertTokenizer(keras_hub.models.Tokenizer):
             (ids, offsets) for a str: list of int, and list of half-open (start, end) of the same length. For a list of
             texts two lists of such lists.
         """
-        texts, batched = _as_texts(inputs)
+        texts, batched = as_texts(inputs)
         encoded = self.wordpiece.encode_with_offsets(texts, self._specials(special_tokens_in_text))
         if not batched:
             return encoded[0]
@@ -276,7 +277,7 @@ class SpanBertTokenizer(keras_hub.models.Tokenizer):
         Raises:
             ValueError: an id outside of the vocabulary.
         """
-        rows, batched = _as_rows(inputs)
+        rows, batched = as_rows(inputs)
         size = self.vocabulary_size()
         skip = frozenset(self.special_token_ids) if skip_special_tokens else frozenset()
         for row in rows:
@@ -358,46 +359,3 @@ class SpanBertTokenizer(keras_hub.models.Tokenizer):
             "added_tokens": (self.added_tokens, []),
         }
         return {name: value for name, (value, default) in settings.items() if value != default}
-
-
-def _is_symbolic(inputs) -> bool:
-    """Returns whether `inputs` is a TensorFlow tensor of a graph being traced."""
-    if isinstance(inputs, str | list | tuple | np.ndarray) or not type(inputs).__module__.startswith("tensorflow"):
-        return False
-    import tensorflow as tf
-
-    return tf.is_tensor(inputs) and not tf.executing_eagerly()
-
-
-def _as_texts(inputs) -> tuple[list[str], bool]:
-    """Returns a list of str and whether it was a batch."""
-    if isinstance(inputs, str | bytes):
-        values, batched = [inputs], False
-    else:
-        inputs = inputs.numpy() if hasattr(inputs, "numpy") else inputs
-        values = inputs.tolist() if isinstance(inputs, np.ndarray | np.generic) else inputs
-        batched = isinstance(values, list | tuple)
-        values = list(values) if batched else [values]
-    texts = [value.decode("utf-8", "replace") if isinstance(value, bytes) else value for value in values]
-    if not all(isinstance(text, str) for text in texts):
-        wrong = next(text for text in texts if not isinstance(text, str))
-        raise ValueError(f"Text must be a str or a list of str. Received: {type(wrong).__name__}.")
-    return texts, batched
-
-
-def _as_rows(inputs) -> tuple[list[list[int]], bool]:
-    """Returns lists of int and whether they were a batch."""
-    if hasattr(inputs, "to_list"):  # tf.RaggedTensor
-        values = inputs.to_list()
-    elif isinstance(inputs, list | tuple):
-        values = list(inputs)
-    else:
-        values = keras.ops.convert_to_numpy(inputs).tolist()
-    if not isinstance(values, list):
-        raise ValueError(f"Ids must be a list of int or a batch of lists. Received: {inputs!r}.")
-    batched = bool(values) and np.ndim(values[0]) > 0
-    rows = values if batched else [values]
-    words = [index for row in rows for index in row if isinstance(index, str)]
-    if words:
-        raise ValueError(f"Ids must be a list of int or a batch of lists. Received: {words[0]!r}.")
-    return [[int(index) for index in row] for row in rows], batched

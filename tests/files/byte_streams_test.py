@@ -86,7 +86,7 @@ def test_gzip_is_recognised_by_content_whatever_the_name(tmp_path, name, compres
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path):
-    with pytest.raises(InputError, match=r"^--input=.*none cannot be read: No such file.* Expected: the path of a file"):
+    with pytest.raises(InputError, match=r"^--input=.*none cannot be read: No such file.*Expected: the path of a file"):
         read_gunzipped(str(tmp_path / "none"), "--input=")
     with pytest.raises(InputError, match=f"^{tmp_path} cannot be read: Is a directory"):
         read_gunzipped(str(tmp_path))
