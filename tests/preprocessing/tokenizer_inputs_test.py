@@ -12,9 +12,7 @@ def test_one_text_is_a_batch_of_one_and_marked(one):
     assert as_texts(one) == (["ä"], False)
 
 
-@pytest.mark.parametrize(
-    "many", [["a", "b"], ("a", "b"), [b"a", "b"], np.array(["a", "b"])]
-)
+@pytest.mark.parametrize("many", [["a", "b"], ("a", "b"), [b"a", "b"], np.array(["a", "b"])])
 def test_several_texts_are_a_batch(many):
     assert as_texts(many) == (["a", "b"], True)
 

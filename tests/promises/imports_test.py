@@ -33,7 +33,7 @@ ARROWS: dict[str, set[str]] = {
 INNER_ARROWS: dict[str, dict[str, set[str]]] = {
     "layers": {"coreference": {"functional", "saving"}, "saving": set()},
     "preprocessing": {"masking": {"philox"}},
-    "data": {"shards": set(), "corpus": {"shards"}, "documents": {"shards"}, "batches": {"shards", "seeds"}},
+    "data": {"shards": set(), "corpus": {"shards"}, "documents": set(), "batches": {"shards", "seeds"}},
     "training": {
         "distributed": set(),
         "steps": {"distributed"},

@@ -126,7 +126,7 @@ def warnings_of(manifest: dict[str, Any]) -> list[str]:
     if totals["unknown_pieces"] > MAX_UNKNOWN_SHARE * max(1, totals["kept_pieces"]):
         share = totals["unknown_pieces"] / totals["kept_pieces"]
         found.append(
-            f"{share:.2%} of all pieces are [UNK] (more than {MAX_UNKNOWN_SHARE:.1%}): the vocabulary does not fit "
+            f"{share:.2%} of all tokens are [UNK] (more than {MAX_UNKNOWN_SHARE:.1%}): the vocabulary does not fit "
             "this text. Is it the right language, and does --lowercase match the vocabulary?"
         )
     if totals["undecodable_bytes"]:
@@ -277,7 +277,7 @@ def _trained_tokenizer(
     if not path.exists():
         texts = ("\n".join(d.lines) for s in sources for d in read_raw_documents(s, settings.text_column))
         pieces = train_wordpiece(texts, settings.train_vocabulary or 0, settings.lowercase)
-        shard_format.write_atomically(path, "".join(f"{piece}\n" for piece in pieces).encode("utf-8"))
+        shard_format.write_corpus_file(path, "".join(f"{piece}\n" for piece in pieces).encode("utf-8"))
     return SpanBertTokenizer(path, lowercase=settings.lowercase)
 
 
@@ -324,7 +324,7 @@ def _finish(
         "shards": writer.shards,
         "files": {**writer.files, **{name: shard_format.file_entry(folder / name) for name in names}},
     }
-    shard_format.write_atomically(folder / shard_format.MANIFEST, json.dumps(manifest, indent=1).encode("utf-8"))
+    shard_format.write_corpus_file(folder / shard_format.MANIFEST, json.dumps(manifest, indent=1).encode("utf-8"))
     (folder / PROGRESS).unlink(missing_ok=True)
     if not writer.is_part:
         TokenShards(folder)

@@ -212,7 +212,7 @@ class CorpusWriter:
             candidate_pieces=pieces,
             candidate_lines=lines,
         )
-        shard_format.write_atomically(self.folder / PROGRESS, buffer.getvalue())
+        shard_format.write_corpus_file(self.folder / PROGRESS, buffer.getvalue())
 
     def load_progress(self) -> None:
         """Continues from the checkpoint."""

@@ -17,8 +17,8 @@ from spanbert_keras.data.documents.collector import (
     read_whole_lines,
 )
 from spanbert_keras.data.documents.conll_table import FEWEST_WITH_WORDS, ConllTable, read_table
-from spanbert_keras.data.shards.shard_format import write_atomically
 from spanbert_keras.errors import InputError
+from spanbert_keras.files.writing import write_atomically
 from spanbert_keras.preprocessing.document import Document, genre_of
 
 BEGIN_LINE = re.compile(r"#\s*begin document\b")
@@ -290,5 +290,10 @@ def _write(target: Target, lines: Iterable[str]) -> None:
     if not isinstance(target, str | os.PathLike):
         target.write(text)
         return
-    path, content = pathlib.Path(target), text.encode("utf-8")
-    write_atomically(path, gzip.compress(content, mtime=0) if path.suffix == ".gz" else content)
+    content = text.encode("utf-8")
+    content = gzip.compress(content, mtime=0) if pathlib.Path(target).suffix == ".gz" else content
+
+    def write(temporary: pathlib.Path) -> None:
+        temporary.write_bytes(content)
+
+    write_atomically(target, write)

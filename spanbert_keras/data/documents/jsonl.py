@@ -10,9 +10,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from spanbert_keras.data.documents.collector import BadDocumentError, DocumentCollector, DocumentFile, read_lines
-from spanbert_keras.data.shards.shard_format import write_atomically
 from spanbert_keras.errors import InputError
 from spanbert_keras.files.faults import json_lines_fault
+from spanbert_keras.files.writing import write_atomically
 from spanbert_keras.preprocessing.document import Document, genre_of
 
 OPENING, CLOSING, UNKNOWN_PIECE, CONTINUATION = "[CLS]", "[SEP]", "[UNK]", "##"
@@ -88,8 +88,12 @@ def write_jsonl(path: str | os.PathLike, documents: Iterable[Document]) -> None:
     """Writes documents as JSON lines of our own form; `read_jsonl` restores all but `cluster_numbers`."""
     keys = ("name", "part", "genre", "tokens", "sentences", "speakers", "clusters")
     rows = ({key: getattr(document, key) for key in keys} for document in documents)
-    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    write_atomically(pathlib.Path(path), text.encode("utf-8"))
+    content = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode("utf-8")
+
+    def write(temporary: pathlib.Path) -> None:
+        temporary.write_bytes(content)
+
+    write_atomically(path, write)
 
 
 def _parsed(text: str, number: int) -> dict:

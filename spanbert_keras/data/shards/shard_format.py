@@ -41,8 +41,11 @@ def piece_dtype(vocabulary_size: int) -> np.dtype:
     return np.dtype(np.uint16 if vocabulary_size <= 65_536 else np.uint32)
 
 
-def write_atomically(path: pathlib.Path, content: bytes) -> None:
-    """Writes a file under a temporary name, flushes it to the disk, and renames it."""
+def write_corpus_file(path: pathlib.Path, content: bytes) -> None:
+    """Writes a file of a corpus atomically.
+
+    Its temporary name begins with `TEMPORARY`, by which `prepare` recognises what a killed run has left.
+    """
     temporary = path.with_name(TEMPORARY + path.name)
     with open(temporary, "wb") as file:
         file.write(content)
