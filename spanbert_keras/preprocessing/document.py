@@ -161,7 +161,7 @@ def _texts(values: Any, what: str) -> tuple[str, ...]:
     texts = tuple(_list(values, what))
     for i, text in enumerate(texts):
         if not isinstance(text, str):
-            raise InputError(f"{what} must hold texts. Expected: a string at index {i}. Received: {_shown(text)}.")
+            raise InputError(f"{what} have no text at index {i}. Expected: a string. Received: {_shown(text)}.")
     return texts
 
 

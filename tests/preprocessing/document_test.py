@@ -47,7 +47,7 @@ BAD = {
     "text for tokens": ({"tokens": "Ann"}, r"`tokens` is not a list.*Received: 'Ann'"),
     "number as token": (
         {"tokens": ("Ann", 3)},
-        r"`tokens` must hold texts. Expected: a string at index 1.*Received: 3",
+        r"`tokens` have no text at index 1.*Received: 3",
     ),
     "empty token": ({"tokens": ("a", "", "b")}, r"token 1 has no text\. Expected: a word\. Received: ''"),
     "blank token": ({"tokens": ("a", " \t")}, r"token 1 has no text"),

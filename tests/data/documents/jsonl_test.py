@@ -122,7 +122,7 @@ BAD_ANYWHERE = {
 BAD_OWN = BAD_ANYWHERE | {
     "no tokens": ({"tokens": None}, r'"tokens" is missing\. Expected: that key\. Received: an object with the keys'),
     "text as tokens": ({"tokens": "Ann"}, r'"tokens" is not a list\. Received: \'Ann\''),
-    "number as token": ({"tokens": [1]}, r"`tokens` must hold texts. Expected: a string at index 0"),
+    "number as token": ({"tokens": [1]}, r"`tokens` have no text at index 0"),
     "number as name": ({"name": 3}, r'"name" is not a text\. Received: 3'),
     "text as part": ({"part": "one"}, r"`part` must be a whole number from 0\. Received: 'one'"),
     "no list of clusters": ({"clusters": [3]}, r'"clusters", 0 is not a list of pairs \[start, end\)\. Received: 3'),
