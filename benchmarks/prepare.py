@@ -20,7 +20,8 @@ import time
 from tokenizers import BertWordPieceTokenizer
 
 from spanbert_keras import program
-from spanbert_keras.data.corpus.prepare_corpus import PreparationSettings, prepare_corpus
+from spanbert_keras.data.corpus.preparation_settings import PreparationSettings
+from spanbert_keras.data.corpus.prepare_corpus import prepare_corpus
 from spanbert_keras.data.corpus.text_readers import find_sources, read_raw_documents
 from spanbert_keras.preprocessing.wordpiece_training import train_wordpiece
 from spanbert_keras.program import Settings, setting

@@ -1,24 +1,21 @@
 """Answers the questions of a file: SQuAD's JSON, MRQA's JSON lines, or JSON lines with `question` and `context`."""
 
 import collections
-import contextlib
 import dataclasses
 import gzip
 import itertools
 import json
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from spanbert_keras.errors import InputError
-from spanbert_keras.files.byte_streams import as_utf_8
+from spanbert_keras.files.byte_streams import BYTE_ORDER_MARK, as_utf_8, gunzipped
 from spanbert_keras.files.faults import decode, json_lines_fault
 from spanbert_keras.files.writing import write_atomically
 from spanbert_keras.progress import tracked
 
-CHUNK = 256  # questions checked at once
-GZIP_MAGIC, BYTE_ORDER_MARK = b"\x1f\x8b", b"\xef\xbb\xbf"
+CHUNK_QUESTIONS = 256  # questions checked at once
 EXPECTED = 'JSON lines, {"id", "question", "context"} on each, or SQuAD\'s JSON, {"data": [...]}'
 
 
@@ -27,10 +24,10 @@ class Question:
     """One question of a file.
 
     Attributes:
-        id: what the file calls it, any JSON value; a number if it has no name, see `read_questions`.
+        id: any JSON value. Its id in the file; a number without one, see `read_questions`.
         question, context: str.
         where: str. Its place in the file, for messages.
-        numbered: bool. Whether the file gives it no name.
+        numbered: bool. Whether the file has no id for it.
     """
 
     id: Any
@@ -41,27 +38,27 @@ class Question:
 
 
 def answer_file(reader, path: str, output: str, n_best: int, batch_size: int, max_answer_pieces: int | None) -> int:
-    """Writes a JSON line with the answers to each question of a file, in its order, and returns how many there are.
+    """Writes a JSON line of answers for each question of a file, in its order, and returns the number of questions.
 
-    A line has the question's `id` (a number that no other question has where the file gives none) and the best answer's
+    A line has the question's `id` (an unused number if the file has none) and the best answer's
     `text`, `start`, `end`, `score`, `no_answer_score`; with `n_best` above 1 also the list `answers`. Of JSON lines
-    only those in work are held in memory; SQuAD's JSON is one value and is held whole. The output is whole or
-    not there.
+    only the current ones are held in memory; SQuAD's JSON is one value and is held whole. The output is written
+    atomically.
 
     Args:
         reader: `SpanBertQuestionAnswerer`.
         path: str. The file, gzipped or not.
-        output: str. Written; gzipped if it ends with .gz.
-        n_best: int. Answers per question.
-        batch_size: int. Windows computed at once.
-        max_answer_pieces: int or `None`. Longest answer.
+        output: str. File to write; gzipped if it ends with .gz.
+        n_best: int. Number of answers per question.
+        batch_size: int. Number of windows computed at once.
+        max_answer_pieces: int or `None`. Longest answer, in word pieces.
 
     Raises:
-        InputError: the file cannot be read, holds no question, or one that cannot be used, before anything is computed.
+        InputError: the file cannot be read, or holds no or an unusable question; raised before anything is computed.
     """
     total = free = 0
     questions = read_questions(path)
-    while part := list(itertools.islice(questions, CHUNK)):
+    while part := list(itertools.islice(questions, CHUNK_QUESTIONS)):
         names = [one.where for one in part]
         reader.windows.questions([one.question for one in part], names)
         reader.windows.passages([one.context for one in part], names)
@@ -77,7 +74,7 @@ def answer_file(reader, path: str, output: str, n_best: int, batch_size: int, ma
                 record = {"id": question.id} | dataclasses.asdict(best[0])
                 if n_best > 1:
                     record["answers"] = [dataclasses.asdict(answer) for answer in best]
-                file.write(json.dumps(record).encode() + b"\n")  # ASCII: an answer may hold half a surrogate pair
+                file.write(json.dumps(record).encode() + b"\n")  # ASCII: an answer may have an unpaired surrogate
 
     write_atomically(output, write)
     return total
@@ -97,7 +94,7 @@ def answers(
             yield one.question
 
     def contexts() -> Iterator[str]:
-        while waiting:  # one, once its question is taken
+        while waiting:  # one, after its question was taken
             yield waiting.popleft()
 
     for reading in reader.read(asked(), contexts(), batch_size, max_answer_pieces):
@@ -110,23 +107,24 @@ def read_questions(path: str, free: int = 0) -> Iterator[Question]:
 
     Args:
         path: str. The file.
-        free: int. Questions without a name are numbered: their place in the file, from 0, plus this.
+        free: int. First number for questions without an id: their place in the file, from 0, is added.
 
     Raises:
-        InputError: the file cannot be read or is of another form, or a question or context is missing.
+        InputError: the file cannot be read or has another form, or a question or context is missing.
     """
-    with _opened(path) as stream:
+    with gunzipped(path, "--input=") as file:
+        stream = as_utf_8(file)
         first = b""
         number = 0
         while not first.strip() and (line := stream.readline()):
             number, first = number + 1, line.removeprefix(BYTE_ORDER_MARK)
         text = decode(first, path, number, "surrogatepass")
-        value = _value(text)
+        value = _json_value(text)
         if isinstance(value, dict) and ("data" not in value or "question" in value):
             yield from _of_lines(stream, path, number, value, free)
             return
         whole = text + decode(stream.read(), path, number + 1, "surrogatepass")
-        value = _value(whole)
+        value = _json_value(whole)
         if not isinstance(value, dict) or "data" not in value:
             received = f" Received: {whole.strip()[:60]!r}." if whole.strip() else ""
             raise InputError(f"{path} is {json_lines_fault(whole) or _form_of(whole)}. Expected: {EXPECTED}.{received}")
@@ -134,11 +132,11 @@ def read_questions(path: str, free: int = 0) -> Iterator[Question]:
 
 
 def _form_of(text: str) -> str:
-    """Returns what a text is that is neither JSON lines nor a JSON object."""
+    """Returns a description of a text that is neither JSON lines nor a JSON object."""
     text = text.removeprefix("\ufeff").strip()
     if not text:
         return "empty"
-    if text.startswith("{") or _value(text) is not None:
+    if text.startswith("{") or _json_value(text) is not None:
         return "not valid JSON lines" if text.startswith("{") else "JSON, but not an object"
     header = text.partition("\n")[0].lower()
     for mark, name in ((",", "CSV"), ("\t", "TSV"), (";", "CSV")):
@@ -147,19 +145,7 @@ def _form_of(text: str) -> str:
     return "text that is not JSON"
 
 
-@contextlib.contextmanager
-def _opened(path: str) -> Iterator[BinaryIO]:
-    """Yields the decompressed stream of a file; whatever goes wrong while it is read is an `InputError`."""
-    try:
-        with open(path, "rb") as raw:
-            zipped = raw.peek(2)[:2] == GZIP_MAGIC
-            with gzip.GzipFile(fileobj=raw) if zipped else raw as stream:
-                yield as_utf_8(stream)
-    except (OSError, EOFError, zlib.error) as error:
-        raise InputError(f"--input={path} cannot be read: {getattr(error, 'strerror', None) or error}.") from error
-
-
-def _value(text: str) -> Any:
+def _json_value(text: str) -> Any:
     """Returns a JSON value, `None` for anything else."""
     try:
         return json.loads(text)
@@ -174,7 +160,7 @@ def _of_lines(stream: BinaryIO, path: str, first: int, value: dict, count: int) 
             if not line.strip():
                 continue
             text = decode(line, path, number, "surrogatepass")
-            value = _value(text)
+            value = _json_value(text)
             if not isinstance(value, dict):
                 raise InputError(
                     f"{path}, line {number} is not a JSON object. Expected: {EXPECTED}. Received: {text[:60]!r}."
@@ -182,28 +168,28 @@ def _of_lines(stream: BinaryIO, path: str, first: int, value: dict, count: int) 
         if "header" in value and "question" not in value:  # MRQA's first line
             continue
         for one in value["qas"] if isinstance(value.get("qas"), list) else [value]:
-            yield _question(one, value.get("context"), path, f"line {number}", count)
+            yield _checked_question(one, value.get("context"), path, f"line {number}", count)
             count += 1
 
 
 def _of_squad(value: dict, path: str, count: int) -> Iterator[Question]:
     """Yields the questions of SQuAD's JSON."""
-    for a, article in enumerate(_list(value, "data", path, "the file"), 1):
-        for p, paragraph in enumerate(_list(article, "paragraphs", path, f"article {a}"), 1):
+    for a, article in enumerate(_member_list(value, "data", path, "the file"), 1):
+        for p, paragraph in enumerate(_member_list(article, "paragraphs", path, f"article {a}"), 1):
             place = f"article {a}, paragraph {p}"
-            for q, one in enumerate(_list(paragraph, "qas", path, place), 1):
-                yield _question(one, paragraph.get("context"), path, f"{place}, question {q}", count)
+            for q, one in enumerate(_member_list(paragraph, "qas", path, place), 1):
+                yield _checked_question(one, paragraph.get("context"), path, f"{place}, question {q}", count)
                 count += 1
 
 
-def _list(value: Any, key: str, path: str, place: str) -> list:
+def _member_list(value: Any, key: str, path: str, place: str) -> list:
     found = value.get(key) if isinstance(value, dict) else None
     if not isinstance(found, list):
         raise InputError(f'{path}, {place} has no list "{key}". Expected: {EXPECTED}.')
     return found
 
 
-def _question(value: Any, context: Any, path: str, place: str, number: int) -> Question:
+def _checked_question(value: Any, context: Any, path: str, place: str, number: int) -> Question:
     """Returns the checked question of a JSON object."""
     question: Any = value.get("question") if isinstance(value, dict) else None
     for name, text in (("question", question), ("context", context)):
@@ -215,7 +201,7 @@ def _question(value: Any, context: Any, path: str, place: str, number: int) -> Q
 
 
 def _whole_number(name: Any) -> int:
-    """Returns the whole number that a name is or spells; -1 for any other name, and for one that no file counts to."""
+    """Returns the whole number that an id is or spells; -1 for other ids, and for numbers too large to matter."""
     try:
         number = int(name) if isinstance(name, int | str) or isinstance(name, float) and name.is_integer() else -1
     except ValueError:

@@ -2,15 +2,14 @@
 
     python -m spanbert_keras.prepare --input=books.jsonl.gz,more/*.txt --vocabulary=vocab.txt --output_dir=shards/
 
-Input: .txt (a blank line ends a document; one sentence or paragraph a line), a folder (one document a file), JSON lines
-with a text field, each also .gz or .zst; Parquet with a text column; or `embedded`, the prose that Python itself
-carries. The content decides, not the name. Archives and other files without text are rejected by name; in a folder
-they are skipped and counted.
-A run that was stopped goes on when it is started again. On several machines: --shard=0/4 on the first, 1/4, 2/4, 3/4 on
-the others, the same --output_dir; every one reads all input and does a quarter of the work.
+Input: .txt (a blank line ends a document; one sentence or paragraph per line), a folder (one document per file), JSON
+lines with a text field, each also .gz or .zst; Parquet with a text column; or `embedded`, the prose that ships with
+Python. The content decides, not the name. Archives and other files without text are rejected if they are named; in a
+folder they are skipped and counted.
+A stopped run continues when it is started again. On several machines: --shard=0/4 on the first, 1/4, 2/4, 3/4 on the
+others, with the same --output_dir; each reads all input and does a quarter of the work.
 """
 
-import dataclasses
 import sys
 
 from rich import box
@@ -20,43 +19,32 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from spanbert_keras import program
-from spanbert_keras.data.corpus.prepare_corpus import PreparationSettings, prepare_corpus, warnings_of
-from spanbert_keras.program import Settings, setting
+from spanbert_keras.data.corpus.preparation_settings import PreparationSettings
+from spanbert_keras.data.corpus.prepare_corpus import prepare_corpus, warnings_of
 
 MAX_ROWS = 20
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(Settings):
+class Config(PreparationSettings):
     """Settings of one preparation."""
-
-    input: tuple[str, ...] = setting("Files, folders and globs, comma separated; or `embedded`.", path=True)
-    output_dir: str = setting("New or empty folder for the shards.", path=True)
-    vocabulary: str | None = setting(
-        "A vocab.txt in BERT's format, or a preset folder with a tokenizer.", default=None, path=True
-    )
-    train_vocabulary: int | None = setting("Trains a vocabulary of so many pieces on the input.", default=None)
-    lowercase: bool = setting("Lowercases and strips accents (uncased models).", default=False)
-    heldout_share: float = setting("Share of documents kept for evaluation, 0 to 0.5; at least one.", default=0.01)
-    workers: int | None = setting("Threads; the output does not depend on it. Default: all cores.", default=None)
-    shard: str | None = setting("i/n: does part i (from 0) of n, for one machine of n.", default=None)
-    text_column: str = setting("Field of JSON lines, or column of Parquet, that holds the text.", default="text")
 
 
 def main(config: Config) -> None:
-    """Prepares the corpus and prints what was kept and what was not."""
+    """Prepares the corpus and prints how much of each file was kept."""
     console = Console(width=None if sys.stdout.isatty() else 110)
     columns = (
-        TextColumn("preparing"), BarColumn(), TextColumn("{task.percentage:.0f} %  {task.fields[counts]}"),
+        TextColumn("preparing"),
+        BarColumn(),
+        TextColumn("{task.percentage:.0f} %  {task.fields[counts]}"),
         TimeRemainingColumn(),
-    )  # fmt: skip
+    )
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task("prepare", total=None, counts="")
 
         def show(done: int, total: int, documents: int, pieces: int) -> None:
-            bar.update(task, completed=done, total=total, counts=f"{documents:,} documents, {pieces:,} pieces")
+            bar.update(task, completed=done, total=total, counts=f"{documents:,} documents, {pieces:,} tokens")
 
-        manifest = prepare_corpus(PreparationSettings(**dataclasses.asdict(config)), show)
+        manifest = prepare_corpus(config, show)
     console.print(report_table(manifest))
     for sentence in warnings_of(manifest):
         console.print(f"Warning: {sentence}", style="yellow", markup=False)
@@ -64,10 +52,10 @@ def main(config: Config) -> None:
 
 
 def report_table(manifest: dict) -> Table:
-    """Returns a table with one line a file (the largest, when there are many) and one for all."""
+    """Returns a table with one line per file (only the largest of many) and one for all."""
     table = Table(title="Prepared corpus", box=box.SIMPLE_HEAD, title_justify="left")
     table.add_column("file", overflow="ellipsis", no_wrap=True)
-    for name in ("documents", "kept", "empty", "twice", "bad bytes", "pieces", "[UNK]"):
+    for name in ("documents", "kept", "empty", "twice", "bad bytes", "tokens", "[UNK]"):
         table.add_column(escape(name), justify="right", no_wrap=True)
     rows = list(zip([source["path"] for source in manifest["sources"]], manifest["reports"], strict=True))
     largest = sorted(rows, key=lambda row: -row[1]["pieces"])[:MAX_ROWS]
@@ -81,7 +69,7 @@ def report_table(manifest: dict) -> Table:
 
 
 def shorten(path: str, width: int = 28) -> str:
-    """Returns a path's end in at most `width` characters."""
+    """Returns a path, shortened at its beginning to at most `width` characters."""
     return path if len(path) <= width else "..." + path[-(width - 3) :]
 
 

@@ -1,19 +1,18 @@
-"""Finds which mentions of a text mean the same, with a saved model.
+"""Finds which mentions of a text refer to the same entity, with a saved model.
 
 python -m spanbert_keras.resolve --model=coreference_resolver.keras --input=text.txt --output=chains.jsonl
 """
 
 import dataclasses
-import gzip
 import io
 import json
-import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 from spanbert_keras import program
+from spanbert_keras.files.byte_streams import read_gunzipped
+from spanbert_keras.files.writing import write_atomically
 from spanbert_keras.program import InputError, Settings, setting
-
-FORMATS = (".jsonl", ".html", ".conll")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -22,60 +21,88 @@ class Config(Settings):
 
     model: str = setting("A saved SpanBertCoreferenceResolver (.keras).", path=True)
     input: str = setting(
-        "UTF-8 text (.txt), JSON lines with a `text` each, or documents in words: CoNLL-2012's form or JSON lines with "
-        "`tokens`; also .gz.",
+        "UTF-8 text (.txt), JSON lines with a `text` each, or tokenized documents: CoNLL-2012 or JSON lines with "
+        "`tokens`; also gzipped.",
         path=True,
     )
     output: str = setting(
-        "Written: .jsonl, a line a document with its chains; .html, a page (of one document); .conll, what the "
-        "official scorer reads (of documents that were given in words).",
+        "File to write: .jsonl, one line per document with its chains; .html, a page (of one document); .conll, the "
+        "input of the official scorer (tokenized documents only).",
         path=True,
     )
-    genre: str | None = setting("One of the model's. The documents' own by default.", default=None)
-    singletons: bool = setting("Also likely mentions that are linked to no other.", default=False)
-    skip_bad_examples: bool = setting("Leaves bad documents out and tells them.", default=False)
-    batch_size: int = setting("Segments computed at once.", default=16)
+    genre: str | None = setting(
+        "Genre of all documents, one of the model's. Default: that of each document.", default=None
+    )
+    singletons: bool = setting("Includes likely mentions that are linked to no other.", default=False)
+    skip_bad_examples: bool = setting("Leaves bad documents out and reports them.", default=False)
+    batch_size: int = setting("Number of segments computed at once.", default=16)
+
+
+@dataclasses.dataclass(frozen=True)
+class Request:
+    """What is to be resolved and written.
+
+    Attributes:
+        input, output: str. The paths, as given.
+        documents: list of str or of `Document`.
+        key: str or `None`. The input, if it is a CoNLL file and `documents` are all of its documents.
+    """
+
+    input: str
+    output: str
+    documents: list
+    key: str | None
+
+    @property
+    def is_tokenized(self) -> bool:
+        """Whether the documents are given in words, not as text."""
+        return not isinstance(self.documents[0], str)
+
+
+@dataclasses.dataclass(frozen=True)
+class OutputFormat:
+    """One format of `--output`.
+
+    Attributes:
+        check: function. Raises `InputError` if the format cannot hold the documents, before anything is computed.
+        write: function. Writes the `ResolvedDocument`s of a request.
+    """
+
+    check: Callable[[Request], None]
+    write: Callable[[Request, list], None]
 
 
 def main(config: Config) -> None:
     """Reads, resolves, writes."""
     ending = Path(config.output).suffix
     if ending not in FORMATS:
-        raise InputError(f"--output={config.output} must end with one of {FORMATS}.")
+        raise InputError(f"--output={config.output} must end with one of {', '.join(FORMATS)}.")
     if not Path(config.output).resolve().parent.is_dir():
-        raise InputError(f"--output={config.output}: its folder is not there. Make it first.")
-    documents, key = _documents(config.input, config.skip_bad_examples)
-    in_words = not isinstance(documents[0], str)
-    if ending == ".conll" and not in_words:
-        raise InputError("--output as .conll needs documents in words: --input in CoNLL-2012's form or JSON lines.")
-    if ending == ".html" and len(documents) > 1:
-        raise InputError(f"--output as .html shows one document. Received: {len(documents)} in {config.input}.")
-    if ending == ".conll":
-        _check_conll(documents, key)
+        raise InputError(f"--output={config.output}: its folder does not exist. Create it first.")
+    request = Request(config.input, config.output, *_read_documents(config.input, config.skip_bad_examples))
+    FORMATS[ending].check(request)
     resolver = program.load_task_model(config.model, "SpanBertCoreferenceResolver")
     found = resolver.resolve(
-        documents, genre=config.genre, batch_size=config.batch_size, singletons=config.singletons
-    )  # fmt: skip
-    if ending == ".html":
-        found[0].render(config.output, title=Path(config.input).name)
-    elif ending == ".conll":
-        _write_conll(config.output, documents, found, key)
-    else:
-        _write_lines(config.output, documents, found)
+        request.documents,
+        genre=config.genre,
+        batch_size=config.batch_size,
+        singletons=config.singletons,
+    )
+    FORMATS[ending].write(request, found)
     chains = sum(len(one.token_clusters) for one in found)
     mentions = sum(len(cluster) for one in found for cluster in one.token_clusters)
     print(f"{len(found)} documents, {chains} chains, {mentions} mentions: {config.output}")
 
 
-def _documents(path: str, skip_bad: bool) -> tuple[list, str | None]:
-    """Returns texts, or documents in words; and the path if it is a CoNLL file and these are all of its documents."""
+def _read_documents(path: str, skip_bad: bool) -> tuple[list, str | None]:
+    """Returns texts or tokenized documents; and the path if it is a CoNLL file and these are all of its documents."""
     import spanbert_keras
 
     if path.removesuffix(".gz").endswith(".txt"):
-        text = _text(path)
-        return [text] if text.strip() else _nothing(path), None
+        text = _read_text(path)
+        return _not_empty([text] if text.strip() else [], path), None
     if path.removesuffix(".gz").endswith((".jsonl", ".json")):
-        texts = _texts(path)
+        texts = _texts_of_lines(path)
         if texts:
             return texts, None
     try:
@@ -87,26 +114,23 @@ def _documents(path: str, skip_bad: bool) -> tuple[list, str | None]:
         print(f"Left out: {sentence}")
     for note in file.notes:
         print(note)
-    documents = [document for document in file.documents if document.tokens] or _nothing(path)
+    documents = _not_empty([document for document in file.documents if document.tokens], path)
     is_whole = file.format == "conll" and len(documents) == len(file.documents) and not (skip_bad and file.left_out)
     return documents, path if is_whole else None
 
 
-def _text(path: str) -> str:
-    """Returns a text; a byte order mark in front is no part of it."""
+def _read_text(path: str) -> str:
+    """Returns the text of a file, without its byte order mark."""
     try:
-        content = Path(path).read_bytes()
-        return program.decode_text(gzip.decompress(content) if path.endswith(".gz") else content)
-    except (OSError, EOFError, zlib.error) as error:
-        raise InputError(f"--input={path} cannot be read: {getattr(error, 'strerror', None) or error}.") from error
+        return program.decode_text(read_gunzipped(path, "--input="))
     except ValueError as error:
         raise InputError(f"--input={path} {error}") from error
 
 
-def _texts(path: str) -> list[str]:
-    """Returns the texts of JSON lines that have one each; nothing if the first line has none."""
+def _texts_of_lines(path: str) -> list[str]:
+    """Returns the `text` of each JSON line; nothing if the first line has none."""
     texts: list[str] = []
-    for number, line in enumerate(_text(path).split("\n"), 1):
+    for number, line in enumerate(_read_text(path).split("\n"), 1):
         if not line.strip():
             continue
         try:
@@ -118,29 +142,27 @@ def _texts(path: str) -> list[str]:
             return []
         if not isinstance(text, str) or not text.strip():
             raise InputError(
-                f"--input={path}, line {number} has no `text`, as the lines before. Received: {line[:60]!r}."
+                f"--input={path}, line {number} has no `text`, unlike the lines before. Received: {line[:60]!r}."
             )
         texts.append(text)
     return texts
 
 
-def _check_conll(documents: list, key: str | None) -> None:
-    """Raises if no CoNLL file can hold these documents, before anything is computed."""
-    import spanbert_keras
-
-    spanbert_keras.write_conll(io.StringIO(), [document.with_clusters(()) for document in documents], key)
-
-
-def _nothing(path: str):
-    raise InputError(f"--input={path} has no words.")
+def _not_empty(documents: list, path: str) -> list:
+    """Returns the documents; raises if the list is empty."""
+    if not documents:
+        raise InputError(f"--input={path} has no words.")
+    return documents
 
 
-def _write_lines(path: str, documents: list, found: list) -> None:
-    """Writes a line a document: its name where it has one, and its chains, in characters or in words."""
-    import spanbert_keras.files.writing as files
+def _check_nothing(request: Request) -> None:
+    """Accepts any documents."""
 
+
+def _write_lines(request: Request, found: list) -> None:
+    """Writes one line per document: its name, if any, and its chains, in characters or in words."""
     lines = []
-    for document, one in zip(documents, found, strict=True):
+    for document, one in zip(request.documents, found, strict=True):
         record = {} if isinstance(document, str) else {"name": document.name, "part": document.part}
         record |= {"clusters": [[dataclasses.asdict(mention) for mention in cluster] for cluster in one.clusters]}
         lines.append(json.dumps(record, ensure_ascii=False) + "\n")
@@ -148,14 +170,42 @@ def _write_lines(path: str, documents: list, found: list) -> None:
     def write(temporary: Path) -> None:
         temporary.write_text("".join(lines), encoding="utf-8", errors="backslashreplace")
 
-    files.write_atomically(path, write)
+    write_atomically(request.output, write)
 
 
-def _write_conll(path: str, documents: list, found: list, key: str | None) -> None:
+def _check_page(request: Request) -> None:
+    if len(request.documents) > 1:
+        raise InputError(
+            f"--output as .html shows one document. Received: {len(request.documents)} in {request.input}."
+        )
+
+
+def _write_page(request: Request, found: list) -> None:
+    found[0].render(request.output, title=Path(request.input).name)
+
+
+def _check_conll(request: Request) -> None:
     import spanbert_keras
 
-    resolved = [document.with_clusters(one.token_clusters) for document, one in zip(documents, found, strict=True)]
-    spanbert_keras.write_conll(path, resolved, key)
+    if not request.is_tokenized:
+        raise InputError("--output as .conll needs tokenized documents: --input in CoNLL-2012 or JSON lines.")
+    unresolved = [document.with_clusters(()) for document in request.documents]
+    spanbert_keras.write_conll(io.StringIO(), unresolved, request.key)
+
+
+def _write_conll(request: Request, found: list) -> None:
+    import spanbert_keras
+
+    pairs = zip(request.documents, found, strict=True)
+    resolved = [document.with_clusters(one.token_clusters) for document, one in pairs]
+    spanbert_keras.write_conll(request.output, resolved, request.key)
+
+
+FORMATS = {
+    ".jsonl": OutputFormat(_check_nothing, _write_lines),
+    ".html": OutputFormat(_check_page, _write_page),
+    ".conll": OutputFormat(_check_conll, _write_conll),
+}
 
 
 if __name__ == "__main__":

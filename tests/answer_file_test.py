@@ -1,4 +1,4 @@
-"""Tests of answering a file of questions: both forms, what is written, bounded memory, what is said of bad files."""
+"""Tests of answering a file of questions: both forms, the output, bounded memory, messages about bad files."""
 
 import bz2
 import gzip
@@ -25,7 +25,7 @@ def reader(toy_tokenizer, randomize):
     model = SpanBertQuestionAnswerer(encoder, max_question_pieces=6, no_answer_threshold=0.0)
     randomize(model)
     found = model.answer([row["question"] for row in ROWS], [row["context"] for row in ROWS])
-    model.no_answer_threshold = sorted(one.no_answer_score for one in found)[len(found) // 2]  # some are refused
+    model.no_answer_threshold = sorted(one.no_answer_score for one in found)[len(found) // 2]  # some have no answer
     return model
 
 
@@ -91,13 +91,13 @@ def test_each_question_has_its_line_with_the_answer_that_the_model_gives(reader,
     assert "35 questions: " in capsys.readouterr().out
 
 
-def test_several_answers_are_a_list_and_the_output_may_be_packed(ask):
+def test_several_answers_are_a_list_and_the_output_may_be_gzipped(ask):
     found = ask(lines(ROWS[:4]), "--n_best=3", output="a.jsonl.gz")
     for row in found:
         assert len(row["answers"]) == 3 and row["answers"][0].items() <= row.items()
 
 
-def test_questions_without_a_name_are_numbered(ask):
+def test_questions_without_an_id_are_numbered(ask):
     assert [row["id"] for row in ask(lines({k: v for k, v in row.items() if k != "id"} for row in ROWS[:3]))] == [
         0,
         1,
@@ -116,7 +116,7 @@ def test_questions_without_a_name_are_numbered(ask):
     ],
 )
 @pytest.mark.parametrize("form", ["lines", "mrqa", "squad"])
-def test_numbers_of_questions_without_a_name_are_nobody_elses_name(ask, form, given, found):
+def test_numbers_of_questions_without_an_id_are_unused_ids(ask, form, given, found):
     rows = [{"question": "w1", "context": "w3"} | ({} if id is ... else {"id": id}) for id in given]
     if form == "mrqa":
         qas = [{"question": "w1"} | ({} if id is ... else {"qid": id}) for id in given]
@@ -191,7 +191,7 @@ def test_a_bad_file_is_named_before_anything_is_written(ask, tmp_path, content, 
     assert (tmp_path / "answers.jsonl").read_text() == "old" and len(list(tmp_path.iterdir())) == 2
 
 
-def test_an_interrupted_run_leaves_what_was_there(reader, ask, tmp_path, monkeypatch):
+def test_an_interrupted_run_leaves_the_existing_file(reader, ask, tmp_path, monkeypatch):
     (tmp_path / "answers.jsonl").write_text("old")
     monkeypatch.setattr(SpanBertQuestionAnswerer, "answers_of", lambda *args: 1 / 0)
     with pytest.raises(ZeroDivisionError):
@@ -208,11 +208,11 @@ def test_an_interrupted_run_leaves_what_was_there(reader, ask, tmp_path, monkeyp
         (["--question=w1"], "Received: --question"),
         (["--input=a", "--output=b", "--n_best=0"], "--n_best must be positive. Received: 0"),
         (["--input=a", "--output=b", "--batch_size=0"], "--batch_size must be positive"),
-        (["--input=a", "--output=no/folder/b"], "--output=no/folder/b: its folder is not there"),
+        (["--input=a", "--output=no/folder/b"], "--output=no/folder/b: its folder does not exist"),
         (["--input=none.jsonl", "--output=b"], "--input=none.jsonl cannot be read: No such file"),
     ],
 )
-def test_settings_that_do_not_fit_are_one_sentence(model_path, flags, sentence):
+def test_inconsistent_settings_are_one_sentence(model_path, flags, sentence):
     with pytest.raises(InputError, match=sentence):
         answer.main(program.parse(answer.Config, [f"--model={model_path}", *flags]))
 

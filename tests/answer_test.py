@@ -40,14 +40,14 @@ def test_json_lines_hold_answers_with_their_places(ask, capsys):
         assert one["text"] == ("" if one["start"] is None else CONTEXT[one["start"] : one["end"]])
 
 
-def test_a_line_shows_an_answer_where_it_stands(ask, capsys):
+def test_a_line_shows_an_answer_in_its_context(ask, capsys):
     ask()
     [line] = capsys.readouterr().out.splitlines()
     assert "(characters " in line and "[w" in line
 
 
-def test_a_refusal_says_so():
-    assert answer._line(program_answer(None), CONTEXT) == "0.250  (no answer)"
+def test_a_missing_answer_is_shown():
+    assert answer._formatted(program_answer(None), CONTEXT) == "0.250  (no answer)"
 
 
 def program_answer(start):
@@ -63,7 +63,7 @@ def test_the_text_may_come_from_standard_input(ask, capsys, monkeypatch):
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
-def test_a_byte_order_mark_says_the_encoding_and_is_no_part_of_the_text(ask, capsys, encoding):
+def test_a_byte_order_mark_decides_the_encoding_and_is_not_part_of_the_text(ask, capsys, encoding):
     ask("--json")
     expected = capsys.readouterr().out
     ask("--json", context=CONTEXT.encode(encoding))
@@ -80,7 +80,7 @@ def test_a_byte_order_mark_says_the_encoding_and_is_no_part_of_the_text(ask, cap
         ([], b"caf\xe9", "is not UTF-8 text. Received: byte 0xe9 at byte 3"),
         ([], "\x00\x01", "has no words"),
         (["--question=  "], CONTEXT, "Question 0 has no words"),
-        (["--n_best=0"], CONTEXT, "`n_best` must be positive"),
+        (["--n_best=0"], CONTEXT, "--n_best must be positive"),
     ],
 )
 def test_bad_input_is_one_sentence(ask, flags, context, sentence):
@@ -88,7 +88,7 @@ def test_bad_input_is_one_sentence(ask, flags, context, sentence):
         ask(*flags, context=context)
 
 
-def test_another_kind_of_file_is_refused(ask, tmp_path, toy_tokenizer):
+def test_another_kind_of_file_is_rejected(ask, tmp_path, toy_tokenizer):
     (tmp_path / "text.keras").write_text("no model")
     with pytest.raises(InputError, match="is no whole .keras file"):
         ask(f"--model={tmp_path / 'text.keras'}")

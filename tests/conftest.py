@@ -229,7 +229,8 @@ def toy_flags():
 @pytest.fixture(scope="session")
 def toy_shards(toy_text, tmp_path_factory):
     """Path of the prepared corpus of `toy_text`, with a vocabulary of 150 pieces trained on it."""
-    from spanbert_keras.data.corpus.prepare_corpus import PreparationSettings, prepare_corpus
+    from spanbert_keras.data.corpus.preparation_settings import PreparationSettings
+    from spanbert_keras.data.corpus.prepare_corpus import prepare_corpus
 
     folder = tmp_path_factory.mktemp("prepared") / "shards"
     prepare_corpus(

@@ -11,6 +11,7 @@ import pytest
 from rich.console import Console
 
 from spanbert_keras import prepare, program
+from spanbert_keras.data.corpus import shard_writer
 from spanbert_keras.data.shards.token_shards import TokenShards
 
 TEXT = "\n\n".join(f"The document number {i} of a module." for i in range(7))
@@ -36,17 +37,17 @@ def test_a_corpus_is_prepared_and_reported(arguments, tmp_path, capsys):
     manifest = TokenShards(tmp_path / "out").manifest
     assert manifest["totals"]["documents"] == 9 and manifest["totals"]["duplicate_documents"] == 1
     assert [source["path"][-7:] for source in manifest["sources"]] == ["one.txt", "two.txt"]
-    for name in ("documents", "kept", "empty", "twice", "bad bytes", "pieces", "[UNK]", "one.txt", "two.txt", "all"):
+    for name in ("documents", "kept", "empty", "twice", "bad bytes", "tokens", "[UNK]", "one.txt", "two.txt", "all"):
         assert name in shown
     assert "Warning: 2 bytes are not valid UTF-8" in shown
     assert f"The corpus is in {tmp_path}/out." in shown.replace("\n", "")
 
 
-def test_every_setting_reaches_the_preparation():
-    fields = set(prepare.Config.__dataclass_fields__)
-    assert fields == set(prepare.PreparationSettings.__dataclass_fields__) - {"shard_pieces"}
+def test_every_setting_is_a_flag_and_reaches_the_preparation():
+    assert set(prepare.Config.__dataclass_fields__) == set(prepare.PreparationSettings.__dataclass_fields__)
     config = program.parse(prepare.Config, ["--input=a,b", "--output_dir=o", "--train_vocabulary=9", "--shard=1/2"])
-    assert config.input == ("a", "b") and config.train_vocabulary == 9 and config.shard == "1/2"
+    assert isinstance(config, prepare.PreparationSettings)
+    assert config.input == ("a", "b") and config.train_vocabulary == 9 and config.part == (1, 2)
 
 
 @pytest.mark.parametrize(
@@ -54,7 +55,7 @@ def test_every_setting_reaches_the_preparation():
     [
         ("--heldout_share=2", 1, "--heldout_share must be from 0 to 0.5"),
         ("--inputs=x", 2, "--help lists every flag"),
-        ("--input=/nowhere", 1, "there is no /nowhere"),
+        ("--input=/nowhere", 1, "--input=/nowhere does not exist"),
         ("--vocabulary=/nowhere", 1, "/nowhere cannot be read"),
     ],
 )
@@ -66,8 +67,7 @@ def test_user_errors_are_one_sentence_and_an_exit_code(arguments, capsys, flag, 
 
 
 def test_many_files_are_summed_up():
-    report = {name: 3 for name in ("documents", "kept_documents", "empty_documents", "duplicate_documents",
-                                   "undecodable_bytes", "kept_pieces", "pieces", "unknown_pieces")}  # fmt: skip
+    report = dict.fromkeys((*shard_writer.COUNTS, "pieces"), 3)
     sources = [{"path": f"folder/[file]{i}"} for i in range(30)]
     manifest = {"sources": sources, "reports": [report] * 30, "totals": report}
     console = Console(width=110, record=True, file=open(os.devnull, "w"))

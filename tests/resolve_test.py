@@ -103,7 +103,7 @@ def test_gold_clusters_of_json_lines_are_not_read(run):
         assert texts_of(run("in.jsonl", lines, "out.jsonl", "--singletons")) == expected
 
 
-def test_columns_that_are_not_those_of_conll_2012_are_told(run, capsys):
+def test_columns_that_are_not_those_of_conll_2012_are_reported(run, capsys):
     run("in.conll", "#begin document (x)\nx 0 0 w3 -\nx 0 1 w4 -\n#end document\n", "out.jsonl")
     assert "5 columns, not CoNLL-2012's 12 or more" in capsys.readouterr().out
 
@@ -119,8 +119,8 @@ def test_columns_that_are_not_those_of_conll_2012_are_told(run, capsys):
         ),
         ("in.jsonl", json.dumps([LINE]), "out.jsonl", "Received: a JSON array"),
         ("in.txt", TEXT, "out.pdf", "must end with one of"),
-        ("in.txt", TEXT, "nowhere/out.jsonl", "folder is not there"),
-        ("in.txt", TEXT, "out.conll", "needs documents in words"),
+        ("in.txt", TEXT, "nowhere/out.jsonl", "folder does not exist"),
+        ("in.txt", TEXT, "out.conll", "needs tokenized documents"),
         ("in.txt", "  \n", "out.jsonl", "has no words"),
         ("in.txt", b"caf\xe9", "out.jsonl", "is not UTF-8 text. Received: byte 0xe9 at byte 3"),
         ("in.txt", b"\xff\xfe", "out.jsonl", "has no words"),
@@ -132,12 +132,12 @@ def test_bad_input_is_one_sentence(run, name, content, output, sentence):
         run(name, content, output)
 
 
-def test_an_unknown_genre_is_refused(run):
+def test_an_unknown_genre_is_rejected(run):
     with pytest.raises(InputError, match="'zz' is not one of the model's"):
         run("in.txt", TEXT, "out.jsonl", "--genre=zz")
 
 
-def test_another_model_is_refused(run, toy_tokenizer, tmp_path):
+def test_another_model_is_rejected(run, toy_tokenizer, tmp_path):
     SpanBertEncoder(64, 1, 2, 8, 12, max_sequence_length=24, tokenizer=toy_tokenizer).save(tmp_path / "encoder.keras")
     with pytest.raises(InputError, match="holds a SpanBertEncoder. Expected: a SpanBertCoreferenceResolver"):
         run("in.txt", TEXT, "out.jsonl", f"--model={tmp_path / 'encoder.keras'}")
@@ -151,16 +151,16 @@ def texts_of(path):
     return [[[mention["text"] for mention in cluster] for cluster in clusters] for clusters in lines]
 
 
-def test_texts_may_be_packed_or_several_in_lines(run):
+def test_texts_may_be_gzipped_or_several_in_lines(run):
     plain = texts_of(run("in.txt", TEXT, "out.jsonl", "--singletons"))
     assert texts_of(run("in.txt.gz", gzip.compress(TEXT.encode()), "out.jsonl", "--singletons")) == plain
     lines = "".join(json.dumps({"text": text}) + "\n" for text in (TEXT, TEXT))
     assert texts_of(run("in.jsonl", lines, "out.jsonl", "--singletons")) == plain * 2
-    with pytest.raises(InputError, match=r"in.jsonl, line 3 has no `text`, as the lines before"):
+    with pytest.raises(InputError, match=r"in.jsonl, line 3 has no `text`, unlike the lines before"):
         run("in.jsonl", lines + '{"tokens": ["a"]}\n', "out.jsonl")
 
 
-def test_a_byte_order_mark_is_no_part_of_the_text(run):
+def test_a_byte_order_mark_is_not_part_of_the_text(run):
     with_mark = run("in.txt", b"\xef\xbb\xbf" + TEXT.encode(), "marked.jsonl", "--singletons").read_text()
     assert with_mark == run("in.txt", TEXT, "plain.jsonl", "--singletons").read_text()
     assert with_mark == run("in.txt", TEXT.encode("utf-16"), "wide.jsonl", "--singletons").read_text()
@@ -168,7 +168,7 @@ def test_a_byte_order_mark_is_no_part_of_the_text(run):
     assert with_mark == run("in.jsonl", lines, "lines.jsonl", "--singletons").read_text()
 
 
-def test_bad_documents_are_refused_by_the_flag_or_left_out(run, capsys):
+def test_bad_documents_are_rejected_with_a_hint_at_the_flag_or_left_out(run, capsys):
     lines = json.dumps(LINE) + "\n" + json.dumps(LINE | {"name": "bad", "sentences": [[0, 99]]}) + "\n"
     with pytest.raises(InputError, match="--skip_bad_examples"):
         run("in.jsonl", lines, "out.jsonl")
@@ -176,7 +176,7 @@ def test_bad_documents_are_refused_by_the_flag_or_left_out(run, capsys):
     assert "Left out: " in capsys.readouterr().out
 
 
-def test_what_no_conll_file_can_hold_is_refused_before_the_model_is_loaded(run, monkeypatch):
+def test_documents_that_conll_cannot_hold_are_rejected_before_the_model_is_loaded(run, monkeypatch):
     monkeypatch.setattr(program, "load_task_model", lambda *given: pytest.fail("it was loaded"))
     with pytest.raises(InputError, match="holds a blank, which ends a column"):
         run("in.jsonl", json.dumps(LINE | {"speakers": ["Ann Lee"] * 4}) + "\n", "out.conll")

@@ -1,14 +1,48 @@
 """The bytes of a text file as UTF-8: decompressed, and recoded where the text is UTF-16."""
 
 import codecs
+import contextlib
 import gzip
 import io
+import zlib
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
+from spanbert_keras.errors import InputError
+
 GZIP, ZSTANDARD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+BYTE_ORDER_MARK = codecs.BOM_UTF8
 BUFFER_BYTES = 1 << 18
 UTF_16 = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
+
+
+@contextlib.contextmanager
+def gunzipped(path: str, flag: str = "") -> Iterator[BinaryIO]:
+    """Yields the stream of a file's bytes, decompressed if they are gzip's: the content decides, not the name.
+
+    Args:
+        path: str. The file.
+        flag: str. Text before the path in messages, such as `"--input="`.
+
+    Raises:
+        InputError: the file cannot be opened or, inside the `with` block, not be read to its end.
+    """
+    try:
+        with open(path, "rb") as raw:
+            zipped = raw.peek(len(GZIP))[: len(GZIP)] == GZIP
+            with gzip.GzipFile(fileobj=raw) if zipped else raw as stream:
+                yield stream  # type: ignore[misc]
+    except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
+        raise InputError(f"{flag}{path} cannot be read: {error.strerror}. Expected: the path of a file.") from error
+    except (OSError, EOFError, zlib.error) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError(f"{flag}{path} cannot be read to its end: {reason}. Expected: a whole file.") from error
+
+
+def read_gunzipped(path: str, flag: str = "") -> bytes:
+    """Returns the whole content of a file, decompressed; arguments and errors are those of `gunzipped`."""
+    with gunzipped(path, flag) as stream:
+        return stream.read()
 
 
 def open_binary(path: str) -> tuple[BinaryIO, BinaryIO]:

@@ -11,14 +11,14 @@ import tokenizers
 class AddedToken:
     """A token that is matched in the text before words are cut into pieces, e.g. the entity marker `[E1]`.
 
-    The fields mean what they mean in the `tokenizers` library.
+    The fields have the meaning of the `tokenizers` library.
 
     Attributes:
         content: str. The text of the token.
         special: bool. Whether it is a marker rather than text: masking and `skip_special_tokens` leave it alone.
         lstrip, rstrip: bool. Whether the whitespace before (after) it belongs to it.
-        single_word: bool. Whether it is matched only where no letter or digit stands beside it.
-        normalized: bool. Whether it is looked for in the normalized text (e.g. lowercased) rather than in the text as
+        single_word: bool. Whether it is matched only if no letter or digit is beside it.
+        normalized: bool. Whether it is matched in the normalized text (e.g. lowercased) rather than in the text as
             given. `None`, the default, becomes the opposite of `special`.
         word_piece: bool. Whether the base vocabulary holds it too, so that WordPiece may also produce it as a piece of
             a word. A tokenizer sets it when the token is added.
@@ -38,7 +38,7 @@ class AddedToken:
 
     @classmethod
     def of(cls, value: "str | Mapping[str, Any] | AddedToken") -> "AddedToken":
-        """Returns the token that a str (its content), a mapping of fields or a token stands for.
+        """Returns the token for a str (its content), a mapping of fields, or a token.
 
         Raises:
             ValueError: a field is unknown or of another type, or the content is empty.

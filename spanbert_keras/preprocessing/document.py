@@ -17,28 +17,35 @@ Clusters = tuple[tuple[Span, ...], ...]
 
 @dataclasses.dataclass(frozen=True)
 class Document:
-    """A document in words. What it is made from is checked: whoever holds one need not check again.
+    """A document in words, validated on construction.
 
-    A mention may be in two clusters, as files have it; `merge_clusters` makes one of such. It cannot be twice in one
-    cluster; `drop_repeats` takes the second away. Without tokens there are no sentences and no clusters: a CoNLL file
-    may hold such a document, and whoever reads one decides what becomes of it.
+    A mention may be in two clusters, as in some files; `merge_clusters` joins such clusters. It cannot be in one
+    cluster twice; `drop_repeats` removes repeats. A document without tokens has neither sentences nor clusters: CoNLL
+    files may contain one, and the caller decides what to do with it.
 
     Attributes:
         tokens: tuple of str. The words, none of them empty.
-        sentences: tuple of (start, end). [start, end) ranges of tokens, together all of them in order. Left out: one.
-        speakers: tuple of str. Who says each token, `""` for unknown. Left out: nobody is known.
+        sentences: tuple of (start, end). [start, end) ranges of tokens, which cover all of them in order. Default: one.
+        speakers: tuple of str. The speaker of each token, `""` for unknown. Default: all unknown.
         genre: str. One of `GENRES`, another, or `""` for unknown.
         clusters: tuple of tuples of (start, end). [start, end) spans of tokens, gold or predicted.
-        name: str. The document's name, as CoNLL files have it.
+        name: str. The document's name, as in CoNLL files.
         part: int. Its part, from 0.
-        cluster_numbers: tuple of int. What a file calls the clusters, one each; empty for 0, 1, 2, ...
+        cluster_numbers: tuple of int. The numbers that a file gives the clusters; empty for 0, 1, 2, ...
 
     Raises:
-        InputError: lists of different lengths, sentences that do not cover the tokens, a span that is not inside the
-            document, a token without text, a cluster without mention or with the same one twice.
+        InputError: lists of different lengths, sentences that do not cover the tokens, a span outside of the document,
+            a token without text, a cluster without mentions or with a repeated one.
 
     Example:
-        Document(("Ann", "lost", "her", "hat"), clusters=(((0, 1), (2, 3)),))
+
+    ```python
+    from spanbert_keras import Document
+
+    document = Document(("Ann", "lost", "her", "hat"), clusters=(((0, 1), (2, 3)),))
+    document.sentences  # ((0, 4),)
+    document.with_clusters([[(0, 1), (2, 3), (3, 4)]]).clusters  # (((0, 1), (2, 3), (3, 4)),)
+    ```
     """
 
     tokens: tuple[str, ...]
@@ -91,16 +98,16 @@ class Document:
 
 
 def genre_of(name: str) -> str:
-    """Returns the genre by which OntoNotes' names of documents begin, `""` where the first two letters are none."""
+    """Returns the genre with which OntoNotes' document names begin, `""` if the first two letters are not a genre."""
     return name[:2] if name[:2] in GENRES else ""
 
 
 def drop_repeats(clusters: Iterable[Iterable[Span]]) -> tuple[Clusters, list[tuple[int, Span]]]:
-    """Takes mentions away that their own cluster holds already.
+    """Removes repeated mentions of a cluster.
 
     Returns:
         (clusters, dropped): the clusters, mentions in the order of first appearance, and (cluster, mention) for each
-        one taken away.
+        one removed.
     """
     kept, dropped = [], []
     for i, cluster in enumerate(clusters):
@@ -114,7 +121,7 @@ def drop_repeats(clusters: Iterable[Iterable[Span]]) -> tuple[Clusters, list[tup
 
 
 def merge_clusters(clusters: Iterable[Iterable[Span]]) -> Clusters:
-    """Makes one cluster of those that share a mention, directly or through others.
+    """Joins clusters that share a mention, directly or through others.
 
     The released code does this to every training document: a mention in two clusters would contradict itself.
 
@@ -122,8 +129,11 @@ def merge_clusters(clusters: Iterable[Iterable[Span]]) -> Clusters:
         tuple of clusters in the order of the first of each; mentions in the order of first appearance, each once.
 
     Example:
-        >>> merge_clusters([[(0, 1), (2, 3)], [(5, 6)], [(2, 3), (7, 8)]])
-        (((0, 1), (2, 3), (7, 8)), ((5, 6),))
+
+    ```python
+    merge_clusters([[(0, 1), (2, 3)], [(5, 6)], [(2, 3), (7, 8)]])
+    # (((0, 1), (2, 3), (7, 8)), ((5, 6),))
+    ```
     """
     merged: list[dict[Span, None]] = []
     places: dict[Span, int] = {}
@@ -142,7 +152,7 @@ def merge_clusters(clusters: Iterable[Iterable[Span]]) -> Clusters:
 
 def _list(values: Any, what: str) -> Sequence:
     if isinstance(values, str | bytes | dict) or not hasattr(values, "__len__") or not hasattr(values, "__iter__"):
-        raise InputError(f"{what} is no list. Expected: a sequence. Received: {_shown(values)}.")
+        raise InputError(f"{what} is not a list. Expected: a sequence. Received: {_shown(values)}.")
     return values
 
 
@@ -151,12 +161,12 @@ def _texts(values: Any, what: str) -> tuple[str, ...]:
     texts = tuple(_list(values, what))
     for i, text in enumerate(texts):
         if not isinstance(text, str):
-            raise InputError(f"{what} hold no text at index {i}. Expected: a string. Received: {_shown(text)}.")
+            raise InputError(f"{what} have no text at index {i}. Expected: a string. Received: {_shown(text)}.")
     return texts
 
 
 def _number(value: Any, what: str) -> int:
-    """Returns a number that is whole and not negative, NumPy's included."""
+    """Returns an int or NumPy integer as an int; it must not be negative."""
     try:
         number = -1 if isinstance(value, bool) else operator.index(value)
     except TypeError:
@@ -182,13 +192,13 @@ def _spans(values: Any, what: str) -> tuple[Span, ...]:
 
 
 def _check_tokens(document: Document, where: str) -> None:
-    """Refuses tokens without text and a list of speakers of another length."""
+    """Raises if a token has no text, or speakers and tokens differ in number."""
     for i, token in enumerate(document.tokens):
         if not token.strip(" \t\r\n"):
             raise InputError(f"{where}: token {i} has no text. Expected: a word. Received: {token!r}.")
     if len(document.speakers) != len(document.tokens):
         raise InputError(
-            f"{where}: every token needs its speaker, an empty text where it is unknown. "
+            f"{where}: every token needs a speaker, an empty text if it is unknown. "
             f"Received: {len(document.tokens)} tokens and {len(document.speakers)} speakers."
         )
     text = "".join((*document.tokens, *document.speakers, document.name, document.genre))
@@ -196,13 +206,12 @@ def _check_tokens(document: Document, where: str) -> None:
         text.encode("utf-8")
     except UnicodeEncodeError as error:
         raise InputError(
-            f"{where}: a text holds half a character, which no file can. Expected: Unicode. "
-            f"Received: {text[error.start]!r}."
+            f"{where}: a text contains an unpaired surrogate. Expected: Unicode. Received: {text[error.start]!r}."
         ) from None
 
 
 def _check_sentences(document: Document, where: str) -> None:
-    """Refuses sentences that are empty or are not all tokens in order."""
+    """Raises if a sentence is empty, or the sentences do not cover the tokens in order."""
     position, length = 0, len(document.tokens)
     for i, (start, end) in enumerate(document.sentences):
         if start != position or not start < end <= length:
@@ -218,7 +227,7 @@ def _check_sentences(document: Document, where: str) -> None:
 
 
 def _check_clusters(document: Document, where: str) -> None:
-    """Refuses clusters that are empty, leave the document or hold a mention twice; and numbers that do not fit."""
+    """Raises if a cluster is empty, leaves the document or repeats a mention, or if their numbers do not fit."""
     length, numbers = len(document.tokens), document.cluster_numbers
     for i, cluster in enumerate(document.clusters):
         for start, end in cluster:
@@ -232,12 +241,12 @@ def _check_clusters(document: Document, where: str) -> None:
             raise InputError(f"{where}: cluster {i} {what}. Expected: one or more, all different. Received: {cluster}.")
     if numbers and (len(numbers) != len(document.clusters) or len(set(numbers)) != len(numbers)):
         raise InputError(
-            f"{where}: every cluster needs a number of its own, or none has one. Received: {len(document.clusters)} "
+            f"{where}: every cluster needs its own number, or none has one. Received: {len(document.clusters)} "
             f"clusters and the numbers {_shown(numbers)}."
         )
 
 
 def _shown(value: Any) -> str:
-    """Returns a value as a message can hold it."""
+    """Returns a value, shortened, for an error message."""
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:60]}..."

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 CANDIDATES = ("words", "pieces")
-NO_START, NO_END = -1, -2  # groups that no span begins, or ends, in
+NO_START, NO_END = -1, -2  # groups in which no span begins, or ends
 SPECIAL_SPEAKER = 1
 
 
@@ -14,15 +14,15 @@ SPECIAL_SPEAKER = 1
 class SegmentedDocument:
     """A document as an encoder reads it: segments one after the other, each [CLS] pieces [SEP].
 
-    Every array of P entries has one for each piece of all segments, special pieces included, without padding.
+    Arrays of P entries have one for each piece of all segments, special pieces included, without padding.
 
     Attributes:
         segments: list of N int32 arrays, at most L pieces each.
-        words: int32 `(P,)`. Number of the word that a piece is of; a special piece has that of the piece before.
+        words: int32 `(P,)`. Number of each piece's word; a special piece has that of the piece before.
         start_groups, end_groups: int32 `(P,)`. A span may begin at piece s and end at e if their groups are equal.
         speakers: int32 `(P,)`. A number for each speaker.
         segment_numbers: int32 `(P,)`.
-        words_cut: int. Words that did not fit into a segment, and lost their last pieces.
+        words_cut: int. Number of words that did not fit into a segment and lost their last pieces.
     """
 
     segments: list[np.ndarray]
@@ -40,17 +40,17 @@ class SegmentedDocument:
         """Returns the first and last piece (inclusive) of the words [start, end); `None` if not all are here."""
         ordinary = np.flatnonzero(self.speakers != SPECIAL_SPEAKER)
         words = self.words[ordinary]
-        first, behind = np.searchsorted(words, (start, end))
-        if first >= behind or words[first] != start or words[behind - 1] != end - 1:
+        first, stop = np.searchsorted(words, (start, end))
+        if first >= stop or words[first] != start or words[stop - 1] != end - 1:
             return None
-        return int(ordinary[first]), int(ordinary[behind - 1])
+        return int(ordinary[first]), int(ordinary[stop - 1])
 
     def words_of(self, first: int, last: int) -> tuple[int, int]:
         """Returns the words [start, end) of the pieces from `first` to `last`, inclusive."""
         return int(self.words[first]), int(self.words[last]) + 1
 
     def part(self, first: int, count: int) -> "SegmentedDocument":
-        """Returns `count` segments from number `first` on."""
+        """Returns `count` segments, the first with number `first`."""
         here = slice(*np.searchsorted(self.segment_numbers, (first, first + count)).tolist())
         arrays = {name: getattr(self, name)[here] for name in ("words", "start_groups", "end_groups", "speakers")}
         return SegmentedDocument(
@@ -62,20 +62,20 @@ class SegmentedDocument:
 
 
 class DocumentSegments:
-    """Cuts documents into segments that an encoder reads one by one, at the ends of sentences where it can.
+    """Cuts documents into segments that an encoder reads one by one, at the ends of sentences if possible.
 
     A segment ends at the last end of a sentence that fits, else at the last end of a word. A word without pieces (e.g.
-    a control character) is [UNK]; one that is longer than a segment loses its last pieces, and is counted.
+    a control character) is [UNK]; a word longer than a segment loses its last pieces and is counted.
 
     Args:
         tokenizer: `SpanBertTokenizer`.
-        segment_length: int. L, pieces of a segment at most, [CLS] and [SEP] included.
-        candidates: which spans may be mentions. `"words"`: those that begin and end with a word, inside one sentence
-            and one segment. `"pieces"`: as the released code has it, any pieces with the same sentence number, [CLS]
-            and [SEP] too, which have that of the sentence that comes next.
+        segment_length: int. L, the largest number of pieces in a segment, [CLS] and [SEP] included.
+        candidates: str. Which spans may be mentions. `"words"`: those that begin and end with a word, inside one
+            sentence and one segment. `"pieces"`: as in the released code, any pieces with the same sentence number,
+            also [CLS] and [SEP], which have that of the following sentence.
 
     Raises:
-        ValueError: an unknown `candidates`, or segments without room for a piece.
+        ValueError: `candidates` is unknown, or segments have no room for a piece.
 
     Reference: the released code's `minimize.py` and `independent.py`.
     """
@@ -108,22 +108,22 @@ class DocumentSegments:
         ends_sentence[[end - 1 for _, end in sentences]] = True
         numbers = {name: number for number, name in enumerate(dict.fromkeys(speakers), SPECIAL_SPEAKER + 1)}
         speaker_of = np.array([numbers[name] for name in speakers], np.int32)
-        builder = _Builder(self.tokenizer.cls_token_id, self.tokenizer.sep_token_id, self.candidates)
+        builder = _DocumentBuilder(self.tokenizer.cls_token_id, self.tokenizer.sep_token_id, self.candidates)
         first = 0
         while first < len(tokens):
-            behind = _segment_end(sizes, ends_sentence, first, room)
+            stop = _segment_end(sizes, ends_sentence, first, room)
             builder.add(
-                [pieces[bounds[w] : bounds[w] + sizes[w]] for w in range(first, behind)],
-                np.arange(first, behind),
-                sentence_of[first:behind],
-                bool(ends_sentence[behind - 1]),
-                speaker_of[first:behind],
+                [pieces[bounds[w] : bounds[w] + sizes[w]] for w in range(first, stop)],
+                np.arange(first, stop),
+                sentence_of[first:stop],
+                bool(ends_sentence[stop - 1]),
+                speaker_of[first:stop],
             )
-            first = behind
+            first = stop
         return builder.document(int(np.sum(np.diff(bounds) > room)))
 
     def _pieces(self, tokens) -> tuple[np.ndarray, np.ndarray]:
-        """Returns the pieces of all words, int32, and where each word's begin `(words + 1,)`."""
+        """Returns the pieces of all words, int32, and the bounds of each word's pieces `(words + 1,)`."""
         ids, sizes = self.tokenizer.wordpiece.encode_ragged(list(tokens))
         bounds = np.concatenate([[0], np.cumsum(sizes)])
         if (sizes > 0).all():
@@ -134,14 +134,14 @@ class DocumentSegments:
 
 
 def _segment_end(sizes, ends_sentence, first: int, room: int) -> int:
-    """Returns the word behind the last one of a segment that begins with word `first`."""
+    """Returns the end (exclusive) of a segment that begins with word `first`."""
     fits = first + int(np.searchsorted(np.cumsum(sizes[first : first + room]), room, side="right"))
     whole = np.flatnonzero(ends_sentence[first:fits])
     return first + int(whole[-1]) + 1 if len(whole) else fits
 
 
-class _Builder:
-    """Puts segments together."""
+class _DocumentBuilder:
+    """Joins segments into a document."""
 
     def __init__(self, cls: int, sep: int, candidates: str):
         self.specials = (cls, sep)
@@ -158,21 +158,25 @@ class _Builder:
         cls, sep = self.specials
         number = len(self.segments)
         self.segments.append(np.concatenate([[cls], *pieces, [sep]]).astype(np.int32))
-        around = lambda before, values, behind: np.concatenate([[before], np.repeat(values, counts), [behind]])  # noqa: E731
+
+        def per_piece(cls_value, word_values, sep_value):
+            """Returns a value for each piece, from those of [CLS], of the words and of [SEP]."""
+            return np.concatenate([[cls_value], np.repeat(word_values, counts), [sep_value]])
+
         if self.every_piece:
-            groups = around(sentences[0], sentences, sentences[-1] + complete)
+            groups = per_piece(sentences[0], sentences, sentences[-1] + complete)
             starts = ends = groups
         else:
-            groups = around(0, sentences + number, 0)  # no two segments share a group of a sentence
+            groups = per_piece(0, sentences + number, 0)  # a sentence has another group in each segment
             edges = np.cumsum([1, *counts])
             is_start, is_end = np.zeros(len(groups), bool), np.zeros(len(groups), bool)
             is_start[edges[:-1]] = is_end[edges[1:] - 1] = True
             starts, ends = np.where(is_start, groups, NO_START), np.where(is_end, groups, NO_END)
         columns = {
-            "words": around(self.last_word, words, words[-1]),
+            "words": per_piece(self.last_word, words, words[-1]),
             "start_groups": starts,
             "end_groups": ends,
-            "speakers": around(SPECIAL_SPEAKER, speakers, SPECIAL_SPEAKER),
+            "speakers": per_piece(SPECIAL_SPEAKER, speakers, SPECIAL_SPEAKER),
             "segment_numbers": np.full(len(groups), number),
         }
         self.last_word = int(words[-1])

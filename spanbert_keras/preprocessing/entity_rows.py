@@ -11,7 +11,7 @@ from spanbert_keras.preprocessing.wordpiece import UNUSED_PIECE
 
 MODES = ("ner", "text", "text_ner", "ner_text")
 BOUNDARIES = ("SUBJ-START", "SUBJ-END", "OBJ-START", "OBJ-END")
-# The Penn Treebank's brackets, as TACRED's tokens have them.
+# The Penn Treebank's brackets, as in TACRED's tokens.
 BRACKETS = {"-LRB-": "(", "-RRB-": ")", "-LSB-": "[", "-RSB-": "]", "-LCB-": "{", "-RCB-": "}"}
 
 CONTEXT, ENTITY, MARKER = range(3)  # roles of a row's pieces
@@ -24,9 +24,23 @@ class EntityPair:
     """A sentence and two entities in it.
 
     Attributes:
-        units: tuple of str. Its words, or the stretches between entities of a text as it was given.
+        units: tuple of str. Its words, or the parts of a text that the ends of entities separate.
         subject, object: (start, end). Half-open ranges of units.
-        subject_type, object_type: str, e.g. `"PERSON"`.
+        subject_type, object_type: str. Entity types, e.g. `"PERSON"`.
+
+    Example:
+
+    ```python
+    from spanbert_keras import SpanBertTokenizer
+    from spanbert_keras.preprocessing.entity_rows import EntityPair, EntityRows
+
+    pair = EntityPair(("Ann", "lives", "in", "Rome"), (0, 1), (3, 4), "PERSON", "CITY")
+    tokenizer = SpanBertTokenizer(
+        ["[PAD]", "[unused1]", "[unused2]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "lives", "in"]
+    )
+    markers = {"SUBJ-PERSON": "[unused1]", "OBJ-CITY": "[unused2]"}
+    EntityRows(tokenizer, markers).rows([pair])[0].token_ids  # [4, 1, 7, 8, 2, 5]
+    ```
     """
 
     units: tuple[str, ...]
@@ -41,7 +55,7 @@ def marker_names(mode: str, subject_types: Iterable[str], object_types: Iterable
 
     Args:
         mode: one of `MODES`.
-        subject_types, object_types: of entities; their order is kept.
+        subject_types, object_types: iterable of str. Entity types; their order is kept.
     """
     boundaries = list(BOUNDARIES) if mode in ("text", "text_ner") else []
     if mode == "text":
@@ -51,7 +65,7 @@ def marker_names(mode: str, subject_types: Iterable[str], object_types: Iterable
 
 
 def assign_markers(tokenizer, names: Sequence[str]) -> dict[str, str]:
-    """Returns a piece for each marker: the vocabulary's [unusedN] in its order.
+    """Returns a piece for each marker: the [unusedN] of the vocabulary, in its order.
 
     Raises:
         ValueError: the vocabulary has too few of them.
@@ -69,19 +83,19 @@ class EntityRows:
     """Makes rows in which two entities are marked.
 
     - `"ner"`, the paper's entity masking (section 4.1): each entity is one marker, `[SUBJ-PERSON]`, `[OBJ-CITY]`.
-    - `"text"`: markers stand around both entities, which keep their words.
-    - `"text_ner"`: the same, and [SEP] subject's type [SEP] object's type behind.
-    - `"ner_text"`: as `"ner"`, and [SEP] subject's words [SEP] object's words behind.
+    - `"text"`: markers surround both entities, which keep their words.
+    - `"text_ner"`: the same, followed by [SEP] subject's type [SEP] object's type.
+    - `"ner_text"`: as `"ner"`, followed by [SEP] subject's words [SEP] object's words.
 
-    All segment ids are 0. A sentence that is too long keeps both entities, what stands between them, and the pieces
-    nearest to them (the released code cuts the end off, with an entity perhaps). Tokens of the Penn Treebank's
-    brackets, `-LRB-` and so on, are read as brackets (released code).
+    All segment ids are 0. A sentence that is too long keeps both entities, the words between them, and the pieces
+    nearest to them (the released code cuts off the end, even if an entity is there). The Penn Treebank's bracket
+    tokens, `-LRB-` and so on, become brackets (released code).
 
     Args:
         tokenizer: `SpanBertTokenizer`.
-        markers: dict from a marker's name (`SUBJ-PERSON`) to its piece (`[unused3]`).
-        mode: one of the above.
-        row_length: int. Pieces of a row at most.
+        markers: dict. From a marker's name (`SUBJ-PERSON`) to its piece (`[unused3]`).
+        mode: str. One of the above.
+        row_length: int. Largest number of pieces in a row.
 
     Raises:
         ValueError: an unknown mode, or a row that is too short.
@@ -101,7 +115,7 @@ class EntityRows:
         """Returns a row for each pair of entities.
 
         Raises:
-            InputError: the markers are not known, or not one of this type; an entity is no range of units.
+            InputError: the markers are unknown, or lack one of this type; an entity is out of range.
         """
         for number, pair in enumerate(pairs):
             _check(pair, number)
@@ -113,12 +127,12 @@ class EntityRows:
         """Returns the id of a marker's piece.
 
         Raises:
-            InputError: it is not known, or the vocabulary lacks its piece.
+            InputError: it is unknown, or the vocabulary lacks its piece.
         """
         if not self.markers:
             raise InputError(
                 "This model does not know which pieces mark entities, and does not guess. Expected: `markers`, a dict "
-                "such as {'SUBJ-PERSON': '[unused1]'}, in the order that it was trained with. Received: none."
+                "such as {'SUBJ-PERSON': '[unused1]'}, in the order of its training. Received: none."
             )
         if name not in self.markers:
             side, _, kind = name.partition("-")
@@ -131,15 +145,15 @@ class EntityRows:
         piece = self.markers[name]
         if piece not in self.tokenizer.wordpiece.ids:
             raise InputError(
-                f"The vocabulary lacks the piece {piece!r}, which marks {name}: it is not the model's own."
+                f"The vocabulary lacks the piece {piece!r}, which marks {name}: it is not the vocabulary of this model."
             )
         return self.tokenizer.token_to_id(piece)
 
     def check_types(self, pair: EntityPair) -> None:
-        """Refuses entities whose types have no marker.
+        """Raises if the types of the entities have no marker.
 
         Raises:
-            InputError: the markers are not known, or not one of this type.
+            InputError: the markers are unknown, or lack one of this type.
         """
         if self.mode != "text":
             self.marker(f"SUBJ-{pair.subject_type}")
@@ -179,9 +193,9 @@ class EntityRows:
         return ids, roles
 
     def _tail(self, pair: EntityPair, pieces: list[list[int]]) -> tuple[list[int], bool]:
-        """Returns what stands behind the sentence, entities' types or their words, and whether words were cut.
+        """Returns the pieces after the sentence, entities' types or their words, and whether words were cut.
 
-        Of each entity's words a quarter of a row is kept at most.
+        At most a quarter of a row is kept of each entity's words.
         """
         sep = self.tokenizer.sep_token_id
         if self.mode == "text_ner":
@@ -197,8 +211,8 @@ class EntityRows:
 def _nearest(roles: np.ndarray, room: int) -> np.ndarray:
     """Returns the places of `room` pieces: markers, then entities' words, then the context nearest to them.
 
-    What stands between the entities comes before what stands around them, where there is room for all of it. Of an
-    entity longer than the room the pieces nearest to its markers are kept.
+    Pieces between the entities take precedence over those around them, if there is room for all of them. Of an entity
+    longer than the room, the pieces nearest to its markers are kept.
 
     Args:
         roles: int `(T,)`.
@@ -208,6 +222,7 @@ def _nearest(roles: np.ndarray, room: int) -> np.ndarray:
     if size <= room:
         return np.arange(size)
     places = np.flatnonzero(roles != CONTEXT)
+    # The lowest priorities are kept: -1 markers, below 0.5 entities, 0.5 between entities, then distances from 1.
     priority = _distances(size, places)
     if places[-1] - places[0] < room:
         priority[places[0] : places[-1]] = 0.5
@@ -218,11 +233,11 @@ def _nearest(roles: np.ndarray, room: int) -> np.ndarray:
 
 
 def _distances(size: int, places: np.ndarray) -> np.ndarray:
-    """Returns how far each of `size` places is from the nearest of `places`, float `(size,)`."""
+    """Returns the distance of each of `size` places from the nearest of `places`, float `(size,)`."""
     every = np.arange(size)
     after = np.searchsorted(places, every)
-    behind, ahead = places[np.maximum(after - 1, 0)], places[np.minimum(after, len(places) - 1)]
-    return np.minimum(np.abs(every - behind), np.abs(ahead - every)).astype(float)
+    previous, following = places[np.maximum(after - 1, 0)], places[np.minimum(after, len(places) - 1)]
+    return np.minimum(np.abs(every - previous), np.abs(following - every)).astype(float)
 
 
 def _one_of(names: list[str]) -> str:
@@ -230,7 +245,7 @@ def _one_of(names: list[str]) -> str:
 
 
 def _check(pair: EntityPair, number: int) -> None:
-    """Refuses ranges that are none."""
+    """Raises if an entity is out of range."""
     for name, (start, end) in (("subject", pair.subject), ("object", pair.object)):
         if not 0 <= start < end <= len(pair.units):
             raise InputError(

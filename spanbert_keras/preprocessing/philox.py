@@ -17,7 +17,7 @@ ROUNDS = 10
 WORD = np.uint64(0xFFFFFFFF)
 HALF = np.uint64(32)
 
-# The fourth word of a counter names its purpose, so that streams under one key never meet.
+# The fourth word of a counter names its purpose, so that streams under one key never overlap.
 FOLD_DOMAIN = 0x464F4C44
 PERMUTE_DOMAIN = 0x5045524D
 SEED_DOMAIN = 0x53454544

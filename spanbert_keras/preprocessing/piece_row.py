@@ -12,7 +12,7 @@ class PieceRow:
 
     Attributes:
         token_ids, segment_ids: int32 `(T,)`, with [CLS] and [SEP].
-        cut: bool. Whether pieces of the text were left out, so that the row is no longer than it may be.
+        cut: bool. Whether pieces of the text were left out to keep the row within its limit.
     """
 
     token_ids: np.ndarray
@@ -24,11 +24,14 @@ class PieceRow:
 
 
 def pad_rows(rows: Sequence, length: int) -> dict[str, np.ndarray]:
-    """Returns the inputs of an encoder, `token_ids`, `segment_ids`, `padding_mask`, int32 `(B, length)`.
+    """Pads rows of different lengths into one batch, the inputs of an encoder.
 
     Args:
-        rows: `PieceRow`s, or whatever else has a length, `token_ids` and `segment_ids`.
-        length: int. At least that of the longest row.
+        rows: sequence of B `PieceRow`, or of other objects with a length, `token_ids` and `segment_ids` (`Window`).
+        length: int. T, at least the length of the longest row.
+
+    Returns:
+        dict of int32 `(B, T)`: `token_ids` and `segment_ids`, 0 at padding, and `padding_mask`, 1 at pieces.
     """
     names = ("token_ids", "segment_ids", "padding_mask")
     batch = {name: np.zeros((len(rows), length), np.int32) for name in names}

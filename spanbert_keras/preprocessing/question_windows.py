@@ -37,12 +37,12 @@ class Passage:
 
 @dataclasses.dataclass(frozen=True)
 class Window:
-    """One row of a question and a part of its passage. It is put together when it is asked for: many share both.
+    """One row of a question and a part of its passage, assembled on access: many windows share both.
 
     Attributes:
-        parts: two int32 arrays, what stands before the first [SEP] and before the second, [CLS] left out.
+        parts: two int32 arrays. The pieces before the first [SEP] and before the second, without [CLS].
         specials: pair of int. Ids of [CLS] and [SEP].
-        segments: int. Of the encoder.
+        segments: int. Number of segments of the encoder.
         offset: int. Position in the row of passage piece `begin`.
         begin, end: int. Half-open range of passage pieces in the row.
     """
@@ -72,7 +72,7 @@ class Window:
         return segment_ids
 
     def positions_of(self, first: int, last: int) -> tuple[int, int] | None:
-        """Returns where passage pieces `first` to `last` (inclusive) stand in the row; `None` if not all do."""
+        """Returns the row positions of passage pieces `first` to `last` (inclusive); `None` unless all are in it."""
         if not self.begin <= first <= last < self.end:
             return None
         return first - self.begin + self.offset, last - self.begin + self.offset
@@ -83,24 +83,27 @@ class QuestionWindows:
 
     Args:
         tokenizer: `SpanBertTokenizer`.
-        window_length: int. Pieces of a row at most. Defaults to `512` (paper, appendix B).
+        window_length: int. Largest number of pieces in a row. Defaults to `512` (paper, appendix B).
         stride: int. Passage pieces from the start of one window to that of the next. Defaults to `128` (appendix B).
         max_question_pieces: int. A longer question is cut there. Defaults to `64` (released code). No question takes
             more than half of a window, which matters for windows below 131 pieces.
-        input_order: `"question_first"`, [CLS] question [SEP] passage [SEP], as the released code and BERT have it, or
-            `"passage_first"`, [CLS] passage [SEP] question [SEP], as the paper's section 4.1 writes it.
+        input_order: `"question_first"`, [CLS] question [SEP] passage [SEP], as in the released code and BERT, or
+            `"passage_first"`, [CLS] passage [SEP] question [SEP], as in section 4.1 of the paper.
         special_tokens_in_text: bool. Whether a literal [SEP] in a context is that piece (MRQA's files).
-        num_segments: int. Of the encoder; with one all segment ids are 0. Otherwise the first part of a row has 0 and
-            the second 1, in either order.
+        num_segments: int. Number of segments of the encoder; with one, all segment ids are 0. Otherwise
+            the first part of a row has 0 and the second 1, in either order.
 
     Raises:
         ValueError: an unknown order, or lengths that leave no room for a passage.
 
     Example:
-        windows = QuestionWindows(tokenizer)
-        passage = windows.passages(["The Bible is a book."])[0]
-        question_ids, was_cut = windows.questions(["What is it?"])[0]
-        windows.split(question_ids, passage)[0].token_ids
+
+    ```python
+    windows = QuestionWindows(tokenizer)
+    passage = windows.passages(["The Bible is a book."])[0]
+    question_ids, was_cut = windows.questions(["What is it?"])[0]
+    windows.split(question_ids, passage)[0].token_ids
+    ```
     """
 
     pad = staticmethod(pad_rows)
@@ -132,7 +135,7 @@ class QuestionWindows:
         self.num_segments = num_segments
 
     def replace(self, **settings) -> "QuestionWindows":
-        """Returns the same with other settings; those that are `None` stay."""
+        """Returns windows with other settings; those that are `None` stay."""
         own = {name: value for name, value in vars(self).items() if name != "tokenizer"}
         return QuestionWindows(
             self.tokenizer, **own | {name: value for name, value in settings.items() if value is not None}
@@ -140,7 +143,7 @@ class QuestionWindows:
 
     @property
     def question_limit(self) -> int:
-        """Pieces of a question at most: `max_question_pieces`, but never more than half of a window."""
+        """Largest number of pieces of a question: `max_question_pieces`, but never more than half of a window."""
         return min(self.max_question_pieces, (self.window_length - 3) // 2)
 
     def questions(self, texts: Sequence[str], names: Sequence | None = None) -> list[tuple[np.ndarray, bool]]:
@@ -148,7 +151,7 @@ class QuestionWindows:
 
         Args:
             texts: list of str.
-            names: what a message calls each of them, "Question 0" and so on by default.
+            names: sequence. Names for messages. Default: "Question 0" and so on.
 
         Raises:
             InputError: a question has no piece.
@@ -167,10 +170,10 @@ class QuestionWindows:
 
         Args:
             texts: list of str.
-            names: what a message calls each of them, "Context 0" and so on by default.
+            names: sequence. Names for messages. Default: "Context 0" and so on.
 
         Raises:
-            InputError: a context has no piece, or none that the vocabulary knows.
+            InputError: a context has no piece, or only [UNK].
         """
         every_ids, every_offsets = self.tokenizer.encode_with_offsets(list(texts), self.special_tokens_in_text)
         unknown, passages = self.tokenizer.unk_token_id, []
@@ -184,7 +187,7 @@ class QuestionWindows:
         return passages
 
     def split(self, question_ids: np.ndarray, passage: Passage) -> list[Window]:
-        """Returns the windows of a question and its passage, which cover all of it, from its start on."""
+        """Returns the windows of a question that cover its passage from the start."""
         room = self.window_length - len(question_ids) - 3
         total, begin, windows = len(passage.token_ids), 0, []
         while True:
@@ -203,5 +206,5 @@ class QuestionWindows:
 
 
 def _shown(text: str) -> str:
-    """Returns a text as a message can hold it."""
+    """Returns a text, shortened, for an error message."""
     return repr(text) if len(text) <= 60 else f"{text[:60]!r}... ({len(text):,} characters)"

@@ -12,12 +12,12 @@ class TextPairs:
 
     Args:
         tokenizer: `SpanBertTokenizer`.
-        row_length: int. Pieces of a row at most. What is too long loses its last pieces, of a pair the longer text
-            first, one piece after the other (of two equally long ones the second).
-        num_segments: int. Of the encoder; with one all segment ids are 0.
+        row_length: int. Largest number of pieces in a row. A longer text loses its last pieces; of a pair, the longer
+            text loses one piece at a time (of two equally long ones the second).
+        num_segments: int. Number of segments of the encoder; with one, all segment ids are 0.
 
     Raises:
-        ValueError: a row has no room for a piece of each text.
+        ValueError: `row_length` leaves no room for a piece of each text.
 
     Reference: Devlin et al., 2019, section 4.1.
     """
@@ -36,7 +36,7 @@ class TextPairs:
 
         Args:
             firsts: list of str.
-            seconds: list of str, as many, or `None`.
+            seconds: list of str of the same length, or `None`.
         """
         cls, sep = self.tokenizer.cls_token_id, self.tokenizer.sep_token_id
         every_first = self.tokenizer.tokenize(list(firsts))
@@ -52,13 +52,13 @@ class TextPairs:
 
 
 def _row(parts: list[list[int]], cut: bool, segments: int) -> PieceRow:
-    """Returns a row of parts, which have segments 0, 1 where the encoder has so many."""
+    """Returns a row of parts; part i is segment i, or the encoder's last one."""
     segment_ids = np.repeat(np.minimum(np.arange(len(parts)), segments - 1), [len(part) for part in parts])
     return PieceRow(np.concatenate(parts).astype(np.int32), segment_ids.astype(np.int32), cut)
 
 
 def _shares(first: int, second: int, room: int) -> tuple[int, int]:
-    """Returns how many pieces of each text are kept when the longer one loses its last piece, again and again."""
+    """Returns the number of pieces kept of each text if the longer one loses its last piece until both fit."""
     if first + second <= room:
         return first, second
     half = room // 2

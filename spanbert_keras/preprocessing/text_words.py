@@ -5,20 +5,20 @@ import re
 from collections.abc import Sequence
 
 Span = tuple[int, int]
-# spaCy peels marks off a word one by one, each time from all that is left of it: what is longer is cut here first.
-LONGEST_WORD = 500
-WORD_PART = re.compile(rf"\S{{{LONGEST_WORD}}}(?=\S)")
+# spaCy removes punctuation from a word mark by mark, in quadratic time: longer words are cut here first.
+MAX_WORD_LENGTH = 500
+WORD_PART = re.compile(rf"\S{{{MAX_WORD_LENGTH}}}(?=\S)")
 
 
 def split_text(text: str, kept: Sequence[Span] = ()) -> tuple[list[str], list[Span], list[Span]]:
-    """Returns the words of a text, where they stand, and its sentences.
+    """Returns the words of a text, their places, and its sentences.
 
     By spaCy's rules for English words and the ends of sentences, without a model; an empty line ends a sentence too.
 
     Args:
         text: str.
-        kept: sequence of (start, end), in characters, in order and apart: a word each, such as a tokenizer's added
-            tokens.
+        kept: sequence of (start, end), in characters, in order and disjoint. Ranges that are one word each, such as a
+            tokenizer's added tokens.
 
     Returns:
         tokens: list of str, `text[start:end]` each.
@@ -26,20 +26,20 @@ def split_text(text: str, kept: Sequence[Span] = ()) -> tuple[list[str], list[Sp
         sentences: list of (start, end), in tokens.
 
     Raises:
-        ImportError: spaCy, of the extra `linguistic`, is not installed.
+        ImportError: spaCy, in the extra `linguistic`, is not installed.
     """
     tokens: list[str] = []
     offsets: list[Span] = []
     begins: list[int] = [0]
-    for token in _document(text, kept):
-        # A sentence may be said to begin with the white space before it.
+    for token in _parsed_document(text, kept):
+        # spaCy may begin a sentence with the white space before it.
         if token.is_sent_start or token.is_space and token.text.count("\n") > 1:
             begins.append(len(tokens))
         if token.is_space:
             continue
         tokens.append(token.text)
         offsets.append((token.idx, token.idx + len(token.text)))
-    return tokens, offsets, _ranges(begins, len(tokens))
+    return tokens, offsets, _ranges_between(begins, len(tokens))
 
 
 def split_sentences(tokens: Sequence[str]) -> list[Span]:
@@ -48,10 +48,10 @@ def split_sentences(tokens: Sequence[str]) -> list[Span]:
     from spacy.tokens import Doc
 
     document = pipeline(Doc(pipeline.vocab, words=[str(token) for token in tokens]))
-    return _ranges([token.i for token in document if token.is_sent_start], len(tokens))
+    return _ranges_between([token.i for token in document if token.is_sent_start], len(tokens))
 
 
-def _document(text: str, kept: Sequence[Span]):
+def _parsed_document(text: str, kept: Sequence[Span]):
     """Returns a text as a spaCy document with sentences."""
     pipeline = _pipeline()
     from spacy.tokens import Doc
@@ -67,12 +67,12 @@ def _document(text: str, kept: Sequence[Span]):
         place = end
         if start < end:
             words.append(text[start:end])
-            spaces.append(text[end : end + 1] == " ")  # spaCy has the blank after a word as a part of it
+            spaces.append(text[end : end + 1] == " ")  # spaCy stores the blank after a word with it
             place += spaces[-1]
     return pipeline(Doc(pipeline.vocab, words=words, spaces=spaces))
 
 
-def _ranges(begins: list[int], length: int) -> list[Span]:
+def _ranges_between(begins: list[int], length: int) -> list[Span]:
     bounds = sorted({0, *begins, length})
     return list(zip(bounds[:-1], bounds[1:], strict=True))
 
@@ -84,9 +84,9 @@ def _pipeline():
     except ImportError as error:
         raise ImportError(
             "Words and sentences of raw text come from spaCy. Install it with "
-            "`pip install spanbert_keras[linguistic]`, or give `tokens` and `sentences`."
+            '`pip install "spanbert-keras[linguistic]"`, or give `tokens` and `sentences`.'
         ) from error
     pipeline = spacy.blank("en")
     pipeline.add_pipe("sentencizer")
-    pipeline.max_length = 2**62  # nothing here needs memory for each pair of words
+    pipeline.max_length = 2**62  # the limit is for models that need memory for each pair of words
     return pipeline

@@ -12,6 +12,7 @@ import numpy as np
 
 from spanbert_keras.errors import InputError
 from spanbert_keras.preprocessing.added_token import AddedToken
+from spanbert_keras.preprocessing.tokenizer_inputs import as_rows, as_texts, is_symbolic
 from spanbert_keras.preprocessing.wordpiece import (
     SPECIAL_PIECES,
     UNUSED_PIECE,
@@ -30,23 +31,23 @@ class SpanBertTokenizer(keras_hub.models.Tokenizer):
 
     Equal to BERT's own tokenizer, cased and uncased, id for id. Runs on the `tokenizers` library: no TensorFlow needed,
     several threads may share one. The vocabulary is saved as an asset (`vocab.txt`) with every model and preset that
-    holds the tokenizer; it never stands in a configuration.
+    holds the tokenizer; it is never part of a configuration.
 
-    A literal "[MASK]" or "[SEP]" in a text is ordinary text ("[", "MASK", "]") unless `special_tokens_in_text` says
-    otherwise, so that no user's text can forge a special piece.
+    A literal "[MASK]" or "[SEP]" in a text is ordinary text ("[", "MASK", "]") unless `special_tokens_in_text` is set,
+    so that a user's text cannot inject special pieces.
 
-    Inside `tf.data` and `tf.function` string tensors are taken too: a scalar gives int32 `(T,)`, a vector a ragged
-    int32 `(B, T)`. That step runs in Python, so a SavedModel cannot hold it.
+    Inside `tf.data` and `tf.function` it also accepts string tensors: a scalar gives int32 `(T,)`, a vector a ragged
+    int32 `(B, T)`. That step runs in Python, so it cannot be part of a SavedModel.
 
     Args:
-        vocabulary: path of a `vocab.txt`, or list of str, or `None`: a loader fills it in from the saved asset.
+        vocabulary: path of a `vocab.txt`, or list of str, or `None`: loading fills it in from the saved asset.
             Needs [PAD], [UNK], [CLS], [SEP] and [MASK].
         lowercase: bool. Whether text is lowercased and stripped of accents (uncased models). Defaults to `False`
             (SpanBERT is cased).
         special_tokens_in_text: bool. Whether a literal special piece in a text is that piece. Each call may override
             it. Defaults to `False`.
-        strip_accents: bool or `None`. Whether accents are removed. Defaults to `None`: as `lowercase` (BERT).
-        split_chinese_characters: bool. Whether every CJK character is a word of its own. Defaults to `True` (BERT).
+        strip_accents: bool or `None`. Whether accents are removed. Defaults to `None`: the value of `lowercase` (BERT).
+        split_chinese_characters: bool. Whether every CJK character is a separate word. Defaults to `True` (BERT).
         clean_text: bool. Whether control characters are removed. Defaults to `True` (BERT).
         added_tokens: sequence of str or dict: tokens matched in the text before words are cut into pieces, such as
             entity markers. Those that the vocabulary lacks are appended to it. A dict has `content` and flags as in the
@@ -61,13 +62,19 @@ class SpanBertTokenizer(keras_hub.models.Tokenizer):
 
     Raises:
         InputError: the vocabulary lacks a special piece or holds a piece twice.
-        ValueError: any use before there is a vocabulary; an added token without text or with an unknown flag.
+        ValueError: it is used without a vocabulary; an added token has no text or an unknown flag.
 
     Example:
 
-        tokenizer = SpanBertTokenizer(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "span", "##s"])
-        tokenizer("spans")  # [5, 6]
-        tokenizer.detokenize([5, 6])  # "spans"
+    ```python
+    from spanbert_keras import SpanBertTokenizer
+
+    tokenizer = SpanBertTokenizer(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "span", "##s"])
+    tokenizer("spans")  # [5, 6]
+    tokenizer(["span", "spans"])  # [[5], [5, 6]]
+    tokenizer.detokenize([5, 6])  # "spans"
+    tokenizer.encode_with_offsets("spans")  # ([5, 6], [(0, 4), (4, 5)])
+    ```
 
     Reference: Devlin et al., 2019, section 3.
     """
@@ -101,7 +108,7 @@ class SpanBertTokenizer(keras_hub.models.Tokenizer):
     # The vocabulary.
 
     def set_vocabulary(self, vocabulary: str | os.PathLike | Sequence[str]) -> None:
-        """Takes a `vocab.txt` or a list of pieces as the vocabulary; errors as the constructor's."""
+        """Sets the vocabulary, a `vocab.txt` or a list of pieces; raises as the constructor does."""
         if isinstance(vocabulary, str | os.PathLike):
             pieces, where = read_vocabulary(vocabulary), f"file {os.fspath(vocabulary)}"
         else:
@@ -130,12 +137,12 @@ class SpanBertTokenizer(keras_hub.models.Tokenizer):
 
     @property
     def has_vocabulary(self) -> bool:
-        """Whether there is a vocabulary yet."""
+        """Whether the vocabulary is set."""
         return self._wordpiece is not None
 
     @property
     def wordpiece(self) -> WordPiece:
-        """The `WordPiece` at work underneath: ids in flat arrays, no Keras."""
+        """The underlying `WordPiece`: ids in flat arrays, without Keras."""
         if self._wordpiece is None:
             raise ValueError(
                 f"The tokenizer {self.name!r} has no vocabulary. Expected: one given at construction, or the asset "
@@ -168,7 +175,7 @@ class SpanBertTokenizer(keras_hub.models.Tokenizer):
         return self.wordpiece.pieces[id]
 
     def fingerprint(self) -> str:
-        """Returns 64 hexadecimal digits that name the vocabulary with its order and how text is cut."""
+        """Returns 64 hexadecimal digits, a hash of the vocabulary in order and of the settings for cutting text."""
         return self.wordpiece.fingerprint()
 
     @property
@@ -224,9 +231,9 @@ class SpanBertTokenizer(keras_hub.models.Tokenizer):
     def tokenize(self, inputs, special_tokens_in_text: bool | None = None):
         """Returns the ids of a text or of each text; see the class."""
         specials = self._specials(special_tokens_in_text)
-        if _is_symbolic(inputs):
+        if is_symbolic(inputs):
             return self._tokenize_in_graph(inputs, specials)
-        texts, batched = _as_texts(inputs)
+        texts, batched = as_texts(inputs)
         ids = self.wordpiece.encode(texts, specials)
         return ids if batched else ids[0]
 
@@ -234,10 +241,10 @@ class SpanBertTokenizer(keras_hub.models.Tokenizer):
         return self.tokenize(inputs, special_tokens_in_text)
 
     def encode_with_offsets(self, inputs, special_tokens_in_text: bool | None = None):
-        """Returns ids together with where each piece stands in the text.
+        """Returns the ids of a text and the place of each piece in it.
 
-        Offsets count the characters (code points) of the text *as given*, whatever normalization did to it. The pieces
-        of one character share its offsets; characters that BERT drops (controls, accents at a word's end when
+        Offsets count the characters (code points) of the text *as given*, before normalization. The pieces of one
+        character share its offsets; characters that BERT drops (controls, accents at a word's end when
         `lowercase`) lie outside or between.
 
         Args:
@@ -248,7 +255,7 @@ class SpanBertTokenizer(keras_hub.models.Tokenizer):
             (ids, offsets) for a str: list of int, and list of half-open (start, end) of the same length. For a list of
             texts two lists of such lists.
         """
-        texts, batched = _as_texts(inputs)
+        texts, batched = as_texts(inputs)
         encoded = self.wordpiece.encode_with_offsets(texts, self._specials(special_tokens_in_text))
         if not batched:
             return encoded[0]
@@ -257,8 +264,8 @@ class SpanBertTokenizer(keras_hub.models.Tokenizer):
     def detokenize(self, inputs, skip_special_tokens: bool = False):
         """Returns text: words with one space between, continued pieces joined.
 
-        This is the normalized text that BERT saw (its splits at punctuation included), exactly, where there is no
-        [UNK]; original spacing comes from `encode_with_offsets`.
+        Without [UNK], this is exactly the normalized text that BERT read (with its splits at punctuation). For the
+        original spacing use `encode_with_offsets`.
 
         Args:
             inputs: list (or array) of int, or a batch of those.
@@ -270,7 +277,7 @@ class SpanBertTokenizer(keras_hub.models.Tokenizer):
         Raises:
             ValueError: an id outside of the vocabulary.
         """
-        rows, batched = _as_rows(inputs)
+        rows, batched = as_rows(inputs)
         size = self.vocabulary_size()
         skip = frozenset(self.special_token_ids) if skip_special_tokens else frozenset()
         for row in rows:
@@ -303,12 +310,12 @@ class SpanBertTokenizer(keras_hub.models.Tokenizer):
     # Saving and loading.
 
     def save_assets(self, dir_path: str) -> None:
-        """Writes `vocab.txt` into a folder. A tokenizer without vocabulary writes nothing, and stays one."""
+        """Writes `vocab.txt` into a folder; without a vocabulary, nothing."""
         if self.has_vocabulary:
             write_vocabulary(self.wordpiece.pieces, os.path.join(dir_path, VOCABULARY_FILE))
 
     def load_assets(self, dir_path: str) -> None:
-        """Reads `vocab.txt` from a folder. Where there is none, every later use of the tokenizer says so."""
+        """Reads `vocab.txt` from a folder. If it is missing, every later use of the tokenizer raises."""
         path = os.path.join(dir_path, VOCABULARY_FILE)
         if os.path.exists(path):
             self.set_vocabulary(path)
@@ -318,7 +325,7 @@ class SpanBertTokenizer(keras_hub.models.Tokenizer):
         """Loads the tokenizer of a keras-hub preset.
 
         Args:
-            preset: path of a preset directory (with or without a model in it), or any handle that keras-hub knows.
+            preset: path of a preset directory (with or without a model in it), or any handle that keras-hub accepts.
             config_file: str. The tokenizer's file in the preset.
             **kwargs: constructor arguments that override the saved ones.
 
@@ -344,7 +351,7 @@ class SpanBertTokenizer(keras_hub.models.Tokenizer):
 
     @property
     def text_settings(self) -> dict:
-        """The arguments besides `lowercase` that decide how text is cut, as far as they differ from BERT's."""
+        """The arguments besides `lowercase` that decide how text is cut, if they differ from BERT's."""
         settings: dict = {  # the value here, BERT's value
             "strip_accents": (self.strip_accents, None),
             "split_chinese_characters": (self.split_chinese_characters, True),
@@ -352,46 +359,3 @@ class SpanBertTokenizer(keras_hub.models.Tokenizer):
             "added_tokens": (self.added_tokens, []),
         }
         return {name: value for name, (value, default) in settings.items() if value != default}
-
-
-def _is_symbolic(inputs) -> bool:
-    """Whether `inputs` is a TensorFlow tensor of a graph being traced."""
-    if isinstance(inputs, str | list | tuple | np.ndarray) or not type(inputs).__module__.startswith("tensorflow"):
-        return False
-    import tensorflow as tf
-
-    return tf.is_tensor(inputs) and not tf.executing_eagerly()
-
-
-def _as_texts(inputs) -> tuple[list[str], bool]:
-    """Returns a list of str and whether it was a batch."""
-    if isinstance(inputs, str | bytes):
-        values, batched = [inputs], False
-    else:
-        inputs = inputs.numpy() if hasattr(inputs, "numpy") else inputs
-        values = inputs.tolist() if isinstance(inputs, np.ndarray | np.generic) else inputs
-        batched = isinstance(values, list | tuple)
-        values = list(values) if batched else [values]
-    texts = [value.decode("utf-8", "replace") if isinstance(value, bytes) else value for value in values]
-    if not all(isinstance(text, str) for text in texts):
-        wrong = next(text for text in texts if not isinstance(text, str))
-        raise ValueError(f"Text must be a str or a list of str. Received: {type(wrong).__name__}.")
-    return texts, batched
-
-
-def _as_rows(inputs) -> tuple[list[list[int]], bool]:
-    """Returns lists of int and whether they were a batch."""
-    if hasattr(inputs, "to_list"):  # tf.RaggedTensor
-        values = inputs.to_list()
-    elif isinstance(inputs, list | tuple):
-        values = list(inputs)
-    else:
-        values = keras.ops.convert_to_numpy(inputs).tolist()
-    if not isinstance(values, list):
-        raise ValueError(f"Ids must be a list of int or a batch of lists. Received: {inputs!r}.")
-    batched = bool(values) and np.ndim(values[0]) > 0
-    rows = values if batched else [values]
-    words = [index for row in rows for index in row if isinstance(index, str)]
-    if words:
-        raise ValueError(f"Ids must be a list of int or a batch of lists. Received: {words[0]!r}.")
-    return [[int(index) for index in row] for row in rows], batched

@@ -21,7 +21,7 @@ LONE_SURROGATES = re.compile("[\ud800-\udfff]")
 
 
 def read_vocabulary(path: str | os.PathLike) -> list[str]:
-    """Reads a `vocab.txt` in BERT's format: one piece a line, the line's number is the id.
+    """Reads a `vocab.txt` in BERT's format: one piece per line, the line's number is the id.
 
     Args:
         path: str or path. UTF-8, with or without a byte order mark; only "\\n" and "\\r\\n" end a line, since pieces
@@ -40,14 +40,14 @@ def read_vocabulary(path: str | os.PathLike) -> list[str]:
         raise InputError(f"The vocabulary file {path} cannot be read: {error.strerror}.") from error
     except UnicodeDecodeError as error:
         raise InputError(
-            f"The vocabulary file {path} is not text. Expected: UTF-8, one piece a line. "
+            f"The vocabulary file {path} is not text. Expected: UTF-8, one piece per line. "
             f"Received: byte 0x{error.object[error.start]:02x} that UTF-8 forbids."
         ) from error
     while lines and not lines[-1]:
         lines.pop()
     if "" in lines:
         raise InputError(
-            f"The vocabulary file {path} has an empty line. Expected: one piece a line. "
+            f"The vocabulary file {path} has an empty line. Expected: one piece per line. "
             f"Received: nothing on line {lines.index('') + 1}; remove the line if no id follows from it."
         )
     return lines
@@ -60,11 +60,11 @@ def write_vocabulary(pieces: Sequence[str], path: str | os.PathLike) -> None:
 
 
 def check_vocabulary(pieces: Sequence[str], where: str) -> None:
-    """Refuses a vocabulary with which SpanBERT cannot work.
+    """Raises if SpanBERT cannot work with a vocabulary.
 
     Args:
         pieces: list of str.
-        where: str. What the message names: the file, or "the given vocabulary".
+        where: str. The vocabulary's origin for messages, such as "given as a list".
 
     Raises:
         InputError: a special piece is missing, a piece occurs twice, or a piece holds a line break.
@@ -73,7 +73,7 @@ def check_vocabulary(pieces: Sequence[str], where: str) -> None:
     if missing:
         raise InputError(
             f"The vocabulary {where} lacks {' and '.join(missing)}. Expected: {', '.join(SPECIAL_PIECES)}, "
-            f"each on a line of its own. Received: {len(pieces)} pieces without; add the missing ones at the end."
+            f"each on its own line. Received: {len(pieces)} pieces without; add the missing ones at the end."
         )
     first: dict[str, int] = {}
     for index, piece in enumerate(pieces):
@@ -83,7 +83,9 @@ def check_vocabulary(pieces: Sequence[str], where: str) -> None:
                 f"Received: {piece!r} on lines {first[piece] + 1} and {index + 1}."
             )
         if "\n" in piece or "\r" in piece or not piece:
-            raise InputError(f"The vocabulary {where} holds a piece that no vocab.txt can: {piece!r}, id {index}.")
+            raise InputError(
+                f"The vocabulary {where} holds a piece that vocab.txt cannot store: {piece!r}, id {index}."
+            )
         first[piece] = index
 
 
@@ -96,7 +98,7 @@ class WordPiece:
     Args:
         pieces: list of str. The vocabulary, added tokens included; `check_vocabulary` has passed it.
         lowercase: bool. Whether text is lowercased (BERT's uncased models).
-        strip_accents: bool or `None`. Whether accents are removed; `None` means as `lowercase`.
+        strip_accents: bool or `None`. Whether accents are removed; `None` takes the value of `lowercase`.
         split_chinese_characters: bool. Whether every CJK character is a word.
         clean_text: bool. Whether control characters are removed and every whitespace becomes a space.
         added_tokens: tuple of `AddedToken`, each one of `pieces`.
@@ -121,12 +123,12 @@ class WordPiece:
             "clean_text": clean_text,
         }
         self.added_tokens = tuple(sorted(added_tokens, key=lambda token: self.ids[token.content]))
-        # The library numbers tokens that WordPiece itself must not produce after all others. This is where they belong.
+        # The library gives the last ids to tokens that WordPiece must not produce; these are the vocabulary's ids.
         outside = [self.ids[token.content] for token in self.added_tokens if not token.word_piece]
         inside = [index for index in range(len(self.pieces)) if index not in set(outside)]
         self._places = np.array(inside + outside, np.int32)
         self._moved = bool((np.diff(self._places) != 1).any())
-        # The library matches added special pieces in raw text, and switching that off changes shared state. Hence two.
+        # The library matches added special pieces in raw text, and switching that off changes shared state: keep two.
         self._ordinary = self._build(inside, special_pieces=False)
         self._special = self._build(inside, special_pieces=True)
 
@@ -144,7 +146,7 @@ class WordPiece:
         return tokenizer
 
     def _encode(self, texts: Sequence[str], specials: bool, offsets: bool) -> list[tokenizers.Encoding]:
-        """Returns one `tokenizers.Encoding` a text; lone surrogates, which have no UTF-8, count as U+FFFD."""
+        """Returns one `tokenizers.Encoding` per text; lone surrogates, which UTF-8 cannot encode, become U+FFFD."""
         tokenizer = self._special if specials else self._ordinary
         encode = tokenizer.encode_batch if offsets else tokenizer.encode_batch_fast
         try:
@@ -165,7 +167,7 @@ class WordPiece:
         return [self._ids_of(encoding) for encoding in self._encode(texts, specials, offsets=False)]
 
     def _ids_of(self, encoding: tokenizers.Encoding) -> list[int]:
-        """Returns the ids of one text, with every added token at its own place in the vocabulary."""
+        """Returns the ids of one text, added tokens renumbered to their places in the vocabulary."""
         return self._places[encoding.ids].tolist() if self._moved and encoding.ids else encoding.ids
 
     def encode_ragged(self, texts: Sequence[str], specials: bool = False) -> tuple[np.ndarray, np.ndarray]:
@@ -183,7 +185,7 @@ class WordPiece:
         return [(self._ids_of(found), found.offsets) for found in self._encode(texts, specials, offsets=True)]
 
     def decode(self, ids: Iterable[int], skip: frozenset[int] = frozenset()) -> str:
-        """Returns words with one space between: the normalized text, with [UNK] where no piece fitted."""
+        """Returns words with one space between: the normalized text, with [UNK] for words that no pieces match."""
         text = " ".join(self.pieces[index] for index in ids if index not in skip)
         return text.replace(" ##", "")
 

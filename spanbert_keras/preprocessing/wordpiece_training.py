@@ -1,4 +1,4 @@
-"""Training a WordPiece vocabulary on the `tokenizers` library, the same pieces in the same order every time."""
+"""Reproducible training of a WordPiece vocabulary, on the `tokenizers` library."""
 
 import collections
 from collections.abc import Iterable, Iterator
@@ -10,9 +10,9 @@ from spanbert_keras.preprocessing.wordpiece import LONE_SURROGATES, SPECIAL_PIEC
 
 MAX_ALPHABET = 1000  # characters; the library's default
 MAX_UNUSED = 99  # BERT's cased vocabulary: [PAD], [unused1] ... [unused99], [UNK], [CLS], [SEP], [MASK]
-MAX_DISTINCT_TOKENS = 2_000_000  # keeps the count of words below some 300 MB whatever the input's size
-MAX_TRAINING_CHARACTERS = 500_000_000  # beyond, counts are scaled down: the same pieces in bounded time
-CHARACTERS_A_STRING = 1_000
+MAX_DISTINCT_TOKENS = 2_000_000  # keeps the count of words below some 300 MB for input of any size
+MAX_TRAINING_CHARACTERS = 500_000_000  # above it, counts are scaled down, so that time is bounded
+CHARACTERS_PER_STRING = 1_000
 
 
 def train_wordpiece(texts: Iterable[str], vocabulary_size: int, lowercase: bool = False) -> list[str]:
@@ -25,14 +25,14 @@ def train_wordpiece(texts: Iterable[str], vocabulary_size: int, lowercase: bool 
 
     Args:
         texts: iterable of str, read once.
-        vocabulary_size: int. Number of pieces; fewer come back when the texts hold no more that occur twice.
-        lowercase: bool. As the tokenizer's that will use the vocabulary. Defaults to `False`.
+        vocabulary_size: int. Number of pieces; fewer are returned if the texts have too few that occur twice.
+        lowercase: bool. The `lowercase` of the tokenizer that will use the vocabulary. Defaults to `False`.
 
     Returns:
         list of str; the index is the id.
 
     Raises:
-        InputError: no words, or a `vocabulary_size` that the single characters fill alone.
+        InputError: the texts have no words, or `vocabulary_size` is too small for the single characters.
     """
     words = count_words(texts, lowercase)
     if not words:
@@ -64,7 +64,7 @@ def train_wordpiece(texts: Iterable[str], vocabulary_size: int, lowercase: bool 
 def count_words(texts: Iterable[str], lowercase: bool) -> dict[str, int]:
     """Returns how often each word (BERT's split: whitespace, punctuation, CJK characters) occurs, in sorted order.
 
-    When distinct strings exceed `MAX_DISTINCT_TOKENS`, the rarest are forgotten, at first those seen once.
+    When distinct strings exceed `MAX_DISTINCT_TOKENS`, the rarest are dropped, first those seen once.
     """
     normalizer = normalizers.BertNormalizer(lowercase=lowercase)
     tokens: collections.Counter[str] = collections.Counter()
@@ -109,7 +109,7 @@ def _repeated(words: dict[str, int]) -> Iterator[str]:
     scale = 1 + total // MAX_TRAINING_CHARACTERS
     for word, count in words.items():
         left = -(-count // scale)
-        step = max(1, CHARACTERS_A_STRING // (len(word) + 1))
+        step = max(1, CHARACTERS_PER_STRING // (len(word) + 1))
         while left > 0:
             yield f"{word} " * min(step, left)
             left -= step

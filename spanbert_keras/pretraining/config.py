@@ -4,7 +4,7 @@ import dataclasses
 from pathlib import Path
 
 from spanbert_keras.errors import InputError
-from spanbert_keras.preprocessing.masking.masking_settings import SCHEMES
+from spanbert_keras.preprocessing.masking.schemes import SCHEME_NAMES as SCHEMES
 from spanbert_keras.settings import Settings, setting
 from spanbert_keras.training.distributed.distribution import KINDS
 

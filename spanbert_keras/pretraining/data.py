@@ -7,7 +7,8 @@ from pathlib import Path
 from absl import logging
 
 from spanbert_keras.data.batches.corpus_mixture import Corpora, open_corpora
-from spanbert_keras.data.corpus.prepare_corpus import PreparationSettings, open_tokenizer, prepare_corpus, warnings_of
+from spanbert_keras.data.corpus.preparation_settings import PreparationSettings
+from spanbert_keras.data.corpus.prepare_corpus import open_tokenizer, prepare_corpus, warnings_of
 from spanbert_keras.data.seeds import run_seed
 from spanbert_keras.errors import InputError
 from spanbert_keras.preprocessing.masking.span_masker import SpanMasker
@@ -69,8 +70,8 @@ class PretrainingData:
             self.wait_for(manifest, f"the shards of {path}")
         elif not manifest.is_file():
             logging.info("Preparing %s into %s.", path, folder)
-        settings = PreparationSettings(input=(path,), output_dir=str(folder), workers=config.workers, **choices)
         try:
+            settings = PreparationSettings(input=(path,), output_dir=str(folder), workers=config.workers, **choices)
             found = prepare_corpus(settings)
         except InputError as error:
             raise InputError(

@@ -5,7 +5,8 @@ import random
 
 import pytest
 
-from spanbert_keras.files.byte_streams import open_binary, utf_16_of
+from spanbert_keras.errors import InputError
+from spanbert_keras.files.byte_streams import gunzipped, open_binary, read_gunzipped, utf_16_of
 
 TEXT = "Žluťoučký кот 北京 🙂\r\n\nsecond\n"
 
@@ -73,3 +74,26 @@ def test_a_file_that_cannot_be_opened_leaves_nothing_open(tmp_path):
     (tmp_path / "a.gz").write_bytes(b"nonsense")
     with pytest.raises(OSError, match="gzip"):
         open_binary(str(tmp_path / "a.gz"))
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.gz"])
+@pytest.mark.parametrize("compress", [bytes, gzip.compress])
+def test_gzip_is_recognised_by_content_whatever_the_name(tmp_path, name, compress):
+    (tmp_path / name).write_bytes(compress(TEXT.encode()))
+    assert read_gunzipped(str(tmp_path / name)) == TEXT.encode()
+    with gunzipped(str(tmp_path / name)) as stream:
+        assert list(stream) == TEXT.encode().splitlines(keepends=True)
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"^--input=.*none cannot be read: No such file.*Expected: the path of a file"):
+        read_gunzipped(str(tmp_path / "none"), "--input=")
+    with pytest.raises(InputError, match=f"^{tmp_path} cannot be read: Is a directory"):
+        read_gunzipped(str(tmp_path))
+
+
+@pytest.mark.parametrize("damage", [lambda data: data[:-20], lambda data: data[:30] + b"?" * 20 + data[50:]])
+def test_damaged_gzip_is_named(tmp_path, damage):
+    (tmp_path / "a.gz").write_bytes(damage(gzip.compress(random.Random(1).randbytes(300))))
+    with pytest.raises(InputError, match=r"a\.gz cannot be read to its end: .* Expected: a whole file"):
+        read_gunzipped(str(tmp_path / "a.gz"))

@@ -174,7 +174,7 @@ def test_words_need_no_spacy_where_sentences_are_given(monkeypatch):
         ({"tokens": WORDS, "mentions": [3]}, r"`mentions` must be \(start, end\) of its tokens"),
         ({"tokens": WORDS, "mentions": 3}, r"`mentions` must be \(start, end\) of its tokens"),
         ({"texts": [Document(tuple(WORDS))] * 2, "mentions": [[]]}, "for each document. Expected: 2. Received: 1."),
-        ({"tokens": ["half", "\ud83d"]}, "half a character"),
+        ({"tokens": ["half", "\ud83d"]}, "an unpaired surrogate"),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_is_refused_with_a_sentence(arguments, message):

@@ -17,7 +17,7 @@ def tokenizer():
     return SpanBertTokenizer(PIECES, added_tokens=[{"content": "[E1]", "special": True}, *ADDED[1:]])
 
 
-def test_a_str_a_mapping_and_the_librarys_own_token_say_the_same():
+def test_a_str_a_mapping_and_the_librarys_own_token_are_equivalent():
     library = tokenizers.AddedToken("[E1]", normalized=True)
     assert AddedToken.of("[E1]") == AddedToken.of({"content": "[E1]"}) == AddedToken.of(library)
     assert AddedToken.of("[E1]").normalized is True
@@ -47,7 +47,7 @@ def test_offsets_of_an_added_token_are_those_of_the_text(tokenizer):
     assert ids == [7, 13, 14] and [text[s:e] for s, e in offsets] == ["x", "[E1]", "covid-19"]
 
 
-def test_a_token_outside_the_base_vocabulary_is_no_word_piece():
+def test_a_token_outside_the_base_vocabulary_is_not_a_word_piece():
     alone = {"content": "food", "single_word": True}
     assert SpanBertTokenizer(PIECES, added_tokens=[alone])("food foods") == [13, 1]
     assert SpanBertTokenizer([*PIECES, "food", "##s"], added_tokens=[alone])("food foods") == [13, 13, 14]
@@ -72,7 +72,7 @@ def test_special_ones_are_neither_masked_nor_drawn(tokenizer):
 
 
 @pytest.mark.parametrize("generations", [1, 2, 3])
-def test_models_and_presets_carry_every_setting(tokenizer, tmp_path, generations):
+def test_models_and_presets_keep_every_setting(tokenizer, tmp_path, generations):
     settings = {"strip_accents": True, "split_chinese_characters": False, "clean_text": False}
     tokenizer = SpanBertTokenizer(PIECES, added_tokens=tokenizer.added_tokens, **settings)
     model = SpanBertEncoder(16, 1, 2, 8, 8, tokenizer=tokenizer)
@@ -101,9 +101,14 @@ def test_an_ordinary_tokenizers_configuration_is_that_of_earlier_versions():
 
 @pytest.mark.parametrize(
     "change",
-    [{"strip_accents": True}, {"split_chinese_characters": False}, {"clean_text": False}, {"added_tokens": ["foo"]},
-     {"added_tokens": [{"content": "foo", "lstrip": True}]}],
-)  # fmt: skip
+    [
+        {"strip_accents": True},
+        {"split_chinese_characters": False},
+        {"clean_text": False},
+        {"added_tokens": ["foo"]},
+        {"added_tokens": [{"content": "foo", "lstrip": True}]},
+    ],
+)
 def test_settings_make_another_fingerprint(change):
     prints = {SpanBertTokenizer(PIECES, **settings).fingerprint() for settings in ({}, change, {"lowercase": True})}
     assert len(prints) == 3

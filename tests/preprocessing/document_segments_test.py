@@ -125,13 +125,16 @@ def test_all_segments_together_hold_every_piece_once(cut, seed, candidates):
         assert found.words_cut == 0
 
 
-def test_a_segment_ends_with_a_sentence_if_it_can_else_with_a_word(cut):
+def test_a_segment_ends_with_a_sentence_if_possible_else_with_a_word(cut):
     """Room for six pieces: sentences of 4 and 3 do not fit together; one of 8 is cut at its third word's end."""
     words = ["w1", "w2", "w3e1", "w4", "w5e2", "w6e1", "w7", "w8e1e2e3", "w9"]
     found = cut((words, [(0, 3), (3, 5), (5, 9)], [""] * 9), 8)
     assert [s[1:-1].tolist() for s in found.segments] == [
-        [6, 7, 8, 51], [9, 10, 52], [11, 51, 12], [13, 51, 52, 53, 14]
-    ]  # fmt: skip
+        [6, 7, 8, 51],
+        [9, 10, 52],
+        [11, 51, 12],
+        [13, 51, 52, 53, 14],
+    ]
     exact = cut((words[:5], [(0, 3), (3, 5)], [""] * 5), 9)
     assert [len(s) for s in exact.segments] == [9]  # both sentences fill a segment to its last piece
 
@@ -215,7 +218,7 @@ def test_a_literal_special_piece_in_a_word_is_ordinary_text(cut, toy_tokenizer):
 
 
 @pytest.mark.parametrize("settings", [(2, "words"), (0, "words"), (8, "word"), (8, "")])
-def test_settings_that_do_not_fit_are_refused(toy_tokenizer, settings):
+def test_inconsistent_settings_are_rejected(toy_tokenizer, settings):
     with pytest.raises(ValueError, match=f"candidates={settings[1]!r}, segment_length={settings[0]}"):
         DocumentSegments(toy_tokenizer, *settings)
 

@@ -71,7 +71,7 @@ def test_penn_treebank_brackets_are_read_as_brackets(make_rows):
     assert pieces(make_rows("text"), pair) == ("[CLS] ( SUBJ-START w0 SUBJ-END ) [ OBJ-START w1 OBJ-END ] { } [SEP]")
 
 
-def test_a_marker_in_the_text_is_no_marker(make_rows):
+def test_a_literal_marker_in_the_text_is_ordinary_text(make_rows):
     pair = EntityPair(("[unused1]", "w0", "[SEP]", "w1"), (1, 2), (3, 4), "PERSON", "CITY")
     row = make_rows().rows([pair])[0].token_ids.tolist()
     assert row.count(make_rows().marker("SUBJ-PERSON")) == 1 and row.count(SEP) == 1
@@ -134,7 +134,7 @@ def test_masked_rows_are_those_of_a_slow_greedy_choice(make_rows, row_length):
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("row_length", [16, 19, 33])
-def test_markers_and_then_entities_stay_wherever_they_stand(make_rows, mode, row_length):
+def test_markers_and_then_entities_are_kept_at_any_place(make_rows, mode, row_length):
     """Laws over random sentences: nothing too long, no marker lost, no entity's word before all context went."""
     rng, rows, seen = np.random.default_rng(3), make_rows(mode, row_length), 0
     pairs = [random_pair(rng) for _ in range(150)]
@@ -159,10 +159,11 @@ def test_markers_and_then_entities_stay_wherever_they_stand(make_rows, mode, row
         quarter = row_length // 4
         expected = {
             "ner_text": [SEP, *words[0][:quarter], SEP, *words[1][:quarter]],
-            "text_ner": [SEP, *(rows.marker(f"{s}-{t}") for s, t in
-                                (("SUBJ", pair.subject_type),))] + [SEP, rows.marker(f"OBJ-{pair.object_type}")]
-            if mode == "text_ner" else [],
-        }.get(mode, [])  # fmt: skip
+            "text_ner": [SEP, *(rows.marker(f"{s}-{t}") for s, t in (("SUBJ", pair.subject_type),))]
+            + [SEP, rows.marker(f"OBJ-{pair.object_type}")]
+            if mode == "text_ner"
+            else [],
+        }.get(mode, [])
         assert tail == expected
         cut_words = mode == "ner_text" and max(map(len, words)) > quarter
         assert row.cut == (len(ids) > room or cut_words)
@@ -170,7 +171,7 @@ def test_markers_and_then_entities_stay_wherever_they_stand(make_rows, mode, row
     assert 20 < seen
 
 
-def test_words_that_a_tail_loses_are_a_cut_too(make_rows):
+def test_words_lost_in_the_tail_count_as_cut(make_rows):
     pair = EntityPair(tuple(f"w{i}" for i in range(8)), (0, 6), (7, 8), "PERSON", "CITY")
     row = make_rows("ner_text", 16).rows([pair])[0]
     assert len(row) == 12 and row.cut  # six words, of which four fit
@@ -216,20 +217,20 @@ def test_markers_are_the_vocabularys_unused_pieces_in_order(tokenizer):
         ({"object_type": ""}, "The type of the object is missing. Expected: `object_type`, one of"),
     ],
 )
-def test_what_is_no_entity_is_refused(make_rows, changes, message):
+def test_invalid_entities_are_rejected(make_rows, changes, message):
     wrong = EntityPair(**(vars(BORN) | changes))
     with pytest.raises(InputError, match=message):
         make_rows().rows([BORN, wrong])
 
 
-def test_types_that_are_listed_are_no_boundaries(make_rows):
+def test_listed_types_do_not_include_boundaries(make_rows):
     with pytest.raises(InputError, match="Expected: one of PERSON, ORGANIZATION.$"):
         make_rows("text_ner").marker("SUBJ-CITY")
     with pytest.raises(InputError, match="'CITY' is not a type of object .* Expected: a marker of it in `markers`"):
         make_rows(markers={"SUBJ-PERSON": "[unused1]"}).marker("OBJ-CITY")
 
 
-def test_without_markers_nothing_is_guessed(make_rows):
+def test_missing_markers_are_not_guessed(make_rows):
     for mode in MODES:
         with pytest.raises(InputError, match=r"does not know which pieces mark entities, and does not guess"):
             make_rows(mode, markers={}).rows([BORN])

@@ -102,7 +102,7 @@ def test_fold_takes_all_64_bits_of_a_datum():
 
 
 @pytest.mark.parametrize("datum", [-1, np.array([3, -1]), 0.5, True])
-def test_fold_refuses_what_is_not_a_natural_number(datum):
+def test_fold_rejects_data_other_than_natural_numbers(datum):
     with pytest.raises(ValueError, match="from 0 to 2"):
         philox.fold((1, 2), datum)
 
@@ -122,7 +122,7 @@ def test_every_bit_of_a_wide_seed_counts():
     assert len({tuple(philox.as_seed(seed).tolist()) for seed in seeds}) == len(seeds)
 
 
-def test_a_wide_seed_is_hashed_whatever_its_neighbours_are():
+def test_a_wide_seed_is_hashed_independently_of_its_neighbours():
     batch = philox.as_seed(np.array([[1, 2], [2**40 + 9, 3], [4, 5]]))
     assert batch[0].tolist() == [1, 2]
     assert tuple(batch[1].tolist()) == oracle((9, 2**8, 3, 0), (0x53454544, 0))[:2]
@@ -130,7 +130,7 @@ def test_a_wide_seed_is_hashed_whatever_its_neighbours_are():
 
 
 @pytest.mark.parametrize("seed", [3, (1, 2, 3), [[1], [2]], (1.0, 2.0)])
-def test_a_seed_of_another_shape_or_type_is_refused(seed):
+def test_a_seed_of_another_shape_or_type_is_rejected(seed):
     with pytest.raises(ValueError, match=r"shape \(..., 2\)"):
         philox.as_seed(seed)
 
@@ -179,7 +179,7 @@ def test_every_element_goes_to_every_place_equally_often(size):
     assert stats.chi2.sf(statistic, (size - 1) ** 2) > 1e-3
 
 
-def test_neighbours_are_torn_apart():
+def test_neighbours_are_separated():
     permuted = philox.permute(np.arange(10**5), 10**5, (5, 6))
     assert abs(np.corrcoef(np.arange(10**5), permuted)[0, 1]) < 0.01
     steps = np.abs(np.diff(permuted))
@@ -200,7 +200,7 @@ def test_the_largest_size_permutes_in_constant_memory():
 
 
 @pytest.mark.parametrize(("index", "size"), [(0, 0), (0, 2**48 + 1), (5, 5), (-1, 5)])
-def test_an_index_or_size_out_of_range_is_refused(index, size):
+def test_an_index_or_size_out_of_range_is_rejected(index, size):
     with pytest.raises(ValueError, match="must be from"):
         philox.permute(index, size, (1, 2))
 

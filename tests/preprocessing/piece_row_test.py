@@ -33,7 +33,7 @@ def test_padded_rows_are_the_rows_and_zeros(length):
         assert batch["padding_mask"][i].tolist() == [1] * len(row) + rest
 
 
-def test_no_rows_give_an_empty_batch_and_a_row_that_is_too_long_is_no_silent_cut():
+def test_no_rows_give_an_empty_batch_and_a_row_that_is_too_long_is_not_cut():
     assert pad_rows([], 5)["token_ids"].shape == (0, 5)
     with pytest.raises(ValueError):
         pad_rows([make_row(6)], 5)

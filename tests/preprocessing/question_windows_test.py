@@ -116,7 +116,7 @@ def test_a_question_never_takes_more_than_half_of_a_window(make_windows, window_
     assert all(row.end > row.begin for row in rows) and max(len(row.token_ids) for row in rows) <= window_length
 
 
-def test_positions_of_pieces_are_where_they_stand_in_the_row(make_windows):
+def test_positions_of_pieces_are_their_places_in_the_row(make_windows):
     windows = make_windows(window_length=13, stride=3)
     passage = Passage(np.arange(20, 40), np.arange(20), np.arange(20) + 1)
     for order in ("question_first", "passage_first"):
@@ -131,7 +131,7 @@ def test_positions_of_pieces_are_where_they_stand_in_the_row(make_windows):
                         assert pieces == list(range(20 + first, 21 + last))
 
 
-def test_pieces_of_a_span_are_all_that_hold_some_of_it(make_windows):
+def test_pieces_of_a_span_are_all_that_overlap_it(make_windows):
     text = "w1##e1  w2 \x00 w3##e3"
     passage = Passage(np.arange(5), np.array([0, 2, 8, 13, 15]), np.array([2, 6, 10, 15, 19]))
 
@@ -163,7 +163,7 @@ def test_offsets_on_hard_unicode_are_ordered_and_hold_every_visible_character(le
 
 
 @pytest.mark.parametrize("number", range(len(HARD)))
-def test_any_span_of_pieces_comes_back_by_its_characters(letters, number):
+def test_any_span_of_pieces_is_recovered_from_its_characters(letters, number):
     """characters -> pieces -> characters is exact for spans that pieces begin and end; others grow to the pieces."""
     text = HARD[number]
     passage = letters.passages([text])[0]
@@ -177,7 +177,7 @@ def test_any_span_of_pieces_comes_back_by_its_characters(letters, number):
             assert passage.characters_of(*grown)[0] == start and passage.characters_of(*grown)[1] <= end
 
 
-def test_random_answers_come_back_from_every_window_that_holds_them(letters):
+def test_random_answers_are_recovered_from_every_window_that_holds_them(letters):
     rng = np.random.default_rng(5)
     windows = letters.replace(window_length=40, stride=11)
     seen = 0
@@ -208,7 +208,7 @@ def test_a_word_too_long_for_the_vocabulary_is_one_unknown_piece_with_its_place(
 
 
 @pytest.mark.parametrize("kept", [False, True])
-def test_special_pieces_in_a_context_are_special_only_if_told(letters, kept):
+def test_special_pieces_in_a_context_are_special_only_on_request(letters, kept):
     text = "a [SEP] b [MASK]"
     ids = letters.replace(special_tokens_in_text=kept).passages([text])[0].token_ids.tolist()
     assert (SEP in ids, 4 in ids, len(ids)) == ((True, True, 4) if kept else (False, False, 13))
@@ -217,7 +217,7 @@ def test_special_pieces_in_a_context_are_special_only_if_told(letters, kept):
 
 
 @pytest.mark.parametrize("text", ["", " \n\u00a0", "\x00\x07\x1b", "\u200b\ufeff"])
-def test_texts_without_words_are_refused_by_number(letters, text):
+def test_texts_without_words_are_rejected_by_number(letters, text):
     with pytest.raises(InputError, match=r"Context 1 has no words\. Expected: text\. Received: "):
         letters.passages(["a", text])
     with pytest.raises(InputError, match=r"Question 2 has no words\. Expected: text\. Received: "):
@@ -228,7 +228,7 @@ def test_texts_without_words_are_refused_by_number(letters, text):
         letters.questions(["a", text], [3, 18])
 
 
-def test_a_context_of_unknown_words_alone_is_refused_and_shown_shortened(letters):
+def test_a_context_of_unknown_words_alone_is_rejected_and_shown_shortened(letters):
     with pytest.raises(
         InputError, match=r"Context 0 has no word that the vocabulary can spell.*\(100,000 characters\)"
     ):
@@ -243,8 +243,14 @@ def test_a_context_of_unknown_words_alone_is_refused_and_shown_shortened(letters
 
 
 def test_other_settings_replace_the_old_ones_and_none_keeps_them(make_windows):
-    windows = make_windows(window_length=90, stride=7, max_question_pieces=11, input_order="passage_first",
-                           special_tokens_in_text=True, num_segments=1)  # fmt: skip
+    windows = make_windows(
+        window_length=90,
+        stride=7,
+        max_question_pieces=11,
+        input_order="passage_first",
+        special_tokens_in_text=True,
+        num_segments=1,
+    )
     same = windows.replace(stride=None, max_question_pieces=None)
     assert vars(same) == vars(windows) and same is not windows
     other = windows.replace(stride=5, special_tokens_in_text=False)
@@ -261,7 +267,7 @@ def test_other_settings_replace_the_old_ones_and_none_keeps_them(make_windows):
         ({"window_length": 4}, "window_length=4"),
     ],
 )
-def test_settings_that_leave_no_room_are_refused(make_windows, settings, message):
+def test_settings_that_leave_no_room_are_rejected(make_windows, settings, message):
     with pytest.raises(ValueError, match=f"Received: .*{message}"):
         make_windows(**settings)
     with pytest.raises(ValueError, match=message):

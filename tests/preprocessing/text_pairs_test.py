@@ -46,7 +46,7 @@ def test_pairs_are_cut_as_the_loop_that_pops_cuts_them(toy_tokenizer, row_length
         assert row.cut == (len(first) + len(second) > row_length - 3)
 
 
-def test_a_long_text_loses_its_end_and_says_so(toy_tokenizer):
+def test_a_long_text_loses_its_end_and_is_marked_as_cut(toy_tokenizer):
     ids = list(range(5, 25))
     for size in range(1, 21):
         row = TextPairs(toy_tokenizer, 12).rows([text(ids[:size])])[0]

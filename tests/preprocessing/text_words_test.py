@@ -1,4 +1,4 @@
-"""Raw text to words: places, sentences, long texts, and what is said without spaCy."""
+"""Raw text to words: places, sentences, long texts, and the error without spaCy."""
 
 import re
 import sys
@@ -11,13 +11,20 @@ from spanbert_keras.preprocessing import text_words
 from spanbert_keras.preprocessing.text_words import split_sentences, split_text
 
 HARD = [
-    "cafe\u0301 a\u0301\u0327 b.", "I 😀 you 👩\u200d👧 👍🏽! Yes.", "中文 and 한글 \u1112\u1161\u11ab。 更多。",
+    "cafe\u0301 a\u0301\u0327 b.",
+    "I 😀 you 👩\u200d👧 👍🏽! Yes.",
+    "中文 and 한글 \u1112\u1161\u11ab。 更多。",
     "a\x00b\x07 \tc\r\nd\ufffd",
-    "zero\u200bwidth \ufeffmark soft\u00adhyphen", "a\u00a0b\u2028c\u2029d\u3000e\x85f\x0bg\x1fh", f"a {'b' * 300} c",
-    "\u0130x ½ \ufb01 \ufdfa x. नि กำ? 𝒜𝓃𝓃.", "\x00 x \x00",
-    "  Mr. Smith's   (U.S.) e-mail: a.b@c.de, https://x.y/z?q=1&r... \"No!\"",
-    "don't can't won't I'll we've :-) <3 $5.00 10km 3-4", "\r\n\r\na\r\nb\rc\n\n\n d \n", "שלום עולם. مرحبا بالعالم؟",
-]  # fmt: skip
+    "zero\u200bwidth \ufeffmark soft\u00adhyphen",
+    "a\u00a0b\u2028c\u2029d\u3000e\x85f\x0bg\x1fh",
+    f"a {'b' * 300} c",
+    "\u0130x ½ \ufb01 \ufdfa x. नि กำ? 𝒜𝓃𝓃.",
+    "\x00 x \x00",
+    '  Mr. Smith\'s   (U.S.) e-mail: a.b@c.de, https://x.y/z?q=1&r... "No!"',
+    "don't can't won't I'll we've :-) <3 $5.00 10km 3-4",
+    "\r\n\r\na\r\nb\rc\n\n\n d \n",
+    "שלום עולם. مرحبا بالعالم؟",
+]
 
 
 def check(text):
@@ -37,12 +44,12 @@ def check(text):
 
 
 @pytest.mark.parametrize("text", HARD)
-def test_words_stand_where_the_text_has_them_on_any_unicode(text):
+def test_offsets_of_words_are_exact_on_any_unicode(text):
     assert check(text)
 
 
 @pytest.mark.parametrize("text", ["<e> Ann left <e>. Bob<e><e>stayed !  <e>\n\n<e>", "<e>", "a<e>", " <e> <e>  b"])
-def test_kept_spans_are_words_and_the_others_are_what_they_were(text):
+def test_kept_spans_are_words_and_other_words_are_unchanged(text):
     kept = [(found.start(), found.end()) for found in re.finditer("<e>", text)]
     tokens, offsets, sentences = split_text(text, kept)
     assert [text[start:end] for start, end in offsets] == tokens
@@ -79,7 +86,7 @@ def test_random_texts_of_hard_characters():
         check("".join(rng.choice(alphabet, rng.integers(1, 40))))
 
 
-def test_words_and_sentences_are_as_english_has_them():
+def test_words_and_sentences_follow_english_rules():
     found = check("Mr. Ito didn't go. Why (he asked)? U.S. law says no!")
     assert found == [
         ["Mr.", "Ito", "did", "n't", "go", "."],
@@ -95,11 +102,11 @@ def test_an_empty_line_ends_a_sentence(blank):
 
 
 @pytest.mark.parametrize("gap", [" ", "  ", "\n", "\r\n", "\t", "   \n", "\n\n", "\u3000", "\u00a0"])
-def test_a_full_stop_ends_a_sentence_whatever_white_space_follows(gap):
+def test_a_full_stop_ends_a_sentence_before_any_white_space(gap):
     assert check(f"Ann left.{gap}Bob stayed.") == [["Ann", "left", "."], ["Bob", "stayed", "."]]
 
 
-def test_a_line_that_is_broken_inside_a_sentence_ends_none():
+def test_a_line_break_inside_a_sentence_does_not_end_it():
     assert len(check("Ann left\nher hat\r\nbehind the door.")) == 1
 
 
@@ -135,7 +142,7 @@ def test_a_book_of_more_than_a_million_letters_takes_seconds():
 
 
 @pytest.mark.parametrize("text", ["a" * 300_000, "\n" * 300_000, "(" * 12_000, "a," * 6_000, "." * 6_000])
-def test_a_word_without_end_takes_seconds(text):
+def test_a_very_long_word_takes_seconds(text):
     begin = time.process_time()
     check(text)
     assert time.process_time() - begin < 8
@@ -147,7 +154,7 @@ def test_without_spacy_the_error_names_the_extra(monkeypatch):
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "spacy", None)
     try:
-        with pytest.raises(ImportError, match=r"pip install spanbert_keras\[linguistic\].*tokens"):
+        with pytest.raises(ImportError, match=r'pip install "spanbert-keras\[linguistic\]".*tokens'):
             split_text("Ann left.")
         with pytest.raises(ImportError, match=r"linguistic"):
             split_sentences(["Ann", "left", "."])

@@ -27,7 +27,7 @@ def test_a_str_gives_a_list_and_a_list_gives_lists(tokenizer):
     assert tokenizer(b"ab") == [6, 7]
 
 
-def test_anything_but_text_is_refused(tokenizer):
+def test_anything_but_text_is_rejected(tokenizer):
     with pytest.raises(ValueError, match="Received: int"):
         tokenizer.tokenize([1])
 
@@ -65,7 +65,7 @@ def test_an_id_outside_of_the_vocabulary_is_an_error(tokenizer, wrong):
         tokenizer.id_to_token(wrong)
 
 
-def test_words_are_no_ids(tokenizer):
+def test_words_are_not_accepted_as_ids(tokenizer):
     with pytest.raises(ValueError, match="Ids must be a list of int or a batch of lists. Received: 'a'"):
         tokenizer.detokenize(("a", "b"))
 
@@ -83,7 +83,7 @@ def test_the_vocabulary_can_be_asked(tokenizer):
     assert ordinary.dtype == np.int32 and ordinary.tolist() == [6, 7, 8, 9, 10, 11, 12]
 
 
-def test_fingerprints_tell_tokenizers_apart(tokenizer):
+def test_fingerprints_distinguish_tokenizers(tokenizer):
     assert tokenizer.fingerprint() == SpanBertTokenizer(list(VOCABULARY)).fingerprint()
     assert tokenizer.fingerprint() != SpanBertTokenizer(VOCABULARY, lowercase=True).fingerprint()
 
@@ -116,7 +116,7 @@ USES = {
 
 
 @pytest.mark.parametrize("use", USES.values(), ids=USES.keys())
-def test_every_use_without_a_vocabulary_says_so(use):
+def test_every_use_without_a_vocabulary_raises(use):
     tokenizer = SpanBertTokenizer()
     assert not tokenizer.has_vocabulary
     with pytest.raises(ValueError, match="has no vocabulary"):
@@ -163,20 +163,20 @@ def test_the_vocabulary_is_an_asset_of_a_saved_model(tmp_path):
     assert loaded("É [MASK]") == [12, 5]
 
 
-def test_a_model_saved_without_vocabulary_loads_and_says_so_when_used(tmp_path):
+def test_a_model_saved_without_vocabulary_loads_and_raises_when_used(tmp_path):
     loaded = saved_and_loaded(SpanBertTokenizer(), tmp_path)
     with pytest.raises(ValueError, match="has no vocabulary"):
         loaded("a")
 
 
-def test_a_preset_directory_carries_the_tokenizer(tmp_path):
+def test_a_preset_directory_contains_the_tokenizer(tmp_path):
     SpanBertTokenizer(VOCABULARY, lowercase=True).save_to_preset(str(tmp_path))
     assert (tmp_path / "assets" / "tokenizer" / "vocab.txt").read_text(encoding="utf-8").split("\n")[5] == "[MASK]"
     loaded = SpanBertTokenizer.from_preset(str(tmp_path), special_tokens_in_text=True)
     assert loaded.lowercase and loaded("É [MASK]") == [12, 5]
 
 
-def test_a_directory_without_tokenizer_is_no_preset(tmp_path):
+def test_a_directory_without_tokenizer_is_not_a_preset(tmp_path):
     with pytest.raises(InputError, match=r"holds no tokenizer.*tokenizer\.json"):
         SpanBertTokenizer.from_preset(tmp_path)
 
@@ -191,7 +191,7 @@ def test_strings_in_tf_data_give_int32_tensors(tokenizer):
     assert tokenizer(tf.constant(["ab"])) == [[6, 7]]
 
 
-def test_a_matrix_of_strings_is_refused_in_tf_data(tokenizer):
+def test_a_matrix_of_strings_is_rejected_in_tf_data(tokenizer):
     tf = pytest.importorskip("tensorflow")
     with pytest.raises(ValueError, match=r"shape \(\) or \(B,\)"):
         tf.data.Dataset.from_tensors([["a", "b"]]).map(tokenizer)

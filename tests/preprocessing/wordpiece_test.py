@@ -111,12 +111,12 @@ def test_lone_surrogates_count_as_the_replacement_character():
     assert wordpiece.encode_with_offsets(["\udfff a"])[0][1] == [(2, 3)]
 
 
-def test_what_is_no_text_is_an_error():
+def test_values_other_than_text_are_an_error():
     with pytest.raises(TypeError):
         WordPiece(VOCABULARY, False).encode([None])
 
 
-def test_decode_joins_pieces_and_leaves_out_what_it_is_told_to():
+def test_decode_joins_pieces_and_skips_the_given_ids():
     wordpiece = WordPiece(VOCABULARY, False)
     assert wordpiece.decode([2, 9, 11, 12, 8, 3]) == "[CLS] abc , a [SEP]"
     assert wordpiece.decode([2, 9, 11, 3], frozenset({2, 3})) == "abc"
@@ -158,7 +158,7 @@ def test_vocabulary_files_may_end_lines_as_windows_does(tmp_path):
     assert read_vocabulary(tmp_path / "vocab.txt") == ["[PAD]", "a"]
 
 
-def test_a_byte_order_mark_is_no_part_of_the_first_piece(tmp_path):
+def test_a_byte_order_mark_is_not_part_of_the_first_piece(tmp_path):
     (tmp_path / "vocab.txt").write_bytes("\ufeff[PAD]\na\n".encode())
     assert read_vocabulary(tmp_path / "vocab.txt") == ["[PAD]", "a"]
 
@@ -180,6 +180,6 @@ def test_unreadable_vocabulary_files_are_named(tmp_path, content, said):
         ([*VOCABULARY, "x\ny"], "here.*id 16"),
     ],
 )
-def test_unusable_vocabularies_are_refused(pieces, said):
+def test_unusable_vocabularies_are_rejected(pieces, said):
     with pytest.raises(InputError, match=said):
         check_vocabulary(pieces, "here")

@@ -78,11 +78,11 @@ def test_words_are_counted_as_bert_splits_them():
     assert count_words(["A a, b\u00a0北京", "a"], lowercase=True) == {",": 1, "a": 3, "b": 1, "京": 1, "北": 1}
 
 
-def test_lone_surrogates_are_no_words():
+def test_lone_surrogates_are_not_words():
     assert count_words(["a\ud800b"], lowercase=False) == {"ab": 1}
 
 
-def test_rare_words_are_forgotten_when_distinct_ones_are_too_many(monkeypatch):
+def test_rare_words_are_dropped_if_distinct_ones_are_too_many(monkeypatch):
     monkeypatch.setattr(wordpiece_training, "MAX_DISTINCT_TOKENS", 10)
     texts = ["often often often"] + [f"rare{i}" for i in range(25)] + ["often", "twice twice"]
     counts = count_words(texts, lowercase=False)
@@ -95,7 +95,7 @@ def test_rare_characters_make_no_piece(monkeypatch):
 
 
 def test_scaling_down_and_splitting_keep_the_counts(monkeypatch):
-    monkeypatch.setattr(wordpiece_training, "CHARACTERS_A_STRING", 10)
+    monkeypatch.setattr(wordpiece_training, "CHARACTERS_PER_STRING", 10)
     words = {"ab": 7, "c": 12}
     strings = list(wordpiece_training._repeated(words))
     assert collections.Counter(" ".join(strings).split()) == words and max(map(len, strings)) <= 10
@@ -105,6 +105,6 @@ def test_scaling_down_and_splitting_keep_the_counts(monkeypatch):
 
 
 @pytest.mark.parametrize("texts, size, said", [([" "], 100, "no words"), (["abc abc"], 6, "too small.*Received: 6")])
-def test_what_cannot_be_trained_is_said(texts, size, said):
+def test_unusable_training_input_is_rejected(texts, size, said):
     with pytest.raises(InputError, match=said):
         train_wordpiece(texts, size)

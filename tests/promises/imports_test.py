@@ -21,7 +21,7 @@ ARROWS: dict[str, set[str]] = {
     "models": {"layers", "losses", "preprocessing", "decoding", "presets"},
     "conversion": {"models"},
     # What trains it.
-    "data": {"preprocessing", "files"},
+    "data": {"preprocessing", "files", "settings"},
     "training": {"data", "files"},
     "fine_tuning": {"training", "data", "preprocessing", "files", "settings"},
     "pretraining": {
@@ -33,7 +33,7 @@ ARROWS: dict[str, set[str]] = {
 INNER_ARROWS: dict[str, dict[str, set[str]]] = {
     "layers": {"coreference": {"functional", "saving"}, "saving": set()},
     "preprocessing": {"masking": {"philox"}},
-    "data": {"shards": set(), "corpus": {"shards"}, "documents": {"shards"}, "batches": {"shards", "seeds"}},
+    "data": {"shards": set(), "corpus": {"shards"}, "documents": set(), "batches": {"shards", "seeds"}},
     "training": {
         "distributed": set(),
         "steps": {"distributed"},

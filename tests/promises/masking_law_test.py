@@ -55,7 +55,7 @@ class Blocks:
 
     @functools.cached_property
     def words(self):
-        """(flat index of each word's first piece, its number of pieces, its row): specials are no words."""
+        """(flat index of each word's first piece, its number of pieces, its row): specials are not words."""
         begins = self.tokenizer.word_starts()[self.pieces]
         begins[self.starts[:-1] + 1] = True
         first = np.flatnonzero(begins)
@@ -135,8 +135,8 @@ def blocks(request, chapters):
         documents = [line for chapter in chapters[:400] for line in chapter.splitlines() if line.strip()]
     made = make_blocks(request.getfixturevalue(vocabulary), documents, 510, NUM_BLOCKS)
     words, lengths = len(made.words[0]), made.words[1]
-    print(f"\n[{request.param}] {len(made.pieces) / NUM_BLOCKS - 2:.0f} pieces a block, ", end="")
-    print(f"{lengths.sum() / words:.3f} pieces a word")
+    print(f"\n[{request.param}] {len(made.pieces) / NUM_BLOCKS - 2:.0f} pieces per block, ", end="")
+    print(f"{lengths.sum() / words:.3f} pieces per word")
     return made
 
 
@@ -154,7 +154,7 @@ def test_realised_spans_have_the_loops_histogram(blocks):
     assert p_value > 1e-3
 
 
-def test_first_starts_are_uniform_over_words_and_obeyed(blocks):
+def test_first_starts_are_uniform_over_words_and_masked(blocks):
     first, length, row = blocks.words
     counts = np.bincount(row, minlength=len(blocks.rows))
     begin = np.cumsum(counts) - counts
@@ -205,12 +205,12 @@ def test_realised_lengths_by_block_size_are_the_loops(chapters, cased, size):
     ours, loops = blocks.span_lengths, blocks.loop_span_lengths
     spans = len(ours) / NUM_BLOCKS
     share = blocks.masked.span_weights.mean()
-    print(f"\n{size}: {spans:.2f} spans a block, mean {ours.mean():.3f} (loop {loops.mean():.3f}) pieces, ", end="")
+    print(f"\n{size}: {spans:.2f} spans per block, mean {ours.mean():.3f} (loop {loops.mean():.3f}) pieces, ", end="")
     print(f"p95 {np.percentile(ours, 95):.0f}, max {ours.max()}, with a span boundary target {share:.4f}")
     assert abs(ours.mean() / loops.mean() - 1) < 0.02
 
 
-def test_words_of_one_to_four_pieces_are_masked_at_like_rates(chapters, small):
+def test_words_of_one_to_four_pieces_are_masked_at_similar_rates(chapters, small):
     blocks = make_blocks(small, chapters, 510, NUM_BLOCKS)
     first, length, _ = blocks.words
     rates = [blocks.is_masked[first[length == pieces]].mean() for pieces in range(1, 5)]

@@ -50,7 +50,8 @@ def test_every_flag_with_text_is_a_path_that_is_expanded_or_known_to_be_none(mod
     monkeypatch.setenv("PLACE", "/place")
     monkeypatch.delenv("NOPE", raising=False)
     config = importlib.import_module(module).Config
-    monkeypatch.setattr(config, "check", lambda self: None, raising=False)  # one flag at a time: the others contradict it
+    # One flag at a time: the others contradict it.
+    monkeypatch.setattr(config, "check", lambda self: None, raising=False)
     for field, kind in texts_of(config):
         listed = "tuple" in kind
         for given, expected in (
@@ -88,7 +89,7 @@ def test_flag_files_are_expanded_too(tmp_path, monkeypatch):
     from spanbert_keras import prepare
 
     monkeypatch.setenv("HOME", str(tmp_path))
-    (tmp_path / "a.flags").write_text("--input=~/x,$HOME/y\n--output_dir\n~/out\n")
+    (tmp_path / "a.flags").write_text("--input=~/x,$HOME/y\n--output_dir\n~/out\n--vocabulary=v\n")
     for name in ("~/a.flags", "$HOME/a.flags"):
         config = program.parse(prepare.Config, [f"--flagfile={name}"])
         assert config.input == (f"{tmp_path}/x", f"{tmp_path}/y") and config.output_dir == f"{tmp_path}/out"

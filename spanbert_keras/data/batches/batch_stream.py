@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from spanbert_keras.data.batches.packing import SPECIALS
+from spanbert_keras.data.batches.blocks import SPECIALS_PER_BLOCK
 from spanbert_keras.data.batches.row_stream import PlacedBlocks, RowStream
 from spanbert_keras.data.seeds import MIX_ORDER
 from spanbert_keras.errors import InputError
@@ -19,7 +19,7 @@ class CorpusSource:
     """One corpus of the mixture.
 
     Attributes:
-        pieces: sequence of integer arrays, one a shard; usually memory-mapped.
+        pieces: sequence of integer arrays, one per shard; usually memory-mapped.
         stream: `RowStream` over its blocks.
         weight: float. Its share of the rows, relative to the other sources.
     """
@@ -32,16 +32,16 @@ class CorpusSource:
 class BatchStream:
     """Masked, packed batches of one static shape from one or several corpora.
 
-    Nothing but the batch is read into memory, and batch k needs no batch before it.
+    Only the batch itself is read into memory, and batch k needs no batch before it.
 
     Args:
         sources: sequence of `CorpusSource`, all with one row length T.
         masker: `SpanMasker` (or anything with its `mask_ragged`).
         batch_rows: int. B.
-        special_ids: pair (id of [CLS], id of [SEP]).
-        seed: two integers of 32 bits; orders the mixture of several corpora.
+        special_ids: pair of int. The ids of [CLS] and of [SEP].
+        seed: two integers of 32 bits. Orders the mixture of several corpora.
 
-    Example: `stream.batch(1_000_000)["token_ids"].shape` is `(B, T)`, at the cost of `stream.batch(0)`.
+    `batch(1_000_000)` costs as much as `batch(0)`: a run that continues replays nothing.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class BatchStream:
         ]
 
     def _cycle_shares(self) -> np.ndarray:
-        """Returns how many rows of a cycle each source gives, by largest remainders."""
+        """Returns the number of rows that each source has in a cycle, by largest remainders."""
         if len(self.sources) == 1:
             return np.array([1], np.int64)
         weights = np.array([source.weight for source in self.sources], np.float64)
@@ -75,7 +75,8 @@ class BatchStream:
         shares[np.argsort(shares - exact, kind="stable")[:rest]] += 1
         if (shares == 0).any():
             raise InputError(
-                f"A corpus' weight must be at least {1 / MIX_CYCLE} of all weights. Received: {weights.tolist()}."
+                f"The weight of a corpus must be at least {1 / MIX_CYCLE} of the sum of weights. "
+                f"Received: {weights.tolist()}."
             )
         return shares
 
@@ -83,6 +84,7 @@ class BatchStream:
         """Returns the source of each row of the endless stream, and the row's position in that source's own stream."""
         if len(self.sources) == 1:
             return np.zeros(len(positions), np.int64), positions
+        # Rows of a cycle are dealt to the sources by a permutation: exact shares, and no count of earlier rows.
         cycles, places = np.divmod(positions, MIX_CYCLE)
         places = permute(places, MIX_CYCLE, fold(self.seed, MIX_ORDER, cycles))
         ends = np.cumsum(self._shares)
@@ -97,7 +99,7 @@ class BatchStream:
         return self.rows(np.arange(k * self.batch_rows, (k + 1) * self.batch_rows, dtype=np.int64))
 
     def part(self, k: int, worker: int, num_workers: int) -> dict[str, np.ndarray]:
-        """Returns one worker's rows of batch k: the `worker`-th of `num_workers` equal runs; no other row is made."""
+        """Returns one worker's rows of batch k: the `worker`-th of `num_workers` equal parts; no other row is made."""
         rows = self.batch_rows // num_workers
         first = k * self.batch_rows + worker * rows
         return self.rows(np.arange(first, first + rows, dtype=np.int64))
@@ -106,7 +108,7 @@ class BatchStream:
         """Returns the rows at these positions of the endless stream; a negative position gives a row of padding."""
         real = np.flatnonzero(positions >= 0)
         if not real.size:
-            example = self.rows(np.zeros(1, np.int64))
+            example = self.rows(np.zeros(1, np.int64))  # for keys, lengths and dtypes
             return {key: np.zeros((len(positions), value.shape[1]), value.dtype) for key, value in example.items()}
         origins, places = self._origins(positions[real])
         parts, pieces = [], []
@@ -138,7 +140,7 @@ class BatchStream:
 
     def _mask(self, placed: PlacedBlocks, pieces: list[np.ndarray], batch_rows: int) -> dict[str, np.ndarray]:
         """Masks every block by its own seed and lays all of them out in rows."""
-        full = placed.lengths + SPECIALS  # (K,)
+        full = placed.lengths + SPECIALS_PER_BLOCK  # (K,)
         block_starts = np.concatenate([[0], np.cumsum(full)])
         flat = np.empty(int(block_starts[-1]), np.int32)
         flat[block_starts[:-1]] = self.special_ids[0]

@@ -12,7 +12,7 @@ import numpy as np
 from spanbert_keras.errors import InputError
 
 CUTS = ("word", "line")
-SPECIALS = 2  # [CLS] and [SEP]
+SPECIALS_PER_BLOCK = 2  # [CLS] and [SEP]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,17 +52,18 @@ def _word_boundary(is_start: np.ndarray, ends: np.ndarray, lowest: np.ndarray) -
 
 
 def _cut(limits: np.ndarray, is_start: np.ndarray, longest: int, units: np.ndarray | None = None):
-    """Cuts [limits[i], limits[i + 1]) greedily into stretches of at most `longest` pieces, all documents at once.
+    """Cuts [limits[i], limits[i + 1]) greedily into blocks of at most `longest` pieces, all documents at once.
 
     Args:
         limits: int64 `(D + 1,)`. Where documents (or, for `units`, whole groups) begin and end.
         is_start: bool `(N,)`. True where a word begins.
         longest: int. Most pieces in a block.
-        units: int64 sorted, or `None`. Where a cut is preferred (lines); words are cut at only where a unit is longer.
+        units: int64 sorted, or `None`. Places to cut at (lines); a unit longer than a block is cut between words.
 
     Returns:
         starts int64, lengths int64, and the number of pieces left out.
     """
+    # Greedy cutting is sequential within a document only: each step cuts the next block of every unfinished document.
     position, end = limits[:-1].copy(), limits[1:]
     found_starts, found_lengths, left_out = [], [], 0
     active = np.flatnonzero(position < end)
@@ -106,12 +107,12 @@ def cut_blocks(shards: Sequence, word_starts: np.ndarray, max_sequence_length: i
     Raises:
         ValueError: an unknown `cut`, or a row too short for any piece.
     """
-    if cut not in CUTS or max_sequence_length <= SPECIALS:
+    if cut not in CUTS or max_sequence_length <= SPECIALS_PER_BLOCK:
         raise ValueError(
-            f"`cut` must be one of {CUTS} and `max_sequence_length` at least {SPECIALS + 1}. "
+            f"`cut` must be one of {CUTS} and `max_sequence_length` at least {SPECIALS_PER_BLOCK + 1}. "
             f"Received: cut={cut!r}, max_sequence_length={max_sequence_length}."
         )
-    longest = max_sequence_length - SPECIALS
+    longest = max_sequence_length - SPECIALS_PER_BLOCK
     all_starts, all_lengths, left_out, base = [], [], 0, 0
     for pieces, document_starts, line_starts in shards:
         is_start = word_starts[pieces]
@@ -132,7 +133,7 @@ def cached_blocks(folder: str | os.PathLike, name: str, make) -> Blocks:
 
     Args:
         folder: the cache directory.
-        name: str. Everything that the blocks depend on, e.g. the corpus fingerprint, the row length and the cut.
+        name: str. A name made of all that the blocks depend on: the corpus fingerprint, the row length, the cut.
         make: callable without arguments that returns `Blocks`.
     """
     path = Path(folder) / f"{name}.blocks"
@@ -141,12 +142,12 @@ def cached_blocks(folder: str | os.PathLike, name: str, make) -> Blocks:
         _write_index(path, make())
         found = _open_index(path)
     if found is None:
-        raise InputError(f"The block index {path} cannot be read. Delete it, or give another --cache_dir.")
+        raise InputError(f"The block index {path} cannot be read. Delete it, or choose another --cache_dir.")
     return found
 
 
 def _open_index(path: Path) -> Blocks | None:
-    """Returns the saved blocks, or `None` where there are none that can be read (a machine lost power, say)."""
+    """Returns the saved blocks, or `None` if they are missing or damaged (for example by a power failure)."""
     try:
         summary = np.load(path / "histogram.npy")
         starts = np.load(path / "starts.npy", mmap_mode="r")
@@ -171,11 +172,10 @@ def _write_index(path: Path, blocks: Blocks) -> None:
 
 
 def _put_in_place(temporary: Path, path: Path) -> None:
-    """Renames a folder that holds an index to `path`, where other processes may do the same at the same time.
+    """Renames a folder that holds an index to `path`, while other processes may do the same.
 
-    Nothing is removed, so that none takes away what another has just opened: a folder that is there already keeps its
-    place. If what it holds is damaged its files are replaced, each in one step; an index follows from its name, so it
-    does not matter whose files they are.
+    No process may remove what another has just opened, so an existing folder stays. If its index is damaged, its files
+    are replaced, each atomically. The index is a function of its name, so it does not matter whose files they are.
     """
     try:
         os.rename(temporary, path)

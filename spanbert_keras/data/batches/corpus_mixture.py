@@ -18,7 +18,7 @@ from spanbert_keras.errors import InputError
 from spanbert_keras.preprocessing.philox import fold
 
 MAX_PADDING_SHARE = 0.05
-SLACKS = (0.06, 0.12, 0.25, 0.5, 1.0)  # masked pieces a row above those of one full block, tried in turn
+SLACKS = (0.06, 0.12, 0.25, 0.5, 1.0)  # masked pieces per row above those of one full block, tried in turn
 
 
 def parse_corpora(text: str) -> list[tuple[str, float]]:
@@ -42,12 +42,12 @@ def parse_corpora(text: str) -> list[tuple[str, float]]:
             raise InputError(f"--corpus: the weight of {path} must be positive. Received: {weight}.")
         corpora.append((path, weight))
     if not corpora:
-        raise InputError("--corpus names no corpus. Give a prepared folder, raw text, or `embedded`.")
+        raise InputError("--corpus names no corpus. Expected: a prepared folder, raw text, or `embedded`.")
     return corpora
 
 
 def is_prepared(path: str) -> bool:
-    """Says whether `path` is a folder that `prepare` wrote (whole, or parts of `--shard=i/n`)."""
+    """Returns whether `path` is a folder that `prepare` wrote (whole, or parts of `--shard=i/n`)."""
     folder = Path(path)
     return (folder / "manifest.json").is_file() or any(folder.glob("part-*-of-*/manifest.json"))
 
@@ -58,8 +58,8 @@ class Corpora:
 
     Attributes:
         shards: list of `TokenShards`.
-        weights: list of float, their shares of the rows.
-        cache: folder for block indices.
+        weights: list of float. Shares of the rows, relative to each other.
+        cache: path. Folder for block indices.
     """
 
     shards: list[TokenShards]
@@ -83,23 +83,25 @@ class Corpora:
 
     @property
     def unigram_counts(self) -> np.ndarray:
-        """int64 `(V,)`: how often each piece stands in the training splits, weighted as the corpora are mixed."""
+        """int64 `(V,)`: how often each piece occurs in the training splits, weighted as the corpora are mixed."""
         if len(self.shards) == 1:
             return self.shards[0].unigram_counts
         total = sum(int(s.unigram_counts.sum()) for s in self.shards)
         shares = np.array(self.weights) / sum(self.weights)
-        mixed = sum(share * s.unigram_counts / max(1, s.unigram_counts.sum())
-                    for share, s in zip(shares, self.shards, strict=True))  # fmt: skip
+        mixed = sum(
+            share * one.unigram_counts / max(1, one.unigram_counts.sum())
+            for share, one in zip(shares, self.shards, strict=True)
+        )
         return np.round(mixed * total).astype(np.int64)
 
     @property
     def shares(self) -> list[float]:
-        """Each corpus' share of the rows; adds up to 1."""
+        """Share of the rows of each corpus; they add up to 1."""
         return [round(weight / sum(self.weights), 9) for weight in self.weights]
 
     @property
     def fingerprint(self) -> str:
-        """Names the content of all corpora, in order."""
+        """A name for the content of all corpora, in order."""
         return "+".join(s.fingerprint[:16] for s in self.shards)
 
     def stream(self, split: str, masker, max_sequence_length: int, cut: str, batch_rows: int, seed) -> BatchStream:
@@ -146,7 +148,11 @@ class Corpora:
 
 
 def _plan(blocks, max_sequence_length: int, masker):
-    """Plans the packing, with more masked pieces a row where blocks are so short that rows would stay empty."""
+    """Returns the packing with the least slack that pads little.
+
+    Every block rounds its masked pieces up, and short blocks reach the limit of masked pieces before the row is
+    full: then more are allowed.
+    """
     for slack in SLACKS:
         plan = plan_packing(blocks.histogram, max_sequence_length, masker.settings.budget, slack)
         if plan.padding_share < MAX_PADDING_SHARE:
@@ -158,9 +164,9 @@ def open_corpora(text: str, cache: str | os.PathLike, prepare: Callable[[str], s
     """Opens the corpora named by `--corpus`; raw text is prepared first.
 
     Args:
-        text: the flag's value.
-        cache: folder for block indices.
-        prepare: prepares the raw text at a path and returns the folder of its shards.
+        text: str. The flag's value.
+        cache: path. Folder for block indices.
+        prepare: function. Prepares the raw text at a path and returns the folder of its shards.
 
     Raises:
         InputError: a corpus is missing, damaged, or of another vocabulary than the first.

@@ -2,15 +2,18 @@
 
 import dataclasses
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
-SPECIALS = 2  # [CLS] and [SEP]
+from spanbert_keras.data.batches.blocks import SPECIALS_PER_BLOCK
+
+Template = tuple[int, ...]
 
 
 @dataclasses.dataclass(frozen=True)
 class PackingPlan:
-    """Rows of one epoch, as templates: each says which lengths share a row and how many rows are made so.
+    """Rows of one epoch, as templates: block lengths that share a row, and the number of rows made from each.
 
     Attributes:
         row_length: int. T, pieces in a row.
@@ -21,7 +24,7 @@ class PackingPlan:
 
     row_length: int
     max_predictions: int
-    templates: list[tuple[int, ...]]
+    templates: list[Template]
     counts: np.ndarray
 
     @property
@@ -32,14 +35,30 @@ class PackingPlan:
     @property
     def padding_share(self) -> float:
         """Share of all places in an epoch's rows that hold padding."""
-        used = sum(int(c) * (sum(t) + SPECIALS * len(t)) for t, c in zip(self.templates, self.counts, strict=True))
+        used = sum(
+            int(c) * (sum(t) + SPECIALS_PER_BLOCK * len(t)) for t, c in zip(self.templates, self.counts, strict=True)
+        )
         return 1.0 - used / max(1, self.rows * self.row_length)
 
 
-def _place(open_packs: dict, length: int, needed: int) -> tuple[int, int] | None:
-    """Returns the fullest kind of open row that still takes a block of this length, or `None`."""
-    fitting = [key for key in open_packs if key[0] >= length + SPECIALS and key[1] >= needed]
-    return min(fitting) if fitting else None
+class Room(NamedTuple):
+    """Room in a row: what is still free, or what a block takes. Ordered by pieces, then by predictions.
+
+    Attributes:
+        pieces: int. Places for pieces, with [CLS] and [SEP] of every block.
+        predictions: int. Entries for masked pieces.
+    """
+
+    pieces: int
+    predictions: int
+
+    def copies(self, block: "Room") -> int:
+        """Returns how many blocks of this size fit."""
+        return min(self.pieces // block.pieces, self.predictions // block.predictions)
+
+    def without(self, block: "Room", copies: int) -> "Room":
+        """Returns what is left after that many blocks."""
+        return Room(self.pieces - copies * block.pieces, self.predictions - copies * block.predictions)
 
 
 def plan_packing(
@@ -53,40 +72,58 @@ def plan_packing(
     Args:
         histogram: int `(T - 1,)`. Entry n counts blocks of n pieces.
         row_length: int. T, with [CLS] and [SEP] of every block.
-        budget: maps piece counts to the most pieces masked of each (`MaskingSettings.budget`).
+        budget: function. Maps piece counts to the most pieces masked of each (`MaskingSettings.budget`).
         slack: float. A row may have this share of masked pieces above that of one full block, since
             every block rounds up.
 
     Reference: after Krell et al., 2021 (packing on histograms), which packs shortest-pack-first.
     """
-    predictions = budget(np.arange(row_length - SPECIALS + 1))  # by pieces
+    predictions = budget(np.arange(row_length - SPECIALS_PER_BLOCK + 1))  # by pieces
     full_block = int(predictions[-1])
-    limit = full_block + max(1, int(slack * full_block))
-    open_packs: dict[tuple[int, int], dict[tuple[int, ...], int]] = {}
-    template: tuple[int, ...]
+    # M is an array dimension that every row pays for, so rows are bounded in masked pieces as well as in pieces.
+    empty_row = Room(row_length, full_block + max(1, int(slack * full_block)))
+    open_rows: dict[Room, dict[Template, int]] = {}
+    # Longest first: short blocks come last and fill what the long ones leave.
     for length in np.flatnonzero(histogram)[::-1].tolist():
-        remaining, needed = int(histogram[length]), int(predictions[length])
+        block = Room(length + SPECIALS_PER_BLOCK, int(predictions[length]))
+        remaining = int(histogram[length])
         while remaining:
-            key = _place(open_packs, length, needed)
-            if key is None:
-                template, available, space = (), remaining, (row_length, limit)
-            else:
-                template, available = open_packs[key].popitem()
-                space = key
-            # As many copies as fit go into each row at once.
-            copies = min((space[0]) // (length + SPECIALS), space[1] // needed, remaining)
-            taken = min(available, remaining // copies)
-            if key is not None:
-                if taken < available:
-                    open_packs[key][template] = available - taken
-                if not open_packs[key]:
-                    del open_packs[key]
-            left = (space[0] - copies * (length + SPECIALS), space[1] - copies * needed)
-            packs = open_packs.setdefault(left, {})
-            full = template + (length,) * copies
-            packs[full] = packs.get(full, 0) + taken
-            remaining -= copies * taken
-    rows = sorted((t, c) for packs in open_packs.values() for t, c in packs.items())
+            remaining -= _fill_rows(open_rows, empty_row, block, length, remaining)
+    rows = sorted((t, c) for templates in open_rows.values() for t, c in templates.items())
     templates = [template for template, _ in rows]
     most = max((int(predictions[list(t)].sum()) for t in templates), default=full_block)
     return PackingPlan(row_length, max(most, 1), templates, np.array([c for _, c in rows], np.int64))
+
+
+def _fill_rows(
+    open_rows: dict[Room, dict[Template, int]], empty_row: Room, block: Room, length: int, remaining: int
+) -> int:
+    """Adds blocks of one length to many equal rows at once; returns how many blocks were placed.
+
+    Args:
+        open_rows: the rows so far, changed here: by free room, the number of rows of each template.
+        empty_row: `Room` of a new row.
+        block: `Room` that one block takes.
+        length: int. Its pieces, as templates count them.
+        remaining: int. Blocks of this length that have no row yet.
+    """
+    # Best fit: of all open rows that take the block, those with the least room left.
+    room = min((open_room for open_room in open_rows if open_room.copies(block)), default=None)
+    template: Template = ()
+    if room is None:
+        room = empty_row
+        copies = min(room.copies(block), remaining)
+        filled = remaining // copies
+    else:
+        template, num_rows = open_rows[room].popitem()
+        copies = min(room.copies(block), remaining)
+        filled = min(num_rows, remaining // copies)
+        if filled < num_rows:
+            open_rows[room][template] = num_rows - filled
+        elif not open_rows[room]:
+            del open_rows[room]
+    # As many copies as fit go into each row at once; blocks that are fewer than the rows take come in the next call.
+    longer = template + (length,) * copies
+    left = open_rows.setdefault(room.without(block, copies), {})
+    left[longer] = left.get(longer, 0) + filled
+    return copies * filled

@@ -4,8 +4,8 @@ import dataclasses
 
 import numpy as np
 
-from spanbert_keras.data.batches.blocks import Blocks
-from spanbert_keras.data.batches.packing import SPECIALS, PackingPlan
+from spanbert_keras.data.batches.blocks import SPECIALS_PER_BLOCK, Blocks
+from spanbert_keras.data.batches.packing import PackingPlan
 from spanbert_keras.data.seeds import BLOCK_ORDER, MASKS, ROW_ORDER
 from spanbert_keras.preprocessing.philox import fold, permute
 
@@ -30,7 +30,7 @@ class PlacedBlocks:
 
 
 class RowStream:
-    """Endless rows of packed blocks; each epoch has every block once, in an order of its own.
+    """Endless rows of packed blocks; each epoch has every block once, in its own order.
 
     The order is computed, never stored: row p of epoch e is row permute(p) of the packing plan, and block i of a length
     is block permute(i) among those of its length. So any row costs the same to find, at the first step or the
@@ -65,7 +65,7 @@ class RowStream:
                 columns["offset"].append(offset)
                 columns["base"].append(int(used[length]) + rank)
                 columns["stride"].append(template.count(length))
-                offset += length + SPECIALS
+                offset += length + SPECIALS_PER_BLOCK
             for length in set(template):
                 used[length] += count * template.count(length)
         return {name: np.array(column, np.int64) for name, column in columns.items()}

@@ -1,4 +1,4 @@
-"""The English prose that every CPython carries: a corpus that needs no download and no licence.
+"""The English prose that every CPython includes: a corpus that needs no download and no licence.
 
 One document per topic of the language reference (`pydoc_data.topics`) and one per module of the standard library (its
 docstrings). Sources are parsed with `ast`; nothing is imported, nothing is executed. About 2.3 MB; it differs a little
@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator
 SKIPPED_FOLDERS = {"test", "tests", "idle_test", "site-packages", "dist-packages", "turtledemo", "_bundled"}
 RULE = re.compile(r"[=\-~^*+#\"'_ ]+")  # an underline of a title
 MARKUP = re.compile(r"``|\*\*|:[a-z]+:(?=`)|(?<=\w)::(?=$|\s)")
-MIN_WORDS = 5  # a module whose docstrings hold fewer words is no document
+MIN_WORDS = 5  # a module whose docstrings have fewer words is left out
 
 
 @functools.cache
@@ -28,7 +28,7 @@ def documents(folder: str | None = None) -> tuple[str, ...]:
         folder: path of a standard library. Defaults to the running interpreter's.
 
     Returns:
-        tuple of str. One paragraph a line.
+        tuple of str. One paragraph per line.
     """
     root = pathlib.Path(folder or sysconfig.get_paths()["stdlib"])
     texts = [[topic] for topic in _topics(root / "pydoc_data" / "topics.py")]
@@ -42,7 +42,7 @@ def size() -> int:
 
 
 def _document(texts: Iterable[str]) -> Iterator[str]:
-    """Yields one document from texts, or nothing when there is hardly a word."""
+    """Yields one document from texts, or nothing if they have too few words."""
     paragraphs = [paragraph for text in texts for paragraph in prose(text)]
     document = "\n".join(paragraphs)
     if len(document.split()) >= MIN_WORDS:
@@ -75,13 +75,13 @@ def _docstrings(path: pathlib.Path) -> list[str]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # old escapes in the library's own sources
             tree = ast.parse(path.read_bytes())
-    except (SyntaxError, ValueError):  # samples of broken source, which some versions carry
+    except (SyntaxError, ValueError):  # samples of broken source, which some versions include
         return []
     return [text for node in _owners(tree) if (text := ast.get_docstring(node))]
 
 
 def _owners(node: ast.AST) -> Iterator[ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef]:
-    """Yields what may have a docstring, in the order of the source; expressions, where none can be, are not visited."""
+    """Yields the nodes that may have a docstring, in the order of the source; expressions are not visited."""
     if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
         yield node
     for name in ("body", "handlers", "orelse", "finalbody"):

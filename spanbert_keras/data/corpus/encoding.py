@@ -14,17 +14,17 @@ from spanbert_keras.data.corpus.text_readers import CorpusFile, read_raw_documen
 from spanbert_keras.preprocessing.wordpiece import WordPiece
 
 CHUNK_CHARACTERS = 200_000
-BATCH_CHARACTERS = 50_000  # the library keeps some 60 bytes a character while a batch is at work
+BATCH_CHARACTERS = 50_000  # the library needs some 60 bytes per character while it encodes a batch
 
 
 @dataclasses.dataclass
 class Chunk:
-    """Consecutive documents, at first their text, then their pieces.
+    """Consecutive documents: first their text, then their pieces.
 
     Attributes:
-        sources, hashes, undecodable, continued: list with one entry a document: index of its source, 64-bit hash of its
-            text, undecodable bytes, whether it is a further part of a long one.
-        lines: list of str. The lines of all documents. Dropped when `encode` has run.
+        sources, hashes, undecodable, continued: list with one entry per document: index of its source, 64-bit hash of
+            its text, undecodable bytes, whether it is a further part of a long one.
+        lines: list of str. The lines of all documents; emptied by `encode`.
         line_counts: list of int. Lines of each document.
         position: (source index, documents read of it, bytes read of it) after the last document.
         pieces: int32 `(N,)`. The ids of all documents.
@@ -84,8 +84,8 @@ def read_chunks(
     Args:
         sources: list of `CorpusFile`.
         text_column: str. As `read_raw_documents` takes it.
-        start: (source index, documents of it to pass over). Where a stopped run goes on.
-        shard: (i, n). Only documents whose hash is i modulo n; so equal documents always meet in the same shard.
+        start: (source index, number of its documents to skip). Where a stopped run continues.
+        shard: (i, n). Only documents whose hash is i modulo n, so that equal documents are always in the same shard.
     """
     chunk = Chunk()
     for index in range(start[0], len(sources)):
@@ -113,16 +113,16 @@ def read_chunks(
 def encode_chunks(chunks: Iterator[Chunk], wordpiece: WordPiece, workers: int) -> Iterator[Chunk]:
     """Encodes chunks on several threads and yields them in order.
 
-    Threads, not processes: the library works outside of Python's lock, nothing is copied or imported again, and a run
-    of a second needs no start-up. At most `workers` + 2 chunks are in memory.
+    Threads, not processes: the library releases Python's lock, nothing is copied or imported again, and short runs need
+    no start-up. At most `workers` + 2 chunks are in memory.
 
     Args:
         chunks: iterator of `Chunk`.
         wordpiece: `WordPiece`, shared by the threads.
-        workers: int. Threads; the result does not depend on it.
+        workers: int. Number of threads; the result does not depend on it.
     """
     waiting: collections.deque[concurrent.futures.Future[Chunk]] = collections.deque()
-    with _one_thread_a_call(), concurrent.futures.ThreadPoolExecutor(workers) as pool:
+    with _single_threaded_calls(), concurrent.futures.ThreadPoolExecutor(workers) as pool:
         try:
             for chunk in chunks:
                 waiting.append(pool.submit(chunk.encode, wordpiece))
@@ -136,8 +136,8 @@ def encode_chunks(chunks: Iterator[Chunk], wordpiece: WordPiece, workers: int) -
 
 
 @contextlib.contextmanager
-def _one_thread_a_call() -> Iterator[None]:
-    """Keeps the library from starting threads of its own on top of ours; it reads the variable at each call."""
+def _single_threaded_calls() -> Iterator[None]:
+    """Keeps the library from starting its own threads besides ours; it reads the variable at each call."""
     name = "TOKENIZERS_PARALLELISM"
     before = os.environ.get(name)
     os.environ[name] = "false"

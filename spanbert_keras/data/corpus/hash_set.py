@@ -2,8 +2,8 @@
 
 import numpy as np
 
-BUCKETS = 256
-RECENT = 500_000
+NUM_BUCKETS = 256  # one per leading byte
+MAX_RECENT = 500_000  # values in the Python set; more are moved to the sorted arrays
 
 
 class HashSet:
@@ -14,14 +14,14 @@ class HashSet:
 
     def __init__(self) -> None:
         self._recent: set[int] = set()
-        self._sorted = [np.zeros(0, np.uint64) for _ in range(BUCKETS)]
+        self._sorted = [np.zeros(0, np.uint64) for _ in range(NUM_BUCKETS)]
 
     def add(self, value: int) -> bool:
         """Adds a value; returns whether it was new."""
         if value in self._recent or self._holds(value):
             return False
         self._recent.add(value)
-        if len(self._recent) >= RECENT:
+        if len(self._recent) >= MAX_RECENT:
             values = np.fromiter(self._recent, np.uint64, len(self._recent))
             self._recent = set()
             self.update(values)
@@ -31,8 +31,8 @@ class HashSet:
         """Adds uint64 `(n,)` values."""
         buckets = (values >> np.uint64(56)).astype(np.int64)
         order = np.argsort(buckets, kind="stable")
-        ends = np.searchsorted(buckets[order], np.arange(BUCKETS + 1))
-        for bucket in range(BUCKETS):
+        ends = np.searchsorted(buckets[order], np.arange(NUM_BUCKETS + 1))
+        for bucket in range(NUM_BUCKETS):
             new = values[order[ends[bucket] : ends[bucket + 1]]]
             if len(new):
                 self._sorted[bucket] = np.union1d(self._sorted[bucket], new)

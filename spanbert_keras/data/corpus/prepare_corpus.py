@@ -1,7 +1,6 @@
 """Raw text to a prepared corpus: streaming, on several threads, resumable, the same bytes however it is run."""
 
 import contextlib
-import dataclasses
 import errno
 import json
 import os
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from spanbert_keras.data.corpus.encoding import encode_chunks, read_chunks
+from spanbert_keras.data.corpus.preparation_settings import PreparationSettings
 from spanbert_keras.data.corpus.shard_writer import PROGRESS, CorpusWriter
 from spanbert_keras.data.corpus.text_readers import (
     SKIPPED,
@@ -28,58 +28,28 @@ from spanbert_keras.preprocessing.tokenizer import SpanBertTokenizer
 from spanbert_keras.preprocessing.wordpiece import write_vocabulary
 from spanbert_keras.preprocessing.wordpiece_training import train_wordpiece
 
-SHARD_PIECES = 1 << 25  # 64 MB of uint16; what a killed run does again at most
+SHARD_PIECES = 1 << 25  # 64 MB of uint16; a killed run repeats at most this much
 MAX_UNKNOWN_SHARE = 0.005
 
 Progress = Callable[[int, int, int, int], None]
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class PreparationSettings:
-    """What to prepare and how.
-
-    Attributes:
-        input: tuple of str. Files, folders, globs, or "embedded"; see `find_sources`.
-        output_dir: str. A new or empty folder, or one in which this preparation was stopped.
-        vocabulary: str or `None`. Path of a `vocab.txt`, or of a preset folder with a tokenizer (`save_to_preset`).
-        train_vocabulary: int or `None`. Number of pieces of a vocabulary to train on the input. Exactly one of the two.
-        lowercase: bool. Whether the model is uncased.
-        heldout_share: float in [0, 0.5]. Share of documents for evaluation; at least one whatever the share.
-        workers: int or `None`. Threads; `None` takes the cores that this process may use. Does not change the output.
-        shard: str or `None`. "i/n": this run does part i (from 0) of n.
-        text_column: str. Field of JSON lines or column of Parquet.
-        shard_pieces: int. Pieces after which a shard is closed.
-    """
-
-    input: tuple[str, ...]
-    output_dir: str
-    vocabulary: str | None = None
-    train_vocabulary: int | None = None
-    lowercase: bool = False
-    heldout_share: float = 0.01
-    workers: int | None = None
-    shard: str | None = None
-    text_column: str = "text"
-    shard_pieces: int = SHARD_PIECES
-
-
 def prepare_corpus(settings: PreparationSettings, on_progress: Progress | None = None) -> dict[str, Any]:
-    """Prepares a corpus, goes on with a preparation that was stopped, or finds it done.
+    """Prepares a corpus, continues a preparation that was stopped, or finds it done.
 
-    The output is a function of the input's content and the settings: not of `workers`, nor of being stopped in between.
+    The output is a function of the input's content and the settings: not of `workers`, nor of interruptions.
     Exact duplicates of earlier documents are left out, documents without pieces too; both are counted for each file.
 
     Args:
         settings: `PreparationSettings`.
-        on_progress: function or `None`. Called with bytes read, bytes in all, documents read, and pieces written.
+        on_progress: function or `None`. Called with bytes read, total bytes, documents read, and pieces written.
 
     Returns:
         dict. The manifest; `TokenShards(settings.output_dir)` opens the corpus (when all parts are there).
 
     Raises:
-        InputError: unusable settings, input or vocabulary, a folder that holds something else, no text, a full disk.
+        InputError: unusable input or vocabulary, a folder that contains something else, no text, a full disk.
     """
-    shard = _check_settings(settings)
     sources = find_sources(settings.input, settings.text_column)
     tokenizer = None
     if settings.vocabulary is not None:
@@ -90,7 +60,7 @@ def prepare_corpus(settings: PreparationSettings, on_progress: Progress | None =
     if done is not None:
         return done
     resume = _enter_folder(folder, identity)
-    with _full_disk_said(folder):
+    with _full_disk_reported(folder):
         tokenizer = tokenizer or _trained_tokenizer(settings, sources, folder, on_progress)
         writer = CorpusWriter(
             folder,
@@ -98,12 +68,12 @@ def prepare_corpus(settings: PreparationSettings, on_progress: Progress | None =
             unknown_id=tokenizer.unk_token_id,
             num_sources=len(sources),
             heldout_share=settings.heldout_share,
-            shard_pieces=settings.shard_pieces,
-            is_part=shard[1] > 1,
+            shard_pieces=SHARD_PIECES,
+            is_part=settings.part[1] > 1,
         )
         if resume:
             writer.load_progress()
-        chunks = read_chunks(sources, settings.text_column, (writer.position[0], writer.position[1]), shard)
+        chunks = read_chunks(sources, settings.text_column, (writer.position[0], writer.position[1]), settings.part)
         for chunk in encode_chunks(chunks, tokenizer.wordpiece, settings.workers or _usable_cores()):
             if writer.add(chunk):
                 writer.save_progress(identity)
@@ -113,10 +83,10 @@ def prepare_corpus(settings: PreparationSettings, on_progress: Progress | None =
 
 
 def open_tokenizer(vocabulary: str | os.PathLike, lowercase: bool = False) -> SpanBertTokenizer:
-    """Returns the tokenizer of a `vocab.txt`, or of a preset folder, which tells everything itself.
+    """Returns the tokenizer of a `vocab.txt`, or of a preset folder, which has its own settings.
 
     Raises:
-        InputError: there is no usable vocabulary; `lowercase` is asked of a folder whose tokenizer keeps case.
+        InputError: the vocabulary is missing or unusable; `lowercase` is set for a folder whose tokenizer keeps case.
     """
     if not pathlib.Path(vocabulary).is_dir():
         return SpanBertTokenizer(vocabulary, lowercase=lowercase)
@@ -127,25 +97,26 @@ def open_tokenizer(vocabulary: str | os.PathLike, lowercase: bool = False) -> Sp
 
 
 @contextlib.contextmanager
-def _full_disk_said(folder: pathlib.Path) -> Iterator[None]:
-    """Turns a disk that takes no more into a sentence."""
+def _full_disk_reported(folder: pathlib.Path) -> Iterator[None]:
+    """Turns the errors of a full disk into an `InputError`."""
     try:
         yield
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise
         raise InputError(
-            f"--output_dir={folder} cannot be written to: {error.strerror}. Make room; the same command continues."
+            f"--output_dir={folder} cannot be written to: {error.strerror}. "
+            "Free some space and rerun the same command; it resumes."
         ) from error
 
 
 def _usable_cores() -> int:
-    """Returns the number of cores that this process may use; not every system tells."""
+    """Returns the number of cores that this process may use; not every system reports it."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def warnings_of(manifest: dict[str, Any]) -> list[str]:
-    """Returns a sentence for each thing about a corpus that its owner should know.
+    """Returns a sentence for each problem of a corpus that its owner should know about.
 
     Args:
         manifest: dict. As `prepare_corpus` returns it or `TokenShards.manifest`.
@@ -155,8 +126,8 @@ def warnings_of(manifest: dict[str, Any]) -> list[str]:
     if totals["unknown_pieces"] > MAX_UNKNOWN_SHARE * max(1, totals["kept_pieces"]):
         share = totals["unknown_pieces"] / totals["kept_pieces"]
         found.append(
-            f"{share:.2%} of all pieces are [UNK] (more than {MAX_UNKNOWN_SHARE:.1%}): the vocabulary does not fit "
-            "this text. Is it of the right language, and is --lowercase as the vocabulary's?"
+            f"{share:.2%} of all tokens are [UNK] (more than {MAX_UNKNOWN_SHARE:.1%}): the vocabulary does not fit "
+            "this text. Is it the right language, and does --lowercase match the vocabulary?"
         )
     if totals["undecodable_bytes"]:
         found.append(
@@ -174,44 +145,23 @@ def warnings_of(manifest: dict[str, Any]) -> list[str]:
     return found
 
 
-def _check_settings(settings: PreparationSettings) -> tuple[int, int]:
-    """Refuses unusable settings; returns (i, n)."""
-    if (settings.vocabulary is None) == (settings.train_vocabulary is None):
-        raise InputError(
-            "Expected: exactly one of --vocabulary=vocab.txt and --train_vocabulary=N. Received: "
-            + ("neither." if settings.vocabulary is None else "both.")
-        )
-    if not 0 <= settings.heldout_share <= 0.5:
-        raise InputError(f"--heldout_share must be from 0 to 0.5. Received: {settings.heldout_share}.")
-    for name in ("workers", "train_vocabulary", "shard_pieces"):
-        value = getattr(settings, name)
-        if value is not None and value < 1:
-            raise InputError(f"--{name} must be at least 1. Received: {value}.")
-    if settings.shard is None:
-        return 0, 1
-    match = re.fullmatch(r"(\d+)/(\d+)", settings.shard)
-    if not match or not int(match[1]) < int(match[2]):
-        raise InputError(f"--shard must be i/n with i from 0 to n - 1, as in --shard=0/4. Received: {settings.shard}.")
-    return int(match[1]), int(match[2])
-
-
 def _folder(settings: PreparationSettings) -> pathlib.Path:
     """Returns where this run writes: the output folder, or its part of it."""
     root = pathlib.Path(settings.output_dir)
     if root.exists() and not root.is_dir():
         raise InputError(f"--output_dir={root} is a file. Expected: a folder, new or empty.")
-    shard = _check_settings(settings)
-    if shard[1] == 1:
+    index, count = settings.part
+    if count == 1:
         return root
     if (root / shard_format.MANIFEST).exists():
         raise InputError(f"--output_dir={root} holds another corpus, one without parts. Choose another folder.")
-    return root / f"part-{shard[0]}-of-{shard[1]}"
+    return root / f"part-{index}-of-{count}"
 
 
 def _identity(
     settings: PreparationSettings, sources: Sequence[CorpusFile], tokenizer: SpanBertTokenizer | None
 ) -> dict[str, Any]:
-    """Returns all that the output depends on, as plain JSON values."""
+    """Returns everything that the output depends on, as plain JSON values."""
     vocabulary = f"train {settings.train_vocabulary}" if tokenizer is None else tokenizer.fingerprint()
     modified = [os.stat(source.path).st_mtime_ns if source.kind != "embedded" else 0 for source in sources]
     return {
@@ -220,16 +170,16 @@ def _identity(
             "lowercase": settings.lowercase,
             "heldout_share": settings.heldout_share,
             "text_column": settings.text_column,
-            "shard_pieces": settings.shard_pieces,
+            "shard_pieces": SHARD_PIECES,
         },
-        "shard": list(_check_settings(settings)),
+        "shard": list(settings.part),
         "sources": [_entry(source) for source in sources],
         "modified": modified,
     }
 
 
 def _entry(source: CorpusFile) -> dict[str, Any]:
-    """Returns what the manifest says of a source; a reason only of one that is skipped."""
+    """Returns the manifest entry of a source; only skipped ones have a reason."""
     entry = {"path": source.path, "kind": source.kind, "bytes": source.size}
     return entry | ({"reason": source.reason} if source.reason else {})
 
@@ -248,7 +198,7 @@ def _difference(expected: dict[str, Any], received: dict[str, Any]) -> str:
 
 
 def _read_finished(folder: pathlib.Path, identity: dict[str, Any]) -> dict[str, Any] | None:
-    """Returns the manifest where this very preparation is done; refuses a folder with another corpus."""
+    """Returns the manifest if this preparation is done; raises if the folder holds another corpus."""
     path = folder / shard_format.MANIFEST
     if not path.is_file():
         return None
@@ -266,7 +216,7 @@ def _read_finished(folder: pathlib.Path, identity: dict[str, Any]) -> dict[str, 
 
 
 def _enter_folder(folder: pathlib.Path, identity: dict[str, Any]) -> bool:
-    """Makes the folder ready; returns whether a stopped preparation goes on. Touches nothing that is not its own."""
+    """Makes the folder ready; returns whether a stopped preparation continues. Removes only `prepare`'s own files."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -295,7 +245,7 @@ def _enter_folder(folder: pathlib.Path, identity: dict[str, Any]) -> bool:
 
 
 def _is_ours(name: str) -> bool:
-    """Whether a file has a name that a stopped preparation may leave."""
+    """Returns whether a stopped preparation may have left a file of this name."""
     name = name.removeprefix(shard_format.TEMPORARY)
     known = (PROGRESS, shard_format.VOCABULARY, shard_format.UNIGRAM_COUNTS, shard_format.MANIFEST)
     arrays = "|".join(shard_format.SHARD_ARRAYS)
@@ -327,7 +277,7 @@ def _trained_tokenizer(
     if not path.exists():
         texts = ("\n".join(d.lines) for s in sources for d in read_raw_documents(s, settings.text_column))
         pieces = train_wordpiece(texts, settings.train_vocabulary or 0, settings.lowercase)
-        shard_format.write_atomically(path, "".join(f"{piece}\n" for piece in pieces).encode("utf-8"))
+        shard_format.write_corpus_file(path, "".join(f"{piece}\n" for piece in pieces).encode("utf-8"))
     return SpanBertTokenizer(path, lowercase=settings.lowercase)
 
 
@@ -348,7 +298,7 @@ def _finish(
     tokenizer: SpanBertTokenizer,
     identity: dict[str, Any],
 ) -> dict[str, Any]:
-    """Completes the shards, writes the vocabulary and, last, the manifest; refuses a corpus without text."""
+    """Completes the shards, writes the vocabulary and, last, the manifest; raises if the corpus has no text."""
     totals, folder = writer.totals(), writer.folder
     if not writer.is_part and totals["kept_documents"] < 2:
         raise InputError(
@@ -374,7 +324,7 @@ def _finish(
         "shards": writer.shards,
         "files": {**writer.files, **{name: shard_format.file_entry(folder / name) for name in names}},
     }
-    shard_format.write_atomically(folder / shard_format.MANIFEST, json.dumps(manifest, indent=1).encode("utf-8"))
+    shard_format.write_corpus_file(folder / shard_format.MANIFEST, json.dumps(manifest, indent=1).encode("utf-8"))
     (folder / PROGRESS).unlink(missing_ok=True)
     if not writer.is_part:
         TokenShards(folder)

@@ -1,4 +1,4 @@
-"""Writing a prepared corpus: which documents are kept, where each goes, counts, checkpoints and the manifest."""
+"""Writing a prepared corpus: which documents are kept, their splits, counts, checkpoints."""
 
 import io
 import json
@@ -67,9 +67,9 @@ class CorpusWriter:
     """Takes encoded chunks in order and writes shards, a checkpoint after each, and at the end the manifest.
 
     A document is held out when its hash lies below `heldout_share` of the range of hashes: the choice depends on its
-    text alone. So that at least one is, the document of the smallest hash so far is kept aside until the first is held
-    out; at the end it is the held-out split. Of several parts (`--shard`) each then writes a "candidate", among which
-    `TokenShards` chooses: the outcome is that of a run without parts.
+    text alone. To hold out at least one, the document with the smallest hash so far is kept aside until another is
+    held out; if none is, it becomes the held-out split. Of several parts (`--shard`) each then writes a "candidate",
+    among which `TokenShards` chooses: the outcome is that of a run without parts.
 
     Args:
         folder: path.
@@ -77,7 +77,7 @@ class CorpusWriter:
         unknown_id: int. Id of [UNK].
         num_sources: int.
         heldout_share: float. Share of documents.
-        shard_pieces: int. A shard is closed when it holds at least so many pieces.
+        shard_pieces: int. A shard is closed once it has at least this many pieces.
         is_part: bool. Whether other parts belong to the corpus.
     """
 
@@ -147,7 +147,7 @@ class CorpusWriter:
         np.add.at(self.counts, np.array(chunk.sources, np.int64), rows)
 
     def _choose_candidate(self, chunk, hashes, lengths, train, heldout) -> np.ndarray:
-        """Keeps aside the document of the smallest hash until one is held out; returns what is left to train on."""
+        """Keeps the document of the smallest hash aside until one is held out; returns the training documents."""
         if heldout.any():
             self._has_heldout = True
             self._release_candidate()
@@ -162,7 +162,7 @@ class CorpusWriter:
         return train
 
     def _release_candidate(self) -> None:
-        """Moves the document kept aside, if there is one, to the training split."""
+        """Moves the document kept aside, if any, to the training split."""
         if self._candidate is not None:
             pieces, lines, code = self._candidate
             self._write("train", pieces, np.array([len(pieces)]), lines, np.array([code], np.uint64))
@@ -212,10 +212,10 @@ class CorpusWriter:
             candidate_pieces=pieces,
             candidate_lines=lines,
         )
-        shard_format.write_atomically(self.folder / PROGRESS, buffer.getvalue())
+        shard_format.write_corpus_file(self.folder / PROGRESS, buffer.getvalue())
 
     def load_progress(self) -> None:
-        """Goes on where the checkpoint was written."""
+        """Continues from the checkpoint."""
         with np.load(self.folder / PROGRESS) as saved:
             state = json.loads(saved["state"].tobytes())
             self.counts, self.unigram_counts = saved["counts"], saved["unigram_counts"]

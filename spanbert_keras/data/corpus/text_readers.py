@@ -1,4 +1,4 @@
-"""Streams of documents out of text files, folders, JSON lines and Parquet, compressed or not."""
+"""Streams of documents from text files, folders, JSON lines and Parquet, compressed or not."""
 
 import dataclasses
 import glob
@@ -12,16 +12,15 @@ from typing import BinaryIO
 
 from spanbert_keras.data.corpus import embedded_corpus
 from spanbert_keras.errors import InputError
-from spanbert_keras.files.byte_streams import open_binary
+from spanbert_keras.files.byte_streams import BYTE_ORDER_MARK, open_binary
 from spanbert_keras.files.contents import examine
 from spanbert_keras.preprocessing.wordpiece import LONE_SURROGATES
 
 EMBEDDED = "embedded"
 SKIPPED = "skipped"
-MOST_REASONS = 3
+MAX_REASONS = 3  # skipped files that a message lists
 MAX_LINE_BYTES = 1 << 20  # a longer line is cut at a space, so that memory stays bounded
 MAX_DOCUMENT_CHARACTERS = 4_000_000  # War and Peace has 3.2 million
-BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,12 +59,12 @@ class RawDocument:
 
 
 def find_sources(inputs: Sequence[str], text_column: str = "text") -> list[CorpusFile]:
-    """Finds the files behind paths, folders and globs, and what each of them is.
+    """Finds the files that paths, folders and globs stand for, and determines the kind of each.
 
     The content decides: JSON lines, Parquet, gzip and zstandard are recognised under any name.
 
     Args:
-        inputs: list of str. Each a file, a folder (every file in it and below, but hidden ones, in sorted order), a
+        inputs: list of str. Each a file, a folder (every file in it and below except hidden ones, in sorted order), a
             glob, or "embedded". In a folder, JSON lines and Parquet hold many documents, any other text file is one.
         text_column: str. The field of JSON lines that holds the text.
 
@@ -74,7 +73,7 @@ def find_sources(inputs: Sequence[str], text_column: str = "text") -> list[Corpu
         files without text have the kind "skipped" if they are in a folder.
 
     Raises:
-        InputError: nothing given, nothing there, a file named twice, or one that is named and cannot be read as text.
+        InputError: nothing is given, a path does not exist, a file is named twice, or a named file is not text.
     """
     sources = [source for item in inputs for source in _sources_of(item, text_column)]
     if not sources:
@@ -98,7 +97,7 @@ def _sources_of(item: str, text_column: str) -> list[CorpusFile]:
         return _folder(item, text_column)
     matches = sorted(glob.glob(item, recursive=True))
     if not matches:
-        raise InputError(f"--input: there is no {item}. Expected: a file, a folder, a glob that matches, `embedded`.")
+        raise InputError(f"--input={item} does not exist. Expected: a file, a folder, a matching glob, or `embedded`.")
     return [
         source
         for match in matches
@@ -112,7 +111,7 @@ def _folder(folder: str, text_column: str) -> list[CorpusFile]:
     files = [path for path in root.rglob("*") if path.is_file()]
     shown = [p for p in files if not any(part.startswith(".") for part in p.relative_to(root).parts)]
     if not shown:
-        raise InputError(f"--input: the folder {folder} holds no files. Expected: one document a file.")
+        raise InputError(f"--input: the folder {folder} holds no files. Expected: one document per file.")
     sources = [_source(str(path), "document", text_column) for path in sorted(shown)]
     if all(source.kind == SKIPPED for source in sources):
         raise InputError(f"--input: the folder {folder} contains no text. Received: {listed_skipped(sources)}.")
@@ -120,9 +119,9 @@ def _folder(folder: str, text_column: str) -> list[CorpusFile]:
 
 
 def listed_skipped(sources: Sequence[CorpusFile]) -> str:
-    """Returns words for the sources that are skipped: the first ones with their reasons, and how many more."""
+    """Returns the skipped sources in words: the first ones with their reasons, and the number of others."""
     skipped = [source for source in sources if source.kind == SKIPPED]
-    shown = [f"{source.path} is {source.reason}" for source in skipped[:MOST_REASONS]]
+    shown = [f"{source.path} is {source.reason}" for source in skipped[:MAX_REASONS]]
     more = len(skipped) - len(shown)
     return "; ".join([*shown, *([f"and {more:,} more"] if more else [])])
 
@@ -139,7 +138,7 @@ def _named(path: str, text_column: str) -> CorpusFile:
 
 
 def _source(path: str, kind: str, text_column: str) -> CorpusFile:
-    """Returns the source of a file; its content decides over `kind`."""
+    """Returns the source of a file; its content takes precedence over `kind`."""
     try:
         size = os.path.getsize(path)
         kind, reason = examine(path, kind, text_column)
@@ -154,16 +153,16 @@ def _unreadable(path: str, error: Exception) -> InputError:
 
 
 def read_raw_documents(source: CorpusFile, text_column: str = "text") -> Iterator[RawDocument]:
-    """Streams the documents of one source; nothing but a document is in memory.
+    """Streams the documents of one source; only one document is in memory at a time.
 
-    A document longer than `MAX_DOCUMENT_CHARACTERS` comes in parts, the further ones marked `continued`.
+    A document longer than `MAX_DOCUMENT_CHARACTERS` is yielded in parts; all but the first are marked `continued`.
 
     Args:
         source: `CorpusFile`.
         text_column: str. The field of JSON lines, or the column of Parquet, that holds the text.
 
     Raises:
-        InputError: the file cannot be read, is damaged, or is not of its format; names file and line.
+        InputError: the file cannot be read, is damaged, or is not of its format. The message names file and line.
     """
     readers: dict[str, Callable[[CorpusFile, str], Iterable[RawDocument]]] = {
         "text": _read_text,
@@ -256,7 +255,7 @@ def _read_text(source: CorpusFile, _: str) -> Iterator[RawDocument]:
 
 
 def _read_jsonl(source: CorpusFile, text_column: str) -> Iterator[RawDocument]:
-    """Yields the document of each JSON line; blank lines are none."""
+    """Yields the document of each JSON line; blank lines are skipped."""
     stream, raw = open_binary(source.path)
     with raw, stream:
         for number, data in enumerate(stream, start=1):
@@ -292,7 +291,7 @@ def split_lines(text: str) -> list[str]:
 
 
 def _cut_line(line: str) -> Iterator[str]:
-    """Yields parts of at most `MAX_LINE_BYTES` characters, cut behind a space where there is one."""
+    """Yields parts of at most `MAX_LINE_BYTES` characters, cut after a space if there is one."""
     while len(line) > MAX_LINE_BYTES:
         cut = line.rfind(" ", 0, MAX_LINE_BYTES) + 1 or MAX_LINE_BYTES
         yield line[:cut]
@@ -307,7 +306,7 @@ def _read_parquet(source: CorpusFile, text_column: str) -> Iterator[RawDocument]
         from pyarrow import parquet
     except ImportError:
         raise InputError(
-            f"Reading {source.path} needs the package pyarrow. Install it with `pip install spanbert_keras[parquet]`."
+            f'Reading {source.path} needs pyarrow. Install it with `pip install "spanbert-keras[parquet]"`.'
         ) from None
     try:
         with parquet.ParquetFile(source.path) as file:

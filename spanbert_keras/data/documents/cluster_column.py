@@ -8,7 +8,7 @@ from spanbert_keras.data.documents.collector import BadDocumentError
 from spanbert_keras.errors import InputError
 from spanbert_keras.preprocessing.document import Span
 
-NOTHING = ("-", "_")
+NO_MENTION = ("-", "_")
 WHOLE = re.compile(r"(?:\(\d+\)?|\d+\))(?:\|?(?:\(\d+\)?|\d+\)))*", re.ASCII)
 ITEM = re.compile(r"(\(?)(\d+)(\)?)", re.ASCII)
 # In one column the official scorer takes mentions of one token first, then those that begin, then those that end.
@@ -20,18 +20,19 @@ def read_cluster_column(rows: Iterable[tuple[int, str]]) -> dict[int, list[Span]
 
     A bracket that closes ends the mention of its cluster that began last: mentions of one cluster nest, those of
     different ones may cross. Clusters come in the order in which their numbers appear, mentions in the order in which
-    they end; a mention that stands there twice is there twice.
+    they end; a mention that occurs twice is returned twice.
 
     Args:
-        rows: iterable of (line, column), one a token. `-` and `_` are no mention; the bar between two may be missing.
+        rows: iterable of (line, column), one per token. `-` and `_` stand for no mention; the bar between two mentions
+            may be missing.
 
     Raises:
-        BadDocumentError: a column of another form, or a bracket without its partner, with the line.
+        BadDocumentError: a malformed column, or a bracket without its partner; it has the line.
     """
     mentions: dict[int, list[Span]] = {}
     begun: dict[int, list[tuple[int, int]]] = collections.defaultdict(list)
     for position, (line, column) in enumerate(rows):
-        if column in NOTHING:
+        if column in NO_MENTION:
             continue
         if not WHOLE.fullmatch(column):
             raise BadDocumentError(
@@ -65,18 +66,18 @@ def read_cluster_column(rows: Iterable[tuple[int, str]]) -> dict[int, list[Span]
 
 
 def write_cluster_column(clusters: Sequence[Sequence[Span]], length: int, numbers: Sequence[int] = ()) -> list[str]:
-    """Returns the cluster column of a document, one text a token.
+    """Returns the cluster column of a document, one text per token.
 
-    In one column stand the mentions that begin, the longest first; those of one token; those that end, the shortest
-    first; of the same span in two clusters, the lower number outside. Files made from LitBank and OntoGUM have it so.
+    A cell lists the mentions that begin, the longest first; then those of one token; then those that end, the shortest
+    first. If a span is in two clusters, the lower number is outside. Files made from LitBank and OntoGUM do the same.
 
     Args:
         clusters: sequence of clusters of (start, end).
-        length: int. Tokens of the document.
-        numbers: sequence of int, one a cluster. Left out: 0, 1, 2, ...
+        length: int. Number of tokens of the document.
+        numbers: sequence of int, one per cluster. Default: 0, 1, 2, ...
 
     Raises:
-        InputError: two mentions of one cluster cross, which such a column cannot say.
+        InputError: two mentions of one cluster cross, which the format cannot express.
     """
     begin: list[list[tuple]] = [[] for _ in range(length)]
     single: list[list[tuple]] = [[] for _ in range(length)]
@@ -95,14 +96,15 @@ def write_cluster_column(clusters: Sequence[Sequence[Span]], length: int, number
 
 
 def _check_nested(cluster: Sequence[Span], number: int) -> None:
-    """Refuses a cluster in which a mention begins inside another and ends behind it."""
-    around: list[Span] = []
+    """Raises if a mention of a cluster begins inside another and ends after it."""
+    enclosing: list[Span] = []
     for start, stop in sorted(cluster, key=lambda span: (span[0], -span[1])):
-        while around and around[-1][1] <= start:
-            around.pop()
-        if around and stop > around[-1][1]:
+        while enclosing and enclosing[-1][1] <= start:
+            enclosing.pop()
+        if enclosing and stop > enclosing[-1][1]:
             raise InputError(
-                f"two mentions of cluster {number} cross, which the cluster column of CoNLL-2012 cannot say. Expected: "
-                f"one inside the other, or apart. Received: [{around[-1][0]}, {around[-1][1]}) and [{start}, {stop})."
+                f"two mentions of cluster {number} cross, which the cluster column of CoNLL-2012 cannot hold. "
+                f"Expected: one inside the other, or apart. "
+                f"Received: [{enclosing[-1][0]}, {enclosing[-1][1]}) and [{start}, {stop})."
             )
-        around.append((start, stop))
+        enclosing.append((start, stop))

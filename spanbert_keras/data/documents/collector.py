@@ -1,27 +1,24 @@
-"""What the readers of coreference files share: lines of a file, documents as they come in, and what was left out."""
+"""Shared by the readers of coreference files: lines of a file, documents as they are read, and what was left out."""
 
 import dataclasses
-import gzip
 import os
-import zlib
 from collections.abc import Callable, Generator, Iterable
 
 from spanbert_keras.errors import InputError
+from spanbert_keras.files.byte_streams import gunzipped
 from spanbert_keras.files.faults import decode
 from spanbert_keras.preprocessing.document import Document, Span, drop_repeats
-
-GZIP_MAGIC = b"\x1f\x8b"
 
 
 @dataclasses.dataclass(frozen=True)
 class DocumentFile:
-    """What a file held.
+    """The content of a file.
 
     Attributes:
         documents: tuple of `Document`, in the file's order.
         format: "conll", "jsonl" (our own), "pieces" or "words" (the released code's).
-        left_out: tuple of str. A sentence (file, line, what) for each document, mention or word that the file holds and
-            the documents do not.
+        left_out: tuple of str. A sentence (file, line, what) for each document, mention or word of the file that
+            `documents` lack.
         notes: tuple of str. A sentence for each way of reading columns that differs from CoNLL-2012.
     """
 
@@ -32,12 +29,12 @@ class DocumentFile:
 
 
 class BadDocumentError(InputError):
-    """One document cannot be used; the message lacks the file, which `DocumentCollector` puts before it.
+    """A document cannot be used; `DocumentCollector` puts the file before the message.
 
     Args:
-        line: int. Counted from 1.
-        sentence: str.
-        is_whole: bool. Whether the whole file is of that kind, so that leaving documents out would not help.
+        line: int. Line of the file, from 1.
+        sentence: str. The message.
+        is_whole: bool. Whether the fault concerns the whole file, so that leaving documents out would not help.
     """
 
     def __init__(self, line: int, sentence: str, is_whole: bool = False):
@@ -58,22 +55,16 @@ def read_lines(path: str) -> Generator[tuple[int, str], None, None]:
 
 def read_whole_lines(path: str) -> Generator[tuple[int, str], None, None]:
     """Yields what `read_lines` does, each line with its end and the first one with its byte order mark, if any."""
-    try:
-        with open(path, "rb") as raw:
-            zipped = raw.peek(2)[:2] == GZIP_MAGIC
-            with gzip.GzipFile(fileobj=raw) if zipped else raw as stream:
-                for number, line in enumerate(stream, start=1):
-                    yield number, decode(line, path, number)
-    except (OSError, EOFError, zlib.error) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise InputError(f"{path} cannot be read to its end: {reason}. Expected: the path of a whole file.") from error
+    with gunzipped(path) as stream:
+        for number, line in enumerate(stream, start=1):
+            yield number, decode(line, path, number)
 
 
 class DocumentCollector:
-    """The documents of one file as they come in; a bad one ends the reading, or is left out and written down.
+    """The documents of one file as they are read; a bad one raises, or is left out and recorded.
 
     Args:
-        path: str. Of the file, for messages.
+        path: str. Path of the file, for messages.
         skip_bad: bool. Whether a bad document is left out.
     """
 
@@ -93,7 +84,7 @@ class DocumentCollector:
             make: function that returns a `Document`.
 
         Raises:
-            InputError: the document is bad, and bad ones are not to be left out.
+            InputError: the document is bad, without `skip_bad`.
         """
         try:
             document = make()
@@ -105,28 +96,28 @@ class DocumentCollector:
                     "Expected: every name and part once.",
                 )
         except InputError as error:
-            self.refuse(getattr(error, "line", line), str(error), getattr(error, "is_whole", False))
+            self.reject(getattr(error, "line", line), str(error), getattr(error, "is_whole", False))
             return
         self._lines[key] = line
         self._documents.append(document)
 
-    def refuse(self, line: int, sentence: str, is_whole: bool = False) -> None:
-        """Writes down what is left out, or raises `InputError` with that sentence."""
+    def reject(self, line: int, sentence: str, is_whole: bool = False) -> None:
+        """Records a document that is left out; raises `InputError` with that sentence unless `skip_bad`."""
         self.note(line, sentence)
         if not self._skip:
-            hint = "" if is_whole else "Correct the file, or have such documents left out with `skip_bad=True`."
+            hint = "" if is_whole else "Correct the file, or leave such documents out with `skip_bad=True`."
             raise InputError(self._left_out[-1], hint)
 
     def note(self, line: int, sentence: str) -> None:
-        """Writes down what is not in the documents though the file holds it."""
+        """Records something in the file that the documents lack."""
         self._left_out.append(f"{self.path}, line {line}: {sentence}")
 
     def remark(self, line: int, sentence: str) -> None:
-        """Writes down how a document was read; those of one sentence become one of `DocumentFile.notes`."""
+        """Records how a document was read; equal sentences become one of `DocumentFile.notes`."""
         self._remarks.setdefault(sentence, []).append(line)
 
     def distinct(self, line: int, clusters: Iterable[Iterable[Span]], name: str) -> list[tuple[Span, ...]]:
-        """Returns clusters without mentions that they hold twice; such are written down."""
+        """Returns clusters without repeated mentions, which are recorded."""
         kept, dropped = drop_repeats(clusters)
         if dropped:
             cluster, (start, end) = dropped[0]
@@ -138,13 +129,13 @@ class DocumentCollector:
         return list(kept)
 
     def result(self, format: str) -> DocumentFile:
-        """Returns what the file held.
+        """Returns the content of the file.
 
         Raises:
-            InputError: it holds no document, or none that can be used.
+            InputError: it holds no usable document.
         """
         if not self._documents:
-            why = f"all are bad, the first: {self._left_out[0]}" if self._left_out else "there is none."
+            why = f"all are bad, the first: {self._left_out[0]}" if self._left_out else "it is empty."
             raise InputError(f"{self.path} gives no document: {why}")
         notes = (
             f"{self.path}, line {lines[0]}: {sentence} Documents read like this: {len(lines)}."

@@ -1,4 +1,4 @@
-"""Documents out of CoNLL-2012 files (`*_gold_conll`, `*_auto_conll`, gzipped or not), and back into them."""
+"""Documents from CoNLL-2012 files (`*_gold_conll`, `*_auto_conll`, gzipped or not), and back into them."""
 
 import functools
 import gzip
@@ -17,16 +17,16 @@ from spanbert_keras.data.documents.collector import (
     read_whole_lines,
 )
 from spanbert_keras.data.documents.conll_table import FEWEST_WITH_WORDS, ConllTable, read_table
-from spanbert_keras.data.shards.shard_format import write_atomically
 from spanbert_keras.errors import InputError
+from spanbert_keras.files.writing import write_atomically
 from spanbert_keras.preprocessing.document import Document, genre_of
 
-BEGIN = re.compile(r"#\s*begin document\b")
-HEADER = re.compile(r"#\s*begin document\s+\((.*)\)\s*;?\s*(?:part\s+(\S+)\s*)?")
-END = re.compile(r"#\s*end document\b")
-NO_WORD = "_"
-# OntoNotes writes these two so; the released code takes the slash away before it cuts words into pieces.
-SLASHED = {"/.": ".", "/?": "?"}
+BEGIN_LINE = re.compile(r"#\s*begin document\b")
+HEADER_LINE = re.compile(r"#\s*begin document\s+\((.*)\)\s*;?\s*(?:part\s+(\S+)\s*)?")
+END_LINE = re.compile(r"#\s*end document\b")
+MISSING_WORD = "_"
+# OntoNotes' spelling; the released code removes the slash before it cuts words into pieces.
+SLASHED_WORDS = {"/.": ".", "/?": "?"}
 
 Line = tuple[int, str]
 Target = str | os.PathLike | TextIO
@@ -40,67 +40,84 @@ def read_conll(
     CoNLL-2012 has at least twelve columns, separated by spaces or tabs: the fourth is the word, the tenth the speaker
     (`-` for unknown), the last the clusters (`-`, or nothing after a tab, for none). Fewer columns are read if the
     first are name, part, number of the word and word, without speakers, and no later column could hold the words:
-    theirs has more different values than one of tags or lemmas. The scorer's own files of a name and clusters have
-    no words, and each token is `_`. A last column of parses, entities or arguments (`(V*)`) is not one of
-    clusters; such a document has none. `notes` says what was read from which column where it is not CoNLL-2012's, and
-    a file whose columns cannot be known is rejected. A blank line ends a sentence. The genre is what the document's
-    name begins with (`genre_of`). `cluster_numbers` keeps the file's own; clusters come in the order in which the
-    official scorer meets them, mentions by start and end.
+    the column of words has more different values than one of tags or lemmas. The scorer's own files of a name and
+    clusters have no words, and each token is `_`. A last column of parses, entities or arguments (`(V*)`) is not one
+    of clusters; such a document has none. `notes` lists what was read from which column if that differs from
+    CoNLL-2012, and a file whose columns cannot be identified is rejected. A blank line ends a sentence. The genre is
+    the beginning of the document's name (`genre_of`). `cluster_numbers` keeps the file's own; clusters have the order
+    in which the official scorer meets them, mentions that of start and end.
 
     Args:
         path: str or path.
         skip_bad: bool. Whether documents that cannot be used are left out and named in `left_out`.
         strip_slashes: bool. Whether the words `/.` and `/?` lose their slash, as in the released code.
-        clusters: bool. Whether gold clusters are read. Without them that column may hold anything.
+        clusters: bool. Whether gold clusters are read. If not, their column may hold anything.
 
     Returns:
         `DocumentFile`, at least one document; documents without tokens are among them.
 
     Raises:
         InputError: the file cannot be read or holds no document; or, without `skip_bad`, a bracket without its partner,
-            a sentence with rows of different numbers of columns, columns that cannot be known, a missing
-            `#end document`, text outside of documents, a header of another form, or two documents of one name and part.
-            One sentence or two with file and line.
+            a sentence with rows of different numbers of columns, columns that cannot be identified, a missing
+            `#end document`, text outside of documents, a malformed header, or two documents of one name and part.
+            The message names file and line.
+
+    Example:
+
+    ```python
+    import pathlib
+    import tempfile
+
+    from spanbert_keras import Document, read_conll, write_conll
+
+    folder = tempfile.TemporaryDirectory()
+    path = pathlib.Path(folder.name) / "documents.conll"
+    write_conll(path, [Document(("Ann", "lost", "her", "hat"), clusters=(((0, 1), (2, 3)),), name="nw/a")])
+
+    document = read_conll(path).documents[0]
+    document.tokens  # ("Ann", "lost", "her", "hat")
+    document.clusters  # (((0, 1), (2, 3)),)
+    ```
     """
     collector = DocumentCollector(path, skip_bad)
-    for header, lines in _blocks(collector.path, collector.refuse):
+    for header, lines in _blocks(collector.path, collector.reject):
         collector.add(header[0], functools.partial(_document, header, lines, strip_slashes, clusters, collector))
     return collector.result("conll")
 
 
-def _blocks(path: str, refuse: Callable[[int, str, bool], None]) -> Iterator[tuple[Line, list[Line]]]:
+def _blocks(path: str, reject: Callable[[int, str, bool], None]) -> Iterator[tuple[Line, list[Line]]]:
     """Yields the header of each document and the lines between it and its end."""
     header: Line | None = None
     lines: list[Line] = []
     in_order = True
     for number, text in read_lines(path):
-        if BEGIN.match(text):
+        if BEGIN_LINE.match(text):
             if header is not None:
-                refuse(
+                reject(
                     header[0], f"{header[1]!r} has no '#end document' before the next begins in line {number}.", False
                 )
             header, lines, in_order = (number, text), [], True
-        elif END.match(text) and header is not None:
+        elif END_LINE.match(text) and header is not None:
             yield header, lines
             header = None
         elif header is not None:
             lines.append((number, text))
         elif text.strip() and in_order:
-            in_order = False  # said once, not for every line
-            refuse(
+            in_order = False  # reported once, not for every line
+            reject(
                 number,
                 f"text outside of a document. Expected: '#begin document (name); part 000' before it. "
                 f"Received: {text[:60]!r}.",
-                not any(BEGIN.match(line) for _, line in read_lines(path)),
+                not any(BEGIN_LINE.match(line) for _, line in read_lines(path)),
             )
     if header is not None:
-        refuse(header[0], f"{header[1]!r} has no '#end document' before the file ends.", False)
+        reject(header[0], f"{header[1]!r} has no '#end document' before the file ends.", False)
 
 
 def _name_and_part(header: Line) -> tuple[str, int]:
-    """Returns what a header calls its document."""
+    """Returns the name and part in a header."""
     number, text = header
-    found = HEADER.fullmatch(text)
+    found = HEADER_LINE.fullmatch(text)
     if not found or not re.fullmatch("[0-9]+", found[2] or "0"):
         raise BadDocumentError(
             number,
@@ -121,7 +138,7 @@ def _document(
         collector.note(
             table.rows[0][0],
             f"{len(table.rows)} rows of document {name!r} have fewer than {FEWEST_WITH_WORDS} columns and so no word; "
-            f"{NO_WORD!r} stands for each.",
+            f"{MISSING_WORD!r} stands for each.",
         )
     if table.note():
         collector.remark(header[0], table.note())
@@ -139,26 +156,37 @@ def _document(
 
 def _word(table: ConllTable, row: int, strip_slashes: bool) -> str:
     if not table.has_words:
-        return NO_WORD
+        return MISSING_WORD
     word = table.word(row)
-    return SLASHED.get(word, word) if strip_slashes else word
+    return SLASHED_WORDS.get(word, word) if strip_slashes else word
 
 
 def write_conll(target: Target, documents: Iterable[Document], key: str | os.PathLike | None = None) -> None:
     """Writes documents as a CoNLL-2012 file of twelve columns that the official scorer accepts.
 
-    Words, speakers, sentences, clusters and their numbers come back from `read_conll`; what a `Document` does not hold
-    is `-` or `*`.
+    `read_conll` restores words, speakers, sentences, clusters and their numbers; columns that a `Document` does not
+    have are `-` or `*`.
 
     Args:
-        target: str or path (gzipped if it ends in .gz; a file there is replaced when all is written), or a text stream.
+        target: str or path, or a text stream. A path that ends in .gz is gzipped; the file is replaced at the end.
         documents: iterable of `Document`.
-        key: str, path or `None`. The CoNLL file that the documents were read from: all but its clusters is kept, as
-            scorers want it, which look documents up by their headers (see `write_predictions`).
+        key: str, path or `None`. The CoNLL file that the documents were read from; all but its clusters is copied,
+            since scorers look documents up by their headers (see `write_predictions`).
 
     Raises:
         InputError: a word or speaker with a blank in it, a name with a line break, two documents of one name and part,
             or two mentions of one cluster that cross.
+
+    Example:
+
+    ```python
+    import sys
+
+    from spanbert_keras import Document, write_conll
+
+    document = Document(("Ann", "lost", "her", "hat"), clusters=(((0, 1), (2, 3)),), name="nw/a")
+    write_conll(sys.stdout, [document])
+    ```
     """
     if key is not None:
         write_predictions(key, target, documents)
@@ -168,7 +196,7 @@ def write_conll(target: Target, documents: Iterable[Document], key: str | os.Pat
     for document in documents:
         where = f"Document {document.name!r}, part {document.part}"
         if (document.name, document.part) in seen:
-            raise InputError(f"{where} is there twice. Expected: every name and part once in a CoNLL file.")
+            raise InputError(f"{where} is given twice. Expected: every name and part once in a CoNLL file.")
         seen.add((document.name, document.part))
         lines += _lines_of(document, where)
     _write(target, (f"{line}\n" for line in lines))
@@ -201,17 +229,17 @@ def _columns_of(document: Document, where: str) -> list[str]:
 
 
 def write_predictions(key: str | os.PathLike, target: Target, documents: Iterable[Document]) -> None:
-    """Writes a copy of a CoNLL-2012 file with other clusters: all but its cluster column stays, byte for byte.
+    """Writes a copy of a CoNLL-2012 file with other clusters; everything but the cluster column stays, byte for byte.
 
     A key without a column of clusters gets one.
 
     Args:
         key: str or path. The file that the documents were read from.
         target: as in `write_conll`.
-        documents: iterable of `Document`, one for each of the key, in any order, with the clusters to write.
+        documents: iterable of `Document`, one for each document of the key, in any order, with the clusters to write.
 
     Raises:
-        InputError: the key cannot be read; a document of it is missing, has another number of tokens, or is there
+        InputError: the key cannot be read; one of its documents is missing, has another number of tokens, or is given
             twice; a document is not in it; or two mentions of one cluster cross.
     """
     path = os.fspath(key)
@@ -222,10 +250,10 @@ def write_predictions(key: str | os.PathLike, target: Target, documents: Iterabl
         waiting[document.name, document.part] = document
     cells: dict[int, tuple[ConllTable, str]] = {}
 
-    def refuse(line: int, sentence: str, is_whole: bool) -> None:
+    def reject(line: int, sentence: str, is_whole: bool) -> None:
         raise InputError(f"{path}, line {line}: {sentence}")
 
-    for header, lines in _blocks(path, refuse):
+    for header, lines in _blocks(path, reject):
         try:
             name, part = _name_and_part(header)
             table = read_table(lines)
@@ -244,23 +272,28 @@ def write_predictions(key: str | os.PathLike, target: Target, documents: Iterabl
     if waiting:
         name, part = next(iter(waiting))
         raise InputError(
-            f"{len(waiting)} predicted documents are not in {path}, the first: {name!r}, part {part}. Expected: those "
-            "of that file."
+            f"{len(waiting)} predicted documents are not in {path}, the first: {name!r}, part {part}. Expected: the "
+            "documents of that file."
         )
     _write(target, (_with_cell(text, *cells.get(number, (None, ""))) for number, text in read_whole_lines(path)))
 
 
 def _with_cell(text: str, table: ConllTable | None, cell: str) -> str:
-    """Returns a line, which keeps its end, with another cluster cell; one outside of tables as it is."""
+    """Returns a line with another cluster cell and the same line end; a line outside of tables stays as it is."""
     row = text.rstrip("\r\n")
     return text if table is None else table.with_clusters(row, cell) + text[len(row) :]
 
 
 def _write(target: Target, lines: Iterable[str]) -> None:
-    """Writes lines with their ends to a stream, or to a file that is whole or not there."""
+    """Writes lines, which have their line ends, to a stream, or to a file atomically."""
     text = "".join(lines)
     if not isinstance(target, str | os.PathLike):
         target.write(text)
         return
-    path, content = pathlib.Path(target), text.encode("utf-8")
-    write_atomically(path, gzip.compress(content, mtime=0) if path.suffix == ".gz" else content)
+    content = text.encode("utf-8")
+    content = gzip.compress(content, mtime=0) if pathlib.Path(target).suffix == ".gz" else content
+
+    def write(temporary: pathlib.Path) -> None:
+        temporary.write_bytes(content)
+
+    write_atomically(target, write)

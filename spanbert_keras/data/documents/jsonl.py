@@ -1,4 +1,4 @@
-"""Documents out of JSON lines: our own, and the released code's `.jsonlines` in words or in word pieces."""
+"""Documents from JSON lines: our own form, and the released code's `.jsonlines` in words or in word pieces."""
 
 import contextlib
 import functools
@@ -10,13 +10,13 @@ from collections.abc import Iterable
 from typing import Any
 
 from spanbert_keras.data.documents.collector import BadDocumentError, DocumentCollector, DocumentFile, read_lines
-from spanbert_keras.data.shards.shard_format import write_atomically
 from spanbert_keras.errors import InputError
 from spanbert_keras.files.faults import json_lines_fault
+from spanbert_keras.files.writing import write_atomically
 from spanbert_keras.preprocessing.document import Document, genre_of
 
-OPENING, CLOSING, UNKNOWN, CONTINUATION = "[CLS]", "[SEP]", "[UNK]", "##"
-SHAPES = {
+OPENING, CLOSING, UNKNOWN_PIECE, CONTINUATION = "[CLS]", "[SEP]", "[UNK]", "##"
+FORMS = {
     "jsonl": '{"tokens": [...]} with "name", "part", "sentences", "speakers", "genre" and "clusters" where known',
     "words": '{"doc_key", "sentences": [[words]], "speakers", "clusters"} of the released code',
     "pieces": '{"doc_key", "sentences": [[pieces]], "speakers", "clusters", "sentence_map", "subtoken_map"} of it',
@@ -24,19 +24,19 @@ SHAPES = {
 
 
 def read_jsonl(path: str | os.PathLike, skip_bad: bool = False, clusters: bool = True) -> DocumentFile:
-    """Reads a file of JSON lines, one document on each; the keys of its first one tell the form, which all share.
+    """Reads a file of JSON lines, one document per line; the keys of the first one decide the form of all.
 
     - "jsonl", our own: `{"tokens": [...]}` and, where known, `"name"`, `"part"`, `"sentences"` and `"clusters"`
-      (half-open [start, end) ranges of tokens), `"speakers"` (one a token), `"genre"`. Without a name it is
+      (half-open [start, end) ranges of tokens), `"speakers"` (one per token), `"genre"`. The default name is
       `document_<line>`.
     - "words", the released code's older form: `"doc_key"`, `"sentences"` (lists of words), `"speakers"` (the same
       shape), `"clusters"` (spans of words, the last one included).
     - "pieces", its newer form: `"sentences"` are segments of word pieces with their [CLS] and [SEP], spans count all of
-      these, `"subtoken_map"` tells each piece's word and `"sentence_map"` its sentence. Words are put together again
-      from their pieces; a mention that begins or ends inside a word has all of it. A word that became [UNK] stays so,
-      and one that has no piece is missing.
+      these, `"subtoken_map"` gives each piece's word and `"sentence_map"` its sentence. Words are joined from their
+      pieces; a mention that begins or ends inside a word gets all of it. A word that became [UNK] stays [UNK], and
+      one without a piece is missing.
 
-    The last two have a `"doc_key"` of name and part, `bc/cctv/00/cctv_0000_0`, and the genre is what it begins with.
+    The last two have a `"doc_key"` of name and part, `bc/cctv/00/cctv_0000_0`, and the genre is its beginning.
     Speakers `-` are unknown. Keys other than these are ignored.
 
     Args:
@@ -48,8 +48,8 @@ def read_jsonl(path: str | os.PathLike, skip_bad: bool = False, clusters: bool =
         `DocumentFile`, at least one document.
 
     Raises:
-        InputError: the file cannot be read or holds no document; or, without `skip_bad`, a line is not valid JSON or of
-            another form, lists do not fit each other, or a span leaves the document. It says file, line and reason.
+        InputError: the file cannot be read or holds no document; or, without `skip_bad`, a line is not valid JSON or
+            has another form, lists differ in length, or a span leaves the document. The message names file and line.
     """
     collector = DocumentCollector(path, skip_bad)
     _check_lines(collector.path)
@@ -63,7 +63,7 @@ def read_jsonl(path: str | os.PathLike, skip_bad: bool = False, clusters: bool =
             if not clusters:
                 value.pop("clusters", None)
         except BadDocumentError as error:
-            collector.refuse(error.line, str(error), error.is_whole)
+            collector.reject(error.line, str(error), error.is_whole)
             continue
         make = {"jsonl": _own_document, "words": _word_document, "pieces": _piece_document}[form]
         collector.add(number, functools.partial(make, value, number, collector))
@@ -81,15 +81,19 @@ def _check_lines(path: str) -> None:
             is_line = False
         fault = "" if is_line else json_lines_fault("\n".join([first, *(text for _, text in lines)]))
     if fault:
-        raise InputError(f"{path} is {fault}. Expected: JSON lines, one object per line: {SHAPES['jsonl']}.")
+        raise InputError(f"{path} is {fault}. Expected: JSON lines, one object per line: {FORMS['jsonl']}.")
 
 
 def write_jsonl(path: str | os.PathLike, documents: Iterable[Document]) -> None:
-    """Writes documents as JSON lines of our own form; `read_jsonl` gives them back, but not `cluster_numbers`."""
+    """Writes documents as JSON lines of our own form; `read_jsonl` restores all but `cluster_numbers`."""
     keys = ("name", "part", "genre", "tokens", "sentences", "speakers", "clusters")
     rows = ({key: getattr(document, key) for key in keys} for document in documents)
-    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    write_atomically(pathlib.Path(path), text.encode("utf-8"))
+    content = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode("utf-8")
+
+    def write(temporary: pathlib.Path) -> None:
+        temporary.write_bytes(content)
+
+    write_atomically(path, write)
 
 
 def _parsed(text: str, number: int) -> dict:
@@ -101,7 +105,7 @@ def _parsed(text: str, number: int) -> dict:
             number, f"not valid JSON ({error}). Expected: a document on each line. Received: {_shown(text)}."
         ) from None
     if not isinstance(value, dict):
-        raise BadDocumentError(number, f"no object. Expected: {SHAPES['jsonl']}. Received: {_shown(value)}.")
+        raise BadDocumentError(number, f"not an object. Expected: {FORMS['jsonl']}. Received: {_shown(value)}.")
     return value
 
 
@@ -115,7 +119,7 @@ def _form_of(value: dict, number: int) -> str:
         return "words"
     raise BadDocumentError(
         number,
-        f"a document of no form that can be read. Expected: {'; or '.join(SHAPES.values())}. {_received(value)}",
+        f"a document of an unknown form. Expected: {'; or '.join(FORMS.values())}. {_received(value)}",
         is_whole=True,
     )
 
@@ -129,7 +133,7 @@ def _received(value: dict) -> str:
     return f"Received: an object with the keys {', '.join(map(repr, list(value)[:10])) or '(none)'}."
 
 
-def _get(value: dict, key: str, number: int, kind: type = list, default: Any = None) -> Any:
+def _member(value: dict, key: str, number: int, kind: type = list, default: Any = None) -> Any:
     """Returns a member of a document."""
     if key not in value and default is not None:
         return default
@@ -145,7 +149,7 @@ def _texts(values: list, key: str, number: int) -> list[str]:
     """Returns a list of lists of texts as one list."""
     for i, row in enumerate(values):
         if not isinstance(row, list) or not all(isinstance(text, str) for text in row):
-            raise BadDocumentError(number, f'"{key}", list {i} is no list of texts. Received: {_shown(row)}.')
+            raise BadDocumentError(number, f'"{key}", list {i} is not a list of texts. Received: {_shown(row)}.')
     return [text for row in values for text in row]
 
 
@@ -169,28 +173,28 @@ def _pairs(values: Any, what: str, number: int, limit: int) -> list[tuple[int, i
 
 def _own_document(value: dict, number: int, collector: DocumentCollector) -> Document:
     """Returns a document of our own form."""
-    name = _get(value, "name", number, str, f"document_{number}")
-    clusters = _get(value, "clusters", number, default=[])
+    name = _member(value, "name", number, str, f"document_{number}")
+    clusters = _member(value, "clusters", number, default=[])
     for i, cluster in enumerate(clusters):
         if not isinstance(cluster, list) or not all(map(_is_pair, cluster)):
             raise BadDocumentError(
-                number, f'"clusters", {i} is no list of pairs [start, end). Received: {_shown(cluster)}.'
+                number, f'"clusters", {i} is not a list of pairs [start, end). Received: {_shown(cluster)}.'
             )
     spans = [[(start, end) for start, end in cluster] for cluster in clusters]
     return Document(
-        tokens=tuple(_get(value, "tokens", number)),
-        sentences=tuple(_get(value, "sentences", number, default=[])),
-        speakers=tuple(_get(value, "speakers", number, default=[])),
-        genre=_get(value, "genre", number, str, ""),
+        tokens=tuple(_member(value, "tokens", number)),
+        sentences=tuple(_member(value, "sentences", number, default=[])),
+        speakers=tuple(_member(value, "speakers", number, default=[])),
+        genre=_member(value, "genre", number, str, ""),
         clusters=tuple(collector.distinct(number, spans, name)),
         name=name,
         part=value.get("part", 0),
     )
 
 
-def _key(value: dict, number: int) -> dict[str, Any]:
-    """Returns name, part and genre out of a key such as `nw/xinhua/00/chtb_0009_2`."""
-    key = _get(value, "doc_key", number, str)
+def _name_part_genre(value: dict, number: int) -> dict[str, Any]:
+    """Returns name, part and genre from a key such as `nw/xinhua/00/chtb_0009_2`."""
+    key = _member(value, "doc_key", number, str)
     found = re.fullmatch(r"(.*)_([0-9]+)", key, re.DOTALL)
     name, part = (found[1], int(found[2])) if found else (key, 0)
     return {"name": name, "part": part, "genre": genre_of(name)}
@@ -198,7 +202,7 @@ def _key(value: dict, number: int) -> dict[str, Any]:
 
 def _speakers(value: dict, number: int, length: int) -> list[str]:
     """Returns the speaker of every word or piece."""
-    speakers = _texts(_get(value, "speakers", number, default=[]), "speakers", number) or [""] * length
+    speakers = _texts(_member(value, "speakers", number, default=[]), "speakers", number) or [""] * length
     if len(speakers) != length:
         raise BadDocumentError(
             number, f'"speakers" must hold as many texts as "sentences". Expected: {length}. Received: {len(speakers)}.'
@@ -208,23 +212,23 @@ def _speakers(value: dict, number: int, length: int) -> list[str]:
 
 def _word_document(value: dict, number: int, collector: DocumentCollector) -> Document:
     """Returns a document of the released code's older form."""
-    sentences = _get(value, "sentences", number)
+    sentences = _member(value, "sentences", number)
     words = _texts(sentences, "sentences", number)
-    key = _key(value, number)
+    key = _name_part_genre(value, number)
     clusters = [
         _pairs(cluster, f'"clusters", {i}', number, len(words))
-        for i, cluster in enumerate(_get(value, "clusters", number, default=[]))
+        for i, cluster in enumerate(_member(value, "clusters", number, default=[]))
     ]
     return Document(
         tokens=tuple(words),
-        sentences=_ranges([i for i, sentence in enumerate(sentences) for _ in sentence]),
+        sentences=_label_ranges([i for i, sentence in enumerate(sentences) for _ in sentence]),
         speakers=tuple(_speakers(value, number, len(words))),
         clusters=tuple(collector.distinct(number, clusters, key["name"])),
         **key,
     )
 
 
-def _ranges(labels: list[int]) -> tuple[tuple[int, int], ...]:
+def _label_ranges(labels: list[int]) -> tuple[tuple[int, int], ...]:
     """Returns the [start, end) ranges of equal labels."""
     starts = [i for i in range(len(labels)) if i == 0 or labels[i] != labels[i - 1]]
     return tuple(zip(starts, [*starts[1:], len(labels)], strict=True)) if labels else ()
@@ -232,21 +236,21 @@ def _ranges(labels: list[int]) -> tuple[tuple[int, int], ...]:
 
 def _piece_document(value: dict, number: int, collector: DocumentCollector) -> Document:
     """Returns a document of the released code's newer form."""
-    segments = _get(value, "sentences", number)
+    segments = _member(value, "sentences", number)
     pieces = _texts(segments, "sentences", number)
-    word_of, sentence_of = _maps(value, number, len(pieces))
+    word_of, sentence_of = _word_and_sentence_maps(value, number, len(pieces))
     is_special = [
         piece in (OPENING, CLOSING) and i in (0, len(segment) - 1)
         for segment in segments
         for i, piece in enumerate(segment)
     ]
-    firsts, words = _words(pieces, word_of, is_special, number)
+    firsts, words = _join_words(pieces, word_of, is_special, number)
     places = {word_of[first]: i for i, first in enumerate(firsts)}
-    key = _key(value, number)
+    key = _name_part_genre(value, number)
     _note_losses(words, list(places), key["name"], number, collector)
     speakers = _speakers(value, number, len(pieces))
     clusters: list[list[tuple[int, int]]] = []
-    for i, cluster in enumerate(_get(value, "clusters", number, default=[])):
+    for i, cluster in enumerate(_member(value, "clusters", number, default=[])):
         what = f'"clusters", {i}'
         clusters.append([])
         for start, end in _pairs(cluster, what, number, len(pieces)):
@@ -259,18 +263,18 @@ def _piece_document(value: dict, number: int, collector: DocumentCollector) -> D
             clusters[-1].append((places[word_of[start]], places[word_of[end - 1]] + 1))
     return Document(
         tokens=tuple(words),
-        sentences=_ranges([sentence_of[first] for first in firsts]),
+        sentences=_label_ranges([sentence_of[first] for first in firsts]),
         speakers=tuple(speakers[first] for first in firsts),
         clusters=tuple(collector.distinct(number, clusters, key["name"])),
         **key,
     )
 
 
-def _maps(value: dict, number: int, length: int) -> tuple[list[int], list[int]]:
+def _word_and_sentence_maps(value: dict, number: int, length: int) -> tuple[list[int], list[int]]:
     """Returns the word and the sentence of each piece."""
     maps = []
     for key, default in (("subtoken_map", None), ("sentence_map", [0] * length)):
-        numbers = _get(value, key, number, default=default)
+        numbers = _member(value, key, number, default=default)
         if len(numbers) != length or not all(type(x) is int for x in numbers):
             raise BadDocumentError(
                 number,
@@ -281,7 +285,9 @@ def _maps(value: dict, number: int, length: int) -> tuple[list[int], list[int]]:
     return maps[0], maps[1]
 
 
-def _words(pieces: list[str], word_of: list[int], is_special: list[bool], number: int) -> tuple[list[int], list[str]]:
+def _join_words(
+    pieces: list[str], word_of: list[int], is_special: list[bool], number: int
+) -> tuple[list[int], list[str]]:
     """Returns the first piece of each word, and the words."""
     firsts: list[int] = []
     words: list[str] = []
@@ -304,11 +310,11 @@ def _words(pieces: list[str], word_of: list[int], is_special: list[bool], number
 
 
 def _note_losses(words: list[str], numbers: list[int], name: str, line: int, collector: DocumentCollector) -> None:
-    """Writes down words that the pieces cannot give back."""
-    unknown = sum(UNKNOWN in word for word in words)
+    """Records words that cannot be restored from the pieces."""
+    unknown = sum(UNKNOWN_PIECE in word for word in words)
     if unknown:
         collector.note(
-            line, f"{unknown} words of document {name!r} became {UNKNOWN}; the file does not hold their text."
+            line, f"{unknown} words of document {name!r} became {UNKNOWN_PIECE}; the file does not hold their text."
         )
     missing = numbers[-1] + 1 - len(numbers) if numbers else 0
     if missing:

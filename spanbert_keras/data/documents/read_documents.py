@@ -1,36 +1,50 @@
-"""Documents for coreference resolution out of any of the files that hold such."""
+"""Documents for coreference resolution from any supported file."""
 
 import contextlib
 import os
 
 from spanbert_keras.data.documents.collector import DocumentFile, read_lines
-from spanbert_keras.data.documents.conll import BEGIN, read_conll
+from spanbert_keras.data.documents.conll import BEGIN_LINE, read_conll
 from spanbert_keras.data.documents.jsonl import read_jsonl
 from spanbert_keras.errors import InputError
 from spanbert_keras.files.faults import json_lines_fault
 
 
 def read_documents(path: str | os.PathLike, skip_bad: bool = False, clusters: bool = True) -> DocumentFile:
-    """Reads documents out of a CoNLL-2012 file or JSON lines, gzipped or not; what the file holds tells which.
+    """Reads documents from a CoNLL-2012 file or JSON lines, gzipped or not; the content decides, not the name.
 
     Args:
-        path: str or path. A file that `read_conll` or `read_jsonl` can read, of any name.
+        path: str or path. A file that `read_conll` or `read_jsonl` can read.
         skip_bad: bool. Whether documents that cannot be used are left out and named in `left_out`.
-        clusters: bool. Whether gold clusters are read. Without them they may be missing, or wrong.
+        clusters: bool. Whether gold clusters are read. If not, they may be missing or malformed.
 
     Returns:
         `DocumentFile`: the documents, at least one, the format, and what was left out.
 
     Raises:
-        InputError: the file is of neither format, or what `read_conll` and `read_jsonl` raise.
+        InputError: the file has neither format, or as `read_conll` and `read_jsonl` raise.
 
     Example:
-        documents = read_documents("dev.english.v4_gold_conll").documents
+
+    ```python
+    import pathlib
+    import tempfile
+
+    from spanbert_keras import read_documents
+
+    folder = tempfile.TemporaryDirectory()
+    path = pathlib.Path(folder.name) / "documents.jsonl"
+    path.write_text('{"tokens": ["Ann", "lost", "her", "hat"], "clusters": [[[0, 1], [2, 3]]]}')
+
+    file = read_documents(path)
+    file.format  # "jsonl"
+    file.documents[0].clusters  # (((0, 1), (2, 3)),)
+    ```
     """
     name = os.fspath(path)
     with contextlib.closing(read_lines(name)) as lines:
         first = next((text for _, text in lines if text.strip()), "")
-    if BEGIN.match(first):
+    if BEGIN_LINE.match(first):
         return read_conll(path, skip_bad, clusters=clusters)
     if first.lstrip().startswith("{"):
         return read_jsonl(path, skip_bad, clusters)

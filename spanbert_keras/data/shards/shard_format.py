@@ -37,12 +37,15 @@ def shard_file(split: str, index: int, array: str) -> str:
 
 
 def piece_dtype(vocabulary_size: int) -> np.dtype:
-    """Returns uint16 where it holds every id, else uint32."""
+    """Returns uint16 if it can hold every id, else uint32."""
     return np.dtype(np.uint16 if vocabulary_size <= 65_536 else np.uint32)
 
 
-def write_atomically(path: pathlib.Path, content: bytes) -> None:
-    """Writes a file under a temporary name, flushes it to the disk, and renames it."""
+def write_corpus_file(path: pathlib.Path, content: bytes) -> None:
+    """Writes a file of a corpus atomically.
+
+    Its temporary name begins with `TEMPORARY`, by which `prepare` recognises what a killed run has left.
+    """
     temporary = path.with_name(TEMPORARY + path.name)
     with open(temporary, "wb") as file:
         file.write(content)
@@ -103,20 +106,20 @@ def checksum(path: pathlib.Path) -> str:
 
 
 def check_size(path: pathlib.Path, entry: dict[str, Any]) -> None:
-    """Refuses a file that is missing or whose size is not the manifest's."""
+    """Raises if a file is missing, or its size is not the manifest's."""
     expected = entry["bytes"]
     if not path.is_file():
         raise InputError(f"The corpus file {path} is missing. Expected: {expected:,} bytes. Prepare the corpus again.")
     received = path.stat().st_size
     if received != expected:
         raise InputError(
-            f"The corpus file {path} is not whole. Expected: {expected:,} bytes. Received: {received:,} bytes. "
+            f"The corpus file {path} is incomplete. Expected: {expected:,} bytes. Received: {received:,} bytes. "
             "Copy it again or prepare the corpus again."
         )
 
 
 def check_content(path: pathlib.Path, entry: dict[str, Any]) -> None:
-    """Refuses a file whose SHA-256 is not the manifest's."""
+    """Raises if the SHA-256 of a file is not the manifest's."""
     check_size(path, entry)
     received = checksum(path)
     if received != entry["sha256"]:

@@ -26,7 +26,7 @@ class TokenSplit:
         pieces: list of uint16 or uint32 `(N,)`. Ids of whole documents without special pieces.
         document_starts: list of int64 `(D + 1,)`. First piece of each document, then N.
         line_starts: list of int64 `(L + 1,)`. First piece of each line, then N; holds every document start.
-        paths: list of path. What annotations are named after.
+        paths: list of path. The shards' names without endings, after which annotations are named.
     """
 
     pieces: list[np.ndarray]
@@ -72,7 +72,7 @@ class TokenSplit:
         """Opens an annotation of every shard.
 
         Returns:
-            list of uint8 `(N,)` memory maps, one a shard.
+            list of uint8 `(N,)` memory maps, one per shard.
 
         Raises:
             InputError: a shard has no such annotation, or one of another length.
@@ -105,9 +105,11 @@ class TokenShards:
 
     Example:
 
-        shards = TokenShards("shards/")
-        first = shards.split("train").pieces[0][:10]
-        shards.tokenizer().detokenize(first)
+    ```python
+    shards = TokenShards("shards/")
+    first = shards.split("train").pieces[0][:10]
+    shards.tokenizer().detokenize(first)
+    ```
     """
 
     def __init__(self, directory: str | os.PathLike):
@@ -144,7 +146,7 @@ class TokenShards:
         return SpanBertTokenizer(folder / shard_format.VOCABULARY, lowercase=manifest["lowercase"], **settings)
 
     def check_vocabulary(self, tokenizer: SpanBertTokenizer) -> None:
-        """Refuses a tokenizer other than the one with which the corpus was prepared."""
+        """Raises unless the corpus was prepared with this tokenizer."""
         expected, received = self.manifest["vocabulary_fingerprint"], tokenizer.fingerprint()
         if expected != received:
             raise InputError(
@@ -158,7 +160,7 @@ class TokenShards:
         """Reads every file once and compares its SHA-256 with the manifest's.
 
         Raises:
-            InputError: a file is damaged; names it.
+            InputError: a file is damaged; the message names it.
         """
         for folder, manifest in self._parts:
             for name, entry in manifest["files"].items():
@@ -209,7 +211,7 @@ def _splits_of(manifest: dict[str, Any]) -> set[str]:
 def _part_folders(directory: pathlib.Path) -> list[pathlib.Path]:
     """Returns the folders with a manifest: the corpus itself, or all the parts of it."""
     if not directory.is_dir():
-        raise InputError(f"There is no corpus {directory}. Expected: a folder that `prepare` wrote.")
+        raise InputError(f"The corpus {directory} does not exist. Expected: a folder that `prepare` wrote.")
     if (directory / shard_format.MANIFEST).is_file():
         return [directory]
     found = {}
@@ -241,7 +243,7 @@ def _has_manifest(folder: pathlib.Path) -> bool:
 
 
 def _read_manifest(folder: pathlib.Path) -> dict[str, Any]:
-    """Returns the manifest of a folder; refuses one that is not valid JSON or of another format version."""
+    """Returns the manifest of a folder; raises if it is not valid JSON or has another format version."""
     path = folder / shard_format.MANIFEST
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
@@ -258,7 +260,7 @@ def _read_manifest(folder: pathlib.Path) -> dict[str, Any]:
 
 
 def _check_parts_agree(folders: list[pathlib.Path], manifests: list[dict[str, Any]]) -> None:
-    """Refuses parts that were prepared from other input or with other settings."""
+    """Raises if parts were prepared from different input or with different settings."""
     for folder, manifest in zip(folders, manifests, strict=True):
         for key in ("vocabulary_fingerprint", "settings", "sources"):
             if manifest[key] != manifests[0][key]:

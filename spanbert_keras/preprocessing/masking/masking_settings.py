@@ -6,8 +6,7 @@ import functools
 import numpy as np
 
 from spanbert_keras.preprocessing.masking import span_lengths
-
-SCHEMES = ("span", "whole_word", "subword")
+from spanbert_keras.preprocessing.masking.schemes import SCHEME_NAMES, SCHEMES
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -15,14 +14,14 @@ class MaskingSettings:
     """The settings of `mask_rows`.
 
     Args:
-        scheme: str. `"span"` (section 3.1), `"whole_word"` (spans of one word) or `"subword"` (BERT's single pieces).
-        masking_rate: float, share of a row's pieces that is masked. Defaults to 0.15 (section 4.2).
-        geometric_rate: float, the `p` of the length law. Defaults to 0.2 (section 3.1).
-        max_span_length: int, words. Defaults to 10 (section 3.1).
-        max_span_positions: int, rows of the span boundary head's position table; pieces further inside a span have no
+        scheme: str, a name in `schemes.SCHEMES`. Defaults to `"span"` (section 3.1).
+        masking_rate: float. Share of a row's pieces that is masked. Defaults to 0.15 (section 4.2).
+        geometric_rate: float. The `p` of the length law. Defaults to 0.2 (section 3.1).
+        max_span_length: int. Longest span drawn, in words. Defaults to 10 (section 3.1).
+        max_span_positions: int. Rows of the span boundary head's position table; pieces further inside a span have no
             span boundary target. Defaults to 15 (the released code's README command; the paper gives none).
-        mask_token_rate: float, share of spans that become [MASK]. Defaults to 0.8 (section 3.1).
-        random_token_rate: float, share of spans that become random pieces; the rest stays. Defaults to 0.1.
+        mask_token_rate: float. Share of spans that become [MASK]. Defaults to 0.8 (section 3.1).
+        random_token_rate: float. Share of spans that become random pieces; the rest stays unchanged. Defaults to 0.1.
 
     Raises:
         ValueError: a setting is unknown or out of range.
@@ -38,7 +37,7 @@ class MaskingSettings:
 
     def __post_init__(self) -> None:
         if self.scheme not in SCHEMES:
-            raise ValueError(f"`scheme` must be one of {', '.join(SCHEMES)}. Received: scheme={self.scheme!r}.")
+            raise ValueError(f"`scheme` must be one of {', '.join(SCHEME_NAMES)}. Received: scheme={self.scheme!r}.")
         if not 0 < self.masking_rate <= 1:
             raise ValueError(
                 f"`masking_rate` must be above 0 and at most 1. Received: masking_rate={self.masking_rate}."
@@ -53,7 +52,7 @@ class MaskingSettings:
                 "`mask_token_rate` and `random_token_rate` must not be negative and add up to at most 1. "
                 f"Received: mask_token_rate={rates[0]}, random_token_rate={rates[1]}."
             )
-        span_lengths.length_thresholds(self.geometric_rate, self.max_span_length)  # Raises where they are wrong.
+        span_lengths.length_thresholds(self.geometric_rate, self.max_span_length)  # Raises if they are wrong.
 
     def budget(self, num_pieces: np.ndarray) -> np.ndarray:
         """Returns ceil(masking_rate x num_pieces): int64 of the same shape, exact."""
@@ -62,10 +61,9 @@ class MaskingSettings:
 
     @functools.cached_property
     def length_thresholds(self) -> np.ndarray:
-        """uint64 thresholds of the span lengths; a word has length one under `"whole_word"`."""
-        if self.scheme == "whole_word":
-            return np.array([], np.uint64)
-        return span_lengths.length_thresholds(self.geometric_rate, self.max_span_length)
+        """uint64 thresholds of the span lengths, in units of the scheme; none where all spans are one unit."""
+        longest = SCHEMES[self.scheme].max_span_length or self.max_span_length
+        return span_lengths.length_thresholds(self.geometric_rate, longest)
 
     @functools.cached_property
     def replacement_thresholds(self) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What the masking law knows about a vocabulary: V entries a table."""
+"""Properties of a vocabulary that the masking law uses. Shape letters: V vocabulary, U random pieces."""
 
 import dataclasses
 from typing import Any
@@ -28,12 +28,12 @@ class MaskingTables:
 
     @classmethod
     def from_tokenizer(cls, tokenizer: Any, unigram_counts: Any = None) -> "MaskingTables":
-        """Reads the tables off a tokenizer.
+        """Returns the tables of a tokenizer.
 
         Args:
             tokenizer: a `SpanBertTokenizer`. Its special pieces, [UNK] among them, are neither masked nor drawn.
-            unigram_counts: integers `(V,)`. How often each piece occurs in the corpus; `None` draws replacements
-                uniformly. Only ordinary pieces (neither special nor [unusedN]) count.
+            unigram_counts: integers `(V,)`. Number of occurrences of each piece in the corpus; `None` draws
+                replacements uniformly. Only ordinary pieces (neither special nor [unusedN]) count.
 
         Raises:
             ValueError: `unigram_counts` has another length than the vocabulary, a negative entry, or no ordinary piece.

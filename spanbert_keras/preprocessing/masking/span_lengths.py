@@ -1,4 +1,4 @@
-"""How long a masked span is: the paper's geometric law over words, truncated and renormalised."""
+"""Lengths of masked spans: the paper's geometric law over words, truncated and renormalised."""
 
 from fractions import Fraction
 from typing import Any
@@ -7,7 +7,7 @@ import numpy as np
 
 from spanbert_keras.preprocessing import philox
 
-# Third word of the counter under a row's seed: what a number is drawn for.
+# Third word of the counter under a row's seed: the purpose of a number.
 SPAN_STREAM = 1
 
 # A rate given as a float means the short decimal that was typed: 0.2 is 1/5, not the nearest double.
@@ -46,6 +46,17 @@ def span_length_probabilities(p: float = 0.2, max_span_length: int = 10) -> np.n
 
     Raises:
         ValueError: an argument is out of range.
+
+    Example:
+
+    ```python
+    import numpy as np
+
+    from spanbert_keras import span_length_probabilities
+
+    probabilities = span_length_probabilities()  # (10,), 0.224 for one word
+    mean = np.arange(1, 11) @ probabilities  # 3.797
+    ```
     """
     return np.array([float(probability) for probability in _exact_probabilities(p, max_span_length)])
 
@@ -88,7 +99,7 @@ def draw_span_lengths(seed: Any, count: int, p: float = 0.2, max_span_length: in
 
     Args:
         seed: integers `(2,)`, or `(B, 2)` for many rows.
-        count: int, number of draws a row.
+        count: int. Number of draws per row.
         p: float, as in `span_length_probabilities`. Defaults to 0.2.
         max_span_length: int, words. Defaults to 10.
 
@@ -98,7 +109,14 @@ def draw_span_lengths(seed: Any, count: int, p: float = 0.2, max_span_length: in
     Raises:
         ValueError: an argument is out of range.
 
-    Example: `draw_span_lengths((1, 2), 100_000).mean()` is about 3.797.
+    Example:
+
+    ```python
+    from spanbert_keras import draw_span_lengths
+
+    lengths = draw_span_lengths(seed=(1, 2), count=100_000)  # (100000,)
+    lengths.mean()  # about 3.797
+    ```
     """
     keys = philox.as_seed(seed)
     words, _ = span_words(keys.reshape(-1, 2), 0, count)  # (count, B)

@@ -37,19 +37,19 @@ class SpanMasker(keras_hub.models.Preprocessor):
     NumPy arrays and lists give NumPy arrays, tensors of any framework give the backend's tensors.
 
     Args:
-        tokenizer: `SpanBertTokenizer`. Tells special pieces (never masked, [UNK] among them) and word starts.
-        max_predictions: int, pieces. M, entries for masked pieces a row. `None` is ceil(masking_rate x T).
-        scheme: str. `"span"`, `"whole_word"` (spans of one word) or `"subword"` (BERT's single pieces, section 6.1).
-            Replacement is drawn once a span, word or piece.
+        tokenizer: `SpanBertTokenizer`. Defines word starts and special pieces ([UNK] included), which are never masked.
+        max_predictions: int. M, entries for masked pieces per row. Defaults to ceil(masking_rate x T).
+        scheme: str. What is masked and replaced together: `"span"`, spans of words (section 3.1), `"whole_word"`,
+            single words, or `"subword"`, single pieces (BERT, section 6.1). Defaults to `"span"`.
         max_span_positions: int. Pieces at this offset in a span and later have no span boundary target. Defaults to
             15 (the released code's README command).
         unigram_counts: integers `(V,)`. The corpus' piece counts, from which random pieces are drawn; `None` draws
-            uniformly. Only ordinary pieces (not special, not [unusedN]) are drawn.
-        masking_rate: float, share of a row's pieces. Defaults to 0.15 (section 4.2).
-        geometric_rate: float, the length law's p. Defaults to 0.2 (section 3.1).
-        max_span_length: int, words. Defaults to 10 (section 3.1).
-        mask_token_rate: float, share of spans that become [MASK]. Defaults to 0.8 (section 3.1).
-        random_token_rate: float, share of spans that become random pieces. Defaults to 0.1 (section 3.1).
+            uniformly. Only ordinary pieces (neither special nor [unusedN]) are drawn.
+        masking_rate: float. Share of a row's pieces that is masked. Defaults to 0.15 (section 4.2).
+        geometric_rate: float. The length law's p. Defaults to 0.2 (section 3.1).
+        max_span_length: int. Longest span drawn, in words. Defaults to 10 (section 3.1).
+        mask_token_rate: float. Share of spans that become [MASK]. Defaults to 0.8 (section 3.1).
+        random_token_rate: float. Share of spans that become random pieces. Defaults to 0.1 (section 3.1).
         **kwargs: name and dtype, as for any Keras layer.
 
     Call arguments:
@@ -59,7 +59,7 @@ class SpanMasker(keras_hub.models.Preprocessor):
             `(2,)` is the row's own seed. Required.
 
     Returns:
-        dict, int32 unless said; padding entries are 0:
+        dict, int32 unless noted; padding entries are 0:
         `token_ids` `(B, T)`: the pieces after masking.
         `segment_ids` `(B, T)`: as given, or zeros.
         `padding_mask` `(B, T)`: as given.
@@ -75,9 +75,23 @@ class SpanMasker(keras_hub.models.Preprocessor):
             needs, `seed` or an input is missing or has a wrong shape.
 
     Example:
-        masker = SpanMasker(tokenizer=tokenizer)
-        masked = masker({"token_ids": ids, "padding_mask": mask}, seed=(1, 2))
-        dataset = dataset.map(lambda inputs, seed: masker(inputs, seed=seed))
+
+    ```python
+    import numpy as np
+
+    from spanbert_keras import SpanBertTokenizer, SpanMasker
+
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "super", "bowl", "##s", "game"]
+    tokenizer = SpanBertTokenizer(vocabulary)
+    masker = SpanMasker(tokenizer=tokenizer, masking_rate=0.3)
+
+    token_ids = np.array([[2, *tokenizer("a super bowls game a game"), 3, 0]])  # (1, 10)
+    masked = masker({"token_ids": token_ids, "padding_mask": token_ids != 0}, seed=(1, 2))
+    masked["token_ids"]  # (1, 10), ceil(0.3 x 7) = 3 pieces replaced, or fewer
+    masked["mask_positions"]  # (1, 3)
+    ```
+
+    In `tf.data`: `dataset.map(lambda inputs, seed: masker(inputs, seed=seed))`.
 
     Reference: Joshi et al., 2020, section 3.1.
     """
@@ -139,13 +153,16 @@ class SpanMasker(keras_hub.models.Preprocessor):
             self._tables = MaskingTables.from_tokenizer(self.tokenizer, self.unigram_counts)
         return self._tables
 
-    def mask_ragged(self, pieces: np.ndarray, row_starts: np.ndarray, seeds: np.ndarray) -> MaskedRows:
+    def mask_ragged(
+        self, pieces: np.ndarray, row_starts: np.ndarray, seeds: np.ndarray, annotation: np.ndarray | None = None
+    ) -> MaskedRows:
         """Masks ragged rows: the layer without padding, for programs that build their own batches.
 
         Args:
             pieces: int `(N,)`. All rows' pieces with specials, one row after the other.
             row_starts: int `(R + 1,)`. Where each row begins, and N.
             seeds: integers `(R, 2)`. Each row's own seed.
+            annotation: `(N,)` or `None`. A value for each piece, for a scheme that needs one.
 
         Returns:
             `MaskedRows` of NumPy arrays.
@@ -153,7 +170,7 @@ class SpanMasker(keras_hub.models.Preprocessor):
         Raises:
             ValueError: a piece isn't in the vocabulary, or shapes disagree.
         """
-        return mask_rows(pieces, row_starts, seeds, self.tables, self.settings)
+        return mask_rows(pieces, row_starts, seeds, self.tables, self.settings, annotation)
 
     def call(self, inputs, seed=None):
         _check_inputs(inputs, seed)
@@ -247,7 +264,7 @@ def _row_seeds(seed: np.ndarray, shape: tuple) -> np.ndarray:
 
 
 def _check_inputs(inputs: Any, seed: Any) -> None:
-    """Raises ValueError where the call's arguments are incomplete."""
+    """Raises `ValueError` if the call's arguments are incomplete."""
     if not isinstance(inputs, Mapping):
         raise ValueError(f"`inputs` must be a dict with token_ids and padding_mask. Received: {type(inputs).__name__}.")
     missing = [key for key in ("token_ids", "padding_mask") if key not in inputs]
@@ -260,7 +277,7 @@ def _check_inputs(inputs: Any, seed: Any) -> None:
 
 
 def _check_shapes(token_ids: Any, segment_ids: Any, padding_mask: Any) -> None:
-    """Raises ValueError where the inputs' shapes or types disagree; arrays, or TensorFlow's symbolic tensors."""
+    """Raises `ValueError` if the inputs' shapes or types disagree; arrays, or TensorFlow's symbolic tensors."""
     rank, dtype = len(token_ids.shape), keras.backend.standardize_dtype(token_ids.dtype)
     if rank not in (1, 2) or "int" not in dtype:
         raise ValueError(
@@ -280,6 +297,6 @@ def _in_tf_graph() -> bool:
 
 def _to_numpy(value: Any) -> np.ndarray:
     """Returns a list or a tensor of any framework as a NumPy array."""
-    if hasattr(value, "detach"):  # torch, perhaps on a GPU
+    if hasattr(value, "detach"):  # torch, possibly on a GPU
         value = value.detach().cpu()
     return np.asarray(value)

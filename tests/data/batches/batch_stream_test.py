@@ -172,7 +172,7 @@ def test_cost_does_not_grow_with_k(stream_of):
     assert seconds(10**9) < 5 * seconds(1) + 0.5
 
 
-def test_nothing_but_the_batch_is_read(source_of, stream_of):
+def test_only_the_batch_is_read(source_of, stream_of):
     class Counting:
         def __init__(self, array):
             self.array, self.read = array, 0
@@ -235,6 +235,6 @@ def test_shares_add_up(source_of, stream_of, weights, shares):
     assert sorted(stream_of(*sources)._shares.tolist(), reverse=True) == shares
 
 
-def test_a_weight_too_small_for_a_row_is_refused(source_of, stream_of):
+def test_a_weight_too_small_for_a_row_is_rejected(source_of, stream_of):
     with pytest.raises(ValueError, match="weight"):
         stream_of(source_of(weight=1.0), source_of(weight=1e-6))

@@ -110,7 +110,7 @@ def test_a_block_is_full_when_words_allow(toy_tokenizer):
 
 
 @pytest.mark.parametrize("cut, row_length", [("sentence", 9), ("word", 2)])
-def test_an_unknown_cut_or_a_row_without_room_is_refused(toy_corpus, toy_tokenizer, cut, row_length):
+def test_an_unknown_cut_or_a_row_without_room_is_rejected(toy_corpus, toy_tokenizer, cut, row_length):
     with pytest.raises(ValueError, match="Received: cut="):
         cut_blocks(toy_corpus(LENGTHS), toy_tokenizer.word_starts(), row_length, cut)
 
@@ -157,7 +157,7 @@ def test_the_index_of_another_process_is_used_when_it_was_first(tmp_path):
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_a_damaged_index_is_made_again(tmp_path):
+def test_a_damaged_index_is_rebuilt(tmp_path):
     cached_blocks(tmp_path, "name", made)
     (file,) = tmp_path.glob("*/starts.npy")
     file.write_bytes(file.read_bytes()[:-9])
@@ -168,11 +168,11 @@ def test_a_cache_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "cache").write_text("a file")
     with pytest.raises(InputError, match="cache"):
         cached_blocks(tmp_path / "cache", "name", made)
-    assert blocks_module.SPECIALS == 2
+    assert blocks_module.SPECIALS_PER_BLOCK == 2
 
 
 @pytest.mark.parametrize("damaged", [False, True])
-def test_two_processes_make_one_index_at_once_and_neither_takes_away_the_others(tmp_path, monkeypatch, damaged):
+def test_two_processes_build_one_index_at_once_and_neither_removes_the_others(tmp_path, monkeypatch, damaged):
     path = tmp_path / "name.blocks"
     if damaged:
         cached_blocks(tmp_path, "name", made)

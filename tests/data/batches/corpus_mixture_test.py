@@ -62,7 +62,7 @@ def test_the_flag_names_corpora_and_weights(text, expected):
 
 
 @pytest.mark.parametrize("text", ["", " , ", "a:0", "a:-1,b", "a:nan,b:1", "a:inf,b:1", ":0.5"])
-def test_unusable_corpora_are_refused(text):
+def test_unusable_corpora_are_rejected(text):
     with pytest.raises(InputError, match="--corpus"):
         parse_corpora(text)
 
@@ -84,7 +84,7 @@ def test_raw_text_is_prepared_first(prepared, tmp_path):
     assert corpora.shards[0].directory == prepared / "a"
 
 
-def test_corpora_of_different_vocabularies_are_refused(opened):
+def test_corpora_of_different_vocabularies_are_rejected(opened):
     with pytest.raises(InputError, match="vocabular.*--vocabulary"):
         opened("{0}/a,{0}/c")
 

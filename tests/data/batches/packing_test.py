@@ -5,7 +5,8 @@ import time
 import numpy as np
 import pytest
 
-from spanbert_keras.data.batches.packing import SPECIALS, plan_packing
+from spanbert_keras.data.batches.blocks import SPECIALS_PER_BLOCK
+from spanbert_keras.data.batches.packing import plan_packing
 from spanbert_keras.preprocessing.masking.masking_settings import MaskingSettings
 
 budget = MaskingSettings().budget
@@ -13,7 +14,7 @@ budget = MaskingSettings().budget
 
 def placed(plan):
     """Returns how many blocks of each length an epoch's rows hold."""
-    found = np.zeros(plan.row_length - SPECIALS + 1, np.int64)
+    found = np.zeros(plan.row_length - SPECIALS_PER_BLOCK + 1, np.int64)
     for template, count in zip(plan.templates, plan.counts.tolist(), strict=True):
         for length in template:
             found[length] += count
@@ -27,7 +28,7 @@ def paragraphs(row_length, count=50_000, mean=68.0, sigma=0.8):
 
 
 def histogram_of(lengths, row_length):
-    longest = row_length - SPECIALS
+    longest = row_length - SPECIALS_PER_BLOCK
     full, rest = np.divmod(lengths, longest)
     histogram = np.bincount(rest, minlength=longest + 1)
     histogram[0] = 0
@@ -38,7 +39,7 @@ def histogram_of(lengths, row_length):
 def check(plan, histogram):
     assert placed(plan).tolist() == histogram.tolist()
     for template in plan.templates:
-        assert sum(template) + SPECIALS * len(template) <= plan.row_length
+        assert sum(template) + SPECIALS_PER_BLOCK * len(template) <= plan.row_length
         assert int(budget(np.array(template)).sum()) <= plan.max_predictions
         assert list(template) == sorted(template, reverse=True)
     assert (plan.counts > 0).all()
@@ -52,7 +53,7 @@ def test_padding_of_paragraphs_is_below_5_percent(row_length):
     assert time.process_time() - began < 20
     check(plan, histogram)
     assert plan.padding_share < 0.05
-    assert plan.max_predictions <= int(budget(row_length - SPECIALS)) * 1.06 + 1
+    assert plan.max_predictions <= int(budget(row_length - SPECIALS_PER_BLOCK)) * 1.06 + 1
 
 
 @pytest.mark.parametrize("row_length", [128, 512])
@@ -68,7 +69,9 @@ def test_padding_of_long_documents_is_below_5_percent(row_length, documents):
 def test_every_block_is_placed_exactly_once(seed):
     random = np.random.default_rng(seed)
     row_length = int(random.integers(5, 40))
-    histogram = random.integers(0, 9, row_length - SPECIALS + 1) * random.integers(0, 2, row_length - SPECIALS + 1)
+    histogram = random.integers(0, 9, row_length - SPECIALS_PER_BLOCK + 1) * random.integers(
+        0, 2, row_length - SPECIALS_PER_BLOCK + 1
+    )
     histogram[0] = 0
     histogram[-1] += 1
     plan = plan_packing(histogram, row_length, budget)

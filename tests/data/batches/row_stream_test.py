@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from spanbert_keras.data.batches.blocks import Blocks
-from spanbert_keras.data.batches.packing import SPECIALS, plan_packing
+from spanbert_keras.data.batches.blocks import SPECIALS_PER_BLOCK, Blocks
+from spanbert_keras.data.batches.packing import plan_packing
 from spanbert_keras.data.batches.row_stream import RowStream
 from spanbert_keras.preprocessing.masking.masking_settings import MaskingSettings
 
@@ -53,12 +53,12 @@ def test_an_epoch_has_every_block_exactly_once(shuffle, number):
     assert [lengths[start] for start in placed.starts.tolist()] == placed.lengths.tolist()
 
 
-def test_blocks_of_a_row_stand_side_by_side():
+def test_blocks_of_a_row_are_side_by_side():
     stream = stream_of()
     placed = epoch(stream, 2)
     for row in range(stream.plan.rows):
         chosen = placed.rows == row
-        ends = np.cumsum(placed.lengths[chosen] + SPECIALS)
+        ends = np.cumsum(placed.lengths[chosen] + SPECIALS_PER_BLOCK)
         assert placed.offsets[chosen].tolist() == [0, *ends[:-1].tolist()]
         assert ends[-1] <= ROW_LENGTH
     assert (np.diff(placed.rows) >= 0).all()

@@ -74,7 +74,7 @@ def test_markup_and_code_sessions_are_left_out(text, expected):
     assert prose(text) == expected
 
 
-def test_this_python_carries_two_megabytes_of_prose():
+def test_this_python_has_two_megabytes_of_prose():
     texts = documents()
     assert len(texts) > 500 and 1_500_000 < sum(map(len, texts)) < 4_000_000
     assert embedded_corpus.size() == sum(map(len, texts))

@@ -47,14 +47,14 @@ def test_the_stream_does_not_depend_on_the_number_of_threads(sources):
     assert [c.hashes for c in one] == [c.hashes for c in many]
 
 
-def test_a_stream_goes_on_where_another_stopped(sources):
+def test_a_stream_continues_where_another_stopped(sources):
     whole = encoded(sources)
     rest = encoded(sources, start=whole[0].position[:2])
     assert [c.hashes for c in rest] == [c.hashes for c in whole[1:]]
     assert encoded(sources, start=(2, 0))[0].hashes == []
 
 
-def test_shards_share_the_documents_out_by_their_text(sources):
+def test_documents_are_assigned_to_shards_by_their_text(sources):
     whole = [code for chunk in encoded(sources) for code in chunk.hashes]
     parts = [[code for chunk in encoded(sources, shard=(i, 3)) for code in chunk.hashes] for i in range(3)]
     assert sorted(sum(parts, [])) == sorted(whole)
@@ -86,7 +86,7 @@ def test_few_chunks_wait_in_memory(sources):
     stream.close()
 
 
-def test_the_librarys_own_threads_are_off_and_the_setting_comes_back(sources, monkeypatch):
+def test_the_librarys_own_threads_are_off_and_the_setting_is_restored(sources, monkeypatch):
     seen = []
 
     class Spy(WordPiece):

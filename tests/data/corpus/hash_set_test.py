@@ -9,7 +9,7 @@ from spanbert_keras.data.corpus.hash_set import HashSet
 
 
 def test_it_holds_what_a_python_set_holds(monkeypatch):
-    monkeypatch.setattr(hash_set, "RECENT", 50)
+    monkeypatch.setattr(hash_set, "MAX_RECENT", 50)
     draw = random.Random(5)
     population = [draw.getrandbits(64) for _ in range(400)] + [0, 2**64 - 1, 2**63, 2**56]
     ours, python = HashSet(), set()

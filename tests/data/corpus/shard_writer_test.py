@@ -28,9 +28,14 @@ def chunk_of(*documents, source=0):
 
 def writer_of(folder, share=0.25, shard_pieces=1000, is_part=False):
     return CorpusWriter(
-        folder, vocabulary_size=9, unknown_id=UNKNOWN, num_sources=2, heldout_share=share, shard_pieces=shard_pieces,
+        folder,
+        vocabulary_size=9,
+        unknown_id=UNKNOWN,
+        num_sources=2,
+        heldout_share=share,
+        shard_pieces=shard_pieces,
         is_part=is_part,
-    )  # fmt: skip
+    )
 
 
 def read(folder, split, index=0):
@@ -110,7 +115,7 @@ def test_shards_close_when_they_are_full(tmp_path):
 
 @pytest.mark.parametrize("share", [0.0, 0.25])
 @pytest.mark.parametrize("stop", range(1, 6))
-def test_a_stopped_writer_goes_on_to_the_same_bytes(tmp_path, share, stop):
+def test_a_stopped_writer_continues_to_the_same_bytes(tmp_path, share, stop):
     draw = np.random.default_rng(7)
     hashes = draw.integers(0, 2**64, 18, np.uint64).tolist()
     documents = [(hashes[i % 15], [draw.integers(0, 9, 3).tolist()]) for i in range(18)]  # three come twice

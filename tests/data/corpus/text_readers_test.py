@@ -1,4 +1,4 @@
-"""Tests of the readers: formats, compression, bytes that are no text, damage, memory bounds."""
+"""Tests of the readers: formats, compression, bytes that are not text, damage, memory bounds."""
 
 import gzip
 import io
@@ -39,7 +39,7 @@ def test_blank_lines_end_the_documents_of_a_text_file(tmp_path, ending):
 
 
 @pytest.mark.parametrize("ending", ["", ".gz", ".zst"])
-def test_a_folder_holds_one_document_a_file(tmp_path, ending):
+def test_a_folder_holds_one_document_per_file(tmp_path, ending):
     (tmp_path / "below").mkdir()
     compress(tmp_path / "below" / f"z.txt{ending}", b"last")
     compress(tmp_path / f"b{ending}", TEXT.encode())
@@ -49,7 +49,7 @@ def test_a_folder_holds_one_document_a_file(tmp_path, ending):
 
 
 @pytest.mark.parametrize("ending", ["", ".gz", ".zst"])
-def test_json_lines_hold_one_document_a_line(tmp_path, ending):
+def test_json_lines_hold_one_document_per_line(tmp_path, ending):
     rows = [{"id": 1, "text": "One.\nTwo is here."}, {"text": ""}, {"text": "Über\u2028x\r\n\nthree"}, {"text": None}]
     content = "\n\n".join(json.dumps(row, ensure_ascii=i % 2 == 0) for i, row in enumerate(rows))
     path = compress(tmp_path / f"a.jsonl{ending}", content.encode())
@@ -62,7 +62,7 @@ def test_json_lines_in_a_folder_hold_many_documents(tmp_path):
     assert lines_of(str(tmp_path)) == [["a"], ["b"], ["c", "d"]]
 
 
-def test_parquet_holds_one_document_a_row(tmp_path):
+def test_parquet_holds_one_document_per_row(tmp_path):
     pyarrow = pytest.importorskip("pyarrow")
     from pyarrow import parquet
 
@@ -89,7 +89,12 @@ def test_globs_and_lists_keep_their_order(tmp_path):
 
 @pytest.mark.parametrize(
     "inputs, said",
-    [([], "names no file"), (["no.txt"], "there is no .*no.txt"), (["*.none"], "there is no"), (["empty"], "no files")],
+    [
+        ([], "names no file"),
+        (["no.txt"], "no.txt does not exist"),
+        (["*.none"], "none does not exist"),
+        (["empty"], "no files"),
+    ],
 )
 def test_missing_input_is_named(tmp_path, inputs, said):
     (tmp_path / "empty").mkdir()
@@ -97,7 +102,7 @@ def test_missing_input_is_named(tmp_path, inputs, said):
         find_sources([str(tmp_path / item) for item in inputs])
 
 
-def test_a_file_named_twice_is_refused(tmp_path):
+def test_a_file_named_twice_is_rejected(tmp_path):
     path = compress(tmp_path / "a.txt", b"x")
     with pytest.raises(InputError, match=r"a\.txt twice"):
         find_sources([path, str(tmp_path / "*.txt")])
@@ -124,7 +129,7 @@ def test_undecodable_bytes_are_counted_for_their_document(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["a.txt", "a.jsonl"])
-def test_a_byte_order_mark_is_no_text(tmp_path, name):
+def test_a_byte_order_mark_is_not_part_of_the_text(tmp_path, name):
     content = "Word" if name == "a.txt" else '{"text": "Word"}'
     assert lines_of(compress(tmp_path / name, b"\xef\xbb\xbf" + content.encode())) == [["Word"]]
 
@@ -214,7 +219,7 @@ def test_missing_packages_are_named_with_their_extra(tmp_path, monkeypatch):
 
     (tmp_path / "a.parquet").write_bytes(b"")
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(InputError, match=r"pip install spanbert_keras\[parquet\]"):
+    with pytest.raises(InputError, match=r'pip install "spanbert-keras\[parquet\]"'):
         lines_of(str(tmp_path / "a.parquet"))
 
 
@@ -259,7 +264,7 @@ def test_damaged_utf_16_is_counted(tmp_path):
     assert [(d.lines, d.undecodable) for d in documents_of(str(tmp_path / "a.txt"))] == [(["word\ufffd"], 1)]
 
 
-def test_files_without_text_are_refused_by_name_and_skipped_in_a_folder(tmp_path):
+def test_files_without_text_are_rejected_by_name_and_skipped_in_a_folder(tmp_path):
     (tmp_path / "books.tar.gz").write_bytes(gzip.compress(bytes(257) + b"ustar" + bytes(250)))
     (tmp_path / "list.json").write_text('[{"text": "a"}]')
     (tmp_path / "z.txt").write_text("prose")

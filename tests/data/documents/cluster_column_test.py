@@ -1,4 +1,4 @@
-"""Tests of the cluster column of CoNLL-2012: by hand, at random, and what it cannot say."""
+"""Tests of the cluster column of CoNLL-2012: by hand, at random, and what it cannot hold."""
 
 import random
 
@@ -37,7 +37,7 @@ def test_a_column_is_read_as_the_official_scorer_reads_it(columns, expected):
 @pytest.mark.parametrize(
     "column", ["(x)", "12", "(1|", "|(1)", "(1)|-", "(-1)", "(1)||(2)", "((1))", "(1.5)", "(1 )", "*"]
 )
-def test_a_column_of_another_form_is_refused(column):
+def test_a_column_of_another_form_is_rejected(column):
     with pytest.raises(BadDocumentError, match=r"cannot be read\. Expected: '-', or numbers in brackets") as caught:
         read("-", column)
     assert caught.value.line == 11 and repr(column) in str(caught.value)
@@ -61,7 +61,7 @@ def test_a_column_has_the_long_first_then_one_token_then_what_ends():
 
 
 @pytest.mark.parametrize("other", [(2, 5), (1, 6), (3, 5)])
-def test_mentions_of_one_cluster_that_cross_cannot_be_said(other):
+def test_crossing_mentions_of_one_cluster_are_rejected(other):
     with pytest.raises(InputError, match=rf"mentions of cluster 8 cross.*\[0, 4\) and \[{other[0]}, {other[1]}\)"):
         write_cluster_column([[(0, 1)], [other, (0, 4)]], 7, [3, 8])
 
@@ -80,7 +80,7 @@ def random_clusters(source, length):
     return clusters
 
 
-def test_random_nested_and_crossing_clusters_come_back():
+def test_random_nested_and_crossing_clusters_make_a_round_trip():
     source = random.Random(0)
     crossing = nested = 0
     for _ in range(500):

@@ -21,7 +21,7 @@ def fail(line, sentence):
 
 
 @pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzip"])
-def test_lines_are_read_gzipped_or_not_whatever_the_name(tmp_path, pack):
+def test_lines_are_read_gzipped_or_not_under_any_name(tmp_path, pack):
     path = tmp_path / "any.name"
     path.write_bytes(pack(b"\xef\xbb\xbfone\r\n\ntw\xc3\xb6\xe2\x80\xa8x\x0c"))
     assert list(read_lines(str(path))) == [(1, "one"), (2, ""), (3, "twö\u2028x\x0c")]
@@ -33,7 +33,7 @@ def test_whole_lines_keep_their_ends_and_the_byte_order_mark(tmp_path):
     assert list(read_whole_lines(str(path))) == [(1, "\ufeffone\r\n"), (2, "\n"), (3, "two\r")]
 
 
-def test_how_documents_were_read_is_written_down_once_for_all_alike():
+def test_documents_that_were_read_alike_share_one_note():
     collector = DocumentCollector("f", False)
     collector.add(1, lambda: ANN)
     for line, sentence in ((1, "5 columns."), (9, "7 columns."), (4, "5 columns.")):
@@ -45,9 +45,9 @@ def test_how_documents_were_read_is_written_down_once_for_all_alike():
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path):
-    with pytest.raises(InputError, match=r"none cannot be read to its end: No such file"):
+    with pytest.raises(InputError, match=r"none cannot be read: No such file"):
         list(read_lines(str(tmp_path / "none")))
-    with pytest.raises(InputError, match="cannot be read to its end: Is a directory"):
+    with pytest.raises(InputError, match="cannot be read: Is a directory"):
         list(read_lines(str(tmp_path)))
     cut = tmp_path / "cut.gz"
     cut.write_bytes(gzip.compress(b"x\n" * 9)[:-9])
@@ -58,7 +58,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path):
         list(read_lines(str(cut)))
 
 
-def test_a_bad_document_ends_the_reading_or_is_written_down():
+def test_a_bad_document_raises_or_is_recorded():
     with pytest.raises(InputError, match=r"^f, line 4: no\. Correct the file, or .*`skip_bad=True`\.$"):
         DocumentCollector("f", False).add(3, lambda: fail(4, "no."))
     collector = DocumentCollector("f", True)
@@ -83,7 +83,7 @@ def test_a_name_and_part_count_once():
     )
 
 
-def test_repeats_are_dropped_and_said():
+def test_repeats_are_dropped_and_recorded():
     collector = DocumentCollector("f", False)
     assert collector.distinct(2, [[(0, 1), (0, 1)], [(1, 2)]], "a") == [((0, 1),), ((1, 2),)]
     collector.add(2, lambda: ANN)
@@ -94,8 +94,8 @@ def test_repeats_are_dropped_and_said():
     )
 
 
-def test_a_file_of_no_document_is_refused():
-    with pytest.raises(InputError, match=r"^f gives no document: there is none\.$"):
+def test_a_file_without_documents_is_rejected():
+    with pytest.raises(InputError, match=r"^f gives no document: it is empty\.$"):
         DocumentCollector("f", True).result("conll")
     collector = DocumentCollector("f", True)
     collector.add(1, lambda: fail(1, "no."))

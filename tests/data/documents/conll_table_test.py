@@ -33,14 +33,14 @@ def test_twelve_columns_are_those_of_the_format(blank):
     assert found.note() == "" and found.clusters == -1
 
 
-def test_a_tab_at_the_end_of_some_lines_is_an_empty_cell_where_columns_then_agree():
+def test_a_tab_at_the_end_of_some_lines_is_an_empty_cell_if_columns_then_agree():
     rows = full((0, "Ann", "(0)"), (1, "ran", ""))
     assert rows[1].endswith("\t") and cells(table(*rows)) == ["(0)", "-"]
     assert table(*rows).with_clusters(rows[1], "(3)") == rows[1] + "(3)"
     assert table(*rows).with_clusters(rows[0], "-") == rows[0].replace("(0)", "-")
 
 
-def test_a_tab_at_the_end_of_every_line_is_no_column():
+def test_a_tab_at_the_end_of_every_line_is_not_a_column():
     rows = [row + "\t" for row in full((0, "Ann", "(0)"), (1, "ran", "-"))]
     found = table(*rows)
     assert cells(found) == ["(0)", "-"] and found.clusters == -2
@@ -79,7 +79,7 @@ def test_a_last_column_of_entities_or_arguments_holds_no_clusters(blank):
 @pytest.mark.parametrize("wrong", ["word", "number"])
 def test_twelve_columns_of_another_kind_are_rejected(wrong):
     row = "1\tAnn\tann\tNNP" + "\t_" * 9 + "\t(0)" if wrong == "word" else TWELVE.format("x", "Ann", "(0)")
-    with pytest.raises(BadDocumentError, match="holds the word cannot be known") as caught:
+    with pytest.raises(BadDocumentError, match="it is unclear which") as caught:
         table(row)
     assert caught.value.line == 2
 
@@ -114,7 +114,7 @@ LITBANK = litbank(("In", ""), ("Chancery", "(0)"), ("the", "(2|(1"), ("Lord", "1
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", " \n"])
-def test_an_empty_cell_after_a_tab_is_no_mention(tmp_path, end):
+def test_an_empty_cell_after_a_tab_has_no_mention(tmp_path, end):
     path = write(tmp_path / "a.conll", LITBANK.replace("\n", end))
     found = read_conll(path)
     (document,) = found.documents
@@ -154,7 +154,7 @@ def test_clusters_go_into_the_empty_column_of_a_file_without_mentions(tmp_path):
 
 
 @pytest.mark.parametrize("last", ["*", "(PERSON*)", "(MISC)", "(ARG1*"])
-def test_a_column_of_clusters_is_added_where_there_is_none(tmp_path, last):
+def test_a_missing_column_of_clusters_is_added(tmp_path, last):
     rows = [row(0, "Ann", last, "ann").replace(f"*\t{last}", last), row(1, "ran", "*", "ann").replace("*\t*", "*")]
     for text in (text_of(*rows), text_of(*rows).replace("\t", "   ")):
         key = write(tmp_path / "key", text)
@@ -194,11 +194,9 @@ SIX = {
 
 
 @pytest.mark.parametrize("rows", SIX.values(), ids=SIX)
-def test_columns_that_cannot_be_known_are_rejected(tmp_path, rows):
+def test_columns_that_cannot_be_identified_are_rejected(tmp_path, rows):
     path = write(tmp_path / "a", f"#begin document (a/b); part 000\n{rows}\n\n#end document\n")
-    with pytest.raises(
-        InputError, match=r"a, line [23]: which of \d+ columns holds the word cannot be known\. Expected"
-    ):
+    with pytest.raises(InputError, match=r"a, line [23]: it is unclear which of \d+ columns holds the word\. Expected"):
         read_conll(path)
 
 
@@ -222,15 +220,15 @@ def swapped(tags, count, words=WORDS):
 
 @pytest.mark.parametrize("tags", SWAPPED.values(), ids=SWAPPED)
 @pytest.mark.parametrize("count", [6, 8])
-def test_words_in_the_fifth_of_fewer_columns_are_rejected_whatever_the_fourth_holds(tags, count):
-    with pytest.raises(BadDocumentError, match=rf"which of {count} columns holds the word cannot be known"):
+def test_words_in_the_fifth_of_fewer_columns_are_rejected(tags, count):
+    with pytest.raises(BadDocumentError, match=rf"it is unclear which of {count} columns holds the word"):
         table(*swapped(tags, count))
 
 
 @pytest.mark.parametrize("tags", SWAPPED.values(), ids=SWAPPED)
 def test_words_in_the_fifth_of_twelve_columns_are_rejected_or_noted(tags):
     if len(set(tags.split())) < len(set(WORDS)):
-        with pytest.raises(BadDocumentError, match="which of 12 columns holds the word cannot be known"):
+        with pytest.raises(BadDocumentError, match="it is unclear which of 12 columns holds the word"):
             table(*swapped(tags, 12))
     else:
         note = table(*swapped(tags, 12)).note()
@@ -239,7 +237,7 @@ def test_words_in_the_fifth_of_twelve_columns_are_rejected_or_noted(tags):
 
 def test_words_in_the_sixth_of_twelve_columns_are_rejected():
     rows = [f"d 0 {i} {tag.lower()} {tag} w{i} - - - - * -" for i, tag in enumerate("DT NN VBD DT NN".split())]
-    with pytest.raises(BadDocumentError, match="which of 12 columns holds the word cannot be known"):
+    with pytest.raises(BadDocumentError, match="it is unclear which of 12 columns holds the word"):
         table(*rows)
 
 
@@ -247,7 +245,7 @@ def test_words_in_the_sixth_of_twelve_columns_are_rejected():
 @pytest.mark.parametrize(
     "tags", ["DT -LRB- JJ -RRB- NN VBD", "ART $( ADJA $( NN VVFIN", "det punct adj punct noun verb", "- _ * - - -"]
 )
-def test_tags_after_the_word_are_no_words(tags, count):
+def test_tags_after_the_word_are_not_words(tags, count):
     found = table(*swapped(" ".join(WORDS), count, tags.split()))
     assert [found.word(i) for i in range(6)] == WORDS and cells(found)[4] == "(0)"
     assert ("from column 4" in found.note()) == (count < 12)
@@ -255,12 +253,12 @@ def test_tags_after_the_word_are_no_words(tags, count):
 
 @pytest.mark.parametrize("more", ["(S(NP*) dog", "7 dog", "x dog"])
 def test_words_after_columns_of_something_else_are_rejected_too(more):
-    with pytest.raises(BadDocumentError, match="which of 7 columns holds the word cannot be known"):
+    with pytest.raises(BadDocumentError, match="it is unclear which of 7 columns holds the word"):
         table(f"d 0 0 X1 {more} (0)", f"d 0 1 X2 {more}s -")
 
 
 @pytest.mark.parametrize("count", [5, 6, 8, 11])
-def test_fewer_columns_are_read_where_the_first_four_are_those_of_the_format_and_it_is_told(tmp_path, count):
+def test_fewer_columns_are_read_and_noted_if_the_first_four_are_those_of_the_format(tmp_path, count):
     rows = [f"a/b 0 {i} {w}{' x' * (count - 5)} {c}" for i, (w, c) in enumerate([("Ann", "(0)"), ("ran", "-")])]
     found = read_conll(write(tmp_path / "a", text_of(*rows, name="a/b")))
     (document,) = found.documents

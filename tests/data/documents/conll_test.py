@@ -1,4 +1,4 @@
-"""Tests of CoNLL-2012 files: what is read, what is said of bad ones, and that files come back as they were."""
+"""Tests of CoNLL-2012 files: what is read, messages about bad ones, and round trips."""
 
 import gzip
 import io
@@ -48,7 +48,7 @@ def written(documents):
 
 @pytest.mark.parametrize("name", ["a.v4_gold_conll", "a.v4_auto_conll.gz"])
 @pytest.mark.parametrize("separator, end", [("\t", "\n"), ("   ", " \t\n"), (" ", "\r\n")])
-def test_a_file_is_read_whatever_its_blanks(tmp_path, name, separator, end):
+def test_a_file_is_read_with_any_blanks(tmp_path, name, separator, end):
     text = GOOD.replace("\t", separator).replace("\n", end)
     found = read_conll(write(tmp_path / name, text))
     assert found.format == "conll" and found.left_out == ()
@@ -65,7 +65,7 @@ def test_a_file_is_read_whatever_its_blanks(tmp_path, name, separator, end):
     )
 
 
-def test_slashes_stay_if_they_are_to(tmp_path):
+def test_slashes_may_be_kept(tmp_path):
     path = write(tmp_path / "a", GOOD.replace("She", "/"))
     assert read_conll(path).documents[0].tokens == ("Ann", "'s", ".", "/", "?")
     assert read_conll(path, strip_slashes=False).documents[0].tokens == ("Ann", "'s", "/.", "/", "/?")
@@ -100,12 +100,12 @@ def test_sentences_may_differ_in_columns(tmp_path):
     assert found.sentences == ((0, 1), (1, 2)) and found.clusters == (((0, 1),),)
 
 
-def test_the_tenth_column_is_no_speaker_where_it_is_the_last(tmp_path):
+def test_the_tenth_column_is_not_a_speaker_if_it_is_the_last(tmp_path):
     (found,) = read_conll(write(tmp_path / "a", text_of("n 0 0 He - - - - - (1)"))).documents
     assert (found.tokens, found.speakers, found.clusters) == (("He",), ("",), (((0, 1),),))
 
 
-def test_a_mention_twice_in_its_cluster_counts_once_and_is_told(tmp_path):
+def test_a_repeated_mention_of_a_cluster_counts_once_and_is_recorded(tmp_path):
     found = read_conll(write(tmp_path / "a", text_of(row(0, "a", "(1|(1"), row(1, "b", "1)|1)|(1)|(2)"))))
     assert found.documents[0].clusters == (((0, 2), (1, 2)), ((1, 2),))
     assert re.search(r"a, line 1: 1 mentions of document .* the first: \[0, 2\) in cluster 0\.$", found.left_out[0])
@@ -154,7 +154,7 @@ def test_a_bad_document_is_named_and_can_be_left_out(tmp_path, text, sentence):
     assert re.search(sentence, said)
 
 
-def test_a_document_that_the_file_ends_in_is_bad(tmp_path):
+def test_a_document_without_end_is_bad(tmp_path):
     path = write(tmp_path / "a", OTHER + "#begin document (b); part 000\n" + row(0, "a", "-"))
     with pytest.raises(
         InputError, match=r"line 4: '#begin document \(b\).* has no '#end document' before the file ends"
@@ -163,15 +163,15 @@ def test_a_document_that_the_file_ends_in_is_bad(tmp_path):
     assert len(read_conll(path, skip_bad=True).documents) == 1
 
 
-def test_a_file_without_documents_is_refused(tmp_path):
+def test_a_file_without_documents_is_rejected(tmp_path):
     for skip_bad in (False, True):
-        with pytest.raises(InputError, match="gives no document: there is none"):
+        with pytest.raises(InputError, match="gives no document: it is empty"):
             read_conll(write(tmp_path / "a", "\n\n"), skip_bad)
     with pytest.raises(InputError, match=r"gives no document: all are bad, the first: .*line 1: text outside"):
         read_conll(write(tmp_path / "a", "Once upon a time\n"), skip_bad=True)
 
 
-def test_what_is_written_comes_back_byte_for_byte(tmp_path):
+def test_written_documents_make_a_round_trip_byte_for_byte(tmp_path):
     text = GOOD.replace("NN", "-").replace("(4|(7)", "(4|(7)")
     documents = read_conll(write(tmp_path / "a", text), strip_slashes=False).documents
     assert written(documents) == text
@@ -188,14 +188,14 @@ def test_what_is_written_comes_back_byte_for_byte(tmp_path):
         ([Document(("a b",), name="n")], r"Document 'n', part 0: token 0 holds a blank.*Received: 'a b'"),
         ([Document(("a",), speakers=("x\ty",))], r"token 0 holds a blank.*Received: 'x\\ty'"),
         ([Document(("a",), name="x\ny")], r"the name holds a line break"),
-        ([Document(("a",), name="x")] * 2, r"Document 'x', part 0 is there twice"),
+        ([Document(("a",), name="x")] * 2, r"Document 'x', part 0 is given twice"),
         (
             [Document(("a",) * 3, clusters=(((0, 2), (1, 3)),), name="x")],
             r"Document 'x', part 0: two mentions .* cross",
         ),
     ],
 )
-def test_what_a_file_cannot_say_is_refused_before_it_is_there(tmp_path, documents, sentence):
+def test_documents_that_the_format_cannot_hold_are_rejected_before_writing(tmp_path, documents, sentence):
     with pytest.raises(InputError, match=sentence):
         write_conll(tmp_path / "a", documents)
     assert list(tmp_path.iterdir()) == []
@@ -231,7 +231,7 @@ def by_number(document):
     return dict(zip(document.cluster_numbers, document.clusters, strict=True))
 
 
-def test_random_documents_come_back(tmp_path):
+def test_random_documents_make_a_round_trip(tmp_path):
     source = random.Random(0)
     documents = [random_document(source, i) for i in range(300)]
     path = write(tmp_path / "a", written(documents))
@@ -271,7 +271,7 @@ def test_predictions_must_be_those_of_the_file(tmp_path, change, sentence):
 
 
 @pytest.mark.parametrize("column", ["(0", "x)", "", "-"])
-def test_clusters_are_not_read_where_they_are_not_wanted(tmp_path, column):
+def test_clusters_are_read_only_on_request(tmp_path, column):
     path = write(tmp_path / "a", text_of(row(0, "Ann", column), row(1, "ran", "(3)")))
     assert read_conll(path, clusters=False).documents[0].clusters == ()
 
@@ -296,7 +296,7 @@ COUNTS = {
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=[pytest.mark.slow] if "train" in name else []) for name in COUNTS]
 )
-def test_real_files_come_back_cluster_column_for_cluster_column(data_folder, name):
+def test_cluster_columns_of_real_files_make_a_round_trip(data_folder, name):
     path = data_folder / "coref" / name
     text = gzip.decompress(path.read_bytes()).decode()
     found = read_conll(path)
@@ -312,7 +312,7 @@ def test_real_files_come_back_cluster_column_for_cluster_column(data_folder, nam
         assert stream.getvalue() == text
 
 
-def test_the_scorers_own_test_files_come_back(data_folder):
+def test_the_scorers_own_test_files_make_a_round_trip(data_folder):
     files = sorted((data_folder / "coref/conll_cases").glob("TC-*"))
     assert len(files) == 50
     for path in files:

@@ -1,4 +1,4 @@
-"""Tests of documents in JSON lines: three forms, what is lost, and what is said of bad lines."""
+"""Tests of documents in JSON lines: three forms, losses, and messages about bad lines."""
 
 import gzip
 import json
@@ -87,7 +87,7 @@ def test_the_released_codes_pieces_become_words_again(tmp_path):
     assert said.endswith("a, line 1: 1 words of document 'wb/x' became [UNK]; the file does not hold their text.")
 
 
-def test_mentions_inside_a_word_take_all_of_it_and_missing_words_are_told(tmp_path):
+def test_mentions_inside_a_word_take_all_of_it_and_missing_words_are_recorded(tmp_path):
     changed = PIECES | {
         "clusters": [[[2, 3], [1, 4]]],
         "subtoken_map": [0, 0, 0, 0, 0, 2, 3, 4, 4, 4, 5, 7, 7, 7],
@@ -105,7 +105,7 @@ def test_mentions_inside_a_word_take_all_of_it_and_missing_words_are_told(tmp_pa
     ]
 
 
-def test_specials_are_words_where_no_segment_begins_or_ends(tmp_path):
+def test_specials_are_words_inside_a_segment(tmp_path):
     value = {
         "doc_key": "a",
         "sentences": [["[CLS]", "[SEP]", "a", "[SEP]"]],
@@ -117,28 +117,28 @@ def test_specials_are_words_where_no_segment_begins_or_ends(tmp_path):
 
 BAD_ANYWHERE = {
     "not JSON": ("{]", r"not valid JSON \(.*\)\. Expected: a document on each line\. Received: '\{\]'"),
-    "no object": ("[1]", r"no object\. Expected: .*Received: \[1\]"),
+    "no object": ("[1]", r"not an object\. Expected: .*Received: \[1\]"),
 }
 BAD_OWN = BAD_ANYWHERE | {
     "no tokens": ({"tokens": None}, r'"tokens" is missing\. Expected: that key\. Received: an object with the keys'),
     "text as tokens": ({"tokens": "Ann"}, r'"tokens" is not a list\. Received: \'Ann\''),
-    "number as token": ({"tokens": [1]}, r"`tokens` hold no text at index 0"),
+    "number as token": ({"tokens": [1]}, r"`tokens` have no text at index 0"),
     "number as name": ({"name": 3}, r'"name" is not a text\. Received: 3'),
     "text as part": ({"part": "one"}, r"`part` must be a whole number from 0\. Received: 'one'"),
-    "no list of clusters": ({"clusters": [3]}, r'"clusters", 0 is no list of pairs \[start, end\)\. Received: 3'),
-    "no pair": ({"clusters": [[[0, 1], [{}, 2]]]}, r'"clusters", 0 is no list of pairs'),
+    "no list of clusters": ({"clusters": [3]}, r'"clusters", 0 is not a list of pairs \[start, end\)\. Received: 3'),
+    "no pair": ({"clusters": [[[0, 1], [{}, 2]]]}, r'"clusters", 0 is not a list of pairs'),
     "span outside": ({"clusters": [[[3, 6]]]}, r"a mention of cluster 0 is not inside.*<= 5.*\[3, 6\)"),
     "empty cluster": ({"clusters": [[]]}, r"cluster 0 has no mention"),
-    "speakers": ({"speakers": ["a"]}, r"every token needs its speaker.*5 tokens and 1 speakers"),
+    "speakers": ({"speakers": ["a"]}, r"every token needs a speaker.*5 tokens and 1 speakers"),
     "sentences": ({"sentences": [[0, 3]]}, r"the sentences must hold all tokens"),
     "sentence of one number": ({"sentences": [[0]]}, r"sentence 0 is not a pair"),
     "name twice": ({}, r"document 'a', part 2, is in line 1 already"),
 }
 BAD_WORDS = BAD_ANYWHERE | {
     "no key": ({"doc_key": None}, r'"doc_key" is missing'),
-    "words outside lists": ({"sentences": ["Ann"]}, r'"sentences", list 0 is no list of texts\. Received: \'Ann\''),
-    "number as word": ({"sentences": [["Ann"], [3]]}, r'"sentences", list 1 is no list of texts'),
-    "flat speakers": ({"speakers": ["x"] * 5}, r'"speakers", list 0 is no list of texts'),
+    "words outside lists": ({"sentences": ["Ann"]}, r'"sentences", list 0 is not a list of texts\. Received: \'Ann\''),
+    "number as word": ({"sentences": [["Ann"], [3]]}, r'"sentences", list 1 is not a list of texts'),
+    "flat speakers": ({"speakers": ["x"] * 5}, r'"speakers", list 0 is not a list of texts'),
     "fewer speakers": ({"speakers": [["x"]]}, r'"speakers" must hold as many .*Expected: 5\. Received: 1'),
     "past the end": (
         {"clusters": [[[0, 0]], [[4, 5]]]},
@@ -180,17 +180,17 @@ def test_a_bad_line_is_named_and_can_be_left_out(tmp_path, good, change, sentenc
     assert len([said for said in found.left_out if re.search(sentence, said)]) == 1
 
 
-def test_a_file_of_another_form_is_refused(tmp_path):
+def test_a_file_of_another_form_is_rejected(tmp_path):
     path = write(tmp_path / "a", {"text": "Once", "id": 3})
-    with pytest.raises(InputError, match=r"line 1: a document of no form .*keys 'text', 'id'\."):
+    with pytest.raises(InputError, match=r"line 1: a document of an unknown form.*keys 'text', 'id'\."):
         read_jsonl(path)
     with pytest.raises(InputError, match="gives no document: all are bad, the first: "):
         read_jsonl(path, skip_bad=True)
-    with pytest.raises(InputError, match="gives no document: there is none"):
+    with pytest.raises(InputError, match="gives no document: it is empty"):
         read_jsonl(write(tmp_path / "b", ""))
 
 
-def test_what_is_written_comes_back(tmp_path):
+def test_written_documents_make_a_round_trip(tmp_path):
     documents = (
         *read_jsonl(write(tmp_path / "a", OWN)).documents,
         Document((), name="é\u2028"),
@@ -221,6 +221,6 @@ def test_json_that_is_not_one_object_per_line_is_named_without_a_hint_that_canno
 
 
 @pytest.mark.parametrize("clusters", [[[[0, 9]]], "none", [[[0, 1]]]])
-def test_clusters_are_not_read_where_they_are_not_wanted(tmp_path, clusters):
+def test_clusters_are_read_only_on_request(tmp_path, clusters):
     (tmp_path / "a.jsonl").write_text(json.dumps({"tokens": ["a", "b"], "clusters": clusters}))
     assert read_jsonl(tmp_path / "a.jsonl", clusters=False).documents[0].clusters == ()

@@ -1,4 +1,4 @@
-"""Tests that the format of a file is told by what it holds."""
+"""Tests that the content of a file decides its format."""
 
 import bz2
 import gzip
@@ -21,7 +21,7 @@ FILES = {
 @pytest.mark.parametrize("form", FILES)
 @pytest.mark.parametrize("name", ["a.jsonl", "a_gold_conll.gz", "a"])
 @pytest.mark.parametrize("before", ["", "\n \n", "\ufeff", " "])
-def test_the_format_is_told_by_looking(tmp_path, form, name, before):
+def test_the_format_is_detected_by_content(tmp_path, form, name, before):
     path = tmp_path / name
     if form == "conll":
         before = before.rstrip(" ")
@@ -54,12 +54,12 @@ def test_bad_documents_can_be_left_out(tmp_path, form):
         ("a\tb\n", r"'a\\tb'"),
     ],
 )
-def test_another_file_is_refused(tmp_path, text, received):
+def test_a_file_of_another_format_is_rejected(tmp_path, text, received):
     path = tmp_path / "a"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(InputError, match=rf"a holds no documents that can be read\. .*Received: {received}\.$"):
         read_documents(path)
-    with pytest.raises(InputError, match="cannot be read to its end"):
+    with pytest.raises(InputError, match="cannot be read: No such file"):
         read_documents(tmp_path / "none")
 
 

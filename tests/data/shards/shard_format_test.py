@@ -33,19 +33,19 @@ def test_an_abandoned_file_leaves_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_two_bytes_a_piece_where_they_are_enough():
+def test_a_piece_takes_two_bytes_if_they_are_enough():
     assert shard_format.piece_dtype(65_536) == np.uint16 and shard_format.piece_dtype(65_537) == np.uint32
 
 
 def test_atomic_writing_replaces_the_file_at_once(tmp_path):
     for content in (b"one", b"two"):
-        shard_format.write_atomically(tmp_path / "a", content)
+        shard_format.write_corpus_file(tmp_path / "a", content)
         assert (tmp_path / "a").read_bytes() == content
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
 @pytest.mark.parametrize(
-    "content, said", [(None, "missing"), (b"abc", "not whole.*4 bytes.*3 bytes"), (b"abcx", "damaged.*SHA-256")]
+    "content, said", [(None, "missing"), (b"abc", "incomplete.*4 bytes.*3 bytes"), (b"abcx", "damaged.*SHA-256")]
 )
 def test_files_are_checked_against_their_entry(tmp_path, content, said):
     path = tmp_path / "a.npy"
@@ -63,7 +63,7 @@ def test_files_are_checked_against_their_entry(tmp_path, content, said):
     "array, said",
     [(np.zeros(3, np.uint16), r"\(4,\).*\(3,\)"), (np.zeros(4, np.int32), "uint16.*int32"), (None, "cannot be read")],
 )
-def test_opening_refuses_another_array(tmp_path, array, said):
+def test_opening_another_array_is_rejected(tmp_path, array, said):
     path = tmp_path / "a.npy"
     if array is None:
         path.write_bytes(b"no array")

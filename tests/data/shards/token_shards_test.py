@@ -104,7 +104,7 @@ def test_a_flipped_byte_is_found(corpus, name):
 def test_a_short_or_missing_file_is_found_at_opening(corpus, name):
     data = (corpus / name).read_bytes()
     (corpus / name).write_bytes(data[:-2])
-    with pytest.raises(InputError, match=rf"{name} is not whole. Expected: {len(data):,} bytes"):
+    with pytest.raises(InputError, match=rf"{name} is incomplete. Expected: {len(data):,} bytes"):
         TokenShards(corpus)
     (corpus / name).unlink()
     with pytest.raises(InputError, match=rf"{name} is missing"):
@@ -128,7 +128,7 @@ def test_an_array_of_another_length_is_found_at_opening(corpus):
         (lambda m: "[]", "cannot be read"),
     ],
 )
-def test_a_manifest_of_another_kind_is_refused(corpus, change, said):
+def test_a_manifest_of_another_kind_is_rejected(corpus, change, said):
     path = corpus / "manifest.json"
     path.write_text(change(json.loads(path.read_text())))
     with pytest.raises(InputError, match=rf"manifest\.json.*{said}"):
@@ -136,7 +136,7 @@ def test_a_manifest_of_another_kind_is_refused(corpus, change, said):
 
 
 def test_a_folder_without_corpus_is_named(tmp_path):
-    with pytest.raises(InputError, match="There is no corpus .*nowhere"):
+    with pytest.raises(InputError, match="The corpus .*nowhere does not exist"):
         TokenShards(tmp_path / "nowhere")
     with pytest.raises(InputError, match="holds no finished corpus"):
         TokenShards(tmp_path)
@@ -158,7 +158,7 @@ def test_parts_must_be_complete_and_of_one_corpus(prepared, tmp_path):
         TokenShards(parts)
 
 
-def test_a_corpus_without_training_text_is_refused(corpus):
+def test_a_corpus_without_training_text_is_rejected(corpus):
     path = corpus / "manifest.json"
     manifest = json.loads(path.read_text())
     manifest["shards"] = [shard for shard in manifest["shards"] if shard["split"] != "train"]

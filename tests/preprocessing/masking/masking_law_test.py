@@ -40,7 +40,7 @@ def number(seed, index, stream):
 
 
 def pick(word, bits, shares):
-    """The index at which a random word of so many bits falls into cumulated shares."""
+    """The index of the cumulated share into which a random word of `bits` bits falls."""
     total = sum(shares)
     for i in range(len(shares)):
         if word < int(Fraction(sum(shares[: i + 1]), total) * 2**bits):
@@ -307,6 +307,6 @@ def test_first_starts_are_uniform_over_words():
         (([5, 6], [0, 1, 2], [[1, 2]]), r"shape \(2, 2\)"),
     ],
 )
-def test_arguments_that_do_not_fit_are_refused(arguments, message):
+def test_inconsistent_arguments_are_rejected(arguments, message):
     with pytest.raises(ValueError, match=message):
         mask_rows(*map(np.array, arguments), TABLES, MaskingSettings())

@@ -1,4 +1,4 @@
-"""Settings: defaults of the paper, exact budgets and thresholds, refusals."""
+"""Settings: defaults of the paper, exact budgets and thresholds, values out of range."""
 
 import math
 from fractions import Fraction
@@ -41,7 +41,7 @@ def test_replacement_thresholds_are_shares_of_a_32_bit_word():
     assert always.replacement_thresholds.tolist() == [2**32, 2**32]
 
 
-def test_rates_that_add_up_to_one_in_decimals_are_taken():
+def test_rates_that_add_up_to_one_in_decimals_are_accepted():
     for tenths in range(11):
         masking_settings.MaskingSettings(mask_token_rate=tenths / 10, random_token_rate=1 - tenths / 10)
 
@@ -59,6 +59,6 @@ def test_rates_that_add_up_to_one_in_decimals_are_taken():
         ({"max_span_length": 0}, "max_span_length=0"),
     ],
 )
-def test_a_setting_out_of_range_is_refused(setting, message):
+def test_a_setting_out_of_range_is_rejected(setting, message):
     with pytest.raises(ValueError, match=message):
         masking_settings.MaskingSettings(**setting)

@@ -54,11 +54,11 @@ def test_a_single_ordinary_piece_is_always_drawn(tokenizer):
 @pytest.mark.parametrize(
     "counts", [[1] * 9, [-1] + [1] * 9, [0.5] * 10, np.ones((2, 5), int)], ids=["short", "negative", "float", "square"]
 )
-def test_counts_that_are_not_one_number_a_piece_are_refused(tokenizer, counts):
+def test_counts_other_than_one_number_per_piece_are_rejected(tokenizer, counts):
     with pytest.raises(ValueError, match="must be 10 non-negative integers"):
         masking_tables.MaskingTables.from_tokenizer(tokenizer, counts)
 
 
-def test_counts_of_specials_alone_are_refused(tokenizer):
+def test_counts_of_specials_alone_are_rejected(tokenizer):
     with pytest.raises(ValueError, match="at least one ordinary piece"):
         masking_tables.MaskingTables.from_tokenizer(tokenizer, [1] * 6 + [0] * 4)

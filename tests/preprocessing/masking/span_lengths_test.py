@@ -74,6 +74,6 @@ def test_golden_values_stay():
 
 
 @pytest.mark.parametrize(("p", "max_span_length"), [(0, 10), (-1, 10), (1.1, 10), (0.2, 0)])
-def test_arguments_out_of_range_are_refused(p, max_span_length):
+def test_arguments_out_of_range_are_rejected(p, max_span_length):
     with pytest.raises(ValueError, match="above 0 and at most 1"):
         span_lengths.span_length_probabilities(p, max_span_length)

@@ -132,7 +132,7 @@ def test_masks_do_not_depend_on_the_length_of_the_batch(tokenizer, scheme):
         np.testing.assert_array_equal(value, long[key][:, : value.shape[1]], err_msg=key)
 
 
-def test_masks_do_not_depend_on_where_the_padding_stands(masker):
+def test_masks_do_not_depend_on_the_place_of_the_padding(masker):
     batch, seeds = make_batch(sizes=(30, 30)), philox.fold((5, 6), [0, 0])
     batch["token_ids"][1] = np.roll(batch["token_ids"][0], 5)
     batch["padding_mask"][1] = np.roll(batch["padding_mask"][0], 5)
@@ -151,7 +151,7 @@ def test_a_single_row_uses_the_seed_as_its_own(masker):
     assert_same(alone, {key: value[0] for key, value in together.items()})
 
 
-def test_lists_are_taken(masker):
+def test_lists_are_accepted(masker):
     batch = {key: value.tolist() for key, value in make_batch().items()}
     assert_same(masker(batch, seed=[1, 2]), masker(make_batch(), seed=(1, 2)))
 
@@ -164,7 +164,7 @@ def test_tensors_of_the_backend_give_tensors_of_the_backend(masker):
 
 
 @pytest.mark.parametrize("framework", ["tensorflow", "jax", "torch"])
-def test_tensors_of_any_framework_are_taken(masker, framework):
+def test_tensors_of_any_framework_are_accepted(masker, framework):
     module = pytest.importorskip(framework)
     convert = {"tensorflow": "constant", "jax": "numpy.asarray", "torch": "tensor"}[framework]
     for name in convert.split("."):
@@ -194,7 +194,7 @@ def test_an_unbatched_dataset_gives_the_same_as_a_batch(masker):
     assert_same(outputs, masker(batch, seed=seeds))
 
 
-def test_a_dataset_may_hold_one_seed_a_batch_and_segments(masker):
+def test_a_dataset_may_hold_one_seed_per_batch_and_segments(masker):
     tf = pytest.importorskip("tensorflow")
     batch = {**make_batch(), "segment_ids": np.ones((5, 40), np.int64)}
     dataset = tf.data.Dataset.from_tensors(batch).map(lambda x: masker(x, seed=(1, 2)))
@@ -219,7 +219,7 @@ def test_default_predictions_are_the_budget_of_the_length(masker):
         assert outputs["mask_ids"].shape == (1, predictions)
 
 
-def test_too_few_predictions_for_the_length_are_refused(tokenizer):
+def test_too_few_predictions_for_the_length_are_rejected(tokenizer):
     batch = make_batch(length=42)
     assert SpanMasker(tokenizer=tokenizer, max_predictions=6)(batch, seed=(1, 2))["mask_ids"].shape == (5, 6)
     with pytest.raises(ValueError, match=r"at least ceil\(masking_rate x \(T - 2\)\) = 6 .* max_predictions=5"):
@@ -282,12 +282,12 @@ def test_it_has_no_weights_and_calls_without_a_warning(tokenizer):
         ({"token_ids": [100], "padding_mask": [1]}, (1, 2), "vocabulary_size - 1 = 99"),
     ],
 )
-def test_wrong_calls_are_refused(masker, inputs, seed, message):
+def test_wrong_calls_are_rejected(masker, inputs, seed, message):
     with pytest.raises(ValueError, match=message):
         masker(inputs, seed=seed)
 
 
-def test_a_dataset_without_seed_is_refused_when_it_is_built(masker):
+def test_a_dataset_without_seed_is_rejected_when_it_is_built(masker):
     tf = pytest.importorskip("tensorflow")
     with pytest.raises(ValueError, match="pass `seed`"):
         tf.data.Dataset.from_tensors(make_batch()).map(lambda x: masker(x))
@@ -329,7 +329,7 @@ print(masked["mask_weights"].sum())
 
 
 @pytest.mark.parametrize("backend", ["jax", "torch"])
-def test_it_works_where_tensorflow_is_absent(backend, root, monkeypatch):
+def test_it_works_without_tensorflow(backend, root, monkeypatch):
     pytest.importorskip(backend)
     monkeypatch.setenv("KERAS_BACKEND", backend)
     command = [sys.executable, "-c", WITHOUT_TENSORFLOW]

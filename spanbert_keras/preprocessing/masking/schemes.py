@@ -1,0 +1,47 @@
+"""The masking schemes: what is masked, chosen and replaced together. A new one is an entry of `SCHEMES`."""
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+
+from spanbert_keras.preprocessing.masking.row_units import RaggedRows, RowUnits, find_pieces, find_words
+from spanbert_keras.preprocessing.masking.unit_choice import choose_pieces, choose_spans
+
+ChooseUnits = Callable[[RowUnits, RaggedRows, np.ndarray, np.ndarray], np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Scheme:
+    """What the masking law leaves open. All else (budget, 80/10/10, neighbours, offsets) is the same for all schemes.
+
+    A scheme on word pieces alone needs one entry of `SCHEMES`, and its name in the docstring of `SpanMasker`; flags and
+    checks read the names here.
+
+    A scheme that needs more, such as the entities or noun phrases of section 6.1, reads `RaggedRows.annotation` in
+    `find_units`: one value per piece, passed through `SpanMasker.mask_ragged(..., annotation=)`. Prepared corpora can
+    hold such values (`TokenSplit.write_annotation`). Nothing fills them in yet; besides the entry here it takes the
+    program that writes the annotation, `data/batches/corpus_mixture.py` (opens it beside the pieces) and
+    `data/batches/batch_stream.py` (lays it out as the pieces are, and passes it to the masker).
+
+    Attributes:
+        find_units: function. Cuts `RaggedRows` into `RowUnits`, each masked as a whole or not at all.
+        choose: function. Returns the indices of the units to mask, ascending, given `RowUnits`, `RaggedRows`, each
+            row's budget in pieces, and the thresholds of the span lengths; see `choose_spans`.
+        replaces_spans: bool. Whether a span of touching units shares one draw of [MASK], random pieces or no change;
+            otherwise every unit has its own.
+        max_span_length: int or `None`. Longest span drawn, in units. `None` is the setting `max_span_length`.
+    """
+
+    find_units: Callable[[RaggedRows], RowUnits]
+    choose: ChooseUnits
+    replaces_spans: bool = False
+    max_span_length: int | None = None
+
+
+SCHEMES = {
+    "span": Scheme(find_units=find_words, choose=choose_spans, replaces_spans=True),
+    "whole_word": Scheme(find_units=find_words, choose=choose_spans, max_span_length=1),
+    "subword": Scheme(find_units=find_pieces, choose=choose_pieces, max_span_length=1),
+}
+SCHEME_NAMES = tuple(SCHEMES)
