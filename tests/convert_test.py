@@ -42,14 +42,25 @@ def test_a_folder_there_and_a_file_back_are_the_same_model(source, tmp_path):
 def test_what_is_asked_for_is_done_in_order_and_said(source, tmp_path):
     (tmp_path / "pieces.txt").write_text("ac\n\nbc\nb\n")
     config = Config(
-        source=str(source), destination=str(tmp_path / "preset"), format="preset", max_sequence_length=8,
-        add_pieces=str(tmp_path / "pieces.txt"), lowercase=True,
-    )  # fmt: skip
+        source=str(source),
+        destination=str(tmp_path / "preset"),
+        format="preset",
+        max_sequence_length=8,
+        add_tokens=str(tmp_path / "pieces.txt"),
+        lowercase=True,
+    )
     text = " ".join(convert.convert(config))
     for words in ("10 pieces (uncased), 8 positions", "first 8 of 16 rows", "2 pieces added: 1 in place", "left out"):
         assert words in text
     encoder = SpanBertEncoder.from_preset(tmp_path / "preset")
     assert encoder.tokenizer.tokenize("ac BC b") == [5, 9, 7] and encoder.max_sequence_length == 8
+
+
+def test_the_earlier_name_of_a_flag_is_accepted(source, tmp_path, capsys):
+    (tmp_path / "words.txt").write_text("ac\n")
+    flags = [f"--source={source}", f"--destination={tmp_path / 'x.keras'}", f"--add_pieces={tmp_path / 'words.txt'}"]
+    program.run(convert.main, Config, flags)
+    assert "1 pieces added" in capsys.readouterr().out
 
 
 def test_every_weight_that_is_not_held_is_listed(source, tmp_path):
