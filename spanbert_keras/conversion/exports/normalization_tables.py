@@ -33,8 +33,8 @@ class NormalizationTables:
     """BERT's normalization of each code point, before words are split into pieces.
 
     All tables are computed with the `tokenizers` library, which our tokenizer uses, so that both follow the same
-    version of Unicode. A code point's replacement depends only on itself, with one exception: if accents are stripped, the
-    remaining marks are in canonical order, for which there are `ranks`.
+    version of Unicode. A code point's replacement depends only on itself, with one exception: if accents are stripped,
+    the remaining marks are put in canonical order, for which there are `ranks`.
 
     Attributes:
         replacements: by original code point. 0: unchanged; k > 0: replaced by `values[splits[k - 1]:splits[k]]`.
