@@ -1,4 +1,4 @@
-"""Converts checkpoints: published BERT and SpanBERT weights into models of this package, and ours into other forms.
+"""Converts checkpoints: published BERT and SpanBERT weights into models of this package, and these into other formats.
 
 python -m spanbert_keras.convert --source=SpanBERT/spanbert-base-cased --destination=encoder.keras
 """
@@ -19,43 +19,51 @@ class Config(Settings):
     """Settings of one conversion."""
 
     source: str = setting(
-        "What to read: a Hugging Face name (hf:// may stand in front) or folder, an archive, model.pt or training "
+        "Checkpoint to read: a Hugging Face name (with or without hf://) or folder, an archive, model.pt or training "
         "checkpoint of the research code, a TensorFlow checkpoint of BERT or of the released coreference code, a "
         "keras-hub BERT preset, a .keras file, preset or output directory of this package.",
         path=True,
     )
     destination: str = setting(
-        "What to write: x.keras, x.onnx, x.tflite, or a folder; --format says which kind of folder.", path=True
+        "File or folder to write: x.keras, x.onnx, x.tflite, or a folder in the format that --format names.", path=True
     )
     format: str = setting(
-        "Form to write; auto: by the name's ending, for a folder a Hugging Face folder if the source is ours, "
-        "else a preset.",
+        "Format to write; auto: by the name's ending, for a folder a Hugging Face folder if the source is a model of "
+        "this package, else a preset.",
         default="auto",
         choices=destinations.FORMATS,
     )
     model: str = setting(
-        "What a .keras file or an export holds; auto: the task's model where the source was fine-tuned for one, a "
-        "pretrainer where the source has a head (an export: both). Give text_classifier for a classifier whose "
-        "config.json does not name its architecture.",
+        "Model in a .keras file or an export; auto: the task's model if the source was fine-tuned for one, the "
+        "pretrainer if the source has a pre-training head (for an export: both heads), else the encoder. Give "
+        "text_classifier for a classifier whose config.json does not name its architecture.",
         default="auto",
         choices=KINDS,
     )
     dtype: str = setting(
-        "Numbers in a Hugging Face folder; ours are float32.", default="source", choices=destinations.DTYPES
+        "Data type of the weights in a Hugging Face folder; other formats have float32.",
+        default="source",
+        choices=destinations.DTYPES,
     )
-    vocab_file: str | None = setting("vocab.txt to take instead of the source's own.", default=None, path=True)
+    vocab_file: str | None = setting("vocab.txt to use instead of the source's own.", default=None, path=True)
     lowercase: bool | None = setting(
-        "Whether text is lowercased; what the source or its vocabulary says by default.", default=None
+        "Whether text is lowercased. Default: read from the source or inferred from its vocabulary.", default=None
     )
-    add_pieces: str | None = setting(
-        "File with pieces to add, one a line: first in place of [unusedN], then at the end.", default=None, path=True
+    add_tokens: str | None = setting(
+        "File of tokens (word pieces) to add to the vocabulary, one per line: first in place of [unusedN], then at the "
+        "end.",
+        default=None,
+        path=True,
+        formerly=("add_pieces",),
     )
-    max_sequence_length: int | None = setting("Longest row, in pieces; the source's by default.", default=None)
+    max_sequence_length: int | None = setting(
+        "Length of the longest row, in tokens. Default: the source's.", default=None
+    )
     segment_length: int | None = setting(
-        "Pieces of a segment that a coreference resolver reads at once; the source's by default.", default=None
+        "Length of a coreference resolver's segments, in word pieces. Default: the source's.", default=None
     )
     allow_mismatch: bool = setting(
-        "Begins missing tensors anew and leaves unknown ones out, instead of refusing.", default=False
+        "Initialises missing tensors randomly and leaves out unknown ones, instead of failing.", default=False
     )
 
 
@@ -66,10 +74,10 @@ def convert(config: Config) -> list[str]:
         config: `Config`.
 
     Returns:
-        Sentences that a user should know: what was left out, begun anew, resized; licences.
+        Sentences to show to the user: what was left out, re-initialised or resized; licences.
 
     Raises:
-        InputError: the source cannot be read or is no BERT, or the destination cannot be written.
+        InputError: the source cannot be read or is not a BERT, or the destination cannot be written.
     """
     if config.max_sequence_length is not None and config.max_sequence_length < 3:
         raise InputError(f"--max_sequence_length must be at least 3. Received: {config.max_sequence_length}.")
@@ -78,8 +86,8 @@ def convert(config: Config) -> list[str]:
         checkpoint = resize_positions(checkpoint, config.max_sequence_length)
     if config.segment_length is not None:
         checkpoint = resize_segments(checkpoint, config.segment_length)
-    if config.add_pieces is not None:
-        pieces = [line.strip() for line in read_lines(config.add_pieces)]
+    if config.add_tokens is not None:
+        pieces = [line.strip() for line in read_lines(config.add_tokens)]
         checkpoint = add_pieces(checkpoint, [piece for piece in pieces if piece])
     sizes = checkpoint.architecture
     notes = [
@@ -90,7 +98,7 @@ def convert(config: Config) -> list[str]:
     ]
     without_place = checkpoint.without_place()
     if without_place:
-        notes.append(f"Not held by our models, hence left out: {', '.join(without_place)}.")
+        notes.append(f"Left out, as our models do not have them: {', '.join(without_place)}.")
     notes += destinations.write(
         checkpoint, config.destination, config.format, config.model, config.dtype, config.source
     )
@@ -98,9 +106,9 @@ def convert(config: Config) -> list[str]:
 
 
 def main(config: Config) -> None:
-    """Converts, and prints what a user should know."""
-    for sentence in convert(config):
-        print(sentence)
+    """Converts a checkpoint and prints notes for the user."""
+    for note in convert(config):
+        print(note)
 
 
 if __name__ == "__main__":

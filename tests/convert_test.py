@@ -28,7 +28,7 @@ def source(tmp_path, randomize):
     return path
 
 
-def test_a_folder_there_and_a_file_back_are_the_same_model(source, tmp_path):
+def test_a_round_trip_through_a_folder_gives_the_same_model(source, tmp_path):
     for one, two in ((source, tmp_path / "hf"), (tmp_path / "hf", tmp_path / "again.keras")):
         notes = convert.convert(Config(source=str(one), destination=str(two)))
         assert notes[-1] == f"Wrote {two}." and "heads: masked_lm, span_boundary." in notes[0]
@@ -39,12 +39,16 @@ def test_a_folder_there_and_a_file_back_are_the_same_model(source, tmp_path):
         np.testing.assert_array_equal(np.array(one.value), np.array(two.value))
 
 
-def test_what_is_asked_for_is_done_in_order_and_said(source, tmp_path):
+def test_changes_are_made_in_order_and_reported(source, tmp_path):
     (tmp_path / "pieces.txt").write_text("ac\n\nbc\nb\n")
     config = Config(
-        source=str(source), destination=str(tmp_path / "preset"), format="preset", max_sequence_length=8,
-        add_pieces=str(tmp_path / "pieces.txt"), lowercase=True,
-    )  # fmt: skip
+        source=str(source),
+        destination=str(tmp_path / "preset"),
+        format="preset",
+        max_sequence_length=8,
+        add_tokens=str(tmp_path / "pieces.txt"),
+        lowercase=True,
+    )
     text = " ".join(convert.convert(config))
     for words in ("10 pieces (uncased), 8 positions", "first 8 of 16 rows", "2 pieces added: 1 in place", "left out"):
         assert words in text
@@ -52,7 +56,14 @@ def test_what_is_asked_for_is_done_in_order_and_said(source, tmp_path):
     assert encoder.tokenizer.tokenize("ac BC b") == [5, 9, 7] and encoder.max_sequence_length == 8
 
 
-def test_every_weight_that_is_not_held_is_listed(source, tmp_path):
+def test_the_earlier_name_of_a_flag_is_accepted(source, tmp_path, capsys):
+    (tmp_path / "words.txt").write_text("ac\n")
+    flags = [f"--source={source}", f"--destination={tmp_path / 'x.keras'}", f"--add_pieces={tmp_path / 'words.txt'}"]
+    program.run(convert.main, Config, flags)
+    assert "1 pieces added" in capsys.readouterr().out
+
+
+def test_every_weight_without_a_place_is_listed(source, tmp_path):
     from safetensors.numpy import load_file, save_file
 
     convert.convert(Config(source=str(source), destination=str(tmp_path / "hf")))
@@ -60,20 +71,20 @@ def test_every_weight_that_is_not_held_is_listed(source, tmp_path):
     extra = {"bert.pooler.dense.weight": np.zeros((8, 8), "float32"), "bert.pooler.dense.bias": np.zeros(8, "float32")}
     save_file(load_file(path) | extra, path)
     notes = convert.convert(Config(source=str(tmp_path / "hf"), destination=str(tmp_path / "x.keras")))
-    assert "Not held by our models, hence left out: bert.pooler.dense.bias, bert.pooler.dense.weight." in notes
+    assert "Left out, as our models do not have them: bert.pooler.dense.bias, bert.pooler.dense.weight." in notes
 
 
-def test_a_length_without_room_is_refused(source, tmp_path):
+def test_a_length_that_is_too_short_is_rejected(source, tmp_path):
     with pytest.raises(InputError, match="--max_sequence_length must be at least 3. Received: 2"):
         convert.convert(Config(source=str(source), destination=str(tmp_path / "x"), max_sequence_length=2))
 
 
-def test_segments_of_a_pretrainer_are_refused(source, tmp_path):
+def test_segment_length_of_a_pretrainer_is_rejected(source, tmp_path):
     with pytest.raises(InputError, match="--segment_length is for a coreference resolver"):
         convert.convert(Config(source=str(source), destination=str(tmp_path / "x.keras"), segment_length=8))
 
 
-def test_it_is_a_program(source, tmp_path, capsys):
+def test_main_prints_notes_and_writes_the_destination(source, tmp_path, capsys):
     arguments = [f"--source={source}", f"--destination={tmp_path / 'hf'}", "--dtype=float16"]
     program.run(convert.main, Config, arguments)
     assert capsys.readouterr().out.splitlines()[-1] == f"Wrote {tmp_path / 'hf'}."
@@ -84,7 +95,7 @@ def test_it_is_a_program(source, tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_the_module_is_a_program(tmp_path):
+def test_the_module_runs_as_a_program(tmp_path):
     command = [sys.executable, "-m", "spanbert_keras.convert", "--destination=x"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 2 and "Required flag is missing: --source" in done.stderr

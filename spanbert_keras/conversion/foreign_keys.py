@@ -1,6 +1,6 @@
-"""Every key that the configuration files of other programs' BERTs carry, and what this package does with it.
+"""All keys in configuration files of BERT models of other programs, and how this package handles them.
 
-`docs/configuration_keys.md` is this table. A key that would change what the model computes is supported, or its other
+`docs/configuration_keys.md` documents this table. A key that affects what the model computes is supported, or its other
 values are rejected; none is ignored silently.
 """
 
@@ -18,7 +18,7 @@ SPECIAL_TOKENS = {
     "cls_token": "[CLS]",
     "mask_token": "[MASK]",
 }
-# Classes that cut text as BertTokenizer does.
+# Classes that split text like BertTokenizer.
 TOKENIZER_CLASSES = tuple(
     name + suffix
     for name in ("BertTokenizer", "DistilBertTokenizer", "ElectraTokenizer", "MobileBertTokenizer")
@@ -28,12 +28,12 @@ TOKENIZER_CLASSES = tuple(
 
 @dataclasses.dataclass(frozen=True)
 class ForeignKey:
-    """What is done with one key.
+    """How one key is handled.
 
     Attributes:
         status: `READ`: its value is used. `HARMLESS`: it changes no result. `FIXED`: a value that is not in `allowed`
-            is an error. `NOTED`: such a value is reported and not followed.
-        meaning: str. What it means here, for the documentation and for messages.
+            is an error. `NOTED`: such a value is reported but not followed.
+        meaning: str. Meaning of the key, for the documentation and for messages.
         allowed: tuple. Values that change nothing, besides `null`.
     """
 
@@ -42,7 +42,7 @@ class ForeignKey:
     allowed: tuple = ()
 
 
-def _all(status: str, meaning: str, names: str, allowed: tuple = ()) -> dict[str, ForeignKey]:
+def _keys(status: str, meaning: str, names: str, allowed: tuple = ()) -> dict[str, ForeignKey]:
     return {name: ForeignKey(status, meaning, allowed) for name in names.split()}
 
 
@@ -51,19 +51,19 @@ def _fixed(meaning: str, **values: Any) -> dict[str, ForeignKey]:
 
 
 CONFIG: dict[str, ForeignKey] = {
-    **_all(READ, "sizes of the encoder", "num_hidden_layers num_attention_heads"),
-    **_all(
+    **_keys(READ, "sizes of the encoder", "num_hidden_layers num_attention_heads"),
+    **_keys(
         READ,
         "must agree with the tensors' shapes",
         "hidden_size intermediate_size max_position_embeddings type_vocab_size vocab_size",
     ),
-    **_all(READ, "dropout rates", "hidden_dropout_prob attention_probs_dropout_prob classifier_dropout"),
-    **_all(
+    **_keys(READ, "dropout rates", "hidden_dropout_prob attention_probs_dropout_prob classifier_dropout"),
+    **_keys(
         READ,
         "which head, and what its outputs mean",
         "architectures id2label label2id num_labels _num_labels problem_type",
     ),
-    **_all(READ, "settings of this package's own heads", "spanbert_keras"),
+    **_keys(READ, "settings of this package's own heads", "spanbert_keras"),
     **_fixed("the family; the encoder computes BERT's", model_type=("bert",)),
     **_fixed("the exact GELU", hidden_act=("gelu", "gelu_python")),
     **_fixed("learned absolute positions", position_embedding_type=("absolute",)),
@@ -71,41 +71,41 @@ CONFIG: dict[str, ForeignKey] = {
     **_fixed("attention is bidirectional", is_decoder=(False,), add_cross_attention=(False,)),
     **_fixed("attention is bidirectional", is_encoder_decoder=(False,), tie_encoder_decoder=(False,)),
     **_fixed("attention is bidirectional", cross_attention_hidden_size=()),
-    **_fixed("heads that were cut out of the weights", pruned_heads=({},)),
-    **_fixed("weights stored in another form than numbers", quantization_config=()),
-    **_fixed("code of the folder that computes something else", auto_map=()),
+    **_fixed("pruned attention heads", pruned_heads=({},)),
+    **_fixed("quantized weights", quantization_config=()),
+    **_fixed("custom model code in the folder", auto_map=()),
     **_fixed("the tokenizer's class", tokenizer_class=TOKENIZER_CLASSES),
-    **_all(HARMLESS, "checked on the tensors themselves", "tie_word_embeddings"),
-    **_all(HARMLESS, "initial weights", "initializer_range"),
-    **_all(
+    **_keys(HARMLESS, "checked on the tensors themselves", "tie_word_embeddings"),
+    **_keys(HARMLESS, "initial weights", "initializer_range"),
+    **_keys(
         HARMLESS,
-        "where it comes from",
+        "provenance",
         "_name_or_path name_or_path transformers_version _commit_hash finetuning_task language name"
         " model_max_length spanbert",
     ),
-    **_all(HARMLESS, "storage: tensors are read in their own dtype", "torch_dtype dtype use_bfloat16"),
-    **_all(
+    **_keys(HARMLESS, "storage: tensors are read in their own dtype", "torch_dtype dtype use_bfloat16"),
+    **_keys(
         HARMLESS,
-        "how the other program runs the same arithmetic",
+        "runtime options of the other program that do not change results",
         "use_cache gradient_checkpointing torchscript xla_device chunk_size_feed_forward tf_legacy_loss"
         " attn_implementation _attn_implementation _attn_implementation_autoset _attn_implementation_internal"
         " output_attentions output_hidden_states output_past return_dict use_return_dict experts_implementation",
     ),
-    **_all(
+    **_keys(
         HARMLESS,
-        "ids; the vocabulary tells them",
+        "ids, taken from the vocabulary",
         "pad_token_id bos_token_id eos_token_id sep_token_id cls_token_id mask_token_id unk_token_id"
         " decoder_start_token_id",
     ),
-    **_all(
+    **_keys(
         HARMLESS,
-        "Google's keys of the pooler and the direction, which no program reads",
+        "Google's keys of pooler and direction, which no program reads",
         "directionality pooler_fc_size pooler_num_attention_heads pooler_num_fc_layers pooler_size_per_head"
         " pooler_type",
     ),
-    **_all(
+    **_keys(
         HARMLESS,
-        "generation of text, which an encoder does not do",
+        "text generation, which an encoder does not do",
         "task_specific_params prefix max_length min_length do_sample early_stopping num_beams num_beam_groups"
         " diversity_penalty temperature top_k top_p typical_p repetition_penalty length_penalty no_repeat_ngram_size"
         " encoder_no_repeat_ngram_size bad_words_ids num_return_sequences output_scores return_dict_in_generate"
@@ -115,56 +115,56 @@ CONFIG: dict[str, ForeignKey] = {
 }
 
 TOKENIZER_CONFIG: dict[str, ForeignKey] = {
-    **_all(READ, "how text is normalized", "do_lower_case strip_accents tokenize_chinese_chars"),
-    **_all(READ, "tokens matched in the text before word pieces", "added_tokens_decoder"),
-    **_all(
+    **_keys(READ, "how text is normalized", "do_lower_case strip_accents tokenize_chinese_chars"),
+    **_keys(READ, "tokens matched in the text before it is split into word pieces", "added_tokens_decoder"),
+    **_keys(
         READ,
-        "special tokens besides BERT's five: matched in the text before word pieces",
+        "special tokens besides BERT's five, matched in the text before it is split into word pieces",
         "additional_special_tokens extra_special_tokens model_specific_special_tokens bos_token eos_token",
     ),
-    **_all(READ, "longest row, in pieces", "model_max_length max_len"),
+    **_keys(READ, "longest row, in tokens", "model_max_length max_len"),
     **{name: ForeignKey(FIXED, "BERT's special token", (piece,)) for name, piece in SPECIAL_TOKENS.items()},
     **_fixed("the tokenizer's class", tokenizer_class=TOKENIZER_CLASSES),
-    **_fixed("text is cut at whitespace, punctuation and CJK characters first", do_basic_tokenize=(True,)),
-    **_fixed("text is cut at whitespace, punctuation and CJK characters first", do_word_tokenize=(True,)),
-    **_fixed("words are cut into word pieces", do_subword_tokenize=(True,), subword_tokenizer_type=("wordpiece",)),
-    **_fixed("BERT's own splitter of words", word_tokenizer_type=("basic",), mecab_kwargs=(), sudachi_kwargs=()),
-    **_fixed("BERT's own splitter of words", jumanpp_kwargs=()),
-    **_fixed("words that are not cut into pieces", never_split=([],)),
-    **_fixed("what stands in front of a continued piece", wordpieces_prefix=("##",)),
+    **_fixed("text is first split at whitespace, punctuation and CJK characters", do_basic_tokenize=(True,)),
+    **_fixed("text is first split at whitespace, punctuation and CJK characters", do_word_tokenize=(True,)),
+    **_fixed("words are split into word pieces", do_subword_tokenize=(True,), subword_tokenizer_type=("wordpiece",)),
+    **_fixed("BERT's basic word splitter", word_tokenizer_type=("basic",), mecab_kwargs=(), sudachi_kwargs=()),
+    **_fixed("BERT's basic word splitter", jumanpp_kwargs=()),
+    **_fixed("words that are never split into pieces", never_split=([],)),
+    **_fixed("prefix of pieces that continue a word", wordpieces_prefix=("##",)),
     **_fixed("rows are [CLS] text [SEP] (text [SEP])", add_bos_token=(False,), add_eos_token=(False,)),
     **_fixed("control characters are removed", clean_text=(True,)),
     **_fixed("longest word, in characters", max_input_chars_per_word=(100,)),
-    **_fixed("code of the folder that cuts text otherwise", auto_map=()),
-    **_fixed("arguments without a name", init_inputs=([],)),
-    **_all(NOTED, "rows are padded and cut at their end", "padding_side truncation_side", ("right",)),
-    **_all(NOTED, "padding has segment 0", "pad_token_type_id", (0,)),
-    **_all(
+    **_fixed("custom tokenizer code in the folder", auto_map=()),
+    **_fixed("positional arguments of the tokenizer's class", init_inputs=([],)),
+    **_keys(NOTED, "rows are padded and truncated at their end", "padding_side truncation_side", ("right",)),
+    **_keys(NOTED, "padding has segment 0", "pad_token_type_id", (0,)),
+    **_keys(
         HARMLESS,
         "a literal [MASK] in a text is ordinary text here, unless `special_tokens_in_text`",
         "split_special_tokens",
     ),
-    **_all(
+    **_keys(
         HARMLESS,
-        "where it comes from",
+        "provenance",
         "name_or_path special_tokens_map_file tokenizer_file vocab_file processor_class full_tokenizer_file"
         " slow_tokenizer_class files_loaded transformers_version",
     ),
-    **_all(
+    **_keys(
         HARMLESS,
-        "how the other program runs",
+        "runtime options of the other program",
         "use_fast backend is_local local_files_only device_map from_slow legacy return_tensors errors"
         " model_input_names verbose add_prefix_space trust_remote_code fix_mistral_regex",
     ),
-    **_all(
+    **_keys(
         HARMLESS,
-        "a call's own choice of row length and padding",
+        "row length and padding, chosen per call",
         "max_length stride truncation_strategy truncation padding pad_to_multiple_of pad_to_max_length"
         " add_special_tokens return_token_type_ids return_attention_mask",
     ),
-    **_all(
+    **_keys(
         HARMLESS,
-        "from ids back to text",
+        "decoding of ids to text",
         "clean_up_tokenization_spaces chat_template response_template chat_control_tokens",
     ),
 }
@@ -175,48 +175,48 @@ SPECIAL_TOKENS_MAP: dict[str, ForeignKey] = {
 }
 
 TOKENIZER: dict[str, ForeignKey] = {  # `a.b` is key `b` of the object `a`
-    **_all(HARMLESS, "version of the file's form", "version"),
-    **_all(READ, "tokens matched in the text before word pieces, with their flags", "added_tokens"),
+    **_keys(HARMLESS, "version of the file's format", "version"),
+    **_keys(READ, "tokens matched in the text before it is split into word pieces, with their flags", "added_tokens"),
     **_fixed("`BertNormalizer`, or `null` for none", **{"normalizer.type": ("BertNormalizer",)}),
-    **_all(
+    **_keys(
         READ,
         "how text is normalized",
         "normalizer.clean_text normalizer.handle_chinese_chars normalizer.strip_accents normalizer.lowercase",
     ),
-    **_fixed("BERT's splitter of words", **{"pre_tokenizer.type": ("BertPreTokenizer",)}),
+    **_fixed("BERT's word splitter", **{"pre_tokenizer.type": ("BertPreTokenizer",)}),
     **_fixed("word pieces", **{"model.type": ("WordPiece",), "model.unk_token": ("[UNK]",)}),
-    **_fixed("what stands in front of a continued piece", **{"model.continuing_subword_prefix": ("##",)}),
+    **_fixed("prefix of pieces that continue a word", **{"model.continuing_subword_prefix": ("##",)}),
     **_fixed("longest word, in characters", **{"model.max_input_chars_per_word": (100,)}),
-    **_all(READ, "the vocabulary", "model.vocab"),
-    **_all(READ, "rows must be [CLS] text [SEP] and [CLS] text [SEP] text [SEP], segments 0 and 1", "post_processor"),
-    **_all(HARMLESS, "from ids back to text", "decoder"),
-    **_all(READ, "longest row, in pieces", "truncation.max_length"),
-    **_all(NOTED, "rows are cut at their end", "truncation.direction", ("Right",)),
-    **_all(HARMLESS, "a call's own choice of windows", "truncation.strategy truncation.stride"),
-    **_all(NOTED, "rows are padded at their end", "padding.direction", ("Right",)),
-    **_all(NOTED, "padding has segment 0", "padding.pad_type_id", (0,)),
+    **_keys(READ, "the vocabulary", "model.vocab"),
+    **_keys(READ, "rows must be [CLS] text [SEP] and [CLS] text [SEP] text [SEP], segments 0 and 1", "post_processor"),
+    **_keys(HARMLESS, "decoding of ids to text", "decoder"),
+    **_keys(READ, "longest row, in tokens", "truncation.max_length"),
+    **_keys(NOTED, "rows are truncated at their end", "truncation.direction", ("Right",)),
+    **_keys(HARMLESS, "windows, chosen per call", "truncation.strategy truncation.stride"),
+    **_keys(NOTED, "rows are padded at their end", "padding.direction", ("Right",)),
+    **_keys(NOTED, "padding has segment 0", "padding.pad_type_id", (0,)),
     **_fixed("BERT's special token", **{"padding.pad_token": ("[PAD]",)}),
-    **_all(HARMLESS, "a call's own choice of row length", "padding.strategy padding.pad_to_multiple_of"),
-    **_all(HARMLESS, "ids; the vocabulary tells them", "padding.pad_id"),
+    **_keys(HARMLESS, "row length, chosen per call", "padding.strategy padding.pad_to_multiple_of"),
+    **_keys(HARMLESS, "ids, taken from the vocabulary", "padding.pad_id"),
 }
 
 MODEL_GARDEN: dict[str, ForeignKey] = {  # of the encoder, in TF Model Garden's params.yaml
-    **_all(READ, "sizes of the encoder", "num_layers num_attention_heads"),
-    **_all(
+    **_keys(READ, "sizes of the encoder", "num_layers num_attention_heads"),
+    **_keys(
         READ,
         "must agree with the tensors' shapes",
         "hidden_size intermediate_size max_position_embeddings type_vocab_size vocab_size",
     ),
-    **_all(READ, "dropout rates", "dropout_rate attention_dropout_rate"),
-    **_fixed("GELU, of which Model Garden computes the tanh approximation", hidden_activation=("gelu",)),
+    **_keys(READ, "dropout rates", "dropout_rate attention_dropout_rate"),
+    **_fixed("GELU (Model Garden uses its tanh approximation)", hidden_activation=("gelu",)),
     **_fixed("layer norms come after the residual sum", norm_first=(False,)),
-    **_fixed("as wide as the hidden states", embedding_size=()),
-    **_fixed("the whole sequence", output_range=()),
-    **_all(HARMLESS, "initial weights", "initializer_range"),
-    **_all(HARMLESS, "which outputs a call returns", "return_all_encoder_outputs return_attention_scores"),
+    **_fixed("embeddings as wide as the hidden states", embedding_size=()),
+    **_fixed("the whole sequence is returned", output_range=()),
+    **_keys(HARMLESS, "initial weights", "initializer_range"),
+    **_keys(HARMLESS, "which outputs a call returns", "return_all_encoder_outputs return_attention_scores"),
 }
 
-TABLES = {
+KEY_TABLES = {
     "config.json": CONFIG,
     "tokenizer_config.json": TOKENIZER_CONFIG,
     "special_tokens_map.json": SPECIAL_TOKENS_MAP,
@@ -230,14 +230,14 @@ def check_keys(found: Mapping[str, Any], table: Mapping[str, ForeignKey], where:
 
     Args:
         found: the configuration.
-        table: one of `TABLES`.
-        where: str. The file, for the messages.
+        table: one of `KEY_TABLES`.
+        where: str. Path of the file, for messages.
 
     Returns:
-        list of str. A sentence for each value that is not followed, and one for the keys that the table lacks.
+        list of str. A sentence for each value that is not followed, and one for all unknown keys.
 
     Raises:
-        InputError: a value that would change results and cannot be followed.
+        InputError: a value would change results and is not supported.
     """
     notes, unknown = [], []
     for name, value in found.items():
@@ -255,10 +255,10 @@ def check_keys(found: Mapping[str, Any], table: Mapping[str, ForeignKey], where:
                 )
             notes.append(f"{where} says {name}={value!r}, which is not followed: {key.meaning}.")
     if unknown:
-        notes.append(f"{where} has keys that are not known here and are not followed: {', '.join(sorted(unknown))}.")
+        notes.append(f"{where} has unknown keys, which are ignored: {', '.join(sorted(unknown))}.")
     return notes
 
 
 def _content(value: Any) -> Any:
-    """Returns the text of a token that is written as an object; other values as they are."""
+    """Returns the text of a token that is written as an object; other values unchanged."""
     return value["content"] if isinstance(value, dict) and "content" in value else value

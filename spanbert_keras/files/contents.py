@@ -1,4 +1,4 @@
-"""What a file of a corpus is, by its first bytes: text, JSON lines, Parquet, or something that contains no text."""
+"""Detects the type of a corpus file by its first bytes: text, JSON lines, Parquet, or a file without text."""
 
 import json
 import re
@@ -6,7 +6,7 @@ from typing import Any
 
 from spanbert_keras.files.byte_streams import GZIP, ZSTANDARD, open_binary
 
-PREFIX_BYTES = 1 << 16  # read of each file to tell what it is
+PREFIX_BYTES = 1 << 16  # read from each file to detect its type
 MAX_CONTROL_SHARE = 0.05  # of control characters in a text
 JSON_LINES, JSON_NAMES = (".jsonl", ".ndjson"), (".json", ".jsonl", ".ndjson")
 PARQUET = b"PAR1"
@@ -52,9 +52,9 @@ BZIP2 = re.compile(rb"BZh[1-9](?:1AY&SY|\x17rE8P\x90)")
 PARQUET_BEGINNING = re.compile(rb"PAR([1E])[\x00-\x1f\x7f-\xff]")  # of a file with at least one number
 PICKLE = re.compile(rb"\x80[\x02-\x05][\x00-\xff]")
 CONTROLS = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
-STRING = r'"(?:[^"\\\n]|\\.)*"'
-VALUE = r"(?:[\"\[{]|-?\d|true\b|false\b|null\b)"
-FIRST_KEY = re.compile(rf"\{{\s*{STRING}\s*:\s*{VALUE}")
+JSON_STRING = r'"(?:[^"\\\n]|\\.)*"'
+JSON_VALUE_START = r"(?:[\"\[{]|-?\d|true\b|false\b|null\b)"
+FIRST_KEY = re.compile(rf"\{{\s*{JSON_STRING}\s*:\s*{JSON_VALUE_START}")
 ADVICE = {
     "array": "a JSON array; expected: JSON lines, one object with the text on a line (jq -c '.[]' makes them)",
     "document": "JSON on several lines; expected: JSON lines, one object with the text on a line (jq -c . makes them)",
@@ -62,9 +62,9 @@ ADVICE = {
 
 
 def binary_form(content: bytes) -> str:
-    """Returns what a file is by its beginning, as a noun phrase; "" for text.
+    """Returns the type of a binary file as a noun phrase, from its first bytes; "" for text.
 
-    For readers of plain text, which has been decompressed already where the reader can do that.
+    For readers of plain text. Content that the reader can decompress is passed decompressed.
 
     Args:
         content: bytes. The file's content, or at least its first line.
@@ -80,22 +80,22 @@ def binary_form(content: bytes) -> str:
 
 
 def examine(path: str, kind: str, text_column: str = "text") -> tuple[str, str]:
-    """Returns what kind of source a file is, and why it cannot be read as text.
+    """Returns the kind of source that a file is, and why it cannot be read as text.
 
-    At most `PREFIX_BYTES` of its content are looked at. Prose that begins with a bracket stays prose: JSON lines need
-    an object on the first line, and on most of the others.
+    Reads at most `PREFIX_BYTES` of its content. Prose that begins with a bracket stays prose: JSON lines need an object
+    on the first line, and on most of the others.
 
     Args:
-        path: str. Of a regular file.
-        kind: str. What it is without better knowledge: "text" or "document".
-        text_column: str. The field of the text in JSON lines.
+        path: str. Path of a regular file.
+        kind: str. Kind if its content shows no other: "text" or "document".
+        text_column: str. Name of the field with the text in JSON lines.
 
     Returns:
-        (kind, reason): kind is that given, "jsonl" or "parquet"; reason is empty for a file that can be read. For a
-        "document" that is JSON of other things than text the reason says so.
+        (kind, reason): kind is the one given, "jsonl" or "parquet"; reason is empty for a file that can be read, else
+        a noun phrase. A "document" in JSON without the field of the text has a reason too.
 
     Raises:
-        OSError, EOFError, zlib.error: it cannot be read, or is damaged.
+        OSError, EOFError, zlib.error: the file cannot be read, or is damaged.
     """
     named = path.lower().removesuffix(".gz").removesuffix(".zst")
     with open(path, "rb") as file:
@@ -124,11 +124,11 @@ def examine(path: str, kind: str, text_column: str = "text") -> tuple[str, str]:
 
 
 def _not_text(head: bytes, compressed: bool) -> str:
-    """Returns what some first bytes are of, if not of text.
+    """Returns the type of a file as a noun phrase, from its first bytes; "" if it may be text.
 
     Args:
         head: bytes.
-        compressed: bool. Whether they were decompressed: then nothing compressed may follow, nor Parquet.
+        compressed: bool. Whether they were decompressed. Then compressed data or Parquet are rejected too.
     """
     for first, reason in FIRST_BYTES:
         if head.startswith(first):
@@ -149,8 +149,8 @@ def _not_text(head: bytes, compressed: bool) -> str:
 
 
 def _binary(prefix: bytes, named: str) -> str:
-    """Returns why some content is not text."""
-    if named.endswith(".br") and "\ufffd" in prefix.decode("utf-8", "replace"):  # it has no first bytes of its own
+    """Returns why some content is not text; "" if it may be."""
+    if named.endswith(".br") and "\ufffd" in prefix.decode("utf-8", "replace"):  # Brotli has no signature
         return COMPRESSED.format("Brotli")
     if b"\x00" in prefix:
         return BINARY.format("it has NUL bytes; if it is UTF-16 text, convert it to UTF-8")
@@ -167,7 +167,7 @@ def looks_binary(content: bytes) -> bool:
 
 
 def begins_like_object(text: str) -> bool:
-    """Returns whether a text begins like a JSON object with a key, of which anything may follow."""
+    """Returns whether a text begins like a JSON object with a key, complete or not."""
     return FIRST_KEY.match(text.lstrip()) is not None
 
 
@@ -177,8 +177,8 @@ def begins_like_array(text: str) -> bool:
     try:
         _, end = json.JSONDecoder().raw_decode(inside)
     except (ValueError, RecursionError):
-        return FIRST_KEY.match(inside) is not None  # a member that is not complete
-    return re.match(rf"\s*,\s*{VALUE}", inside[end:]) is not None and inside[0] in '"[{'
+        return FIRST_KEY.match(inside) is not None  # an incomplete member
+    return re.match(rf"\s*,\s*{JSON_VALUE_START}", inside[end:]) is not None and inside[0] in '"[{'
 
 
 def _text_of(prefix: bytes) -> str:
@@ -189,9 +189,9 @@ def _json_form(text: str, whole: bool, named: bool) -> str:
     """Returns "lines", "array" or "document" for JSON, "" for prose.
 
     Args:
-        text: str. The content's beginning, without blanks in front.
-        whole: bool. Whether it is all there is.
-        named: bool. Whether the file's name says JSON.
+        text: str. The content's beginning, without leading whitespace.
+        whole: bool. Whether this is the whole content.
+        named: bool. Whether the file's name has an ending of JSON.
     """
     if text.startswith("{"):
         return _object_form(text, whole, named)
@@ -199,11 +199,11 @@ def _json_form(text: str, whole: bool, named: bool) -> str:
 
 
 def _object_form(text: str, whole: bool, named: bool) -> str:
-    """Returns the form of JSON that begins with an object: its lines decide."""
+    """Returns the form of JSON that begins with an object, from its lines."""
     lines = [line.strip() for line in text.split("\n")]
     complete = lines if whole else lines[:-1]
     first, rest = lines[0], [line for line in complete[1:] if line]
-    if not complete:  # a first line longer than what was read
+    if not complete:  # the first line is longer than the prefix
         return "lines" if FIRST_KEY.match(text) else ""
     if isinstance(_parsed(first), dict):
         return "lines" if named or 2 * sum(line.startswith("{") for line in rest) >= len(rest) else ""
@@ -216,7 +216,7 @@ def _object_form(text: str, whole: bool, named: bool) -> str:
 
 
 def _is_array(text: str, whole: bool) -> bool:
-    """Whether text is a JSON array of things that may hold text, or begins like one."""
+    """Returns whether text is a JSON array of values that may hold text, or begins like one."""
     if whole and isinstance(value := _parsed(text), list):
         return any(isinstance(member, str | list | dict) for member in value)
     lines = [line for line in text.split("\n") if line.strip()]
@@ -226,7 +226,7 @@ def _is_array(text: str, whole: bool) -> bool:
 
 
 def _parsed(text: str) -> Any:
-    """Returns the value of some JSON, `None` for what is none."""
+    """Returns the value of a JSON text, `None` if it is not valid JSON."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
@@ -234,6 +234,6 @@ def _parsed(text: str) -> Any:
 
 
 def _lacks(text: str, text_column: str) -> bool:
-    """Whether the first line is a JSON object without the field of the text."""
+    """Returns whether the first line is a JSON object without the field of the text."""
     value = _parsed(text.split("\n", 1)[0])
     return isinstance(value, dict) and text_column not in value

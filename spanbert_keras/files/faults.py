@@ -1,4 +1,4 @@
-"""What is wrong with a text file as a whole: binary, another encoding, or JSON that is not one object per line."""
+"""Faults of whole text files: binary content, another encoding, or JSON that is not one object per line."""
 
 import json
 
@@ -6,7 +6,7 @@ from spanbert_keras.errors import InputError
 from spanbert_keras.files.contents import begins_like_array, binary_form, looks_binary
 
 UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
-SHOWN = 200  # bytes looked at for an encoding
+ENCODING_SAMPLE = 200  # bytes from which an encoding is guessed
 
 
 def decode(content: bytes, path: str, line: int = 1, errors: str = "strict") -> str:
@@ -14,13 +14,13 @@ def decode(content: bytes, path: str, line: int = 1, errors: str = "strict") -> 
 
     Args:
         content: bytes. A file's content, or one of its lines.
-        path: str. The file.
-        line: int. The number of the first line of `content`, from 1.
+        path: str. Path of the file, for messages.
+        line: int. Number of the first line of `content`, from 1.
         errors: str. As in `bytes.decode`.
 
     Raises:
-        InputError: it is not UTF-8, or the file is not text. The message says what it is; for text in another encoding
-            also line and byte, and how to convert the file.
+        InputError: it is not UTF-8, or the file is not text. The message names the type of the file; for text in
+            another encoding also line and byte, and how to convert the file.
     """
     form = binary_form(content) if line == 1 else ""
     if form:
@@ -51,13 +51,13 @@ def decode(content: bytes, path: str, line: int = 1, errors: str = "strict") -> 
 
 def _is_utf_16(content: bytes) -> bool:
     """Returns whether content begins with UTF-16's byte order mark, or has a zero byte for every other letter."""
-    head = content[:SHOWN]
+    head = content[:ENCODING_SAMPLE]
     zeros = sorted((head[::2].count(0), head[1::2].count(0)))
     return head.startswith(UTF_16_MARKS) or (len(head) > 1 and 3 * sum(zeros) > len(head) and 10 * zeros[0] <= zeros[1])
 
 
 def json_lines_fault(text: str) -> str:
-    """Returns what a text is that should hold one JSON object per line, `""` if that cannot be said.
+    """Returns the form of a text that should hold one JSON object per line, `""` if it is not a known wrong one.
 
     Args:
         text: str. All of it, or its beginning up to the end of the first value.
@@ -72,7 +72,7 @@ def json_lines_fault(text: str) -> str:
 
 
 def _is_array(text: str) -> bool:
-    """Returns whether a text is a JSON array, whole or damaged; with more text or a cell after it, it is not."""
+    """Returns whether a text is a JSON array, whole or damaged, without more text or a cell after it."""
     if _begins_with_value(text):
         _, end = json.JSONDecoder().raw_decode(text)
         return text[end:].partition("\n")[0].strip() in ("", ",")
@@ -81,7 +81,7 @@ def _is_array(text: str) -> bool:
         return False
     if _begins_with_value(inside):
         _, end = json.JSONDecoder().raw_decode(inside)
-        if inside[end:].strip() in ("", ","):  # cut short after its first member
+        if inside[end:].strip() in ("", ","):  # truncated after its first member
             return True
     return begins_like_array(text)
 

@@ -1,4 +1,4 @@
-"""Tests of the byte streams: compression by content, UTF-16 recoded, bytes that are no text kept visible."""
+"""Tests of the byte streams: compression by content, UTF-16 recoded, invalid bytes stay detectable."""
 
 import gzip
 import random
@@ -66,7 +66,7 @@ def test_damaged_utf_16_stays_undecodable(tmp_path, data, expected):
         (b"", None),
     ],
 )
-def test_the_byte_order_mark_says_the_encoding(head, encoding):
+def test_the_byte_order_mark_gives_the_encoding(head, encoding):
     assert utf_16_of(head) == encoding
 
 

@@ -201,7 +201,7 @@ def test_damaged_json_lines_stay_json_lines(tmp_path):
     assert examine(str(tmp_path / "a.json"), "text") == ("jsonl", "")
 
 
-def test_json_of_other_things_in_a_folder_holds_no_text(tmp_path):
+def test_json_without_a_text_field_in_a_folder_has_no_text(tmp_path):
     path = str(tmp_path / "info.json")
     (tmp_path / "info.json").write_text('{"name": "corpus", "version": 2}')
     kind, reason = examine(path, "document", "body")
@@ -215,7 +215,7 @@ def test_parquet_is_found_under_any_name(tmp_path, name):
     assert examine(str(tmp_path / name), "text") == ("parquet", "")
 
 
-def test_memory_stays_bounded_whatever_the_size(tmp_path):
+def test_memory_does_not_grow_with_the_files_size(tmp_path):
     (tmp_path / "a.txt").write_bytes(b"word " * 2_000_000)
     (tmp_path / "bomb.gz").write_bytes(gzip.compress(bytes(range(32, 127)) * 500_000))
     tracemalloc.start()
@@ -234,7 +234,7 @@ def test_prose_that_begins_with_capital_letters_is_prose(tmp_path, text):
     assert examine(str(tmp_path / "b.txt"), "text") == ("text", "a binary file (encrypted Parquet)")
 
 
-def test_readers_of_text_know_what_is_not_text():
+def test_binary_content_is_named_for_readers_of_text():
     assert binary_form(zipped()).startswith("an archive (zip; also the form of .docx, .xlsx,")
     assert binary_form(tar("w")) == "an archive (tar)" and binary_form(tar("w:gz")) == "compressed with gzip"
     assert "zstandard" in binary_form(b"\x28\xb5\x2f\xfd\x00") and "Parquet" in binary_form(b"PAR1\x15")
@@ -243,7 +243,7 @@ def test_readers_of_text_know_what_is_not_text():
     assert not looks_binary(ROWS.encode()) and not looks_binary("caf\xe9 \x93".encode("latin-1") * 20_000 + b"\0")
 
 
-def test_how_json_begins():
+def test_the_beginning_of_json_is_recognised():
     assert begins_like_object(' {"a": [1') and begins_like_object('{\n"a": "b')
     assert not begins_like_object("{x}") and not begins_like_object("{'a': 1}") and not begins_like_object("[1]")
     assert begins_like_array('[{"a": "b') and begins_like_array('[["a"], ["b')

@@ -1,4 +1,4 @@
-"""Tests of what is said of files in another encoding, and of JSON that is not one object per line."""
+"""Tests of messages for files in another encoding, and for JSON that is not one object per line."""
 
 import bz2
 import gzip
@@ -31,7 +31,7 @@ FORMS = {
 
 
 @pytest.mark.parametrize("content, form", FORMS.values(), ids=FORMS)
-def test_what_is_not_text_is_named_without_advice_for_text(content, form):
+def test_binary_files_are_named_without_advice_for_text(content, form):
     with pytest.raises(InputError, match=f"^f is {form}") as caught:
         decode(content, "f")
     assert "iconv" not in str(caught.value) and "Expected: UTF-8 text, gzipped or not." in str(caught.value)
@@ -46,7 +46,7 @@ def test_words_that_begin_like_other_files_are_text(text):
 
 
 @pytest.mark.parametrize("text", ["", "a", "caf\u00e9 \U0001f600\n", "\ufeffa", "a\0b c d", "\0"])
-def test_utf_8_is_decoded_as_it_is(text):
+def test_utf_8_is_decoded_unchanged(text):
     assert decode(text.encode(), "f") == text
 
 
@@ -67,7 +67,7 @@ def test_another_encoding_is_named_with_file_line_and_byte(content, line, senten
     assert "skip" not in str(caught.value)
 
 
-def test_half_characters_pass_where_they_may():
+def test_half_characters_pass_if_errors_allows_them():
     assert decode(b"a\xed\xa0\x80", "f", errors="surrogatepass") == "a\ud800"
 
 
@@ -107,5 +107,5 @@ OBJECT = {"a": [1, 2], "b": {"c": "d"}}
         ('{"a":' * 100_000, ""),
     ],
 )
-def test_what_json_is_is_seen_by_its_first_value(text, fault):
+def test_the_form_of_json_is_detected_by_its_first_value(text, fault):
     assert json_lines_fault(text) == fault

@@ -138,3 +138,16 @@ def test_the_license_is_apache_2(root, metadata):
     text = (root / "LICENSE").read_text(encoding="utf-8")
     assert "Apache License" in text and "Version 2.0, January 2004" in text
     assert metadata["license"] == "Apache-2.0"
+
+
+def test_messages_name_what_to_install_as_users_type_it(metadata, sources, root):
+    required = {distribution(requirement) for requirement in metadata["install_requires"]}
+    extras = {f'"spanbert-keras[{extra}]"' for extra in metadata["extras_require"]}
+    of_tasks = '"spanbert-keras[{extra}]"'  # what tasks/shared/extras.py fills in
+    found = [
+        (path, name)
+        for path in sources
+        for name in re.findall(r'pip install ("[^"]*"|[^\s`".]+)', (root / path).read_text(encoding="utf-8"))
+    ]
+    assert len(found) > 5
+    assert [(path, name) for path, name in found if name not in required | extras | {of_tasks}] == []

@@ -8,48 +8,51 @@ from spanbert_keras.conversion.exports.normalization_tables import ALONE, SPACE,
 from spanbert_keras.errors import InputError
 
 SPECIAL_PIECES = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
-LONGEST_WORD = 100  # characters; BERT's tokenizer takes a longer word for unknown
-BYTES_A_CHARACTER = 4  # at most, in UTF-8
+MAX_WORD_LENGTH = 100  # characters; to BERT's tokenizer a longer word is unknown
+MAX_BYTES_PER_CHARACTER = 4  # of UTF-8
 
 
 class GraphTokenizer:
     """Turns string tensors into an encoder's inputs, inside `tf.function`, `tf.data` and SavedModels.
 
-    Equal to `SpanBertTokenizer`, id for id. tensorflow-text finds the pieces of a word; what comes before (cleaning,
-    lower-casing, accents, splitting at spaces, punctuation and Chinese characters) is done here by tables over all
-    code points, since tensorflow-text's own versions of it follow another Unicode and other rules than BERT's.
-    Literal "[MASK]" or "[SEP]" in a text is ordinary text. Bytes that are not valid UTF-8 are dropped, as BERT does it.
+    Gives the same ids as `SpanBertTokenizer`. tensorflow-text finds the pieces of a word. The steps before (cleaning,
+    lower-casing, accents, splitting at spaces, punctuation and Chinese characters) use tables over all code points,
+    because tensorflow-text's own versions follow another version of Unicode and other rules than BERT's.
+    Literal "[MASK]" or "[SEP]" in a text is ordinary text. Bytes that are not valid UTF-8 are dropped, as in BERT.
 
     Runs under every Keras backend, and needs TensorFlow and tensorflow-text. A SavedModel that holds it loads after
     `import tensorflow_text`, which registers the operations.
 
     Args:
-        vocabulary: list of str. Every piece; the index is the id. Needs [PAD], [UNK], [CLS] and [SEP].
+        vocabulary: list of str. All word pieces by id. Needs [PAD], [UNK], [CLS] and [SEP].
         lowercase: bool. Whether text is lowercased and stripped of accents (uncased models).
-        max_sequence_length: int. Longest row, in pieces with [CLS] and [SEP]. Defaults to `512`.
-        strip_accents: bool or `None`. Whether accents are removed; `None` means as `lowercase`.
+        max_sequence_length: int. Longest row, in tokens with [CLS] and [SEP]. Defaults to `512`.
+        strip_accents: bool or `None`. Whether accents are removed; `None`: same as `lowercase`.
         split_chinese_characters: bool. Whether every CJK character is a word.
 
     Call arguments:
         texts: string `(B,)`, UTF-8.
-        length: int or `None`. T, in pieces, at most `max_sequence_length`; `None` means that of the longest row.
+        length: int or `None`. T, in tokens, at most `max_sequence_length`; `None`: that of the longest row.
 
     Returns:
-        A dict of int32 tensors. A text that is too long for a row loses its end, and `truncated_pieces` says so:
+        A dict of int32 tensors. The end of a text that is too long for a row is cut off:
 
         token_ids `(B, T)`: [CLS], the pieces, [SEP], then padding.
         segment_ids `(B, T)`: zeros.
         padding_mask `(B, T)`: 1 at pieces, 0 at padding.
-        truncated_pieces `(B,)`: how many pieces of each text found no room; 0 where none was lost.
+        truncated_pieces `(B,)`: number of pieces of each text that were cut off.
 
     Raises:
-        InputError: the vocabulary lacks a special piece or has one of more than 256 bytes; tensorflow-text cannot be
-            imported.
+        InputError: the vocabulary lacks a special token or has a piece of more than 256 bytes; tensorflow-text cannot
+            be imported.
         ValueError: `max_sequence_length` is below 2 or `length` does not fit.
 
     Example:
-        tokenize = GraphTokenizer(encoder.tokenizer.get_vocabulary())
-        encoder(tokenize(tf.constant(["Tokenized in the graph."])))
+
+    ```python
+    tokenize = GraphTokenizer(encoder.tokenizer.get_vocabulary())
+    encoder(tokenize(tf.constant(["Tokenized in the graph."])))
+    ```
 
     Reference: Devlin et al., 2019, section 3; Song et al., 2021 (the WordPiece operation).
     """
@@ -101,12 +104,12 @@ class GraphTokenizer:
         import tensorflow as tf
 
         words, rows, too_long = self._words(texts)
-        pieces = self._pieces_of(tf.where(too_long, "[UNK]", words))  # ragged (N, None); [UNK] is a piece of itself
+        pieces = self._pieces_of(tf.where(too_long, "[UNK]", words))  # ragged (N, None); "[UNK]" stays one piece
         by_word = tf.RaggedTensor.from_value_rowids(pieces, rows, nrows=tf.size(texts, tf.int64), validate=False)
         return by_word.merge_dims(1, 2)
 
     def words(self, texts):
-        """Returns the normalized words of each text, a ragged string `(B, None)`: what is then cut into pieces."""
+        """Returns the normalized words of each text, a ragged string `(B, None)`, before they are split into pieces."""
         import tensorflow as tf
 
         words, rows, _ = self._words(texts)
@@ -131,10 +134,10 @@ class GraphTokenizer:
             validate=False,
         )
         strings = tf.strings.unicode_encode(words, "UTF-8")
-        return strings, tf.boolean_mask(tf.boolean_mask(rows, inside), begins), words.row_lengths() > LONGEST_WORD
+        return strings, tf.boolean_mask(tf.boolean_mask(rows, inside), begins), words.row_lengths() > MAX_WORD_LENGTH
 
     def _normalize(self, points):
-        """Returns BERT's clean text, from ragged int32 `(B, None)`: code points int32 `(N,)` and texts int64 `(N,)`."""
+        """Returns normalized text, from ragged int32 `(B, None)`: code points int32 `(N,)` and texts int64 `(N,)`."""
         import tensorflow as tf
 
         tables = self._tables
@@ -152,8 +155,8 @@ class GraphTokenizer:
             return points, rows
         ranks = _look_up(tables.ranks, points)
         points = tf.cond(tf.reduce_any(ranks > 0), lambda: _in_canonical_order(points, ranks, rows), lambda: points)
-        accents_gone = tf.not_equal(points, 0)
-        return tf.boolean_mask(points, accents_gone), tf.boolean_mask(rows, accents_gone)
+        is_kept = tf.not_equal(points, 0)
+        return tf.boolean_mask(points, is_kept), tf.boolean_mask(rows, is_kept)
 
 
 def _wordpiece_operation(vocabulary: list[str]):
@@ -172,13 +175,13 @@ def _wordpiece_operation(vocabulary: list[str]):
             vocabulary,
             token_out_type=tf.int32,
             unknown_token="[UNK]",
-            max_bytes_per_word=LONGEST_WORD * BYTES_A_CHARACTER,
+            max_bytes_per_word=MAX_WORD_LENGTH * MAX_BYTES_PER_CHARACTER,
             no_pretokenization=True,
         )
     except RuntimeError as error:
         raise InputError(
-            f"tensorflow-text cannot hold the vocabulary given to GraphTokenizer. Received: {error}; "
-            "take that piece out of the vocabulary."
+            f"tensorflow-text cannot represent the vocabulary given to GraphTokenizer. Received: {error}; "
+            "remove that piece from the vocabulary."
         ) from error
 
 
@@ -191,7 +194,7 @@ def _look_up(table: PagedTable, points):
 
 
 def _shifted(flags):
-    """Returns bool `(N,)` moved one to the right, with False first."""
+    """Returns bool `(N,)` shifted right by one, with False first."""
     import tensorflow as tf
 
     return tf.concat([[False], flags], axis=0)[:-1]

@@ -1,4 +1,4 @@
-"""BERT's normalization of text as tables over all code points, read off the `tokenizers` library."""
+"""BERT's normalization of text as tables over all code points, computed with the `tokenizers` library."""
 
 import dataclasses
 import functools
@@ -7,8 +7,8 @@ import numpy as np
 from tokenizers import normalizers, pre_tokenizers
 
 CODE_POINTS = 0x110000
-PAGE = 256  # code points a page; most pages are equal, and equal pages are stored once
-SURROGATES = range(0xD800, 0xE000)  # no text holds them
+PAGE_SIZE = 256  # code points; most pages are equal, and equal pages are stored once
+SURROGATES = range(0xD800, 0xE000)  # do not occur in text
 ORDINARY, ALONE, SPACE = range(3)
 BLOCKER = "\0"  # a removed accent that keeps its neighbours in their order; cleaned text holds no other NUL
 HIGHEST_MARK = "\u0345"  # Unicode's mark of the highest combining class, 240
@@ -24,25 +24,25 @@ class PagedTable:
     @classmethod
     def of(cls, dense: np.ndarray) -> "PagedTable":
         """Returns the table of an integer array `(0x110000,)`."""
-        distinct, pages = np.unique(dense.reshape(-1, PAGE), axis=0, return_inverse=True)
+        distinct, pages = np.unique(dense.reshape(-1, PAGE_SIZE), axis=0, return_inverse=True)
         return cls(pages.reshape(-1).astype(np.int32), distinct.reshape(-1).astype(np.int32))
 
 
 @dataclasses.dataclass(frozen=True)
 class NormalizationTables:
-    """What BERT's tokenizer does to each code point before it looks for pieces.
+    """BERT's normalization of each code point, before words are split into pieces.
 
-    Every number is asked of the `tokenizers` library, which our tokenizer runs on, so that both hold the same version
-    of Unicode. A code point's replacement depends on nothing but itself, with one exception: where accents are
-    stripped, marks that stay stand in canonical order, hence `ranks`.
+    All tables are computed with the `tokenizers` library, which our tokenizer uses, so that both follow the same
+    version of Unicode. A code point's replacement depends only on itself, with one exception: if accents are stripped,
+    the remaining marks are put in canonical order, for which there are `ranks`.
 
     Attributes:
-        replacements: of a code point as given. 0: it stays; k > 0: `values[splits[k - 1]:splits[k]]` take its place.
-        values: int32 `(N,)`. Code points, and 0 where an accent was removed across which no mark may move.
+        replacements: by original code point. 0: unchanged; k > 0: replaced by `values[splits[k - 1]:splits[k]]`.
+        values: int32 `(N,)`. Code points, and 0 for a removed accent that no mark may move across.
         splits: int32 `(K + 1,)`.
-        kinds: of a replaced code point: `ORDINARY`, `ALONE` (a word of its own) or `SPACE` (between words).
-        ranks: of a replaced code point. 0: a mark may not move across it; else its place among marks, by
-            Unicode's canonical combining class. `None` where accents stay.
+        kinds: by replaced code point: `ORDINARY`, `ALONE` (a separate word) or `SPACE` (between words).
+        ranks: by replaced code point. 0: a mark may not move across it; else its rank among marks, by Unicode's
+            canonical combining class. `None` if accents are kept.
     """
 
     replacements: PagedTable
@@ -56,11 +56,11 @@ class NormalizationTables:
     def read(
         cls, lowercase: bool, strip_accents: bool | None = None, split_chinese_characters: bool = True
     ) -> "NormalizationTables":
-        """Returns the tables of a tokenizer; takes some seconds the first time.
+        """Returns the tables of a tokenizer; the first call takes some seconds.
 
         Args:
             lowercase: bool. Whether text is lowercased (uncased models).
-            strip_accents: bool or `None`. Whether accents are removed; `None` means as `lowercase`.
+            strip_accents: bool or `None`. Whether accents are removed; `None`: same as `lowercase`.
             split_chinese_characters: bool. Whether every CJK character is a word.
         """
         strips = lowercase if strip_accents is None else strip_accents
@@ -103,15 +103,15 @@ def _kinds(characters: list[str]) -> np.ndarray:
 
 
 def _ranks() -> np.ndarray:
-    """Returns uint8 `(0x110000,)`: 0 for what no mark moves across, else 1, 2, ... by combining class.
+    """Returns uint8 `(0x110000,)`: 0 for code points that no mark moves across, else 1, 2, ... by combining class.
 
     Marks of one class keep their order when a text is put in canonical order. So sorting all marks, once from the
-    first to the last and once from the last to the first, shows each class as a stretch that the other has reversed.
+    first to the last and once from the last to the first, shows each class as a run that the other result reverses.
     """
     order = normalizers.NFD().normalize_str
     codes = (code for code in range(0x80, CODE_POINTS) if code not in SURROGATES)
-    behind_highest = order("".join(f"|{HIGHEST_MARK}{chr(code)}" for code in codes)).split("|")[1:]
-    moved = {text[0] for text in behind_highest if len(text) == 2 and text[1] == HIGHEST_MARK}
+    after_highest = order("".join(f"|{HIGHEST_MARK}{chr(code)}" for code in codes)).split("|")[1:]
+    moved = {text[0] for text in after_highest if len(text) == 2 and text[1] == HIGHEST_MARK}
     marks = sorted(moved | {HIGHEST_MARK})
     forward = order("a" + "".join(marks))[1:]
     backward = order("a" + "".join(reversed(marks)))[1:]

@@ -1,4 +1,4 @@
-"""What every export does: refuse what it cannot export, and compare what it wrote with the Keras model."""
+"""Checks of every export: whether the model can be exported, and whether the export computes the same."""
 
 import importlib.util
 from collections.abc import Callable, Mapping
@@ -16,25 +16,24 @@ TOLERANCES = {"float32": 1e-4, "bfloat16": 5e-2, "float16": 1e-2}
 
 
 def check_exportable(model, form: str, dtypes: tuple[str, ...] = ("float32",)) -> None:
-    """Refuses a model that cannot be exported.
+    """Raises if a model cannot be exported.
 
     Args:
         model: `SpanBertEncoder`, `SpanBertPretrainer` or another model of named inputs.
-        form: str. What the message names, e.g. "ONNX".
-        dtypes: tuple of str. Compute dtypes that the form can hold.
+        form: str. Name of the format, for messages, e.g. "ONNX".
+        dtypes: tuple of str. Compute dtypes that the format supports.
 
     Raises:
-        InputError: Keras runs on another backend than TensorFlow; the model is none of ours or computes in another
-            dtype.
+        InputError: the backend is not TensorFlow; the model is not one of this package or computes in another dtype.
     """
     if keras.backend.backend() != "tensorflow":
         raise InputError(
-            f"An export to {form} is made on the TensorFlow backend. Expected: KERAS_BACKEND=tensorflow. Received: "
+            f"An export to {form} needs the TensorFlow backend. Expected: KERAS_BACKEND=tensorflow. Received: "
             f"KERAS_BACKEND={keras.backend.backend()}; save the model to a .keras file, which loads on every "
             "backend, and export it from there."
         )
     if isinstance(model, SpanBertCoreferenceResolver):
-        model.export("", form)  # says why not
+        model.export("", form)  # raises with the reason
     is_ours = isinstance(model, NamedInputs)
     if not is_ours:
         raise InputError(
@@ -43,14 +42,14 @@ def check_exportable(model, form: str, dtypes: tuple[str, ...] = ("float32",)) -
         )
     if model.compute_dtype not in dtypes:
         raise InputError(
-            f"The model cannot be exported to {form} as it computes. Expected: {' or '.join(dtypes)}. "
-            f'Received: {model.compute_dtype}; make the model with dtype="float32" and give it these weights by '
+            f"The model cannot be exported to {form} in its compute dtype. Expected: {' or '.join(dtypes)}. "
+            f'Received: {model.compute_dtype}; build the model with dtype="float32" and copy these weights with '
             "`set_weights`."
         )
 
 
 def require_extra(form: str, *modules: str) -> None:
-    """Raises `InputError` with the command that installs the extra `export` where a module is absent."""
+    """Raises `InputError` with the command that installs the extra `export` if a module is missing."""
     absent = [module for module in modules if importlib.util.find_spec(module) is None]
     if absent:
         raise InputError(
@@ -60,7 +59,7 @@ def require_extra(form: str, *modules: str) -> None:
 
 
 def sample_inputs(model) -> dict[str, np.ndarray]:
-    """Returns inputs for a comparison: int32 `(3, T)`, T up to 11: a full row, a padded one, one of two segments.
+    """Returns inputs for a comparison: int32 `(3, T)`, T up to 11: a full row, a padded one, one with two segments.
 
     Inputs other than the encoder's three, which hold positions, are `(3, 4)` in [0, T).
     """
@@ -81,18 +80,18 @@ def sample_inputs(model) -> dict[str, np.ndarray]:
 def check_outputs(
     model, inputs: Mapping[str, np.ndarray], run: Callable[[Mapping[str, np.ndarray]], Mapping[str, np.ndarray]]
 ) -> float:
-    """Compares what an export computes with what the model computes.
+    """Compares the outputs of an export with those of the model.
 
     Args:
         model: the Keras model.
         inputs: dict of int32 arrays.
-        run: the export: the same dict in, dict of float arrays out, named as the model's outputs.
+        run: function that runs the export: the same dict in, dict of float arrays out, named as the model's outputs.
 
     Returns:
-        The largest difference of any output.
+        The largest difference over all outputs.
 
     Raises:
-        InputError: an output is missing or differs by more than the dtype explains.
+        InputError: an output is missing or differs by more than rounding explains.
     """
     with keras.device("cpu:0"):  # a GPU may round float32 products to ten bits
         expected = {name: _as_float32(value) for name, value in model(inputs, training=False).items()}
@@ -104,9 +103,9 @@ def check_outputs(
     for name, values in expected.items():
         difference = float(np.abs(_as_float32(received[name]) - values).max())
         allowed = TOLERANCES[model.compute_dtype] * max(1.0, float(np.abs(values).max()))
-        if not difference <= allowed:  # a NaN is no match
+        if not difference <= allowed:  # rejects NaN too
             raise InputError(
-                f"The export computes something else than the model, and was not written. Expected: {name} within "
+                f"The export does not compute the same as the model and was not written. Expected: {name} within "
                 f"{allowed:.1e}. Received: a difference of {difference:.1e}."
             )
         largest = max(largest, difference)

@@ -1,4 +1,4 @@
-"""Variables of the coreference research code (mandarjoshi90/coref, `independent.py`), and what their shapes tell.
+"""Variables of the coreference research code (mandarjoshi90/coref, `independent.py`), and settings from their shapes.
 
 Shape letters: D hidden_dim, F feature_dim, W span widths, R distances in segments, H hidden layer, G = 3 D + F a span's
 vector, 2G two of them, P = 3 G + 4 F a pair's vector. Matrices are [in, out], as ours.
@@ -33,7 +33,7 @@ def _score(scope: str, ours: str, inputs: str) -> Variables:
     }
 
 
-DISTANCE_PRIOR = _dense("", "coarse_antecedents.distance_score", "F", "1")  # names that BERT classifiers have too
+DISTANCE_PRIOR = _dense("", "coarse_antecedents.distance_score", "F", "1")  # BERT classifiers have these names too
 VARIABLES: Variables = {
     "span_width_embeddings": ("span_vectors.width_embeddings", "W F"),
     **_dense("mention_word_attn/", "span_vectors.head_score", "D", "1"),
@@ -50,27 +50,27 @@ VARIABLES: Variables = {
     **_score("coref_layer/slow_antecedent_scores/", "pair_scorer.score", "P"),
     **_dense("coref_layer/f/", "span_refinement.gate", "2G", "G"),
 }
-GENRES = ["bc", "bn", "mz", "nw", "pt", "tc", "wb"]  # rows of `genre_embeddings`; one that is unknown has the first
+GENRES = ["bc", "bn", "mz", "nw", "pt", "tc", "wb"]  # rows of `genre_embeddings`; an unknown genre uses the first
 # max_segment_len of the released configurations, by D and R = max_training_sentences; bert_large, (1024, 3) too,
 # has 384.
 SEGMENT_LENGTHS = {(768, 11): 128, (768, 3): 384, (1024, 3): 512}
-DEEPER = re.compile(r".*/hidden_weights_[1-9]\d*")
-MOST_NAMES = 4  # in a sentence
+DEEPER_LAYERS = re.compile(r".*/hidden_weights_[1-9]\d*")
+MAX_NAMES = 4  # in a message
 
 
 def holds_coreference(names: Iterable[str]) -> bool:
-    """Returns whether a checkpoint with variables of these names is one of the coreference research code."""
+    """Returns whether a checkpoint with these variables is from the coreference research code."""
     return not (VARIABLES.keys() - DISTANCE_PRIOR.keys()).isdisjoint(names)
 
 
 def with_coreference(checkpoint: Checkpoint, source: str | os.PathLike) -> Checkpoint:
     """Returns a checkpoint whose coreference variables have our names, with the resolver's settings.
 
-    Where they make no resolver of ours they keep their own names, and `refusal` says why.
+    If they do not fit our resolver, they keep their own names, and `refusal` holds the reason.
 
     Args:
         checkpoint: with the coreference variables under their own names.
-        source: where it was read from, for the sentences.
+        source: where it was read from, for messages.
     """
     kind = "a TensorFlow checkpoint of the coreference research code"
     shapes = {name: tuple(value.shape) for name, value in checkpoint.tensors.items()}
@@ -90,17 +90,19 @@ def with_coreference(checkpoint: Checkpoint, source: str | os.PathLike) -> Check
 
 
 def _settings(shapes: dict[str, tuple], architecture: dict[str, Any]) -> tuple[dict[str, Any], str]:
-    """Returns the resolver's settings and a sentence on those that no shape tells.
+    """Returns the resolver's settings and a sentence on those that shapes do not determine.
 
     Raises:
-        InputError: the variables make no resolver of ours; without the source's name.
+        InputError: the variables do not fit our resolver. The message does not name the source.
     """
     _check_variant(shapes)
     sizes = _sizes(shapes, architecture["hidden_dim"])
     _check_shapes(shapes, sizes)
     positions = architecture["max_sequence_length"]
     length = min(SEGMENT_LENGTHS.get((sizes["D"], sizes["R"]), positions), positions)
-    reason = "as many as the encoder has positions" if length == positions else "as the released model of these sizes"
+    reason = (
+        "the number of the encoder's positions" if length == positions else "as in the released model of these sizes"
+    )
     settings = {
         "segment_length": length,
         "max_span_width": sizes["W"],
@@ -117,39 +119,39 @@ def _settings(shapes: dict[str, tuple], architecture: dict[str, Any]) -> tuple[d
         "candidates": "pieces",
     }
     note = (
-        f"Segments have {length} pieces, {reason}; --segment_length says otherwise. What else no weight tells is as in "
-        "the released code: [CLS], [SEP] and parts of words may begin and end mentions, 0.4 spans kept a piece, 50 "
-        f"antecedents a span among the 3,900 before it, one refinement, dropout 0.3, genres {' '.join(GENRES)}, "
-        f"{GENRES[0]} for a document without one."
+        f"Segments have {length} pieces, {reason}; --segment_length overrides it. Other settings that weights do not "
+        "contain are those of the released code: [CLS], [SEP] and parts of words may begin and end mentions, 0.4 spans "
+        f"per piece are kept, 50 antecedents per span among the 3,900 before it, one refinement, dropout 0.3, genres "
+        f"{' '.join(GENRES)}, {GENRES[0]} for a document without one."
     )
     return settings, note
 
 
 def _check_variant(shapes: dict[str, tuple]) -> None:
-    """Refuses the research code's other models, and a checkpoint without all variables."""
+    """Raises for other models of the research code, and if variables are missing."""
     passes = sorted(name for name in shapes if name.startswith("combo/"))
     if passes:
         raise InputError(
-            "it is of the overlap variant, which joins two passes of BERT. Expected: the independent variant. "
+            "it is the overlap variant, which combines two passes of BERT. Expected: the independent variant. "
             f"Received: {_listed(passes)}."
         )
-    deeper = sorted(name for name in shapes if DEEPER.fullmatch(name))
+    deeper = sorted(name for name in shapes if DEEPER_LAYERS.fullmatch(name))
     if deeper:
         raise InputError(
-            "its scores have several hidden layers. Expected: one (ffnn_depth = 1, hidden_weights_0). "
+            "its scores have several hidden layers. Expected: one layer (ffnn_depth = 1, hidden_weights_0). "
             f"Received: {_listed(deeper)}."
         )
     missing = sorted(VARIABLES.keys() - shapes.keys())
     if missing:
         raise InputError(
             f"it lacks {len(missing)} of its {len(VARIABLES)} variables ({_listed(missing)}). "
-            "Expected: those of the released configuration, with all its switches (use_prior, use_metadata, "
-            "use_features, use_segment_distance, model_heads, coarse_to_fine, fine_grained) on."
+            "Expected: those of the released configuration, with all its options (use_prior, use_metadata, "
+            "use_features, use_segment_distance, model_heads, coarse_to_fine, fine_grained) enabled."
         )
 
 
 def _sizes(shapes: dict[str, tuple], width: int) -> dict[str, int]:
-    """Returns the value of each letter; 0 where a shape has no such axis, which then fits nothing."""
+    """Returns the value of each letter; 0 if a shape has no such axis, which then matches no shape."""
 
     def axis(name: str, number: int) -> int:
         return int((*shapes[name], 0, 0)[number])
@@ -169,7 +171,7 @@ def _sizes(shapes: dict[str, tuple], width: int) -> dict[str, int]:
 
 
 def _check_shapes(shapes: dict[str, tuple], sizes: dict[str, int]) -> None:
-    """Refuses shapes that contradict each other."""
+    """Raises if shapes contradict each other."""
     wrong = []
     for name, (_, letters) in VARIABLES.items():
         expected = tuple(int(sizes.get(letter, letter)) for letter in letters.split())
@@ -177,12 +179,12 @@ def _check_shapes(shapes: dict[str, tuple], sizes: dict[str, int]) -> None:
             wrong.append(f"{name} {expected}, received {shapes[name]}")
     if wrong:
         raise InputError(
-            f"shapes of its variables do not fit together. Expected, with BERT {sizes['D']} wide, {sizes['W']} span "
-            f"widths, {sizes['F']} numbers a feature and {sizes['H']} in a hidden layer: {_listed(wrong, '; ')}."
+            f"the shapes of its variables do not fit together. Expected, with BERT {sizes['D']} wide, {sizes['W']} "
+            f"span widths, {sizes['F']} numbers per feature and {sizes['H']} in a hidden layer: {_listed(wrong, '; ')}."
         )
 
 
 def _listed(names: list[str], separator: str = ", ") -> str:
     """Returns the first names, and how many more there are."""
-    more = [f"{len(names) - MOST_NAMES} more"] if len(names) > MOST_NAMES else []
-    return separator.join([*names[:MOST_NAMES], *more])
+    more = [f"{len(names) - MAX_NAMES} more"] if len(names) > MAX_NAMES else []
+    return separator.join([*names[:MAX_NAMES], *more])

@@ -8,8 +8,12 @@ import numpy as np
 
 from spanbert_keras.errors import InputError
 
-VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"  # ends every variable's key in an object-based checkpoint
-TABLE, NORM, DENSE = {"embeddings": "weight"}, {"gamma": "weight", "beta": "bias"}, {"kernel": "weight", "bias": "bias"}
+VARIABLE_SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"  # of every variable's key in an object-based checkpoint
+EMBEDDING_KINDS, NORM_KINDS, DENSE_KINDS = (
+    {"embeddings": "weight"},
+    {"gamma": "weight", "beta": "bias"},
+    {"kernel": "weight", "bias": "bias"},
+)
 
 # TensorFlow 1: keys are variable names (google-research/bert).
 NAMED = re.compile(
@@ -31,19 +35,19 @@ NAMED_SLOT_OF_A_VARIABLE = re.compile(r"(.*)/(?:[mv]|Momentum)")
 
 # TensorFlow 2: keys are paths of attributes (TF Model Garden, official/nlp/modeling).
 BLOCK = re.compile(r"((?:.*/)?)(layer_with_weights-|_transformer_layers/)(\d+)/_attention_layer/_query_dense/kernel")
-FIRST_BLOCK = {"layer_with_weights-": 4, "_transformer_layers/": 0}  # a functional encoder numbers all of its layers
+FIRST_BLOCK = {"layer_with_weights-": 4, "_transformer_layers/": 0}  # a functional encoder numbers all its layers
 IN_BLOCK = {
     "_attention_layer/_query_dense": "attention.self.query",
     "_attention_layer/_key_dense": "attention.self.key",
     "_attention_layer/_value_dense": "attention.self.value",
     "_attention_layer/_output_dense": "attention.output.dense",
-    "_attention_output_dense": "attention.output.dense",  # where it was before the summer of 2020
+    "_attention_output_dense": "attention.output.dense",  # its place before the summer of 2020
     "_attention_layer_norm": "attention.output.LayerNorm",
     "_intermediate_dense": "intermediate.dense",
     "_output_dense": "output.dense",
     "_output_layer_norm": "output.LayerNorm",
 }
-BEFORE_BLOCKS = {  # the functional BertEncoder, and BertEncoderV2, which is made of attributes
+BEFORE_BLOCKS = {  # functional BertEncoder, and BertEncoderV2, whose layers are attributes
     "layer_with_weights-0": "bert.embeddings.word_embeddings",
     "layer_with_weights-1": "bert.embeddings.position_embeddings",
     "layer_with_weights-2": "bert.embeddings.token_type_embeddings",
@@ -64,19 +68,19 @@ BOOKKEEPING = re.compile(
 )
 
 Shapes = Mapping[str, Iterable[int]]  # of variables, by key or by path
-Stems = dict[str, str | None]  # a layer's path -> its name as Hugging Face writes it, `None`: a copy to leave out
+Stems = dict[str, str | None]  # a layer's path -> its Hugging Face name; `None`: a copy to leave out
 
 
 def hugging_face_names(shapes: Shapes, prefix: str | os.PathLike) -> dict[str, str]:
     """Returns the Hugging Face name of every variable of a checkpoint, by its key.
 
-    A variable that is no part of BERT keeps its key as its name. Optimizer state, step counters and the object graph
-    are left out. `BertPretrainerV2` gives the next-sentence head a pooler of its own, and trains that one: it is taken,
-    and the encoder's left out.
+    A variable that is not part of BERT keeps its key as its name. Optimizer state, step counters and the object graph
+    are left out. `BertPretrainerV2` gives the next-sentence head a separate pooler and trains that one: it is used, and
+    the encoder's is left out.
 
     Args:
         shapes: dict from every key of the checkpoint to its shape.
-        prefix: path of the checkpoint, for the sentences.
+        prefix: path of the checkpoint, for messages.
 
     Returns:
         dict from keys, in alphabetical order, to names.
@@ -85,11 +89,11 @@ def hugging_face_names(shapes: Shapes, prefix: str | os.PathLike) -> dict[str, s
         InputError: there are several encoders or masked-LM heads.
     """
     keys = sorted(key for key in shapes if not _is_bookkeeping(key, shapes))
-    stems = _stems({_path(key): shapes[key] for key in keys if key.endswith(VALUE)}, prefix)
+    stems = _stems({_path(key): shapes[key] for key in keys if key.endswith(VARIABLE_SUFFIX)}, prefix)
     names: dict[str, str] = {}
-    owners: dict[str, str] = {}  # the other way round
+    owners: dict[str, str] = {}  # name -> key
     for key in keys:
-        name = _object_based(key, stems) if key.endswith(VALUE) else _name_based(key)
+        name = _object_based(key, stems) if key.endswith(VARIABLE_SUFFIX) else _name_based(key)
         if name is None:
             continue
         if name in owners:
@@ -102,16 +106,16 @@ def hugging_face_names(shapes: Shapes, prefix: str | os.PathLike) -> dict[str, s
 
 
 def torch_layout(key: str, name: str, value: np.ndarray) -> np.ndarray:
-    """Returns a variable as torch keeps it.
+    """Returns a variable in torch's layout.
 
     Args:
         key: str. Its key in the checkpoint.
         name: str. Its Hugging Face name.
-        value: array. A kernel is (in, out); with heads on an axis of their own (D, H, K) or, in the projection after
-            the attention, (H, K, D). A bias may be (H, K).
+        value: array. A kernel is (in, out); with a separate axis for heads (D, H, K) or, in the projection after the
+            attention, (H, K, D). A bias may be (H, K).
 
     Returns:
-        Array: kernels `[out, in]`, biases of one axis; all else as it is, also what is no part of BERT.
+        Array: kernels `[out, in]`, biases with one axis; other variables unchanged.
     """
     if name == key:
         return value
@@ -124,7 +128,7 @@ def torch_layout(key: str, name: str, value: np.ndarray) -> np.ndarray:
 
 
 def heads_of(shapes: Shapes) -> int | None:
-    """Returns the number of attention heads where shapes tell it: Model Garden's query kernels are (D, H, K)."""
+    """Returns the number of attention heads if the shapes determine it: Model Garden's query kernels are (D, H, K)."""
     for key, shape in shapes.items():
         if BLOCK.fullmatch(_path(key)) and len(list(shape)) == 3:
             return int(list(shape)[1])
@@ -132,28 +136,32 @@ def heads_of(shapes: Shapes) -> int | None:
 
 
 def _is_bookkeeping(key: str, keys: Shapes) -> bool:
-    """Returns whether a key is no variable of the model: optimizer state, counters, the object graph."""
+    """Returns whether a key is not a weight of the model: optimizer state, counters, the object graph."""
     if BOOKKEEPING.fullmatch(key):
         return True
     if "/.ATTRIBUTES/" in key:
-        return not key.endswith(VALUE)  # e.g. a layer's settings
+        return not key.endswith(VARIABLE_SUFFIX)  # e.g. a layer's settings
     of_a_variable = NAMED_SLOT_OF_A_VARIABLE.fullmatch(key)
     return bool(NAMED_SLOT.fullmatch(key)) or of_a_variable is not None and of_a_variable[1] in keys
 
 
 def _path(name: str) -> str:
     """Returns the path that an object-based key stands for; TensorFlow writes `.` as `..` and `/` in a name as `.S`."""
-    return re.sub(r"\.([.S])", lambda match: "." if match[1] == "." else "/", name.removesuffix(VALUE))
+    return re.sub(r"\.([.S])", lambda match: "." if match[1] == "." else "/", name.removesuffix(VARIABLE_SUFFIX))
 
 
 def _name(stem: str, kind: str) -> str | None:
-    """Returns the name of a layer's variable, `None` where such a layer has no such variable."""
-    kinds = TABLE if stem.endswith("_embeddings") else NORM if stem.endswith("LayerNorm") else DENSE
+    """Returns the name of a layer's variable, `None` if such layers have no such variable."""
+    kinds = DENSE_KINDS
+    if stem.endswith("_embeddings"):
+        kinds = EMBEDDING_KINDS
+    elif stem.endswith("LayerNorm"):
+        kinds = NORM_KINDS
     return f"{stem}.{kinds[kind]}" if kind in kinds else None
 
 
 def _name_based(key: str) -> str:
-    """Returns the Hugging Face name of a TensorFlow 1 variable, its own where it has none."""
+    """Returns the Hugging Face name of a TensorFlow 1 variable, its own if it has none."""
     match = NAMED.fullmatch(key)
     if match is None:
         return NAMED_OTHERWISE.get(key, key)
@@ -162,7 +170,7 @@ def _name_based(key: str) -> str:
 
 
 def _object_based(key: str, stems: Stems) -> str | None:
-    """Returns the Hugging Face name of an object-based key, its own where it has none, `None` for a copy."""
+    """Returns the Hugging Face name of an object-based key, its own if it has none, `None` for a copy."""
     path = _path(key)
     if path in stems:  # a variable of the masked-LM head itself
         return stems[path]
@@ -200,17 +208,17 @@ def _encoder_stems(paths: Iterable[str], prefix: str | os.PathLike) -> Stems:
 def _masked_lm_stems(paths: Iterable[str], encoder: Stems, prefix: str | os.PathLike) -> Stems:
     """Returns the layers of the masked-LM head.
 
-    With it, the word embeddings are found as its `embedding_table`: a variable of several owners is written once.
+    The word embeddings may be stored as its `embedding_table`: a variable with several owners is written once.
     """
     roots = sorted(path.removesuffix("output_bias/bias") for path in paths if path.endswith("/output_bias/bias"))
     if not roots:
         return {}
     root = _only(roots, "masked-LM heads", prefix)
     words = "bert.embeddings.word_embeddings"
-    encoder_has_its_own = any(encoder.get(path.removesuffix("/embeddings")) == words for path in paths)
+    in_encoder = any(encoder.get(path.removesuffix("/embeddings")) == words for path in paths)
     return {
         f"{root}output_bias/bias": "cls.predictions.bias",
-        f"{root}embedding_table": "cls.predictions.decoder.weight" if encoder_has_its_own else f"{words}.weight",
+        f"{root}embedding_table": "cls.predictions.decoder.weight" if in_encoder else f"{words}.weight",
         f"{root}dense": "cls.predictions.transform.dense",
         f"{root}layer_norm": "cls.predictions.transform.LayerNorm",
     }
@@ -225,7 +233,7 @@ def _next_sentence_stems(shapes: Shapes, stems: Stems) -> Stems:
         layer: NEXT_SENTENCE for layer, shape in layers.items() if HEAD_LOGITS.fullmatch(layer) and shape[1:] == [2]
     }
     poolers = [layer for layer in layers if HEAD_POOLER.fullmatch(layer)]
-    if poolers:  # the encoder's own was not trained
+    if poolers:  # the encoder's pooler was not trained
         found |= {layer: None for layer, name in stems.items() if name == POOLER}
         found |= {layer: POOLER for layer in poolers}
     return found
@@ -237,6 +245,6 @@ def _only(roots: list[str], what: str, prefix: str | os.PathLike) -> str:
         raise InputError(
             f"The TensorFlow checkpoint {prefix} holds {len(roots)} {what} "
             f"({', '.join(root.rstrip('/') or 'at the top' for root in roots)}). Expected: one. "
-            "Save the one that you want with tf.train.Checkpoint(encoder=...)."
+            "Save the one you want with tf.train.Checkpoint(encoder=...)."
         )
     return roots[0]

@@ -1,4 +1,4 @@
-"""BERT as keras-hub has it."""
+"""Reads BERT presets of keras-hub."""
 
 import os
 from pathlib import Path
@@ -11,18 +11,19 @@ from spanbert_keras.conversion.formats.tokenizer_files import read_settings
 from spanbert_keras.errors import InputError
 
 GELU_NOTE = (
-    "keras-hub's BERT computes the tanh approximation of GELU, this package the exact one that BERT was trained with: "
+    "keras-hub's BERT uses the tanh approximation of GELU, this package the exact GELU that BERT was trained with: "
     "hidden states differ by up to about 5e-4."
 )
 ACCENTS_NOTE = (
-    "keras-hub's tokenizer lowercases and keeps accents, and so does this model; BERT's own uncased models were "
+    "keras-hub's tokenizer lowercases text but keeps accents, and so does this model; BERT's uncased models were "
     "trained on text without accents."
 )
-FIXED = {"split": True, "suffix_indicator": "##", "oov_token": "[UNK]"}  # settings of its tokenizer
+EXPECTED_SETTINGS = {"split": True, "suffix_indicator": "##", "oov_token": "[UNK]"}  # of keras-hub's tokenizer
 EMBEDDINGS = {
-    "token_embedding": "word_embeddings", "segment_embedding": "token_type_embeddings",
+    "token_embedding": "word_embeddings",
+    "segment_embedding": "token_type_embeddings",
     "position_embedding": "position_embeddings",
-}  # fmt: skip
+}
 LAYERS = {
     "_self_attention_layer": "attention.self",
     "_self_attention_layer_norm": "attention.output.LayerNorm",
@@ -36,7 +37,7 @@ def read_keras_hub_preset(preset: str | os.PathLike) -> Checkpoint:
     """Reads a BERT preset of keras-hub: its encoder and its vocabulary.
 
     Args:
-        preset: a folder, or any handle that keras-hub knows.
+        preset: a folder or another handle that keras-hub accepts.
     """
     import keras_hub
 
@@ -91,16 +92,16 @@ def read_keras_hub_preset(preset: str | os.PathLike) -> Checkpoint:
 
 
 def _task_note(preset: str | os.PathLike) -> list[str]:
-    """Returns a sentence on the task's model whose backbone a preset's folder holds, if it holds one."""
+    """Returns a sentence on the task model in a preset's folder, if there is one."""
     task = read_settings(Path(preset) / "task.json")
     if task is None:
         return []
     name = str(task.get("class_name") or "a task's model")
-    return [f"The preset holds {name} (task.json); its head and its preprocessing are left out, the encoder is taken."]
+    return [f"The preset holds {name} (task.json); only its encoder is used, not its head and preprocessing."]
 
 
 def _tokenizer(preset):
-    """Returns the preset's tokenizer, `None` where it has none."""
+    """Returns the preset's tokenizer, `None` without one."""
     import keras_hub
 
     if Path(preset).is_dir() and not (Path(preset) / "tokenizer.json").is_file():
@@ -109,12 +110,12 @@ def _tokenizer(preset):
 
 
 def _text_settings(tokenizer) -> dict:
-    """Returns the arguments of `SpanBertTokenizer` that cut text as keras-hub's tokenizer does.
+    """Returns the arguments of `SpanBertTokenizer` that split text like keras-hub's tokenizer.
 
     Raises:
-        InputError: the tokenizer cuts text in a way that ours does not.
+        InputError: the tokenizer splits text in a way that ours does not support.
     """
-    for name, value in FIXED.items():
+    for name, value in EXPECTED_SETTINGS.items():
         if getattr(tokenizer, name) != value:
             raise InputError(
                 f"The preset's tokenizer cannot be used: its configuration says {name}={getattr(tokenizer, name)!r}. "

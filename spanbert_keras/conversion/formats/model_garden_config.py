@@ -1,4 +1,4 @@
-"""The configuration that TF Model Garden writes beside a checkpoint."""
+"""Reads the configuration that TF Model Garden writes next to a checkpoint."""
 
 import os
 from pathlib import Path
@@ -25,7 +25,7 @@ def read_model_garden_config(folder: str | os.PathLike) -> tuple[dict[str, Any],
     """Returns the encoder's settings of a folder's `params.yaml` under Hugging Face's names, and notes.
 
     Args:
-        folder: without the file, the settings are empty.
+        folder: folder of the checkpoint. Without `params.yaml` the settings are empty.
 
     Raises:
         InputError: the file is damaged, or its encoder is not the BERT that `SpanBertEncoder` computes.
@@ -42,10 +42,10 @@ def read_model_garden_config(folder: str | os.PathLike) -> tuple[dict[str, Any],
         raise InputError(f"{path} is not YAML as TF Model Garden writes it: {line}.") from error
     encoder = _encoder_of(whole)
     if encoder is None:
-        return {}, [f"{path} names no encoder, and is not followed."]
+        return {}, [f"{path} has no encoder settings and is ignored."]
     kind = encoder.get("type", "bert")
     if kind != "bert":
-        raise InputError(f"{path} cannot be used: its encoder is of the type {kind!r}. Expected: 'bert'.")
+        raise InputError(f"{path} cannot be used: its encoder has the type {kind!r}. Expected: 'bert'.")
     settings = encoder.get("bert") or {}
     notes = check_keys(settings, MODEL_GARDEN, str(path))
     return {theirs: settings[name] for name, theirs in NAMES.items() if settings.get(name) is not None}, notes

@@ -1,4 +1,4 @@
-"""Tensors from torch's pickles, without running what a pickle may contain."""
+"""Reads tensors from torch's pickles without running code that a pickle may contain."""
 
 import argparse
 import os
@@ -17,38 +17,38 @@ def read_pickle(path: str | os.PathLike) -> dict[str, Any]:
     fairseq training checkpoint's settings (`argparse.Namespace`, NumPy scalars).
 
     Args:
-        path: a `.bin` or `.pt` file, of today's form or the old one.
+        path: a `.bin` or `.pt` file, in the current (zip) or the legacy format.
 
     Raises:
-        InputError: torch is not installed; the file is cut short, wants other classes, or is no dict.
+        InputError: torch is not installed; the file is truncated, needs other classes, or does not hold a dict.
     """
     try:
         import torch
     except ImportError:
         raise InputError(
-            f'{path} is a pickle of torch, which only torch reads: pip install "spanbert-keras[torch]". Or give a '
+            f'{path} is a torch pickle, which only torch can read: pip install "spanbert-keras[torch]". Or give a '
             "folder with model.safetensors."
         ) from None
     try:
         with torch.serialization.safe_globals(harmless_globals()):
             found = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        raise InputError(_refusal(path, str(error))) from error
-    except Exception as error:  # bytes that are no pickle raise anything, IndexError and AttributeError too
+        raise InputError(_unpickling_message(path, str(error))) from error
+    except Exception as error:  # Invalid bytes may raise anything, e.g. IndexError or AttributeError.
         raise InputError(f"{path} cannot be read as a whole file: {first_line(error)}. {CUT_SHORT}") from error
     if not isinstance(found, dict):
-        raise InputError(f"{path} holds no dict of tensors. Received: {type(found).__name__}.")
+        raise InputError(f"{path} does not hold a dict of tensors. Received: {type(found).__name__}.")
     return {str(key): _as_arrays(value) for key, value in found.items()}
 
 
-CUT_SHORT = "Perhaps the download was cut short: compare its size, and fetch it again."
+CUT_SHORT = "The download may have been cut short: compare its size and download it again."
 
 
 def harmless_globals() -> list:
-    """Returns the classes and functions allowed beside torch's own: they only hold values."""
+    """Returns the classes and functions allowed in addition to torch's own: they only hold values."""
     scalar = np.float64(0.0).__reduce__()[0]
     kinds = {type(np.dtype(kind)) for kind in ("float64", "float32", "float16", "int64", "int32", "int16", "bool")}
-    # Files from before NumPy 2 name the function's old place; encode turns their text into bytes.
+    # Files written before NumPy 2 use the function's old module; `encode` turns their text into bytes.
     old_name = (scalar, "numpy.core.multiarray.scalar")
     return [argparse.Namespace, scalar, old_name, np.dtype, *sorted(kinds, key=str), _encode()]
 
@@ -59,26 +59,26 @@ def _encode():
     return codecs.encode
 
 
-def _refusal(path, message: str) -> str:
-    """Returns the sentence that refuses a pickle; torch's message has the name of what it wants among much advice."""
+def _unpickling_message(path, message: str) -> str:
+    """Returns the error message for a pickle; torch's own contains the name of the class among much advice."""
     for mark in ("Unsupported global: GLOBAL ", "Trying to load unsupported GLOBAL ", "Unsupported class "):
         if mark in message:
             wanted = message.split(mark, 1)[1].split()[0]
             return (
-                f"{path} is refused: beside tensors it wants {wanted}, and unpickling that could run anything. "
+                f"{path} is rejected: besides tensors it needs {wanted}, and unpickling that could run any code. "
                 "Expected: a state dict or a fairseq checkpoint."
             )
-    return f"{path} cannot be read as a pickle of tensors, as torch.save writes it. {CUT_SHORT}"
+    return f"{path} cannot be read as a pickle of tensors, as written by torch.save. {CUT_SHORT}"
 
 
 def first_line(error: BaseException) -> str:
-    """Returns what an error of another library says, as part of a sentence."""
+    """Returns the first line of another library's error message, for use in a sentence."""
     lines = str(error).strip().splitlines()
     return lines[0][:200] if lines else type(error).__name__
 
 
 def _as_arrays(value: Any) -> Any:
-    """Replaces tensors by arrays of the same dtype (bfloat16 by ml_dtypes'); all else stays."""
+    """Replaces tensors by arrays of the same dtype (bfloat16 of ml_dtypes); leaves everything else unchanged."""
     if isinstance(value, dict):
         return {key: _as_arrays(entry) for key, entry in value.items()}
     if type(value).__module__.split(".")[0] != "torch" or not hasattr(value, "detach"):

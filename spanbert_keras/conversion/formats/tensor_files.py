@@ -1,4 +1,4 @@
-"""Tensors from the files of a folder."""
+"""Reads tensors from the files of a folder."""
 
 import os
 from collections.abc import Iterable
@@ -19,15 +19,15 @@ from spanbert_keras.conversion.tensor_names import (
 from spanbert_keras.errors import InputError
 
 SAFETENSORS, PICKLE = "model.safetensors", "pytorch_model.bin"
-POINTER = b"version https://git-lfs"
+LFS_POINTER = b"version https://git-lfs"
 STATES = ("state_dict", "model_state_dict", "model", "module")  # where training checkpoints keep the model's weights
 
 
 def find_tensor_files(folder: Path) -> list[Path]:
-    """Returns the files of a Hugging Face folder that hold its tensors, safetensors before pickles; maybe none.
+    """Returns the files of a Hugging Face folder that hold its tensors, safetensors before pickles; may be empty.
 
     Raises:
-        InputError: a part of a checkpoint in several files is missing.
+        InputError: a file of a sharded checkpoint is missing.
     """
     for name in (SAFETENSORS, PICKLE):
         if (folder / name).is_file():
@@ -37,7 +37,7 @@ def find_tensor_files(folder: Path) -> list[Path]:
             parts = sorted({str(part) for part in index.get("weight_map", {}).values()})
             missing = [part for part in parts if not (folder / os.path.basename(part)).is_file()]
             if missing or not parts:
-                raise InputError(f"{folder} lacks parts that {name}.index.json names: {', '.join(missing) or 'all'}.")
+                raise InputError(f"{folder} lacks files that {name}.index.json lists: {', '.join(missing) or 'all'}.")
             return [folder / os.path.basename(part) for part in parts]
     return []
 
@@ -47,11 +47,11 @@ def read_tensors(paths: list[Path], notes: list[str] | None = None) -> dict[str,
 
     Args:
         paths: the files of one checkpoint.
-        notes: list of str or `None`. Takes a sentence on each wrapping that was removed.
+        notes: list of str or `None`. Receives a sentence for each prefix that was removed.
 
     Raises:
-        InputError: a file is damaged, cut short, a pointer to one that was not fetched, or has other things in it; or
-            there are several models in it.
+        InputError: a file is damaged, truncated, a git-lfs pointer, or holds other values than tensors; or there are
+            several models in it.
     """
     notes = [] if notes is None else notes
     tensors: dict[str, np.ndarray] = {}
@@ -61,24 +61,25 @@ def read_tensors(paths: list[Path], notes: list[str] | None = None) -> dict[str,
         found = read_safetensors(path) if safe else state_of(read_pickle(path), str(path), notes)
         for name, value in found.items():
             if not isinstance(value, np.ndarray):
-                raise InputError(f"{path} holds something else than tensors: {name} is a {type(value).__name__}.")
+                raise InputError(f"{path} must hold only tensors. Received: {name} is a {type(value).__name__}.")
             tensors[str(name)] = value
     where = str(paths[0] if len(paths) == 1 else paths[0].parent)
     return {canonical(name): value for name, value in unwrapped(tensors, where, notes).items()}
 
 
 def state_of(found: dict[str, Any], where: str = "The file", notes: list[str] | None = None) -> dict[str, Any]:
-    """Returns the state dict of a pickle: that of the model where it is an entry of a training checkpoint.
+    """Returns the state dict in a pickle: the model's own, if the pickle is a training checkpoint.
 
     Args:
-        found: dict. Fairseq has the state at `model`, Lightning at `state_dict`, others at `model_state_dict` or
-            `module`, beside the states of optimizers. Without these it is the one entry that holds a BERT.
-        where: str. For the sentence.
-        notes: list of str or `None`. Takes a sentence on what was chosen and what was left out; none of a fairseq
-            checkpoint, the research code's own form.
+        found: dict. Content of the pickle. The model's state is at `model` (fairseq), `state_dict` (Lightning),
+            `model_state_dict` or `module`, beside the states of optimizers; otherwise it is the one entry that holds a
+            BERT.
+        where: str. The file, for messages.
+        notes: list of str or `None`. Receives a sentence on the entry that was chosen and those that were left out,
+            except for fairseq checkpoints, the format of the research code.
 
     Raises:
-        InputError: several entries are such states, or there are no tensors.
+        InputError: several entries are states of models, or there are no tensors.
     """
     with_bert = [] if _words(found) else [key for key, value in found.items() if _holds_bert(value)]
     named = [key for key in STATES if isinstance(found.get(key), dict)]
@@ -88,15 +89,15 @@ def state_of(found: dict[str, Any], where: str = "The file", notes: list[str] | 
         if dict in kinds and np.ndarray not in kinds and not _words(found):
             entries = ", ".join(f"{key} ({type(value).__name__})" for key, value in found.items())
             raise InputError(
-                f"{where} holds no tensors, and no entry with the tensors of a BERT. Expected: a state dict, or one as "
-                f"an entry, such as `state_dict`. Received: {entries[:200]}. Save the model's "
-                "`state_dict()` on its own."
+                f"{where} holds no tensors, and no entry with the tensors of a BERT. Expected: a state dict, or an "
+                f"entry with one, such as `state_dict`. Received: {entries[:200]}. Save only the model's "
+                "`state_dict()`."
             )
         return found
     if len(states) > 1:
         raise InputError(
-            f"{where} holds several models: {', '.join(states)}. Expected: one of them. Save the one that you mean on "
-            "its own."
+            f"{where} holds several models: {', '.join(states)}. Expected: one model. Save the "
+            "one you want to a separate file."
         )
     others = [str(key) for key in found if key != states[0]]
     if notes is not None and not (states[0] == "model" and "args" in found):
@@ -117,25 +118,25 @@ def _holds_bert(value: Any) -> bool:
 
 
 def unwrapped(tensors: dict[str, Any], where: str, notes: list[str]) -> dict[str, Any]:
-    """Returns tensors without what wrappers put before their names, such as `module.`, `model.` and `_orig_mod.`.
+    """Returns tensors without the prefixes that wrappers add to their names, e.g. `module.`, `model.` and `_orig_mod.`.
 
-    DataParallel, Lightning, torch.compile and FSDP do so, and models that hold a BERT in an attribute. A prefix is
-    removed where the word embeddings have it; names without it stay as they are.
+    DataParallel, Lightning, torch.compile and FSDP add them, and so do models that hold a BERT in an attribute. The
+    prefix of the word embeddings is removed from all names that have it; other names stay unchanged.
 
     Args:
         tensors: dict of arrays.
-        where: str. For the sentences.
-        notes: list of str. Takes a sentence on what was removed.
+        where: str. The file, for messages.
+        notes: list of str. Receives a sentence on what was removed.
 
     Raises:
-        InputError: there are several word embeddings under different prefixes, or two names become one.
+        InputError: word embeddings have several different prefixes, or two names become the same.
     """
     names = {name: without_inner_wrapping(name) for name in tensors}
     prefixes = sorted({WORDS_AFTER_PREFIX.sub(r"\1", new) for new in _words(tensors).values()})
     if len(prefixes) > 1 and "" not in prefixes:
         raise InputError(
             f"{where} holds several BERT encoders, under {', '.join(map(repr, prefixes))}. Expected: one. Save the "
-            "state dict of the one that you mean."
+            "state dict of the one you want."
         )
     removed = []
     if len(prefixes) == 1 and is_wrapping(prefixes[0]):
@@ -143,9 +144,9 @@ def unwrapped(tensors: dict[str, Any], where: str, notes: list[str]) -> dict[str
         removed.append(prefixes[0])
     removed += sorted({part for name in tensors for part in INNER_WRAPPING.findall(name)})
     if len(set(names.values())) < len(names):
-        raise InputError(f"{where} holds tensors with and without {' and '.join(removed)} before the same name.")
+        raise InputError(f"{where} holds tensors with and without {' and '.join(removed)} in front of the same name.")
     if removed:
-        notes.append(f"Removed from the names of its tensors: {' and '.join(map(repr, removed))}.")
+        notes.append(f"Prefixes removed from the names of its tensors: {' and '.join(map(repr, removed))}.")
     return {names[old]: value for old, value in tensors.items()}
 
 
@@ -153,7 +154,7 @@ def read_safetensors(path: Path) -> dict[str, np.ndarray]:
     """Returns the tensors of one file.
 
     Raises:
-        InputError: it is damaged or cut short.
+        InputError: it is damaged or truncated.
     """
     import ml_dtypes  # noqa: F401  NumPy then knows bfloat16
     from safetensors import SafetensorError, safe_open
@@ -166,7 +167,7 @@ def read_safetensors(path: Path) -> dict[str, np.ndarray]:
 
 
 def _check_pointer(path: Path) -> None:
-    """Refuses the text that git leaves where a large file was not fetched."""
+    """Raises if a file is the pointer that git-lfs leaves in place of a file that was not fetched."""
     with open(path, "rb") as file:
-        if file.read(len(POINTER)) == POINTER:
-            raise InputError(f"{path} is a pointer of git-lfs, not the file itself. Fetch it with `git lfs pull`.")
+        if file.read(len(LFS_POINTER)) == LFS_POINTER:
+            raise InputError(f"{path} is a git-lfs pointer, not the file itself. Fetch it with `git lfs pull`.")

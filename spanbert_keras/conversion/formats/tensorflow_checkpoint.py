@@ -12,16 +12,16 @@ from spanbert_keras.errors import InputError
 
 
 def find_tensorflow_checkpoint(path: str | os.PathLike) -> str | None:
-    """Returns the prefix of a TensorFlow checkpoint, as `read_tensorflow_checkpoint` takes it.
+    """Returns the prefix of a TensorFlow checkpoint, for `read_tensorflow_checkpoint`.
 
     Args:
-        path: a prefix, or a folder with one: the newest of its `checkpoint` file, otherwise the only one that is there.
+        path: a prefix, or a folder: the checkpoint that its `checkpoint` file names as newest, else its only one.
 
     Returns:
-        str, or `None` where there is no checkpoint of TensorFlow.
+        str, or `None` without a TensorFlow checkpoint.
 
     Raises:
-        InputError: a folder holds several and no `checkpoint` file tells which.
+        InputError: a folder holds several checkpoints and no `checkpoint` file to choose one.
     """
     path = Path(path)
     if Path(f"{path}.index").is_file():
@@ -41,7 +41,7 @@ def find_tensorflow_checkpoint(path: str | os.PathLike) -> str | None:
 
 
 def _newest(folder: Path) -> str | None:
-    """Returns the prefix that TensorFlow's state file names, in this folder: it may have been moved since."""
+    """Returns the prefix that TensorFlow's state file names, in this folder, which may have been moved since."""
     try:
         state = (folder / "checkpoint").read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
@@ -54,11 +54,11 @@ def read_tensorflow_checkpoint(prefix: str | os.PathLike) -> dict[str, np.ndarra
     """Reads Google's BERT from a checkpoint of TensorFlow 1 or of TF Model Garden.
 
     TensorFlow 1 names variables (`bert/encoder/layer_0/...`). Model Garden writes paths of attributes: of the
-    functional `BertEncoder`, of `BertEncoderV2`, and of the pretrainers around them; the encoder may lie at any depth.
+    functional `BertEncoder`, of `BertEncoderV2`, and of the pretrainers around them; the encoder may be at any depth.
     Optimizer state, step counters and the object graph are left out. In `BertPretrainerV2` the next-sentence head has a
-    pooler of its own, the trained one: it is taken instead of the encoder's.
+    separate pooler, which is the trained one: it is used instead of the encoder's.
 
-    A checkpoint does not say which GELU it was trained with. Google's programs mean the tanh approximation by "gelu"
+    A checkpoint does not record its GELU. In Google's programs "gelu" is the tanh approximation
     (google-research/bert's `modeling.gelu`, Model Garden's default); our encoder computes the exact one, as
     Hugging Face's BERT does with the same weights.
 
@@ -67,11 +67,11 @@ def read_tensorflow_checkpoint(prefix: str | os.PathLike) -> dict[str, np.ndarra
 
     Returns:
         Arrays in the stored dtype, under Hugging Face's names (`bert.encoder.layer.0.attention.self.query.weight`,
-        `cls.predictions.bias`) and in its layout: kernels `[out, in]`. A variable that is no part of BERT keeps its own
+        `cls.predictions.bias`) and in its layout: kernels `[out, in]`. A variable that is not part of BERT keeps its
         name and layout.
 
     Raises:
-        InputError: there is no such checkpoint, it is damaged, or it holds several encoders or heads.
+        InputError: the checkpoint is missing or damaged, or holds several encoders or heads.
     """
     reader = _open(prefix)
     names = hugging_face_names(reader.get_variable_to_shape_map(), prefix)
@@ -79,10 +79,10 @@ def read_tensorflow_checkpoint(prefix: str | os.PathLike) -> dict[str, np.ndarra
 
 
 def attention_heads(prefix: str | os.PathLike) -> int | None:
-    """Returns the number of attention heads where the shapes tell it, as TF Model Garden's do.
+    """Returns the number of attention heads if the shapes determine it, as in TF Model Garden; else `None`.
 
     Raises:
-        InputError: there is no such checkpoint.
+        InputError: the checkpoint is missing.
     """
     return heads_of(_open(prefix).get_variable_to_shape_map())
 
@@ -93,12 +93,12 @@ def _open(prefix: str | os.PathLike) -> Any:
         import tensorflow as tf
     except ImportError:
         raise InputError(
-            f"{prefix} is a checkpoint of TensorFlow, which only TensorFlow reads: pip install tensorflow."
+            f"{prefix} is a TensorFlow checkpoint, which only TensorFlow can read: pip install tensorflow."
         ) from None
     if not Path(f"{os.fspath(prefix)}.index").is_file():
         raise InputError(
             f"There is no TensorFlow checkpoint {prefix}: {prefix}.index is missing. Expected: a path without "
-            "`.index` and `.data-00000-of-00001`, e.g. folder/bert_model.ckpt, beside which both files lie."
+            "`.index` and `.data-00000-of-00001`, e.g. folder/bert_model.ckpt, next to which both files are."
         )
     try:
         return tf.train.load_checkpoint(os.fspath(prefix))
@@ -112,7 +112,7 @@ def _get(reader: Any, key: str, prefix: str | os.PathLike) -> np.ndarray:
 
     try:
         return np.asarray(reader.get_tensor(key))
-    # TensorFlow's reader translates what it knows: a short file is an IndexError, a lost one an OpError.
+    # TensorFlow's reader raises IndexError for a truncated file, OpError for a missing one.
     except (tf.errors.OpError, IndexError, RuntimeError, ValueError) as error:
         raise _damaged(prefix, error) from error
 

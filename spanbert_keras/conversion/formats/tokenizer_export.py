@@ -1,4 +1,4 @@
-"""A tokenizer as the files that transformers and the `tokenizers` library open."""
+"""Writes a tokenizer as files for transformers and the `tokenizers` library."""
 
 import json
 from pathlib import Path
@@ -13,30 +13,30 @@ def write_tokenizer_files(tokenizer: SpanBertTokenizer, folder: Path, max_sequen
 
     Args:
         tokenizer: with its vocabulary.
-        folder: the folder.
-        max_sequence_length: int. Longest row, in pieces.
+        folder: existing folder to write to.
+        max_sequence_length: int. Longest row, in tokens.
 
     Raises:
-        InputError: an added token has an id amid the word pieces, which these files cannot hold.
+        InputError: an added token's id lies among those of the word pieces, which these files cannot express.
     """
     pieces = tokenizer.get_vocabulary()
     tokens = tokenizer.added_tokens
     outside = {token["content"] for token in tokens if not token["word_piece"]}
     last = max(map(pieces.index, outside), default=len(pieces) - 1)
     if all(piece.startswith("[unused") for piece in pieces[last + 1 :]):
-        pieces = pieces[: last + 1]  # the reader names rows beyond the vocabulary so
+        pieces = pieces[: last + 1]  # the reader gives these names to rows beyond the vocabulary
         tokenizer = SpanBertTokenizer(pieces, lowercase=tokenizer.lowercase, **tokenizer.text_settings)
     base = pieces[: len(pieces) - len(outside)]
     amid = sorted(outside.intersection(base))
     if amid:
         raise InputError(
-            f"A Hugging Face folder cannot hold this tokenizer: {amid[0]!r} has the id {pieces.index(amid[0])}. "
+            f"A Hugging Face folder cannot represent this tokenizer: {amid[0]!r} has the id {pieces.index(amid[0])}. "
             f"Expected: added tokens after all {len(base)} word pieces."
         )
     text = "".join(f"{piece}\n" for piece in base)
     (folder / "vocab.txt").write_text(text, encoding="utf-8", newline="\n")
     (folder / "tokenizer.json").write_text(tokenizer.wordpiece.to_json(), encoding="utf-8", newline="\n")
-    # Only the file itself can say that text is not cleaned; this class takes everything from it.
+    # Only tokenizer.json can express that text is not cleaned; this class takes all settings from it.
     name = "BertTokenizer" if tokenizer.clean_text else "PreTrainedTokenizerFast"
     settings: dict[str, Any] = {
         "tokenizer_class": name,

@@ -1,4 +1,4 @@
-"""The files of a Hugging Face BERT tokenizer: vocabulary, normalization and added tokens."""
+"""Reads the files of a Hugging Face BERT tokenizer: vocabulary, normalization and added tokens."""
 
 import dataclasses
 import json
@@ -17,7 +17,7 @@ from spanbert_keras.conversion.foreign_keys import (
 from spanbert_keras.errors import InputError
 from spanbert_keras.models.encoder import SpanBertTokenizer
 
-BRACKETED = re.compile(r"\[.*\]")  # [CLS], [unused7]
+BRACKETED_PIECE = re.compile(r"\[.*\]")  # [CLS], [unused7]
 NORMALIZATION = {  # key of tokenizer_config.json -> (key of the normalizer in tokenizer.json, argument of ours)
     "do_lower_case": ("lowercase", "lowercase"),
     "strip_accents": ("strip_accents", "strip_accents"),
@@ -25,24 +25,30 @@ NORMALIZATION = {  # key of tokenizer_config.json -> (key of the normalizer in t
 }
 TRANSFORMERS_DEFAULTS = {"do_lower_case": True, "strip_accents": None, "tokenize_chinese_chars": True}
 NO_NORMALIZATION = {"lowercase": False, "strip_accents": False, "handle_chinese_chars": False, "clean_text": False}
-FILE_RULES = ("PreTrainedTokenizerFast", "TokenizersBackend")  # classes that take all of it from tokenizer.json
+FILE_ONLY_CLASSES = (
+    "PreTrainedTokenizerFast",
+    "TokenizersBackend",
+)  # classes that take all settings from tokenizer.json
 SPECIAL_PIECES = tuple(SPECIAL_TOKENS.values())
-JSON_WORDS: dict[type, str] = {dict: "a JSON object", list: "a JSON array"}
+JSON_TYPE_NAMES: dict[type, str] = {dict: "a JSON object", list: "a JSON array"}
 FLAGS = ("special", "lstrip", "rstrip", "single_word", "normalized")  # of an added token
 
-Token = dict[str, Any]  # `content` and its flags, as `SpanBertTokenizer` takes an added token
-BERT_ROWS = (["[CLS]0", "A0", "[SEP]0"], ["[CLS]0", "A0", "[SEP]0", "B1", "[SEP]1"])  # parts with their segments
+Token = dict[str, Any]  # `content` and its flags, as in `SpanBertTokenizer(added_tokens=...)`
+BERT_ROWS = (
+    ["[CLS]0", "A0", "[SEP]0"],
+    ["[CLS]0", "A0", "[SEP]0", "B1", "[SEP]1"],
+)  # parts, each followed by its segment
 
 
 @dataclasses.dataclass
 class TokenizerFiles:
-    """What a folder's files tell of its tokenizer.
+    """Vocabulary and settings of a folder's tokenizer.
 
     Attributes:
-        vocabulary: list of str, every token at its id, or `None` where the folder has no vocabulary.
-        lowercase: bool or `None`, where no file tells.
-        settings: dict. Further arguments of `SpanBertTokenizer`, those at their defaults left out.
-        notes: list of str. Sentences that a user must be told.
+        vocabulary: list of str, every token at its id, or `None` without a vocabulary.
+        lowercase: bool, or `None` if no file sets it.
+        settings: dict. Further arguments of `SpanBertTokenizer` that differ from their defaults.
+        notes: list of str. Sentences to show to the user.
     """
 
     vocabulary: list[str] | None = None
@@ -54,18 +60,18 @@ class TokenizerFiles:
 def read_tokenizer_files(folder: str | os.PathLike) -> TokenizerFiles:
     """Reads `vocab.txt`, `tokenizer.json`, `tokenizer_config.json`, `added_tokens.json`, `special_tokens_map.json`.
 
-    Every key is supported, known to be harmless, reported in a note or rejected; see `foreign_keys`. Where files
-    disagree on how text is normalized, `tokenizer_config.json` counts, as in transformers.
+    Every key is supported, known to be harmless, reported in a note or rejected; see `foreign_keys`. If files disagree
+    on normalization, `tokenizer_config.json` takes precedence, as in transformers.
 
     Args:
-        folder: with any of these files.
+        folder: folder with any of these files.
 
     Returns:
         `TokenizerFiles`.
 
     Raises:
-        InputError: a file is damaged, two files disagree on the vocabulary, or the tokenizer cuts text in a way that
-            `SpanBertTokenizer` does not.
+        InputError: a file is damaged, two files disagree on the vocabulary, or the tokenizer splits text in a way that
+            `SpanBertTokenizer` does not support.
     """
     folder = Path(folder)
     config = read_settings(folder / "tokenizer_config.json") or {}
@@ -89,15 +95,15 @@ def read_tokenizer_files(folder: str | os.PathLike) -> TokenizerFiles:
 
 
 def _check_flat(found: dict, table: dict, path: Path) -> list[str]:
-    """Checks every key of a file but the special tokens that it names itself, such as `entity_token`."""
-    own = {name for name, value in found.items() if name.endswith("_token") and isinstance(value, str | dict)}
+    """Checks every key of a file except for custom special tokens, such as `entity_token`."""
+    custom = {name for name, value in found.items() if name.endswith("_token") and isinstance(value, str | dict)}
     return check_keys(
-        {name: value for name, value in found.items() if name in table or name not in own}, table, str(path)
+        {name: value for name, value in found.items() if name in table or name not in custom}, table, str(path)
     )
 
 
 def _check_whole(whole: dict, path: Path) -> list[str]:
-    """Checks every key of a `tokenizer.json`, and the form of its rows."""
+    """Checks every key of a `tokenizer.json`, and its row template."""
     model = whole.get("model")
     for name in ("normalizer", "pre_tokenizer", "post_processor", "truncation", "padding"):
         _typed(whole.get(name), dict, f"{name} in {path}")
@@ -110,11 +116,11 @@ def _check_whole(whole: dict, path: Path) -> list[str]:
     if wrong is not None:
         raise InputError(f"model.vocab in {path} must hold ids. Received: {wrong!r}: {model['vocab'][wrong]!r}.")
     if whole.get("pre_tokenizer", "BERT's") is None:
-        raise InputError(f"{path} has no splitter of words (pre_tokenizer=None). Expected: BertPreTokenizer.")
+        raise InputError(f"{path} has no word splitter (pre_tokenizer=None). Expected: BertPreTokenizer.")
     rows = _rows_of(whole.get("post_processor"), path)
     if rows is not None and rows != BERT_ROWS:
         raise InputError(
-            f"{path} makes other rows than BERT's (post_processor). Expected: [CLS] text [SEP], and for pairs "
+            f"{path} does not make BERT's rows (post_processor). Expected: [CLS] text [SEP], and for pairs "
             f"[CLS] text [SEP] text [SEP] with segments 0 and 1. Received: {rows}."
         )
     flat: dict[str, Any] = {}
@@ -125,22 +131,22 @@ def _check_whole(whole: dict, path: Path) -> list[str]:
 
 
 def _typed(value: Any, kind: type, what: str) -> Any:
-    """Returns a value of a JSON file, an empty one for `null`.
+    """Returns a value of a JSON file; `null` becomes an empty object or list.
 
     Raises:
-        InputError: it is of another type.
+        InputError: it has another type.
     """
     if value is None:
         return kind()
     if not isinstance(value, kind) or isinstance(value, bool):
-        raise InputError(f"{what} must be {JSON_WORDS[kind]}. Received: {json.dumps(value)[:60]}.")
+        raise InputError(f"{what} must be {JSON_TYPE_NAMES[kind]}. Received: {json.dumps(value)[:60]}.")
     return value
 
 
 def _rows_of(processor: Any, path: Path) -> tuple[list[str], list[str]] | None:
     """Returns the rows of a text and of a pair that a post-processor makes, each part with its segment.
 
-    `None`: there is none, and transformers makes BERT's.
+    `None`: without a post-processor transformers makes BERT's rows.
     """
     if processor is None:
         return None
@@ -151,17 +157,17 @@ def _rows_of(processor: Any, path: Path) -> tuple[list[str], list[str]] | None:
     if processor.get("type") != "TemplateProcessing":
         return [str(processor.get("type"))], []
 
-    def written(name: str) -> list[str]:
+    def template(name: str) -> list[str]:
         what = f"{name} of post_processor in {path}"
         parts = [_typed(part, dict, what) for part in _typed(processor.get(name), list, what)]
         found = [_typed(part.get("Sequence") or part.get("SpecialToken"), dict, what) for part in parts]
         return [f"{part.get('id')}{part.get('type_id')}" for part in found]
 
-    return written("single"), written("pair")
+    return template("single"), template("pair")
 
 
 def _base_vocabulary(folder: Path, whole: dict | None) -> dict[str, int] | None:
-    """Returns the ids of the pieces that WordPiece knows, `None` without a vocabulary.
+    """Returns the ids of WordPiece's pieces, `None` without a vocabulary.
 
     Raises:
         InputError: `vocab.txt` and `tokenizer.json` give a piece different ids.
@@ -172,7 +178,7 @@ def _base_vocabulary(folder: Path, whole: dict | None) -> dict[str, int] | None:
     lines = read_lines(folder / "vocab.txt")
     listed = {piece: index for index, piece in enumerate(lines)}
     if len(listed) < len(lines):
-        SpanBertTokenizer(folder / "vocab.txt")  # raises: it holds a piece twice
+        SpanBertTokenizer(folder / "vocab.txt")  # raises, as it holds a piece twice
     if whole is None or in_whole is None or in_whole == listed:
         return listed
     added = [token for token in whole.get("added_tokens") or [] if isinstance(token, dict)]
@@ -193,29 +199,29 @@ def _normalization(
     in_file: dict[str, Any] = {}
     if whole is not None and "normalizer" in whole:
         in_file = NO_NORMALIZATION if whole["normalizer"] is None else whole["normalizer"]
-    file_rules = bool(in_file) and config.get("tokenizer_class") in FILE_RULES
+    file_only = bool(in_file) and config.get("tokenizer_class") in FILE_ONLY_CLASSES
     found: dict[str, Any] = {}
     for key, (inner, ours) in NORMALIZATION.items():
-        stated = key in config and (config[key] is not None or key == "strip_accents") and not file_rules
+        stated = key in config and (config[key] is not None or key == "strip_accents") and not file_only
         value, other = (config[key], in_file.get(inner)) if stated else (in_file.get(inner), None)
         if not isinstance(value, bool | None):
             raise InputError(f"{folder / 'tokenizer_config.json'} says {key}={value!r}. Expected: true, false or null.")
         if stated and inner in in_file and other != value:
             notes.append(
                 f"{folder}: tokenizer_config.json says {key}={value}, the normalizer of tokenizer.json {inner}={other}."
-                " The first counts, as in transformers."
+                " The first takes precedence, as in transformers."
             )
-        elif inner in in_file and not stated and not file_rules and value != TRANSFORMERS_DEFAULTS[key]:
+        elif inner in in_file and not stated and not file_only and value != TRANSFORMERS_DEFAULTS[key]:
             notes.append(
-                f"{folder}: only tokenizer.json says {inner}={value}, and it is followed. transformers' BertTokenizer "
-                f"looks for {key} in tokenizer_config.json, and takes {TRANSFORMERS_DEFAULTS[key]} without."
+                f"{folder}: only tokenizer.json says {inner}={value}, which is used. transformers' BertTokenizer "
+                f"reads {key} only from tokenizer_config.json, and its default is {TRANSFORMERS_DEFAULTS[key]}."
             )
         if value is not None:
             found[ours] = value
     if in_file.get("clean_text", True) is False:
-        followed = file_rules or "tokenizer_class" not in config
+        followed = file_only or "tokenizer_class" not in config
         found |= {"clean_text": False} if followed else {}
-        if not file_rules:
+        if not file_only:
             notes.append(
                 f"{folder}: tokenizer.json keeps control characters, transformers' BertTokenizer removes them. "
                 f"They are {'kept' if followed else 'removed'}."
@@ -223,8 +229,8 @@ def _normalization(
     lowercase = found.pop("lowercase", None)
     if lowercase is None and config:
         notes.append(
-            f"{folder}: no file says whether text is lowercased (do_lower_case), so the vocabulary decides. "
-            "transformers lowercases without it."
+            f"{folder}: no file sets do_lower_case, so lower-casing is inferred from the vocabulary. "
+            "transformers would lowercase."
         )
     if found.get("split_chinese_characters"):
         del found["split_chinese_characters"]
@@ -234,7 +240,7 @@ def _normalization(
 
 
 def _added_tokens(folder: Path, config: dict, special_map: dict, whole: dict | None) -> dict[int, Token]:
-    """Returns the added tokens by id, as the files list them; a later file replaces what an earlier one says."""
+    """Returns the added tokens by id, as listed in the files; later files override earlier ones."""
     specials = {*SPECIAL_PIECES, *_special_tokens(special_map), *_special_tokens(config)}
     found: dict[int, Token] = {}
     for content, index in (read_settings(folder / "added_tokens.json") or {}).items():
@@ -254,7 +260,7 @@ def _added_tokens(folder: Path, config: dict, special_map: dict, whole: dict | N
 
 
 def _id(value: Any, content: Any, path: Path) -> int:
-    """Returns the id of an added token; `InputError` for anything but a whole number."""
+    """Returns the id of an added token; raises `InputError` for anything but a whole number."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise InputError(f"{path}: the added token {content!r} needs an id, a whole number. Received: {value!r}.")
     return value
@@ -264,7 +270,7 @@ def _token(entry: dict[str, Any], folder: Path | str) -> Token:
     """Returns the content and all flags of a token.
 
     Raises:
-        InputError: it has no text, or a flag that is neither true nor false.
+        InputError: it has no text, or a flag that is not a boolean.
     """
     flags = {name: entry.get(name) or False for name in FLAGS}
     if entry.get("normalized") is None:
@@ -278,7 +284,7 @@ def _token(entry: dict[str, Any], folder: Path | str) -> Token:
 
 
 def _special_tokens(settings: dict) -> dict[str, Token]:
-    """Returns the special tokens besides BERT's five that a file names, by their text."""
+    """Returns a file's special tokens other than BERT's five, by their text."""
     values: list[Any] = []
     for name in ("additional_special_tokens", "extra_special_tokens", "model_specific_special_tokens"):
         value = settings.get(name) or []
@@ -298,10 +304,10 @@ def _special_tokens(settings: dict) -> dict[str, Token]:
 def _whole_vocabulary(
     folder: Path, base: dict[str, int], tokens: dict[int, Token], specials: dict[str, Token], notes: list[str]
 ) -> tuple[list[str], list[Token]]:
-    """Returns every token at its id, and the added tokens that change how text is cut.
+    """Returns every token at its id, and the added tokens that change how text is split.
 
     Raises:
-        InputError: ids with a gap, or one text with two ids.
+        InputError: ids have a gap, or a token has two ids.
     """
     ids = dict(base)
     for index, token in tokens.items():
@@ -316,13 +322,15 @@ def _whole_vocabulary(
         raise InputError(f"{folder} does not number its {len(ids)} pieces from 0 without a gap.")
     absent = [content for content in specials if content not in ids]
     if absent:
-        notes.append(f"{folder} names special tokens that have no id, and are ordinary text: {', '.join(absent)}.")
+        notes.append(
+            f"{folder} names special tokens without an id, which are treated as ordinary text: {', '.join(absent)}."
+        )
     named = {content: token for content, token in specials.items() if content in ids}
     named |= {token["content"]: token for token in tokens.values()}
     added = []
     for content in sorted(named, key=lambda content: ids[content]):
         token = named[content] | {"word_piece": content in base}
-        if content in SPECIAL_PIECES:  # matched only where texts may hold special pieces; most have no flag of interest
+        if content in SPECIAL_PIECES:  # matched only if texts may hold special tokens; most have no relevant flag
             token |= {"special": True}
             if not any(token[name] for name in FLAGS if name != "special"):
                 continue
@@ -331,7 +339,7 @@ def _whole_vocabulary(
 
 
 def read_settings(path: Path) -> dict | None:
-    """Returns a JSON file's object, `None` where there is no such file.
+    """Returns a JSON file's object, `None` if the file is missing.
 
     Raises:
         InputError: it is not a JSON object.
@@ -341,17 +349,17 @@ def read_settings(path: Path) -> dict | None:
     except FileNotFoundError:
         return None
     except ValueError as error:
-        raise InputError(f"{path} is not JSON: {error}.") from error
+        raise InputError(f"{path} is not valid JSON: {error}.") from error
     if not isinstance(found, dict):
         raise InputError(f"{path} must be a JSON object. Received: {type(found).__name__}.")
     return found
 
 
 def read_lines(path: str | os.PathLike) -> list[str]:
-    """Returns the pieces of a `vocab.txt`, one a line.
+    """Returns the pieces of a `vocab.txt`, one per line.
 
     Raises:
-        InputError: there is no such file, or it is not UTF-8.
+        InputError: the file is missing or is not UTF-8.
     """
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
@@ -361,5 +369,5 @@ def read_lines(path: str | os.PathLike) -> list[str]:
 
 
 def looks_lowercased(vocabulary: list[str]) -> bool:
-    """Returns whether no ordinary piece has a capital letter: the vocabulary of an uncased model."""
-    return not any(piece != piece.lower() for piece in vocabulary if not BRACKETED.fullmatch(piece))
+    """Returns whether no ordinary piece has a capital letter, as in the vocabulary of an uncased model."""
+    return not any(piece != piece.lower() for piece in vocabulary if not BRACKETED_PIECE.fullmatch(piece))

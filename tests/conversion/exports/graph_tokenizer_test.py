@@ -92,7 +92,7 @@ def test_any_vocabulary_gives_our_ids(letters):
 
 @pytest.mark.parametrize("strips", [None, False, True])
 @pytest.mark.parametrize("splits", [True, False])
-def test_accents_and_chinese_characters_are_treated_as_ours_treats_them(lowercase, strips, splits):
+def test_accents_and_chinese_characters_are_treated_as_by_our_tokenizer(lowercase, strips, splits):
     texts = hard_texts()
     pieces = pieces_of(texts)
     ours = SpanBertTokenizer(pieces, lowercase=lowercase, strip_accents=strips, split_chinese_characters=splits)
@@ -109,7 +109,7 @@ def test_long_empty_and_literal_texts_give_our_ids(lowercase):
     assert ours("a" + "b" * 99) == [5, *[6] * 99] and ours("a" + "b" * 100) == [1]
 
 
-def test_bytes_that_are_no_utf8_give_our_ids(lowercase):
+def test_invalid_utf8_gives_our_ids(lowercase):
     choose = random.Random(3)
     some = [0x61, 0x62, 0x20, 0xC3, 0xA9, 0xE4, 0xB8, 0xAD, 0xF0, 0x9F, 0x98, 0x80, 0xED, 0xA0, 0xFF, 0xC0, 0xF4, 0x90]
     texts = [bytes(choose.choices([*some, *range(256)], k=choose.randint(1, 12))) for _ in range(5000)]
@@ -117,7 +117,7 @@ def test_bytes_that_are_no_utf8_give_our_ids(lowercase):
     assert in_graph(GraphTokenizer(PIECES, lowercase).tokenize)(texts) == ours(texts)
 
 
-def test_rows_have_ends_padding_and_the_longest_texts_length():
+def test_rows_have_special_tokens_padding_and_the_longest_texts_length():
     rows = GraphTokenizer(PIECES)(["ab a", "", "a a a a"])
     assert {value.dtype for value in rows.values()} == {tf.int32}
     assert rows["token_ids"].numpy().tolist() == [[2, 5, 6, 5, 3, 0], [2, 3, 0, 0, 0, 0], [2, 5, 5, 5, 5, 3]]
@@ -127,7 +127,7 @@ def test_rows_have_ends_padding_and_the_longest_texts_length():
 
 
 @pytest.mark.parametrize("length, width", [(None, 5), (4, 4), (2, 2), (5, 5)])
-def test_what_finds_no_room_is_counted(length, width):
+def test_truncated_pieces_are_counted(length, width):
     rows = GraphTokenizer(PIECES, max_sequence_length=5)(["a" + " a" * 9, "a", "a a a"], length=length)
     room = width - 2
     assert rows["truncated_pieces"].numpy().tolist() == [10 - room, max(0, 1 - room), max(0, 3 - room)]
@@ -143,15 +143,15 @@ def test_a_given_length_pads_and_is_static_in_the_graph():
     assert batches.element_spec["token_ids"].shape.as_list() == [None, 7]
 
 
-def test_no_texts_give_no_rows():
+def test_an_empty_batch_gives_no_rows():
     rows = GraphTokenizer(PIECES)(tf.zeros([0], tf.string), length=7)
     assert rows["token_ids"].shape == (0, 7) and rows["truncated_pieces"].shape == (0,)
 
 
-def test_sizes_and_vocabularies_that_do_not_fit_are_refused():
+def test_sizes_and_vocabularies_that_do_not_fit_are_rejected():
     with pytest.raises(InputError, match=r"lacks \[UNK\] and \[SEP\]"):
         GraphTokenizer(["[PAD]", "[CLS]", "a"])
-    with pytest.raises(InputError, match="exceeds the max supported.*take that piece out"):
+    with pytest.raises(InputError, match="exceeds the max supported.*remove that piece"):
         GraphTokenizer([*PIECES, "a" * 257])
     with pytest.raises(ValueError, match="`max_sequence_length` must be at least 2"):
         GraphTokenizer(PIECES, max_sequence_length=1)

@@ -48,7 +48,7 @@ def test_it_holds_built_in_operations_alone(interpreter, make_encoder, tmp_path)
 def test_a_wrong_export_is_not_written(interpreter, make_encoder, tmp_path, monkeypatch):
     encoder, other = make_encoder(), make_encoder(num_heads=2)
     monkeypatch.setattr(encoder, "export", other.export)
-    with pytest.raises(InputError, match="computes something else than the model"):
+    with pytest.raises(InputError, match="does not compute the same as the model"):
         export_litert(encoder, tmp_path / "model.tflite")
     assert list(tmp_path.iterdir()) == []
 

@@ -52,7 +52,7 @@ def test_a_paged_table_holds_every_number():
     assert len(table.entries) <= 0x110000 - 387 * 256
 
 
-def test_every_code_point_becomes_what_the_library_makes_of_it(tables, lowercase):
+def test_every_code_point_is_replaced_as_by_the_library(tables, lowercase):
     normalize = normalizers.BertNormalizer(lowercase=lowercase).normalize_str
     which, kinds = look_up(tables.replacements, EVERY), look_up(tables.kinds, EVERY)
     wrong = []

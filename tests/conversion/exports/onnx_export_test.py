@@ -51,7 +51,7 @@ def test_a_wrong_export_is_not_written(onnxruntime, make_encoder, tmp_path, monk
     encoder, other = make_encoder(), make_encoder(num_heads=2)
     other({name: np.ones((2, 5), "int32") for name in other.input_keys})  # Keras exports what was called before
     monkeypatch.setattr(encoder, "export", other.export)
-    with pytest.raises(InputError, match="computes something else than the model"):
+    with pytest.raises(InputError, match="does not compute the same as the model"):
         export_onnx(encoder, tmp_path / "model.onnx")
     assert list(tmp_path.iterdir()) == []
 

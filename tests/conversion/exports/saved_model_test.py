@@ -129,7 +129,7 @@ def test_a_folder_of_other_things_is_left_alone_and_an_older_export_replaced(mak
 def test_a_wrong_export_is_not_written(make_encoder, tmp_path, monkeypatch):
     encoder, other = make_encoder(), make_encoder(num_heads=2)
     monkeypatch.setattr(saved_model, "_write_ids", lambda _, folder, write=saved_model._write_ids: write(other, folder))
-    with pytest.raises(InputError, match="computes something else than the model"):
+    with pytest.raises(InputError, match="does not compute the same as the model"):
         export_saved_model(encoder, tmp_path / "served")
     cased = encoder.tokenizer
     encoder.tokenizer = SpanBertTokenizer(cased.get_vocabulary()[:5] + cased.get_vocabulary()[:4:-1])

@@ -1,4 +1,4 @@
-"""The common part of exports: what is refused, and that a wrong export is found."""
+"""The common part of exports: what is rejected, and that a wrong export is detected."""
 
 import sys
 
@@ -15,14 +15,14 @@ needs_tensorflow = pytest.mark.skipif(
 
 
 @pytest.mark.parametrize("backend", ["jax", "torch"])
-def test_other_backends_are_told_to_use_tensorflow(make_encoder, monkeypatch, backend):
+def test_other_backends_are_rejected(make_encoder, monkeypatch, backend):
     monkeypatch.setattr(keras.backend, "backend", lambda: backend)
     with pytest.raises(InputError, match=f"Expected: KERAS_BACKEND=tensorflow. Received: KERAS_BACKEND={backend}"):
         check_exportable(make_encoder(), "ONNX")
 
 
 @needs_tensorflow
-def test_models_of_others_and_other_dtypes_are_refused(make_encoder):
+def test_other_models_and_dtypes_are_rejected(make_encoder):
     with pytest.raises(InputError, match="Received: Sequential"):
         check_exportable(keras.Sequential([keras.layers.Dense(3)]), "ONNX")
     half = make_encoder(dtype="mixed_bfloat16")
@@ -50,7 +50,7 @@ def test_the_comparison_has_padding_segments_and_positions_inside_the_row(make_p
     pretrainer(inputs)
 
 
-def test_the_largest_difference_is_returned_and_a_wrong_output_refused(make_pretrainer, to_numpy):
+def test_the_largest_difference_is_returned_and_a_wrong_output_rejected(make_pretrainer, to_numpy):
     pretrainer = make_pretrainer()
     inputs = sample_inputs(pretrainer)
     right = to_numpy(pretrainer(inputs))
@@ -60,7 +60,7 @@ def test_the_largest_difference_is_returned_and_a_wrong_output_refused(make_pret
     found = check_outputs(pretrainer, inputs, lambda rows: right | {"span_boundary": changed})
     assert found == pytest.approx(5e-5 * scale, rel=0.1)
     for wrong in (changed + 2e-4 * scale, np.where(changed == changed.max(), np.nan, changed)):
-        with pytest.raises(InputError, match="computes something else.*Expected: span_boundary within"):
+        with pytest.raises(InputError, match="does not compute the same.*Expected: span_boundary within"):
             check_outputs(pretrainer, inputs, lambda rows, wrong=wrong: right | {"span_boundary": wrong})
     with pytest.raises(InputError, match=r"lacks outputs.*Received: \['masked_lm'\]"):
         check_outputs(pretrainer, inputs, lambda rows: {"masked_lm": right["masked_lm"]})

@@ -33,14 +33,14 @@ def archive(tmp_path):
 
 
 @pytest.mark.parametrize("mode", ["w:gz", "w", "w:xz"])
-def test_known_files_come_out_under_their_last_name(archive, mode):
+def test_known_files_are_extracted_without_their_folders(archive, mode):
     path, folder = archive(member("a/b/config.json", b"{}"), member("./model.pt", b"12"), member("a/README"), mode=mode)
     assert unpack(path, folder) == ["config.json", "model.pt"]
     assert {p.name: p.read_bytes() for p in folder.iterdir()} == {"config.json": b"{}", "model.pt": b"12"}
 
 
 @pytest.mark.parametrize("name", ["../config.json", "/etc/config.json", "a/../../config.json", "..\\config.json"])
-def test_a_path_that_leads_outside_is_refused(archive, tmp_path, name):
+def test_a_path_that_leads_outside_is_rejected(archive, tmp_path, name):
     path, folder = archive(member(name))
     with pytest.raises(InputError, match="leads out of the folder"):
         unpack(path, folder)
@@ -58,7 +58,7 @@ def test_links_and_devices_are_not_followed(archive, tmp_path):
     assert [p.name for p in folder.iterdir()] == ["model.pt"]
 
 
-def test_an_archive_that_unpacks_to_too_much_is_refused_before_it_is_written(archive):
+def test_an_archive_that_unpacks_to_too_much_is_rejected_before_it_is_written(archive):
     path, folder = archive(member("README", bytes(60_000)), member("model.pt", bytes(50_000)))
     assert path.stat().st_size < 2_000
     with pytest.raises(InputError, match="unpacks to more than 100,000 bytes"):
@@ -67,20 +67,20 @@ def test_an_archive_that_unpacks_to_too_much_is_refused_before_it_is_written(arc
     assert unpack(path, folder, max_bytes=110_000) == ["model.pt"]
 
 
-def test_two_checkpoints_in_one_archive_are_refused(archive):
+def test_two_checkpoints_in_one_archive_are_rejected(archive):
     path, folder = archive(member("a/model.pt"), member("b/model.pt"))
     with pytest.raises(InputError, match=r"holds two files model\.pt"):
         unpack(path, folder)
 
 
-def test_an_archive_of_other_things_is_refused(archive):
+def test_an_archive_without_a_checkpoint_is_rejected(archive):
     path, folder = archive(member("photo.jpg"))
     with pytest.raises(InputError, match="holds no checkpoint"):
         unpack(path, folder)
 
 
 @pytest.mark.parametrize("mode", ["w:gz", "w:xz"])
-def test_the_last_bytes_of_an_archive_count_too(archive, mode):
+def test_an_archive_that_lacks_its_last_bytes_is_rejected(archive, mode):
     path, folder = archive(member("model.pt", bytes(range(256)) * 400), mode=mode)
     path.write_bytes(path.read_bytes()[:-4])
     with pytest.raises(InputError, match="cannot be unpacked: .* cut short"):
@@ -88,7 +88,7 @@ def test_the_last_bytes_of_an_archive_count_too(archive, mode):
 
 
 @pytest.mark.parametrize("mode", ["w:gz", "w"])
-def test_half_an_archive_is_recognised(archive, mode):
+def test_half_an_archive_is_rejected(archive, mode):
     content = bytes(range(256)) * 4_000
     path, folder = archive(member("model.pt", content), mode=mode)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])

@@ -166,7 +166,7 @@ def test_released_weights_give_the_released_codes_scores(coreference_golden, goo
     assert found.loss == pytest.approx(exact.loss, abs=5e-5)
 
 
-def test_a_resolver_comes_out_as_it_went_in(resolver, variables, folder, capsys):
+def test_a_converted_resolver_equals_the_original(resolver, variables, folder, capsys):
     save(folder, variables)
     stored = dict(tf.train.list_variables(str(folder / PREFIX)))
     slots = {"output_weights/Adam", "coref_layer/f/output_bias/Adam_1", "global_step", "beta1_power", "beta2_power"}
@@ -187,15 +187,15 @@ def test_a_resolver_comes_out_as_it_went_in(resolver, variables, folder, capsys)
     assert documents[0].token_clusters == documents[1].token_clusters != ()
 
 
-def test_a_source_without_segment_length_gets_one_and_says_so(variables, folder, capsys):
+def test_a_source_without_segment_length_gets_a_default_with_a_note(variables, folder, capsys):
     write(folder, variables)
     model = converted(folder)
     assert model.segments.segment_length == 16 and model.segments.candidates == "pieces"
-    said = capsys.readouterr().out
-    for words in ("Segments have 16 pieces, as many as the encoder has positions; --segment_length says otherwise",
-                  "genres bc bn mz nw pt tc wb, bc for a document without",
-                  "If this is a published file", "parts of words may begin and end"):  # fmt: skip
-        assert words in said
+    printed = capsys.readouterr().out
+    length = "Segments have 16 pieces, the number of the encoder's positions; --segment_length overrides it"
+    genres = "genres bc bn mz nw pt tc wb, bc for a document without"
+    for words in (length, genres, "If this is a published file", "parts of words may begin and end"):
+        assert words in printed
     assert load_pretrained(folder, max_sequence_length=12).segments.segment_length == 12
     assert type(load_pretrained(folder, "encoder")) is SpanBertEncoder
 
@@ -204,7 +204,7 @@ def test_a_source_without_segment_length_gets_one_and_says_so(variables, folder,
     "width, rows, positions, length",
     [(768, 3, 512, 384), (1024, 3, 512, 512), (768, 11, 512, 128), (768, 4, 512, 512), (768, 3, 300, 300)],
 )
-def test_the_released_sizes_have_the_released_segments(width, rows, positions, length):
+def test_released_sizes_have_the_released_segment_length(width, rows, positions, length):
     span = 3 * width + 20
     sizes = {"D": width, "F": 20, "W": 30, "R": rows, "H": 3000, "G": span, "2G": 2 * span, "P": 3 * span + 80}
     shapes = {name: [int(sizes.get(s, s)) for s in letters.split()] for name, (_, letters) in VARIABLES.items()}
@@ -213,8 +213,8 @@ def test_the_released_sizes_have_the_released_segments(width, rows, positions, l
     tensors = {name: np.broadcast_to(np.float32(0), shape) for name, shape in shapes.items()}
     made = with_coreference(Checkpoint(tensors, {"hidden_dim": width, "max_sequence_length": positions}), "x")
     assert made.refusal == "" and made.head_settings["segment_length"] == length
-    assert ("as the released model" in made.notes[-1]) == (length < positions)
-    assert "50 antecedents a span among the 3,900 before it" in made.notes[-1] and "dropout 0.3" in made.notes[-1]
+    assert ("as in the released model" in made.notes[-1]) == (length < positions)
+    assert "50 antecedents per span among the 3,900 before it" in made.notes[-1] and "dropout 0.3" in made.notes[-1]
     defaults = inspect.signature(SpanBertCoreferenceResolver).parameters.keys() - {"encoder", "kwargs"}
     assert made.head_settings.keys() == defaults  # none is left to a default of ours
     assert made.head_settings["max_segment_distance"] == rows and made.head_settings["max_span_width"] == 30
@@ -262,7 +262,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_what_makes_no_resolver_is_refused_in_one_line(variables, folder, case, capsys):
+def test_variables_that_do_not_fit_are_rejected_in_one_line(variables, folder, case, capsys):
     change, words = REFUSED[case]
     write(folder, change(variables))
     with pytest.raises(InputError, match=words) as caught:
@@ -286,7 +286,7 @@ def test_a_variable_of_another_model_is_unknown(variables, folder):
     assert open_source(folder, allow_mismatch=True).task == "coreference_resolver"
 
 
-def test_a_classifiers_output_is_no_coreference():
+def test_a_classifiers_output_is_not_taken_for_coreference():
     assert not holds_coreference(["bert/pooler/dense/kernel", "output_weights", "output_bias"])
     for name in VARIABLES.keys() - {"output_weights", "output_bias"}:
         assert holds_coreference([name])

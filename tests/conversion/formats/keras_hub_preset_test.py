@@ -22,7 +22,7 @@ def preset(pieces, randomize, tmp_path):
     return tmp_path / "bert", backbone
 
 
-def test_an_encoder_computes_what_keras_hubs_does_but_for_its_gelu(preset, rows, to_numpy):
+def test_an_encoder_computes_the_same_as_keras_hubs_except_for_gelu(preset, rows, to_numpy):
     folder, backbone = preset
     checkpoint = open_source(folder)
     assert checkpoint.problems() == ([], [], []) and checkpoint.heads == []
@@ -33,19 +33,16 @@ def test_an_encoder_computes_what_keras_hubs_does_but_for_its_gelu(preset, rows,
     assert checkpoint.notes == [GELU_NOTE] and "4.7e-4" not in GELU_NOTE
 
 
-def test_a_preset_of_a_classifier_gives_its_encoder_and_says_so(preset, pieces, tmp_path):
+def test_a_preset_of_a_classifier_gives_its_encoder_with_a_note(preset, pieces, tmp_path):
     folder = tmp_path / "classifier"
     keras_hub.models.BertTextClassifier(preset[1], num_classes=3).save_to_preset(str(folder))
     keras_hub.models.BertTokenizer(pieces, lowercase=False).save_to_preset(str(folder))
     checkpoint = open_source(folder)
     assert checkpoint.task is None and checkpoint.notes[0] == GELU_NOTE
-    assert (
-        "The preset holds BertTextClassifier (task.json); its head and its preprocessing are left out"
-        in (checkpoint.notes[1])
-    )
+    assert "The preset holds BertTextClassifier (task.json); only its encoder is used" in (checkpoint.notes[1])
 
 
-def test_every_weight_has_its_place(preset):
+def test_every_weight_is_converted(preset):
     """Layer by layer, which tanh and erf do not blur."""
     folder, backbone = preset
     tensors = open_source(folder).tensors
@@ -57,23 +54,23 @@ def test_every_weight_has_its_place(preset):
     assert len({value.tobytes() for value in tensors.values()}) == len(tensors)  # none twice
 
 
-def test_a_handle_of_kaggle_is_keras_hubs_to_fetch(monkeypatch):
-    def refuse(handle):
+def test_a_kaggle_handle_is_fetched_by_keras_hub(monkeypatch):
+    def fail(handle):
         raise ConnectionError(f"offline: {handle}")
 
-    monkeypatch.setattr(keras_hub.models.BertBackbone, "from_preset", refuse)
+    monkeypatch.setattr(keras_hub.models.BertBackbone, "from_preset", fail)
     with pytest.raises(InputError, match="kaggle://a cannot be fetched: offline: kaggle://a"):
         open_source("kaggle://a")
 
 
-def test_half_a_preset_is_one_sentence(preset):
+def test_half_a_preset_gives_an_error_of_one_sentence(preset):
     weights = preset[0] / "model.weights.h5"
     weights.write_bytes(weights.read_bytes()[:2000])
     with pytest.raises(InputError, match="The preset .* cannot be read: .* cut short"):
         open_source(preset[0])
 
 
-def test_vocabulary_and_case_come_along(preset, pieces):
+def test_vocabulary_and_case_are_kept(preset, pieces):
     checkpoint = open_source(preset[0])
     assert checkpoint.vocabulary == pieces and checkpoint.lowercase is False
 
@@ -82,7 +79,7 @@ def test_vocabulary_and_case_come_along(preset, pieces):
     "settings",
     [{"lowercase": True}, {"lowercase": True, "strip_accents": True}, {"strip_accents": True}, {}],
 )
-def test_text_is_cut_as_keras_hubs_tokenizer_cuts_it(preset, pieces, settings):
+def test_text_is_split_as_by_keras_hubs_tokenizer(preset, pieces, settings):
     words = ["Café", "Cafe", "café", "cafe"]
     theirs = keras_hub.models.BertTokenizer([*pieces[:-4], *words], **settings)
     theirs.save_to_preset(str(preset[0]))
@@ -93,7 +90,7 @@ def test_text_is_cut_as_keras_hubs_tokenizer_cuts_it(preset, pieces, settings):
 
 
 @pytest.mark.parametrize("setting, value", [("suffix_indicator", "@@"), ("split", False)])
-def test_a_tokenizer_that_cuts_text_otherwise_is_rejected_by_name(preset, setting, value):
+def test_a_tokenizer_that_splits_text_differently_is_rejected_by_name(preset, setting, value):
     path = preset[0] / "tokenizer.json"
     whole = json.loads(path.read_text())
     whole["config"][setting] = value
@@ -102,7 +99,7 @@ def test_a_tokenizer_that_cuts_text_otherwise_is_rejected_by_name(preset, settin
         open_source(preset[0])
 
 
-def test_a_preset_without_tokenizer_asks_for_a_vocabulary(preset, pieces, tmp_path):
+def test_a_preset_without_tokenizer_needs_a_vocabulary(preset, pieces, tmp_path):
     (preset[0] / "tokenizer.json").unlink()
     with pytest.raises(InputError, match="has no vocabulary: a vocab.txt of 40 pieces"):
         open_source(preset[0])

@@ -27,7 +27,7 @@ def test_sizes_and_rates_have_hugging_faces_names(tmp_path):
     }  # fmt: skip
 
 
-def test_a_folder_without_the_file_says_nothing(tmp_path):
+def test_a_folder_without_the_file_has_no_settings(tmp_path):
     assert read_model_garden_config(tmp_path) == ({}, [])
 
 
@@ -40,24 +40,24 @@ def test_a_folder_without_the_file_says_nothing(tmp_path):
         ({"output_range": 1}, "output_range=1"),
     ],
 )
-def test_other_arithmetic_is_rejected_by_name(tmp_path, change, name):
+def test_settings_of_another_architecture_are_rejected_by_name(tmp_path, change, name):
     write(tmp_path, BERT | change)
     with pytest.raises(InputError, match=rf"params\.yaml cannot be used: its configuration says {name}\. Expected: "):
         read_model_garden_config(tmp_path)
 
 
-def test_other_encoders_and_damaged_files_are_one_sentence(tmp_path):
+def test_other_encoders_and_damaged_files_give_an_error_of_one_sentence(tmp_path):
     write(tmp_path, BERT, "albert")
-    with pytest.raises(InputError, match="of the type 'albert'. Expected: 'bert'"):
+    with pytest.raises(InputError, match="has the type 'albert'. Expected: 'bert'"):
         read_model_garden_config(tmp_path)
     (tmp_path / "params.yaml").write_text("a: [1")
     with pytest.raises(InputError, match="is not YAML as TF Model Garden writes it"):
         read_model_garden_config(tmp_path)
     (tmp_path / "params.yaml").write_text("runtime: {}")
-    assert "names no encoder" in read_model_garden_config(tmp_path)[1][0]
+    assert "has no encoder settings" in read_model_garden_config(tmp_path)[1][0]
 
 
-def test_a_checkpoint_beside_it_is_read_by_it(tmp_path, make_bert, google_variables, pieces):
+def test_a_checkpoint_is_read_with_the_configuration_next_to_it(tmp_path, make_bert, google_variables, pieces):
     tf = pytest.importorskip("tensorflow", reason="a checkpoint of TensorFlow")
     _, model = make_bert(kind="BertModel", num_attention_heads=2)
     state = {f"bert.{name}": value.numpy() for name, value in model.state_dict().items()}

@@ -31,22 +31,22 @@ class Stranger:
 
 
 @pytest.mark.parametrize("zipped", [True, False])
-def test_a_pickle_that_would_run_something_is_refused_and_runs_nothing(tmp_path, zipped):
+def test_a_pickle_that_would_run_code_is_rejected_without_running_it(tmp_path, zipped):
     trace = tmp_path / "trace"
     path = tmp_path / "model.pt"
     torch.save({"x": Command(f"touch {trace}")}, path, _use_new_zipfile_serialization=zipped)
-    with pytest.raises(InputError, match=r"is refused: beside tensors it wants \w+\.system"):
+    with pytest.raises(InputError, match=r"is rejected: besides tensors it needs \w+\.system"):
         read_pickle(path)
     assert not trace.exists()
 
 
-def test_an_unknown_class_is_refused_by_name(tmp_path):
+def test_an_unknown_class_is_rejected_by_name(tmp_path):
     torch.save({"x": Stranger()}, tmp_path / "model.pt")
-    with pytest.raises(InputError, match="it wants .*Stranger, and unpickling that could run anything"):
+    with pytest.raises(InputError, match="it needs .*Stranger, and unpickling that could run any code"):
         read_pickle(tmp_path / "model.pt")
 
 
-def test_nothing_on_the_list_does_more_than_hold_values():
+def test_allowed_classes_only_hold_values():
     allowed = [entry[0] if isinstance(entry, tuple) else entry for entry in harmless_globals()]
     names = {f"{item.__module__}.{item.__qualname__}" for item in allowed}
     values = {name for name in names if name.startswith("numpy.dtypes.") and name.endswith("DType")}
@@ -77,18 +77,18 @@ def test_tensors_keep_their_dtype_and_bits(tmp_path, dtype):
     assert found["turned"].tolist() == [[0, 3], [1, 4], [2, 5]]
 
 
-def test_a_pickle_of_something_else_is_refused(tmp_path):
+def test_a_pickle_of_another_type_is_rejected(tmp_path):
     torch.save([torch.zeros(2)], tmp_path / "x.bin")
-    with pytest.raises(InputError, match="holds no dict of tensors. Received: list"):
+    with pytest.raises(InputError, match="does not hold a dict of tensors. Received: list"):
         read_pickle(tmp_path / "x.bin")
 
 
-def test_bytes_that_are_no_pickle_are_one_sentence(tmp_path):
+def test_invalid_bytes_give_an_error_of_one_sentence(tmp_path):
     random = np.random.default_rng(0)
     contents = [b"", b"the same once more", b"<html>not found</html>", *(random.bytes(n) for n in range(1, 200, 3))]
     for content in contents:
         (tmp_path / "x.bin").write_bytes(content)
-        with pytest.raises(InputError, match="cannot be read|is refused|holds no dict"):
+        with pytest.raises(InputError, match="cannot be read|is rejected|does not hold a dict"):
             read_pickle(tmp_path / "x.bin")
 
 
@@ -102,4 +102,4 @@ def test_without_torch_the_extra_is_named(tmp_path, root):
     )
     environ = os.environ | {"PYTHONPATH": str(root), "KERAS_BACKEND": "tensorflow"}
     done = subprocess.run([sys.executable, "-c", code], env=environ, capture_output=True, text=True, cwd=tmp_path)
-    assert 'x.bin is a pickle of torch, which only torch reads: pip install "spanbert-keras[torch]"' in done.stdout
+    assert 'x.bin is a torch pickle, which only torch can read: pip install "spanbert-keras[torch]"' in done.stdout

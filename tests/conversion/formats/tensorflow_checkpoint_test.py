@@ -271,7 +271,7 @@ def test_the_functional_pretrainer_is_read(bert, expected, tmp_path):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
-def test_other_variables_are_left_out_or_kept_and_so_is_the_dtype(bert, expected, dtype, tmp_path):
+def test_other_variables_are_left_out_or_kept_and_the_dtype_is_kept(bert, expected, dtype, tmp_path):
     bert, expected = ({name: value.astype(dtype) for name, value in state.items()} for state in (bert, expected))
     state = {f"{name}/{slot}": value + 1 for name, value in bert.items() for slot in ("adam_m", "adam_v")}
     strange = {"output_weights": np.ones((2, 3), "float32"), "other/dense/kernel": np.ones((2, 3, 4), "float32")}
@@ -279,7 +279,7 @@ def test_other_variables_are_left_out_or_kept_and_so_is_the_dtype(bert, expected
     check(read_tensorflow_checkpoint(prefix), expected | strange)
 
 
-def test_damage_is_one_sentence(bert, tmp_path):
+def test_damage_gives_an_error_of_one_sentence(bert, tmp_path):
     good = save_names(tmp_path / "good.ckpt", bert)
 
     def copy(name):
@@ -289,30 +289,30 @@ def test_damage_is_one_sentence(bert, tmp_path):
 
     prefix, _, data = copy("short")
     os.truncate(data, data.stat().st_size // 2)
-    refused = {prefix: "incomplete or damaged .*Read less bytes"}
+    messages = {prefix: "incomplete or damaged .*Read less bytes"}
     prefix, _, data = copy("lost")
     data.unlink()
-    refused[prefix] = "incomplete or damaged .*No such file"
+    messages[prefix] = "incomplete or damaged .*No such file"
     prefix, _, data = copy("flipped")
     content = bytearray(data.read_bytes())
     content[1000] ^= 255
     data.write_bytes(content)
-    refused[prefix] = "incomplete or damaged .*Checksum does not match"
+    messages[prefix] = "incomplete or damaged .*Checksum does not match"
     prefix, index, _ = copy("no_index")
     index.write_bytes(b"text")
-    refused[prefix] = "incomplete or damaged"
-    refused[str(tmp_path / "nothing")] = r"There is no TensorFlow checkpoint .*nothing\.index is missing"
-    refused[f"{good}.index"] = "Expected: a path without `.index`"
-    for prefix, message in refused.items():
+    messages[prefix] = "incomplete or damaged"
+    messages[str(tmp_path / "nothing")] = r"There is no TensorFlow checkpoint .*nothing\.index is missing"
+    messages[f"{good}.index"] = "Expected: a path without `.index`"
+    for prefix, message in messages.items():
         with pytest.raises(InputError, match=message) as caught:
             read_tensorflow_checkpoint(prefix)
         assert prefix in str(caught.value) and "\n" not in str(caught.value)
 
 
-def test_without_tensorflow_it_says_so(tmp_path, monkeypatch):
+def test_missing_tensorflow_gives_a_clear_error(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorflow", None)
     assert find_tensorflow_checkpoint(tmp_path) is None
-    with pytest.raises(InputError, match="which only TensorFlow reads: pip install tensorflow"):
+    with pytest.raises(InputError, match="which only TensorFlow can read: pip install tensorflow"):
         read_tensorflow_checkpoint(tmp_path / "bert_model.ckpt")
 
 
@@ -383,7 +383,7 @@ def test_model_gardens_own_encoder_computes_the_same_hidden_states(name, approxi
     assert 1e-5 < difference < 0.01 if approximate else difference < 1e-5
 
 
-def test_googles_own_converter_means_the_same(bert, expected, tmp_path):
+def test_googles_own_converter_gives_the_same(bert, expected, tmp_path):
     module = "official.nlp.tools.tf2_bert_encoder_checkpoint_converter"
     converter = pytest.importorskip(module, reason="TF Model Garden, which converts between the two, is not installed")
     from official.legacy.bert.configs import BertConfig

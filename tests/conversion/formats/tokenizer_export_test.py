@@ -33,9 +33,7 @@ def pieces(texts):
     "keeps", [{}, {"lowercase": True}, {"strip_accents": True}, {"split_chinese_characters": False}]
 )
 @pytest.mark.parametrize("added", [(), ("[E1]", {"content": "Covid-19", "single_word": True, "special": False})])
-def test_what_is_exported_gives_the_same_ids_in_transformers_and_here(
-    tmp_path, transformers, texts, pieces, keeps, added
-):
+def test_an_exported_tokenizer_gives_the_same_ids_in_transformers(tmp_path, transformers, texts, pieces, keeps, added):
     ours = SpanBertTokenizer(pieces, **keeps, added_tokens=added)
     write_tokenizer_files(ours, tmp_path, 512)
     (tmp_path / "config.json").write_text('{"model_type": "bert"}')
@@ -61,7 +59,7 @@ def test_text_that_is_not_cleaned_is_exported_too(tmp_path, transformers, texts,
     assert ours(texts) != SpanBertTokenizer(pieces, strip_accents=True)(texts)
 
 
-def test_added_tokens_amid_the_pieces_are_read_but_not_exported(tmp_path, pieces):
+def test_added_tokens_among_the_pieces_are_read_but_not_exported(tmp_path, pieces):
     vocabulary = [*pieces[:7], "[E1]", *pieces[7:]]
     whole = {"model": {"type": "WordPiece", "vocab": {p: i for i, p in enumerate(vocabulary) if p != "[E1]"}}}
     whole["added_tokens"] = [{"id": 7, "content": "[E1]", "special": True}]
@@ -69,7 +67,7 @@ def test_added_tokens_amid_the_pieces_are_read_but_not_exported(tmp_path, pieces
     ours = ours_of(tmp_path)
     assert ours("foo[E1] x") == [vocabulary.index("foo"), 7, vocabulary.index("x")]
     assert ours.encode_with_offsets("foo[E1] x") == (ours("foo[E1] x"), [(0, 3), (3, 7), (8, 9)])
-    with pytest.raises(InputError, match=r"cannot hold this tokenizer: '\[E1\]' has the id 7"):
+    with pytest.raises(InputError, match=r"cannot represent this tokenizer: '\[E1\]' has the id 7"):
         write_tokenizer_files(ours, tmp_path, 512)
 
 

@@ -22,7 +22,7 @@ from tests.hard_strings import hard_texts, pieces_of
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
 @pytest.mark.parametrize("ended", [True, False])
-def test_pieces_are_lines(tmp_path, end, ended):
+def test_each_line_is_a_piece(tmp_path, end, ended):
     content = end.join(["[PAD]", "#", "the"]) + end * ended
     (tmp_path / "vocab.txt").write_bytes(content.encode())
     assert read_lines(tmp_path / "vocab.txt") == ["[PAD]", "#", "the"]
@@ -40,7 +40,7 @@ def told(folder):
     return files.vocabulary, files.lowercase
 
 
-def test_the_library_of_tokenizers_file_serves_where_there_is_no_vocab_txt(tmp_path):
+def test_tokenizer_json_replaces_a_missing_vocab_txt(tmp_path):
     model = {"type": "WordPiece", "vocab": {"b": 1, "[PAD]": 0, "c": 2}}
     (tmp_path / "tokenizer.json").write_text(json.dumps({"model": model, "normalizer": {"lowercase": True}}))
     assert told(tmp_path) == (["[PAD]", "b", "c"], True)
@@ -53,7 +53,7 @@ def test_the_library_of_tokenizers_file_serves_where_there_is_no_vocab_txt(tmp_p
     assert told(tmp_path) == (["[PAD]", "b", "c"], False)
 
 
-def test_pieces_have_the_places_that_the_file_gives_them(tmp_path):
+def test_pieces_have_the_ids_of_the_file(tmp_path):
     model = {"type": "WordPiece", "vocab": {"a": 0, "b": 2}}
     whole = {"model": model, "added_tokens": [{"id": 1, "content": "[E1]"}, {"id": 2, "content": "b"}]}
     (tmp_path / "tokenizer.json").write_text(json.dumps(whole))
@@ -67,12 +67,12 @@ def test_a_folder_without_vocabulary_has_none(tmp_path):
     assert told(tmp_path) == (None, None)
 
 
-def test_other_tokenizers_and_damaged_files_are_refused(tmp_path):
+def test_other_tokenizers_and_damaged_files_are_rejected(tmp_path):
     (tmp_path / "tokenizer.json").write_text(json.dumps({"model": {"type": "BPE", "vocab": {"a": 0}}}))
     with pytest.raises(InputError, match="model.type='BPE'. Expected: 'WordPiece'"):
         read_tokenizer_files(tmp_path)
     (tmp_path / "tokenizer_config.json").write_text("{")
-    with pytest.raises(InputError, match=r"tokenizer_config\.json is not JSON"):
+    with pytest.raises(InputError, match=r"tokenizer_config\.json is not valid JSON"):
         read_tokenizer_files(tmp_path)
     (tmp_path / "tokenizer_config.json").write_text("[]")
     with pytest.raises(InputError, match="must be a JSON object. Received: list"):
@@ -90,7 +90,7 @@ def test_normalization_that_is_neither_true_nor_false_is_rejected(tmp_path):
         read_tokenizer_files(tmp_path)
 
 
-def test_case_is_seen_in_ordinary_pieces_alone():
+def test_case_is_inferred_from_ordinary_pieces_only():
     assert looks_lowercased(["[CLS]", "[unused1]", "a", "##b", "é"])
     assert not looks_lowercased(["[CLS]", "a", "##B"])
 
@@ -141,7 +141,7 @@ def test_every_normalizer_of_a_tokenizer_json_gives_the_ids_of_tokenizers(tmp_pa
     assert ours_of(tmp_path)(texts) == expected
 
 
-def test_text_is_left_alone_where_there_is_no_normalizer(tmp_path, texts, pieces):
+def test_text_is_unchanged_without_a_normalizer(tmp_path, texts, pieces):
     library = tokenizers.Tokenizer(models.WordPiece({p: i for i, p in enumerate(pieces)}, unk_token="[UNK]"))
     library.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     library.save(str(tmp_path / "tokenizer.json"))
@@ -151,15 +151,13 @@ def test_text_is_left_alone_where_there_is_no_normalizer(tmp_path, texts, pieces
 
 
 @pytest.mark.parametrize("strips", [None, True, False])
-def test_of_files_that_disagree_the_configuration_counts_as_in_transformers(
-    tmp_path, transformers, texts, pieces, strips
-):
+def test_the_configuration_takes_precedence_as_in_transformers(tmp_path, transformers, texts, pieces, strips):
     write_tokenizer_files(SpanBertTokenizer(pieces, lowercase=False, strip_accents=not strips), tmp_path, 512)
     config = {"do_lower_case": True, "strip_accents": strips, "tokenize_chinese_chars": True}
     (tmp_path / "tokenizer_config.json").write_text(json.dumps(config | {"tokenizer_class": "BertTokenizer"}))
     (tmp_path / "config.json").write_text('{"model_type": "bert"}')
     assert ours_of(tmp_path)(texts) == ids(theirs_of(transformers, tmp_path), texts)
-    assert len([note for note in read_tokenizer_files(tmp_path).notes if "The first counts" in note]) == 2
+    assert len([note for note in read_tokenizer_files(tmp_path).notes if "The first takes precedence" in note]) == 2
 
 
 def test_japanese_stays_one_word_and_accents_go_without_lower_case(tmp_path, pieces):
@@ -238,7 +236,7 @@ def test_a_tokenizer_saved_by_transformers_with_added_tokens_is_read(tmp_path, t
         ("special_tokens_map.json", {"mask_token": {"content": "<mask>"}}, "mask_token='<mask>'"),
     ],
 )
-def test_settings_that_cut_text_otherwise_are_rejected_by_name(tmp_path, pieces, file, change, name):
+def test_settings_that_split_text_differently_are_rejected_by_name(tmp_path, pieces, file, change, name):
     write_tokenizer(tmp_path, pieces)
     (tmp_path / file).write_text(json.dumps(change))
     with pytest.raises(InputError, match=rf"{file} cannot be used: its configuration says {name}.*Expected: "):
@@ -262,7 +260,7 @@ def test_settings_that_cut_text_otherwise_are_rejected_by_name(tmp_path, pieces,
         ({"padding": {"pad_token": "<pad>"}}, "padding.pad_token='<pad>'"),
     ],
 )  # fmt: skip
-def test_parts_of_a_tokenizer_json_that_cut_text_otherwise_are_rejected_by_name(tmp_path, pieces, change, name):
+def test_parts_of_a_tokenizer_json_that_split_text_differently_are_rejected_by_name(tmp_path, pieces, change, name):
     write_tokenizer_files(SpanBertTokenizer(pieces), tmp_path, 512)
     path = tmp_path / "tokenizer.json"
     whole = json.loads(path.read_text())
@@ -274,16 +272,16 @@ def test_parts_of_a_tokenizer_json_that_cut_text_otherwise_are_rejected_by_name(
         read_tokenizer_files(tmp_path)
 
 
-def test_what_is_not_followed_is_reported(tmp_path, pieces):
+def test_settings_that_are_not_followed_are_reported(tmp_path, pieces):
     config = {"do_lower_case": True, "padding_side": "left", "frobnicate": 3, "clean_up_tokenization_spaces": True}
     write_tokenizer_files(SpanBertTokenizer(pieces), tmp_path, 512)  # its tokenizer.json keeps case
     (tmp_path / "tokenizer_config.json").write_text(json.dumps(config | {"entity_token": "<none>"}))
     files = read_tokenizer_files(tmp_path)
     assert files.lowercase is True  # as transformers
     told = "\n".join(files.notes)
-    assert "padding_side='left'" in told and "not known here and are not followed: frobnicate" in told
-    assert "do_lower_case=True, the normalizer of tokenizer.json lowercase=False. The first counts" in told
-    assert "no id, and are ordinary text: <none>" in told and len(files.notes) == 4
+    assert "padding_side='left'" in told and "has unknown keys, which are ignored: frobnicate" in told
+    assert "do_lower_case=True, the normalizer of tokenizer.json lowercase=False. The first takes precedence" in told
+    assert "without an id, which are treated as ordinary text: <none>" in told and len(files.notes) == 4
 
 
 def test_vocabularies_that_contradict_each_other_are_rejected(tmp_path, pieces):
@@ -307,7 +305,7 @@ def test_vocabularies_that_contradict_each_other_are_rejected(tmp_path, pieces):
             {"post_processor": {"type": "TemplateProcessing", "single": "x"}},
             "single of post_processor",
         ),
-        ("tokenizer.json", {"post_processor": {"type": "BertProcessing"}}, "makes other rows than BERT's"),
+        ("tokenizer.json", {"post_processor": {"type": "BertProcessing"}}, "does not make BERT's rows"),
         (
             "tokenizer.json",
             {"added_tokens": [{"content": "x"}]},
@@ -332,7 +330,7 @@ def test_vocabularies_that_contradict_each_other_are_rejected(tmp_path, pieces):
         ("added_tokens.json", {"x": None}, "needs an id, a whole number. Received: None"),
     ],
 )
-def test_malformed_files_are_one_sentence(tmp_path, pieces, file, change, message):
+def test_malformed_files_give_an_error_of_one_sentence(tmp_path, pieces, file, change, message):
     write_tokenizer_files(SpanBertTokenizer(pieces), tmp_path, 512)
     path = tmp_path / file
     path.write_text(json.dumps((json.loads(path.read_text()) if path.exists() else {}) | change))
@@ -340,9 +338,12 @@ def test_malformed_files_are_one_sentence(tmp_path, pieces, file, change, messag
         read_tokenizer_files(tmp_path)
 
 
-def test_what_transformers_would_do_otherwise_is_reported(tmp_path, pieces):
+def test_differences_from_transformers_are_reported(tmp_path, pieces):
     write_tokenizer(tmp_path, pieces, {"tokenizer_class": "BertTokenizer"})
-    assert "do_lower_case), so the vocabulary decides" in read_tokenizer_files(tmp_path).notes[0]
+    assert (
+        "no file sets do_lower_case, so lower-casing is inferred from the vocabulary"
+        in read_tokenizer_files(tmp_path).notes[0]
+    )
     write_tokenizer_files(SpanBertTokenizer(pieces, clean_text=False), tmp_path, 512)
     (tmp_path / "tokenizer_config.json").unlink()
     assert any("They are kept." in note for note in read_tokenizer_files(tmp_path).notes)
