@@ -2,7 +2,7 @@
 
 from keras import ops
 
-MASKED = -1e9  # of float32 logits; their softmax is 0
+from spanbert_keras.layers.functional import MASKED
 
 
 def answer_span_losses(start_logits, end_logits, padding_mask, start_positions, end_positions, answer_weights):

@@ -2,7 +2,7 @@
 
 from keras import ops
 
-from spanbert_keras.losses.answer_span_loss import MASKED
+from spanbert_keras.layers.functional import MASKED
 
 
 def antecedent_losses(antecedent_scores, antecedents, clusters, kept):

@@ -11,20 +11,18 @@ from spanbert_keras.decoding.answer_spans import Candidates
 from spanbert_keras.decoding.results import Answer
 from spanbert_keras.errors import InputError
 from spanbert_keras.layers.functional import initializer
-from spanbert_keras.layers.saving.saved_state import plain_policy
 from spanbert_keras.losses.answer_span_loss import answer_span_losses
 from spanbert_keras.models.bucketed_prediction import BucketedPrediction, row_lengths
 from spanbert_keras.models.given_texts import given_texts
-from spanbert_keras.models.named_inputs import NamedInputs
 from spanbert_keras.models.task_model import TaskModel
 from spanbert_keras.models.windowed_reader import WindowedReader, pad_windows, read
 from spanbert_keras.preprocessing.question_windows import QuestionWindows, Window
 
-CANDIDATES = 20  # spans of a window that take part in a score (the released code's n-best size)
+SPANS_PER_WINDOW = 20  # best spans of a window that take part in a score (the released code's n-best size)
 
 
 @keras.saving.register_keras_serializable(package="spanbert_keras")
-class SpanBertQuestionAnswerer(BucketedPrediction, TaskModel, NamedInputs, keras.Model):
+class SpanBertQuestionAnswerer(BucketedPrediction, keras.Model):
     """Answers questions with spans of a context: an encoder and one linear layer for the start and end of the answer.
 
     A functional model. One saved file holds weights, tokenizer and settings; `answer` takes raw text. A long context is
@@ -75,9 +73,6 @@ class SpanBertQuestionAnswerer(BucketedPrediction, TaskModel, NamedInputs, keras
         special_tokens_in_text=False,
         **kwargs,
     ):
-        dtype = kwargs.pop("dtype", None) or encoder.dtype_policy
-        if encoder.tokenizer is None:
-            raise ValueError("`SpanBertQuestionAnswerer` needs an encoder with a tokenizer. Received: one without.")
         window_length = encoder.max_sequence_length if window_length is None else int(window_length)
         if not window_length <= encoder.max_sequence_length or max_answer_pieces < 1:
             raise ValueError(
@@ -89,24 +84,26 @@ class SpanBertQuestionAnswerer(BucketedPrediction, TaskModel, NamedInputs, keras
         answer_head = keras.layers.Dense(2, kernel_initializer=initializer(), dtype="float32", name="answer_head")
 
         # === Graph ===
-        inputs = self.symbolic_inputs()
-        sequence = encoder(inputs)["sequence_output"]  # (B, T, D)
-        logits = answer_head(sequence)  # (B, T, 2)
-        outputs = {"start_logits": logits[:, :, 0], "end_logits": logits[:, :, 1]}  # (B, T)
-        super().__init__(inputs=inputs, outputs=outputs, **kwargs)
-        self.dtype_policy = plain_policy(dtype)  # `compile` scales the loss where this is mixed_float16
+        def head(sequence):  # (B, T, D)
+            logits = answer_head(sequence)  # (B, T, 2)
+            return {"start_logits": logits[:, :, 0], "end_logits": logits[:, :, 1]}  # (B, T)
+
+        super().__init__(encoder, head, **kwargs)
 
         # === Config ===
-        self.encoder = encoder
         self.answer_head = answer_head
         self.max_answer_pieces = int(max_answer_pieces)
         self.no_answer_threshold = None if no_answer_threshold is None else float(no_answer_threshold)
         self.windows = QuestionWindows(
-            encoder.tokenizer, window_length, stride, max_question_pieces, input_order,
-            special_tokens_in_text, encoder.num_segments,
-        )  # fmt: skip
+            encoder.tokenizer,
+            window_length,
+            stride,
+            max_question_pieces,
+            input_order,
+            special_tokens_in_text,
+            encoder.num_segments,
+        )
         self.counts = {"questions": 0, "questions_cut": 0, "answers_at_limit": 0}
-        self._begin_prediction()
 
     # --- asking
 
@@ -143,9 +140,12 @@ class SpanBertQuestionAnswerer(BucketedPrediction, TaskModel, NamedInputs, keras
         """
         questions, contexts, single = _paired(questions, contexts)
         numbers = {
-            "n_best": n_best, "batch_size": batch_size, "max_answer_pieces": max_answer_pieces,
-            "max_question_pieces": max_question_pieces, "stride": stride,
-        }  # fmt: skip
+            "n_best": n_best,
+            "batch_size": batch_size,
+            "max_answer_pieces": max_answer_pieces,
+            "max_question_pieces": max_question_pieces,
+            "stride": stride,
+        }
         for name, value in numbers.items():
             if (value is not None or name == "batch_size") and not (isinstance(value, Integral) and value >= 1):
                 raise InputError(f"`{name}` must be positive. Received: {name}={value!r}.")
@@ -180,7 +180,7 @@ class SpanBertQuestionAnswerer(BucketedPrediction, TaskModel, NamedInputs, keras
             logits_of or self.compute_rows,
             batch_size,
             max_answer_pieces or self.max_answer_pieces,
-            CANDIDATES,
+            SPANS_PER_WINDOW,
             single_rows=logits_of is None,
         )
 

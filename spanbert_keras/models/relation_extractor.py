@@ -68,7 +68,6 @@ class SpanBertRelationExtractor(RowClassifier, keras.Model):
         dropout=0.1,
         **kwargs,
     ):
-        dtype = kwargs.pop("dtype", None) or encoder.dtype_policy
         if not labels:
             raise ValueError("`labels` must name the relations. Received: none.")
         if feature_mode not in MODES:
@@ -79,9 +78,7 @@ class SpanBertRelationExtractor(RowClassifier, keras.Model):
                 f"in mode {feature_mode!r}. "
                 f"Received: {tuple(subject_types)} and {tuple(object_types)}."
             )
-        graph, *parts = self._graph(encoder, labels, row_length, pooler, dropout)
-        super().__init__(**graph, **kwargs)
-        self._keep(encoder, *parts, dtype)
+        super().__init__(encoder, labels, row_length, pooler, dropout, **kwargs)
         if markers is None:
             markers = assign_markers(encoder.tokenizer, marker_names(feature_mode, subject_types, object_types))
         self.entities = EntityRows(encoder.tokenizer, markers, feature_mode, self.row_length)

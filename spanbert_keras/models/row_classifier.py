@@ -8,30 +8,34 @@ from keras import ops
 
 from spanbert_keras.errors import InputError
 from spanbert_keras.layers.classification_head import ClassificationHead
-from spanbert_keras.layers.saving.saved_state import plain_policy
 from spanbert_keras.losses.classification_loss import classification_losses, multi_label_losses, regression_losses
 from spanbert_keras.models.bucketed_prediction import BucketedPrediction, row_lengths
-from spanbert_keras.models.named_inputs import NamedInputs
 from spanbert_keras.models.task_model import TaskModel
 from spanbert_keras.preprocessing.piece_row import PieceRow, pad_rows
 
-LOSSES = {  # by what the logits are
+LOSSES = {  # by problem type
     "single_label": classification_losses,
     "multi_label": multi_label_losses,
     "regression": regression_losses,
 }
-
-
 FEWEST_LABELS = {"single_label": 2, "multi_label": 1, "regression": 0}
 
 
-class RowClassifier(BucketedPrediction, TaskModel, NamedInputs):
-    """Mixin: a functional model, an encoder with a head on [CLS].
+class RowClassifier(BucketedPrediction):
+    """Base of the classifiers: an encoder with a head on [CLS].
+
+    Args:
+        encoder: `SpanBertEncoder`, with its tokenizer.
+        labels, row_length, pooler, dropout, problem_type: see `SpanBertTextClassifier`.
+        dtype: dtype policy or its name. `None`: the encoder's.
 
     Attributes:
         labels: tuple of str. The classes, or the names of a regression's numbers, in the order of the logits; () for
             one number without a name.
-        problem_type: `"single_label"`, `"multi_label"` or `"regression"`: what the logits are.
+        problem_type: `"single_label"`, `"multi_label"` or `"regression"`: what the logits mean.
+
+    Raises:
+        ValueError: an encoder without tokenizer, a row longer than the encoder reads, invalid labels.
     """
 
     input_keys = ("token_ids", "segment_ids", "padding_mask")
@@ -39,15 +43,7 @@ class RowClassifier(BucketedPrediction, TaskModel, NamedInputs):
     target_of: ClassVar = {"logits": "label_targets"}
     pad = staticmethod(pad_rows)
 
-    def _graph(self, encoder, labels, row_length, pooler, dropout, problem_type=None):
-        """Returns the functional model's arguments, and takes what all classifiers are made of.
-
-        Raises:
-            ValueError: an encoder without tokenizer, a row longer than its positions, labels that are no names.
-        """
-        name = type(self).__name__
-        if encoder.tokenizer is None:
-            raise ValueError(f"`{name}` needs an encoder with a tokenizer. Received: one without.")
+    def __init__(self, encoder, labels, row_length, pooler, dropout, problem_type=None, dtype=None, **kwargs):
         row_length = min(128, encoder.max_sequence_length) if row_length is None else int(row_length)
         if row_length > encoder.max_sequence_length:
             raise ValueError(
@@ -56,19 +52,11 @@ class RowClassifier(BucketedPrediction, TaskModel, NamedInputs):
             )
         labels, problem_type = checked_labels(labels, problem_type)
         head = ClassificationHead(len(labels) or 1, pooler, dropout, dtype=encoder.dtype_policy, name="head")
-        inputs = self.symbolic_inputs()
-        logits = head(encoder(inputs)["sequence_output"])  # (B, C)
-        return {"inputs": inputs, "outputs": {"logits": logits}}, labels, row_length, head, problem_type
-
-    def _keep(self, encoder, labels, row_length, head, problem_type, dtype) -> None:
-        """Sets what `_graph` made, once the functional model is."""
-        self.dtype_policy = plain_policy(dtype)  # `compile` scales the loss where this is mixed_float16
-        self.encoder = encoder
+        super().__init__(encoder, lambda sequence: {"logits": head(sequence)}, dtype, **kwargs)  # (B, C)
         self.labels = labels
         self.row_length = row_length
         self.head = head
         self.problem_type = problem_type
-        self._begin_prediction()
 
     def logits_of(self, rows: Sequence[PieceRow], batch_size: int = 32, compute: Callable | None = None) -> np.ndarray:
         """Returns the logits of rows, float32 `(len(rows), C)`; rows of like lengths are computed together.

@@ -66,10 +66,7 @@ class SpanBertTextClassifier(RowClassifier, keras.Model):
         threshold=0.5,
         **kwargs,
     ):
-        dtype = kwargs.pop("dtype", None) or encoder.dtype_policy
-        graph, *parts = self._graph(encoder, labels, row_length, pooler, dropout, problem_type)
-        super().__init__(**graph, **kwargs)
-        self._keep(encoder, *parts, dtype)
+        super().__init__(encoder, labels, row_length, pooler, dropout, problem_type, **kwargs)
         self.threshold = _checked_threshold(threshold)
         self.takes_pairs = None if takes_pairs is None else bool(takes_pairs)
         self.pairs = TextPairs(encoder.tokenizer, self.row_length, encoder.num_segments)

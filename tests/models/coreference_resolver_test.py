@@ -10,7 +10,7 @@ from keras import ops
 
 from spanbert_keras import SpanBertEncoder, SpanBertTokenizer
 from spanbert_keras.fine_tuning.objective import ExampleObjective
-from spanbert_keras.models.coreference_resolver import GENRES, SpanBertCoreferenceResolver, _once
+from spanbert_keras.models.coreference_resolver import GENRES, SpanBertCoreferenceResolver
 from spanbert_keras.training.backend import make_step
 from spanbert_keras.training.steps.objective import StepSettings, seed_generators
 
@@ -359,13 +359,6 @@ def test_added_tokens_of_the_tokenizer_stay_whole_in_raw_text(toy_tokenizer):
     encoder = SpanBertEncoder(66, 1, 2, 8, 12, max_sequence_length=16, tokenizer=tokenizer)
     found = SpanBertCoreferenceResolver(encoder, **SETTINGS).resolve(["[E1] a w1 [/E1] w2", "w1[E1]."])
     assert [list(one.tokens) for one in found] == [["[E1]", "a", "w1", "[/E1]", "w2"], ["w1", "[E1]", "."]]
-
-
-def test_a_mention_in_words_is_in_one_chain_and_crosses_none_of_its_own():
-    given = [[(0, 2), (1, 3), (5, 6)], [(5, 6), (7, 8)], [(5, 6)], [(1, 3), (2, 9)]]
-    assert _once(given) == [((0, 2), (5, 6)), ((7, 8),), ((1, 3),)]
-    nested = [[(0, 9), (1, 2), (1, 3)], [(4, 6)]]
-    assert _once(nested) == [((0, 9), (1, 2), (1, 3)), ((4, 6),)]
 
 
 @pytest.mark.parametrize(

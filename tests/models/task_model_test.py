@@ -1,5 +1,6 @@
 """What task models share: losses by name, weights of examples, the config."""
 
+import concurrent.futures
 import json
 
 import keras
@@ -18,8 +19,8 @@ class Small(TaskModel, keras.Model):
     target_keys = ("y", "z")
 
     def __init__(self, encoder, extra=1, **kwargs):
-        super().__init__(**kwargs)
-        self.encoder, self.extra = encoder, extra
+        super().__init__(encoder, **kwargs)
+        self.extra = extra
 
     def example_losses(self, outputs, batch):
         return ops.abs(outputs["x"] + batch["y"] - batch["z"])
@@ -56,8 +57,9 @@ def test_targets_come_from_x_or_from_y_by_name(small):
 
 
 @pytest.mark.parametrize(
-    "x, y, missing", [(X | Y, None, "'z'"), (X, Y, "'z'"), (X, None, "'y', 'z'"), (None, None, "'y', 'z'")]
-)  # fmt: skip
+    "x, y, missing",
+    [(X | Y, None, "'z'"), (X, Y, "'z'"), (X, None, "'y', 'z'"), (None, None, "'y', 'z'")],
+)
 def test_a_missing_target_is_named(small, x, y, missing):
     with pytest.raises(ValueError, match=rf"needs the targets \('y', 'z'\), by name. Missing: \[{missing}\]"):
         small.compute_loss(x, y, X)
@@ -88,10 +90,53 @@ def test_the_tokenizer_is_the_encoders(small):
     assert small.tokenizer is small.encoder.tokenizer is not None
 
 
-def test_a_task_must_say_what_its_losses_are():
+def test_a_task_must_define_its_losses(make_encoder, tokenizer):
+    class Unfinished(TaskModel, keras.Model):
+        pass
+
     assert TaskModel.target_keys == ()
     with pytest.raises(NotImplementedError):
-        TaskModel().example_losses(None, None)
+        Unfinished(make_encoder(tokenizer=tokenizer, num_layers=1, scale=None)).example_losses(None, None)
+
+
+class Summing(TaskModel, keras.Model):
+    """A functional task with nothing but a head; `parts` says how many numbers it sums."""
+
+    input_keys = ("token_ids", "segment_ids", "padding_mask")
+
+    def __init__(self, encoder, parts=3, **kwargs):
+        super().__init__(encoder, lambda sequence: {"sums": ops.sum(sequence[:, :, :parts], axis=-1)}, **kwargs)
+        self.parts = parts
+
+    def get_config(self):
+        return TaskModel.get_config(self) | {"parts": self.parts}
+
+
+@pytest.mark.parametrize("dtype", [None, "mixed_bfloat16"])
+def test_a_head_is_all_that_a_functional_task_needs(make_encoder, tokenizer, rows, to_numpy, dtype):
+    encoder = make_encoder(tokenizer=tokenizer, num_layers=1, dtype=dtype)
+    model = Summing(encoder, parts=5, name="mine", trainable=False)
+    expected = to_numpy(encoder(rows)["sequence_output"]).astype("float32")[:, :, :5].sum(-1)
+    found = to_numpy(model(rows | {"more": rows["token_ids"]})["sums"]).astype("float32")
+    np.testing.assert_allclose(found, expected, atol=1e-5 if dtype is None else 0.1)
+    assert model.encoder is encoder and model.dtype_policy.name == encoder.dtype_policy.name
+    assert (model.name, model.trainable) == ("mine", False)
+    again = Summing.from_config(model.get_config())
+    assert (again.parts, again.name, again.trainable) == (5, "mine", False)
+    assert again.dtype_policy.name == model.dtype_policy.name
+
+
+@pytest.mark.parametrize("task", [Small, Summing])
+def test_every_task_needs_a_tokenizer(make_encoder, task):
+    with pytest.raises(ValueError, match=f"`{task.__name__}` needs an encoder with a tokenizer. Received: one without"):
+        task(make_encoder(num_layers=1, scale=None))
+
+
+@pytest.mark.parametrize("task", [Small, Summing])
+def test_one_thread_at_a_time_may_hold_the_lock(make_encoder, tokenizer, task):
+    model = task(make_encoder(tokenizer=tokenizer, num_layers=1, scale=None))
+    with model._one_call, concurrent.futures.ThreadPoolExecutor(1) as pool:
+        assert not pool.submit(model._one_call.acquire, blocking=False).result()
 
 
 @pytest.mark.parametrize("dtype", [None, "mixed_bfloat16"])

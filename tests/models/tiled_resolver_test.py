@@ -123,9 +123,9 @@ def test_the_number_of_segments_encoded_at_once_changes_nothing(resolver, docume
 
 @pytest.mark.parametrize("pieces, spans, earlier", [(5, 3, (7, 20)), (16, 1, ()), (33, 64, (64,)), (400, 7, (8, 300))])
 def test_the_sizes_of_tiles_change_nothing(resolver, documents, alone, monkeypatch, pieces, spans, earlier):
-    monkeypatch.setattr(tiled_resolver, "PIECES", pieces)
-    monkeypatch.setattr(tiled_resolver, "SPANS", spans)
-    monkeypatch.setattr(tiled_resolver, "EARLIER", earlier)
+    monkeypatch.setattr(tiled_resolver, "PIECES_PER_TILE", pieces)
+    monkeypatch.setattr(tiled_resolver, "SPANS_PER_TILE", spans)
+    monkeypatch.setattr(tiled_resolver, "COMPARED_SIZES", earlier)
     found = links_of(resolver, documents[2:5], stages=TiledResolver(resolver))
     for links, expected in zip(found, alone[2:5], strict=True):
         same(links, expected)
@@ -174,15 +174,15 @@ def test_the_models_own_call_finds_the_same_with_other_settings(make_resolver, s
     document = make_document(45, 3, "wb")
     expected = called(resolver, document)
     same(links_of(resolver, [document])[0], expected)
-    monkeypatch.setattr(tiled_resolver, "SPANS", 9)
-    monkeypatch.setattr(tiled_resolver, "EARLIER", (11,))
+    monkeypatch.setattr(tiled_resolver, "SPANS_PER_TILE", 9)
+    monkeypatch.setattr(tiled_resolver, "COMPARED_SIZES", (11,))
     same(links_of(resolver, [make_document(20), document], stages=TiledResolver(resolver))[1], expected)
 
 
 @pytest.mark.parametrize("window", [1, 3, 20])
 @pytest.mark.parametrize("spans", [4, 256])
 def test_antecedents_come_from_the_window(make_resolver, documents, monkeypatch, window, spans):
-    monkeypatch.setattr(tiled_resolver, "SPANS", spans)
+    monkeypatch.setattr(tiled_resolver, "SPANS_PER_TILE", spans)
     resolver = make_resolver(antecedent_window=window)
     (links,) = links_of(resolver, [documents[6]])
     for i, row in enumerate(links.antecedents):

@@ -186,7 +186,7 @@ def no_dummy_in_the_attention(model, batch, patch):
 
 
 def crossing_spans(model, batch, patch):
-    patch.setattr(span_pruning, "_best_crossing", lambda grid: ops.full_like(grid, span_pruning.NOTHING))
+    patch.setattr(span_pruning, "_best_crossing", lambda grid: ops.full_like(grid, span_pruning.NO_RANK))
 
 
 def projected_antecedents(model, batch, patch):

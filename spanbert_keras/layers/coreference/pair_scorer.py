@@ -9,7 +9,7 @@ from spanbert_keras.layers.coreference.feed_forward_score import FeedForwardScor
 from spanbert_keras.layers.functional import initializer
 from spanbert_keras.layers.saving.saved_state import SavedState
 
-TABLES = ("speaker_embeddings", "genre_embeddings", "distance_embeddings", "segment_embeddings")
+FEATURE_TABLES = ("speaker_embeddings", "genre_embeddings", "distance_embeddings", "segment_embeddings")
 
 
 @keras.saving.register_keras_serializable(package="spanbert_keras")
@@ -54,7 +54,7 @@ class PairScorer(SavedState, keras.layers.Layer):
 
     def build(self, queries_shape, *shapes, **named_shapes):
         rows = (2, self.num_genres, DISTANCE_BUCKETS, self.max_segment_distance)
-        for name, count in zip(TABLES, rows, strict=True):
+        for name, count in zip(FEATURE_TABLES, rows, strict=True):
             table = self.add_weight(name=name, shape=(count, self.feature_dim), initializer=initializer())
             setattr(self, name, table)
         self.feature_dropout.build((None, 4 * self.feature_dim))
@@ -67,7 +67,7 @@ class PairScorer(SavedState, keras.layers.Layer):
         of_query, of_span, of_product, of_features = self.score.parts(size, size, size, 4 * self.feature_dim)
         segments = ops.clip(segment_distances, 0, self.max_segment_distance - 1)
         genres = ops.broadcast_to(ops.expand_dims(genres, -1), ops.shape(antecedents))
-        looked_up = zip(TABLES, (same_speaker, genres, distance_buckets(distances), segments), strict=True)
+        looked_up = zip(FEATURE_TABLES, (same_speaker, genres, distance_buckets(distances), segments), strict=True)
         features = ops.concatenate([ops.take(getattr(self, name), rows, axis=0) for name, rows in looked_up], -1)
         features = self.feature_dropout(features, training=training)  # (B, Q, A, 4F)
         # The hidden layer is linear in the pair's vector: what i and j add to it by themselves is computed once each.
