@@ -1,4 +1,4 @@
-"""A document with its chains of mentions, as objects and as a page."""
+"""A document with its chains of mentions, as objects and as an HTML page."""
 
 import dataclasses
 import functools
@@ -23,6 +23,16 @@ class ResolvedDocument:
         tokens: tuple of str. The words that the text was cut into, or those given.
         offsets: tuple of (start, end). Half-open character offsets of the tokens in `text`; empty without text.
         token_clusters: tuple of clusters, each a tuple of (start, end): half-open spans of tokens, in order.
+
+    Example:
+
+    ```python
+    from spanbert_keras import ResolvedDocument
+
+    document = ResolvedDocument(None, ("Ann", "met", "her", "mother"), (), (((0, 1), (2, 3)),))
+    [[mention.text for mention in chain] for chain in document.clusters]  # [["Ann", "her"]]
+    page = document.render("page.html", title="Ann")  # writes the page, and returns its HTML
+    ```
     """
 
     text: str | None

@@ -18,7 +18,7 @@ def answer_span_losses(start_logits, end_logits, padding_mask, start_positions, 
         start_logits, end_logits: float `(B, T)`.
         padding_mask: int `(B, T)`. 0 at padding.
         start_positions, end_positions: int `(B, A)`. First and last piece of each answer; 0, 0 ([CLS]) for none.
-        answer_weights: float `(B, A)`. 1 for an answer, 0 for an entry that fills up; at least one 1 a row.
+        answer_weights: float `(B, A)`. 1 for an answer, 0 at padding; at least one 1 per row.
 
     Returns:
         float32 `(B,)`, in nats.

@@ -10,11 +10,11 @@ def antecedent_losses(antecedent_scores, antecedents, clusters, kept):
 
         loss = sum_i log sum_j exp s(i, j) - log sum_(j in gold_i) exp s(i, j)
 
-    The gold antecedents of a span are the kept earlier spans of its cluster, all together; the dummy antecedent where
-    there is none. Gold mentions that were not kept count nowhere.
+    The gold antecedents of a span are the kept earlier spans of its cluster, all together; the dummy antecedent if it
+    has none. Gold mentions that were not kept do not count.
 
     Args:
-        antecedent_scores: float `(B, S, A + 1)`. The dummy's, 0, first; about -1e9 where there is no antecedent.
+        antecedent_scores: float `(B, S, A + 1)`. The dummy's score, 0, comes first; about -1e9 at padding.
         antecedents: int `(B, S, A)`. Places among the S spans.
         clusters: int `(B, S)`. Number of each span's gold cluster, 0 for none.
         kept: bool or int `(B, S)`. Which entries are spans.

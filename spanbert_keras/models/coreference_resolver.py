@@ -26,52 +26,69 @@ from spanbert_keras.preprocessing.document_segments import DocumentSegments, Seg
 
 @keras.saving.register_keras_serializable(package="spanbert_keras")
 class SpanBertCoreferenceResolver(TaskModel, keras.Model):
-    """Finds the mentions of a text and which of them mean the same: an encoder and the span-ranking model on top of it.
+    """Finds the mentions of a text and which of them corefer: an encoder and the span-ranking model on top of it.
 
-    Segments are encoded one by one (the *independent* variant). All spans inside a sentence are scored as mentions, the
-    best that do not cross are kept, each is compared with the best earlier ones by a cheap score and then by a close
-    one, and is linked to one of them or to none. The kept spans' vectors are refined once by what they are linked to.
+    Segments are encoded one by one (the *independent* variant). All spans inside a sentence are scored as mentions, and
+    the best that do not cross are kept. Each is compared with earlier ones, first by a cheap score, then the best of
+    them by a more precise one, and is linked to one of them or to none. The vectors of kept spans are refined once by
+    those of their antecedents.
 
-    Where the released code has faults, this does otherwise: [CLS], [SEP] and parts of words are no candidates
-    (`candidates="pieces"` restores that), speakers never share a number, and where fewer spans can be kept than may be,
-    only those are. Spans kept are not limited to 3,900; antecedents are looked for among the 3,900 before, which is
-    the same up to documents of about 9,700 pieces. When training, spans are chosen without dropout.
+    Deliberate differences from the released code: [CLS], [SEP] and parts of words are not candidates
+    (`candidates="pieces"` restores that), speakers never share a number, and if fewer spans can be kept than the limit
+    allows, only those are. The number of kept spans is not limited to 3,900; antecedents are looked for among the 3,900
+    before a span, which is the same up to documents of about 9,700 pieces. In training, spans are chosen without
+    dropout.
 
     Args:
         encoder: `SpanBertEncoder`, with its tokenizer.
-        segment_length: int or `None`. L, pieces of a segment; `None` means the encoder's `max_sequence_length`.
-        max_span_width: int. W, in pieces. Defaults to `30`.
+        segment_length: int or `None`. L, word pieces per segment. `None`: the encoder's `max_sequence_length`.
+        max_span_width: int. W, longest span in pieces. Defaults to `30`.
         top_span_ratio: float. Spans kept, as a share of the document's pieces. Defaults to `0.4`.
-        max_antecedents: int. A, of a span. Defaults to `50`.
-        antecedent_window: int. Kept spans, before a span, that may be its antecedents. Defaults to `3900`.
-        refinements: int. Of the kept spans' vectors. Defaults to `1` (the released code's `coref_depth` 2).
+        max_antecedents: int. A, antecedents per span that are scored closely. Defaults to `50`.
+        antecedent_window: int. Number of kept spans before a span that may be its antecedents. Defaults to `3900`.
+        refinements: int. How often the vectors of kept spans are refined. Defaults to `1` (`coref_depth` 2 of the
+            released code).
         feature_dim: int. Width of each feature's vector. Defaults to `20`.
-        hidden_dim: int. Of hidden layers. Defaults to `3000`.
-        dropout: float. Of the task's layers; the encoder has its own. Defaults to `0.3`.
+        hidden_dim: int. Width of the scorers' hidden layers. Defaults to `3000`.
+        dropout: float. Dropout rate of the task's layers; the encoder has its own. Defaults to `0.3`.
         genres: list of str. Known genres. Defaults to OntoNotes' seven.
-        default_genre: str. Of a document without one. Defaults to `"nw"`.
-        max_segment_distance: int. Distances in segments that are told apart: the segments that a document is cut to in
-            training. Defaults to `3`.
+        default_genre: str. Genre of a document without one. Defaults to `"nw"`.
+        max_segment_distance: int. Number of distances in segments that are distinguished: the segments that a document
+            is cut to in training. Defaults to `3`.
         candidates: `"words"` or `"pieces"`; see `DocumentSegments`.
 
     Call arguments:
-        token_ids, padding_mask: int32 `(B, P)`. N segments of L pieces, padded each.
-        piece_places: int32 `(B, P)`. Where the document's pieces stand in that, without gaps; 0 to fill up.
+        token_ids, padding_mask: int32 `(B, P)`. N segments of L pieces, each padded.
+        piece_places: int32 `(B, P)`. Places of the document's pieces among these, without gaps; 0 at padding.
         start_groups, end_groups: int32 `(B, P)`. A span may begin at piece s and end at e if their groups are equal;
-            -1 and -2 where none may.
+            -1 and -2 where no span may.
         speakers, segment_numbers: int32 `(B, P)`.
         genres: int32 `(B, 1)`. Place in `genres`.
-        span_limits: int32 `(B, 1)`. Spans kept at most.
+        span_limits: int32 `(B, 1)`. Most spans to keep.
 
     Returns:
-        antecedent_scores: float32 `(B, S, A + 1)`. The dummy's, 0, first; about -1e9 where there is none.
+        antecedent_scores: float32 `(B, S, A + 1)`. The dummy's score, 0, comes first; about -1e9 at padding.
         antecedents: int32 `(B, S, A)`. Places among the S spans.
         starts, ends: int32 `(B, S)`. First and last piece (inclusive) of each span.
         mention_scores: float32 `(B, S)`.
-        kept: int32 `(B, S)`. 1 for a span, 0 for an entry that fills up.
+        kept: int32 `(B, S)`. 1 for a span, 0 at padding.
 
     Raises:
-        ValueError: settings that do not fit, or an encoder without tokenizer.
+        ValueError: a setting is out of range, or the encoder has no tokenizer.
+
+    Example:
+
+    ```python
+    from spanbert_keras import SpanBertCoreferenceResolver, SpanBertEncoder, SpanBertTokenizer
+
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "Ann", "met", "her", "mother", "."]
+    tokenizer = SpanBertTokenizer(vocabulary)
+    encoder = SpanBertEncoder(len(vocabulary), 1, 2, 8, 16, max_sequence_length=32, tokenizer=tokenizer)
+    resolver = SpanBertCoreferenceResolver(encoder, max_span_width=3, hidden_dim=10, feature_dim=4)
+    document = resolver.resolve(tokens="Ann met her mother .".split(), sentences=[(0, 5)])
+    document.tokens  # ("Ann", "met", "her", "mother", ".")
+    [[mention.text for mention in chain] for chain in document.clusters]  # once trained: [["Ann", "her"]]
+    ```
 
     Reference: Joshi et al., 2020, section 4.1; Joshi et al., 2019 (BERT for coreference); Lee et al., 2018. The numbers
     are the released code's.
@@ -202,24 +219,24 @@ class SpanBertCoreferenceResolver(TaskModel, keras.Model):
         batch_size=16,
         singletons=False,
     ):
-        """Returns a document, or several, with the chains of mentions that mean the same; threads may share a model.
+        """Returns a document, or several, with the chains of mentions that corefer; threads may share a model.
 
         Give texts, or one document's words as `tokens`. A text is cut into words and sentences by rules, see
-        `split_text`. Memory grows with a document's length, not with its square; `counts` of the model tells how many
-        documents were read, and how many of their words were longer than a segment.
+        `split_text`. Memory is linear in the document's length. The model's `counts` are the number of documents read,
+        and of words that were cut because they are longer than a segment.
 
         Args:
             texts: str, `Document`, or sequence of them.
             tokens: sequence of str. The words of one document.
             sentences: sequence of (start, end). Half-open ranges of `tokens`; `None` finds them by rules.
-            speakers: sequence of str. Who says each token. `None`: one and the same.
-            genre: str. One of the model's `genres`. `None`: the document's, else the model's `default_genre`.
+            speakers: sequence of str. Speaker of each token. `None`: a single speaker.
+            genre: str. One of the model's `genres`. `None`: the document's, or else the model's `default_genre`.
             mentions: sequence of (start, end), or for a sequence of documents one of these for each. Half-open spans of
-                the words given: nothing else is a mention. Of crossing ones the likelier is kept; one that is wider
-                than the model's spans, or across sentences, is not found.
+                the words given: only these may be mentions. Of two that cross the likelier is kept; one that is wider
+                than the model's spans, or crosses a sentence boundary, is not found.
             batch_size: int. Segments encoded at once.
-            singletons: bool. Whether spans that are likely mentions (score above 0) but are linked to none are chains
-                of one. Data of OntoNotes' kind has no such chains, so models trained on it do not know them well.
+            singletons: bool. Whether likely mentions (score above 0) without a link are chains of one. OntoNotes has
+                no such chains, so models trained on it recognise them poorly.
 
         Returns:
             `ResolvedDocument`, or a list of them for a sequence of texts.
@@ -248,7 +265,7 @@ class SpanBertCoreferenceResolver(TaskModel, keras.Model):
         """Returns the row of a genre in the model's table; `None` and `""` mean the default one.
 
         Raises:
-            InputError: the genre is none of the model's.
+            InputError: the model does not know the genre.
         """
         genre = genre or self.default_genre
         if genre not in self.genres:

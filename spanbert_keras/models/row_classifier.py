@@ -1,4 +1,4 @@
-"""What classifiers of texts, pairs and sentences with entities share. Shape letters: B batch, T tokens, C classes."""
+"""The base of classifiers of texts, pairs and sentences with entities. Shape letters: B batch, T tokens, C classes."""
 
 from collections.abc import Callable, Sequence
 from typing import ClassVar
@@ -59,13 +59,13 @@ class RowClassifier(BucketedPrediction):
         self.problem_type = problem_type
 
     def logits_of(self, rows: Sequence[PieceRow], batch_size: int = 32, compute: Callable | None = None) -> np.ndarray:
-        """Returns the logits of rows, float32 `(len(rows), C)`; rows of like lengths are computed together.
+        """Returns the logits of rows, float32 `(len(rows), C)`; rows of similar length are computed together.
 
         Args:
             rows: sequence of `PieceRow`.
             batch_size: int. B.
-            compute: function of a batch of inputs that returns the outputs as arrays; `None` for this model's own. It
-                always gets `batch_size` rows.
+            compute: function from a batch of inputs to the outputs as arrays; it always gets `batch_size` rows. `None`:
+                this model.
 
         Raises:
             InputError: the batch size is not positive, or logits are not finite.
@@ -84,12 +84,14 @@ class RowClassifier(BucketedPrediction):
             outputs = (compute or self.compute_rows)(pad_rows(filled, length))
             found[part] = outputs["logits"][: len(part)]
         if not np.isfinite(found).all():
-            raise InputError("The model's logits are not finite: no label is better than another. Train it anew.")
+            raise InputError(
+                "The model returned non-finite logits. Expected: numbers. Retrain it, or load another checkpoint."
+            )
         return found
 
     def probabilities(self, logits: np.ndarray) -> np.ndarray:
         """Returns the probability of each label, float64 `(N, C)`: the softmax of the logits over their last axis, or
-        the sigmoid of each one where a text may have several labels.
+        the sigmoid of each one if a text may have several labels.
 
         Raises:
             ValueError: the model gives numbers, which have no probabilities.
@@ -102,7 +104,7 @@ class RowClassifier(BucketedPrediction):
         return shifted / shifted.sum(axis=-1, keepdims=True)
 
     def warm_up(self, batch_size: int = 32) -> None:
-        """Compiles every shape that is used with this batch size, at most eight, so that no call waits for it."""
+        """Compiles all shapes that are used with this batch size, at most eight, so that no later call has to."""
         row = PieceRow(np.zeros(1, np.int32), np.zeros(1, np.int32))
         for length in row_lengths(self.row_length):
             for rows in sorted({1, batch_size}):
@@ -122,8 +124,8 @@ class RowClassifier(BucketedPrediction):
         return self.problem_type == "single_label"
 
     def plain_targets(self, y):
-        """Returns a plain `y` as `label_targets`; for single labels the numbers of classes, `(B,)` or `(B, 1)`, become
-        rows of 0 and 1."""
+        """Returns a plain `y` as `label_targets`; for single labels class numbers, `(B,)` or `(B, 1)`, become one-hot
+        rows."""
         targets = ops.convert_to_tensor(y)
         if self.problem_type == "single_label" and (len(targets.shape) == 1 or targets.shape[1] == 1):
             return ops.one_hot(ops.cast(ops.reshape(targets, (-1,)), "int32"), len(self.labels))
@@ -139,10 +141,10 @@ class RowClassifier(BucketedPrediction):
 
 
 def checked_labels(labels, problem_type: str | None = None) -> tuple[tuple[str, ...], str]:
-    """Returns labels as a tuple, and what the logits are: as given, else regression where there are no labels.
+    """Returns labels as a tuple, and the problem type: as given, else regression if there are no labels.
 
     Raises:
-        ValueError: an unknown problem type, names that are not different strings, or fewer of them than it needs.
+        ValueError: an unknown problem type, labels that are not different strings, or too few of them.
     """
     labels = (labels,) if isinstance(labels, str) else tuple(labels or ())
     problem_type = problem_type or ("single_label" if labels else "regression")
@@ -152,7 +154,7 @@ def checked_labels(labels, problem_type: str | None = None) -> tuple[tuple[str, 
     if wrong or len(labels) < FEWEST_LABELS[problem_type]:
         expected = {
             "single_label": "several different names, or none for regression",
-            "multi_label": "different names, at least one, where a text may have several",
+            "multi_label": "different names, at least one, if a text may have several",
             "regression": "different names, one for each number",
         }
         raise ValueError(f"`labels` must be {expected[problem_type]}. Received: {labels}.")

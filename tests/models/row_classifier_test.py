@@ -102,7 +102,7 @@ def test_logits_that_are_no_numbers_and_batches_of_none_are_refused(classifier, 
     def broken(batch):
         return {"logits": np.full((len(batch["token_ids"]), 4), value, "float32")}
 
-    with pytest.raises(InputError, match="logits are not finite"):
+    with pytest.raises(InputError, match="non-finite logits"):
         classifier.logits_of(make_rows(3), 2, broken)
     with pytest.raises(InputError, match="`batch_size` must be positive. Received: 0."):
         classifier.logits_of(make_rows(3), 0)
@@ -183,7 +183,7 @@ def test_mixed_policies_give_float32_logits_near_the_exact_ones(make_classifier,
         ({"labels": (0, 1)}, "several different names"),
         ({"labels": "abc"}, r"several different names, or none for regression. Received: \('abc',\)"),
         ({"labels": (), "problem_type": "single_label"}, "several different names, or none for regression"),
-        ({"labels": (), "problem_type": "multi_label"}, "different names, at least one, where a text may have several"),
+        ({"labels": (), "problem_type": "multi_label"}, "different names, at least one, if a text may have several"),
         ({"labels": ("a", "a"), "problem_type": "multi_label"}, r"Received: \('a', 'a'\)"),
         ({"labels": ("a", "a"), "problem_type": "regression"}, "different names, one for each number. Received"),
         ({"problem_type": "softmax"}, "one of single_label, multi_label, regression. Received: 'softmax'"),

@@ -1,4 +1,4 @@
-"""Which spans of a text are kept. Shape letters: B batch, T tokens, W span widths, S spans kept.
+"""Pruning: the spans of a text that are kept. Shape letters: B batch, T tokens, W span widths, S spans kept.
 
 A grid `(B, T, W)` has a span's score at [its first piece, its width - 1].
 """
@@ -21,8 +21,8 @@ def prune_spans(scores, valid, limits, max_spans: int):
     Args:
         scores: float `(B, T, W)`.
         valid: bool `(B, T, W)`. Which spans are candidates; none may end past T.
-        limits: int `(B,)`. Spans kept at most of each row.
-        max_spans: int. S; the most of any row.
+        limits: int `(B,)`. Most spans to keep of each row.
+        max_spans: int. S, the largest limit.
 
     Returns:
         starts, widths: int32 `(B, S)`. First piece, and number of pieces less one, sorted by first and last piece;
