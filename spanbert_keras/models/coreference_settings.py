@@ -5,7 +5,7 @@ import dataclasses
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CoreferenceSettings:
-    """What a `SpanBertCoreferenceResolver` is made of besides its encoder; its docstring says what each setting means.
+    """Settings of a `SpanBertCoreferenceResolver` besides its encoder; see its docstring for their meaning.
 
     Values are converted to their types: a config may hold NumPy numbers, or lists where tuples are meant.
 

@@ -16,7 +16,7 @@ class GivenDocument:
     Attributes:
         text: str or `None`. The text that the words come from.
         tokens: sequence of str, at least one.
-        offsets: sequence of (start, end). Character ranges of the tokens in `text`; empty if there is none.
+        offsets: sequence of (start, end). Character ranges of the tokens in `text`; empty without a text.
         sentences: sequence of (start, end), in tokens.
         speakers: sequence of str, one for each token.
         genre: str, or `None` for none.

@@ -71,7 +71,7 @@ def test_the_longest_span_has_max_length_pieces():
         assert (found[0][0], found[1][0]) == best
 
 
-def test_a_good_span_of_middling_ends_is_found_behind_twenty_better_starts():
+def test_a_good_span_of_middling_ends_is_found_after_twenty_better_starts():
     """The released code pairs the 20 best starts and ends alone; here the only pair that fits is the 21st of both."""
     pieces = 60
     starts, ends = np.full(pieces, -50.0), np.full(pieces, -50.0)

@@ -14,15 +14,20 @@ from spanbert_keras.decoding.results import Mention
 
 VOID = {"meta", "link", "br", "img", "input", "hr", "base", "area", "embed", "source"}
 HARD = [
-    "cafe\u0301 a\u0301\u0327 b", "I 😀 you 👩\u200d👧 👍🏽 !", "中文 和 한글 \u1112\u1161\u11ab",
+    "cafe\u0301 a\u0301\u0327 b",
+    "I 😀 you 👩\u200d👧 👍🏽 !",
+    "中文 和 한글 \u1112\u1161\u11ab",
     "a\r\nb\r\n\r\nc \td",
-    "zero\u200bwidth \ufeffmark soft\u00adhyphen", "a\u00a0b\u2028c\u3000e f", "\u0130x ½ \ufb01 \ufdfa नि กำ",
-    " <b>bold</b> & \"quoted\" 'one' &lt; &amp;lt; </main> </mark> <!-- no -->  ", "𝒜𝓃𝓃 said שלום to مرحبا .",
-]  # fmt: skip
+    "zero\u200bwidth \ufeffmark soft\u00adhyphen",
+    "a\u00a0b\u2028c\u3000e f",
+    "\u0130x ½ \ufb01 \ufdfa नि กำ",
+    " <b>bold</b> & \"quoted\" 'one' &lt; &amp;lt; </main> </mark> <!-- no -->  ",
+    "𝒜𝓃𝓃 said שלום to مرحبا .",
+]
 
 
 class Page(html.parser.HTMLParser):
-    """Reads a page strictly: whatever is opened is closed, in order."""
+    """Reads a page strictly: every element that is opened is closed, in order."""
 
     def __init__(self, page):
         super().__init__()

@@ -1,4 +1,4 @@
-"""What both heads end with: the tied matrix and a bias. B 2, M 3, D 5, V 11."""
+"""The last layer of both heads: the tied matrix and a bias. B 2, M 3, D 5, V 11."""
 
 import keras
 import numpy as np

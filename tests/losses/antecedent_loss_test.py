@@ -87,7 +87,7 @@ def test_without_gold_clusters_the_dummy_is_right_everywhere(batch):
     np.testing.assert_allclose(zeros, np.zeros(B), atol=1e-6)
 
 
-def test_mentions_that_are_no_antecedents_any_more_count_nowhere(batch):
+def test_mentions_that_were_not_kept_do_not_count(batch):
     """A cluster's other mention was pruned, or is not among the A: the dummy is right."""
     lonely = np.zeros((B, S), "int32")
     lonely[:, 3] = 4
@@ -100,7 +100,7 @@ def test_mentions_that_are_no_antecedents_any_more_count_nowhere(batch):
     np.testing.assert_allclose(losses_of(batch | {"clusters": far}), losses_of(batch | {"clusters": none}))
 
 
-def test_entries_without_antecedent_never_are_gold_wherever_they_point(batch):
+def test_padding_antecedents_are_never_gold_at_any_place(batch):
     expected = losses_of(batch)
     absent = batch["antecedent_scores"][:, :, 1:] < -1e8
     for place in range(S):

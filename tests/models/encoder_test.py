@@ -99,7 +99,7 @@ def test_dropout_goes_to_hidden_states_and_attention(make_encoder):
     assert make_encoder(scale=None, dropout=0.2).blocks[0].attention.dropout_layer.rate == 0.2
 
 
-def test_a_tokenizer_of_another_size_is_refused(make_encoder, tokenizer):
+def test_a_tokenizer_of_another_size_is_rejected(make_encoder, tokenizer):
     with pytest.raises(ValueError, match="vocabulary_size=22 pieces. Received: a tokenizer of 21 pieces"):
         make_encoder(vocabulary_size=22, tokenizer=tokenizer)
 

@@ -9,8 +9,15 @@ import pytest
 
 from spanbert_keras import SpanBertEncoder, SpanBertPretrainer
 
-INPUT_KEYS = ("token_ids", "segment_ids", "padding_mask", "mask_positions", "left_positions", "right_positions",
-              "span_offsets")  # fmt: skip
+INPUT_KEYS = (
+    "token_ids",
+    "segment_ids",
+    "padding_mask",
+    "mask_positions",
+    "left_positions",
+    "right_positions",
+    "span_offsets",
+)
 V = 21
 # To trace and compile takes TensorFlow half a minute a model; one test below leaves it to Keras.
 FAST = {"run_eagerly": keras.backend.backend() == "tensorflow"}
@@ -62,8 +69,11 @@ def shapes_made(model, batch):
 
         def __torch_dispatch__(self, function, types, args=(), kwargs=None):
             result = function(*args, **(kwargs or {}))
-            self.made |= {tuple(x.shape) for x in (result if isinstance(result, tuple | list) else [result])
-                          if hasattr(x, "shape")}  # fmt: skip
+            self.made |= {
+                tuple(x.shape)
+                for x in (result if isinstance(result, tuple | list) else [result])
+                if hasattr(x, "shape")
+            }
             return result
 
     with Record() as record:
@@ -93,7 +103,7 @@ def test_it_is_the_encoder_and_both_heads(make_pretrainer, to_numpy, masked):
     np.testing.assert_allclose(outputs["span_boundary"], to_numpy(sbo), atol=1e-5)
 
 
-def test_extra_entries_are_ignored_wherever_they_sort(make_pretrainer, to_numpy, masked):
+def test_extra_entries_are_ignored_in_every_order(make_pretrainer, to_numpy, masked):
     pretrainer = make_pretrainer()
     exact = {key: masked[key] for key in INPUT_KEYS}
     expected = to_numpy(pretrainer(exact))
@@ -208,7 +218,11 @@ def test_a_saved_file_gives_the_same_numbers_and_settings(make_pretrainer, token
     again = keras.saving.load_model(tmp_path / "pretrainer.keras")
     assert type(again) is SpanBertPretrainer and again.name == "mine"
     assert (again.sbo_weight, again.loss_normalization, again.max_span_positions, again.position_dim) == (
-        0.5, "separate", 4, 5)  # fmt: skip
+        0.5,
+        "separate",
+        4,
+        5,
+    )
     assert again.tokenizer.get_vocabulary() == tokenizer.get_vocabulary()
     outputs, expected = to_numpy(again(masked)), to_numpy(pretrainer(masked))
     for name in expected:

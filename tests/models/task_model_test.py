@@ -100,7 +100,7 @@ def test_a_task_must_define_its_losses(make_encoder, tokenizer):
 
 
 class Summing(TaskModel, keras.Model):
-    """A functional task with nothing but a head; `parts` says how many numbers it sums."""
+    """A functional task with nothing but a head, the sum of `parts` numbers of each vector."""
 
     input_keys = ("token_ids", "segment_ids", "padding_mask")
 

@@ -25,8 +25,13 @@ from tests.models.conftest import make_document, same, scores_of, words
 
 BACKEND = keras.backend.backend()
 SETTINGS = {
-    "segment_length": 16, "max_span_width": 4, "max_antecedents": 5, "feature_dim": 4, "hidden_dim": 9, "dropout": 0.0,
-}  # fmt: skip
+    "segment_length": 16,
+    "max_span_width": 4,
+    "max_antecedents": 5,
+    "feature_dim": 4,
+    "hidden_dim": 9,
+    "dropout": 0.0,
+}
 LOAD = """
 import json, sys
 import keras
@@ -260,7 +265,7 @@ def test_single_mentions_are_chains_on_demand(resolver, documents, alone):
         ({"texts": None}, "either"),
     ],
 )
-def test_what_cannot_be_resolved_is_refused_and_not_counted(resolver, arguments, message):
+def test_invalid_documents_are_rejected_and_not_counted(resolver, arguments, message):
     before = dict(resolver.counts)
     with pytest.raises(InputError, match=message):
         resolver.resolve(**arguments)

@@ -104,7 +104,7 @@ def test_candidates_are_those_of_all_pairs_of_all_windows_in_order(windows, batc
     assert set(model.shapes) <= (allowed if single_rows else {(batch_size, length) for length in row_lengths(21)})
 
 
-def test_a_few_rows_left_over_go_one_by_one(windows):
+def test_a_few_remaining_rows_are_computed_one_by_one(windows):
     questions, contexts = ["a"] * 10, [" ".join("abcdefgh"[:n] for n in range(1, 3))] * 10
     for rows, expected in ((8, [(8, 8)]), (9, [(8, 8), (1, 8)]), (10, [(8, 8), (1, 8), (1, 8)]), (2, [(1, 8)] * 2)):
         model = FakeModel()
@@ -128,7 +128,7 @@ def test_no_questions_give_no_readings_and_no_batch(windows):
     assert list(read([], [], windows, model, 4, 3)) == [] and model.shapes == []
 
 
-def test_cut_questions_are_told(windows):
+def test_cut_questions_are_reported(windows):
     found = read(["a b c d", "a b c d e"], ["a", "b"], windows, FakeModel(), 4, 3)
     assert [reading.question_cut for reading in found] == [False, True]
 

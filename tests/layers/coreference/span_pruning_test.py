@@ -37,7 +37,7 @@ def inside(tokens, widths, lengths):
 
 
 def pruned(scores, valid, limits, max_spans, prune=prune):
-    """Returns the kept spans of every row as (first, last) pieces; what fills up must be 0 and stand behind."""
+    """Returns the kept spans of every row as (first, last) pieces; padding must be 0 and come last."""
     found = prune(*(ops.convert_to_tensor(x) for x in (scores, valid, np.asarray(limits))), max_spans)
     starts, widths, kept = (ops.convert_to_numpy(x) for x in found)
     assert starts.shape == widths.shape == kept.shape == (len(limits), max_spans)
