@@ -2,7 +2,7 @@
 
 from keras import ops
 
-from spanbert_keras.layers.functional import MASKED
+PADDING_LOGIT = -1e9  # in float32; its softmax is 0
 
 
 def answer_span_losses(start_logits, end_logits, padding_mask, start_positions, end_positions, answer_weights):
@@ -25,13 +25,13 @@ def answer_span_losses(start_logits, end_logits, padding_mask, start_positions, 
     """
     log_likelihood = _log_probabilities(start_logits, padding_mask, start_positions)  # (B, A)
     log_likelihood += _log_probabilities(end_logits, padding_mask, end_positions)  # (B, A)
-    absent = (1.0 - ops.cast(answer_weights, "float32")) * MASKED
+    absent = (1.0 - ops.cast(answer_weights, "float32")) * PADDING_LOGIT
     return -0.5 * ops.logsumexp(log_likelihood + absent, axis=-1)
 
 
 def _log_probabilities(logits, padding_mask, positions):
     """Returns the log-probabilities of `positions` under a softmax over the pieces, float32 `(B, A)`."""
     padding = ops.equal(padding_mask, 0)
-    logits = ops.where(padding, MASKED, ops.cast(logits, "float32"))
+    logits = ops.where(padding, PADDING_LOGIT, ops.cast(logits, "float32"))
     picked = ops.take_along_axis(logits, ops.cast(positions, "int32"), axis=-1)
     return picked - ops.logsumexp(logits, axis=-1, keepdims=True)

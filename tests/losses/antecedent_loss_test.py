@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from keras import ops
 
-from spanbert_keras.losses.antecedent_loss import antecedent_losses
+from spanbert_keras.layers.functional import MASKED
+from spanbert_keras.losses.antecedent_loss import PADDING_SCORE, antecedent_losses
 
 B, S, A = 3, 6, 4
-NOBODY = -1e9
+NOBODY = MASKED
 
 
 @pytest.fixture
@@ -148,3 +149,7 @@ def test_extreme_scores_stay_finite(batch, scale):
     real = batch["antecedent_scores"] > -1e8
     found = losses_of(batch | {"antecedent_scores": np.where(real, scale, 1.0) * batch["antecedent_scores"]})
     assert np.isfinite(found).all() and (found > scale / 10).all()
+
+
+def test_padding_has_the_score_that_the_layers_give_it():
+    assert PADDING_SCORE == MASKED

@@ -25,7 +25,7 @@ def test_a_text_is_cut_where_entities_begin_and_end():
 
 
 @pytest.mark.parametrize("text", ["abcdefghij", "a😀b👩\u200d👧c e\u0301中", "\U0001d518 \x00\n 한글 ½ ()"])
-def test_stretches_are_the_text_and_ranges_the_entities_on_any_unicode(text):
+def test_parts_join_to_the_text_and_ranges_to_the_entities_on_any_unicode(text):
     rng = np.random.default_rng(0)
     for _ in range(60):
         spans = []

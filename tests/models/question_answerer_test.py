@@ -81,9 +81,8 @@ def same(found, expected):
     """Asserts that answers agree: texts and places exactly, numbers as far as float32 goes."""
     assert [(a.text, a.start, a.end) for a in found] == [(a.text, a.start, a.end) for a in expected]
     np.testing.assert_allclose([a.score for a in found], [a.score for a in expected], rtol=1e-3, atol=1e-6)
-    np.testing.assert_allclose(
-        [a.no_answer_score for a in found], [a.no_answer_score for a in expected], rtol=1e-4, atol=1e-4
-    )
+    no_answer_scores = [[a.no_answer_score for a in answers] for answers in (found, expected)]
+    np.testing.assert_allclose(*no_answer_scores, rtol=1e-4, atol=1e-4)
 
 
 def slow_answers(reader, question, context):
@@ -93,8 +92,8 @@ def slow_answers(reader, question, context):
     room, begins = 32 - 3 - len(question), [0]
     while begins[-1] + room < len(ids):
         begins.append(begins[-1] + min(9, room))
-    ends, spans, nulls = [min(len(ids), b + room) for b in begins], [], []
-    for number, (begin, end) in enumerate(zip(begins, ends, strict=True)):
+    windows, spans, nulls = [(b, min(len(ids), b + room)) for b in begins], [], []
+    for number, (begin, end) in enumerate(windows):
         row = np.array([[2, *question, 3, *ids[begin:end], 3]], "int32")
         segments = (np.arange(row.shape[1]) >= len(question) + 2).astype("int32")[None]
         out = reader({"token_ids": row, "segment_ids": segments, "padding_mask": np.ones_like(row)})
@@ -102,9 +101,7 @@ def slow_answers(reader, question, context):
         nulls.append(starts[0] + stops[0])
         at, mine = len(question) + 2 - begin, []
         for i in range(begin, end):
-            context_scores = [
-                min(i - b, e - 1 - i) + 0.01 * (e - b) if b <= i < e else -1 for b, e in zip(begins, ends, strict=True)
-            ]
+            context_scores = [min(i - b, e - 1 - i) + 0.01 * (e - b) if b <= i < e else -1 for b, e in windows]
             if context_scores.index(max(context_scores)) == number:
                 mine += [(starts[at + i] + stops[at + j], i, j) for j in range(i, min(end, i + 5))]
         spans += sorted(mine, reverse=True)[:20]

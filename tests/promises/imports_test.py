@@ -15,7 +15,7 @@ ARROWS: dict[str, set[str]] = {
     "files": set(),
     # What a model is made of.
     "layers": set(),
-    "losses": {"layers"},  # the score of what is masked
+    "losses": set(),
     "decoding": set(),
     "preprocessing": set(),
     "models": {"layers", "losses", "preprocessing", "decoding", "presets"},
