@@ -200,7 +200,7 @@ def test_the_pages_own_placeholders_are_text_too(name):
     assert Page(document("Ann").render(title=name)).text == "Ann"
 
 
-def test_the_page_needs_nothing_from_anywhere():
+def test_the_page_loads_no_other_resource():
     raw = document("Ann saw her", ((0, 1), (2, 3))).render()
     assert raw.lower().startswith("<!doctype html>")
     for _, attributes in Page(raw).elements:
@@ -210,7 +210,7 @@ def test_the_page_needs_nothing_from_anywhere():
     assert "charset" in raw and "Content-Security-Policy" in raw
 
 
-def test_the_page_is_written_where_it_shall_be(tmp_path):
+def test_the_page_is_written_to_its_path(tmp_path):
     found = document(HARD[1] + " \u0000 \x85", ((0, 1), (2, 3)))
     raw = found.render(tmp_path / "page.html", title="Ä & Ö")
     assert (tmp_path / "page.html").read_bytes().decode("utf-8") == raw
@@ -219,12 +219,12 @@ def test_the_page_is_written_where_it_shall_be(tmp_path):
     assert "<title>Ä &amp; Ö</title>" in raw and "Ä &amp; Ö</h1>" in raw
 
 
-def test_half_a_character_does_not_stop_the_page(tmp_path):
+def test_an_unpaired_surrogate_does_not_stop_the_page(tmp_path):
     of_words(["a\ud800", "b"], ((0, 1), (1, 2))).render(tmp_path / "page.html")
     assert Page((tmp_path / "page.html").read_text(encoding="utf-8")).spans
 
 
-def test_thousands_of_mentions_take_a_moment():
+def test_a_page_of_thousands_of_mentions_is_fast():
     words = [f"w{i}" for i in range(40_000)]
     rng = np.random.default_rng(5)
     starts = rng.integers(0, 39_990, 12_000)

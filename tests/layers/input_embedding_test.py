@@ -47,7 +47,7 @@ def test_weights_begin_as_in_bert():
     assert 0.01 < keras.ops.convert_to_numpy(layer.segment_embeddings).std() < 0.03
 
 
-def test_dropout_acts_in_training_alone(randomize, to_numpy, inputs):
+def test_dropout_acts_only_in_training(randomize, to_numpy, inputs):
     x, segments, positions = inputs
     layer = built(dropout=0.5)
     randomize(layer)

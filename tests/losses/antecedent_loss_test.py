@@ -109,7 +109,7 @@ def test_padding_antecedents_are_never_gold_at_any_place(batch):
         np.testing.assert_array_equal(losses_of(batch | {"antecedents": changed}), expected)
 
 
-def test_entries_that_fill_up_change_nothing(batch):
+def test_padding_entries_change_nothing(batch):
     expected = losses_of(batch)
     rng = np.random.default_rng(1)
     longer = {

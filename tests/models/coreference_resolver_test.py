@@ -96,7 +96,7 @@ def function(resolver):
 
 
 def compute(resolver, batch, **kwargs):
-    """Returns for every document what was found, without what only fills up, and the losses."""
+    """Returns for every document what was found, without padding, and the losses."""
     tensors = {key: ops.convert_to_tensor(value) for key, value in batch.items()}
     outputs, losses = function(resolver)(tensors) if not kwargs else run(resolver, tensors, **kwargs)
     found = {key: ops.convert_to_numpy(ops.cast(value, "float32")) for key, value in outputs.items()}
@@ -170,7 +170,7 @@ def test_more_segments_than_a_document_has_change_nothing(resolver, documents):
     assert (losses > 0.1).all()
 
 
-def test_a_document_does_not_depend_on_the_others_or_on_what_fills_up(resolver, documents):
+def test_a_document_does_not_depend_on_the_others_or_on_padding(resolver, documents):
     batch = make_batch(resolver, documents, 6)
     expected, losses = compute(resolver, batch)
     swapped, swapped_losses = compute(resolver, {key: value[::-1].copy() for key, value in batch.items()})
@@ -348,7 +348,7 @@ def test_a_step_lowers_the_loss_by_its_gradient_which_reaches_every_weight(make_
     norm = np.sqrt(sum((change**2).sum() for change in moved.values())) / rate
     assert first["gradient_norm"][0] == pytest.approx(norm, rel=1e-2)
     still = {path for path, change in moved.items() if np.abs(change).max() < 1e-5 * rate * norm}
-    # A softmax does not see what all its scores have in common.
+    # A constant added to all scores does not change a softmax.
     assert {path.split("/", 1)[-1] for path in still} <= {"head_score/bias", "attention/key/bias"}
     second = train()
     assert first["loss"][0] - second["loss"][0] == pytest.approx(rate * norm**2, rel=0.1)

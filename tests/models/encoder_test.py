@@ -151,7 +151,7 @@ def test_an_architectures_name_has_no_weights(sizes):
     assert (encoder.num_layers, encoder.hidden_dim) == (3, 12)
 
 
-def test_lora_trains_the_query_and_value_layers_alone_and_acts(make_encoder, to_numpy, rows):
+def test_lora_trains_only_the_query_and_value_layers_and_acts(make_encoder, to_numpy, rows):
     encoder = make_encoder(dropout=0.0)
     before = to_numpy(encoder(rows)["sequence_output"])
     encoder.enable_lora(rank=2)

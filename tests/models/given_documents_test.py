@@ -89,7 +89,7 @@ def test_a_document_keeps_its_sentences_speakers_and_genre():
     (found,), single = given(document)
     assert single and plain(found) == expected
     (found,), single = given([document], genre="nw")
-    assert not single and plain(found) == expected | {"genre": "nw"}  # what is asked for goes before
+    assert not single and plain(found) == expected | {"genre": "nw"}  # the given genre takes precedence
     assert not given(Document(("Ann",)))[0][0].genre
 
 

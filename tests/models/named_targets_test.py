@@ -134,7 +134,7 @@ def test_class_weights_apply_to_targets_by_name_in_a_dataset():
         assert loss == pytest.approx([expected], rel=CLOSE)
 
 
-def test_class_weights_without_classes_are_rejected_in_a_sentence():
+def test_class_weights_without_classes_are_rejected_with_a_message():
     for task in TASKS[1:]:
         case = make_case(task)
         case.ours.compile("sgd", run_eagerly=EAGER)
@@ -237,7 +237,7 @@ def test_weighted_metrics_of_the_pretrainer_leave_padding_out_and_others_are_rej
         case.ours.evaluate(case.x | case.targets, batch_size=B, verbose=0)
 
 
-def test_what_cannot_be_compared_is_rejected_in_a_sentence():
+def test_targets_that_cannot_be_compared_are_rejected_with_a_message():
     resolver = make_case("resolver")
     for settings in ({"metrics": ["accuracy"]}, {"loss": "mse"}):
         resolver.ours.compile("sgd", run_eagerly=EAGER, **settings)

@@ -19,7 +19,7 @@ INPUT_KEYS = (
     "span_offsets",
 )
 V = 21
-# To trace and compile takes TensorFlow half a minute a model; one test below leaves it to Keras.
+# To trace and compile takes TensorFlow half a minute per model; one test below leaves it to Keras.
 FAST = {"run_eagerly": keras.backend.backend() == "tensorflow"}
 
 
@@ -48,7 +48,7 @@ def expected_metrics(outputs, batch, sbo_weight=1.0, normalization="targets"):
 
 
 def shapes_made(model, batch):
-    """Returns the shape of every tensor that the model makes on the way, in the backend's own terms."""
+    """Returns the shape of every tensor that the model makes on the way, as the backend sees them."""
     batch = {key: batch[key] for key in model.input_keys}
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
@@ -123,7 +123,7 @@ def test_a_missing_input_is_named(make_pretrainer, masked, key):
         make_pretrainer(scale=None)({k: value for k, value in masked.items() if k != key})
 
 
-def test_logits_are_made_at_masked_positions_alone(make_encoder, make_pretrainer, masked):
+def test_logits_are_made_only_at_masked_positions(make_encoder, make_pretrainer, masked):
     """B 6, T 24, M 4, V 901, D 12: nothing has as many numbers as (B, T, V)."""
     pretrainer = make_pretrainer(make_encoder(vocabulary_size=901))
     made = shapes_made(pretrainer, masked)
@@ -248,7 +248,7 @@ def test_dtype_policies_survive_a_configuration(make_encoder, make_pretrainer, d
         assert model.masked_lm_head.dense.dtype_policy.name == (dtypes[1] or dtypes[0])
 
 
-def test_lora_trains_alone_and_can_be_saved(make_pretrainer, to_numpy, masked, tmp_path):
+def test_only_lora_is_trained_and_can_be_saved(make_pretrainer, to_numpy, masked, tmp_path):
     pretrainer = make_pretrainer()
     pretrainer.encoder.enable_lora(2)
     pretrainer.masked_lm_head.trainable = pretrainer.span_boundary_head.trainable = False

@@ -174,7 +174,7 @@ def test_no_answer_is_given_exactly_above_the_threshold(reader, asked, monkeypat
             none = [a for a in answers if a.text == ""]
             unanswered = spans[0].no_answer_score > threshold
             assert ((answers[0].text, answers[0].start, answers[0].end) == ("", None, None)) == unanswered
-            assert [a for a in answers if a.text][:19] == spans[:19]  # no span gives way but the last
+            assert [a for a in answers if a.text][:19] == spans[:19]  # only the last span is displaced
             assert len(none) <= 1 and all((a.start, a.end) == (None, None) for a in none)
             for a in none:
                 assert a.score == pytest.approx(spans[0].score * math.exp(spans[0].no_answer_score))
@@ -196,7 +196,7 @@ def test_the_context_at_the_offsets_is_the_text_on_any_unicode(make_reader, lowe
             assert context[answer.start : answer.end] == answer.text != ""
 
 
-def test_one_str_serves_for_a_list_of_the_others(reader):
+def test_one_str_goes_with_each_of_a_list_of_the_others(reader):
     contexts = ["Ann wrote it .", "Bob ate a pie ."]
     one = reader.answer("who ?", contexts[0])
     assert isinstance(one, Answer)

@@ -43,7 +43,7 @@ def extractor(make_extractor):
 
 
 def centre(extractor, columns):
-    """Moves the bias so that none of the labels wins always."""
+    """Moves the bias so that no label always wins."""
     extractor.head.classifier.bias.assign(np.zeros(3))
     scores = np.log([list(one.scores.values()) for one in extractor.extract(*columns)])
     extractor.head.classifier.bias.assign(-scores.mean(0))
@@ -165,7 +165,7 @@ def test_markers_are_listed_in_their_order_and_travel_in_the_file(make_extractor
     assert again.counts == extractor.counts
 
 
-def test_own_markers_are_taken_and_other_pieces_give_other_numbers(make_extractor):
+def test_custom_markers_are_used_and_other_pieces_give_other_numbers(make_extractor):
     own = dict(zip(MARKERS, UNUSED[::-1], strict=False))
     extractor = make_extractor(markers=own, subject_types=(), object_types=())
     assert extractor.markers == own

@@ -68,7 +68,7 @@ def test_rows_get_their_own_logits_in_batches_of_one_size(classifier, batch_size
     assert {shape[1] for shape in fake.shapes} <= set(row_lengths(40))
 
 
-def test_rows_of_like_length_are_computed_together(classifier):
+def test_rows_of_similar_length_are_computed_together(classifier):
     rows = [PieceRow(np.ones(size, "int32"), np.zeros(size, "int32")) for size in (5, 40, 6, 39, 7, 33)]
     fake = FakeModel()
     classifier.logits_of(rows, 3, fake)
@@ -142,7 +142,7 @@ def make_several(make_classifier):
     return make_classifier(problem_type="multi_label")
 
 
-def test_with_several_labels_a_text_each_has_a_sigmoid_of_its_own(make_classifier):
+def test_with_several_labels_per_text_each_has_its_own_sigmoid(make_classifier):
     model, logits = make_several(make_classifier), np.array([[0.0, 2.0, -800.0, 800.0]], "float32")
     expected = [[0.5, 1 / (1 + np.exp(-2.0)), 0.0, 1.0]]
     np.testing.assert_allclose(model.probabilities(logits), expected, rtol=1e-12)

@@ -52,7 +52,7 @@ def test_targets_come_from_x_or_from_y_by_name(small):
     assert loss_of(small, X, Y | Z, X) == pytest.approx(mean)
     assert loss_of(small, X | Y, Z, X) == pytest.approx(mean)
     assert loss_of(small, None, Z | Y, X) == pytest.approx(mean)
-    assert loss_of(small, X | Y | tensors(z=[9, 9, 9]), Z, X) == pytest.approx(mean)  # y's own goes before
+    assert loss_of(small, X | Y | tensors(z=[9, 9, 9]), Z, X) == pytest.approx(mean)  # that of `y` takes precedence
     assert loss_of(small, x=X | Y | Z | tensors(more=[1]), y_pred=X, training=False) == pytest.approx(mean)
 
 
@@ -151,12 +151,12 @@ def test_the_config_makes_the_model_again(small, dtype):
     assert (again.name, again.extra, again.dtype_policy.name) == ("mine", 7, small.dtype_policy.name)
     assert not again.trainable and type(again.encoder) is type(small.encoder)
     assert again.encoder.get_config() == small.encoder.get_config() and again.encoder is not small.encoder
-    kept = Small.from_config({"encoder": small.encoder, "dtype": "float32"})  # objects serve as they are
+    kept = Small.from_config({"encoder": small.encoder, "dtype": "float32"})  # objects are used as they are
     assert kept.encoder is small.encoder and kept.dtype_policy.name == "float32"
 
 
 @pytest.mark.parametrize("model", [SpanBertCoreferenceResolver, SpanBertQuestionAnswerer])
-def test_task_models_are_such(model):
+def test_task_models_are_subclasses(model):
     assert issubclass(model, TaskModel) and issubclass(model, keras.Model) and model.target_keys
     assert model.compute_loss is TaskModel.compute_loss
     assert model.from_config.__func__ is TaskModel.from_config.__func__

@@ -43,7 +43,7 @@ def make_classifier(randomize):
 def classifier(make_classifier):
     model = make_classifier()
     given = pairs(11)
-    bias = model.head.classifier.bias  # such that no label wins always
+    bias = model.head.classifier.bias  # so that no label always wins
     mean = model.logits_of(model.pairs.rows(*zip(*given, strict=True))).mean(0)
     bias.assign(keras.ops.convert_to_numpy(bias) - mean)
     return model
@@ -111,7 +111,7 @@ def test_without_labels_it_gives_numbers(make_classifier):
 
 
 @pytest.mark.parametrize("labels", [LABELS, ("one",)])
-def test_with_several_labels_a_text_every_label_has_its_own_probability(make_classifier, labels):
+def test_with_several_labels_per_text_every_label_has_its_own_probability(make_classifier, labels):
     model = make_classifier(labels, scale=0.9, pooler=True, problem_type="multi_label", threshold=0.49)
     given = texts(9, seed=2)
     bias = model.head.classifier.bias

@@ -83,7 +83,7 @@ def alone(resolver, documents):
     """The links of every document by itself."""
     found = [links_of(resolver, [document])[0] for document in documents]
     best = np.concatenate([links.best() for links in found])
-    assert 0.2 < (best >= 0).mean() < 0.9 and len(best) > 150  # so that there is something to tell
+    assert 0.2 < (best >= 0).mean() < 0.9 and len(best) > 150  # so that differences would show
     return found
 
 
@@ -195,7 +195,7 @@ def test_antecedents_come_from_the_window(make_resolver, documents, monkeypatch,
         assert len(earlier) == min(i, 5, window) and all(i - window <= j < i for j in earlier)
 
 
-def test_who_speaks_and_the_genre_matter(resolver, documents, alone):
+def test_speakers_and_the_genre_matter(resolver, documents, alone):
     first, before = documents[6], scores_of(alone[6])
     for other in (
         Document(first.tokens, first.sentences, genre=first.genre),
@@ -272,7 +272,7 @@ def test_invalid_documents_are_rejected_and_not_counted(resolver, arguments, mes
     assert resolver.counts == before
 
 
-def test_the_genre_asked_for_goes_before_the_documents_and_that_before_the_default(make_resolver):
+def test_the_given_genre_takes_precedence_over_the_documents_and_that_over_the_default(make_resolver):
     resolver = make_resolver(default_genre="tc")
     assert [resolver.genre_row(genre) for genre in (None, "", "tc", "bc")] == [5, 5, 5, 0]
     (links,) = links_of(resolver, [make_document(30, 30, "pt")])
@@ -374,7 +374,7 @@ def test_memory_grows_with_the_length_not_with_its_square(make_resolver, seen):
             tracemalloc.stop()
         largest[count] = max(size for *_, size in seen)
         assert len(found.tokens) == count and found.token_clusters
-    assert largest[20_000] == largest[5_000]  # what a stage computes does not know how long the document is
+    assert largest[20_000] == largest[5_000]  # a stage's arrays do not grow with the document
     assert peaks[20_000] < 5 * peaks[5_000] and peaks[20_000] < 20_000 * 4_000
 
 
@@ -388,7 +388,7 @@ def test_one_file_resolves_the_same_in_a_fresh_process_on_every_backend(make_res
     asked = [words(count, count) for count in (1, 25, 120)]
     expected = [resolver.resolve(tokens=tokens, sentences=[(0, len(tokens))]).token_clusters for tokens in asked]
     assert sum(map(len, expected)) > 3
-    resolver.save(tmp_path / "resolver.keras")  # after it was asked: what asking made is not saved
+    resolver.save(tmp_path / "resolver.keras")  # after resolving: the compiled stages are not saved
     code = [sys.executable, "-c", LOAD, str(tmp_path / "resolver.keras"), json.dumps(asked)]
     environment = {**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": str(root)}
     done = subprocess.run(code, cwd=tmp_path, env=environment, capture_output=True, text=True)

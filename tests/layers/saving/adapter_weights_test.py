@@ -29,7 +29,7 @@ def test_only_adapted_layers_are_kept(randomize):
     assert AdapterWeights.layers_of(attention(())) == {} and attention(())._adapters is None
 
 
-def test_they_are_loaded_where_they_fit_and_others_stay(randomize):
+def test_they_are_loaded_if_their_shapes_match_and_others_stay(randomize):
     layer, other = attention(), attention((2, 1))
     randomize(layer), randomize(other, seed=9)
     store = {}

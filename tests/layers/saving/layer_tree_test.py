@@ -53,7 +53,7 @@ def test_what_is_apart_is_left_out_with_all_that_it_holds():
     assert tree.again().layers == tree.layers
 
 
-def test_what_is_not_there_is_named():
+def test_the_error_names_a_path_that_does_not_exist():
     with pytest.raises(ValueError, match=r"`Pair` names the layer 'nothing'.*another version"):
         LayerTree(built()).layer("nothing")
     with pytest.raises(ValueError, match=r"names the weight 'same/gamma'"):
