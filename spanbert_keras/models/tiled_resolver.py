@@ -291,7 +291,7 @@ class TiledResolver:
         most = self.resolver.coarse_antecedents.max_antecedents
         document_first = np.searchsorted(spans["documents"], spans["documents"][first])
         compared_first = max(int(document_first), first - window)
-        least = max(end - compared_first, most)  # the best A of K are taken: K may not be smaller
+        least = max(end - compared_first, most)  # with fewer, A would be another shape to compile
         largest = max(window, most) + SPANS_PER_TILE
         return compared_first, next((size for size in COMPARED_SIZES if size >= least), largest)
 

@@ -75,9 +75,10 @@ def test_compiled_shapes_of_one_batch_size_and_of_single_rows_are_kept(model):
     assert model.dropped == (2 if keras.backend.backend() == "jax" else 0)
 
 
-def test_tensorflow_compiles_without_xla(model):
-    tensorflow = keras.backend.backend() == "tensorflow"
-    assert model.jit_compile is (False if tensorflow else keras.Model().jit_compile)
+def test_tensorflow_compiles_without_xla(model, monkeypatch):
+    # Keras decides when first asked; on a machine without GPU it may decide the same.
+    monkeypatch.setattr(Counting, "_resolve_auto_jit_compile", lambda self: True)
+    assert model.jit_compile is (keras.backend.backend() != "tensorflow")
 
 
 def test_the_constructor_makes_the_graph_of_the_head(model, rows, to_numpy):

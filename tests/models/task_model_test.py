@@ -142,6 +142,7 @@ def test_one_thread_at_a_time_may_hold_the_lock(make_encoder, tokenizer, task):
 @pytest.mark.parametrize("dtype", [None, "mixed_bfloat16"])
 def test_the_config_makes_the_model_again(small, dtype):
     small = Small(small.encoder, extra=7, name="mine", dtype=dtype, trainable=False)
+    assert small.dtype_policy.name == (dtype or small.encoder.dtype_policy.name)
     config = small.get_config()
     assert set(config) == {"name", "trainable", "dtype", "encoder", "extra"}
     before = json.dumps(config)
