@@ -1,9 +1,9 @@
 """Every example in a docstring runs by itself, gives the values in its comments, and no public name lacks one."""
 
 import ast
+import inspect
 import pathlib
 import re
-import textwrap
 
 import numpy as np
 import pytest
@@ -16,8 +16,8 @@ VALUE = re.compile(r"  # (.+)$")
 
 
 def blocks_of(docstring):
-    """Returns the fenced Python blocks of a docstring."""
-    return BLOCK.findall(textwrap.dedent(docstring))
+    """Returns the fenced Python blocks of a docstring without indentation."""
+    return BLOCK.findall(docstring)
 
 
 def examples_in(tree):
@@ -76,8 +76,8 @@ def test_every_example_runs_by_itself(block, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", spanbert_keras.__all__)
 def test_every_public_name_has_an_example(name):
-    blocks = blocks_of(ast.get_docstring(ast.parse(f"def f():\n    {getattr(spanbert_keras, name).__doc__!r}").body[0]))
-    assert any(name in block for block in blocks)
+    blocks = blocks_of(inspect.getdoc(getattr(spanbert_keras, name)) or "")
+    assert any(name in block for block in blocks), f"{name} has no fenced Python block that uses it"
 
 
 @pytest.mark.parametrize(
@@ -98,6 +98,17 @@ def test_the_check_itself_tells_right_from_wrong(block, passes):
     else:
         with pytest.raises(AssertionError, match="not"):
             run(block)
+
+
+def test_every_example_is_fenced_as_python():
+    """A block with another fence, or one that is not closed, would never run."""
+    wrong = []
+    for path in sorted((ROOT / "spanbert_keras").rglob("*.py")):
+        text = path.read_text(encoding="utf-8")
+        fences = [line.strip() for line in text.splitlines() if line.strip().startswith("```")]
+        if fences != ["```python", "```"] * (len(fences) // 2):
+            wrong.append(f"{path.relative_to(ROOT).as_posix()}: {fences}")
+    assert wrong == []
 
 
 def test_blocks_are_found_in_classes_methods_and_functions():
