@@ -1,6 +1,7 @@
 """Coreference resolution. Shape letters: B documents, N segments, L segment_length, P = N L pieces, S spans kept,
 W span widths, A antecedents, D hidden_dim, G span_dim."""
 
+import dataclasses
 from collections.abc import Sequence
 
 import keras
@@ -22,6 +23,15 @@ from spanbert_keras.models.task_model import TaskModel
 from spanbert_keras.models.tiled_resolver import TiledResolver
 from spanbert_keras.preprocessing.document import GENRES
 from spanbert_keras.preprocessing.document_segments import DocumentSegments, SegmentedDocument
+
+
+def _setting(name: str) -> property:
+    """Returns a property that reads a setting of a model; assigning to it checks and replaces the setting."""
+
+    def replace(self, value):
+        self.settings = dataclasses.replace(self.settings, **{name: value})
+
+    return property(lambda self: getattr(self.settings, name), replace, doc=f"The constructor's `{name}`.")
 
 
 @keras.saving.register_keras_serializable(package="spanbert_keras")
@@ -107,6 +117,12 @@ class SpanBertCoreferenceResolver(TaskModel, keras.Model):
     )
     target_keys = ("span_clusters",)
     static_shapes = True
+    max_span_width = _setting("max_span_width")
+    top_span_ratio = _setting("top_span_ratio")
+    antecedent_window = _setting("antecedent_window")
+    refinements = _setting("refinements")
+    genres = _setting("genres")
+    default_genre = _setting("default_genre")
 
     def __init__(
         self,
@@ -174,36 +190,6 @@ class SpanBertCoreferenceResolver(TaskModel, keras.Model):
         """All layers but the encoder."""
         scorers = [self.mention_scorer, self.coarse_antecedents, self.pair_scorer]
         return [self.span_vectors, *scorers, self.span_refinement]
-
-    @property
-    def max_span_width(self) -> int:
-        """W, in pieces."""
-        return self.settings.max_span_width
-
-    @property
-    def top_span_ratio(self) -> float:
-        """Spans kept, as a share of a document's pieces."""
-        return self.settings.top_span_ratio
-
-    @property
-    def antecedent_window(self) -> int:
-        """Kept spans, before a span, that may be its antecedents."""
-        return self.settings.antecedent_window
-
-    @property
-    def refinements(self) -> int:
-        """How often the kept spans' vectors are refined."""
-        return self.settings.refinements
-
-    @property
-    def genres(self) -> tuple[str, ...]:
-        """The known genres, in the order of the model's table."""
-        return self.settings.genres
-
-    @property
-    def default_genre(self) -> str:
-        """The genre of a document without one."""
-        return self.settings.default_genre
 
     # --- asking
 
