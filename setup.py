@@ -79,6 +79,7 @@ setuptools.setup(
     license_files=["LICENSE"],
     python_requires=">=3.11",
     packages=setuptools.find_packages(include=["spanbert_keras", "spanbert_keras.*"]),
+    package_data={"spanbert_keras.decoding": ["resolved_document.html"]},
     install_requires=REQUIREMENTS,
     extras_require={**EXTRAS, "test": TEST, "dev": TEST},
     # The usual `build/` is the same name as `BUILD` where the file system ignores case.

@@ -37,6 +37,9 @@ def setting(
     Example:
 
     ```python
+    import dataclasses
+    from spanbert_keras.settings import Settings, setting
+
     @dataclasses.dataclass(frozen=True, kw_only=True)
     class Config(Settings):
         steps: int = setting("Number of updates.", minimum=1)

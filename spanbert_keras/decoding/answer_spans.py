@@ -33,13 +33,13 @@ def best_spans(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Returns the best spans of one window.
 
-    All pairs are compared, where the released code looks at the 20 best starts and the 20 best ends alone.
+    All pairs are compared, while the released code looks only at the 20 best starts and the 20 best ends.
 
     Args:
-        start_logits, end_logits: float `(N,)`. Of the window's passage pieces.
+        start_logits, end_logits: float `(N,)`. Logits of the window's passage pieces.
         may_start: bool `(N,)`. Whether an answer may start at a piece (`max_context`).
-        max_length: int. Pieces of an answer at most.
-        count: int. Spans wanted.
+        max_length: int. Longest answer, in pieces.
+        count: int. Largest C.
 
     Returns:
         starts, ends: int64 `(C,)`, inclusive; logits: float64 `(C,)`, best first. C is at most `count`.
@@ -64,8 +64,8 @@ def merge(windows: list[tuple[np.ndarray, np.ndarray, np.ndarray]], no_answer_lo
     """Returns the candidates of a context from those of its windows.
 
     Args:
-        windows: list of (starts, ends, logits) in pieces of the passage; a span is in one of them only.
-        no_answer_logits: list of float, one a window.
+        windows: list of (starts, ends, logits) in pieces of the passage; a span is in only one of them.
+        no_answer_logits: list of float, one per window.
     """
     starts, ends, logits = (np.concatenate([window[i] for window in windows]) for i in range(3))
     order = np.lexsort((ends, starts, -logits))

@@ -1,16 +1,16 @@
-"""Links between spans to clusters. Shape letters: S spans."""
+"""Clusters from links between spans. Shape letters: S spans."""
 
 from collections.abc import Sequence
 
 
 def antecedent_clusters(antecedents: Sequence[int]) -> list[list[int]]:
-    """Returns the clusters that the links of a document make, from left to right.
+    """Returns the clusters that the links of a document form, by their first span.
 
     Args:
-        antecedents: int `(S,)`. The place of the earlier span that each is linked to, -1 for none.
+        antecedents: int `(S,)`. Place of the earlier span that each span is linked to, -1 for none.
 
     Returns:
-        list of clusters, each a list of at least two places, ascending; by their first.
+        list of clusters, each an ascending list of at least two places.
 
     Example: `antecedent_clusters([-1, -1, 0, 1, 2])` is `[[0, 2, 4], [1, 3]]`.
 

@@ -1,15 +1,16 @@
-"""The spans of a text that are kept, chosen one by one. Shape letters: T tokens, W span widths, S spans."""
+"""Pruning in NumPy: the spans that are kept, chosen one by one. Shape letters: T tokens, W span widths, S spans."""
 
 import numpy as np
 
 
 def greedy_spans(scores: np.ndarray, valid: np.ndarray, limit: int) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the best spans that do not cross: from the best down, each is kept that partly overlaps no kept one.
+    """Returns the best spans that do not cross: from the best down, a span is kept unless it
+    partly overlaps a kept one.
 
     Args:
-        scores: float `(T, W)`. Of the span at [its first piece, its width - 1].
+        scores: float `(T, W)`. Score of the span at [its first piece, its width - 1].
         valid: bool `(T, W)`. Which spans are candidates; none may end past T.
-        limit: int. Spans kept at most. Of equal scores the first span in the text is the better one.
+        limit: int. Most spans to keep. Of equal scores the first span in the text is the better one.
 
     Returns:
         starts, ends: int64 `(S,)`. First and last piece (inclusive), sorted.

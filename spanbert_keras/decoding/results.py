@@ -1,4 +1,4 @@
-"""What models answer: one frozen record for each task."""
+"""Results of the task models: one frozen record for each task."""
 
 import dataclasses
 
@@ -8,12 +8,22 @@ class Answer:
     """An answer to a question, found in a context.
 
     Attributes:
-        text: str. `context[start:end]`; `""` where the context is said not to hold the answer.
+        text: str. `context[start:end]`; `""` for "no answer".
         start, end: int or `None`. Half-open character (code point) offsets into the context; `None` for no answer.
         score: float. Probability of this answer: a softmax over the 20 best spans of every window of the context and
             "no answer", so that answers from several contexts can be compared.
-        no_answer_score: float. Logit of "no answer" (start plus end logit of [CLS], the lowest of all windows) less
-            that of the best answer. A model that may refuse does so where this is above its threshold.
+        no_answer_score: float. Logit of "no answer" (start plus end logit of [CLS], the lowest of all windows) minus
+            that of the best answer. A model with a `no_answer_threshold` gives no answer if this is above it.
+
+    Example:
+
+    ```python
+    from spanbert_keras import Answer
+
+    context = "It was written by Ann."
+    answer = Answer("Ann", 18, 21, score=0.9, no_answer_score=-7.1)
+    context[answer.start : answer.end]  # "Ann"
+    ```
     """
 
     text: str
@@ -25,12 +35,20 @@ class Answer:
 
 @dataclasses.dataclass(frozen=True)
 class Mention:
-    """A part of a document that stands for somebody or something. Mentions sort by where they are.
+    """A part of a document that refers to an entity. Mentions sort by position.
 
     Attributes:
-        text: str. `document.text[start:end]`, or, where a document was given as tokens, those with blanks between them.
-        start, end: int. Half-open: character (code point) offsets into the document's text, or, where a document was
-            given as tokens, offsets of tokens.
+        text: str. `document.text[start:end]`; for a document given as tokens, these joined by blanks.
+        start, end: int. Half-open: character (code point) offsets into the document's text; for a document given
+            as tokens, places of tokens.
+
+    Example:
+
+    ```python
+    from spanbert_keras import Mention
+
+    sorted([Mention("her", 8, 11), Mention("Ann", 0, 3)])[0].text  # "Ann"
+    ```
     """
 
     text: str
@@ -46,9 +64,18 @@ class Relation:
     """The relation of a subject to an object.
 
     Attributes:
-        label: str. The most probable one of the model's relations, perhaps that there is none.
+        label: str. The most probable of the model's relations (`no_relation` is one of them in TACRED).
         score: float. Its probability.
         scores: dict from each relation to its probability, in the model's order; they sum to 1.
+
+    Example:
+
+    ```python
+    from spanbert_keras import Relation
+
+    relation = Relation("per:title", 0.75, {"no_relation": 0.25, "per:title": 0.75})
+    relation.scores[relation.label] == relation.score  # True
+    ```
     """
 
     label: str
@@ -62,13 +89,21 @@ class Classification:
 
     Attributes:
         label: str or `None`. The most probable label; with several labels for each text, the most probable of them even
-            if it is below the threshold. `None` where the model gives numbers instead.
-        score: float or `None`. The label's probability, or the number; `None` where there are several numbers.
-        scores: dict from each label to its probability, in the model's order. They sum to 1, but for a model with
-            several labels for each text, where each label has a probability of its own. Of numbers: dict from each
+            if it is below the threshold. `None` if the model predicts numbers instead.
+        score: float or `None`. The label's probability, or the number; `None` for several numbers.
+        scores: dict from each label to its probability, in the model's order. They sum to 1, except
+            for a model with several labels per text, where the labels are independent. Of numbers: dict from each
             name to its number, `{}` for a single number without a name.
         labels: tuple of str. The labels that the text has: `label` alone, or with several labels for each text those
             whose probability reaches the model's threshold, in the model's order. `()` for numbers.
+
+    Example:
+
+    ```python
+    from spanbert_keras import Classification
+
+    Classification("positive", 0.75, {"negative": 0.25, "positive": 0.75}).labels  # ("positive",)
+    ```
     """
 
     label: str | None

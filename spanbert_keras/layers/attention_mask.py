@@ -1,4 +1,4 @@
-"""What `padding_mask` means to the encoder. Shape letters: B batch, T tokens."""
+"""The encoder's attention mask and positions, from `padding_mask`. Shape letters: B batch, T tokens."""
 
 import keras
 from keras import ops
@@ -8,12 +8,12 @@ from spanbert_keras.layers.saving.saved_state import SavedState
 
 @keras.saving.register_keras_serializable(package="spanbert_keras")
 class AttentionMask(SavedState, keras.layers.Layer):
-    """Says which piece may attend to which, and the position of each piece in its own block.
+    """Computes which piece may attend to which, and the position of each piece in its block.
 
     `padding_mask` is 1 at pieces and 0 at padding. A row may also hold several blocks one after the other: then it is 1
     at the pieces of the first block, 2 at those of the second, and so on. Blocks do not see each other and each counts
-    its positions from 0, so that a packed row computes exactly what its blocks compute in rows of their own.
-    Padding may look at every piece, as in BERT; nothing looks at padding.
+    its positions from 0, so that a packed row computes exactly what its blocks compute in separate rows.
+    Padding may attend to every piece, as in BERT; nothing attends to padding.
 
     Call arguments:
         padding_mask: int `(B, T)`. 0 padding, j >= 1 the j-th block of the row.

@@ -1,4 +1,4 @@
-"""The head of a text's class. Shape letters: B batch, T tokens, D hidden_dim, C classes."""
+"""The head of the classifiers. Shape letters: B batch, T tokens, D hidden_dim, C classes."""
 
 import keras
 
@@ -16,7 +16,7 @@ class ClassificationHead(SavedState, keras.layers.Layer):
     Args:
         num_outputs: int. C: the number of labels, or of a regression's targets.
         pooler: bool. Whether a dense layer with tanh comes first.
-        dropout: float. Before the linear layer. Defaults to `0.1` (released code).
+        dropout: float. Dropout rate before the linear layer. Defaults to `0.1` (released code).
 
     Call arguments:
         sequence: float `(B, T, D)`. The encoder's output; [CLS] is first.
@@ -55,5 +55,7 @@ class ClassificationHead(SavedState, keras.layers.Layer):
 
     def get_config(self):
         return super().get_config() | {
-            "num_outputs": self.num_outputs, "pooler": self.pooler, "dropout": self.dropout
-        }  # fmt: skip
+            "num_outputs": self.num_outputs,
+            "pooler": self.pooler,
+            "dropout": self.dropout,
+        }

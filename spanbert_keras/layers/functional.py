@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 LAYER_NORM_EPSILON = 1e-12  # BERT's (Devlin et al., 2019); keras-hub's BERT uses it in the encoder, not in the head
-MASKED = -1e9  # of float32 scores; their softmax is 0
+MASKED = -1e9  # float32 score of what is masked; its softmax is 0, its gradient finite
 INITIALIZER_STDDEV = 0.02  # BERT: N(0, 0.02), here untruncated as in the released SpanBERT code
 
 
@@ -14,7 +14,7 @@ INITIALIZER_STDDEV = 0.02  # BERT: N(0, 0.02), here untruncated as in the releas
 def gelu(x):
     """Returns x Phi(x), the exact GELU by the error function, which BERT and SpanBERT compute.
 
-    Written out by `ops.erf`, since `keras.activations.gelu` is exported to an operation that ONNX Runtime refuses.
+    Written out by `ops.erf`, since `keras.activations.gelu` is exported to an operation that ONNX Runtime rejects.
     Reference: Hendrycks and Gimpel, 2016.
     """
     return 0.5 * x * (1.0 + ops.erf(x / math.sqrt(2.0)))

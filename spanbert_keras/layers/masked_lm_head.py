@@ -10,8 +10,8 @@ from spanbert_keras.layers.vocabulary_head import VocabularyHead
 class MaskedLMHead(VocabularyHead):
     """Predicts each masked piece from its own encoding: P(x_i | **x**_i).
 
-    logits = LayerNorm(GELU(W x_i + b)) E^T + c, with E the input embedding and c a bias of this head's own.
-    Computed at the masked positions alone.
+    logits = LayerNorm(GELU(W x_i + b)) E^T + c, with E the input embedding and c this head's bias.
+    Computed at the masked positions only.
 
     Args:
         embedding: `keras.layers.ReversibleEmbedding`. The encoder's `token_embedding`.
@@ -22,6 +22,19 @@ class MaskedLMHead(VocabularyHead):
 
     Returns:
         float32 `(B, M, V)`. Logits; those of padding entries mean nothing.
+
+    Example:
+
+    ```python
+    import keras
+    import numpy as np
+    from spanbert_keras import MaskedLMHead
+
+    embedding = keras.layers.ReversibleEmbedding(30, 8)  # of an encoder: `encoder.token_embedding`
+    head = MaskedLMHead(embedding)
+    sequence = np.zeros((2, 9, 8), "float32")
+    tuple(head(sequence, np.array([[1, 4, 5], [2, 3, 0]])).shape)  # (2, 3, 30)
+    ```
 
     Reference: Devlin et al., 2019.
     """

@@ -18,7 +18,7 @@ MASKED_SCORE = -30000.0
 class SelfAttention(SavedState, keras.layers.Layer):
     """Multi-head self-attention: softmax(q k^T / sqrt(D / H)) v, then a projection.
 
-    The three projections are layers of their own (`query`, `key`, `value`: names for LoRA and for conversion) but are
+    The three projections are separate layers (`query`, `key`, `value`: names for LoRA and for conversion) but are
     computed as one matrix product. The softmax is computed in float32 under every dtype policy.
 
     Args:

@@ -18,8 +18,8 @@ class SpanBoundaryHead(VocabularyHead):
         y_i = LayerNorm(GELU(W_2 h_1))
         logits = y_i E^T + c
 
-    with E the input embedding and c a bias of this head's own. Row i - s of the table is the paper's p_(i-s+1).
-    Offsets past the table use its last row: such pieces get logits all the same, and weights say whether they count.
+    with E the input embedding and c this head's bias. Row i - s of the table is the paper's p_(i-s+1).
+    Offsets past the table use its last row: such pieces get logits, too; the loss weights decide whether they count.
 
     Args:
         embedding: `keras.layers.ReversibleEmbedding`. The encoder's `token_embedding`.
@@ -37,6 +37,20 @@ class SpanBoundaryHead(VocabularyHead):
 
     Raises:
         ValueError: `max_span_positions` or `position_dim` is not positive.
+
+    Example:
+
+    ```python
+    import keras
+    import numpy as np
+    from spanbert_keras import SpanBoundaryHead
+
+    embedding = keras.layers.ReversibleEmbedding(30, 8)  # of an encoder: `encoder.token_embedding`
+    head = SpanBoundaryHead(embedding, position_dim=4)
+    sequence = np.zeros((1, 9, 8), "float32")
+    left, right = np.array([[2, 2, 2]]), np.array([[6, 6, 6]])  # the span (3, 5): pieces 3, 4 and 5 are masked
+    tuple(head(sequence, left, right, np.array([[0, 1, 2]])).shape)  # (1, 3, 30)
+    ```
 
     Reference: Joshi et al., 2020, section 3.2.
     """

@@ -1,4 +1,4 @@
-"""What both pre-training heads end with. Shape letters: B batch, M masked positions, D hidden_dim, V vocabulary."""
+"""The last layer of both pre-training heads. Shape letters: B batch, M masked positions, D hidden_dim, V vocabulary."""
 
 import keras
 from keras import ops
@@ -7,7 +7,7 @@ from spanbert_keras.layers.saving.saved_state import SavedState
 
 
 class VocabularyHead(SavedState, keras.layers.Layer):
-    """Base of the heads: logits over the vocabulary by the tied input embedding and a bias of the head's own.
+    """Base of the heads: logits over the vocabulary by the tied input embedding and a bias of each head.
 
     Args:
         embedding: `keras.layers.ReversibleEmbedding` of V rows and D columns: the encoder's own layer, not a copy.
@@ -18,7 +18,7 @@ class VocabularyHead(SavedState, keras.layers.Layer):
         self.embedding = embedding
 
     def build_vocabulary_bias(self):
-        """Makes the bias, one number a piece, zero at first."""
+        """Makes the bias, one number per piece, zero at first."""
         if not self.embedding.built:
             self.embedding.build()
         self.vocabulary_bias = self.add_weight(

@@ -2,7 +2,7 @@
 
 from keras import ops
 
-from spanbert_keras.losses.answer_span_loss import MASKED
+PADDING_SCORE = -1e9  # what the model's layers give to padding antecedents
 
 
 def antecedent_losses(antecedent_scores, antecedents, clusters, kept):
@@ -10,11 +10,11 @@ def antecedent_losses(antecedent_scores, antecedents, clusters, kept):
 
         loss = sum_i log sum_j exp s(i, j) - log sum_(j in gold_i) exp s(i, j)
 
-    The gold antecedents of a span are the kept earlier spans of its cluster, all together; the dummy antecedent where
-    there is none. Gold mentions that were not kept count nowhere.
+    The gold antecedents of a span are the kept earlier spans of its cluster, all together; the dummy antecedent if it
+    has none. Gold mentions that were not kept do not count.
 
     Args:
-        antecedent_scores: float `(B, S, A + 1)`. The dummy's, 0, first; about -1e9 where there is no antecedent.
+        antecedent_scores: float `(B, S, A + 1)`. The dummy's score, 0, comes first; about -1e9 at padding.
         antecedents: int `(B, S, A)`. Places among the S spans.
         clusters: int `(B, S)`. Number of each span's gold cluster, 0 for none.
         kept: bool or int `(B, S)`. Which entries are spans.
@@ -28,10 +28,10 @@ def antecedent_losses(antecedent_scores, antecedents, clusters, kept):
     spans, count = antecedents.shape[1:]
     of_antecedents = ops.take_along_axis(clusters, ops.reshape(antecedents, (-1, spans * count)), axis=1)
     of_antecedents = ops.reshape(of_antecedents, (-1, spans, count))
-    own = ops.expand_dims(clusters, -1)
-    real = scores[:, :, 1:] > MASKED / 2
-    gold = ops.logical_and(ops.logical_and(ops.equal(of_antecedents, own), own > 0), real)
+    of_spans = ops.expand_dims(clusters, -1)
+    real = scores[:, :, 1:] > PADDING_SCORE / 2
+    gold = ops.logical_and(ops.logical_and(ops.equal(of_antecedents, of_spans), of_spans > 0), real)
     without = ops.logical_not(ops.any(gold, axis=-1, keepdims=True))
     gold = ops.concatenate([without, gold], axis=-1)
-    losses = ops.logsumexp(scores, axis=-1) - ops.logsumexp(ops.where(gold, scores, MASKED), axis=-1)
+    losses = ops.logsumexp(scores, axis=-1) - ops.logsumexp(ops.where(gold, scores, PADDING_SCORE), axis=-1)
     return ops.sum(ops.where(ops.cast(kept, "bool"), losses, 0.0), axis=-1)

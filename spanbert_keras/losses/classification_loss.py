@@ -44,7 +44,7 @@ def multi_label_losses(logits, label_targets):
 
 
 def regression_losses(predictions, label_targets):
-    """Returns the squared error of every row, the mean over its targets (as transformers has it).
+    """Returns the squared error of every row, the mean over its targets (as in transformers).
 
     Args:
         predictions: float `(B, C)`; C is 1 for a single number.

@@ -73,6 +73,19 @@ def span_bert_loss(
     Raises:
         ValueError: an unknown `normalization`.
 
+    Example:
+
+    ```python
+    import numpy as np
+    from spanbert_keras import span_bert_loss
+
+    mlm_losses = np.array([[3.0, 5.0, 9.0]])
+    sbo_losses = np.array([[2.0, 4.0, 9.0]])
+    mask_weights = np.array([[1.0, 1.0, 0.0]])  # the third entry is padding
+    span_weights = np.array([[1.0, 0.0, 0.0]])  # the second piece has no SBO target
+    float(span_bert_loss(mlm_losses, sbo_losses, mask_weights, span_weights))  # 5.0
+    ```
+
     Reference: Joshi et al., 2020, section 3.2.
     """
     if normalization not in NORMALIZATIONS:

@@ -1,30 +1,33 @@
-"""Computing batches of few shapes, for task models. Shape letters: B rows, T tokens."""
+"""Prediction with few compiled shapes, for task models. Shape letters: B rows, T tokens."""
 
 import contextlib
 import logging
-import threading
 
 import keras
 
+from spanbert_keras.models.task_model import TaskModel
 
-class BucketedPrediction:
-    """Mixin: a functional model's outputs as arrays, for several threads, with few compiled shapes.
 
-    A model's constructor ends with `self._begin_prediction()`.
+class BucketedPrediction(TaskModel):
+    """Base of the functional task models: outputs as arrays, for several threads, with few compiled shapes.
+
+    Args:
+        encoder, head, dtype: see `TaskModel`.
     """
 
-    def _begin_prediction(self) -> None:
-        self._one_call = threading.RLock()
+    def __init__(self, encoder, head, dtype=None, **kwargs):
+        super().__init__(encoder, head, dtype, **kwargs)
         self._compiled_rows = None
         if keras.backend.backend() == "tensorflow":
-            self.jit_compile = False  # XLA would compile every shape anew; without it two tracings serve all
+            self.jit_compile = False  # XLA would compile each shape separately; without it two tracings serve all
 
     def compute_rows(self, batch):
         """Returns the outputs of a batch as arrays. One thread at a time: Keras' own call changes the model's state."""
         rows = len(batch["token_ids"])
         with self._one_call:
             if keras.backend.backend() == "jax" and rows > 1 and self._compiled_rows not in (None, rows):
-                self.predict_function = None  # so that shapes of one batch size alone, and of single rows, are kept
+                # JAX keeps every shape that it compiled: keep those of a single batch size, and of single rows.
+                self.predict_function = None
             if rows > 1:
                 self._compiled_rows = rows
             with quiet_tracing():
@@ -33,7 +36,7 @@ class BucketedPrediction:
 
 @contextlib.contextmanager
 def quiet_tracing():
-    """Keeps TensorFlow from warning that a few shapes were traced: they are meant to be."""
+    """Suppresses TensorFlow's warning that several shapes were traced: a few are intended."""
 
     def wanted(record: logging.LogRecord) -> bool:
         return "triggered tf.function retracing" not in record.getMessage()
@@ -47,6 +50,6 @@ def quiet_tracing():
 
 
 def row_lengths(longest: int, count: int = 4) -> list[int]:
-    """Returns the lengths that rows are padded to, ascending; few of them, so that few shapes are compiled."""
+    """Returns the lengths that rows are padded to, ascending: `count` at most, so that few shapes are compiled."""
     part = -(-longest // (8 * count)) * 8
     return sorted({min(longest, part * (i + 1)) for i in range(count)})

@@ -1,14 +1,12 @@
 """Coreference resolution. Shape letters: B documents, N segments, L segment_length, P = N L pieces, S spans kept,
 W span widths, A antecedents, D hidden_dim, G span_dim."""
 
-import threading
+import dataclasses
 from collections.abc import Sequence
 
 import keras
 from keras import ops
 
-from spanbert_keras.decoding.antecedent_clusters import antecedent_clusters
-from spanbert_keras.decoding.resolved_document import ResolvedDocument
 from spanbert_keras.errors import InputError
 from spanbert_keras.layers.coreference.coarse_antecedents import CoarseAntecedents
 from spanbert_keras.layers.coreference.mention_scorer import MentionScorer
@@ -18,72 +16,113 @@ from spanbert_keras.layers.coreference.span_refinement import SpanRefinement, wi
 from spanbert_keras.layers.coreference.span_vectors import SpanVectors, gather_spans
 from spanbert_keras.layers.functional import MASKED, gather_positions
 from spanbert_keras.losses.antecedent_loss import antecedent_losses
-from spanbert_keras.models.given_documents import GivenDocument, given_documents
+from spanbert_keras.models.coreference_settings import CoreferenceSettings
+from spanbert_keras.models.given_documents import given_documents
+from spanbert_keras.models.resolve_documents import resolve_documents
 from spanbert_keras.models.task_model import TaskModel
-from spanbert_keras.models.tiled_resolver import Links, TiledResolver
+from spanbert_keras.models.tiled_resolver import TiledResolver
 from spanbert_keras.preprocessing.document import GENRES
 from spanbert_keras.preprocessing.document_segments import DocumentSegments, SegmentedDocument
 
 
+def _setting(name: str) -> property:
+    """Returns a property that reads a setting of a model; assigning to it checks and replaces the setting."""
+
+    def replace(self, value):
+        self.settings = dataclasses.replace(self.settings, **{name: value})
+
+    return property(lambda self: getattr(self.settings, name), replace, doc=f"The constructor's `{name}`.")
+
+
 @keras.saving.register_keras_serializable(package="spanbert_keras")
 class SpanBertCoreferenceResolver(TaskModel, keras.Model):
-    """Finds the mentions of a text and which of them mean the same: an encoder and the span-ranking model on top of it.
+    """Finds the mentions of a text and which of them corefer: an encoder and the span-ranking model on top of it.
 
-    Segments are encoded one by one (the *independent* variant). All spans inside a sentence are scored as mentions, the
-    best that do not cross are kept, each is compared with the best earlier ones by a cheap score and then by a close
-    one, and is linked to one of them or to none. The kept spans' vectors are refined once by what they are linked to.
+    Segments are encoded one by one (the *independent* variant). All spans inside a sentence are scored as mentions, and
+    the best that do not cross are kept. Each is compared with earlier ones, first by a cheap score, then the best of
+    them by a more precise one, and is linked to one of them or to none. The vectors of kept spans are refined once by
+    those of their antecedents.
 
-    Where the released code has faults, this does otherwise: [CLS], [SEP] and parts of words are no candidates
-    (`candidates="pieces"` restores that), speakers never share a number, and where fewer spans can be kept than may be,
-    only those are. Spans kept are not limited to 3,900; antecedents are looked for among the 3,900 before, which is
-    the same up to documents of about 9,700 pieces. When training, spans are chosen without dropout.
+    Deliberate differences from the released code: [CLS], [SEP] and parts of words are not candidates
+    (`candidates="pieces"` restores that), speakers never share a number, and if fewer spans can be kept than the limit
+    allows, only those are. The number of kept spans is not limited to 3,900; antecedents are looked for among the 3,900
+    before a span, which is the same up to documents of about 9,700 pieces. In training, spans are chosen without
+    dropout.
 
     Args:
         encoder: `SpanBertEncoder`, with its tokenizer.
-        segment_length: int or `None`. L, pieces of a segment; `None` means the encoder's `max_sequence_length`.
-        max_span_width: int. W, in pieces. Defaults to `30`.
+        segment_length: int or `None`. L, word pieces per segment. `None`: the encoder's `max_sequence_length`.
+        max_span_width: int. W, longest span in pieces. Defaults to `30`.
         top_span_ratio: float. Spans kept, as a share of the document's pieces. Defaults to `0.4`.
-        max_antecedents: int. A, of a span. Defaults to `50`.
-        antecedent_window: int. Kept spans, before a span, that may be its antecedents. Defaults to `3900`.
-        refinements: int. Of the kept spans' vectors. Defaults to `1` (the released code's `coref_depth` 2).
+        max_antecedents: int. A, antecedents per span that are scored closely. Defaults to `50`.
+        antecedent_window: int. Number of kept spans before a span that may be its antecedents. Defaults to `3900`.
+        refinements: int. How often the vectors of kept spans are refined. Defaults to `1` (`coref_depth` 2 of the
+            released code).
         feature_dim: int. Width of each feature's vector. Defaults to `20`.
-        hidden_dim: int. Of hidden layers. Defaults to `3000`.
-        dropout: float. Of the task's layers; the encoder has its own. Defaults to `0.3`.
+        hidden_dim: int. Width of the scorers' hidden layers. Defaults to `3000`.
+        dropout: float. Dropout rate of the task's layers; the encoder has its own. Defaults to `0.3`.
         genres: list of str. Known genres. Defaults to OntoNotes' seven.
-        default_genre: str. Of a document without one. Defaults to `"nw"`.
-        max_segment_distance: int. Distances in segments that are told apart: the segments that a document is cut to in
-            training. Defaults to `3`.
+        default_genre: str. Genre of a document without one. Defaults to `"nw"`.
+        max_segment_distance: int. Number of distances in segments that are distinguished: the segments that a document
+            is cut to in training. Defaults to `3`.
         candidates: `"words"` or `"pieces"`; see `DocumentSegments`.
 
     Call arguments:
-        token_ids, padding_mask: int32 `(B, P)`. N segments of L pieces, padded each.
-        piece_places: int32 `(B, P)`. Where the document's pieces stand in that, without gaps; 0 to fill up.
+        token_ids, padding_mask: int32 `(B, P)`. N segments of L pieces, each padded.
+        piece_places: int32 `(B, P)`. Places of the document's pieces among these, without gaps; 0 at padding.
         start_groups, end_groups: int32 `(B, P)`. A span may begin at piece s and end at e if their groups are equal;
-            -1 and -2 where none may.
+            -1 and -2 where no span may.
         speakers, segment_numbers: int32 `(B, P)`.
         genres: int32 `(B, 1)`. Place in `genres`.
-        span_limits: int32 `(B, 1)`. Spans kept at most.
+        span_limits: int32 `(B, 1)`. Most spans to keep.
 
     Returns:
-        antecedent_scores: float32 `(B, S, A + 1)`. The dummy's, 0, first; about -1e9 where there is none.
+        antecedent_scores: float32 `(B, S, A + 1)`. The dummy's score, 0, comes first; about -1e9 at padding.
         antecedents: int32 `(B, S, A)`. Places among the S spans.
         starts, ends: int32 `(B, S)`. First and last piece (inclusive) of each span.
         mention_scores: float32 `(B, S)`.
-        kept: int32 `(B, S)`. 1 for a span, 0 for an entry that fills up.
+        kept: int32 `(B, S)`. 1 for a span, 0 at padding.
 
     Raises:
-        ValueError: settings that do not fit, or an encoder without tokenizer.
+        ValueError: a setting is out of range, or the encoder has no tokenizer.
+
+    Example:
+
+    ```python
+    from spanbert_keras import SpanBertCoreferenceResolver, SpanBertEncoder, SpanBertTokenizer
+
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "Ann", "met", "her", "mother", "."]
+    tokenizer = SpanBertTokenizer(vocabulary)
+    encoder = SpanBertEncoder(len(vocabulary), 1, 2, 8, 16, max_sequence_length=32, tokenizer=tokenizer)
+    resolver = SpanBertCoreferenceResolver(encoder, max_span_width=3, hidden_dim=10, feature_dim=4)
+    document = resolver.resolve(tokens="Ann met her mother .".split(), sentences=[(0, 5)])
+    document.tokens  # ("Ann", "met", "her", "mother", ".")
+    [[mention.text for mention in chain] for chain in document.clusters]  # once trained: [["Ann", "her"]]
+    ```
 
     Reference: Joshi et al., 2020, section 4.1; Joshi et al., 2019 (BERT for coreference); Lee et al., 2018. The numbers
     are the released code's.
     """
 
     input_keys = (
-        "token_ids", "padding_mask", "piece_places", "start_groups", "end_groups", "speakers", "segment_numbers",
-        "genres", "span_limits",
-    )  # fmt: skip
+        "token_ids",
+        "padding_mask",
+        "piece_places",
+        "start_groups",
+        "end_groups",
+        "speakers",
+        "segment_numbers",
+        "genres",
+        "span_limits",
+    )
     target_keys = ("span_clusters",)
     static_shapes = True
+    max_span_width = _setting("max_span_width")
+    top_span_ratio = _setting("top_span_ratio")
+    antecedent_window = _setting("antecedent_window")
+    refinements = _setting("refinements")
+    genres = _setting("genres")
+    default_genre = _setting("default_genre")
 
     def __init__(
         self,
@@ -103,90 +142,87 @@ class SpanBertCoreferenceResolver(TaskModel, keras.Model):
         candidates="words",
         **kwargs,
     ):
-        dtype = kwargs.pop("dtype", None) or encoder.dtype_policy
-        super().__init__(dtype=dtype, **kwargs)
-        if encoder.tokenizer is None:
-            raise ValueError("`SpanBertCoreferenceResolver` needs an encoder with a tokenizer. Received: one without.")
+        super().__init__(encoder, **kwargs)
         segment_length = encoder.max_sequence_length if segment_length is None else int(segment_length)
-        if segment_length > encoder.max_sequence_length or not 0 < top_span_ratio <= 1 or refinements < 0:
+        if segment_length > encoder.max_sequence_length:
             raise ValueError(
-                f"`segment_length` must be at most the encoder's {encoder.max_sequence_length} positions, "
-                "`top_span_ratio` a share above 0, and `refinements` not negative. Received: "
-                f"segment_length={segment_length}, top_span_ratio={top_span_ratio}, refinements={refinements}."
+                f"`segment_length` must be at most the encoder's {encoder.max_sequence_length} positions. "
+                f"Received: segment_length={segment_length}."
             )
-        sizes = {
-            "max_span_width": max_span_width, "max_antecedents": max_antecedents, "hidden_dim": hidden_dim,
-            "antecedent_window": antecedent_window, "feature_dim": feature_dim,
-            "max_segment_distance": max_segment_distance,
-        }  # fmt: skip
-        for name, value in sizes.items():
-            if value < 1:
-                raise ValueError(f"`{name}` must be positive. Received: {value}.")
-        if len(set(genres)) < len(genres):
-            raise ValueError(f"`genres` must be different names. Received: {list(genres)}.")
-        if default_genre not in genres:
-            raise ValueError(f"`default_genre` must be one of {list(genres)}. Received: {default_genre!r}.")
         # === Config ===
-        self.encoder = encoder
-        self.max_span_width = int(max_span_width)
-        self.top_span_ratio = float(top_span_ratio)
-        self.antecedent_window = int(antecedent_window)
-        self.refinements = int(refinements)
-        self.genres = tuple(genres)
-        self.default_genre = default_genre
+        self.settings = CoreferenceSettings(
+            segment_length=segment_length,
+            max_span_width=max_span_width,
+            top_span_ratio=top_span_ratio,
+            max_antecedents=max_antecedents,
+            antecedent_window=antecedent_window,
+            refinements=refinements,
+            feature_dim=feature_dim,
+            hidden_dim=hidden_dim,
+            dropout=dropout,
+            genres=genres,
+            default_genre=default_genre,
+            max_segment_distance=max_segment_distance,
+            candidates=candidates,
+        )
         self.segments = DocumentSegments(encoder.tokenizer, segment_length, candidates)
+        self.counts = {"documents": 0, "words_cut": 0}
+        self._tiled_resolver: TiledResolver | None = None
 
         # === Layers ===
-        shared = {"feature_dim": int(feature_dim), "dropout": float(dropout)}
-        hidden = {"hidden_dim": int(hidden_dim)}
-        self.span_vectors = SpanVectors(self.max_span_width, **shared, name="span_vectors")
-        self.mention_scorer = MentionScorer(self.max_span_width, **shared, **hidden, name="mention_scorer")
-        self.coarse_antecedents = CoarseAntecedents(int(max_antecedents), **shared, name="coarse_antecedents")
-        self.pair_scorer = PairScorer(
-            len(self.genres), int(max_segment_distance), **shared, **hidden, name="pair_scorer"
-        )
-        self.span_refinement = SpanRefinement(name="span_refinement")
-        width = encoder.hidden_dim
-        of_span = (None, None, 3 * width + int(feature_dim))
-        self.span_vectors.build((None, None, self.max_span_width, width))
-        for layer in (self.mention_scorer, self.coarse_antecedents, self.pair_scorer, self.span_refinement):
-            layer.build(of_span)
+        self._make_task_layers(self.settings, encoder.hidden_dim)
         self.built = True
-        self.counts = {"documents": 0, "words_cut": 0}
-        self._one_call = threading.RLock()
-        self._tiled_resolver: TiledResolver | None = None
+
+    def _make_task_layers(self, settings: CoreferenceSettings, encoder_dim: int) -> None:
+        features = {"feature_dim": settings.feature_dim, "dropout": settings.dropout}
+        scorer = features | {"hidden_dim": settings.hidden_dim}
+        self.span_vectors = SpanVectors(settings.max_span_width, **features, name="span_vectors")
+        self.mention_scorer = MentionScorer(settings.max_span_width, **scorer, name="mention_scorer")
+        self.coarse_antecedents = CoarseAntecedents(settings.max_antecedents, **features, name="coarse_antecedents")
+        self.pair_scorer = PairScorer(len(settings.genres), settings.max_segment_distance, **scorer, name="pair_scorer")
+        self.span_refinement = SpanRefinement(name="span_refinement")
+        self.span_vectors.build((None, None, settings.max_span_width, encoder_dim))
+        for layer in (self.mention_scorer, self.coarse_antecedents, self.pair_scorer, self.span_refinement):
+            layer.build((None, None, settings.span_dim(encoder_dim)))
 
     @property
     def task_layers(self) -> list:
         """All layers but the encoder."""
-        return [
-            self.span_vectors, self.mention_scorer, self.coarse_antecedents, self.pair_scorer, self.span_refinement
-        ]  # fmt: skip
+        scorers = [self.mention_scorer, self.coarse_antecedents, self.pair_scorer]
+        return [self.span_vectors, *scorers, self.span_refinement]
 
     # --- asking
 
     def resolve(
-        self, texts=None, *, tokens=None, sentences=None, speakers=None, genre=None, mentions=None, batch_size=16,
+        self,
+        texts=None,
+        *,
+        tokens=None,
+        sentences=None,
+        speakers=None,
+        genre=None,
+        mentions=None,
+        batch_size=16,
         singletons=False,
-    ):  # fmt: skip
-        """Returns a document, or several, with the chains of mentions that mean the same; threads may share a model.
+    ):
+        """Returns a document, or several, with the chains of mentions that corefer; threads may share a model.
 
         Give texts, or one document's words as `tokens`. A text is cut into words and sentences by rules, see
-        `split_text`. Memory grows with a document's length, not with its square; `counts` of the model tells how many
-        documents were read, and how many of their words were longer than a segment.
+        `split_text`. Memory is linear in the document's length. The model's `counts` are the number of documents read,
+        and of words that were cut because they are longer than a segment.
 
         Args:
             texts: str, `Document`, or sequence of them.
             tokens: sequence of str. The words of one document.
             sentences: sequence of (start, end). Half-open ranges of `tokens`; `None` finds them by rules.
-            speakers: sequence of str. Who says each token. `None`: one and the same.
-            genre: str. One of the model's `genres`. `None`: the document's, else the model's `default_genre`.
+            speakers: sequence of str. Speaker of each token. `None`: a single speaker.
+            genre: str. One of the model's `genres`. `None`: the document's, or else the model's `default_genre`.
             mentions: sequence of (start, end), or for a sequence of documents one of these for each. Half-open spans of
-                the words given: nothing else is a mention. Of crossing ones the likelier is kept; one that is wider
-                than the model's spans, or across sentences, is not found.
+                the words given: only these may be mentions. Of two that cross the likelier is kept; one that is wider
+                than the model's spans, or crosses a sentence boundary, is not found.
             batch_size: int. Segments encoded at once.
-            singletons: bool. Whether spans that are likely mentions (score above 0) but are linked to none are chains
-                of one. Data of OntoNotes' kind has no such chains, so models trained on it do not know them well.
+            singletons: bool. Whether likely mentions (score above 0) without a link are chains of one. OntoNotes has
+                no such chains, so models trained on it recognise them poorly.
 
         Returns:
             `ResolvedDocument`, or a list of them for a sequence of texts.
@@ -198,45 +234,29 @@ class SpanBertCoreferenceResolver(TaskModel, keras.Model):
         if not isinstance(batch_size, int) or batch_size < 1:
             raise InputError(f"`batch_size` must be a positive integer. Received: {batch_size!r}.")
         documents, single = given_documents(texts, tokens, sentences, speakers, genre, mentions, self.tokenizer)
-        found: list[ResolvedDocument] = []
-        group: list[tuple] = []
-        for number, document in enumerate(documents):
-            cut = self.segments.cut(document.tokens, document.sentences, document.speakers)
-            group.append((document, cut, self._genre_row(document.genre, number)))
-            if number == len(documents) - 1 or sum(len(part.segments) for _, part, _ in group) >= 4 * batch_size:
-                found += self._resolve_group(group, batch_size, singletons)
-                group = []
+        found = resolve_documents(self, documents, batch_size, singletons)
         return found[0] if single else found
 
-    def _resolve_group(self, group, batch_size: int, singletons: bool) -> list[ResolvedDocument]:
+    def links(self, cuts: Sequence[SegmentedDocument], genres: Sequence[int], batch_size: int, mentions: Sequence):
+        """Returns the `Links` of each segmented document; see `TiledResolver.links`. One thread at a time."""
         with self._one_call:
-            if self._tiled_resolver is None:
+            if self._tiled_resolver is None:  # made when first needed: it is not part of the saved model
                 self._tiled_resolver = TiledResolver(self)
-            given, cuts, rows = zip(*group, strict=True)
-            links = self._tiled_resolver.links(cuts, rows, batch_size, [document.mentions for document in given])
-            self.counts["documents"] += len(group)
-            self.counts["words_cut"] += sum(cut.words_cut for _, cut, _ in group)
-        return [
-            _resolved(document, cut, of_document, singletons)
-            for (document, cut, _), of_document in zip(group, links, strict=True)
-        ]
+            links = self._tiled_resolver.links(cuts, genres, batch_size, mentions)
+            self.counts["documents"] += len(cuts)
+            self.counts["words_cut"] += sum(cut.words_cut for cut in cuts)
+        return links
 
     def genre_row(self, genre: str | None) -> int:
         """Returns the row of a genre in the model's table; `None` and `""` mean the default one.
 
         Raises:
-            InputError: the genre is none of the model's.
+            InputError: the model does not know the genre.
         """
         genre = genre or self.default_genre
         if genre not in self.genres:
             raise InputError(f"The genre {genre!r} is not one of the model's. Expected: one of {list(self.genres)}.")
         return self.genres.index(genre)
-
-    def _genre_row(self, genre: str | None, number: int) -> int:
-        try:
-            return self.genre_row(genre)
-        except InputError as error:
-            raise InputError(f"Document {number}: {error}") from error
 
     def export(self, filepath, format="tf_saved_model", *args, **kwargs):
         """Raises `InputError`: a document is resolved in steps whose sizes depend on it, outside of one graph."""
@@ -247,8 +267,8 @@ class SpanBertCoreferenceResolver(TaskModel, keras.Model):
         )
 
     def span_limit(self, pieces: int) -> int:
-        """Returns how many spans of a document of so many pieces are kept at most."""
-        return max(1, int(self.top_span_ratio * pieces))
+        """Returns how many spans are kept at most in a document of that many pieces."""
+        return self.settings.span_limit(pieces)
 
     # --- computing
 
@@ -280,12 +300,6 @@ class SpanBertCoreferenceResolver(TaskModel, keras.Model):
             "mention_scores": mention_scores,
             "kept": ops.cast(kept, "int32"),
         }
-
-    def _pick(self, inputs):
-        missing = [key for key in self.input_keys if key not in inputs]
-        if missing:
-            raise ValueError(f"The resolver needs the inputs {list(self.input_keys)}. Missing: {missing}.")
-        return {key: inputs[key] for key in self.input_keys}
 
     def _encode(self, inputs, training):
         """Returns the vectors of the document's pieces, float32 `(B, P, D)`."""
@@ -336,55 +350,4 @@ class SpanBertCoreferenceResolver(TaskModel, keras.Model):
     # --- saving
 
     def get_config(self):
-        return TaskModel.get_config(self) | {
-            "segment_length": self.segments.segment_length,
-            "max_span_width": self.max_span_width,
-            "top_span_ratio": self.top_span_ratio,
-            "max_antecedents": self.coarse_antecedents.max_antecedents,
-            "antecedent_window": self.antecedent_window,
-            "refinements": self.refinements,
-            "feature_dim": self.span_vectors.feature_dim,
-            "hidden_dim": self.mention_scorer.hidden_dim,
-            "dropout": self.span_vectors.dropout,
-            "genres": list(self.genres),
-            "default_genre": self.default_genre,
-            "max_segment_distance": self.pair_scorer.max_segment_distance,
-            "candidates": self.segments.candidates,
-        }
-
-
-def _resolved(document: GivenDocument, cut: SegmentedDocument, links: Links, singletons: bool) -> ResolvedDocument:
-    """Returns what the links say, in words."""
-    best = links.best()
-    clusters = antecedent_clusters(best.tolist())
-    if singletons:
-        linked = {place for cluster in clusters for place in cluster}
-        clusters += [[place] for place in range(len(best)) if place not in linked and links.mention_scores[place] > 0]
-    in_words = _once([
-        [cut.words_of(int(links.starts[place]), int(links.ends[place])) for place in cluster] for cluster in clusters
-    ])  # fmt: skip
-    return ResolvedDocument(
-        text=document.text,
-        tokens=tuple(document.tokens),
-        offsets=tuple(document.offsets),
-        token_clusters=tuple(sorted(cluster for cluster in in_words if singletons or len(cluster) > 1)),
-    )
-
-
-def _once(clusters: Sequence[Sequence[tuple[int, int]]]) -> list[tuple[tuple[int, int], ...]]:
-    """Returns clusters in which no mention is there twice or crosses another one of its cluster; the first is kept.
-
-    Mentions of words are so already. With `candidates="pieces"` different spans of pieces may be the same words, or
-    words that cross, which no file of clusters can hold.
-    """
-    seen: set[tuple[int, int]] = set()
-    found = []
-    for cluster in clusters:
-        kept: list[tuple[int, int]] = []
-        for start, end in sorted(cluster):
-            crosses = any(a < start < b < end for a, b in kept)
-            if (start, end) not in seen and not crosses:
-                seen.add((start, end))
-                kept.append((start, end))
-        found.append(tuple(kept))
-    return [cluster for cluster in found if cluster]
+        return TaskModel.get_config(self) | self.settings.config()

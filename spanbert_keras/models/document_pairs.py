@@ -5,11 +5,20 @@ from collections.abc import Collection, Mapping
 from spanbert_keras.errors import InputError
 from spanbert_keras.preprocessing.entity_rows import EntityPair
 
-# Types of spaCy's English models (OntoNotes') under TACRED's names; others keep theirs.
+# Entity types of spaCy's English models (OntoNotes) and the names that TACRED gives them; others keep theirs.
 TACRED_TYPES = {
-    "ORG": "ORGANIZATION", "GPE": "LOCATION", "LOC": "LOCATION", "FAC": "LOCATION", "NORP": "NATIONALITY",
-    "CARDINAL": "NUMBER", "TIME": "DURATION", "LAW": "MISC", "PRODUCT": "MISC", "EVENT": "MISC", "WORK_OF_ART": "MISC",
-}  # fmt: skip
+    "ORG": "ORGANIZATION",
+    "GPE": "LOCATION",
+    "LOC": "LOCATION",
+    "FAC": "LOCATION",
+    "NORP": "NATIONALITY",
+    "CARDINAL": "NUMBER",
+    "TIME": "DURATION",
+    "LAW": "MISC",
+    "PRODUCT": "MISC",
+    "EVENT": "MISC",
+    "WORK_OF_ART": "MISC",
+}
 
 
 def document_pairs(doc, markers: Collection[str], types: Mapping[str, str] | None = None):
@@ -17,16 +26,16 @@ def document_pairs(doc, markers: Collection[str], types: Mapping[str, str] | Non
 
     Args:
         doc: `spacy.tokens.Doc` with sentences and entities.
-        markers: names of the model's markers, e.g. `SUBJ-PERSON`; without types among them (mode `"text"`) all entities
-            count.
-        types: dict from spaCy's labels to the model's types; `None`: `TACRED_TYPES`. A label that it lacks keeps its
-            name.
+        markers: names of the model's markers, e.g. `SUBJ-PERSON`. If none of them names a type (mode `"text"`), all
+            entities are used.
+        types: dict from spaCy's labels to the model's types; `None`: `TACRED_TYPES`. A label that is not in it keeps
+            its name.
 
     Returns:
         List of (subject, object, pair): two spaCy spans and the `EntityPair` of their sentence.
 
     Raises:
-        InputError: it is no spaCy document, or it has no sentence boundaries.
+        InputError: `doc` is not a spaCy document, or has no sentence boundaries.
     """
     if not all(hasattr(doc, name) for name in ("ents", "sents", "has_annotation")):
         raise InputError(f"`doc` must be a spaCy document. Received: {type(doc).__name__}.")

@@ -19,21 +19,22 @@ from spanbert_keras.presets import ARCHITECTURES
 
 @keras.saving.register_keras_serializable(package="spanbert_keras")
 class SpanBertEncoder(SavedState, NamedInputs, Backbone):
-    """Post-layer-norm BERT encoder without pooler: pieces in, one vector a piece out.
+    """Post-layer-norm BERT encoder without pooler: one vector per word piece.
 
-    A functional model and a `keras_hub.models.Backbone`, so presets, LoRA and quantisation come with it. It computes
-    what the published BERT and SpanBERT checkpoints mean: the exact (erf) GELU, layer-norm epsilon 1e-12, learned
-    positions. Its tokenizer travels with it in every saved form.
+    A functional model and a `keras_hub.models.Backbone`, with its presets, LoRA and quantisation. It computes what the
+    published BERT and SpanBERT checkpoints were trained with: the exact (erf) GELU, layer-norm epsilon 1e-12, learned
+    positions. The tokenizer is saved with the model in every format.
 
     Args:
         vocabulary_size: int. Number of word pieces.
         num_layers: int. Number of transformer blocks.
-        num_heads: int. Attention heads a block; divides `hidden_dim`.
+        num_heads: int. Attention heads per block; divides `hidden_dim`.
         hidden_dim: int. Width D of every vector.
         intermediate_dim: int. Width of the feed-forward networks.
         dropout: float. Probability of zeroing a hidden state. Defaults to `0.1` (paper, section 4.2).
-        attention_dropout: float or `None`. Probability of zeroing an attention weight; `None` means as `dropout`.
-        max_sequence_length: int. Longest row, in pieces with [CLS] and [SEP]. Defaults to `512` (paper, section 4.2).
+        attention_dropout: float or `None`. Probability of zeroing an attention weight; `None`: the same as `dropout`.
+        max_sequence_length: int. Longest row, in word pieces, [CLS] and [SEP] included. Defaults to `512` (paper,
+            section 4.2).
         num_segments: int. Number of segment ids. Defaults to `2` (BERT); SpanBERT pre-trains with segment 0 alone.
         tokenizer: `SpanBertTokenizer` or `None`. Saved with the model.
         dtype: dtype policy or its name, e.g. `"mixed_bfloat16"`.
@@ -41,8 +42,8 @@ class SpanBertEncoder(SavedState, NamedInputs, Backbone):
     Call arguments:
         token_ids: int32 `(B, T)`. Pieces with [CLS] and [SEP].
         segment_ids: int32 `(B, T)`.
-        padding_mask: int32 `(B, T)`. 1 at pieces, 0 at padding. Values above 1 pack several blocks in a row
-            (`AttentionMask` says how).
+        padding_mask: int32 `(B, T)`. 1 at pieces, 0 at padding. Values above 1 pack several blocks into a row;
+            see `AttentionMask`.
 
     Returns:
         `{"sequence_output": (B, T, D)}`, float in the compute dtype.
@@ -51,9 +52,20 @@ class SpanBertEncoder(SavedState, NamedInputs, Backbone):
         ValueError: an input is missing; the tokenizer's size is not `vocabulary_size`.
 
     Example:
-        encoder = SpanBertEncoder.from_preset("base", load_weights=False)
-        rows = {name: np.ones((2, 9), "int32") for name in encoder.input_keys}
-        encoder(rows)["sequence_output"].shape  # (2, 9, 768)
+
+    ```python
+    import numpy as np
+    from spanbert_keras import SpanBertEncoder
+
+    encoder = SpanBertEncoder(
+        vocabulary_size=30, num_layers=1, num_heads=2, hidden_dim=8, intermediate_dim=16, max_sequence_length=32
+    )
+    token_ids = np.array([[2, 7, 8, 3, 0]])  # [CLS], two pieces, [SEP], padding
+    padding_mask = (token_ids > 0).astype("int32")
+    inputs = {"token_ids": token_ids, "segment_ids": 0 * token_ids, "padding_mask": padding_mask}
+    tuple(encoder(inputs)["sequence_output"].shape)  # (1, 5, 8)
+    # Published weights: SpanBertEncoder.from_preset("hf://SpanBERT/spanbert-base-cased")
+    ```
 
     Reference: Joshi et al., 2020, sections 3.3 and 4.2; Devlin et al., 2019.
     """
@@ -167,15 +179,15 @@ class SpanBertEncoder(SavedState, NamedInputs, Backbone):
         """Makes an encoder from an architecture's name or a preset directory, with its tokenizer.
 
         Args:
-            preset: str or path. `"tiny"`, `"small"`, `"base"` or `"large"`: an architecture, which has no weights of
-                its own; otherwise a Hugging Face folder or name (`hf://SpanBERT/spanbert-base-cased`), or anything that
+            preset: str or path. `"tiny"`, `"small"`, `"base"` or `"large"`: an architecture, which has no weights;
+                otherwise a Hugging Face folder or name (`hf://SpanBERT/spanbert-base-cased`), or anything that
                 `keras_hub.models.Backbone.from_preset` takes, e.g. a folder that `save_to_preset` wrote. Other
                 checkpoints: `load_pretrained`.
             load_weights: bool. Must be `False` for an architecture's name: its weights are random.
             **kwargs: arguments of the constructor that replace the preset's.
 
         Raises:
-            ValueError: weights were asked of an architecture's name.
+            ValueError: weights were requested for the name of an architecture.
             InputError: the checkpoint cannot be used.
         """
         if preset in ARCHITECTURES:
@@ -199,7 +211,7 @@ class SpanBertEncoder(SavedState, NamedInputs, Backbone):
         """Writes a keras-hub preset directory: configuration, weights and tokenizer.
 
         Args:
-            preset_dir: str. The directory; made when missing.
+            preset_dir: str. The directory; created if missing.
             max_shard_size: float. Largest weights file, in GB.
         """
         super().save_to_preset(os.fspath(preset_dir), max_shard_size=max_shard_size)

@@ -1,4 +1,4 @@
-"""Text with [MASK] in, text out. Shape letters: B batch, T tokens, M masked positions."""
+"""Filling the masked spans of a text. Shape letters: B batch, T tokens, M masked positions."""
 
 import dataclasses
 
@@ -11,12 +11,12 @@ from spanbert_keras.models.given_texts import given_texts
 
 @dataclasses.dataclass(frozen=True)
 class FilledSpan:
-    """One run of [MASK] and what the two heads say it was.
+    """One run of [MASK] and what the two heads predict for it.
 
     Attributes:
         start, end: int. First and last masked piece of the run (inclusive), counted with [CLS].
         masked_lm, span_boundary: str. The most probable text by each head.
-        masked_lm_score, span_boundary_score: float. Mean log probability a piece of that text, in nats.
+        masked_lm_score, span_boundary_score: float. Mean log probability per piece of that text, in nats.
     """
 
     start: int
@@ -71,7 +71,7 @@ def span_inputs(token_ids, runs):
 def fill_spans(pretrainer, text):
     """Fills every [MASK] of a text, or of each of several texts, by the masked-LM head.
 
-    What the span-boundary head makes of each span is reported beside it. Each [MASK] stands for one word piece;
+    The span-boundary head's prediction for each span is reported too. Each [MASK] stands for one word piece;
     neighbouring ones are a span.
 
     Args:
@@ -93,7 +93,7 @@ def fill_spans(pretrainer, text):
 
 
 def _filled(pretrainer, text, name):
-    """Fills one text; `name` says which it is, for the sentences."""
+    """Fills one text; error messages call it `name`."""
     tokenizer = pretrainer.tokenizer
     pieces = tokenizer.tokenize(text, special_tokens_in_text=True)
     token_ids = np.array([tokenizer.cls_token_id, *pieces, tokenizer.sep_token_id])

@@ -1,4 +1,4 @@
-"""What a caller gives a resolver, as documents in words."""
+"""Arguments of a resolver, as documents in words."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -14,9 +14,9 @@ class GivenDocument:
     """A document to resolve.
 
     Attributes:
-        text: str or `None`. Where the words are from.
+        text: str or `None`. The text that the words come from.
         tokens: sequence of str, at least one.
-        offsets: sequence of (start, end). Of the tokens in `text`; empty without one.
+        offsets: sequence of (start, end). Character ranges of the tokens in `text`; empty without a text.
         sentences: sequence of (start, end), in tokens.
         speakers: sequence of str, one for each token.
         genre: str, or `None` for none.

@@ -1,4 +1,4 @@
-"""What a user gives an extractor, as pairs of entities."""
+"""Arguments of an extractor, as pairs of entities."""
 
 from collections.abc import Sequence
 
@@ -18,7 +18,7 @@ def given_pairs(sentences, subject, object, subject_type, object_type) -> tuple[
         subject_type, object_type: str, or lists of them; `None` in mode `"text"`.
 
     Raises:
-        InputError: lists of different lengths, or what is no sentence or no range.
+        InputError: lists of different lengths, or an invalid sentence or range.
     """
     sentences, *columns = map(plain, (sentences, subject, object, subject_type, object_type))
     single = isinstance(sentences, str) or any(map(is_range, columns[:2]))
@@ -46,10 +46,10 @@ def _pair(number: int, sentence, subject, object, subject_type, object_type) -> 
     for name, span in spans.items():
         if not is_range(span):
             raise InputError(f"Sentence {number}: `{name}` must be (start, end). Received: {span!r}.")
-    subject, object = (tuple(map(int, span)) for span in spans.values())  # NumPy's whole numbers are welcome
+    subject, object = (tuple(map(int, span)) for span in spans.values())  # NumPy integers are accepted
     spans = {"subject": subject, "object": object}
     if isinstance(sentence, str):
-        units, first, second = _stretches(number, sentence, spans)
+        units, first, second = _text_parts(number, sentence, spans)
     elif isinstance(sentence, Sequence) and all(isinstance(unit, str) for unit in sentence):
         units, first, second = tuple(sentence), subject, object
     else:
@@ -57,8 +57,8 @@ def _pair(number: int, sentence, subject, object, subject_type, object_type) -> 
     return EntityPair(units, first, second, subject_type or "", object_type or "")
 
 
-def _stretches(number: int, text: str, spans: dict[str, tuple[int, int]]):
-    """Returns a text cut where an entity begins or ends, and the entities as ranges of these stretches."""
+def _text_parts(number: int, text: str, spans: dict[str, tuple[int, int]]):
+    """Returns a text cut where an entity begins or ends, and the entities as ranges of these parts."""
     for name, (start, end) in spans.items():
         if not 0 <= start < end <= len(text):
             raise InputError(

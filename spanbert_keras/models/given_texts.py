@@ -1,4 +1,4 @@
-"""What a caller gives a model that reads text: one thing, or several in any kind of list."""
+"""Arguments of models that read text: a single item, or several in any kind of list."""
 
 from collections.abc import Mapping, Sequence, Set
 from numbers import Integral
@@ -10,30 +10,30 @@ from spanbert_keras.errors import InputError
 
 
 def plain(value: Any) -> Any:
-    """Returns a NumPy array or scalar as lists or as Python's own; all else as it is."""
+    """Returns a NumPy array or scalar as lists or a Python scalar; anything else unchanged."""
     return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
 
 
 def is_range(value: Any) -> bool:
-    """Whether a value is a pair of whole numbers, (start, end)."""
+    """Returns whether a value is a pair of integers, (start, end)."""
     value = plain(value)
     return isinstance(value, Sequence) and len(value) == 2 and all(isinstance(place, Integral) for place in value)
 
 
 def given_list(values: Any, name: str, expected: str = "a str or a list of them", kinds: tuple = (str,)):
-    """Returns a list of what was given, and whether it was a single thing.
+    """Returns the items that were given as a list, and whether it was a single one.
 
     Args:
         values: one of `kinds`, or a list, tuple, NumPy array, pandas series, generator or other iterable.
-        name: str. Of the argument, for the sentence.
-        expected: str. What it should be, for the sentence.
-        kinds: types of a single thing.
+        name: str. Name of the argument, for the error message.
+        expected: str. Description of valid values, for the error message.
+        kinds: tuple of types. The types of a single item.
 
     Returns:
         (list, bool).
 
     Raises:
-        InputError: it is neither; also a dict, a set, bytes or a table, whose members have no order or are not texts.
+        InputError: `values` is neither; also a dict, set, bytes or table, whose members have no order or are not texts.
     """
     values = plain(values)
     if isinstance(values, kinds):
@@ -51,8 +51,8 @@ def given_texts(values: Any, name: str, of_one: str) -> tuple[list[str], bool]:
 
     Args:
         values: str, or an iterable of them.
-        name: str. Of the argument.
-        of_one: str. What one of them is called, for the sentence.
+        name: str. Name of the argument.
+        of_one: str. Name of a single text, for the error message.
 
     Raises:
         InputError: something is not a str.

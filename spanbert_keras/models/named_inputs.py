@@ -6,10 +6,10 @@ from spanbert_keras.errors import InputError
 
 
 class NamedInputs:
-    """Mixin: a functional model takes a dict and uses the entries that it knows, by name.
+    """Mixin: the model takes a dict and uses the entries that it knows, by name.
 
-    Stock Keras sorts and flattens a dict of inputs: one more entry of the same shape shifts all others and gives wrong
-    numbers without a word. Here extra entries are ignored and a missing one is an error that names it.
+    Keras itself sorts and flattens a dict of inputs: one extra entry of the same shape shifts all others, and the
+    numbers are silently wrong. Here extra entries are ignored, and a missing one is an error that names it.
     """
 
     input_keys: tuple[str, ...] = ()
@@ -29,7 +29,7 @@ class NamedInputs:
         """Exports the model as Keras does.
 
         Raises:
-            InputError: Keras cannot do that on the backend in use, and TensorFlow can.
+            InputError: Keras cannot export on the backend in use, but can with TensorFlow.
         """
         try:
             return super().export(filepath, format, *args, **kwargs)

@@ -1,4 +1,4 @@
-"""Training by `fit` with targets by name. B rows."""
+"""Training by `fit` with targets by name. Shape letter: B rows."""
 
 import functools
 import inspect
@@ -15,12 +15,12 @@ class NamedTargets:
     """Mixin: a model whose `compile`, `fit`, `evaluate` and `train_on_batch` compute what Keras computes.
 
     Without `compile(loss=...)` the model minimises its own loss. Targets are found by name, in `y` or among the inputs
-    `x`; a model with a single target takes a plain `y` too. The loss of every row is multiplied by its sample weight,
+    `x`; a model with a single target takes a plain `y`, too. The loss of every row is multiplied by its sample weight,
     and the sum is divided by the number of rows (Keras' `sum_over_batch_size`).
 
     With `compile(loss=...)` Keras' losses are computed as in any functional model: `y` is plain, or a dict by the names
-    of the outputs. Where it has the model's own targets instead, or there is no `y`, `target_of` says which of them
-    belongs to which output. The same holds for `metrics` and `weighted_metrics`.
+    of the outputs. If it has the model's own targets instead, or is absent, `target_of` maps each output to its
+    target. The same holds for `metrics` and `weighted_metrics`.
 
     `sample_weight` and `class_weight` apply to targets among the inputs too, where Keras alone leaves weights out.
 
@@ -156,7 +156,7 @@ class NamedTargets:
         return method(*call.args, **call.kwargs)
 
     def _apart(self, x, y, weight):
-        """Returns inputs, targets and sample weights, the targets taken out of the inputs if there is no `y`."""
+        """Returns inputs, targets and sample weights; without a `y` the targets are taken out of the inputs."""
         if hasattr(weight, "keys") and self._loss_is_own:
             if len({id(value) for value in weight.values()}) != 1:
                 raise ValueError(self._of_whole_rows(weight))
@@ -173,7 +173,7 @@ class NamedTargets:
         return {key: x[key] for key in x if key not in keys}, y, weight
 
     def _check_class_weights(self, y):
-        """Raises if the rows have no class each, unless Keras has a loss and a plain `y` to apply the weights to."""
+        """Raises if rows do not have one class each, unless Keras has a loss and a plain `y` to weight."""
         if not self.takes_class_weights and (self._loss_is_own or y is None or hasattr(y, "keys")):
             raise ValueError(
                 f"`class_weight` weights rows by their class, and the targets of this `{type(self).__name__}` are not "

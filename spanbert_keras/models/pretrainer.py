@@ -18,8 +18,8 @@ from spanbert_keras.models.named_targets import NamedTargets, sum_over_replicas
 class SpanBertPretrainer(SavedState, NamedTargets, NamedInputs, keras.Model):
     """Encoder, masked-LM head and span-boundary head: the model that pre-training trains.
 
-    A functional model. Both heads use the encoder's own embedding layer and a vocabulary bias of their own, and
-    compute logits at the masked positions alone.
+    A functional model. Both heads share the encoder's embedding layer, each has its own vocabulary bias, and they
+    compute logits at the masked positions only.
 
     `compile` and `fit` work as in any Keras model, on one device and every backend: give `fit` the dict that
     `SpanMasker` returns; the targets in it (`mask_ids`, `mask_weights`, `span_weights`) are found by name. A
@@ -45,10 +45,24 @@ class SpanBertPretrainer(SavedState, NamedTargets, NamedInputs, keras.Model):
         ValueError: an input or a target is missing.
 
     Example:
-        masker = SpanMasker(tokenizer=encoder.tokenizer)
-        pretrainer = SpanBertPretrainer(encoder)
-        pretrainer.compile(optimizer=keras.optimizers.AdamW(1e-4))
-        pretrainer.fit(blocks.map(lambda block, seed: masker(block, seed=seed)))
+
+    ```python
+    import keras
+    import numpy as np
+    from spanbert_keras import SpanBertEncoder, SpanBertPretrainer, SpanBertTokenizer, SpanMasker
+
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abcdefgh"]
+    tokenizer = SpanBertTokenizer(vocabulary)
+    encoder = SpanBertEncoder(len(vocabulary), 1, 2, 8, 16, max_sequence_length=32, tokenizer=tokenizer)
+    pretrainer = SpanBertPretrainer(encoder, position_dim=4)
+
+    token_ids = np.array([[2, 5, 6, 7, 8, 9, 10, 11, 12, 3]], "int32")
+    masker = SpanMasker(tokenizer=tokenizer)
+    batch = masker({"token_ids": token_ids, "padding_mask": np.ones_like(token_ids)}, seed=(0, 1))
+    pretrainer.compile(optimizer=keras.optimizers.AdamW(1e-3))
+    pretrainer.fit(batch, verbose=0)
+    pretrainer.fill_spans("a b [MASK] d")  # the text, with a piece in place of [MASK]
+    ```
 
     Reference: Joshi et al., 2020, section 3.
     """

@@ -11,37 +11,35 @@ from spanbert_keras.decoding.answer_spans import Candidates
 from spanbert_keras.decoding.results import Answer
 from spanbert_keras.errors import InputError
 from spanbert_keras.layers.functional import initializer
-from spanbert_keras.layers.saving.saved_state import plain_policy
 from spanbert_keras.losses.answer_span_loss import answer_span_losses
 from spanbert_keras.models.bucketed_prediction import BucketedPrediction, row_lengths
 from spanbert_keras.models.given_texts import given_texts
-from spanbert_keras.models.named_inputs import NamedInputs
 from spanbert_keras.models.task_model import TaskModel
 from spanbert_keras.models.windowed_reader import WindowedReader, pad_windows, read
 from spanbert_keras.preprocessing.question_windows import QuestionWindows, Window
 
-CANDIDATES = 20  # spans of a window that take part in a score (the released code's n-best size)
+SPANS_PER_WINDOW = 20  # best spans of a window that take part in a score (the released code's n-best size)
 
 
 @keras.saving.register_keras_serializable(package="spanbert_keras")
-class SpanBertQuestionAnswerer(BucketedPrediction, TaskModel, NamedInputs, keras.Model):
+class SpanBertQuestionAnswerer(BucketedPrediction, keras.Model):
     """Answers questions with spans of a context: an encoder and one linear layer for the start and end of the answer.
 
     A functional model. One saved file holds weights, tokenizer and settings; `answer` takes raw text. A long context is
-    read in windows, and the best span of all of them is the answer.
+    read in overlapping windows, and the answer is the best span of all windows.
 
     Args:
         encoder: `SpanBertEncoder`, with its tokenizer.
-        input_order: `"question_first"`, [CLS] question [SEP] passage [SEP] (the default, because published fine-tuned
-            models and BERT's were trained so, by the released code too), or `"passage_first"`, [CLS] passage [SEP]
-            question [SEP], as the paper's section 4.1 writes it.
-        window_length: int or `None`. Pieces of a row at most; `None` means the encoder's `max_sequence_length`.
+        input_order: `"question_first"`, [CLS] question [SEP] passage [SEP] (the default: published
+            fine-tuned models, BERT's and the released code's, were trained so), or `"passage_first"`, [CLS] passage
+            [SEP] question [SEP], as in the paper's section 4.1.
+        window_length: int or `None`. Longest row, in word pieces. `None`: the encoder's `max_sequence_length`.
         stride: int. Passage pieces from one window's start to the next's. Defaults to `128` (paper, appendix B).
-        max_question_pieces: int. Longer questions are cut there. Defaults to `64` (released code).
-        max_answer_pieces: int. Longest answer. Defaults to `30` (released code).
-        no_answer_threshold: float or `None`. With a number the model may refuse to answer: it does where
-            `Answer.no_answer_score` is above it. `None`: it always answers (SQuAD 1.1, MRQA).
-        special_tokens_in_text: bool. Whether a literal [SEP] in a context is that piece. Defaults to `False`.
+        max_question_pieces: int. Longest question, in pieces; the rest is cut. Defaults to `64` (released code).
+        max_answer_pieces: int. Longest answer, in pieces. Defaults to `30` (released code).
+        no_answer_threshold: float or `None`. The best answer is "no answer" if `Answer.no_answer_score` is above it.
+            `None`: the model always answers (SQuAD 1.1, MRQA).
+        special_tokens_in_text: bool. Whether a literal [SEP] in a context is read as that piece. Defaults to `False`.
 
     Call arguments:
         token_ids, segment_ids, padding_mask: int32 `(B, T)`. See `SpanBertEncoder`.
@@ -50,11 +48,20 @@ class SpanBertQuestionAnswerer(BucketedPrediction, TaskModel, NamedInputs, keras
         `{"start_logits": (B, T), "end_logits": (B, T)}`, float32.
 
     Raises:
-        ValueError: an unknown order, lengths that do not fit, or an encoder without tokenizer.
+        ValueError: an unknown order, invalid lengths, or an encoder without tokenizer.
 
     Example:
-        reader = keras.saving.load_model("question_answerer.keras")
-        reader.answer("Who wrote it?", "It was written by Ann.").text  # "Ann"
+
+    ```python
+    from spanbert_keras import SpanBertEncoder, SpanBertQuestionAnswerer, SpanBertTokenizer
+
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "who", "wrote", "it", "?", "Ann", "did", "."]
+    tokenizer = SpanBertTokenizer(vocabulary)
+    encoder = SpanBertEncoder(len(vocabulary), 1, 2, 8, 16, max_sequence_length=32, tokenizer=tokenizer)
+    answerer = SpanBertQuestionAnswerer(encoder, max_question_pieces=8, stride=8)
+    answer = answerer.answer("who wrote it ?", "Ann did .")  # untrained: any span
+    answer.text == "Ann did ."[answer.start : answer.end]  # True
+    ```
 
     Reference: Joshi et al., 2020, section 4.1.
     """
@@ -75,9 +82,6 @@ class SpanBertQuestionAnswerer(BucketedPrediction, TaskModel, NamedInputs, keras
         special_tokens_in_text=False,
         **kwargs,
     ):
-        dtype = kwargs.pop("dtype", None) or encoder.dtype_policy
-        if encoder.tokenizer is None:
-            raise ValueError("`SpanBertQuestionAnswerer` needs an encoder with a tokenizer. Received: one without.")
         window_length = encoder.max_sequence_length if window_length is None else int(window_length)
         if not window_length <= encoder.max_sequence_length or max_answer_pieces < 1:
             raise ValueError(
@@ -89,24 +93,26 @@ class SpanBertQuestionAnswerer(BucketedPrediction, TaskModel, NamedInputs, keras
         answer_head = keras.layers.Dense(2, kernel_initializer=initializer(), dtype="float32", name="answer_head")
 
         # === Graph ===
-        inputs = self.symbolic_inputs()
-        sequence = encoder(inputs)["sequence_output"]  # (B, T, D)
-        logits = answer_head(sequence)  # (B, T, 2)
-        outputs = {"start_logits": logits[:, :, 0], "end_logits": logits[:, :, 1]}  # (B, T)
-        super().__init__(inputs=inputs, outputs=outputs, **kwargs)
-        self.dtype_policy = plain_policy(dtype)  # `compile` scales the loss where this is mixed_float16
+        def head(sequence):  # (B, T, D)
+            logits = answer_head(sequence)  # (B, T, 2)
+            return {"start_logits": logits[:, :, 0], "end_logits": logits[:, :, 1]}  # (B, T)
+
+        super().__init__(encoder, head, **kwargs)
 
         # === Config ===
-        self.encoder = encoder
         self.answer_head = answer_head
         self.max_answer_pieces = int(max_answer_pieces)
         self.no_answer_threshold = None if no_answer_threshold is None else float(no_answer_threshold)
         self.windows = QuestionWindows(
-            encoder.tokenizer, window_length, stride, max_question_pieces, input_order,
-            special_tokens_in_text, encoder.num_segments,
-        )  # fmt: skip
+            encoder.tokenizer,
+            window_length,
+            stride,
+            max_question_pieces,
+            input_order,
+            special_tokens_in_text,
+            encoder.num_segments,
+        )
         self.counts = {"questions": 0, "questions_cut": 0, "answers_at_limit": 0}
-        self._begin_prediction()
 
     # --- asking
 
@@ -122,17 +128,17 @@ class SpanBertQuestionAnswerer(BucketedPrediction, TaskModel, NamedInputs, keras
     ):
         """Returns the answer to a question, found in its context; several threads may call it.
 
-        `counts` of the model tells how many questions were asked, how many were cut, and how many answers are as long
-        as an answer may be.
+        The model's `counts` are the number of questions asked, of those that were cut, and of answers that are as long
+        as `max_answer_pieces` allows.
 
         Args:
             questions: str, or sequence of str (a list, tuple, NumPy array, pandas series, generator).
-            contexts: str, or sequence of str. A str beside a sequence serves for each of the others.
-            n_best: int or `None`. `None` gives one `Answer`, a number a list of so many at most, best first, with
-                different texts.
-            batch_size: int. Windows computed at once. The computation's memory grows with it; of a context only the
-                pieces of its windows are held, and twenty spans each.
-            max_answer_pieces, max_question_pieces, stride: int or `None`, which takes the model's setting.
+            contexts: str, or sequence of str. A single question or context goes with each one of a sequence.
+            n_best: int or `None`. `None`: one `Answer`. A number: a list of at most `n_best` answers with different
+                texts, best first.
+            batch_size: int. Windows computed at once; memory grows with it. Of each context only the pieces of its
+                windows are held, and twenty spans per window.
+            max_answer_pieces, max_question_pieces, stride: int or `None`, which means the model's setting.
 
         Returns:
             `Answer` for a question and a context, else a list with one entry for each; lists of `Answer` with `n_best`.
@@ -143,9 +149,12 @@ class SpanBertQuestionAnswerer(BucketedPrediction, TaskModel, NamedInputs, keras
         """
         questions, contexts, single = _paired(questions, contexts)
         numbers = {
-            "n_best": n_best, "batch_size": batch_size, "max_answer_pieces": max_answer_pieces,
-            "max_question_pieces": max_question_pieces, "stride": stride,
-        }  # fmt: skip
+            "n_best": n_best,
+            "batch_size": batch_size,
+            "max_answer_pieces": max_answer_pieces,
+            "max_question_pieces": max_question_pieces,
+            "stride": stride,
+        }
         for name, value in numbers.items():
             if (value is not None or name == "batch_size") and not (isinstance(value, Integral) and value >= 1):
                 raise InputError(f"`{name}` must be positive. Received: {name}={value!r}.")
@@ -167,11 +176,11 @@ class SpanBertQuestionAnswerer(BucketedPrediction, TaskModel, NamedInputs, keras
         stride: int | None = None,
         logits_of=None,
     ) -> Iterator[WindowedReader]:
-        """Yields what `answer` decides from: a `WindowedReader` for every question, in order.
+        """Yields the candidates that `answer` chooses from: a `WindowedReader` for every question, in order.
 
         Args:
             questions, contexts, batch_size, max_answer_pieces, max_question_pieces, stride: see `answer`.
-            logits_of: function of a batch of inputs that returns its logits as arrays, `None` for this model's own.
+            logits_of: function from a batch of inputs to its logits as arrays. `None`: this model.
         """
         return read(
             questions,
@@ -180,7 +189,7 @@ class SpanBertQuestionAnswerer(BucketedPrediction, TaskModel, NamedInputs, keras
             logits_of or self.compute_rows,
             batch_size,
             max_answer_pieces or self.max_answer_pieces,
-            CANDIDATES,
+            SPANS_PER_WINDOW,
             single_rows=logits_of is None,
         )
 
@@ -200,20 +209,23 @@ class SpanBertQuestionAnswerer(BucketedPrediction, TaskModel, NamedInputs, keras
         max_answer_pieces: int | None = None,
         may_refuse: bool = True,
     ) -> list[Answer]:
-        """Returns the `n_best` answers that were read in a context, best first, each text once.
+        """Returns the `n_best` answers found in a context, best first, each text once.
 
-        The best one is "no answer" where the threshold says so; with `may_refuse=False` none is.
+        The best one is "no answer" if its score is above the threshold; with `may_refuse=False` the threshold is
+        ignored.
         """
         threshold = self.no_answer_threshold if may_refuse else None
         max_answer_pieces = max_answer_pieces or self.max_answer_pieces
         candidates = reading.candidates
         if not len(candidates.logits):
-            raise InputError("The model's logits are not finite: no span is better than another. Train it anew.")
+            raise InputError(
+                "The model returned non-finite logits. Expected: numbers. Retrain it, or load another checkpoint."
+            )
         probabilities, of_none = candidates.probabilities()
         no_answer_score = no_answer_score_of(candidates)
-        refuses = threshold is not None and no_answer_score > threshold
+        unanswered = threshold is not None and no_answer_score > threshold
         none = Answer("", None, None, of_none, no_answer_score)
-        answers, texts = ([none] if refuses else []), set()
+        answers, texts = ([none] if unanswered else []), set()
         spans = zip(candidates.starts.tolist(), candidates.ends.tolist(), probabilities.tolist(), strict=True)
         at_limit = 0
         for first, last, probability in spans:
@@ -244,7 +256,7 @@ class SpanBertQuestionAnswerer(BucketedPrediction, TaskModel, NamedInputs, keras
         )
 
     def comparable(self, key, targets):
-        """Returns positions as Keras' losses and metrics take them: one answer a row."""
+        """Returns positions as Keras' losses and metrics take them: one answer per row."""
         if len(targets.shape) > 1 and targets.shape[1] != 1:
             raise ValueError(
                 f"Keras' losses and metrics compare with one answer per row. Expected: `{key}` of shape (B, 1). "
@@ -267,7 +279,7 @@ class SpanBertQuestionAnswerer(BucketedPrediction, TaskModel, NamedInputs, keras
 
 
 def no_answer_score_of(candidates: Candidates) -> float:
-    """Returns the logit of "no answer" less that of the best answer."""
+    """Returns the logit of "no answer" minus that of the best answer."""
     return candidates.no_answer_logit - float(candidates.logits[0])
 
 
@@ -275,7 +287,7 @@ def _paired(questions, contexts) -> tuple[list[str], list[str], bool]:
     """Returns as many questions as contexts, and whether both were single."""
     questions, one_question = given_texts(questions, "questions", "question")
     contexts, one_context = given_texts(contexts, "contexts", "context")
-    if one_question != one_context:  # the single one serves for each of the others
+    if one_question != one_context:  # the single one goes with each of the others
         questions = questions * len(contexts) if one_question else questions
         contexts = contexts * len(questions) if one_context else contexts
     if len(questions) != len(contexts):

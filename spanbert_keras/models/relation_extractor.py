@@ -13,26 +13,26 @@ from spanbert_keras.preprocessing.entity_rows import MODES, EntityPair, EntityRo
 
 @keras.saving.register_keras_serializable(package="spanbert_keras")
 class SpanBertRelationExtractor(RowClassifier, keras.Model):
-    """Says how a subject is related to an object of the same sentence: an encoder and a linear layer on [CLS].
+    """Predicts the relation of a subject to an object of the same sentence: an encoder and a linear layer on [CLS].
 
-    A functional model. Each entity is replaced by one piece that stands for its type, `[SUBJ-PERSON]` (entity masking,
-    section 4.1). These markers are [unusedN] pieces of the vocabulary, in an order that is saved with the model.
+    A functional model. Each entity is replaced by one marker of its type, `[SUBJ-PERSON]` (entity masking, section
+    4.1). Markers are [unusedN] pieces of the vocabulary; which stands for which is saved with the model.
 
     Args:
         encoder: `SpanBertEncoder`, with its tokenizer.
         labels: sequence of str. The relations, in the order of the logits.
-        subject_types, object_types: sequences of str. The types of entities that get markers, in this order. Not needed
-            where `markers` are given.
+        subject_types, object_types: sequences of str. Entity types that get markers, in this order. Not needed if
+            `markers` are given.
         feature_mode: `"ner"`, the paper's; `"text"`, `"text_ner"` or `"ner_text"`, as in the released code. See
             `EntityRows`.
         markers: dict from a marker's name (`SUBJ-PERSON`) to its piece (`[unused1]`), or `None`, which takes the
-            vocabulary's [unusedN] in order. Where it is not known what a model was trained with, give `{}`: such a
-            model computes, but refuses to read sentences until `markers` are set.
-        row_length: int or `None`. Pieces of a row at most; longer sentences keep what is nearest to the entities.
-            `None`: `128` (paper, appendix B), or what the encoder reads.
-        pooler: bool. Whether a dense layer with tanh stands before the linear one, as in the released code.
+            vocabulary's [unusedN] in order. If the markers that a model was trained with are not known, give `{}`: the
+            model computes, but reads no sentences until `markers` are set.
+        row_length: int or `None`. Longest row, in word pieces; longer sentences keep what is nearest to the entities.
+            `None`: `128` (paper, appendix B), or the encoder's `max_sequence_length` if that is less.
+        pooler: bool. Whether a dense layer with tanh precedes the linear one, as in the released code.
             Defaults to `False` (paper, section 4.1).
-        dropout: float. Before the linear layer. Defaults to `0.1`.
+        dropout: float. Dropout rate before the linear layer. Defaults to `0.1`.
 
     Call arguments:
         token_ids, segment_ids, padding_mask: int32 `(B, T)`. See `SpanBertEncoder`.
@@ -41,16 +41,25 @@ class SpanBertRelationExtractor(RowClassifier, keras.Model):
         `{"logits": (B, C)}`, float32.
 
     Raises:
-        ValueError: an unknown mode, labels that are no different names, a vocabulary with too few [unusedN], a row
-            longer than the encoder reads, or no tokenizer.
+        ValueError: an unknown mode, duplicate labels, a vocabulary with too few [unusedN], a row longer than the
+            encoder reads, or no tokenizer.
 
     Example:
-        extractor = keras.saving.load_model("relation_extractor.keras")
-        relation = extractor.extract(
-            "Ann was born in Oslo .".split(),
-            subject=(0, 1), object=(4, 5), subject_type="PERSON", object_type="CITY",
-        )
-        relation.label  # "per:city_of_birth"
+
+    ```python
+    from spanbert_keras import SpanBertEncoder, SpanBertRelationExtractor, SpanBertTokenizer
+
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[unused1]", "[unused2]", "was", "born", "in", "."]
+    tokenizer = SpanBertTokenizer(vocabulary)
+    encoder = SpanBertEncoder(len(vocabulary), 1, 2, 8, 16, max_sequence_length=32, tokenizer=tokenizer)
+    extractor = SpanBertRelationExtractor(
+        encoder, labels=["no_relation", "per:city_of_birth"], subject_types=["PERSON"], object_types=["CITY"]
+    )
+    extractor.markers  # {"SUBJ-PERSON": "[unused1]", "OBJ-CITY": "[unused2]"}
+    tokens = "Ann was born in Oslo .".split()
+    relation = extractor.extract(tokens, (0, 1), (4, 5), subject_type="PERSON", object_type="CITY")
+    list(relation.scores)  # ["no_relation", "per:city_of_birth"]
+    ```
 
     Reference: Joshi et al., 2020, section 4.1; Zhang et al., 2017 (TACRED).
     """
@@ -68,7 +77,6 @@ class SpanBertRelationExtractor(RowClassifier, keras.Model):
         dropout=0.1,
         **kwargs,
     ):
-        dtype = kwargs.pop("dtype", None) or encoder.dtype_policy
         if not labels:
             raise ValueError("`labels` must name the relations. Received: none.")
         if feature_mode not in MODES:
@@ -79,9 +87,7 @@ class SpanBertRelationExtractor(RowClassifier, keras.Model):
                 f"in mode {feature_mode!r}. "
                 f"Received: {tuple(subject_types)} and {tuple(object_types)}."
             )
-        graph, *parts = self._graph(encoder, labels, row_length, pooler, dropout)
-        super().__init__(**graph, **kwargs)
-        self._keep(encoder, *parts, dtype)
+        super().__init__(encoder, labels, row_length, pooler, dropout, **kwargs)
         if markers is None:
             markers = assign_markers(encoder.tokenizer, marker_names(feature_mode, subject_types, object_types))
         self.entities = EntityRows(encoder.tokenizer, markers, feature_mode, self.row_length)
@@ -89,7 +95,7 @@ class SpanBertRelationExtractor(RowClassifier, keras.Model):
 
     @property
     def markers(self) -> dict[str, str]:
-        """Which piece stands for which marker, e.g. `{"SUBJ-PERSON": "[unused1]"}`; may be set."""
+        """The piece of each marker, e.g. `{"SUBJ-PERSON": "[unused1]"}`; may be set."""
         return dict(self.entities.markers)
 
     @markers.setter
@@ -107,23 +113,21 @@ class SpanBertRelationExtractor(RowClassifier, keras.Model):
     ):
         """Returns the relation of a subject to an object; several threads may call it.
 
-        Give one sentence with its entities, or lists: of sentences, and of as many subjects, objects and types.
-        `counts` of the model tells how many sentences were read, and how many of them were cut.
+        Give one sentence with its entities, or lists: of sentences, and of as many subjects, objects and types. The
+        model's `counts` are the number of sentences read, and of those that were cut.
 
         Args:
             sentences: list of str, the tokens of a sentence, or str; or a list of these.
-            subject, object: (start, end). Half-open ranges of tokens where tokens are given, of characters where a text
-                is.
-            subject_type, object_type: str, e.g. `"PERSON"`; the markers tell which there are. Not needed in mode
-                `"text"`.
+            subject, object: (start, end). Half-open ranges of tokens; of characters if the sentence is a str.
+            subject_type, object_type: str, e.g. `"PERSON"`: one of the types in `markers`. Not needed in mode `"text"`.
             batch_size: int. Rows computed at once.
 
         Returns:
-            `Relation`, or a list of them for a list.
+            `Relation`; a list of them for a list of sentences.
 
         Raises:
-            InputError: an entity is no range of its sentence, its type has no marker, the lists have different lengths,
-                or the model does not know its markers.
+            InputError: an entity is out of range, its type has no marker, the lists have different lengths, or the
+                model has no markers.
         """
         pairs, single = given_pairs(sentences, subject, object, subject_type, object_type)
         found = self.extract_pairs(pairs, batch_size)
@@ -147,7 +151,7 @@ class SpanBertRelationExtractor(RowClassifier, keras.Model):
         """Returns the relation of every ordered pair of entities that share a sentence of a spaCy document.
 
         Args:
-            doc: `spacy.tokens.Doc` with sentences and entities (extra `linguistic`, and a spaCy pipeline of one's own).
+            doc: `spacy.tokens.Doc` with sentences and entities (extra `linguistic`, and your own spaCy pipeline).
             types: dict from spaCy's entity labels to the types that this model's markers name; `None` translates those
                 of spaCy's English models to TACRED's. Entities whose type has no marker are left out.
             batch_size: int. Rows computed at once.
@@ -156,7 +160,7 @@ class SpanBertRelationExtractor(RowClassifier, keras.Model):
             List of (subject, object, `Relation`), the first two spaCy spans; pairs without a relation included.
 
         Raises:
-            InputError: it is no spaCy document, it has no sentence boundaries, or the model does not know its markers.
+            InputError: `doc` is not a spaCy document or has no sentence boundaries, or the model has no markers.
         """
         found = document_pairs(doc, self.markers, types)
         relations = self.extract_pairs([pair for _, _, pair in found], batch_size)

@@ -1,4 +1,4 @@
-"""What classifiers of texts, pairs and sentences with entities share. Shape letters: B batch, T tokens, C classes."""
+"""The base of classifiers of texts, pairs and sentences with entities. Shape letters: B batch, T tokens, C classes."""
 
 from collections.abc import Callable, Sequence
 from typing import ClassVar
@@ -8,30 +8,34 @@ from keras import ops
 
 from spanbert_keras.errors import InputError
 from spanbert_keras.layers.classification_head import ClassificationHead
-from spanbert_keras.layers.saving.saved_state import plain_policy
 from spanbert_keras.losses.classification_loss import classification_losses, multi_label_losses, regression_losses
 from spanbert_keras.models.bucketed_prediction import BucketedPrediction, row_lengths
-from spanbert_keras.models.named_inputs import NamedInputs
 from spanbert_keras.models.task_model import TaskModel
 from spanbert_keras.preprocessing.piece_row import PieceRow, pad_rows
 
-LOSSES = {  # by what the logits are
+LOSSES = {  # by problem type
     "single_label": classification_losses,
     "multi_label": multi_label_losses,
     "regression": regression_losses,
 }
-
-
 FEWEST_LABELS = {"single_label": 2, "multi_label": 1, "regression": 0}
 
 
-class RowClassifier(BucketedPrediction, TaskModel, NamedInputs):
-    """Mixin: a functional model, an encoder with a head on [CLS].
+class RowClassifier(BucketedPrediction):
+    """Base of the classifiers: an encoder with a head on [CLS].
+
+    Args:
+        encoder: `SpanBertEncoder`, with its tokenizer.
+        labels, row_length, pooler, dropout, problem_type: see `SpanBertTextClassifier`.
+        dtype: dtype policy or its name. `None`: the encoder's.
 
     Attributes:
         labels: tuple of str. The classes, or the names of a regression's numbers, in the order of the logits; () for
             one number without a name.
-        problem_type: `"single_label"`, `"multi_label"` or `"regression"`: what the logits are.
+        problem_type: `"single_label"`, `"multi_label"` or `"regression"`: what the logits mean.
+
+    Raises:
+        ValueError: an encoder without tokenizer, a row longer than the encoder reads, invalid labels.
     """
 
     input_keys = ("token_ids", "segment_ids", "padding_mask")
@@ -39,15 +43,7 @@ class RowClassifier(BucketedPrediction, TaskModel, NamedInputs):
     target_of: ClassVar = {"logits": "label_targets"}
     pad = staticmethod(pad_rows)
 
-    def _graph(self, encoder, labels, row_length, pooler, dropout, problem_type=None):
-        """Returns the functional model's arguments, and takes what all classifiers are made of.
-
-        Raises:
-            ValueError: an encoder without tokenizer, a row longer than its positions, labels that are no names.
-        """
-        name = type(self).__name__
-        if encoder.tokenizer is None:
-            raise ValueError(f"`{name}` needs an encoder with a tokenizer. Received: one without.")
+    def __init__(self, encoder, labels, row_length, pooler, dropout, problem_type=None, dtype=None, **kwargs):
         row_length = min(128, encoder.max_sequence_length) if row_length is None else int(row_length)
         if row_length > encoder.max_sequence_length:
             raise ValueError(
@@ -56,28 +52,20 @@ class RowClassifier(BucketedPrediction, TaskModel, NamedInputs):
             )
         labels, problem_type = checked_labels(labels, problem_type)
         head = ClassificationHead(len(labels) or 1, pooler, dropout, dtype=encoder.dtype_policy, name="head")
-        inputs = self.symbolic_inputs()
-        logits = head(encoder(inputs)["sequence_output"])  # (B, C)
-        return {"inputs": inputs, "outputs": {"logits": logits}}, labels, row_length, head, problem_type
-
-    def _keep(self, encoder, labels, row_length, head, problem_type, dtype) -> None:
-        """Sets what `_graph` made, once the functional model is."""
-        self.dtype_policy = plain_policy(dtype)  # `compile` scales the loss where this is mixed_float16
-        self.encoder = encoder
+        super().__init__(encoder, lambda sequence: {"logits": head(sequence)}, dtype, **kwargs)  # (B, C)
         self.labels = labels
         self.row_length = row_length
         self.head = head
         self.problem_type = problem_type
-        self._begin_prediction()
 
     def logits_of(self, rows: Sequence[PieceRow], batch_size: int = 32, compute: Callable | None = None) -> np.ndarray:
-        """Returns the logits of rows, float32 `(len(rows), C)`; rows of like lengths are computed together.
+        """Returns the logits of rows, float32 `(len(rows), C)`; rows of similar length are computed together.
 
         Args:
             rows: sequence of `PieceRow`.
             batch_size: int. B.
-            compute: function of a batch of inputs that returns the outputs as arrays; `None` for this model's own. It
-                always gets `batch_size` rows.
+            compute: function from a batch of inputs to the outputs as arrays; it always gets `batch_size` rows. `None`:
+                this model.
 
         Raises:
             InputError: the batch size is not positive, or logits are not finite.
@@ -96,12 +84,14 @@ class RowClassifier(BucketedPrediction, TaskModel, NamedInputs):
             outputs = (compute or self.compute_rows)(pad_rows(filled, length))
             found[part] = outputs["logits"][: len(part)]
         if not np.isfinite(found).all():
-            raise InputError("The model's logits are not finite: no label is better than another. Train it anew.")
+            raise InputError(
+                "The model returned non-finite logits. Expected: numbers. Retrain it, or load another checkpoint."
+            )
         return found
 
     def probabilities(self, logits: np.ndarray) -> np.ndarray:
         """Returns the probability of each label, float64 `(N, C)`: the softmax of the logits over their last axis, or
-        the sigmoid of each one where a text may have several labels.
+        the sigmoid of each one if a text may have several labels.
 
         Raises:
             ValueError: the model gives numbers, which have no probabilities.
@@ -114,7 +104,7 @@ class RowClassifier(BucketedPrediction, TaskModel, NamedInputs):
         return shifted / shifted.sum(axis=-1, keepdims=True)
 
     def warm_up(self, batch_size: int = 32) -> None:
-        """Compiles every shape that is used with this batch size, at most eight, so that no call waits for it."""
+        """Compiles all shapes that are used with this batch size, at most eight, so that no later call has to."""
         row = PieceRow(np.zeros(1, np.int32), np.zeros(1, np.int32))
         for length in row_lengths(self.row_length):
             for rows in sorted({1, batch_size}):
@@ -134,8 +124,8 @@ class RowClassifier(BucketedPrediction, TaskModel, NamedInputs):
         return self.problem_type == "single_label"
 
     def plain_targets(self, y):
-        """Returns a plain `y` as `label_targets`; for single labels the numbers of classes, `(B,)` or `(B, 1)`, become
-        rows of 0 and 1."""
+        """Returns a plain `y` as `label_targets`; for single labels class numbers, `(B,)` or `(B, 1)`, become one-hot
+        rows."""
         targets = ops.convert_to_tensor(y)
         if self.problem_type == "single_label" and (len(targets.shape) == 1 or targets.shape[1] == 1):
             return ops.one_hot(ops.cast(ops.reshape(targets, (-1,)), "int32"), len(self.labels))
@@ -151,10 +141,10 @@ class RowClassifier(BucketedPrediction, TaskModel, NamedInputs):
 
 
 def checked_labels(labels, problem_type: str | None = None) -> tuple[tuple[str, ...], str]:
-    """Returns labels as a tuple, and what the logits are: as given, else regression where there are no labels.
+    """Returns labels as a tuple, and the problem type: as given, else regression if there are no labels.
 
     Raises:
-        ValueError: an unknown problem type, names that are not different strings, or fewer of them than it needs.
+        ValueError: an unknown problem type, labels that are not different strings, or too few of them.
     """
     labels = (labels,) if isinstance(labels, str) else tuple(labels or ())
     problem_type = problem_type or ("single_label" if labels else "regression")
@@ -164,7 +154,7 @@ def checked_labels(labels, problem_type: str | None = None) -> tuple[tuple[str, 
     if wrong or len(labels) < FEWEST_LABELS[problem_type]:
         expected = {
             "single_label": "several different names, or none for regression",
-            "multi_label": "different names, at least one, where a text may have several",
+            "multi_label": "different names, at least one, if a text may have several",
             "regression": "different names, one for each number",
         }
         raise ValueError(f"`labels` must be {expected[problem_type]}. Received: {labels}.")

@@ -1,20 +1,50 @@
-"""What all task models share. B rows."""
+"""The base of all task models. Shape letters: B rows, T tokens, D hidden_dim."""
+
+import threading
+from collections.abc import Callable
 
 import keras
 
 from spanbert_keras.layers.saving.saved_state import KEY, SavedState, plain_policy
+from spanbert_keras.models.named_inputs import NamedInputs
 from spanbert_keras.models.named_targets import NamedTargets, mean_over_rows
 
 
-class TaskModel(SavedState, NamedTargets):
-    """Mixin: a model over an `encoder` with its tokenizer, trained by the mean of its examples' losses.
+class TaskModel(SavedState, NamedTargets, NamedInputs):
+    """Base: an `encoder` with its tokenizer and layers on top of it, trained by the mean of its examples' losses.
+
+    A subclass is declared as `class Tagger(TaskModel, keras.Model)`: `keras.Model` comes last and only there, because
+    Keras replaces it among the bases of a functional model. The subclass sets `input_keys` and `target_keys`, calls
+    this constructor, and defines `example_losses` and `get_config`.
+
+    Args:
+        encoder: `SpanBertEncoder`, with its tokenizer.
+        head: function from the encoder's output, float `(B, T, D)`, to the dict of the model's outputs. `None` for a
+            model with a `call` of its own, which makes its layers after this constructor.
+        dtype: dtype policy or its name. `None`: the encoder's.
 
     Attributes:
         target_keys: entries of a training batch beside the model's inputs.
         static_shapes: whether `call` must know the shapes of its inputs.
+
+    Raises:
+        ValueError: the encoder has no tokenizer.
     """
 
     static_shapes = False
+
+    def __init__(self, encoder, head: Callable | None = None, dtype=None, **kwargs):
+        if encoder.tokenizer is None:
+            raise ValueError(f"`{type(self).__name__}` needs an encoder with a tokenizer. Received: one without.")
+        graph = {}
+        if head is not None:
+            inputs = self.symbolic_inputs()
+            graph = {"inputs": inputs, "outputs": head(encoder(inputs)["sequence_output"])}
+        super().__init__(**graph, **kwargs)
+        # Set afterwards, since a functional model takes no `dtype`; `compile` scales the loss if this is mixed_float16.
+        self.dtype_policy = plain_policy(dtype or encoder.dtype_policy)
+        self.encoder = encoder
+        self._one_call = threading.RLock()  # Keras' own `predict` and the counts of a model are not for several threads
 
     @property
     def tokenizer(self):
@@ -32,7 +62,7 @@ class TaskModel(SavedState, NamedTargets):
         return (self.encoder,)
 
     def get_config(self):
-        """Returns what every task model's config has."""
+        """Returns the entries that the config of every task model has."""
         return self.layer_state() | {
             "name": self.name,
             "trainable": self.trainable,

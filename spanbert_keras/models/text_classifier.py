@@ -20,20 +20,20 @@ class SpanBertTextClassifier(RowClassifier, keras.Model):
     Args:
         encoder: `SpanBertEncoder`, with its tokenizer.
         labels: sequence of str. The classes, in the order of the logits; of a regression the names of its numbers.
-            Empty: the model gives one number without a name (regression).
-        row_length: int or `None`. Pieces of a row at most; longer texts lose their end, of a pair the longer text's.
-            `None`: `128` (paper, appendix B), or what the encoder reads.
-        pooler: bool. Whether a dense layer with tanh stands before the linear one, as in the released code.
+            Empty: the model predicts one number without a name (regression).
+        row_length: int or `None`. Longest row, in word pieces; the end of a longer text is cut, in a pair that of the
+            longer one. `None`: `128` (paper, appendix B), or the encoder's `max_sequence_length` if that is less.
+        pooler: bool. Whether a dense layer with tanh precedes the linear one, as in the released code.
             Defaults to `False` (paper, section 4.1).
-        dropout: float. Before the linear layer. Defaults to `0.1`.
-        takes_pairs: bool or `None`. Whether the texts that it was trained on are pairs: `classify` refuses the others.
+        dropout: float. Dropout rate before the linear layer. Defaults to `0.1`.
+        takes_pairs: bool or `None`. Whether the model was trained on pairs of texts; `classify` rejects the other kind.
             `None`: it takes both.
         problem_type: `"single_label"`, a text has one of the labels (softmax of the logits, cross-entropy);
             `"multi_label"`, it may have none, one or several (a sigmoid for each, the mean of their binary
-            cross-entropies); `"regression"`, one number for each label (mean squared error). `None`: single label, or
-            regression if there are no labels.
-        threshold: float, from 0 to 1. With several labels for each text: a text has those labels whose probability is
-            not below it. Defaults to `0.5`. May be set.
+            cross-entropies); `"regression"`, one number for each label (mean squared error). `None`: single label,
+            or regression without labels.
+        threshold: float, from 0 to 1. With `"multi_label"`, a text has the labels whose probability is at least this.
+            Defaults to `0.5`. May be set.
 
     Call arguments:
         token_ids, segment_ids, padding_mask: int32 `(B, T)`. See `SpanBertEncoder`.
@@ -46,10 +46,20 @@ class SpanBertTextClassifier(RowClassifier, keras.Model):
             than the encoder reads, or no tokenizer.
 
     Example:
-        classifier = keras.saving.load_model("text_classifier.keras")
-        classifier.classify("A moving film.").label  # "1"
-        classifier.classify(("It rains.", "It is wet.")).scores  # {"entailment": 0.9, "not_entailment": 0.1}
-        tagger.classify("Sweet, then sad.").labels  # ("joy", "sadness"), of a model with several labels for each text
+
+    ```python
+    from spanbert_keras import SpanBertEncoder, SpanBertTextClassifier, SpanBertTokenizer
+
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "moving", "film", "."]
+    tokenizer = SpanBertTokenizer(vocabulary)
+    encoder = SpanBertEncoder(len(vocabulary), 1, 2, 8, 16, max_sequence_length=32, tokenizer=tokenizer)
+    classifier = SpanBertTextClassifier(encoder, labels=["negative", "positive"])
+    list(classifier.classify("a moving film .").scores)  # ["negative", "positive"]
+    len(classifier.classify([("a film .", "a moving film ."), ("a film", "film .")]))  # 2
+
+    tagger = SpanBertTextClassifier(encoder, labels=["joy", "sadness"], problem_type="multi_label", threshold=0.0)
+    tagger.classify("a moving film .").labels  # ("joy", "sadness")
+    ```
 
     Reference: Joshi et al., 2020, section 4.1.
     """
@@ -66,10 +76,7 @@ class SpanBertTextClassifier(RowClassifier, keras.Model):
         threshold=0.5,
         **kwargs,
     ):
-        dtype = kwargs.pop("dtype", None) or encoder.dtype_policy
-        graph, *parts = self._graph(encoder, labels, row_length, pooler, dropout, problem_type)
-        super().__init__(**graph, **kwargs)
-        self._keep(encoder, *parts, dtype)
+        super().__init__(encoder, labels, row_length, pooler, dropout, problem_type, **kwargs)
         self.threshold = _checked_threshold(threshold)
         self.takes_pairs = None if takes_pairs is None else bool(takes_pairs)
         self.pairs = TextPairs(encoder.tokenizer, self.row_length, encoder.num_segments)
@@ -79,17 +86,18 @@ class SpanBertTextClassifier(RowClassifier, keras.Model):
         """Returns the class, the classes or the numbers of a text or of a pair, or of each of several; several threads
         may call it.
 
-        `counts` of the model tells how many were classified, and how many of them were cut.
+        The model's `counts` are the number of texts classified, and of those that were cut.
 
         Args:
             texts: str, or (str, str), or a list of either.
             batch_size: int. Rows computed at once.
 
         Returns:
-            `Classification`, or a list of them for a list.
+            `Classification`; a list of them for a list of texts.
 
         Raises:
-            InputError: a text has no words, or is none; texts and pairs are mixed; the model was trained on the others.
+            InputError: a text is invalid or has no words, texts and pairs are mixed, or the model was trained on the
+                other kind.
         """
         given, single = given_list(texts, "texts", "a str, a pair of them, or a list of either", (str, tuple))
         firsts, seconds = _columns(given)
@@ -111,7 +119,7 @@ class SpanBertTextClassifier(RowClassifier, keras.Model):
         return found[0] if single else found
 
     def reached(self, probabilities) -> tuple[str, ...]:
-        """Returns the labels whose probability is not below the threshold; see `threshold`.
+        """Returns the labels whose probability is at least the threshold; see `threshold`.
 
         Args:
             probabilities: float `(C,)`, of one text.
@@ -120,13 +128,13 @@ class SpanBertTextClassifier(RowClassifier, keras.Model):
         return tuple(label for label, probability in pairs if probability >= self.threshold)
 
     def check_kind(self, pairs: bool) -> None:
-        """Refuses what this model was not trained on.
+        """Raises if this model was not trained on the given kind of texts.
 
         Args:
-            pairs: bool. Whether pairs are to be classified, not single texts.
+            pairs: bool. Whether pairs are to be classified, rather than single texts.
 
         Raises:
-            InputError: it was trained on the other kind.
+            InputError: the model was trained on the other kind.
         """
         if self.takes_pairs is not None and self.takes_pairs != pairs:
             kinds = {True: "pairs of texts", False: "single texts"}

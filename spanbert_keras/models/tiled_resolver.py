@@ -1,5 +1,5 @@
 """Resolves documents of any length in bounded memory. Shape letters: R rows, T pieces of a tile, W span widths,
-P pieces, S spans kept, Q spans of a tile, K spans before and in it, A antecedents, D hidden_dim, G span_dim."""
+P pieces, S spans kept, Q spans of a tile, K spans compared with, A antecedents, D hidden_dim, G span_dim."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -15,20 +15,20 @@ from spanbert_keras.layers.functional import MASKED
 from spanbert_keras.models.bucketed_prediction import quiet_tracing, row_lengths
 from spanbert_keras.preprocessing.document_segments import SegmentedDocument
 
-PIECES = 1024  # of a tile in which spans are scored as mentions
-SPANS = 256  # of a tile in which spans are compared with earlier ones
-EARLIER = (256, 512, 1024, 2048)  # sizes that the spans before and in a tile are padded to, besides the largest
+PIECES_PER_TILE = 1024  # pieces whose spans are scored as mentions together
+SPANS_PER_TILE = 256  # spans that are compared with earlier ones together
+COMPARED_SIZES = (256, 512, 1024, 2048)  # K is padded to one of these, or to the largest that the window allows
 
 
 @dataclasses.dataclass(frozen=True)
 class Links:
-    """What a document's clusters are decided from.
+    """The links from which a document's clusters are built.
 
     Attributes:
         starts, ends: int64 `(S,)`. First and last piece (inclusive) of each kept span.
         mention_scores: float32 `(S,)`.
-        antecedents: int64 `(S, A)`. Places among the S; -1 for none.
-        scores: float32 `(S, A)`. Of the antecedents, the dummy's being 0; -inf for none.
+        antecedents: int64 `(S, A)`. Places among the S spans; -1 at padding.
+        scores: float32 `(S, A)`. Scores of the antecedents, the dummy's being 0; -inf at padding.
     """
 
     starts: np.ndarray
@@ -38,7 +38,7 @@ class Links:
     scores: np.ndarray
 
     def best(self) -> np.ndarray:
-        """Returns the best antecedent of each span, int64 `(S,)`, -1 for none."""
+        """Returns the best antecedent of each span, int64 `(S,)`; -1 if the dummy is better than all."""
         if not self.scores.size:
             return np.full(len(self.starts), -1)
         place = self.scores.argmax(1)[:, np.newaxis]
@@ -46,8 +46,30 @@ class Links:
         return np.where(np.take_along_axis(self.scores, place, 1)[:, 0] > 0, best, -1)
 
 
+@dataclasses.dataclass(frozen=True)
+class Tile:
+    """Up to `SPANS_PER_TILE` spans (queries) and the spans that each of them may be linked to.
+
+    All places count the kept spans of all documents, one document after the other.
+
+    Attributes:
+        first, end: int. Half-open range of the queries.
+        compared_first: int. The queries are compared with the spans from here to `end`.
+        compared_size: int. K, the size that these spans are padded to.
+        antecedents: int64 `(Q, A)`. Place of each antecedent that the coarse score chose; -1 at padding.
+        pair_inputs: dict of arrays `(1, ...)`. Inputs of the fine stage that stay the same while spans are refined.
+    """
+
+    first: int
+    end: int
+    compared_first: int
+    compared_size: int
+    antecedents: np.ndarray
+    pair_inputs: dict[str, np.ndarray]
+
+
 class _Stage(keras.Model):
-    """A part of the computation, compiled by itself on any backend."""
+    """A part of the computation, compiled separately on every backend."""
 
     def __init__(self, function: Callable, layers: Sequence):
         super().__init__(dtype="float32", name="stage")
@@ -66,10 +88,17 @@ class _Stage(keras.Model):
 
 
 class TiledResolver:
-    """The stages of a `SpanBertCoreferenceResolver`, each with few static shapes; documents come one after the other.
+    """Computes what a `SpanBertCoreferenceResolver` computes, in tiles of few static shapes:
 
-    No stage makes anything of the size pieces x pieces or spans x spans: the spans of a text are scored in tiles of
-    `PIECES`, the kept ones are compared in tiles of `SPANS` with those of the antecedent window.
+        encode -> score -> prune -> coarse -> fine
+
+    `encode` turns segments into vectors of pieces; `score` gives every span a mention score; `prune` keeps the best
+    spans that do not cross, and computes their vectors; `coarse` chooses A antecedents of each by a cheap score; `fine`
+    scores these closely, and refines the spans as often as the model does. Documents follow one another, and a tile may
+    hold the ends and beginnings of several.
+
+    No stage makes an array of size pieces x pieces or spans x spans: the spans of a text are scored in tiles of
+    `PIECES_PER_TILE`, and the kept ones are compared in tiles of `SPANS_PER_TILE` with those of the antecedent window.
 
     Args:
         resolver: `SpanBertCoreferenceResolver`.
@@ -77,64 +106,80 @@ class TiledResolver:
 
     def __init__(self, resolver):
         self.resolver = resolver
-        layers = resolver.task_layers
-        span_vectors, mention_scorer, coarse_antecedents, pair_scorer, span_refinement = layers
-        self.encode = _Stage(lambda x: resolver.encoder(x, training=False)["sequence_output"], [resolver.encoder])
-        self.grid = _Stage(lambda x: mention_scorer.grid(x["sequence"], span_vectors), layers[:2])
-
-        def vectors(x):
-            found = span_vectors(x["pieces"], x["widths"], training=False)
-            return {"vectors": found, "scores": mention_scorer(found, x["widths"], training=False)}
-
-        def coarse(x):
-            ranks = (ops.expand_dims(x["query_ranks"], 2), ops.expand_dims(x["ranks"], 1))
-            distances = ranks[0] - ranks[1]
-            allowed = ops.logical_and(distances > 0, distances <= resolver.antecedent_window)
-            same = ops.equal(ops.expand_dims(x["query_documents"], 2), ops.expand_dims(x["documents"], 1))
-            scores, antecedents, real = coarse_antecedents(
-                x["queries"], x["query_scores"], x["spans"], x["scores"], ops.maximum(distances, 0),
-                ops.logical_and(allowed, same), training=False,
-            )  # fmt: skip
-            return {"scores": scores, "antecedents": antecedents, "real": real}
-
-        def fine(x):
-            features = (x["same_speaker"], x["genres"], x["distances"], x["segment_distances"])
-            found = pair_scorer(x["queries"], x["spans"], x["antecedents"], *features, training=False)
-            scores = ops.where(x["real"], x["coarse"] + found, MASKED)
-            refined = span_refinement(
-                x["queries"], with_dummy(scores), gather_antecedents(x["spans"], x["antecedents"])
-            )
-            return {"scores": scores, "refined": refined}
-
-        self.vectors = _Stage(vectors, layers[:2])
-        self.coarse = _Stage(coarse, [coarse_antecedents])
-        self.fine = _Stage(fine, [pair_scorer, span_refinement])
+        self.encode = _Stage(self._sequence_output, [resolver.encoder])
+        self.grid = _Stage(self._score_grid, [resolver.span_vectors, resolver.mention_scorer])
+        self.vectors = _Stage(self._represent, [resolver.span_vectors, resolver.mention_scorer])
+        self.coarse = _Stage(self._choose_antecedents, [resolver.coarse_antecedents])
+        self.fine = _Stage(self._score_pairs, [resolver.pair_scorer, resolver.span_refinement])
 
     def links(
-        self, documents: Sequence[SegmentedDocument], genres: Sequence[int], batch_size: int,
+        self,
+        documents: Sequence[SegmentedDocument],
+        genres: Sequence[int],
+        batch_size: int,
         mentions: Sequence | None = None,
-    ) -> list[Links]:  # fmt: skip
+    ) -> list[Links]:
         """Returns the links of each document.
 
         Args:
             documents: sequence of `SegmentedDocument`.
-            genres: sequence of int, the row of each document's genre.
+            genres: sequence of int. The row of each document's genre.
             batch_size: int. Segments encoded at once.
-            mentions: sequence of lists of (start, end), or of `None`. Half-open spans of words: nothing else of that
-                document may be a mention.
+            mentions: sequence of lists of (start, end), or of `None`. Half-open spans of words; only these may be
+                mentions of that document.
         """
-        sequences = self._sequences(documents, batch_size)
-        chosen = self._choose(documents, sequences, mentions or [None] * len(documents))
+        sequences = self._encode(documents, batch_size)
+        chosen = self._prune(documents, self._score(sequences), mentions or [None] * len(documents))
         spans = self._spans(documents, sequences, chosen, genres)
         del sequences  # of a long text as large as the spans' vectors
-        return self._linked(chosen, spans)
+        if not len(spans["vectors"]):
+            empty = np.zeros((0, 0))
+            return [Links(starts, ends, np.zeros(0, np.float32), empty, empty) for starts, ends in chosen]
+        tiles = [self._coarse(spans, first) for first in range(0, len(spans["vectors"]), SPANS_PER_TILE)]
+        return _links(chosen, spans["scores"], tiles, self._fine(spans, tiles))
 
-    def _sequences(self, documents, batch_size: int) -> list[np.ndarray]:
+    # --- what the stages compute: functions of tensors, compiled
+
+    def _sequence_output(self, x):
+        return self.resolver.encoder(x, training=False)["sequence_output"]  # (R, T, D)
+
+    def _score_grid(self, x):
+        return self.resolver.mention_scorer.grid(x["sequence"], self.resolver.span_vectors)  # (1, T, W)
+
+    def _represent(self, x):
+        vectors = self.resolver.span_vectors(x["pieces"], x["widths"], training=False)  # (1, Q, G)
+        scores = self.resolver.mention_scorer(vectors, x["widths"], training=False)  # (1, Q)
+        return {"vectors": vectors, "scores": scores}
+
+    def _choose_antecedents(self, x):
+        distances = ops.expand_dims(x["query_ranks"], 2) - ops.expand_dims(x["ranks"], 1)  # (1, Q, K)
+        allowed = ops.logical_and(distances > 0, distances <= self.resolver.antecedent_window)
+        # Spans of several documents may share a tile: they are not each other's antecedents.
+        same = ops.equal(ops.expand_dims(x["query_documents"], 2), ops.expand_dims(x["documents"], 1))
+        queries = (x["queries"], x["query_scores"])
+        spans = (x["spans"], x["scores"])
+        distances = ops.maximum(distances, 0)
+        scores, antecedents, real = self.resolver.coarse_antecedents(
+            *queries, *spans, distances, ops.logical_and(allowed, same), training=False
+        )  # (1, Q, A)
+        return {"scores": scores, "antecedents": antecedents, "real": real}
+
+    def _score_pairs(self, x):
+        features = (x["same_speaker"], x["genres"], x["distances"], x["segment_distances"])
+        fine = self.resolver.pair_scorer(x["queries"], x["spans"], x["antecedents"], *features, training=False)
+        scores = ops.where(x["real"], x["coarse"] + fine, MASKED)  # (1, Q, A)
+        antecedents = gather_antecedents(x["spans"], x["antecedents"])  # (1, Q, A, G)
+        refined = self.resolver.span_refinement(x["queries"], with_dummy(scores), antecedents)  # (1, Q, G)
+        return {"scores": scores, "refined": refined}
+
+    # --- the pipeline: arrays of any length, cut into tiles
+
+    def _encode(self, documents, batch_size: int) -> list[np.ndarray]:
         """Returns the vectors of each document's pieces, float32 `(P, D)`."""
         lengths = row_lengths(self.resolver.segments.segment_length)
         rows = [(len(s), number, place) for number, d in enumerate(documents) for place, s in enumerate(d.segments)]
         encoded: dict[tuple[int, int], np.ndarray] = {}
-        rows.sort(reverse=True)
+        rows.sort(reverse=True)  # segments of like length share a batch, so that little is padding
         for first in range(0, len(rows), batch_size):
             part = rows[first : first + batch_size]
             length = next(n for n in lengths if n >= part[0][0])
@@ -142,7 +187,7 @@ class TiledResolver:
             mask = np.zeros((batch_size, length), np.int32)
             for i, (size, number, place) in enumerate(part):
                 ids[i, :size], mask[i, :size] = documents[number].segments[place], 1
-            mask[len(part) :, 0] = 1  # a row of nothing has no softmax
+            mask[len(part) :, 0] = 1  # a row without any piece has no softmax
             batch = {"token_ids": ids, "segment_ids": np.zeros_like(ids), "padding_mask": mask}
             output = np.asarray(self.encode.predict_on_batch(batch), np.float32)
             encoded |= {(number, place): output[i, :size] for i, (size, number, place) in enumerate(part)}
@@ -151,21 +196,28 @@ class TiledResolver:
             for number, d in enumerate(documents)
         ]
 
-    def _choose(self, documents, sequences, mentions) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Returns the first and last pieces of each document's kept spans."""
+    def _score(self, sequences) -> np.ndarray:
+        """Returns the mention score of every span of all documents, float32 `(P, W)`: [first piece, width - 1]."""
         width = self.resolver.max_span_width
         sequence = np.concatenate(sequences)
         pieces, size = sequence.shape
         grid = np.zeros((pieces, width), np.float32)
-        for first in range(0, pieces, PIECES):
-            tile = np.zeros((1, PIECES + width, size), np.float32)
-            part = sequence[first : first + PIECES + width]
+        for first in range(0, pieces, PIECES_PER_TILE):
+            # The last spans of a tile reach up to W pieces into the next one.
+            tile = np.zeros((1, PIECES_PER_TILE + width, size), np.float32)
+            part = sequence[first : first + PIECES_PER_TILE + width]
             tile[0, : len(part)] = part
-            scores = self.grid.predict_on_batch({"sequence": tile})[0, :PIECES]
-            grid[first : first + PIECES] = scores[: pieces - first]
+            scores = self.grid.predict_on_batch({"sequence": tile})[0, :PIECES_PER_TILE]
+            grid[first : first + PIECES_PER_TILE] = scores[: pieces - first]
+        return grid
+
+    def _prune(self, documents, grid: np.ndarray, mentions) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Returns the first and last pieces of each document's kept spans."""
+        width = self.resolver.max_span_width
         chosen, first = [], 0
         for document, given in zip(documents, mentions, strict=True):
             count = len(document)
+            # Spans that cross a sentence or document were scored too; groups that match none rule them out.
             ends = np.concatenate([document.end_groups, np.full(width, -2, np.int32)])
             valid = np.stack([document.start_groups == ends[w : w + count] for w in range(width)], 1)
             limit = self.resolver.span_limit(count)
@@ -177,17 +229,17 @@ class TiledResolver:
         return chosen
 
     def _spans(self, documents, sequences, chosen, genres) -> dict[str, np.ndarray]:
-        """Returns everything about the kept spans of all documents, one after the other."""
+        """Returns vectors and features of the kept spans of all documents, one after the other."""
         columns: dict[str, list] = {
             name: [] for name in ("scores", "ranks", "documents", "speakers", "segments", "genres")
         }
         total = sum(len(starts) for starts, _ in chosen)
         size = 3 * self.resolver.encoder.hidden_dim + self.resolver.span_vectors.feature_dim
-        kept = np.zeros((total, size), np.float32)  # filled tile by tile: parts to put together would be as much again
+        kept = np.zeros((total, size), np.float32)  # filled tile by tile: a list of parts would take as much again
         rank = 0
         for number, (document, sequence, (starts, ends)) in enumerate(zip(documents, sequences, chosen, strict=True)):
-            for first in range(0, len(starts), SPANS):
-                part = slice(first, first + SPANS)
+            for first in range(0, len(starts), SPANS_PER_TILE):
+                part = slice(first, first + SPANS_PER_TILE)
                 vectors, scores = self._vectors(sequence, starts[part], ends[part])
                 kept[rank + first : rank + first + len(vectors)] = vectors
                 columns["scores"].append(scores)
@@ -200,91 +252,100 @@ class TiledResolver:
         return {"vectors": kept} | {name: np.concatenate(parts) for name, parts in columns.items() if parts}
 
     def _vectors(self, sequence, starts, ends):
-        """Returns vectors and mention scores of at most `SPANS` spans."""
+        """Returns vectors and mention scores of at most `SPANS_PER_TILE` spans."""
         places = np.minimum(starts[:, np.newaxis] + np.arange(self.resolver.max_span_width), len(sequence) - 1)
-        pieces = _padded(sequence[places], SPANS)[np.newaxis]
-        widths = _padded((ends - starts).astype(np.int32), SPANS)[np.newaxis]
+        pieces = _padded(sequence[places], SPANS_PER_TILE)[np.newaxis]
+        widths = _padded((ends - starts).astype(np.int32), SPANS_PER_TILE)[np.newaxis]
         found = self.vectors.predict_on_batch({"pieces": pieces, "widths": widths})
         return found["vectors"][0, : len(starts)], found["scores"][0, : len(starts)]
 
-    def _linked(self, chosen, spans) -> list[Links]:
-        """Compares the spans tile by tile, as often as they are refined, and returns each document's links."""
-        total = sum(len(starts) for starts, _ in chosen)
-        if not total:
-            empty = np.zeros((0, 0))
-            return [Links(starts, ends, np.zeros(0, np.float32), empty, empty) for starts, ends in chosen]
-        tiles = [self._coarse_tile(spans, first, total) for first in range(0, total, SPANS)]
-        for number in range(self.resolver.refinements + 1):
-            last = number == self.resolver.refinements
-            refined = spans["vectors"] if last else np.zeros_like(spans["vectors"])
-            for tile in tiles:
-                batch = tile["batch"] | self._vectors_of(spans, tile)
-                found = self.fine.predict_on_batch(batch)
-                count = tile["behind"] - tile["first"]
-                tile["scores"] = found["scores"][0, :count]
-                if not last:
-                    refined[tile["first"] : tile["behind"]] = found["refined"][0, :count]
-            spans = spans | {"vectors": refined}
-        antecedents = np.concatenate([_fit(tile["antecedents"], self._width(tiles), -1) for tile in tiles])
-        scores = np.concatenate([_fit(tile["scores"], self._width(tiles), -np.inf) for tile in tiles])
-        scores = np.where(antecedents < 0, -np.inf, scores)
-        links, first = [], 0
-        for starts, ends in chosen:
-            part = slice(first, first + len(starts))
-            own = np.where(antecedents[part] < 0, -1, antecedents[part] - first)
-            links.append(Links(starts, ends, spans["scores"][part], own, scores[part]))
-            first += len(starts)
-        return links
-
-    @staticmethod
-    def _width(tiles) -> int:
-        return max(tile["antecedents"].shape[1] for tile in tiles)
-
-    def _vectors_of(self, spans, tile) -> dict[str, np.ndarray]:
-        """Returns the vectors that a tile compares."""
-        queries = _padded(spans["vectors"][tile["first"] : tile["behind"]], SPANS)
-        earlier = _padded(spans["vectors"][tile["begin"] : tile["behind"]], tile["size"])
-        return {"queries": queries[np.newaxis], "spans": earlier[np.newaxis]}
-
-    def _coarse_tile(self, spans, first: int, total: int) -> dict:
-        """Returns the antecedents of `SPANS` spans, and what the close comparison needs of them."""
-        behind = min(first + SPANS, total)
-        document = np.searchsorted(spans["documents"], spans["documents"][first])  # where its spans begin
-        begin = max(int(document), first - self.resolver.antecedent_window)
-        largest = max(self.resolver.antecedent_window, self.resolver.coarse_antecedents.max_antecedents) + SPANS
-        least = max(behind - begin, self.resolver.coarse_antecedents.max_antecedents)
-        size = next((n for n in EARLIER if n >= least), largest)
-        tile: dict = {"first": first, "behind": behind, "begin": begin, "size": size}
-        queries, earlier = slice(first, behind), slice(begin, behind)
+    def _coarse(self, spans, first: int) -> Tile:
+        """Returns the tile of the spans from `first` on, with the antecedents that the coarse score chooses."""
+        end = min(first + SPANS_PER_TILE, len(spans["vectors"]))
+        compared_first, size = self._compared(spans, first, end)
+        queries, compared = slice(first, end), slice(compared_first, end)
         found = self.coarse.predict_on_batch(
-            self._vectors_of(spans, tile)
+            _pair_vectors(spans["vectors"], first, end, compared_first, size)
             | {
-                "query_scores": _padded(spans["scores"][queries], SPANS)[np.newaxis],
-                "scores": _padded(spans["scores"][earlier], size)[np.newaxis],
-                "query_ranks": _padded(spans["ranks"][queries], SPANS)[np.newaxis],
-                "ranks": _padded(spans["ranks"][earlier], size, 2**30)[np.newaxis],
-                "query_documents": _padded(spans["documents"][queries], SPANS)[np.newaxis],
-                "documents": _padded(spans["documents"][earlier], size, -1)[np.newaxis],
+                "query_scores": _padded(spans["scores"][queries], SPANS_PER_TILE)[np.newaxis],
+                "scores": _padded(spans["scores"][compared], size)[np.newaxis],
+                "query_ranks": _padded(spans["ranks"][queries], SPANS_PER_TILE)[np.newaxis],
+                "ranks": _padded(spans["ranks"][compared], size, 2**30)[np.newaxis],  # after every query: not allowed
+                "query_documents": _padded(spans["documents"][queries], SPANS_PER_TILE)[np.newaxis],
+                "documents": _padded(spans["documents"][compared], size, -1)[np.newaxis],
             }
         )
-        count = behind - first
         places, real = found["antecedents"][0].astype(np.int64), found["real"][0].astype(bool)
-        there = np.minimum(places + begin, total - 1)
-        own = np.minimum(np.arange(first, first + SPANS), total - 1)[:, np.newaxis]
-        pairs = {
-            "same_speaker": spans["speakers"][own] == spans["speakers"][there],
-            "distances": np.maximum(own - there, 0),
-            "segment_distances": np.maximum(spans["segments"][own] - spans["segments"][there], 0),
-            "antecedents": places,
-        }
-        tile["batch"] = {name: values.astype(np.int32)[np.newaxis] for name, values in pairs.items()}
-        tile["batch"] |= {
-            "genres": spans["genres"][own[:, 0]].astype(np.int32)[np.newaxis],
+        antecedents = places + compared_first  # (Q, A), among the spans of all documents
+        pair_inputs = _pair_features(spans, first, antecedents) | {
+            "antecedents": places.astype(np.int32)[np.newaxis],
             "coarse": found["scores"],
             "real": real[np.newaxis],
         }
-        tile["antecedents"] = np.where(real, there, -1)[:count]
-        return tile
+        kept = np.where(real, antecedents, -1)[: end - first]
+        return Tile(first, end, compared_first, size, kept, pair_inputs)
+
+    def _compared(self, spans, first: int, end: int) -> tuple[int, int]:
+        """Returns the first span that the tile of spans `first` to `end` is compared with, and K."""
+        window = self.resolver.antecedent_window
+        most = self.resolver.coarse_antecedents.max_antecedents
+        document_first = np.searchsorted(spans["documents"], spans["documents"][first])
+        compared_first = max(int(document_first), first - window)
+        least = max(end - compared_first, most)  # with fewer, A would be another shape to compile
+        largest = max(window, most) + SPANS_PER_TILE
+        return compared_first, next((size for size in COMPARED_SIZES if size >= least), largest)
+
+    def _fine(self, spans, tiles: Sequence[Tile]) -> list[np.ndarray]:
+        """Returns the scores of each tile's antecedents, float32 `(Q, A)`, after refining the spans."""
+        vectors, refinements = spans["vectors"], self.resolver.refinements
+        for _ in range(refinements):
+            # In a new array: all tiles of a round compare the vectors that the round before left.
+            refined = np.zeros_like(vectors)
+            for tile in tiles:
+                refined[tile.first : tile.end] = self._fine_tile(tile, vectors)["refined"][0, : tile.end - tile.first]
+            vectors = refined
+        return [self._fine_tile(tile, vectors)["scores"][0, : tile.end - tile.first] for tile in tiles]
+
+    def _fine_tile(self, tile: Tile, vectors: np.ndarray) -> dict[str, np.ndarray]:
+        pairs = _pair_vectors(vectors, tile.first, tile.end, tile.compared_first, tile.compared_size)
+        return self.fine.predict_on_batch(tile.pair_inputs | pairs)
+
+
+def _pair_vectors(vectors: np.ndarray, first: int, end: int, compared_first: int, size: int) -> dict[str, np.ndarray]:
+    """Returns the vectors of a tile's queries, and of the spans that they are compared with."""
+    queries = _padded(vectors[first:end], SPANS_PER_TILE)
+    compared = _padded(vectors[compared_first:end], size)
+    return {"queries": queries[np.newaxis], "spans": compared[np.newaxis]}
+
+
+def _pair_features(spans, first: int, antecedents: np.ndarray) -> dict[str, np.ndarray]:
+    """Returns the features of the pairs of a tile's queries and their antecedents, int32 `(1, Q, A)` or `(1, Q)`."""
+    last = len(spans["vectors"]) - 1
+    # Padding points past the last span; its features are computed from that one and never read.
+    queries = np.minimum(np.arange(first, first + SPANS_PER_TILE), last)[:, np.newaxis]
+    antecedents = np.minimum(antecedents, last)
+    features = {
+        "same_speaker": spans["speakers"][queries] == spans["speakers"][antecedents],
+        "distances": np.maximum(queries - antecedents, 0),
+        "segment_distances": np.maximum(spans["segments"][queries] - spans["segments"][antecedents], 0),
+        "genres": spans["genres"][queries[:, 0]],
+    }
+    return {name: values.astype(np.int32)[np.newaxis] for name, values in features.items()}
+
+
+def _links(chosen, mention_scores: np.ndarray, tiles: Sequence[Tile], tile_scores) -> list[Links]:
+    """Returns each document's links, whose places count the spans of that document alone."""
+    width = max(tile.antecedents.shape[1] for tile in tiles)
+    antecedents = np.concatenate([_widened(tile.antecedents, width, -1) for tile in tiles])
+    scores = np.concatenate([_widened(scores, width, -np.inf) for scores in tile_scores])
+    scores = np.where(antecedents < 0, -np.inf, scores)
+    links, first = [], 0
+    for starts, ends in chosen:
+        part = slice(first, first + len(starts))
+        of_document = np.where(antecedents[part] < 0, -1, antecedents[part] - first)
+        links.append(Links(starts, ends, mention_scores[part], of_document, scores[part]))
+        first += len(starts)
+    return links
 
 
 def _grid_of(document: SegmentedDocument, mentions: Sequence[tuple[int, int]], width: int) -> np.ndarray:
@@ -297,11 +358,11 @@ def _grid_of(document: SegmentedDocument, mentions: Sequence[tuple[int, int]], w
 
 
 def _padded(values: np.ndarray, size: int, fill=0) -> np.ndarray:
-    """Returns `values` with as many more entries as there must be."""
+    """Returns `values` padded with `fill` to `size` entries."""
     missing = size - len(values)
     return np.pad(values, ((0, missing), *[(0, 0)] * (values.ndim - 1)), constant_values=fill) if missing else values
 
 
-def _fit(values: np.ndarray, width: int, fill) -> np.ndarray:
-    """Returns `(S, width)`."""
+def _widened(values: np.ndarray, width: int, fill) -> np.ndarray:
+    """Returns `values` `(Q, A)` padded with `fill` to `(Q, width)`."""
     return np.pad(values, ((0, 0), (0, width - values.shape[1])), constant_values=fill)

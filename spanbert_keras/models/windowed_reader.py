@@ -1,4 +1,4 @@
-"""Reads contexts: windows, batches of few shapes, the best spans. Shape letters: B rows, T tokens."""
+"""Windowed inference for question answering: batches of few shapes, the best spans. Shape letters: B rows, T tokens."""
 
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -9,12 +9,12 @@ from spanbert_keras.decoding.answer_spans import Candidates, best_spans, max_con
 from spanbert_keras.models.bucketed_prediction import row_lengths
 from spanbert_keras.preprocessing.question_windows import Passage, QuestionWindows, Window
 
-CHUNK_BATCHES = 16  # windows are sorted by length among so many batches
+CHUNK_BATCHES = 16  # windows are sorted by length within that many batches
 
 
 @dataclasses.dataclass(frozen=True)
 class WindowedReader:
-    """What was found in one context.
+    """The candidate answers to a question, found in one context.
 
     Attributes:
         passage: `Passage`.
@@ -27,7 +27,7 @@ class WindowedReader:
     question_cut: bool
 
 
-class _Open:
+class _OpenQuestion:
     """A question whose windows are being read."""
 
     def __init__(self, passage: Passage, windows: list[Window], question_cut: bool):
@@ -39,7 +39,7 @@ class _Open:
         self.no_answer_logits = [0.0] * len(windows)
 
     def decode(self, number: int, start_logits: np.ndarray, end_logits: np.ndarray, max_length: int, count: int):
-        """Takes the logits `(T,)` of window `number`; its candidates are all that is kept."""
+        """Keeps the candidates of window `number`, given its logits `(T,)`; the logits are not kept."""
         window = self.windows[number]
         part = slice(window.offset, window.offset + window.end - window.begin)
         starts, ends, logits = best_spans(
@@ -53,7 +53,7 @@ class _Open:
 
 
 def pad_windows(windows: Sequence[Window], rows: int, length: int) -> dict[str, np.ndarray]:
-    """Returns the inputs of an encoder, int32 `(rows, length)` each: a row a window, copies of the last to fill up."""
+    """Returns the inputs of an encoder, int32 `(rows, length)` each: one row per window, then copies of the last."""
     return QuestionWindows.pad([*windows, *[windows[-1]] * (rows - len(windows))], length)
 
 
@@ -73,17 +73,17 @@ def read(
         questions, contexts: iterables of str, equally long.
         windows: `QuestionWindows`.
         logits_of: returns `start_logits`, `end_logits`, `(B, T)`, of a batch of inputs.
-        batch_size: int. B at most.
-        max_answer_pieces: int.
-        count: int. Candidates of a window.
-        single_rows: bool. Whether a few windows that are left over go one by one, rather than as a padded batch.
+        batch_size: int. Largest B.
+        max_answer_pieces: int. Longest answer, in pieces.
+        count: int. Candidates per window.
+        single_rows: bool. Whether the last few windows are computed one by one, rather than as a padded batch.
 
     Raises:
-        InputError: a question or a context that cannot be read.
+        InputError: a question or a context is invalid.
     """
     lengths = row_lengths(windows.window_length)
 
-    def finish(chunk: list[_Open]) -> Iterator[WindowedReader]:
+    def finish(chunk: list[_OpenQuestion]) -> Iterator[WindowedReader]:
         rows = [(len(w), i, j) for i, one in enumerate(chunk) for j, w in enumerate(one.windows)]
         rows.sort(reverse=True)
         while rows:
@@ -111,7 +111,7 @@ def read(
 
 
 def _opened(questions: Iterable[str], contexts: Iterable[str], windows: QuestionWindows, batch_size: int):
-    """Yields an `_Open` for every question; each context of neighbouring questions is tokenized once."""
+    """Yields an `_OpenQuestion` for every question; each context of neighbouring questions is tokenized once."""
     pairs = enumerate(zip(questions, contexts, strict=True))
     while part := [pair for _, pair in zip(range(4 * batch_size), pairs, strict=False)]:
         names: dict[str, int] = {}
@@ -120,4 +120,4 @@ def _opened(questions: Iterable[str], contexts: Iterable[str], windows: Question
         passages = dict(zip(names, windows.passages(list(names), list(names.values())), strict=True))
         asked = windows.questions([question for _, (question, _) in part], [number for number, _ in part])
         for (ids, cut), (_, (_, context)) in zip(asked, part, strict=True):
-            yield _Open(passages[context], windows.split(ids, passages[context]), cut)
+            yield _OpenQuestion(passages[context], windows.split(ids, passages[context]), cut)

@@ -48,7 +48,7 @@ def test_equal_spans_come_by_position():
         assert found == sorted(found, key=lambda span: (-span[2], span[0], span[1])) and set(found) <= set(every)
 
 
-def test_fewer_spans_than_asked_are_all_there_are():
+def test_fewer_spans_than_asked_for_are_all_returned():
     found = best_spans(np.zeros(3), np.zeros(3), np.array([True, False, True]), 2, 20)
     assert as_triples(found) == [(0, 0, 0.0), (0, 1, 0.0), (2, 2, 0.0)]
 
@@ -71,7 +71,7 @@ def test_the_longest_span_has_max_length_pieces():
         assert (found[0][0], found[1][0]) == best
 
 
-def test_a_good_span_of_middling_ends_is_found_behind_twenty_better_starts():
+def test_a_good_span_of_middling_ends_is_found_after_twenty_better_starts():
     """The released code pairs the 20 best starts and ends alone; here the only pair that fits is the 21st of both."""
     pieces = 60
     starts, ends = np.full(pieces, -50.0), np.full(pieces, -50.0)
@@ -109,7 +109,7 @@ def slow_max_context(begins, ends):
 @pytest.mark.parametrize(
     "total, room, stride", [(9, 9, 4), (10, 9, 4), (57, 13, 5), (57, 13, 13), (58, 12, 5), (31, 7, 1)]
 )
-def test_each_piece_may_start_an_answer_in_its_best_window_alone(total, room, stride):
+def test_each_piece_may_start_an_answer_only_in_its_best_window(total, room, stride):
     begins = [0]
     while begins[-1] + room < total:
         begins.append(begins[-1] + stride)

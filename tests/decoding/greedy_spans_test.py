@@ -85,7 +85,7 @@ def test_without_candidates_there_is_nothing():
         assert spans_of(greedy_spans(np.zeros(shape, "float32"), np.zeros(shape, bool), 5)) == []
 
 
-def test_what_is_no_candidate_may_have_any_score():
+def test_spans_that_are_not_candidates_may_have_any_score():
     scores, valid = np.array([[np.nan, 9.0], [1.0, np.inf]]), np.array([[False, False], [True, False]])
     assert spans_of(greedy_spans(scores, valid, 2)) == [(1, 1)]
 

@@ -14,15 +14,20 @@ from spanbert_keras.decoding.results import Mention
 
 VOID = {"meta", "link", "br", "img", "input", "hr", "base", "area", "embed", "source"}
 HARD = [
-    "cafe\u0301 a\u0301\u0327 b", "I 😀 you 👩\u200d👧 👍🏽 !", "中文 和 한글 \u1112\u1161\u11ab",
+    "cafe\u0301 a\u0301\u0327 b",
+    "I 😀 you 👩\u200d👧 👍🏽 !",
+    "中文 和 한글 \u1112\u1161\u11ab",
     "a\r\nb\r\n\r\nc \td",
-    "zero\u200bwidth \ufeffmark soft\u00adhyphen", "a\u00a0b\u2028c\u3000e f", "\u0130x ½ \ufb01 \ufdfa नि กำ",
-    " <b>bold</b> & \"quoted\" 'one' &lt; &amp;lt; </main> </mark> <!-- no -->  ", "𝒜𝓃𝓃 said שלום to مرحبا .",
-]  # fmt: skip
+    "zero\u200bwidth \ufeffmark soft\u00adhyphen",
+    "a\u00a0b\u2028c\u3000e f",
+    "\u0130x ½ \ufb01 \ufdfa नि กำ",
+    " <b>bold</b> & \"quoted\" 'one' &lt; &amp;lt; </main> </mark> <!-- no -->  ",
+    "𝒜𝓃𝓃 said שלום to مرحبا .",
+]
 
 
 class Page(html.parser.HTMLParser):
-    """Reads a page strictly: whatever is opened is closed, in order."""
+    """Reads a page strictly: every element that is opened is closed, in order."""
 
     def __init__(self, page):
         super().__init__()
@@ -195,7 +200,7 @@ def test_the_pages_own_placeholders_are_text_too(name):
     assert Page(document("Ann").render(title=name)).text == "Ann"
 
 
-def test_the_page_needs_nothing_from_anywhere():
+def test_the_page_loads_no_other_resource():
     raw = document("Ann saw her", ((0, 1), (2, 3))).render()
     assert raw.lower().startswith("<!doctype html>")
     for _, attributes in Page(raw).elements:
@@ -205,7 +210,7 @@ def test_the_page_needs_nothing_from_anywhere():
     assert "charset" in raw and "Content-Security-Policy" in raw
 
 
-def test_the_page_is_written_where_it_shall_be(tmp_path):
+def test_the_page_is_written_to_its_path(tmp_path):
     found = document(HARD[1] + " \u0000 \x85", ((0, 1), (2, 3)))
     raw = found.render(tmp_path / "page.html", title="Ä & Ö")
     assert (tmp_path / "page.html").read_bytes().decode("utf-8") == raw
@@ -214,12 +219,12 @@ def test_the_page_is_written_where_it_shall_be(tmp_path):
     assert "<title>Ä &amp; Ö</title>" in raw and "Ä &amp; Ö</h1>" in raw
 
 
-def test_half_a_character_does_not_stop_the_page(tmp_path):
+def test_an_unpaired_surrogate_does_not_stop_the_page(tmp_path):
     of_words(["a\ud800", "b"], ((0, 1), (1, 2))).render(tmp_path / "page.html")
     assert Page((tmp_path / "page.html").read_text(encoding="utf-8")).spans
 
 
-def test_thousands_of_mentions_take_a_moment():
+def test_a_page_of_thousands_of_mentions_is_fast():
     words = [f"w{i}" for i in range(40_000)]
     rng = np.random.default_rng(5)
     starts = rng.integers(0, 39_990, 12_000)

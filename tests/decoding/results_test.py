@@ -1,4 +1,4 @@
-"""The records that models answer with: their fields in order, and what they do beyond holding values."""
+"""The result records: their fields in order, and what they do beyond holding values."""
 
 import dataclasses
 

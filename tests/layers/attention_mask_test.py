@@ -1,4 +1,4 @@
-"""Who sees whom, and who stands where: against loops."""
+"""The attention mask and the positions against loops."""
 
 import keras
 import numpy as np

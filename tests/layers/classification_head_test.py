@@ -18,7 +18,7 @@ def slow(sequence, weights, pooler):
 
 
 @pytest.mark.parametrize("pooler", [False, True])
-def test_it_is_linear_on_cls_behind_a_tanh_if_told(randomize, to_numpy, rng, policy, pooler):
+def test_it_is_linear_on_cls_after_a_tanh_with_a_pooler(randomize, to_numpy, rng, policy, pooler):
     name, tolerance = policy
     layer = ClassificationHead(C, pooler, dtype=name)
     layer.build((None, None, D))
@@ -27,7 +27,7 @@ def test_it_is_linear_on_cls_behind_a_tanh_if_told(randomize, to_numpy, rng, pol
     assert keras.backend.standardize_dtype(found.dtype) == "float32"
     np.testing.assert_allclose(to_numpy(found), slow(sequence, weights, pooler), atol=tolerance)
     assert len(weights) == (4 if pooler else 2)
-    sequence[:, 1:] = 7.0  # what is behind [CLS] does not matter
+    sequence[:, 1:] = 7.0  # what follows [CLS] does not matter
     np.testing.assert_allclose(to_numpy(layer(sequence.astype("float32"))), to_numpy(found), atol=1e-6)
 
 

@@ -47,7 +47,7 @@ def test_weights_begin_as_in_bert():
     assert 0.01 < keras.ops.convert_to_numpy(layer.segment_embeddings).std() < 0.03
 
 
-def test_dropout_acts_in_training_alone(randomize, to_numpy, inputs):
+def test_dropout_acts_only_in_training(randomize, to_numpy, inputs):
     x, segments, positions = inputs
     layer = built(dropout=0.5)
     randomize(layer)
@@ -58,7 +58,7 @@ def test_dropout_acts_in_training_alone(randomize, to_numpy, inputs):
     np.testing.assert_allclose(dropped[~zeros], 2.0 * still[~zeros], rtol=1e-5)  # after the normalisation
 
 
-def test_a_row_longer_than_the_table_is_refused():
+def test_a_row_longer_than_the_table_is_rejected():
     ids = np.zeros((B, POSITIONS + 1), "int32")
     with pytest.raises(ValueError, match=f"max_sequence_length={POSITIONS} tokens. Received: {POSITIONS + 1}"):
         built()(np.zeros((B, POSITIONS + 1, D), "float32"), ids, ids)

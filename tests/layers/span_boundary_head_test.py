@@ -94,7 +94,7 @@ def test_defaults_are_the_papers():
 
 
 @pytest.mark.parametrize("sizes", [(0, 5), (4, 0)])
-def test_an_empty_table_is_refused(embedding, sizes):
+def test_an_empty_table_is_rejected(embedding, sizes):
     with pytest.raises(ValueError, match=f"max_span_positions={sizes[0]}, position_dim={sizes[1]}"):
         SpanBoundaryHead(embedding(V, D)[0], *sizes)
 

@@ -1,4 +1,4 @@
-"""What both heads end with: the tied matrix and a bias. B 2, M 3, D 5, V 11."""
+"""The last layer of both heads: the tied matrix and a bias. B 2, M 3, D 5, V 11."""
 
 import keras
 import numpy as np
@@ -50,7 +50,7 @@ def test_an_embedding_that_is_not_built_yet_is_built():
     assert head.embedding.built and tuple(head.vocabulary_bias.shape) == (V,)
 
 
-def test_the_symbolic_logits_have_one_row_a_position(embedding):
+def test_the_symbolic_logits_have_one_row_per_position(embedding):
     head, _ = built(embedding)
     spec = head.logits_spec(keras.KerasTensor((None, M), dtype="int32"))
     assert (spec.shape, spec.dtype) == ((None, M, V), "float32")

@@ -97,7 +97,7 @@ def test_the_same_answer_twice_is_one_log_two_cheaper(batch):
     np.testing.assert_allclose(once - twice, [math.log(2) / 2] * B, rtol=1e-4)
 
 
-def test_entries_that_fill_up_change_nothing_wherever_they_point(batch):
+def test_padding_answers_change_nothing_at_any_position(batch):
     expected = losses_of(batch)
     absent = batch["answer_weights"] == 0
     for position in (0, T - 1):
@@ -106,7 +106,7 @@ def test_entries_that_fill_up_change_nothing_wherever_they_point(batch):
 
 
 @pytest.mark.parametrize("filled_with", [0.0, 50.0, -50.0])
-def test_padding_changes_nothing_however_long_and_whatever_it_holds(batch, filled_with):
+def test_padding_of_any_length_and_content_changes_nothing(batch, filled_with):
     expected = losses_of(batch)
     longer = dict(batch)
     for key in ("start_logits", "end_logits"):

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from keras import ops
 
-from spanbert_keras.losses.antecedent_loss import antecedent_losses
+from spanbert_keras.layers.functional import MASKED
+from spanbert_keras.losses.antecedent_loss import PADDING_SCORE, antecedent_losses
 
 B, S, A = 3, 6, 4
-NOBODY = -1e9
+NOBODY = MASKED
 
 
 @pytest.fixture
@@ -87,7 +88,7 @@ def test_without_gold_clusters_the_dummy_is_right_everywhere(batch):
     np.testing.assert_allclose(zeros, np.zeros(B), atol=1e-6)
 
 
-def test_mentions_that_are_no_antecedents_any_more_count_nowhere(batch):
+def test_mentions_that_were_not_kept_do_not_count(batch):
     """A cluster's other mention was pruned, or is not among the A: the dummy is right."""
     lonely = np.zeros((B, S), "int32")
     lonely[:, 3] = 4
@@ -100,7 +101,7 @@ def test_mentions_that_are_no_antecedents_any_more_count_nowhere(batch):
     np.testing.assert_allclose(losses_of(batch | {"clusters": far}), losses_of(batch | {"clusters": none}))
 
 
-def test_entries_without_antecedent_never_are_gold_wherever_they_point(batch):
+def test_padding_antecedents_are_never_gold_at_any_place(batch):
     expected = losses_of(batch)
     absent = batch["antecedent_scores"][:, :, 1:] < -1e8
     for place in range(S):
@@ -108,7 +109,7 @@ def test_entries_without_antecedent_never_are_gold_wherever_they_point(batch):
         np.testing.assert_array_equal(losses_of(batch | {"antecedents": changed}), expected)
 
 
-def test_entries_that_fill_up_change_nothing(batch):
+def test_padding_entries_change_nothing(batch):
     expected = losses_of(batch)
     rng = np.random.default_rng(1)
     longer = {
@@ -148,3 +149,7 @@ def test_extreme_scores_stay_finite(batch, scale):
     real = batch["antecedent_scores"] > -1e8
     found = losses_of(batch | {"antecedent_scores": np.where(real, scale, 1.0) * batch["antecedent_scores"]})
     assert np.isfinite(found).all() and (found > scale / 10).all()
+
+
+def test_padding_has_the_score_that_the_layers_give_it():
+    assert PADDING_SCORE == MASKED

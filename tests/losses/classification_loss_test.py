@@ -68,7 +68,7 @@ def test_regression_is_the_squared_error():
     found = numbers(regression_losses(given.astype("float32"), wanted))
     np.testing.assert_allclose(found, [0.0, 4.0, 36.0, 0.0625, 1.0], rtol=1e-6)
     half = ops.cast(ops.convert_to_tensor(given.astype("float32") * 300), "float16")
-    assert np.isfinite(numbers(regression_losses(half, -wanted))).all()  # 300^2 is no half-precision number
+    assert np.isfinite(numbers(regression_losses(half, -wanted))).all()  # 300^2 overflows half precision
 
 
 def test_regression_of_several_numbers_is_the_mean_squared_error(logits, targets):

@@ -68,7 +68,7 @@ def test_a_batch_without_targets_has_loss_zero(batch, normalization):
     assert float(span_bert_loss(**empty, normalization=normalization)) == 0.0
 
 
-def test_an_unknown_normalization_is_refused(batch):
+def test_an_unknown_normalization_is_rejected(batch):
     with pytest.raises(ValueError, match="Received: normalization='mean'"):
         span_bert_loss(**batch, normalization="mean")
 
@@ -79,8 +79,9 @@ def test_target_losses_are_negative_log_probabilities(dtype):
     logits, ids = rng.normal(0.0, 3.0, (B, M, V)), rng.integers(0, V, (B, M))
     given = keras.ops.convert_to_tensor(logits.astype("float32"), dtype)
     logits = np.asarray(keras.ops.convert_to_numpy(keras.ops.cast(given, "float32")), np.float64)
-    expected = [[math.log(sum(math.exp(v) for v in logits[b, m])) - logits[b, m, ids[b, m]] for m in range(M)]
-                for b in range(B)]  # fmt: skip
+    expected = [
+        [math.log(sum(math.exp(v) for v in logits[b, m])) - logits[b, m, ids[b, m]] for m in range(M)] for b in range(B)
+    ]
     for id_dtype in ("int32", "int64"):
         losses = target_losses(given, ids.astype(id_dtype))
         assert keras.backend.standardize_dtype(losses.dtype) == "float32"

@@ -10,13 +10,13 @@ from keras import ops
 
 from spanbert_keras import SpanBertEncoder, SpanBertTokenizer
 from spanbert_keras.fine_tuning.objective import ExampleObjective
-from spanbert_keras.models.coreference_resolver import GENRES, SpanBertCoreferenceResolver, _once
+from spanbert_keras.models.coreference_resolver import GENRES, SpanBertCoreferenceResolver
 from spanbert_keras.training.backend import make_step
 from spanbert_keras.training.steps.objective import StepSettings, seed_generators
 
-SETTINGS = {
-    "segment_length": 10, "max_span_width": 3, "max_antecedents": 4, "feature_dim": 4, "hidden_dim": 7, "dropout": 0.0,
-}  # fmt: skip
+SPANS = {"segment_length": 10, "max_span_width": 3, "max_antecedents": 4}
+SETTINGS = SPANS | {"feature_dim": 4, "hidden_dim": 7, "dropout": 0.0}
+SIZES = "max_span_width max_antecedents hidden_dim feature_dim antecedent_window max_segment_distance".split()
 FILL = {"start_groups": -1, "end_groups": -2}
 
 
@@ -52,7 +52,7 @@ def document(resolver, seed, words):
 
 
 def make_batch(resolver, documents, segments):
-    """Returns inputs and gold clusters of documents, filled up to so many segments each; int32."""
+    """Returns inputs and gold clusters of documents, each padded to a number of segments; int32."""
     length, width = resolver.segments.segment_length, resolver.max_span_width
     size = segments * length
     names = (*resolver.input_keys[:-2], "genres", "span_limits")
@@ -97,7 +97,7 @@ def function(resolver):
 
 
 def compute(resolver, batch, **kwargs):
-    """Returns for every document what was found, without what only fills up, and the losses."""
+    """Returns for every document what was found, without padding, and the losses."""
     tensors = {key: ops.convert_to_tensor(value) for key, value in batch.items()}
     outputs, losses = function(resolver)(tensors) if not kwargs else run(resolver, tensors, **kwargs)
     found = {key: ops.convert_to_numpy(ops.cast(value, "float32")) for key, value in outputs.items()}
@@ -133,11 +133,21 @@ def test_the_tasks_parameters_are_the_released_codes(toy_tokenizer, width, heads
     config = resolver.get_config()
     config.pop("encoder"), config.pop("dtype"), config.pop("name")
     assert config == {
-        "trainable": True, "segment_length": 512, "max_span_width": 30, "top_span_ratio": 0.4, "max_antecedents": 50,
-        "antecedent_window": 3900, "refinements": 1, "feature_dim": 20, "hidden_dim": 3000, "dropout": 0.3,
-        "genres": ["bc", "bn", "mz", "nw", "pt", "tc", "wb"], "default_genre": "nw", "max_segment_distance": 3,
+        "trainable": True,
+        "segment_length": 512,
+        "max_span_width": 30,
+        "top_span_ratio": 0.4,
+        "max_antecedents": 50,
+        "antecedent_window": 3900,
+        "refinements": 1,
+        "feature_dim": 20,
+        "hidden_dim": 3000,
+        "dropout": 0.3,
+        "genres": ["bc", "bn", "mz", "nw", "pt", "tc", "wb"],
+        "default_genre": "nw",
+        "max_segment_distance": 3,
         "candidates": "words",
-    }  # fmt: skip
+    }
 
 
 def test_spans_are_candidates_in_order_within_the_limit_and_antecedents_come_before(resolver, documents):
@@ -161,7 +171,7 @@ def test_more_segments_than_a_document_has_change_nothing(resolver, documents):
     assert (losses > 0.1).all()
 
 
-def test_a_document_does_not_depend_on_the_others_or_on_what_fills_up(resolver, documents):
+def test_a_document_does_not_depend_on_the_others_or_on_padding(resolver, documents):
     batch = make_batch(resolver, documents, 6)
     expected, losses = compute(resolver, batch)
     swapped, swapped_losses = compute(resolver, {key: value[::-1].copy() for key, value in batch.items()})
@@ -236,28 +246,27 @@ def test_a_missing_input_is_named_and_another_one_is_ignored(resolver, documents
         ({"candidates": "spans"}, "candidates='spans'"),
     ],
 )
-def test_settings_that_do_not_fit_are_refused(resolver, settings, message):
+def test_invalid_settings_are_rejected(resolver, settings, message):
     with pytest.raises(ValueError, match=message):
         SpanBertCoreferenceResolver(resolver.encoder, **settings)
 
 
-def test_an_encoder_without_tokenizer_is_refused():
+def test_an_encoder_without_tokenizer_is_rejected():
     encoder = SpanBertEncoder(64, 1, 2, 8, 12, max_sequence_length=16)
     with pytest.raises(ValueError, match="needs an encoder with a tokenizer"):
         SpanBertCoreferenceResolver(encoder)
 
 
-def test_segments_are_as_long_as_the_encoder_reads_unless_told(resolver):
+def test_segments_are_as_long_as_the_encoder_reads_by_default(resolver):
     assert SpanBertCoreferenceResolver(resolver.encoder, hidden_dim=3).segments.segment_length == 16
     assert len(GENRES) == resolver.pair_scorer.num_genres == 7
 
 
 def test_the_configuration_keeps_every_setting_and_no_vocabulary(make_resolver):
-    settings = {
-        "segment_length": 9, "max_span_width": 4, "top_span_ratio": 0.3, "max_antecedents": 5, "antecedent_window": 11,
-        "refinements": 2, "feature_dim": 3, "hidden_dim": 6, "dropout": 0.25, "genres": ["x", "y"],
-        "default_genre": "y", "max_segment_distance": 2, "candidates": "pieces", "name": "mine",
-    }  # fmt: skip
+    spans = {"segment_length": 9, "max_span_width": 4, "top_span_ratio": 0.3, "candidates": "pieces"}
+    pairs = {"max_antecedents": 5, "antecedent_window": 11, "refinements": 2, "max_segment_distance": 2}
+    layers = {"feature_dim": 3, "hidden_dim": 6, "dropout": 0.25}
+    settings = spans | pairs | layers | {"genres": ["x", "y"], "default_genre": "y", "name": "mine"}
     config = json.loads(json.dumps(make_resolver(dtype="mixed_bfloat16", **settings).get_config()))
     assert {key: config[key] for key in settings} == settings and "##e1" not in json.dumps(config)
     config["encoder"] = make_resolver(dtype="mixed_bfloat16").encoder
@@ -280,7 +289,7 @@ def test_a_saved_file_gives_the_same_numbers(make_resolver, documents, tmp_path)
 
 
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
-def test_the_task_computes_in_float32_whatever_the_encoder_does(make_resolver, resolver, documents, policy):
+def test_the_task_computes_in_float32_under_every_policy_of_the_encoder(make_resolver, resolver, documents, policy):
     half = make_resolver(dtype=policy)
     assert half.encoder.compute_dtype == policy.removeprefix("mixed_") and half.dtype_policy.name == policy
     assert {layer.compute_dtype for layer in half.task_layers} == {"float32"}
@@ -340,7 +349,7 @@ def test_a_step_lowers_the_loss_by_its_gradient_which_reaches_every_weight(make_
     norm = np.sqrt(sum((change**2).sum() for change in moved.values())) / rate
     assert first["gradient_norm"][0] == pytest.approx(norm, rel=1e-2)
     still = {path for path, change in moved.items() if np.abs(change).max() < 1e-5 * rate * norm}
-    # A softmax does not see what all its scores have in common.
+    # A constant added to all scores does not change a softmax.
     assert {path.split("/", 1)[-1] for path in still} <= {"head_score/bias", "attention/key/bias"}
     second = train()
     assert first["loss"][0] - second["loss"][0] == pytest.approx(rate * norm**2, rel=0.1)
@@ -354,6 +363,15 @@ def test_training_with_dropout_learns_the_clusters(make_resolver, documents):
     assert np.isfinite(losses).all() and losses[-1] < 0.8 * losses[0]
 
 
+def test_a_setting_that_is_assigned_is_checked_and_saved(make_resolver):
+    resolver = make_resolver()
+    resolver.refinements, resolver.default_genre = 2, "tc"
+    assert {"refinements": 2, "default_genre": "tc"}.items() <= resolver.get_config().items()
+    with pytest.raises(ValueError, match="`default_genre` must be one of"):
+        resolver.default_genre = "xx"
+    assert resolver.default_genre == "tc" and resolver.genre_row(None) == 5
+
+
 def test_added_tokens_of_the_tokenizer_stay_whole_in_raw_text(toy_tokenizer):
     tokenizer = SpanBertTokenizer(toy_tokenizer.get_vocabulary(), added_tokens=["[E1]", "[/E1]"])
     encoder = SpanBertEncoder(66, 1, 2, 8, 12, max_sequence_length=16, tokenizer=tokenizer)
@@ -361,24 +379,14 @@ def test_added_tokens_of_the_tokenizer_stay_whole_in_raw_text(toy_tokenizer):
     assert [list(one.tokens) for one in found] == [["[E1]", "a", "w1", "[/E1]", "w2"], ["w1", "[E1]", "."]]
 
 
-def test_a_mention_in_words_is_in_one_chain_and_crosses_none_of_its_own():
-    given = [[(0, 2), (1, 3), (5, 6)], [(5, 6), (7, 8)], [(5, 6)], [(1, 3), (2, 9)]]
-    assert _once(given) == [((0, 2), (5, 6)), ((7, 8),), ((1, 3),)]
-    nested = [[(0, 9), (1, 2), (1, 3)], [(4, 6)]]
-    assert _once(nested) == [((0, 9), (1, 2), (1, 3)), ((4, 6),)]
-
-
-@pytest.mark.parametrize(
-    "settings", [{"max_span_width": 0}, {"max_antecedents": 0}, {"hidden_dim": 0}, {"feature_dim": -1},
-                 {"antecedent_window": 0}, {"max_segment_distance": 0}, {"genres": ("nw", "nw")}],
-)  # fmt: skip
-def test_sizes_that_make_no_model_are_refused_by_name(make_resolver, settings):
+@pytest.mark.parametrize("settings", [*({name: 0} for name in SIZES), {"feature_dim": -1}, {"genres": ("nw", "nw")}])
+def test_invalid_sizes_are_rejected_by_name(make_resolver, settings):
     with pytest.raises(ValueError, match=f"`{next(iter(settings))}` must be"):
         make_resolver(**settings)
 
 
 @pytest.mark.parametrize("form", ["tf_saved_model", "onnx", "litert"])
-def test_a_resolver_says_that_it_cannot_be_exported_and_what_can(resolver, tmp_path, form):
+def test_the_error_of_an_export_names_what_can_be_exported(resolver, tmp_path, form):
     with pytest.raises(
         ValueError, match=f"A coreference resolver cannot be exported.*`resolver.encoder.export`.*{form}"
     ):

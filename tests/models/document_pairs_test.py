@@ -28,9 +28,11 @@ def names(found):
 def test_every_ordered_pair_of_a_sentence_whose_types_have_markers(nlp):
     found = document_pairs(nlp(TEXT), MARKERS)
     assert names(found) == [
-        ("Ann", "Bob Ray", "PERSON", "PERSON"), ("Ann", "Oslo", "PERSON", "LOCATION"),
-        ("Bob Ray", "Ann", "PERSON", "PERSON"), ("Bob Ray", "Oslo", "PERSON", "LOCATION"),
-    ]  # fmt: skip
+        ("Ann", "Bob Ray", "PERSON", "PERSON"),
+        ("Ann", "Oslo", "PERSON", "LOCATION"),
+        ("Bob Ray", "Ann", "PERSON", "PERSON"),
+        ("Bob Ray", "Oslo", "PERSON", "LOCATION"),
+    ]
     for subject, other, pair in found:
         for span, (start, end) in ((subject, pair.subject), (other, pair.object)):
             assert " ".join(pair.units[start:end]) == span.text
@@ -42,7 +44,7 @@ def test_places_count_from_the_sentence(nlp):
     assert (subject.text, other.text) == ("Acme", "ten dollars") and (pair.subject, pair.object) == ((0, 1), (2, 4))
 
 
-def test_types_may_be_translated_in_ones_own_way(nlp):
+def test_types_may_have_a_custom_translation(nlp):
     found = document_pairs(nlp(TEXT), ["SUBJ-HUMAN", "OBJ-CITY"], {"PERSON": "HUMAN", "GPE": "CITY"})
     assert names(found) == [("Ann", "Oslo", "HUMAN", "CITY"), ("Bob Ray", "Oslo", "HUMAN", "CITY")]
 
@@ -52,7 +54,7 @@ def test_without_types_among_the_markers_all_entities_count(nlp):
     assert len(found) == 3 * 2 + 2 * 1 and found[-1][2].object_type == "ORGANIZATION"
 
 
-def test_what_is_no_document_with_sentences_is_refused(nlp):
+def test_anything_but_a_document_with_sentences_is_rejected(nlp):
     with pytest.raises(InputError, match="must be a spaCy document. Received: str"):
         document_pairs("Ann", MARKERS)
     import spacy
@@ -71,8 +73,11 @@ def test_an_extractor_reads_a_whole_document(nlp, toy_tokenizer):
     found = extractor.extract_document(doc, batch_size=3)
     alone = extractor.extract_pairs([pair for _, _, pair in document_pairs(doc, MARKERS)])
     assert [(subject.text, other.text) for subject, other, _ in found] == [
-        ("Ann", "Bob Ray"), ("Ann", "Oslo"), ("Bob Ray", "Ann"), ("Bob Ray", "Oslo"),
-    ]  # fmt: skip
+        ("Ann", "Bob Ray"),
+        ("Ann", "Oslo"),
+        ("Bob Ray", "Ann"),
+        ("Bob Ray", "Oslo"),
+    ]
     for (_, _, relation), expected in zip(found, alone, strict=True):
         assert relation.label == expected.label and relation.score == pytest.approx(expected.score, abs=1e-6)
     assert extractor.extract_document(nlp("Nobody.")) == []

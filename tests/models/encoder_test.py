@@ -99,7 +99,7 @@ def test_dropout_goes_to_hidden_states_and_attention(make_encoder):
     assert make_encoder(scale=None, dropout=0.2).blocks[0].attention.dropout_layer.rate == 0.2
 
 
-def test_a_tokenizer_of_another_size_is_refused(make_encoder, tokenizer):
+def test_a_tokenizer_of_another_size_is_rejected(make_encoder, tokenizer):
     with pytest.raises(ValueError, match="vocabulary_size=22 pieces. Received: a tokenizer of 21 pieces"):
         make_encoder(vocabulary_size=22, tokenizer=tokenizer)
 
@@ -151,7 +151,7 @@ def test_an_architectures_name_has_no_weights(sizes):
     assert (encoder.num_layers, encoder.hidden_dim) == (3, 12)
 
 
-def test_lora_trains_the_query_and_value_layers_alone_and_acts(make_encoder, to_numpy, rows):
+def test_lora_trains_only_the_query_and_value_layers_and_acts(make_encoder, to_numpy, rows):
     encoder = make_encoder(dropout=0.0)
     before = to_numpy(encoder(rows)["sequence_output"])
     encoder.enable_lora(rank=2)

@@ -1,4 +1,4 @@
-"""[MASK] in, text out: against the pretrainer's own logits."""
+"""Filling spans: against the pretrainer's own logits."""
 
 import keras
 import numpy as np
@@ -75,18 +75,18 @@ def test_special_pieces_are_never_filled_in(make_pretrainer):
     assert filled.spans[0].masked_lm_score == pytest.approx(0.0, abs=1e-6)
 
 
-def test_a_text_without_mask_is_refused(make_pretrainer):
+def test_a_text_without_mask_is_rejected(make_pretrainer):
     with pytest.raises(ValueError, match=r"at least one literal \[MASK\] in the text. Received: 'a b'"):
         make_pretrainer().fill_spans("a b")
 
 
-def test_a_text_past_the_encoders_length_is_refused(make_pretrainer):
+def test_a_text_past_the_encoders_length_is_rejected(make_pretrainer):
     with pytest.raises(ValueError, match="Expected at most 32 pieces .* Received: 33"):
         make_pretrainer().fill_spans("[MASK]" + " a" * 30)
     assert len(make_pretrainer().fill_spans("[MASK]" + " a" * 29).spans) == 1
 
 
-def test_a_model_without_tokenizer_says_so(make_encoder, make_pretrainer):
+def test_a_model_without_tokenizer_is_rejected(make_encoder, make_pretrainer):
     with pytest.raises(ValueError, match="encoder was made without one"):
         make_pretrainer(make_encoder()).fill_spans("[MASK]")
 

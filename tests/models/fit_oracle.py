@@ -59,9 +59,16 @@ def _in_plain_order(ours):
 
 def _encoder(policy):
     return spanbert_keras.SpanBertEncoder(
-        vocabulary_size=len(PIECES), num_layers=1, num_heads=2, hidden_dim=8, intermediate_dim=10, dropout=0.0,
-        max_sequence_length=T, tokenizer=spanbert_keras.SpanBertTokenizer(PIECES), dtype=policy,
-    )  # fmt: skip
+        vocabulary_size=len(PIECES),
+        num_layers=1,
+        num_heads=2,
+        hidden_dim=8,
+        intermediate_dim=10,
+        dropout=0.0,
+        max_sequence_length=T,
+        tokenizer=spanbert_keras.SpanBertTokenizer(PIECES),
+        dtype=policy,
+    )
 
 
 def _plain(encoder, outputs_of, more=()):
@@ -123,9 +130,15 @@ def _pretrainer(ours, plain, x, rng, normalization):
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     both = dict.fromkeys(("masked_lm", "span_boundary"), loss)
     case = Case(
-        model, _plain(plain, outputs, model.input_keys[3:]), x, targets, dict.fromkeys(both, ids), both,
-        {"masked_lm": 1.0, "span_boundary": 1.0}, B * M / masks.sum(),
-    )  # fmt: skip
+        model,
+        _plain(plain, outputs, model.input_keys[3:]),
+        x,
+        targets,
+        dict.fromkeys(both, ids),
+        both,
+        {"masked_lm": 1.0, "span_boundary": 1.0},
+        B * M / masks.sum(),
+    )
     if normalization == "separate":
         case.loss_weights = {"masked_lm": 1.0, "span_boundary": float(masks.sum() / (spans.sum() + 1.0))}
     return case
@@ -145,17 +158,25 @@ class _RowLosses(keras.Model):
 
 def _resolver(ours, plain, x, rng, _):
     settings = {
-        "segment_length": T, "max_span_width": 2, "max_antecedents": 2, "hidden_dim": 5, "feature_dim": 3,
+        "segment_length": T,
+        "max_span_width": 2,
+        "max_antecedents": 2,
+        "hidden_dim": 5,
+        "feature_dim": 3,
         "dropout": 0.0,
-    }  # fmt: skip
+    }
     models = [spanbert_keras.SpanBertCoreferenceResolver(encoder, **settings) for encoder in (ours, plain)]
     groups = np.repeat([[0, 0, 0, 1, 1, 1]], B, 0).astype("int32")
     zeros = np.zeros((B, T), "int32")
     x = {key: x[key] for key in ("token_ids", "padding_mask")} | {
         "piece_places": np.repeat([np.arange(T)], B, 0).astype("int32"),
-        "start_groups": groups, "end_groups": groups, "speakers": zeros, "segment_numbers": zeros,
-        "genres": np.zeros((B, 1), "int32"), "span_limits": np.full((B, 1), 2, "int32"),
-    }  # fmt: skip
+        "start_groups": groups,
+        "end_groups": groups,
+        "speakers": zeros,
+        "segment_numbers": zeros,
+        "genres": np.zeros((B, 1), "int32"),
+        "span_limits": np.full((B, 1), 2, "int32"),
+    }
     clusters = rng.integers(0, 2, (B, T, 2)).astype("int32")
     case = Case(models[0], _RowLosses(models[1]), x, {"span_clusters": clusters}, np.zeros((B, 1), "float32"), "mae")
     case.plain({key: value[:2] for key, value in (x | case.targets).items()})
@@ -210,7 +231,7 @@ def results(
         case: `Case`.
         weights: sample weights `(B,)` or `None`.
         own: whether our model minimises its own loss; else the plain one's, given to `compile`.
-        y: "own", our targets, among the inputs where there are no sample weights; "among", always among them; "dict",
+        y: "own", our targets, among the inputs unless sample weights are given; "among", always among them; "dict",
             always in `y`; "plain", what the plain model gets.
         optimizer: function that makes one. Default: SGD(0.5).
         **settings: for `compile` of both.
@@ -242,6 +263,9 @@ def results(
 
 def difference(found: dict) -> float:
     """Returns the largest difference between ours and plain Keras, relative to 1 or the size of a loss."""
-    pairs = [(found[f"ours_{name}"], found[f"plain_{name}"]) for name in ("evaluate", "fit", "weights")
-             if f"ours_{name}" in found]  # fmt: skip
+    pairs = [
+        (found[f"ours_{name}"], found[f"plain_{name}"])
+        for name in ("evaluate", "fit", "weights")
+        if f"ours_{name}" in found
+    ]
     return max(float(np.max(np.abs(a - b) / np.maximum(1.0, np.abs(b)))) for a, b in pairs)

@@ -1,4 +1,4 @@
-"""Every form in which documents are given, and every one that is refused."""
+"""Every form in which documents may be given, and every one that is rejected."""
 
 import dataclasses
 import sys
@@ -79,13 +79,17 @@ def test_several_texts_in_order(make):
 def test_a_document_keeps_its_sentences_speakers_and_genre():
     document = Document(tuple(WORDS), ((0, 4), (4, 6)), ("A",) * 3 + ("B",) * 3, "bc", (((0, 1), (3, 4)),), "bc/x", 2)
     expected = {
-        "text": None, "tokens": WORDS, "offsets": [], "sentences": [(0, 4), (4, 6)],
-        "speakers": ["A"] * 3 + ["B"] * 3, "genre": "bc",
-    }  # fmt: skip
+        "text": None,
+        "tokens": WORDS,
+        "offsets": [],
+        "sentences": [(0, 4), (4, 6)],
+        "speakers": ["A"] * 3 + ["B"] * 3,
+        "genre": "bc",
+    }
     (found,), single = given(document)
     assert single and plain(found) == expected
     (found,), single = given([document], genre="nw")
-    assert not single and plain(found) == expected | {"genre": "nw"}  # what is asked for goes before
+    assert not single and plain(found) == expected | {"genre": "nw"}  # the given genre takes precedence
     assert not given(Document(("Ann",)))[0][0].genre
 
 
@@ -94,9 +98,13 @@ def test_words_with_all_that_goes_with_them():
         tokens=WORDS, sentences=[[0, 4], (4, 6)], speakers=["A", "A", "B", "B", "", "A"], genre="wb"
     )
     assert single and plain(found) == {
-        "text": None, "tokens": WORDS, "offsets": [], "sentences": [(0, 4), (4, 6)],
-        "speakers": ["A", "A", "B", "B", "", "A"], "genre": "wb",
-    }  # fmt: skip
+        "text": None,
+        "tokens": WORDS,
+        "offsets": [],
+        "sentences": [(0, 4), (4, 6)],
+        "speakers": ["A", "A", "B", "B", "", "A"],
+        "genre": "wb",
+    }
 
 
 def test_the_only_spans_that_may_be_mentions():
@@ -176,7 +184,7 @@ def test_words_need_no_spacy_where_sentences_are_given(monkeypatch):
         ({"texts": [Document(tuple(WORDS))] * 2, "mentions": [[]]}, "for each document. Expected: 2. Received: 1."),
         ({"tokens": ["half", "\ud83d"]}, "an unpaired surrogate"),
     ],
-)  # fmt: skip
-def test_what_does_not_fit_is_refused_with_a_sentence(arguments, message):
+)
+def test_invalid_documents_are_rejected_with_a_message(arguments, message):
     with pytest.raises(InputError, match=message):
         given(**arguments)

@@ -1,4 +1,4 @@
-"""What a user gives, as pairs of entities: tokens, texts, lists of both, and what is refused."""
+"""Arguments as pairs of entities: tokens, texts, lists of both, and what is rejected."""
 
 import numpy as np
 import pytest
@@ -25,7 +25,7 @@ def test_a_text_is_cut_where_entities_begin_and_end():
 
 
 @pytest.mark.parametrize("text", ["abcdefghij", "a😀b👩\u200d👧c e\u0301中", "\U0001d518 \x00\n 한글 ½ ()"])
-def test_stretches_are_the_text_and_ranges_the_entities_on_any_unicode(text):
+def test_parts_join_to_the_text_and_ranges_to_the_entities_on_any_unicode(text):
     rng = np.random.default_rng(0)
     for _ in range(60):
         spans = []
@@ -73,11 +73,11 @@ def test_types_may_be_absent():
         (([TOKENS, None], [(0, 1)] * 2, [(0, 1)] * 2), r"Sentence 1 must be a str or a list of them\."),
     ],
 )
-def test_what_is_no_sentence_and_no_range_is_refused_with_a_sentence(given, message):
+def test_invalid_sentences_and_ranges_are_rejected_with_a_message(given, message):
     with pytest.raises(InputError, match=message):
         given_pairs(*given, *TYPES)
 
 
-def test_too_few_types_are_refused():
+def test_too_few_types_are_rejected():
     with pytest.raises(InputError, match="one `object_type` for each sentence. Expected: 2. Received: 1."):
         given_pairs([TOKENS] * 2, [(0, 1)] * 2, [(3, 4)] * 2, "PERSON", ["CITY"])

@@ -1,4 +1,4 @@
-"""Tests of what is given to models that read text: every kind of list, and what is none, for all of them."""
+"""Arguments of models that read text: every kind of list, and invalid ones, for all models."""
 
 import numpy as np
 import pytest
@@ -88,7 +88,7 @@ def test_one_text_is_single(one):
 
 
 @pytest.mark.parametrize("value", NOT_TEXT, ids=NAMES)
-def test_what_is_no_text_is_one_sentence(value):
+def test_an_invalid_text_gives_a_one_line_message(value):
     with pytest.raises(
         InputError, match=r"^(`texts` must be a str or a list of them|The text 0 must be a str)\. Received"
     ):
@@ -97,9 +97,19 @@ def test_what_is_no_text_is_one_sentence(value):
 
 @pytest.mark.parametrize(
     "value, expected",
-    [((0, 1), True), ([0, 1], True), (np.array([0, 1]), True), ((np.int64(3), 4), True), ((0, 1, 2), False),
-     (np.array(3), False), ((0, 1.5), False), ("ab", False), (None, False), (np.array([[0, 1]]), False)],
-)  # fmt: skip
+    [
+        ((0, 1), True),
+        ([0, 1], True),
+        (np.array([0, 1]), True),
+        ((np.int64(3), 4), True),
+        ((0, 1, 2), False),
+        (np.array(3), False),
+        ((0, 1.5), False),
+        ("ab", False),
+        (None, False),
+        (np.array([[0, 1]]), False),
+    ],
+)
 def test_a_range_is_a_pair_of_whole_numbers(value, expected):
     assert is_range(value) is expected
 
@@ -172,10 +182,25 @@ def test_entities_may_come_as_arrays(models):
         lambda models, value: models["extract"].extract(["w1", "w2"], value, (1, 2)),
         lambda models, value: models["extract"].extract(["w1 w2"], value, [(1, 2)]),
     ],
-    ids=["fill", "contexts", "questions", "contexts for a list", "questions for a list", "classify", "resolve",
-         "tokens", "mentions of words", "mentions", "sentence", "sentences", "sentences alone", "subject", "subjects"],
-)  # fmt: skip
-def test_every_model_refuses_it_in_one_sentence(models, ask, value):
+    ids=[
+        "fill",
+        "contexts",
+        "questions",
+        "contexts for a list",
+        "questions for a list",
+        "classify",
+        "resolve",
+        "tokens",
+        "mentions of words",
+        "mentions",
+        "sentence",
+        "sentences",
+        "sentences alone",
+        "subject",
+        "subjects",
+    ],
+)
+def test_every_model_rejects_it_with_a_one_line_message(models, ask, value):
     with pytest.raises(InputError) as caught:
         ask(models, value)
     message = str(caught.value)
@@ -183,7 +208,7 @@ def test_every_model_refuses_it_in_one_sentence(models, ask, value):
 
 
 @pytest.mark.parametrize("setting", [{"n_best": "3"}, {"n_best": 1.5}, {"batch_size": None}, {"stride": [8]}])
-def test_numbers_that_are_none_are_one_sentence(models, setting):
+def test_invalid_numbers_give_a_one_line_message(models, setting):
     [(name, value)] = setting.items()
     with pytest.raises(InputError, match=f"`{name}` must be positive. Received: {name}="):
         models["answer"].answer("w1", "w2", **setting)

@@ -49,7 +49,7 @@ def test_a_missing_entry_is_named(call):
         call(Difference(), {"first": FIRST, "seconds": SECOND})
 
 
-def test_anything_but_a_dict_is_refused():
+def test_anything_but_a_dict_is_rejected():
     with pytest.raises(ValueError, match=r"takes a dict of inputs with the keys \['second', 'first'\]. Received: list"):
         Difference()([FIRST, SECOND])
 
@@ -60,7 +60,7 @@ def test_symbolic_inputs_are_int32_of_any_length_and_sorted():
     assert {(x.shape, x.dtype) for x in inputs.values()} == {((None, None), "int32")}
 
 
-def test_an_export_that_keras_cannot_make_on_a_backend_says_where_it_can(tmp_path, monkeypatch):
+def test_the_error_of_an_export_names_the_backend_that_supports_it(tmp_path, monkeypatch):
     def fail(self, filepath, format="tf_saved_model", *args, **kwargs):
         raise TypeError("incompatible shapes")
 

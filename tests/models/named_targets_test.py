@@ -134,7 +134,7 @@ def test_class_weights_apply_to_targets_by_name_in_a_dataset():
         assert loss == pytest.approx([expected], rel=CLOSE)
 
 
-def test_class_weights_without_classes_are_rejected_in_a_sentence():
+def test_class_weights_without_classes_are_rejected_with_a_message():
     for task in TASKS[1:]:
         case = make_case(task)
         case.ours.compile("sgd", run_eagerly=EAGER)
@@ -175,7 +175,7 @@ def test_the_loss_of_uneven_batches_over_two_epochs_is_keras():
 def test_a_given_loss_is_computed_from_the_models_own_targets(task):
     case = make_case(task)
     regularize(case.ours), regularize(case.plain)
-    case.scale = 1.0  # the mean over all positions, as Keras has it
+    case.scale = 1.0  # the mean over all positions, as in Keras
     assert difference(results(case, WEIGHTS if task == "pretrainer" else None, own=False)) < CLOSE
 
 
@@ -237,7 +237,7 @@ def test_weighted_metrics_of_the_pretrainer_leave_padding_out_and_others_are_rej
         case.ours.evaluate(case.x | case.targets, batch_size=B, verbose=0)
 
 
-def test_what_cannot_be_compared_is_rejected_in_a_sentence():
+def test_targets_that_cannot_be_compared_are_rejected_with_a_message():
     resolver = make_case("resolver")
     for settings in ({"metrics": ["accuracy"]}, {"loss": "mse"}):
         resolver.ours.compile("sgd", run_eagerly=EAGER, **settings)
@@ -256,7 +256,7 @@ def test_what_cannot_be_compared_is_rejected_in_a_sentence():
 
 @pytest.mark.slow
 @pytest.mark.skipif(BACKEND != "tensorflow", reason="one backend is enough: the loop is Keras'")
-def test_accumulated_gradients_several_steps_a_call_and_xla_are_keras():
+def test_accumulated_gradients_several_steps_per_call_and_xla_are_keras():
     def accumulating():
         return keras.optimizers.SGD(0.5, gradient_accumulation_steps=2)
 
@@ -297,8 +297,11 @@ def test_every_output_with_a_target_is_an_output(kind):
 def on_replicas(root, *tasks):
     done = subprocess.run(
         [sys.executable, "-c", REPLICAS, json.dumps(WEIGHTS.tolist()), *tasks],
-        cwd=root, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        cwd=root,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     return json.loads(done.stdout.splitlines()[-1])
 

@@ -9,10 +9,17 @@ import pytest
 
 from spanbert_keras import SpanBertEncoder, SpanBertPretrainer
 
-INPUT_KEYS = ("token_ids", "segment_ids", "padding_mask", "mask_positions", "left_positions", "right_positions",
-              "span_offsets")  # fmt: skip
+INPUT_KEYS = (
+    "token_ids",
+    "segment_ids",
+    "padding_mask",
+    "mask_positions",
+    "left_positions",
+    "right_positions",
+    "span_offsets",
+)
 V = 21
-# To trace and compile takes TensorFlow half a minute a model; one test below leaves it to Keras.
+# To trace and compile takes TensorFlow half a minute per model; one test below leaves it to Keras.
 FAST = {"run_eagerly": keras.backend.backend() == "tensorflow"}
 
 
@@ -41,7 +48,7 @@ def expected_metrics(outputs, batch, sbo_weight=1.0, normalization="targets"):
 
 
 def shapes_made(model, batch):
-    """Returns the shape of every tensor that the model makes on the way, in the backend's own terms."""
+    """Returns the shape of every tensor that the model makes on the way, as the backend sees them."""
     batch = {key: batch[key] for key in model.input_keys}
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
@@ -62,8 +69,11 @@ def shapes_made(model, batch):
 
         def __torch_dispatch__(self, function, types, args=(), kwargs=None):
             result = function(*args, **(kwargs or {}))
-            self.made |= {tuple(x.shape) for x in (result if isinstance(result, tuple | list) else [result])
-                          if hasattr(x, "shape")}  # fmt: skip
+            self.made |= {
+                tuple(x.shape)
+                for x in (result if isinstance(result, tuple | list) else [result])
+                if hasattr(x, "shape")
+            }
             return result
 
     with Record() as record:
@@ -93,7 +103,7 @@ def test_it_is_the_encoder_and_both_heads(make_pretrainer, to_numpy, masked):
     np.testing.assert_allclose(outputs["span_boundary"], to_numpy(sbo), atol=1e-5)
 
 
-def test_extra_entries_are_ignored_wherever_they_sort(make_pretrainer, to_numpy, masked):
+def test_extra_entries_are_ignored_in_every_order(make_pretrainer, to_numpy, masked):
     pretrainer = make_pretrainer()
     exact = {key: masked[key] for key in INPUT_KEYS}
     expected = to_numpy(pretrainer(exact))
@@ -113,7 +123,7 @@ def test_a_missing_input_is_named(make_pretrainer, masked, key):
         make_pretrainer(scale=None)({k: value for k, value in masked.items() if k != key})
 
 
-def test_logits_are_made_at_masked_positions_alone(make_encoder, make_pretrainer, masked):
+def test_logits_are_made_only_at_masked_positions(make_encoder, make_pretrainer, masked):
     """B 6, T 24, M 4, V 901, D 12: nothing has as many numbers as (B, T, V)."""
     pretrainer = make_pretrainer(make_encoder(vocabulary_size=901))
     made = shapes_made(pretrainer, masked)
@@ -208,7 +218,11 @@ def test_a_saved_file_gives_the_same_numbers_and_settings(make_pretrainer, token
     again = keras.saving.load_model(tmp_path / "pretrainer.keras")
     assert type(again) is SpanBertPretrainer and again.name == "mine"
     assert (again.sbo_weight, again.loss_normalization, again.max_span_positions, again.position_dim) == (
-        0.5, "separate", 4, 5)  # fmt: skip
+        0.5,
+        "separate",
+        4,
+        5,
+    )
     assert again.tokenizer.get_vocabulary() == tokenizer.get_vocabulary()
     outputs, expected = to_numpy(again(masked)), to_numpy(pretrainer(masked))
     for name in expected:
@@ -234,7 +248,7 @@ def test_dtype_policies_survive_a_configuration(make_encoder, make_pretrainer, d
         assert model.masked_lm_head.dense.dtype_policy.name == (dtypes[1] or dtypes[0])
 
 
-def test_lora_trains_alone_and_can_be_saved(make_pretrainer, to_numpy, masked, tmp_path):
+def test_only_lora_is_trained_and_can_be_saved(make_pretrainer, to_numpy, masked, tmp_path):
     pretrainer = make_pretrainer()
     pretrainer.encoder.enable_lora(2)
     pretrainer.masked_lm_head.trainable = pretrainer.span_boundary_head.trainable = False

@@ -19,11 +19,17 @@ from spanbert_keras.errors import InputError
 WORDS = ["Ann", "Bob", "wrote", "ate", "it", "the", "a", "book", "pie", "red", "old", "who", "what", "?", "."]
 CHARACTERS = [*map(chr, range(33, 127)), *"é中文한글😀"]
 BACKEND = keras.backend.backend()
-HARD = [
-    "cafe\u0301 a\u0301\u0327 b", "I 😀 you 👩\u200d👧 👍🏽!", "中文 and 한글 \u1112\u1161\u11ab",
-    "a\x00b\x07 \tc\r\nd\ufffd", "zero\u200bwidth \ufeffmark soft\u00adhyphen", "a\u00a0b\u2028c\u3000e",
-    f"a {'b' * 300} c", "\u0130x ½ \ufb01 \ufdfa x", "\x00 x नि กำ \x00",
-]  # fmt: skip
+HARD = [  # questions and contexts of unusual Unicode
+    "cafe\u0301 a\u0301\u0327 b",
+    "I 😀 you 👩\u200d👧 👍🏽!",
+    "中文 and 한글 \u1112\u1161\u11ab",
+    "a\x00b\x07 \tc\r\nd\ufffd",
+    "zero\u200bwidth \ufeffmark soft\u00adhyphen",
+    "a\u00a0b\u2028c\u3000e",
+    f"a {'b' * 300} c",
+    "\u0130x ½ \ufb01 \ufdfa x",
+    "\x00 x नि กำ \x00",
+]
 LOAD = """
 import dataclasses, json, sys
 import keras
@@ -42,13 +48,11 @@ def make_reader(randomize):
     def make(lowercase=False, dtype=None, scale=0.4, num_layers=1, seed=0, **settings):
         specials = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
         pieces = list(dict.fromkeys([*specials, *WORDS, *CHARACTERS, *("##" + c for c in CHARACTERS if c.isalnum())]))
-        encoder = SpanBertEncoder(
-            len(pieces), num_layers, 2, 10, 18, max_sequence_length=32, num_segments=4, dtype=dtype, dropout=0.0,
-            tokenizer=SpanBertTokenizer(pieces, lowercase),
-        )  # fmt: skip
-        reader = SpanBertQuestionAnswerer(
-            encoder, **({"stride": 9, "max_question_pieces": 6, "max_answer_pieces": 5} | settings)
-        )
+        sizes = (len(pieces), num_layers, 2, 10, 18, 0.0)
+        others = {"max_sequence_length": 32, "num_segments": 4, "dtype": dtype}
+        encoder = SpanBertEncoder(*sizes, **others, tokenizer=SpanBertTokenizer(pieces, lowercase))
+        defaults = {"stride": 9, "max_question_pieces": 6, "max_answer_pieces": 5}
+        reader = SpanBertQuestionAnswerer(encoder, **(defaults | settings))
         randomize(reader, seed, scale)
         return reader
 
@@ -77,9 +81,8 @@ def same(found, expected):
     """Asserts that answers agree: texts and places exactly, numbers as far as float32 goes."""
     assert [(a.text, a.start, a.end) for a in found] == [(a.text, a.start, a.end) for a in expected]
     np.testing.assert_allclose([a.score for a in found], [a.score for a in expected], rtol=1e-3, atol=1e-6)
-    np.testing.assert_allclose(
-        [a.no_answer_score for a in found], [a.no_answer_score for a in expected], rtol=1e-4, atol=1e-4
-    )
+    no_answer_scores = [[a.no_answer_score for a in answers] for answers in (found, expected)]
+    np.testing.assert_allclose(*no_answer_scores, rtol=1e-4, atol=1e-4)
 
 
 def slow_answers(reader, question, context):
@@ -89,8 +92,8 @@ def slow_answers(reader, question, context):
     room, begins = 32 - 3 - len(question), [0]
     while begins[-1] + room < len(ids):
         begins.append(begins[-1] + min(9, room))
-    ends, spans, nulls = [min(len(ids), b + room) for b in begins], [], []
-    for number, (begin, end) in enumerate(zip(begins, ends, strict=True)):
+    windows, spans, nulls = [(b, min(len(ids), b + room)) for b in begins], [], []
+    for number, (begin, end) in enumerate(windows):
         row = np.array([[2, *question, 3, *ids[begin:end], 3]], "int32")
         segments = (np.arange(row.shape[1]) >= len(question) + 2).astype("int32")[None]
         out = reader({"token_ids": row, "segment_ids": segments, "padding_mask": np.ones_like(row)})
@@ -98,9 +101,7 @@ def slow_answers(reader, question, context):
         nulls.append(starts[0] + stops[0])
         at, mine = len(question) + 2 - begin, []
         for i in range(begin, end):
-            context_scores = [
-                min(i - b, e - 1 - i) + 0.01 * (e - b) if b <= i < e else -1 for b, e in zip(begins, ends, strict=True)
-            ]
+            context_scores = [min(i - b, e - 1 - i) + 0.01 * (e - b) if b <= i < e else -1 for b, e in windows]
             if context_scores.index(max(context_scores)) == number:
                 mine += [(starts[at + i] + stops[at + j], i, j) for j in range(i, min(end, i + 5))]
         spans += sorted(mine, reverse=True)[:20]
@@ -171,13 +172,13 @@ def test_no_answer_is_given_exactly_above_the_threshold(reader, asked, monkeypat
         found = reader.answer(questions, contexts, n_best=20, batch_size=7)
         for answers, spans in zip(found, free, strict=True):
             none = [a for a in answers if a.text == ""]
-            refuses = spans[0].no_answer_score > threshold
-            assert ((answers[0].text, answers[0].start, answers[0].end) == ("", None, None)) == refuses
-            assert [a for a in answers if a.text][:19] == spans[:19]  # no span gives way but the last
+            unanswered = spans[0].no_answer_score > threshold
+            assert ((answers[0].text, answers[0].start, answers[0].end) == ("", None, None)) == unanswered
+            assert [a for a in answers if a.text][:19] == spans[:19]  # only the last span is displaced
             assert len(none) <= 1 and all((a.start, a.end) == (None, None) for a in none)
             for a in none:
                 assert a.score == pytest.approx(spans[0].score * math.exp(spans[0].no_answer_score))
-                assert refuses or all(a.score >= later.score for later in answers[answers.index(a) + 1 :])
+                assert unanswered or all(a.score >= later.score for later in answers[answers.index(a) + 1 :])
         ones = reader.answer(questions, contexts, batch_size=7)
         assert ones == [answers[0] for answers in found]
     assert {a.text == "" for a in ones} == {False}
@@ -195,7 +196,7 @@ def test_the_context_at_the_offsets_is_the_text_on_any_unicode(make_reader, lowe
             assert context[answer.start : answer.end] == answer.text != ""
 
 
-def test_one_str_serves_for_a_list_of_the_others(reader):
+def test_one_str_goes_with_each_of_a_list_of_the_others(reader):
     contexts = ["Ann wrote it .", "Bob ate a pie ."]
     one = reader.answer("who ?", contexts[0])
     assert isinstance(one, Answer)
@@ -224,7 +225,7 @@ def test_one_str_serves_for_a_list_of_the_others(reader):
         ("who", "Ann", {"stride": -1}, "stride=-1"),
     ],
 )
-def test_what_cannot_be_asked_is_refused_with_a_sentence(reader, questions, contexts, settings, message):
+def test_invalid_questions_are_rejected_with_a_message(reader, questions, contexts, settings, message):
     with pytest.raises(InputError, match=message):
         reader.answer(questions, contexts, **settings)
 
@@ -246,7 +247,7 @@ def test_limits_can_be_overridden_and_hits_are_counted(make_reader):
     assert shorter != reader.answer(questions, contexts, max_answer_pieces=1, stride=20, batch_size=7)
     reader.no_answer_threshold, before = -1e9, dict(reader.counts)
     assert {answer.text for answer in reader.answer(questions, contexts, batch_size=7)} == {""}
-    assert reader.counts["answers_at_limit"] == before["answers_at_limit"]  # nothing is no answer at the limit
+    assert reader.counts["answers_at_limit"] == before["answers_at_limit"]  # no answer is not one at the limit
 
 
 def compiled(reader):
@@ -350,10 +351,9 @@ def test_fit_on_a_dict_learns_the_answers_and_targets_may_come_as_y(make_reader,
 
 
 def test_the_configuration_keeps_every_setting_and_no_vocabulary(make_reader):
-    settings = {
-        "input_order": "passage_first", "window_length": 30, "stride": 11, "max_question_pieces": 7,
-        "max_answer_pieces": 4, "no_answer_threshold": -0.25, "special_tokens_in_text": True, "name": "mine",
-    }  # fmt: skip
+    lengths = {"window_length": 30, "stride": 11, "max_question_pieces": 7, "max_answer_pieces": 4}
+    others = {"input_order": "passage_first", "no_answer_threshold": -0.25, "special_tokens_in_text": True}
+    settings = lengths | others | {"name": "mine"}
     config = json.loads(json.dumps(make_reader(**settings).get_config()))
     assert {key: config[key] for key in settings} == settings and "##b" not in json.dumps(config)
     config.pop("encoder")
@@ -370,7 +370,7 @@ def test_the_configuration_keeps_every_setting_and_no_vocabulary(make_reader):
         ({"stride": 0}, "stride=0"),
     ],
 )
-def test_settings_that_do_not_fit_are_refused(reader, make_encoder, settings, message):
+def test_invalid_settings_are_rejected(reader, make_encoder, settings, message):
     with pytest.raises(ValueError, match=message):
         SpanBertQuestionAnswerer(reader.encoder, **settings)
     with pytest.raises(ValueError, match="needs an encoder with a tokenizer"):

@@ -1,4 +1,4 @@
-"""The extractor: rows with markers to relations, texts as tokens, markers that travel, refusals, threads, training."""
+"""The extractor: rows with markers to relations, texts as tokens, markers that travel, errors, threads, training."""
 
 import concurrent.futures
 import json
@@ -43,7 +43,7 @@ def extractor(make_extractor):
 
 
 def centre(extractor, columns):
-    """Moves the bias so that none of the labels wins always."""
+    """Moves the bias so that no label always wins."""
     extractor.head.classifier.bias.assign(np.zeros(3))
     scores = np.log([list(one.scores.values()) for one in extractor.extract(*columns)])
     extractor.head.classifier.bias.assign(-scores.mean(0))
@@ -59,8 +59,12 @@ def asked(count, seed=0, longest=40):
         for _ in range(2):
             start = int(rng.integers(size))
             spans.append((start, min(size, start + int(rng.integers(1, 4)))))
-        row = (rng.choice(WORDS, size).tolist(), *spans, rng.choice(["PERSON", "ORGANIZATION"]),
-               rng.choice(["CITY", "PERSON"]))  # fmt: skip
+        row = (
+            rng.choice(WORDS, size).tolist(),
+            *spans,
+            rng.choice(["PERSON", "ORGANIZATION"]),
+            rng.choice(["CITY", "PERSON"]),
+        )
         for column, value in zip(columns, row, strict=True):
             column.append(value)
     return columns
@@ -161,7 +165,7 @@ def test_markers_are_listed_in_their_order_and_travel_in_the_file(make_extractor
     assert again.counts == extractor.counts
 
 
-def test_own_markers_are_taken_and_other_pieces_give_other_numbers(make_extractor):
+def test_custom_markers_are_used_and_other_pieces_give_other_numbers(make_extractor):
     own = dict(zip(MARKERS, UNUSED[::-1], strict=False))
     extractor = make_extractor(markers=own, subject_types=(), object_types=())
     assert extractor.markers == own
@@ -171,7 +175,7 @@ def test_own_markers_are_taken_and_other_pieces_give_other_numbers(make_extracto
     assert extractor.extract(*BORN) != before
 
 
-def test_a_model_without_markers_computes_but_refuses_to_guess(make_extractor, tmp_path):
+def test_a_model_without_markers_computes_but_reads_no_sentences(make_extractor, tmp_path):
     extractor = make_extractor(markers={})
     assert extractor.markers == {} and softmax_of(extractor, [14, 3, 15]).sum() == pytest.approx(1.0)
     extractor.save(tmp_path / "model.keras")
@@ -198,7 +202,7 @@ def test_a_model_without_markers_computes_but_refuses_to_guess(make_extractor, t
         ({0: [BORN[0]] * 2, 1: [(0, 1)] * 2, 2: [(0, 1)]}, "one `object` for each sentence. Expected: 2. Received: 1."),
     ],
 )
-def test_what_cannot_be_extracted_is_refused_with_a_sentence(extractor, changes, message):
+def test_invalid_sentences_are_rejected_with_a_message(extractor, changes, message):
     before = dict(extractor.counts)
     with pytest.raises(InputError, match=message):
         extractor.extract(*(changes.get(place, value) for place, value in enumerate(BORN)))
@@ -219,7 +223,7 @@ def test_what_cannot_be_extracted_is_refused_with_a_sentence(extractor, changes,
         ({"unused": 7, "feature_mode": "text_ner"}, "Expected: 8 of them. Received: 7."),
     ],
 )
-def test_settings_that_do_not_fit_are_refused(make_extractor, settings, message):
+def test_invalid_settings_are_rejected(make_extractor, settings, message):
     with pytest.raises(ValueError, match=message):
         make_extractor(**settings)
 

@@ -1,4 +1,4 @@
-"""What classifiers share: batches of few shapes, losses, refusals. The models themselves have tests of their own."""
+"""What classifiers share: batches of few shapes, losses, errors. The models have separate tests."""
 
 import keras
 import numpy as np
@@ -59,13 +59,16 @@ def test_rows_get_their_own_logits_in_batches_of_one_size(classifier, batch_size
     for row, logits in zip(rows, found, strict=True):
         places = 1 + np.arange(len(row))
         assert logits.tolist() == [
-            places.sum(), (places * row.segment_ids).sum(), (places * row.token_ids).sum(), -places.sum()
-        ]  # fmt: skip
+            places.sum(),
+            (places * row.segment_ids).sum(),
+            (places * row.token_ids).sum(),
+            -places.sum(),
+        ]
     assert {shape[0] for shape in fake.shapes} <= {batch_size} and len(fake.shapes) == -(-count // batch_size)
     assert {shape[1] for shape in fake.shapes} <= set(row_lengths(40))
 
 
-def test_rows_of_like_length_are_computed_together(classifier):
+def test_rows_of_similar_length_are_computed_together(classifier):
     rows = [PieceRow(np.ones(size, "int32"), np.zeros(size, "int32")) for size in (5, 40, 6, 39, 7, 33)]
     fake = FakeModel()
     classifier.logits_of(rows, 3, fake)
@@ -98,11 +101,11 @@ def test_warm_up_makes_every_shape_that_is_needed(make_classifier, monkeypatch):
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_logits_that_are_no_numbers_and_batches_of_none_are_refused(classifier, value):
+def test_non_finite_logits_and_empty_batches_are_rejected(classifier, value):
     def broken(batch):
         return {"logits": np.full((len(batch["token_ids"]), 4), value, "float32")}
 
-    with pytest.raises(InputError, match="logits are not finite"):
+    with pytest.raises(InputError, match="non-finite logits"):
         classifier.logits_of(make_rows(3), 2, broken)
     with pytest.raises(InputError, match="`batch_size` must be positive. Received: 0."):
         classifier.logits_of(make_rows(3), 0)
@@ -139,7 +142,7 @@ def make_several(make_classifier):
     return make_classifier(problem_type="multi_label")
 
 
-def test_with_several_labels_a_text_each_has_a_sigmoid_of_its_own(make_classifier):
+def test_with_several_labels_per_text_each_has_its_own_sigmoid(make_classifier):
     model, logits = make_several(make_classifier), np.array([[0.0, 2.0, -800.0, 800.0]], "float32")
     expected = [[0.5, 1 / (1 + np.exp(-2.0)), 0.0, 1.0]]
     np.testing.assert_allclose(model.probabilities(logits), expected, rtol=1e-12)
@@ -148,7 +151,7 @@ def test_with_several_labels_a_text_each_has_a_sigmoid_of_its_own(make_classifie
 
 
 @pytest.mark.parametrize("labels, shape, expected", [((), (4,), 1), ((), (4, 2), 1), (LABELS, (4,), 4)])
-def test_targets_that_would_be_broadcast_are_refused(make_classifier, labels, shape, expected):
+def test_targets_that_would_be_broadcast_are_rejected(make_classifier, labels, shape, expected):
     logits, targets = np.zeros((4, expected), "float32"), np.zeros(shape, "float32")
     with pytest.raises(ValueError, match=rf"must be of shape \(B, {expected}\)\. Received: \(4, ?2?\)\."):
         make_classifier(labels).example_losses({"logits": logits}, {"label_targets": targets})
@@ -183,7 +186,7 @@ def test_mixed_policies_give_float32_logits_near_the_exact_ones(make_classifier,
         ({"labels": (0, 1)}, "several different names"),
         ({"labels": "abc"}, r"several different names, or none for regression. Received: \('abc',\)"),
         ({"labels": (), "problem_type": "single_label"}, "several different names, or none for regression"),
-        ({"labels": (), "problem_type": "multi_label"}, "different names, at least one, where a text may have several"),
+        ({"labels": (), "problem_type": "multi_label"}, "different names, at least one, if a text may have several"),
         ({"labels": ("a", "a"), "problem_type": "multi_label"}, r"Received: \('a', 'a'\)"),
         ({"labels": ("a", "a"), "problem_type": "regression"}, "different names, one for each number. Received"),
         ({"problem_type": "softmax"}, "one of single_label, multi_label, regression. Received: 'softmax'"),
@@ -191,7 +194,7 @@ def test_mixed_policies_give_float32_logits_near_the_exact_ones(make_classifier,
         ({"threshold": "0.5"}, "a probability, from 0 to 1. Received: '0.5'"),
     ],
 )
-def test_settings_that_do_not_fit_are_refused(make_classifier, settings, message):
+def test_invalid_settings_are_rejected(make_classifier, settings, message):
     with pytest.raises(ValueError, match=message):
         make_classifier(**settings)
 

@@ -1,5 +1,6 @@
 """What task models share: losses by name, weights of examples, the config."""
 
+import concurrent.futures
 import json
 
 import keras
@@ -18,8 +19,8 @@ class Small(TaskModel, keras.Model):
     target_keys = ("y", "z")
 
     def __init__(self, encoder, extra=1, **kwargs):
-        super().__init__(**kwargs)
-        self.encoder, self.extra = encoder, extra
+        super().__init__(encoder, **kwargs)
+        self.extra = extra
 
     def example_losses(self, outputs, batch):
         return ops.abs(outputs["x"] + batch["y"] - batch["z"])
@@ -51,13 +52,14 @@ def test_targets_come_from_x_or_from_y_by_name(small):
     assert loss_of(small, X, Y | Z, X) == pytest.approx(mean)
     assert loss_of(small, X | Y, Z, X) == pytest.approx(mean)
     assert loss_of(small, None, Z | Y, X) == pytest.approx(mean)
-    assert loss_of(small, X | Y | tensors(z=[9, 9, 9]), Z, X) == pytest.approx(mean)  # y's own goes before
+    assert loss_of(small, X | Y | tensors(z=[9, 9, 9]), Z, X) == pytest.approx(mean)  # that of `y` takes precedence
     assert loss_of(small, x=X | Y | Z | tensors(more=[1]), y_pred=X, training=False) == pytest.approx(mean)
 
 
 @pytest.mark.parametrize(
-    "x, y, missing", [(X | Y, None, "'z'"), (X, Y, "'z'"), (X, None, "'y', 'z'"), (None, None, "'y', 'z'")]
-)  # fmt: skip
+    "x, y, missing",
+    [(X | Y, None, "'z'"), (X, Y, "'z'"), (X, None, "'y', 'z'"), (None, None, "'y', 'z'")],
+)
 def test_a_missing_target_is_named(small, x, y, missing):
     with pytest.raises(ValueError, match=rf"needs the targets \('y', 'z'\), by name. Missing: \[{missing}\]"):
         small.compute_loss(x, y, X)
@@ -88,15 +90,59 @@ def test_the_tokenizer_is_the_encoders(small):
     assert small.tokenizer is small.encoder.tokenizer is not None
 
 
-def test_a_task_must_say_what_its_losses_are():
+def test_a_task_must_define_its_losses(make_encoder, tokenizer):
+    class Unfinished(TaskModel, keras.Model):
+        pass
+
     assert TaskModel.target_keys == ()
     with pytest.raises(NotImplementedError):
-        TaskModel().example_losses(None, None)
+        Unfinished(make_encoder(tokenizer=tokenizer, num_layers=1, scale=None)).example_losses(None, None)
+
+
+class Summing(TaskModel, keras.Model):
+    """A functional task with nothing but a head, the sum of `parts` numbers of each vector."""
+
+    input_keys = ("token_ids", "segment_ids", "padding_mask")
+
+    def __init__(self, encoder, parts=3, **kwargs):
+        super().__init__(encoder, lambda sequence: {"sums": ops.sum(sequence[:, :, :parts], axis=-1)}, **kwargs)
+        self.parts = parts
+
+    def get_config(self):
+        return TaskModel.get_config(self) | {"parts": self.parts}
+
+
+@pytest.mark.parametrize("dtype", [None, "mixed_bfloat16"])
+def test_a_head_is_all_that_a_functional_task_needs(make_encoder, tokenizer, rows, to_numpy, dtype):
+    encoder = make_encoder(tokenizer=tokenizer, num_layers=1, dtype=dtype)
+    model = Summing(encoder, parts=5, name="mine", trainable=False)
+    expected = to_numpy(encoder(rows)["sequence_output"]).astype("float32")[:, :, :5].sum(-1)
+    found = to_numpy(model(rows | {"more": rows["token_ids"]})["sums"]).astype("float32")
+    np.testing.assert_allclose(found, expected, atol=1e-5 if dtype is None else 0.1)
+    assert model.encoder is encoder and model.dtype_policy.name == encoder.dtype_policy.name
+    assert (model.name, model.trainable) == ("mine", False)
+    again = Summing.from_config(model.get_config())
+    assert (again.parts, again.name, again.trainable) == (5, "mine", False)
+    assert again.dtype_policy.name == model.dtype_policy.name
+
+
+@pytest.mark.parametrize("task", [Small, Summing])
+def test_every_task_needs_a_tokenizer(make_encoder, task):
+    with pytest.raises(ValueError, match=f"`{task.__name__}` needs an encoder with a tokenizer. Received: one without"):
+        task(make_encoder(num_layers=1, scale=None))
+
+
+@pytest.mark.parametrize("task", [Small, Summing])
+def test_one_thread_at_a_time_may_hold_the_lock(make_encoder, tokenizer, task):
+    model = task(make_encoder(tokenizer=tokenizer, num_layers=1, scale=None))
+    with model._one_call, concurrent.futures.ThreadPoolExecutor(1) as pool:
+        assert not pool.submit(model._one_call.acquire, blocking=False).result()
 
 
 @pytest.mark.parametrize("dtype", [None, "mixed_bfloat16"])
 def test_the_config_makes_the_model_again(small, dtype):
     small = Small(small.encoder, extra=7, name="mine", dtype=dtype, trainable=False)
+    assert small.dtype_policy.name == (dtype or small.encoder.dtype_policy.name)
     config = small.get_config()
     assert set(config) == {"name", "trainable", "dtype", "encoder", "extra"}
     before = json.dumps(config)
@@ -106,12 +152,12 @@ def test_the_config_makes_the_model_again(small, dtype):
     assert (again.name, again.extra, again.dtype_policy.name) == ("mine", 7, small.dtype_policy.name)
     assert not again.trainable and type(again.encoder) is type(small.encoder)
     assert again.encoder.get_config() == small.encoder.get_config() and again.encoder is not small.encoder
-    kept = Small.from_config({"encoder": small.encoder, "dtype": "float32"})  # objects serve as they are
+    kept = Small.from_config({"encoder": small.encoder, "dtype": "float32"})  # objects are used as they are
     assert kept.encoder is small.encoder and kept.dtype_policy.name == "float32"
 
 
 @pytest.mark.parametrize("model", [SpanBertCoreferenceResolver, SpanBertQuestionAnswerer])
-def test_task_models_are_such(model):
+def test_task_models_are_subclasses(model):
     assert issubclass(model, TaskModel) and issubclass(model, keras.Model) and model.target_keys
     assert model.compute_loss is TaskModel.compute_loss
     assert model.from_config.__func__ is TaskModel.from_config.__func__

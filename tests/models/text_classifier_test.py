@@ -1,4 +1,4 @@
-"""The classifier of texts and pairs: BERT's numbers, counts, refusals, threads, training, saving."""
+"""The classifier of texts and pairs: BERT's numbers, counts, errors, threads, training, saving."""
 
 import concurrent.futures
 import json
@@ -22,9 +22,16 @@ def make_classifier(randomize):
     def make(labels=LABELS, scale=0.4, dtype=None, **settings):
         pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]
         encoder = SpanBertEncoder(
-            len(pieces), 1, 2, 10, 18, max_sequence_length=24, dtype=dtype, dropout=0.0,
+            len(pieces),
+            1,
+            2,
+            10,
+            18,
+            max_sequence_length=24,
+            dtype=dtype,
+            dropout=0.0,
             tokenizer=SpanBertTokenizer(pieces),
-        )  # fmt: skip
+        )
         classifier = SpanBertTextClassifier(encoder, labels, **settings)
         randomize(classifier, scale=scale)
         return classifier
@@ -36,7 +43,7 @@ def make_classifier(randomize):
 def classifier(make_classifier):
     model = make_classifier()
     given = pairs(11)
-    bias = model.head.classifier.bias  # such that no label wins always
+    bias = model.head.classifier.bias  # so that no label always wins
     mean = model.logits_of(model.pairs.rows(*zip(*given, strict=True))).mean(0)
     bias.assign(keras.ops.convert_to_numpy(bias) - mean)
     return model
@@ -104,7 +111,7 @@ def test_without_labels_it_gives_numbers(make_classifier):
 
 
 @pytest.mark.parametrize("labels", [LABELS, ("one",)])
-def test_with_several_labels_a_text_every_label_has_its_own_probability(make_classifier, labels):
+def test_with_several_labels_per_text_every_label_has_its_own_probability(make_classifier, labels):
     model = make_classifier(labels, scale=0.9, pooler=True, problem_type="multi_label", threshold=0.49)
     given = texts(9, seed=2)
     bias = model.head.classifier.bias
@@ -158,7 +165,7 @@ def test_texts_and_cuts_are_counted(make_classifier):
         ([["Ann"]], r"Text 0 must be a str or a pair of them. Received: \['Ann'\]."),
     ],
 )
-def test_what_cannot_be_classified_is_refused_with_a_sentence(classifier, given, message):
+def test_invalid_texts_are_rejected_with_a_message(classifier, given, message):
     before = dict(classifier.counts)
     with pytest.raises(InputError, match=message):
         classifier.classify(given)
@@ -193,9 +200,10 @@ def test_with_the_pooler_it_is_the_bert_of_transformers(make_classifier, as_bert
     with torch.no_grad():
         expected = [
             oracle(torch.tensor(row.token_ids[None]).long(), token_type_ids=torch.tensor(row.segment_ids[None]).long())
-            .logits[0].numpy()
+            .logits[0]
+            .numpy()
             for row in rows
-        ]  # fmt: skip
+        ]
     found = model.logits_of(rows, batch_size=4)
     np.testing.assert_allclose(found, expected, atol=2e-5)
     assert np.std(expected, axis=0).min() > 0.05
@@ -240,7 +248,7 @@ def test_fit_lowers_the_loss_of_targets_in_x_or_y(make_classifier, labels, kind)
     assert history[-1] < 0.9 * history[0]
 
 
-def test_a_model_of_pairs_refuses_single_texts_and_the_other_way_round(make_classifier, tmp_path):
+def test_a_model_of_pairs_rejects_single_texts_and_the_other_way_round(make_classifier, tmp_path):
     given = {True: pairs(2), False: texts(2)}
     for takes_pairs, kinds in ((True, ("pairs of texts", "single texts")), (False, ("single texts", "pairs of texts"))):
         model = make_classifier(takes_pairs=takes_pairs)

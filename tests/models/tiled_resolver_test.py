@@ -25,8 +25,13 @@ from tests.models.conftest import make_document, same, scores_of, words
 
 BACKEND = keras.backend.backend()
 SETTINGS = {
-    "segment_length": 16, "max_span_width": 4, "max_antecedents": 5, "feature_dim": 4, "hidden_dim": 9, "dropout": 0.0,
-}  # fmt: skip
+    "segment_length": 16,
+    "max_span_width": 4,
+    "max_antecedents": 5,
+    "feature_dim": 4,
+    "hidden_dim": 9,
+    "dropout": 0.0,
+}
 LOAD = """
 import json, sys
 import keras
@@ -78,7 +83,7 @@ def alone(resolver, documents):
     """The links of every document by itself."""
     found = [links_of(resolver, [document])[0] for document in documents]
     best = np.concatenate([links.best() for links in found])
-    assert 0.2 < (best >= 0).mean() < 0.9 and len(best) > 150  # so that there is something to tell
+    assert 0.2 < (best >= 0).mean() < 0.9 and len(best) > 150  # so that differences would show
     return found
 
 
@@ -123,9 +128,9 @@ def test_the_number_of_segments_encoded_at_once_changes_nothing(resolver, docume
 
 @pytest.mark.parametrize("pieces, spans, earlier", [(5, 3, (7, 20)), (16, 1, ()), (33, 64, (64,)), (400, 7, (8, 300))])
 def test_the_sizes_of_tiles_change_nothing(resolver, documents, alone, monkeypatch, pieces, spans, earlier):
-    monkeypatch.setattr(tiled_resolver, "PIECES", pieces)
-    monkeypatch.setattr(tiled_resolver, "SPANS", spans)
-    monkeypatch.setattr(tiled_resolver, "EARLIER", earlier)
+    monkeypatch.setattr(tiled_resolver, "PIECES_PER_TILE", pieces)
+    monkeypatch.setattr(tiled_resolver, "SPANS_PER_TILE", spans)
+    monkeypatch.setattr(tiled_resolver, "COMPARED_SIZES", earlier)
     found = links_of(resolver, documents[2:5], stages=TiledResolver(resolver))
     for links, expected in zip(found, alone[2:5], strict=True):
         same(links, expected)
@@ -174,15 +179,15 @@ def test_the_models_own_call_finds_the_same_with_other_settings(make_resolver, s
     document = make_document(45, 3, "wb")
     expected = called(resolver, document)
     same(links_of(resolver, [document])[0], expected)
-    monkeypatch.setattr(tiled_resolver, "SPANS", 9)
-    monkeypatch.setattr(tiled_resolver, "EARLIER", (11,))
+    monkeypatch.setattr(tiled_resolver, "SPANS_PER_TILE", 9)
+    monkeypatch.setattr(tiled_resolver, "COMPARED_SIZES", (11,))
     same(links_of(resolver, [make_document(20), document], stages=TiledResolver(resolver))[1], expected)
 
 
 @pytest.mark.parametrize("window", [1, 3, 20])
 @pytest.mark.parametrize("spans", [4, 256])
 def test_antecedents_come_from_the_window(make_resolver, documents, monkeypatch, window, spans):
-    monkeypatch.setattr(tiled_resolver, "SPANS", spans)
+    monkeypatch.setattr(tiled_resolver, "SPANS_PER_TILE", spans)
     resolver = make_resolver(antecedent_window=window)
     (links,) = links_of(resolver, [documents[6]])
     for i, row in enumerate(links.antecedents):
@@ -190,7 +195,7 @@ def test_antecedents_come_from_the_window(make_resolver, documents, monkeypatch,
         assert len(earlier) == min(i, 5, window) and all(i - window <= j < i for j in earlier)
 
 
-def test_who_speaks_and_the_genre_matter(resolver, documents, alone):
+def test_speakers_and_the_genre_matter(resolver, documents, alone):
     first, before = documents[6], scores_of(alone[6])
     for other in (
         Document(first.tokens, first.sentences, genre=first.genre),
@@ -260,14 +265,14 @@ def test_single_mentions_are_chains_on_demand(resolver, documents, alone):
         ({"texts": None}, "either"),
     ],
 )
-def test_what_cannot_be_resolved_is_refused_and_not_counted(resolver, arguments, message):
+def test_invalid_documents_are_rejected_and_not_counted(resolver, arguments, message):
     before = dict(resolver.counts)
     with pytest.raises(InputError, match=message):
         resolver.resolve(**arguments)
     assert resolver.counts == before
 
 
-def test_the_genre_asked_for_goes_before_the_documents_and_that_before_the_default(make_resolver):
+def test_the_given_genre_takes_precedence_over_the_documents_and_that_over_the_default(make_resolver):
     resolver = make_resolver(default_genre="tc")
     assert [resolver.genre_row(genre) for genre in (None, "", "tc", "bc")] == [5, 5, 5, 0]
     (links,) = links_of(resolver, [make_document(30, 30, "pt")])
@@ -369,7 +374,7 @@ def test_memory_grows_with_the_length_not_with_its_square(make_resolver, seen):
             tracemalloc.stop()
         largest[count] = max(size for *_, size in seen)
         assert len(found.tokens) == count and found.token_clusters
-    assert largest[20_000] == largest[5_000]  # what a stage computes does not know how long the document is
+    assert largest[20_000] == largest[5_000]  # a stage's arrays do not grow with the document
     assert peaks[20_000] < 5 * peaks[5_000] and peaks[20_000] < 20_000 * 4_000
 
 
@@ -383,7 +388,7 @@ def test_one_file_resolves_the_same_in_a_fresh_process_on_every_backend(make_res
     asked = [words(count, count) for count in (1, 25, 120)]
     expected = [resolver.resolve(tokens=tokens, sentences=[(0, len(tokens))]).token_clusters for tokens in asked]
     assert sum(map(len, expected)) > 3
-    resolver.save(tmp_path / "resolver.keras")  # after it was asked: what asking made is not saved
+    resolver.save(tmp_path / "resolver.keras")  # after resolving: the compiled stages are not saved
     code = [sys.executable, "-c", LOAD, str(tmp_path / "resolver.keras"), json.dumps(asked)]
     environment = {**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": str(root)}
     done = subprocess.run(code, cwd=tmp_path, env=environment, capture_output=True, text=True)

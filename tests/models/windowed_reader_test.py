@@ -43,7 +43,7 @@ class FakeModel:
 
 
 def texts(count, seed=3, longest=60):
-    """Questions of 1 to 4 words and contexts of 1 to `longest`, a letter each; some contexts twice in a row."""
+    """Questions of 1 to 4 words and contexts of 1 to `longest` words of one letter; some contexts twice in a row."""
     rng = np.random.default_rng(seed)
     spell = lambda low, high: " ".join(rng.choice(list(LETTERS), rng.integers(low, high)))  # noqa: E731
     contexts = [spell(1, longest) for _ in range(count)]
@@ -104,7 +104,7 @@ def test_candidates_are_those_of_all_pairs_of_all_windows_in_order(windows, batc
     assert set(model.shapes) <= (allowed if single_rows else {(batch_size, length) for length in row_lengths(21)})
 
 
-def test_a_few_rows_left_over_go_one_by_one(windows):
+def test_a_few_remaining_rows_are_computed_one_by_one(windows):
     questions, contexts = ["a"] * 10, [" ".join("abcdefgh"[:n] for n in range(1, 3))] * 10
     for rows, expected in ((8, [(8, 8)]), (9, [(8, 8), (1, 8)]), (10, [(8, 8), (1, 8), (1, 8)]), (2, [(1, 8)] * 2)):
         model = FakeModel()
@@ -115,7 +115,7 @@ def test_a_few_rows_left_over_go_one_by_one(windows):
     assert model.shapes == [(8, 8)]
 
 
-def test_rows_of_like_length_are_computed_together(windows):
+def test_rows_of_similar_length_are_computed_together(windows):
     """A row is padded to the next of the lengths, not to the longest of the whole."""
     questions, contexts = ["a"] * 16, ["a b", " ".join(LETTERS * 2)] * 8
     model = FakeModel()
@@ -128,13 +128,13 @@ def test_no_questions_give_no_readings_and_no_batch(windows):
     assert list(read([], [], windows, model, 4, 3)) == [] and model.shapes == []
 
 
-def test_cut_questions_are_told(windows):
+def test_cut_questions_are_reported(windows):
     found = read(["a b c d", "a b c d e"], ["a", "b"], windows, FakeModel(), 4, 3)
     assert [reading.question_cut for reading in found] == [False, True]
 
 
-def test_readings_come_before_the_end_of_the_input_is_seen(windows):
-    """Streams work: no more is taken and held than some batches' worth."""
+def test_readings_are_yielded_before_the_end_of_the_input(windows):
+    """Streaming: only a few batches of windows are taken and held at a time."""
     taken = []
 
     def contexts():
@@ -160,7 +160,7 @@ def test_a_context_of_neighbouring_questions_is_tokenized_once(windows, monkeypa
 
 
 @pytest.mark.parametrize("number", [0, 5, 29])
-def test_a_text_that_cannot_be_read_is_named_by_its_number_in_the_whole(windows, number):
+def test_an_invalid_text_is_named_by_its_number_in_the_whole(windows, number):
     questions, contexts = texts(30)
     with pytest.raises(InputError, match=f"^Context {number} has no words"):
         list(read(questions, [*contexts[:number], "\x00", *contexts[number + 1 :]], windows, FakeModel(), 2, 3))

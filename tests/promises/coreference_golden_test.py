@@ -85,10 +85,16 @@ def make_resolver(golden, encoder_folder):
         if name not in folders:
             folders[name] = encoder_folder(name)
         model = SpanBertCoreferenceResolver(
-            spanbert_keras.load_pretrained(str(folders[name]), "encoder"), segment_length=LENGTH, max_span_width=WIDTH,
-            max_antecedents=6, feature_dim=4, hidden_dim=12, dropout=0.0, candidates="pieces",
+            spanbert_keras.load_pretrained(str(folders[name]), "encoder"),
+            segment_length=LENGTH,
+            max_span_width=WIDTH,
+            max_antecedents=6,
+            feature_dim=4,
+            hidden_dim=12,
+            dropout=0.0,
+            candidates="pieces",
             max_segment_distance=golden.facts["documents"][name]["config"]["max_training_segments"],
-        )  # fmt: skip
+        )
         fill_task_layers(model, golden.arrays[name])
         return model
 
@@ -178,7 +184,7 @@ def swapped_gate(model, batch, patch):
 def no_dummy_in_the_attention(model, batch, patch):
     def call(self, queries, scores, vectors):
         attended = ops.einsum("bqa,bqag->bqg", ops.softmax(scores[:, :, 1:], axis=-1), vectors)
-        attended = ops.where(scores[:, :, 1:2] > -1e8, attended, 0.0)  # nothing where there is no antecedent
+        attended = ops.where(scores[:, :, 1:2] > -1e8, attended, 0.0)  # 0 without an antecedent
         gate = self.gate(ops.concatenate([queries, attended], axis=-1))
         return gate * attended + (1.0 - gate) * queries
 
@@ -186,7 +192,7 @@ def no_dummy_in_the_attention(model, batch, patch):
 
 
 def crossing_spans(model, batch, patch):
-    patch.setattr(span_pruning, "_best_crossing", lambda grid: ops.full_like(grid, span_pruning.NOTHING))
+    patch.setattr(span_pruning, "_best_crossing", lambda grid: ops.full_like(grid, span_pruning.NO_RANK))
 
 
 def projected_antecedents(model, batch, patch):
@@ -271,7 +277,7 @@ def test_every_mistake_of_the_list_is_planted(golden):
 
 @pytest.mark.parametrize("name", ["a", "b"])
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_mistake_shows_as_far_as_the_list_says(golden, make_resolver, monkeypatch, mistake, name):
+def test_each_mistake_shows_where_the_list_expects_it(golden, make_resolver, monkeypatch, mistake, name):
     model, arrays = make_resolver(name), golden.arrays[name]
     batch, exact = golden.make_batch(arrays), golden.expected(arrays)
     MISTAKES[mistake](model, batch, monkeypatch)

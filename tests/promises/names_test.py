@@ -1,4 +1,4 @@
-"""Names that users and saved files rely on. Adding one means adding it here; renaming one breaks somebody."""
+"""Names that users and saved files rely on. Adding one means adding it here; renaming one breaks code or files."""
 
 import ast
 import json
@@ -102,7 +102,7 @@ def test_importing_the_package_registers_these_names(root):
     assert {name.removeprefix(prefix) for name in known} == REGISTERED
 
 
-def test_whatever_the_library_registers_is_in_the_list(sources):
+def test_everything_that_the_library_registers_is_in_the_list(sources):
     library = {path: tree for path, tree in sources.items() if path.startswith("spanbert_keras/")}
     found = {
         f"{path}: {node.name}": node.name for path, tree in library.items() for node in tree.body if is_registered(node)

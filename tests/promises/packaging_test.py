@@ -64,6 +64,16 @@ def test_every_room_is_shipped(metadata, sources):
     assert folders == set(metadata["packages"])
 
 
+def test_every_file_beside_the_sources_is_shipped(metadata, root):
+    shipped = {
+        f"{package.replace('.', '/')}/{name}" for package, names in metadata["package_data"].items() for name in names
+    }
+    beside = {
+        path for path in (root / "spanbert_keras").rglob("*") if path.is_file() and "__pycache__" not in path.parts
+    }
+    assert {path.relative_to(root).as_posix() for path in beside if path.suffix != ".py"} == shipped
+
+
 def test_what_is_imported_with_the_library_is_required(metadata, imports):
     required = {distribution(requirement) for requirement in metadata["install_requires"]}
     found = third_party(imports, at_import=True)

@@ -11,8 +11,17 @@ from spanbert_keras.training.steps.warmup_linear_decay import WarmupLinearDecay
 
 B, T, M, D = 2, 7, 2, 8
 LETTERS = "abcdefgh"
-PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[unused1]", "[unused2]", *LETTERS,
-          *("##" + letter for letter in LETTERS)]  # fmt: skip
+PIECES = [
+    "[PAD]",
+    "[UNK]",
+    "[CLS]",
+    "[SEP]",
+    "[MASK]",
+    "[unused1]",
+    "[unused2]",
+    *LETTERS,
+    *("##" + letter for letter in LETTERS),
+]
 PREFIX = "spanbert_keras>"
 
 
@@ -41,9 +50,16 @@ def rows(segments=True) -> dict:
 def make_encoder(policy=None):
     """Returns a small encoder of two blocks, with a tokenizer."""
     return spanbert_keras.SpanBertEncoder(
-        vocabulary_size=len(PIECES), num_layers=2, num_heads=2, hidden_dim=D, intermediate_dim=12, dropout=0.1,
-        max_sequence_length=16, tokenizer=spanbert_keras.SpanBertTokenizer(PIECES), dtype=policy,
-    )  # fmt: skip
+        vocabulary_size=len(PIECES),
+        num_layers=2,
+        num_heads=2,
+        hidden_dim=D,
+        intermediate_dim=12,
+        dropout=0.1,
+        max_sequence_length=16,
+        tokenizer=spanbert_keras.SpanBertTokenizer(PIECES),
+        dtype=policy,
+    )
 
 
 # --- models over an encoder
@@ -82,10 +98,15 @@ def _resolver(encoder):
     )
     numbers = np.zeros((B, T), "int32")
     batch = rows(segments=False) | {
-        "piece_places": np.repeat([np.arange(T)], B, 0).astype("int32"), "start_groups": numbers,
-        "end_groups": numbers, "speakers": numbers, "segment_numbers": numbers, "genres": numbers[:, :1],
-        "span_limits": np.full((B, 1), 2, "int32"), "span_clusters": np.ones((B, T, 2), "int32"),
-    }  # fmt: skip
+        "piece_places": np.repeat([np.arange(T)], B, 0).astype("int32"),
+        "start_groups": numbers,
+        "end_groups": numbers,
+        "speakers": numbers,
+        "segment_numbers": numbers,
+        "genres": numbers[:, :1],
+        "span_limits": np.full((B, 1), 2, "int32"),
+        "span_clusters": np.ones((B, T, 2), "int32"),
+    }
     return Subject(model, batch)
 
 

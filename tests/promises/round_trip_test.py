@@ -140,7 +140,7 @@ def test_a_plain_model_on_the_layers_of_a_loaded_encoder_opens_as_it_was(tmp_pat
     same(subject, saved_and_opened(subject.model, tmp_path))
 
 
-def test_trained_steps_go_on_as_if_nothing_had_been_saved(tmp_path):
+def test_training_continues_as_if_nothing_had_been_saved(tmp_path):
     keras.utils.set_random_seed(3)
     subject = make("SpanBertTextClassifier", "float32", None, "lora")
     opened = saved_and_opened(subject.model, tmp_path)

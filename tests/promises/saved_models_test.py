@@ -25,8 +25,15 @@ PIECES = [
     *("##" + letter for letter in LETTERS),
 ]
 TEXT = "a [MASK] [MASK] bad cab [MASK]"
-INPUTS = ("token_ids", "segment_ids", "padding_mask", "mask_positions", "left_positions", "right_positions",
-          "span_offsets")  # fmt: skip
+INPUTS = (
+    "token_ids",
+    "segment_ids",
+    "padding_mask",
+    "mask_positions",
+    "left_positions",
+    "right_positions",
+    "span_offsets",
+)
 PAIR = ("a bad cab", "head")
 SENTENCE = {"subject": (0, 1), "object": (2, 4), "subject_type": "A", "object_type": "B"}
 
@@ -96,18 +103,33 @@ def test_a_model_saved_here_loads_in_a_fresh_process_on_every_backend(saved, bac
     folder, expected, said = saved
     environment = {**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": str(root)}
     result = subprocess.run(
-        [sys.executable, "-c", LOAD, str(folder), str(tmp_path / "outputs.npz"), TEXT, json.dumps(PAIR),
-         json.dumps(SENTENCE)],
-        cwd=tmp_path, env=environment, capture_output=True, text=True,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-c",
+            LOAD,
+            str(folder),
+            str(tmp_path / "outputs.npz"),
+            TEXT,
+            json.dumps(PAIR),
+            json.dumps(SENTENCE),
+        ],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
     assert result.returncode == 0, result.stderr
     report = json.loads(result.stdout.splitlines()[-1])
     markers = {"SUBJ-A": "[unused1]", "OBJ-B": "[unused2]"}
     for name in ("classes", "relations"):
         assert report.pop(name) == pytest.approx(said[name], abs=1e-5)
     assert report == {
-        "backend": backend, "vocabularies": [PIECES] * 3, "tied": True, "text": said["text"], "markers": markers
-    }  # fmt: skip
+        "backend": backend,
+        "vocabularies": [PIECES] * 3,
+        "tied": True,
+        "text": said["text"],
+        "markers": markers,
+    }
     outputs = np.load(tmp_path / "outputs.npz")
     assert set(outputs.files) == set(expected)
     for name in expected:

@@ -1,7 +1,7 @@
 """It computes the right thing: 50 training steps equal an independent implementation in torch.
 
 The oracle is `transformers.BertModel` with heads, loss, AdamW, clipping and schedule written here from the paper. Both
-begin with the same weights and see the same batches; there is no dropout. Size: 2 x 48, V 211, T 40, B 6.
+begin with the same weights and see the same batches, without dropout. Size: 2 x 48, V 211, T 40, B 6.
 """
 
 import math
@@ -49,9 +49,13 @@ class Oracle(torch.nn.Module):
         width = bert.config.hidden_size
         self.mlm = torch.nn.Sequential(torch.nn.Linear(width, width), torch.nn.GELU(), self.norm(width))
         self.sbo = torch.nn.Sequential(
-            torch.nn.Linear(2 * width + 11, width), torch.nn.GELU(), self.norm(width),
-            torch.nn.Linear(width, width), torch.nn.GELU(), self.norm(width),
-        )  # fmt: skip
+            torch.nn.Linear(2 * width + 11, width),
+            torch.nn.GELU(),
+            self.norm(width),
+            torch.nn.Linear(width, width),
+            torch.nn.GELU(),
+            self.norm(width),
+        )
         self.positions = torch.nn.Embedding(POSITIONS, 11)
         self.mlm_bias = torch.nn.Parameter(torch.zeros(bert.config.vocab_size))
         self.sbo_bias = torch.nn.Parameter(torch.zeros(bert.config.vocab_size))
@@ -90,8 +94,12 @@ class Oracle(torch.nn.Module):
             self.mlm(x[rows, batch["mask_positions"]]) @ table.T + self.mlm_bias,
             self.sbo(torch.cat([*boundaries, place], -1)) @ table.T + self.sbo_bias,
         )
-        return [torch.nn.functional.cross_entropy(y.flatten(0, 1), batch["mask_ids"].flatten(), reduction="none")
-                .reshape(batch["mask_ids"].shape) for y in logits]  # fmt: skip
+        return [
+            torch.nn.functional.cross_entropy(y.flatten(0, 1), batch["mask_ids"].flatten(), reduction="none").reshape(
+                batch["mask_ids"].shape
+            )
+            for y in logits
+        ]
 
 
 class AdamW:
@@ -131,8 +139,10 @@ def oracle_run(oracle, batches, clip_norm):
     """Returns MLM loss, SBO loss and gradient norm of each step, float64 (50, 3)."""
     optimizer, figures = AdamW(list(oracle.parameters())), []
     for step, batch in enumerate(batches):
-        batch = {key: torch.tensor(value).to(torch.float32 if "weights" in key else torch.long)
-                 for key, value in batch.items()}  # fmt: skip
+        batch = {
+            key: torch.tensor(value).to(torch.float32 if "weights" in key else torch.long)
+            for key, value in batch.items()
+        }
         mlm, sbo = oracle(batch)
         mlm_sum, sbo_sum = (mlm * batch["mask_weights"]).sum(), (sbo * batch["span_weights"]).sum()
         targets = batch["mask_weights"].sum()

@@ -1,4 +1,4 @@
-"""Which earlier spans may be antecedents. Shape letters: B batch, Q spans asked for, K earlier spans, A antecedents,
+"""The coarse choice of antecedents. Shape letters: B batch, Q queries, K earlier spans, A antecedents,
 G span_dim, F feature_dim."""
 
 import keras
@@ -23,14 +23,15 @@ def distance_buckets(distances):
 
 @keras.saving.register_keras_serializable(package="spanbert_keras")
 class CoarseAntecedents(SavedState, keras.layers.Layer):
-    """Picks for each span the earlier ones that are worth a closer look, by a cheap score.
+    """Chooses the antecedents of each span that are scored closely, by a cheap score.
 
         coarse(i, j) = mention_i + mention_j + (W g_i + b) . g_j + prior(distance of i and j)
 
     Args:
         max_antecedents: int. A. Defaults to `50` (released code).
         feature_dim: int. F. Defaults to `20` (released code).
-        dropout: float. Of both vectors of the product, and of the prior's. Defaults to `0.3` (released code).
+        dropout: float. Dropout rate of both vectors of the product, and of the prior's. Defaults to `0.3` (released
+            code).
 
     Call arguments:
         queries: float `(B, Q, G)`. Vectors g_i.
@@ -41,11 +42,11 @@ class CoarseAntecedents(SavedState, keras.layers.Layer):
         allowed: bool `(B, Q, K)`. Whether j may be an antecedent of i.
 
     Returns:
-        scores: float32 `(B, Q, A)`, best first; about -1e9 where there is no antecedent.
+        scores: float32 `(B, Q, A)`, best first; about -1e9 at padding.
         antecedents: int32 `(B, Q, A)`. Places among the K.
         real: bool `(B, Q, A)`. Which entries are antecedents.
 
-        A is K where that is less.
+        If K is less than A, A is K.
 
     Reference: Lee et al., 2018, section 4; the prior is the released code's.
     """

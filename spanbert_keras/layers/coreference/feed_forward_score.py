@@ -1,4 +1,4 @@
-"""One hidden layer and a score, which mentions, widths and pairs use. Shape letters: I inputs, F hidden_dim."""
+"""A hidden layer and a score, for mentions, widths and pairs. Shape letters: I inputs, F hidden_dim."""
 
 import keras
 
@@ -12,7 +12,7 @@ class FeedForwardScore(SavedState, keras.layers.Layer):
 
     Args:
         hidden_dim: int. F. Defaults to `3000` (released code).
-        dropout: float. Of the hidden layer. Defaults to `0.3` (released code).
+        dropout: float. Dropout rate of the hidden layer. Defaults to `0.3` (released code).
 
     Call arguments:
         x: float `(..., I)`.
@@ -39,7 +39,7 @@ class FeedForwardScore(SavedState, keras.layers.Layer):
         return self.score(self.hidden(x), training)
 
     def score(self, hidden, training=None):
-        """Returns the score of `W_1 x + b_1`, float `(..., F)`, however it was come by."""
+        """Returns the score for a precomputed `W_1 x + b_1`, float `(..., F)`."""
         return keras.ops.squeeze(self.out(self.hidden_dropout(keras.ops.relu(hidden), training=training)), -1)
 
     def parts(self, *sizes: int):

@@ -17,9 +17,9 @@ class MentionScorer(SavedState, keras.layers.Layer):
 
     Args:
         max_span_width: int. W. Defaults to `30` (released code).
-        feature_dim: int. Of the prior's width vectors. Defaults to `20` (released code).
+        feature_dim: int. Size of the prior's vector of each width. Defaults to `20` (released code).
         hidden_dim: int. F. Defaults to `3000` (released code).
-        dropout: float. Of hidden layers. Defaults to `0.3` (released code).
+        dropout: float. Dropout rate of the hidden layers. Defaults to `0.3` (released code).
 
     Call arguments:
         vectors: float `(B, S, G)`. See `SpanVectors`.
@@ -54,11 +54,11 @@ class MentionScorer(SavedState, keras.layers.Layer):
         return self.span_score(vectors, training=training) + ops.take(prior, widths, axis=0)
 
     def grid(self, sequence, span_vectors: SpanVectors):
-        """Returns the scores of all spans, without dropout; what would end past the text gets a meaningless one.
+        """Returns the scores of all spans, without dropout; those of spans that end past the text mean nothing.
 
-        The hidden layer is linear in a span's vector, so it is the sum of what the first piece, the last, the width and
-        the attended piece contribute; the last of these grows by one piece as the span does (a running softmax). Of
-        the spans, `(B, T, F)` numbers exist at a time instead of `(B, T W, 3D + F)`.
+        The hidden layer is linear in a span's vector, so it is a sum of contributions: of the first piece, the last
+        one, the width, and the attended piece, which grows by one piece as the span does (a running softmax). So arrays
+        of size `(B, T, F)` exist at a time, instead of `(B, T W, 3D + F)`.
 
         Args:
             sequence: float `(B, T, D)`.

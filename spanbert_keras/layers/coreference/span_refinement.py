@@ -1,4 +1,4 @@
-"""Spans that learn from their antecedents. Shape letters: B batch, Q spans, A antecedents, G span_dim."""
+"""Refining spans by their antecedents. Shape letters: B batch, Q spans, A antecedents, G span_dim."""
 
 import keras
 from keras import ops
@@ -9,7 +9,7 @@ from spanbert_keras.layers.saving.saved_state import SavedState
 
 @keras.saving.register_keras_serializable(package="spanbert_keras")
 class SpanRefinement(SavedState, keras.layers.Layer):
-    """Moves a span's vector towards what its antecedents are expected to be.
+    """Moves a span's vector towards the expected vector of its antecedent.
 
         a_i = softmax([0; s(i, j)]) . [g_i; g_j]      the dummy antecedent stands for the span itself
         f_i = sigmoid(W [g_i; a_i] + b)
@@ -23,7 +23,7 @@ class SpanRefinement(SavedState, keras.layers.Layer):
     Returns:
         float32 `(B, Q, G)`.
 
-    Reference: Lee et al., 2018, section 3 (there f_i keeps g_i; the released code has it the other way round).
+    Reference: Lee et al., 2018, section 3 (there f_i weights g_i; in the released code it weights a_i, as here).
     """
 
     def __init__(self, **kwargs):
@@ -47,5 +47,5 @@ class SpanRefinement(SavedState, keras.layers.Layer):
 
 
 def with_dummy(scores):
-    """Returns antecedents' scores `(B, Q, A)` with the dummy's, 0, before them."""
+    """Returns antecedents' scores `(B, Q, A)` preceded by the dummy's, 0."""
     return ops.concatenate([ops.zeros_like(scores[:, :, :1]), scores], axis=-1)

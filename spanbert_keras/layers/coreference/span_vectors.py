@@ -16,7 +16,7 @@ class SpanVectors(SavedState, keras.layers.Layer):
     Args:
         max_span_width: int. W, in pieces. Defaults to `30` (released code).
         feature_dim: int. F. Defaults to `20` (released code).
-        dropout: float. Of the width's vector. Defaults to `0.3` (released code).
+        dropout: float. Dropout rate of the width's vector. Defaults to `0.3` (released code).
 
     Call arguments:
         pieces: float `(B, S, W, D)`. The encoder's vectors of W pieces from each span's first; see `gather_spans`.

@@ -4,8 +4,8 @@
 class LayerTree:
     """Every layer inside another one, and every weight, by the names on the way to it.
 
-    A layer that is reached in several ways has the first path alone. Keras' own `path` depends on the name scope that a
-    layer was built in.
+    A layer that can be reached in several ways has only the first path. Keras' own `path` depends on the name scope
+    that a layer was built in.
 
     Args:
         root: built layer or model.
@@ -33,11 +33,11 @@ class LayerTree:
         return LayerTree(self.root, self.apart)
 
     def layer(self, path: str):
-        """Returns the layer at a path; `ValueError` if there is none."""
+        """Returns the layer at a path; raises `ValueError` if it is absent."""
         return self._found(self.layers, path, "layer")
 
     def weight(self, path: str):
-        """Returns the weight at a path; `ValueError` if there is none."""
+        """Returns the weight at a path; raises `ValueError` if it is absent."""
         return self._found(self.weights, path, "weight")[0]
 
     def _found(self, places: dict, path: str, kind: str):
@@ -69,7 +69,7 @@ def own_layers(layer) -> list:
 
 
 def _free(taken: dict, path: str) -> str:
-    """Returns the path, with a number where it is taken."""
+    """Returns the path, with a number if it is taken."""
     number, free = 1, path
     while free in taken:
         number, free = number + 1, f"{path}#{number + 1}"

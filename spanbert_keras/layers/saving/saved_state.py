@@ -1,4 +1,4 @@
-"""What a config keeps of the layers inside a layer or a model: frozen, quantized, adapted, regularized ones."""
+"""The state of inner layers in a config: whether they are frozen, quantized, adapted or regularized."""
 
 import functools
 import gc
@@ -15,7 +15,7 @@ KEY = "layer_state"  # in configs; absent where every layer inside is as its con
 class SavedState:
     """Mixin: the state of inner layers, which Keras does not save, is part of the config.
 
-    Keras rebuilds a layer by its constructor, which knows nothing of what was done to the layers inside it afterwards:
+    Keras rebuilds a layer by its constructor, which does not know what was done to the layers inside it afterwards:
     `trainable = False`, `quantize`, `enable_lora`, regularizers. This mixin adds these to the config and restores them:
     in a model at once, in a layer once it is built. Since all of it is restored before the optimizer and the weights
     are loaded, both find the variables that they were saved from. Factors of LoRA are saved beside the kernels: Keras
@@ -32,7 +32,7 @@ class SavedState:
         return ()
 
     def layer_state(self) -> dict:
-        """Returns `{"layer_state": ...}` for the config; {} where every inner layer is as it was made."""
+        """Returns `{"layer_state": ...}` for the config; {} if every inner layer is as its constructor made it."""
         state = self.__dict__.get("_state_to_restore")
         if state is None:
             state = _state_of(LayerTree(self, self.saved_apart()))
@@ -51,10 +51,10 @@ class SavedState:
         return made
 
     def restore_layer_state(self, state: dict) -> None:
-        """Makes the inner layers what `layer_state` says, now or once this layer is built.
+        """Applies what `layer_state` returned to the inner layers, now or once this layer is built.
 
         Raises:
-            ValueError: the state names a layer or a weight that is not here.
+            ValueError: the state names a layer or a weight that does not exist.
         """
         if self.built:
             _restore(LayerTree(self, self.saved_apart()), state)
@@ -134,7 +134,7 @@ def _state_of(tree: LayerTree) -> dict:
 
 
 def _restore(tree: LayerTree, state: dict) -> None:
-    """Applies a state: first what makes weights, then what is said of them."""
+    """Applies a state: first what creates weights (quantization, LoRA), then their flags and regularizers."""
     revive = keras.saving.deserialize_keras_object
     gc.freeze()  # Keras collects garbage once per quantized layer: among millions of objects, 0.3 s each
     try:
@@ -155,9 +155,8 @@ def _restore(tree: LayerTree, state: dict) -> None:
     tree = tree.again()  # with the weights that quantization and LoRA made
     flags = state.get("trainable_weights", {})
     for path, (weight, owner) in tree.weights.items():
-        as_made = (
-            weight.trainable and owner.trainable
-        )  # integers and scales are not trained; earlier versions say nothing
+        # Integers and scales are not trained; files of earlier versions do not list them.
+        as_made = weight.trainable and owner.trainable
         weight.trainable = flags.get(path, owner.trainable if owner.quantization_mode is None else as_made)
     for path in flags:
         tree.weight(path)

@@ -108,7 +108,7 @@ def test_the_projection_is_of_the_query_and_each_part_counts(layer, pairs):
         layer_weight.assign(values)
 
 
-def test_large_scores_are_not_taken_for_missing_ones(layer, pairs):
+def test_large_scores_are_not_taken_for_padding(layer, pairs):
     pairs["query_scores"] = pairs["query_scores"] * 1e6
     found = call(layer[0], pairs)
     assert (found[2].sum(-1) == np.minimum(pairs["allowed"].sum(-1), A)).all()

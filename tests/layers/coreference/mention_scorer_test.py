@@ -58,7 +58,7 @@ def test_a_score_is_of_the_vector_and_of_the_width(layers, to_numpy, rng):
 
 
 @pytest.mark.parametrize("tokens", [1, 2, 3, 4, T])
-def test_the_grid_is_what_a_call_says_of_every_span(layers, to_numpy, rng, tokens):
+def test_the_grid_is_what_a_call_returns_for_every_span(layers, to_numpy, rng, tokens):
     vectors, scorer, of_vectors, of_scorer = layers
     sequence = rng.normal(size=(B, tokens, D))
     grid = to_numpy(scorer.grid(ops.convert_to_tensor(sequence.astype("float32")), vectors))
@@ -78,8 +78,11 @@ def test_extreme_attention_stays_finite_and_right(layers, to_numpy, rng, kind):
     sequence = rng.normal(size=(B, T, D))
     steps = np.linspace(-80, 80, T)
     sequence[:, :, 0] = {
-        "rising": steps, "falling": -steps, "mixed": rng.choice([-80, 80], (B, T)), "far": 12.5 * steps
-    }[kind]  # fmt: skip
+        "rising": steps,
+        "falling": -steps,
+        "mixed": rng.choice([-80, 80], (B, T)),
+        "far": 12.5 * steps,
+    }[kind]
     sequence = np.round(16 * sequence) / 16
     kernel = np.eye(D, 1)
     vectors.head_score.kernel.assign(kernel.astype("float32"))
@@ -139,7 +142,7 @@ def test_both_scores_have_dropout_in_training_only(layers, to_numpy, rng, active
         np.testing.assert_allclose(found, exact, atol=1e-5)
     moved = to_numpy(scorer(vectors.astype("float32"), widths, training=True)) - exact
     assert np.abs(moved).max() > 0.01
-    # The prior is drawn once a call: spans of one width share it.
+    # The prior is drawn once per call: spans of one width share it.
     same = np.allclose(moved[:, :W], moved[:, W : 2 * W], atol=1e-5) and np.allclose(moved[0], moved[1], atol=1e-5)
     assert same == (active == "width_score")
 

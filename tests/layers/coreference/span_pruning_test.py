@@ -37,7 +37,7 @@ def inside(tokens, widths, lengths):
 
 
 def pruned(scores, valid, limits, max_spans, prune=prune):
-    """Returns the kept spans of every row as (first, last) pieces; what fills up must be 0 and stand behind."""
+    """Returns the kept spans of every row as (first, last) pieces; padding must be 0 and come last."""
     found = prune(*(ops.convert_to_tensor(x) for x in (scores, valid, np.asarray(limits))), max_spans)
     starts, widths, kept = (ops.convert_to_numpy(x) for x in found)
     assert starts.shape == widths.shape == kept.shape == (len(limits), max_spans)
@@ -112,7 +112,7 @@ def test_without_candidates_or_with_limits_of_0_nothing_is_kept(rng):
     assert pruned(scores, valid, [0, 0, 0], 1) == [[], [], []]
 
 
-def test_fewer_candidates_than_asked_for_are_all():
+def test_fewer_candidates_than_asked_for_are_all_returned():
     valid = np.zeros((1, 9, 3), bool)
     valid[0, [2, 5], [1, 0]] = True
     assert pruned(np.ones((1, 9, 3), "float32"), valid, [9], 9) == [[(2, 3), (5, 5)]]
@@ -144,7 +144,7 @@ def test_other_dtypes_of_scores_and_limits(rng, dtype):
 
 
 @pytest.mark.skipif(BACKEND == "torch", reason="torch computes eagerly: there is nothing to compile")
-def test_compiled_and_not_it_is_the_same(rng):
+def test_it_is_the_same_compiled_and_eager(rng):
     scores = np.round(rng.normal(size=(2, 9, 3)), 1).astype("float32")
     valid = inside(9, 3, [9, 6])
     functions = [prune_spans]

@@ -59,13 +59,13 @@ def test_extreme_attention_stays_finite_and_right(layer, spans, to_numpy, scale)
     np.testing.assert_allclose(found, slow(sequence, *spans[1:], weights), atol=2e-6)
 
 
-def test_what_lies_behind_a_span_changes_nothing(layer, spans, to_numpy, rng):
+def test_pieces_after_a_span_change_nothing(layer, spans, to_numpy, rng):
     layer, _ = layer
     sequence, starts, widths = spans
     pieces = to_numpy(gather_spans(sequence.astype("float32"), starts, W)).astype("float32")
-    behind = np.arange(W) > widths[..., None]
-    changed = np.where(behind[..., None], 100 * rng.normal(size=pieces.shape), pieces).astype("float32")
-    assert behind.any() and (changed != pieces).any()
+    after = np.arange(W) > widths[..., None]
+    changed = np.where(after[..., None], 100 * rng.normal(size=pieces.shape), pieces).astype("float32")
+    assert after.any() and (changed != pieces).any()
     np.testing.assert_array_equal(to_numpy(layer(changed, widths)), to_numpy(layer(pieces, widths)))
 
 

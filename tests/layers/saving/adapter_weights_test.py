@@ -29,7 +29,7 @@ def test_only_adapted_layers_are_kept(randomize):
     assert AdapterWeights.layers_of(attention(())) == {} and attention(())._adapters is None
 
 
-def test_they_are_loaded_where_they_fit_and_others_stay(randomize):
+def test_they_are_loaded_if_their_shapes_match_and_others_stay(randomize):
     layer, other = attention(), attention((2, 1))
     randomize(layer), randomize(other, seed=9)
     store = {}
@@ -41,7 +41,7 @@ def test_they_are_loaded_where_they_fit_and_others_stay(randomize):
     AdapterWeights(other).load_own_variables({})  # a file without adapters
 
 
-def test_it_has_no_weights_and_is_no_inner_layer():
+def test_it_has_no_weights_and_is_not_an_inner_layer():
     layer = attention()
     assert layer._adapters is layer._adapters and layer._adapters.weights == []
     assert "adapters" not in {inner.name for inner in layer._flatten_layers()}

@@ -30,9 +30,10 @@ def built():
 def test_paths_are_names_and_numbers_where_a_name_is_taken():
     layer = built()
     tree = LayerTree(layer)
-    assert {path: found is expected for (path, found), expected in zip(
-        tree.layers.items(), (layer.first, layer.second, layer.inner), strict=True
-    )} == {"same": True, "same#2": True, "inner": True}  # fmt: skip
+    assert {
+        path: found is expected
+        for (path, found), expected in zip(tree.layers.items(), (layer.first, layer.second, layer.inner), strict=True)
+    } == {"same": True, "same#2": True, "inner": True}
     assert tree.weights["own"] == (layer.own, layer) and tree.weights["same#2/kernel"][0] is layer.second.kernel
     assert len(tree.weights) == len(layer.weights) == 7
     assert tree.layer("inner") is layer.inner and tree.weight("same/bias") is layer.first.bias
@@ -52,7 +53,7 @@ def test_what_is_apart_is_left_out_with_all_that_it_holds():
     assert tree.again().layers == tree.layers
 
 
-def test_what_is_not_there_is_named():
+def test_the_error_names_a_path_that_does_not_exist():
     with pytest.raises(ValueError, match=r"`Pair` names the layer 'nothing'.*another version"):
         LayerTree(built()).layer("nothing")
     with pytest.raises(ValueError, match=r"names the weight 'same/gamma'"):

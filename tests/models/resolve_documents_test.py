@@ -1,0 +1,77 @@
+"""Documents in groups, and from links to chains in words. The numbers are tested with TiledResolver."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from spanbert_keras import Document
+from spanbert_keras.errors import InputError
+from spanbert_keras.models.given_documents import given_documents
+from spanbert_keras.models.resolve_documents import resolve_documents, resolved, without_repetitions
+from spanbert_keras.models.tiled_resolver import Links
+from spanbert_keras.preprocessing.document_segments import DocumentSegments
+
+
+def links_of(antecedents, mention_scores):
+    """Links of words 0, 1, 2, ... whose best antecedents are given."""
+    places = np.arange(len(antecedents))
+    column = np.array(antecedents)[:, None]
+    scores = np.where(column < 0, -np.inf, 1.0)
+    pieces = places + 1  # after [CLS]
+    return Links(pieces, pieces, np.array(mention_scores, "float32"), column, scores)
+
+
+class FakeResolver:
+    """Links every word to the one before the last; notes the groups."""
+
+    def __init__(self, tokenizer):
+        self.segments = DocumentSegments(tokenizer, 8, "pieces")
+        self.groups = []
+
+    def genre_row(self, genre):
+        if genre == "xx":
+            raise InputError("no such genre")
+        return 3
+
+    def links(self, cuts, genres, batch_size, mentions):
+        self.groups.append(([len(cut.segments) for cut in cuts], list(genres), batch_size, list(mentions)))
+        return [links_of([-1, -1, 0], [1, 1, 1]) for _ in cuts]
+
+
+def given(*counts):
+    documents = [Document(tuple("abcdefgh"[i % 8] for i in range(count))) for count in counts]
+    return given_documents(documents, None, None, None, None, None, None)[0]
+
+
+def test_documents_go_in_groups_of_about_four_batches_and_keep_their_order(tokenizer):
+    resolver = FakeResolver(tokenizer)
+    documents = given(3, 60, 4, 5, 6)
+    found = resolve_documents(resolver, documents, 2, False)
+    assert [one.tokens for one in found] == [tuple(one.tokens) for one in documents]
+    assert [one.token_clusters for one in found] == [(((0, 1), (2, 3)),)] * 5
+    assert [len(segments) for segments, *_ in resolver.groups] == [2, 3]  # the second document alone fills 8 segments
+    assert all(group[1:] == ([3] * len(group[0]), 2, [None] * len(group[0])) for group in resolver.groups)
+    assert resolve_documents(resolver, [], 2, False) == []
+
+
+def test_an_unknown_genre_names_its_document(tokenizer):
+    documents = given(3, 4)
+    documents[1] = dataclasses.replace(documents[1], genre="xx")
+    with pytest.raises(InputError, match="Document 1: no such genre"):
+        resolve_documents(FakeResolver(tokenizer), documents, 2, False)
+
+
+def test_likely_mentions_without_a_link_are_chains_of_one_if_wanted(tokenizer):
+    (document,) = given(5)
+    cut = DocumentSegments(tokenizer, 8, "pieces").cut(document.tokens, document.sentences, document.speakers)
+    links = links_of([-1, -1, 0, -1], [0.5, 0.25, -1.0, -0.5])
+    assert resolved(document, cut, links, False).token_clusters == (((0, 1), (2, 3)),)
+    assert resolved(document, cut, links, True).token_clusters == (((0, 1), (2, 3)), ((1, 2),))
+
+
+def test_a_mention_in_words_is_in_one_chain_and_crosses_none_of_its_own():
+    given = [[(0, 2), (1, 3), (5, 6)], [(5, 6), (7, 8)], [(5, 6)], [(1, 3), (2, 9)]]
+    assert without_repetitions(given) == [((0, 2), (5, 6)), ((7, 8),), ((1, 3),)]
+    nested = [[(0, 9), (1, 2), (1, 3)], [(4, 6)]]
+    assert without_repetitions(nested) == [((0, 9), (1, 2), (1, 3)), ((4, 6),)]
