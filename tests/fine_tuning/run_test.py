@@ -91,7 +91,7 @@ def assert_same_run(one, other):
 
 
 def test_a_run_trains_scores_and_saves(whole):
-    assert whole.total_steps == STEPS and whole.batches.steps_per_epoch == 6
+    assert whole.plan.total_steps == STEPS and whole.batches.steps_per_epoch == 6
     scores = [event[1] for event in whole.events if event[0] == "evaluate"]
     assert whole.scores == [(i, score) for i, score in enumerate(scores, 1)] and len(scores) == len(EVALUATED)
     assert max(scores) > scores[0]  # it learns
@@ -240,7 +240,7 @@ def test_a_run_that_was_killed_after_its_training_is_finished_without_training(m
         kill_in(first)
     assert first.finished() is None and first.model_path.exists() == (where == "update")
     second = make_run(lambda number, true: -5)
-    monkeypatch.setattr(run_module.Trainer, "_batches", lambda *which: pytest.fail("it trains"))
+    monkeypatch.setattr(run_module.Trainer, "_load_call", lambda *which: pytest.fail("it trains"))
     finish(second)
     assert second.scores == [(5, -5)]  # the last evaluation alone
     assert second.finished()["best_step"] == 2
@@ -269,7 +269,7 @@ def test_a_run_whose_model_is_gone_is_not_finished(whole, new_run, tmp_path):
 @pytest.mark.slow
 def test_a_setting_that_makes_another_run_is_refused_by_its_name(make_run, stop_at, tmp_path):
     first = stop_at(make_run(), 3)
-    changes = {"learning_rate": 0.01, "dropout": 0.3, "seed": 7, "epochs": 3.0, "batch_size": 4, "precision": "float64"}
+    changes = {"learning_rate": 0.01, "dropout": 0.3, "seed": 7, "epochs": 3.0, "batch_size": 4, "precision": "mixed_bfloat16"}
     before = record_of(first)
     for name, value in changes.items():
         other, old = make_run(**{name: value}), getattr(first.settings, name)

@@ -18,10 +18,12 @@ from spanbert_keras.models.pretrainer import SpanBertPretrainer
 from spanbert_keras.preprocessing.masking.span_masker import SpanMasker
 from spanbert_keras.pretraining.objective import PretrainingObjective
 from spanbert_keras.training.backend import make_step
+from spanbert_keras.training.cadence import Cadence
 from spanbert_keras.training.run.checkpoints import Checkpoints
 from spanbert_keras.training.steps.objective import StepSettings, seed_generators
 from spanbert_keras.training.steps.optimizers import make_adamw
-from spanbert_keras.training.trainer import Cadence, Trainer
+from spanbert_keras.training.trainer import Trainer
+from spanbert_keras.training.trainer_events import Evaluation, TrainerEvents
 
 ROW_LENGTH, ROWS, SEED = 24, 4, (5, 6)
 
@@ -162,25 +164,52 @@ def weights_of():
 
 @pytest.fixture
 def make_trainer(make_training_step, stream_of, tmp_path):
-    """Function that makes a trainer of 7 steps over a fresh model which notes what it does in `events` and `losses`."""
+    """Function that makes a trainer of 7 steps over a fresh model, with its `log` of events and its `losses`.
 
-    def make(folder="checkpoints", step=None, dropout=0.1, keep=2, callbacks=(), **cadence):
-        step = step or make_training_step(dropout=dropout)
-        settings = {"total_steps": 7, "log_every": 100, "evaluate_every": 0, "checkpoint_every": 100} | cadence
-        trainer = Trainer(
-            step, stream_of(), Cadence(**settings), Checkpoints(tmp_path / folder, keep), (7, 8), callbacks=callbacks
-        )
-        trainer.events, trainer.losses = [], []
+    `events` replaces some of its `TrainerEvents`.
+    """
+
+    def make(
+        folder="checkpoints",
+        step=None,
+        dropout=0.1,
+        callbacks=(),
+        events=None,
+        guard=None,
+        profile_folder=None,
+        keep=2,
+        **cadence,
+    ):
+        log, losses = [], []
 
         def on_log(done, window):
-            losses = [float(loss) for _, results in window.calls for loss in results["loss"]]
-            assert len(losses) == done - window.first
-            trainer.events.append(("log", done, len(losses)))
-            trainer.losses += losses
+            found = [float(loss) for _, results in window.calls for loss in results["loss"]]
+            assert len(found) == done - window.first
+            log.append(("log", done, len(found)))
+            losses.extend(found)
 
-        trainer.on_log = on_log
-        trainer.on_evaluate = lambda done: trainer.events.append(("evaluate", done))
-        trainer.on_encoder = lambda done: trainer.events.append(("encoder", done))
+        def on_evaluate(done):
+            log.append(("evaluate", done))
+            return Evaluation()
+
+        noting = {
+            "on_log": on_log,
+            "on_evaluate": on_evaluate,
+            "on_encoder": lambda done: log.append(("encoder", done)),
+        }
+        settings = {"total_steps": 7, "log_every": 100, "evaluate_every": 0, "checkpoint_every": 100} | cadence
+        trainer = Trainer(
+            step or make_training_step(dropout=dropout),
+            stream_of(),
+            Cadence(**settings),
+            Checkpoints(tmp_path / folder, keep),
+            (7, 8),
+            guard=guard,
+            callbacks=callbacks,
+            events=TrainerEvents(**noting | (events or {})),
+            profile_folder=profile_folder,
+        )
+        trainer.log, trainer.losses = log, losses
         return trainer
 
     return make

@@ -122,10 +122,9 @@ def test_a_rollback_goes_on_from_the_last_checkpoint_without_the_batches_to_the_
     make_trainer, weights_of, poison, leave_out, every, steps_per_call, bad, returned_to, left_out
 ):
     cadence = {"log_every": every, "checkpoint_every": every, "steps_per_call": steps_per_call}
-    trainer = make_trainer("rolled", on_divergence="rollback", **cadence)
-    poison(trainer, lambda k: k == bad)
     returns = []
-    trainer.on_rollback = returns.append
+    trainer = make_trainer("rolled", on_divergence="rollback", events={"on_rollback": returns.append}, **cadence)
+    poison(trainer, lambda k: k == bad)
     assert run(trainer) == "finished"
     assert returns == [returned_to]
     assert trainer.skipped_batches == len(left_out)
@@ -169,32 +168,33 @@ def test_two_bad_batches_are_left_out_one_after_the_other(make_trainer, poison, 
 
 def test_rollbacks_that_do_not_help_end(make_trainer, poison, monkeypatch):
     monkeypatch.setattr(trainer_module, "MAX_ROLLBACKS", 3)
-    trainer = make_trainer(on_divergence="rollback", log_every=1, checkpoint_every=2)
+    returns, every = [], {"log_every": 1, "checkpoint_every": 2}
+    trainer = make_trainer(on_divergence="rollback", events={"on_rollback": returns.append}, **every)
     poison(trainer, lambda k: k >= 2)
-    returns = []
-    trainer.on_rollback = returns.append
     with pytest.raises(InputError, match="At step 3 after 3 rollbacks the loss is not finite"):
         run(trainer)
     assert returns == [2, 2, 2]
 
 
 def test_a_sudden_rise_of_the_loss_ends_the_run(make_trainer, tmp_path):
-    trainer = make_trainer(log_every=1, checkpoint_every=2)
-    trainer.guard = LossGuard(spike_nats=3.0)
-
     def spoil(done):
         if done == 3:
             for weight in trainer.step.model.trainable_variables:
                 weight.assign(weight * 20.0)
 
-    trainer.on_step = spoil
+    guard = LossGuard(spike_nats=3.0)
+    trainer = make_trainer(log_every=1, checkpoint_every=2, guard=guard, events={"on_step": spoil})
     with pytest.raises(InputError, match="At step 4 the loss is .* its running mean 8.*step 2"):
         run(trainer)
     assert Checkpoints(tmp_path / "checkpoints").steps() == [2]
 
 
 def test_without_a_limit_a_rise_goes_on(make_trainer):
-    trainer = make_trainer(log_every=1)
-    trainer.on_step = lambda done: [v.assign(v * 20.0) for v in trainer.step.model.trainable_variables if done == 3]
+    def spoil(done):
+        if done == 3:
+            for weight in trainer.step.model.trainable_variables:
+                weight.assign(weight * 20.0)
+
+    trainer = make_trainer(log_every=1, events={"on_step": spoil})
     assert run(trainer) == "finished"
     assert trainer.losses[3] > trainer.losses[2] + 3.0

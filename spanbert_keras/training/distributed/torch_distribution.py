@@ -1,4 +1,4 @@
-"""The device of torch: this package trains on one, so there is no `mirrored` and no `multi_worker`."""
+"""The device of torch. Training uses a single one: `mirrored` and `multi_worker` are missing on purpose."""
 
 
 def device_name() -> str:

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from absl import logging
 
-from spanbert_keras.errors import InputError
+from spanbert_keras.errors import INPUT_EXIT_CODE, InputError
 from spanbert_keras.training.backend import configure_devices, make_distribution
 from spanbert_keras.training.distributed.cluster import Cluster, read_cluster
 from spanbert_keras.training.distributed.distribution import Distribution
-from spanbert_keras.training.distributed.worker_watch import INPUT_EXIT_CODE, WorkerWatch
+from spanbert_keras.training.distributed.worker_watch import WorkerWatch
 from spanbert_keras.training.run.run_lock import RunLock
 from spanbert_keras.training.run.stop_signals import StopSignals
 

@@ -2,7 +2,7 @@
 
 import signal
 
-INTERRUPT, PREEMPT = "interrupted", "preempted"
+FINISHED, INTERRUPT, PREEMPT = "finished", "interrupted", "preempted"  # how a run ends
 NAMES = {"SIGINT": INTERRUPT, "SIGTERM": PREEMPT, "SIGUSR1": PREEMPT}
 
 
