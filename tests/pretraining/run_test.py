@@ -105,7 +105,7 @@ def test_a_moved_corpus_is_the_same_run(make_run, toy_shards, monkeypatch, tmp_p
     assert starts == [6]
 
 
-def test_encoders_are_written_on_the_way(make_run, tmp_path):
+def test_encoders_are_written_during_training(make_run, tmp_path):
     run = make_run("--encoder_every=4")
     assert run.train().status == "finished"
     assert (tmp_path / "run" / "encoder.keras").is_file()

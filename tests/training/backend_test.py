@@ -41,12 +41,12 @@ def test_a_backend_that_cannot_train_is_rejected(monkeypatch):
             call()
 
 
-def test_one_device_of_one_process_needs_nothing():
+def test_without_a_distribution_there_is_one_device_of_one_process():
     assert make_distribution("none") == Distribution()
     assert (Distribution().replicas, Distribution().num_workers, Distribution().is_chief) == (1, 1, True)
 
 
-def test_torch_shares_no_work(monkeypatch):
+def test_torch_has_no_distribution(monkeypatch):
     monkeypatch.setattr(keras.backend, "backend", lambda: "torch")
     for kind in ("mirrored", "multi_worker"):
         with pytest.raises(InputError, match=f"--distribution={kind} .*TensorFlow or JAX.*Received: torch"):

@@ -30,7 +30,7 @@ ROW_LENGTH, ROWS, SEED = 24, 4, (5, 6)
 
 @pytest.fixture(scope="session")
 def stream_of(toy_corpus, toy_tokenizer):
-    """Function that makes a `BatchStream` of 4 rows x 24 pieces."""
+    """Function that makes a `BatchStream` of 4 rows x 24 tokens."""
 
     def make(shuffle=True, rows=ROWS, scheme="span"):
         masker = SpanMasker(tokenizer=toy_tokenizer, scheme=scheme, max_span_positions=4)
@@ -66,7 +66,7 @@ def make_model(toy_tokenizer):
 
 @pytest.fixture(scope="session")
 def step_pool():
-    """Steps that no test uses at the moment, by their settings: compiling one takes seconds."""
+    """Steps that no test is using, by their settings: compiling one takes seconds."""
     return {}
 
 
@@ -74,7 +74,7 @@ def step_pool():
 def make_training_step(make_model, step_pool):
     """Function that makes the step of the backend in use over a small model with the weights of `seed`.
 
-    Steps come from a pool and are put back to their first state; two of one test are never the same.
+    Steps come from a pool and are reset to their initial state; one test never gets the same step twice.
     """
     taken = []
 
@@ -141,8 +141,8 @@ def train_once():
 
 @pytest.fixture
 def small_disk():
-    """Function of bytes: a context in which the system refuses larger files, as it does on a full disk."""
-    resource = pytest.importorskip("resource", reason="the limit on file sizes is one of Unix")
+    """Function of bytes: a context in which larger files cannot be written, as on a full disk."""
+    resource = pytest.importorskip("resource", reason="only Unix limits file sizes")
 
     @contextlib.contextmanager
     def limit(size):
@@ -215,12 +215,12 @@ def make_trainer(make_training_step, stream_of, tmp_path):
     return make
 
 
-# --- what a person sees
+# --- what a user sees
 
 
 @pytest.fixture
 def lines(monkeypatch):
-    """List of the log lines of a process without a terminal."""
+    """The log lines of a process without a terminal."""
     found = []
     monkeypatch.setattr(logging, "info", lambda text, *values: found.append(text % values))
     monkeypatch.setattr(sys, "stderr", io.StringIO())
@@ -247,7 +247,7 @@ def terminal(monkeypatch):
 
 @pytest.fixture(scope="session")
 def read_events():
-    """Function that returns what TensorBoard finds in a folder, by tag and step."""
+    """Function that returns what TensorBoard reads from a folder, by tag and step."""
     from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator
     from tensorboard.util.tensor_util import make_ndarray
 

@@ -1,4 +1,4 @@
-"""Tests of the training loop: cadence, several steps a call, stopping and going on, the best score, callbacks."""
+"""Tests of the training loop: cadence, several steps per call, stopping and resuming, the best score, callbacks."""
 
 import os
 import signal
@@ -72,7 +72,7 @@ def test_a_call_ends_where_something_is_due(steps_per_call):
         assert stop == due[0]
 
 
-def test_what_comes_every_so_many_steps_comes_at_the_end_too():
+def test_actions_with_an_interval_are_also_due_at_the_end():
     cadence = Cadence(total_steps=7)
     assert [done for done in range(1, 8) if cadence.due(done, 3)] == [3, 6, 7]
     assert not any(cadence.due(done, 0) for done in range(1, 8))
@@ -94,7 +94,7 @@ def test_logs_evaluations_checkpoints_and_encoders_come_when_they_are_due(
 
 
 @pytest.mark.parametrize("steps_per_call", [1, 3])
-def test_several_steps_a_call_give_the_same_run(make_trainer, weights_of, tmp_path, steps_per_call):
+def test_several_steps_per_call_give_the_same_run(make_trainer, weights_of, tmp_path, steps_per_call):
     one, several = make_trainer("one"), make_trainer("several", steps_per_call=steps_per_call)
     assert run(one) == run(several) == "finished"
     if keras.backend.backend() == "tensorflow" or steps_per_call == 1:
@@ -142,7 +142,7 @@ def test_a_run_without_evaluations_has_none(make_trainer):
     "name, outcome, steps_per_call",
     [("SIGINT", "interrupted", 1), ("SIGTERM", "preempted", 1), ("SIGUSR1", "preempted", 2)],
 )
-def test_a_stopped_run_goes_on_bit_for_bit(make_trainer, during, tmp_path, name, outcome, steps_per_call):
+def test_a_stopped_run_continues_bit_for_bit(make_trainer, during, tmp_path, name, outcome, steps_per_call):
     whole = make_trainer("whole", steps_per_call=steps_per_call)
     assert run(whole) == "finished"
     first = make_trainer("parts", steps_per_call=steps_per_call)
@@ -237,7 +237,7 @@ def test_no_evaluation_was_missed_where_none_was_due(make_trainer, start):
     assert trainer.log == []
 
 
-def test_an_old_checkpoint_is_followed_by_one_however_few_the_steps(make_trainer, monkeypatch, tmp_path):
+def test_a_checkpoint_is_written_when_the_last_one_is_old(make_trainer, monkeypatch, tmp_path):
     tick = {"on_step": lambda done: setattr(clock, "now", 25.0 * done)}
     clock = types.SimpleNamespace(now=0.0, monotonic=lambda: clock.now, perf_counter=time.perf_counter)
     monkeypatch.setattr(trainer_module, "time", clock)

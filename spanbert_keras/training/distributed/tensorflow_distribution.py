@@ -60,8 +60,8 @@ def mirrored(replicas: int | None) -> TensorFlowDistribution:
         _split_processor(replicas)
     else:
         raise InputError(
-            "--distribution=mirrored finds no GPU that TensorFlow can use. Give --replicas=N to try it on N logical CPU "
-            "devices, or leave --distribution out."
+            "--distribution=mirrored finds no GPU that TensorFlow can use. Give --replicas=N to try it on N logical "
+            "CPU devices, or leave --distribution out."
         )
     return TensorFlowDistribution(local_replicas=len(devices), native=tf.distribute.MirroredStrategy(devices))
 
@@ -73,8 +73,7 @@ def multi_worker(cluster: Cluster, replicas: int | None) -> TensorFlowDistributi
 
     Args:
         cluster: `Cluster`. From `read_cluster`; without addresses Slurm's variables name the hosts.
-        replicas: int or `None`. Number of GPUs of each process. Defaults to all. Without a GPU a process computes on one
-            logical CPU device.
+        replicas: int or `None`. GPUs of each process. Defaults to all. Without a GPU a process has one CPU device.
 
     Raises:
         InputError: there are fewer GPUs.

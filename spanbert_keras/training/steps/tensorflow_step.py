@@ -21,7 +21,7 @@ class TensorFlowStep(Step):
         self.tf = tf
         self.strategy = self.distribution.native or tf.distribute.get_strategy()
         if self.distribution.replicas > 1:
-            # The gradients that `apply` gets are summed already; Keras would sum them over the replicas again.
+            # `apply` gets gradients that are summed already; Keras would sum them over the replicas again.
             optimizer._all_reduce_sum_gradients = list
         compiled = True if settings.compile else None
         self._gradients = tf.function(self._gradients_of_part, jit_compile=compiled, autograph=False)
@@ -97,7 +97,7 @@ class TensorFlowStep(Step):
         gradients = tape.gradient(
             scaled, [v.value for v in self.variables], unconnected_gradients=tf.UnconnectedGradients.ZERO
         )
-        # The embedding's gradient is sparse where it looks pieces up; it is tied to the heads, so dense in sum.
+        # The embedding's gradient is sparse as a lookup table, but dense in sum, as the heads share its weights.
         return loss, [tf.convert_to_tensor(g) for g in gradients], scores
 
     def _gradients_in_parts(self, batch, counts, seeds, scale):

@@ -12,21 +12,21 @@ class WarmupLinearDecay(keras.optimizers.schedules.LearningRateSchedule):
 
         step < warmup_steps:   peak (step + 1) / warmup_steps
         after_warmup:          peak (total_steps - step) / (total_steps - warmup_steps)
-        from_start:            peak (total_steps - step) / total_steps, the released code's line, which is not shifted
-                               by the warm-up and so drops a little where it takes over
+        from_start:            peak (total_steps - step) / total_steps, as in the released code: the line is not
+                               shifted by the warm-up, so the rate drops a little where it takes over
         none:                  peak
 
     Args:
         peak: float. Learning rate at the end of the warm-up.
-        warmup_steps: int. Steps of the rise.
+        warmup_steps: int. Steps in which the rate rises.
         total_steps: int. Step at which the rate is zero.
-        decay: `"after_warmup"`, `"from_start"` or `"none"`.
+        decay: `"after_warmup"`, `"from_start"` or `"none"`. How the rate falls, see above.
 
     Call arguments:
-        step: int scalar, from 0: updates made so far.
+        step: int scalar. Updates made so far.
 
     Raises:
-        ValueError: an unknown `decay`, or a warm-up that is not shorter than the run.
+        ValueError: `decay` is unknown, or the warm-up is not shorter than the run.
 
     Reference: Joshi et al., 2020, section 4.2.
     """

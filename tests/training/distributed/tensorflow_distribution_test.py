@@ -131,7 +131,7 @@ def test_results_have_the_rows_of_both(found):
 
 
 @pytest.mark.slow
-def test_replicas_have_dropout_of_their_own(found):
+def test_replicas_have_their_own_dropout(found):
     assert found["same_dropout"] < 1e-4
     assert found["own_dropout"] > 0.01
 
@@ -149,7 +149,7 @@ def test_slurm_names_every_task_in_its_own_order():
 
 @pytest.mark.parametrize("replicas, used", [(None, 3), (2, 2)])
 def test_a_worker_with_several_gpus_starts_none_before_it_joins_the_cluster(monkeypatch, replicas, used):
-    """TensorFlow refuses to join once a device was started, as listing logical devices does."""
+    """TensorFlow cannot join once a device is initialised, e.g. by listing the logical devices."""
     import tensorflow as tf
 
     seen = {}
@@ -173,7 +173,7 @@ def test_a_worker_with_several_gpus_starts_none_before_it_joins_the_cluster(monk
     assert (found.worker, found.num_workers, found.local_replicas, found.is_chief) == (2, 4, used, False)
 
 
-def test_more_replicas_than_gpus_are_refused(monkeypatch):
+def test_more_replicas_than_gpus_are_rejected(monkeypatch):
     import tensorflow as tf
 
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind=None: ["a", "b"])

@@ -76,7 +76,7 @@ def test_without_callbacks_nothing_happens(model):
     assert not driver.stop
 
 
-def test_a_callback_asks_to_stop_and_a_new_run_begins_without(model):
+def test_a_callback_stops_a_run_but_not_the_next_one(model):
     driver = CallbackDriver([Recorder()], model)
     driver.begin()
     assert not driver.stop

@@ -68,8 +68,8 @@ def test_an_unknown_device_has_none(device_name):
 
 
 def test_rates_are_those_of_a_hand_calculation():
-    # 1,000 pieces in 4 s are 250 a second; at 6 GFLOP a piece 1.5 TFLOP/s, of 2 devices x 3 TFLOP/s a quarter.
-    rates = Performance(6e9, replicas=2, peak=3e12).summary(pieces=1000.0, seconds=4.0, waited=1.0)
+    # 1,000 tokens in 4 s are 250 per second; at 6 GFLOP per token 1.5 TFLOP/s, a quarter of 2 devices x 3 TFLOP/s.
+    rates = Performance(6e9, replicas=2, peak=3e12).summary(tokens=1000.0, seconds=4.0, waited=1.0)
     assert rates == pytest.approx({
         "performance/tokens_per_second": 250.0,
         "performance/data_wait_share": 0.25,
@@ -78,7 +78,7 @@ def test_rates_are_those_of_a_hand_calculation():
     })  # fmt: skip
 
 
-def test_without_a_peak_there_is_no_utilization():
+def test_without_a_peak_utilization_is_left_out():
     rates = Performance(6e9, 1, None).summary(10.0, 1.0, 0.0)
     assert set(rates) == {
         "performance/tokens_per_second",

@@ -47,7 +47,7 @@ def test_calls_of_several_steps_are_recorded_whole(make_profiler):
     assert seen[1] == ("fetched", {"step": 12})
 
 
-def test_a_run_that_ends_meanwhile_writes_what_it_has(make_profiler):
+def test_a_run_that_ends_while_recording_writes_its_profile(make_profiler):
     profiler, seen = make_profiler()
     call(profiler, 0, WARM_UP_STEPS)
     profiler.stop()

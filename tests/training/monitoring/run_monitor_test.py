@@ -39,7 +39,7 @@ def write(monitor, *steps, value=2.0):
         monitor.writer("train").scalars({"loss": value}, step)
 
 
-def test_the_updates_since_the_last_time_are_summed_up(make_monitor):
+def test_the_updates_since_the_last_log_point_are_summarized(make_monitor):
     window = window_of(results_of(2.0, 4.0, norm=2.0), results_of(6.0, norm=5.0, scale=8.0))
     values = make_monitor().optimization(3, window)
     assert values == {
@@ -56,7 +56,7 @@ def test_the_gradient_norm_of_skipped_updates_is_left_out(make_monitor):
     assert "optimization/gradient_norm" not in make_monitor().optimization(2, window_of(bad))
 
 
-def test_every_name_has_a_folder_of_its_own(make_monitor, tmp_path, read_events):
+def test_every_name_has_its_own_folder(make_monitor, tmp_path, read_events):
     with make_monitor() as monitor:
         write(monitor, 1)
         monitor.writer("dev").scalars({"f1": 50.0}, 1)
@@ -65,7 +65,7 @@ def test_every_name_has_a_folder_of_its_own(make_monitor, tmp_path, read_events)
     assert read_events(tmp_path / "dev") == {"f1": {1: 50.0}}
 
 
-def test_a_rollback_hides_the_points_that_are_made_anew(make_monitor, tmp_path, read_events):
+def test_a_rollback_hides_the_points_that_will_be_repeated(make_monitor, tmp_path, read_events):
     with make_monitor() as monitor:
         write(monitor, 1, 2, 3, 4)
         monitor.on_rollback(2)
@@ -73,7 +73,7 @@ def test_a_rollback_hides_the_points_that_are_made_anew(make_monitor, tmp_path, 
     assert read_events(tmp_path / "train")["loss"] == {1: 2.0, 2: 2.0, 3: 9.0}
 
 
-def test_a_run_that_continues_hides_the_points_after_its_checkpoint(make_monitor, tmp_path, read_events):
+def test_a_resumed_run_hides_the_points_after_its_checkpoint(make_monitor, tmp_path, read_events):
     with make_monitor() as monitor:
         write(monitor, 1, 2, 3)
     (path,) = (tmp_path / "train").iterdir()
@@ -102,7 +102,7 @@ def test_without_a_terminal_parts_are_a_log_line_with_the_time_left(make_monitor
     assert parts == ["loss 2.000", "3 rows/s"]
 
 
-def test_what_is_unusual_is_said(make_monitor, lines):
+def test_unusual_values_are_shown(make_monitor, lines):
     values = {"data_wait_share": 0.25, "loss_scale": 1024.0, "skipped_updates": 2.0}
     with make_monitor() as monitor:
         for key in PLAIN:

@@ -1,4 +1,4 @@
-"""Tests of what every backend's step is told."""
+"""Tests of what the steps read from batches and models."""
 
 from spanbert_keras.pretraining.objective import PretrainingObjective
 from spanbert_keras.training.steps.objective import batch_keys, seed_generators

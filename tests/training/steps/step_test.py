@@ -107,7 +107,7 @@ def test_the_gradient_is_the_slope_of_the_loss(make_training_step, batch, seeds_
     assert first["loss"] - second["loss"] == pytest.approx(1e-3 * slopes, rel=0.02)
 
 
-def test_a_gradient_that_is_not_finite_changes_nothing(make_training_step, batch, seeds_of, weights_of, train_once):
+def test_a_non_finite_gradient_changes_nothing(make_training_step, batch, seeds_of, weights_of, train_once):
     step = make_training_step()
     train_once(step, batch, seeds_of(step))
     before, state = weights_of(step.model), [number(v.value) for v in step.optimizer.variables]
@@ -169,7 +169,7 @@ def test_dropout_is_a_function_of_its_seeds(make_training_step, batch, seeds_of,
     assert (one[real] != other[real]).mean() > 0.9
 
 
-def test_parts_of_a_step_have_dropout_of_their_own(make_training_step, batch, seeds_of, train_once):
+def test_parts_of_a_step_have_their_own_dropout(make_training_step, batch, seeds_of, train_once):
     twice = {key: np.concatenate([value[:2], value[:2]]) for key, value in batch.items()}
     step = make_training_step(dropout=0.3, accumulation_steps=2)
     losses = train_once(step, twice, seeds_of(step))["mlm_losses"]
@@ -221,9 +221,7 @@ def stacked(stream, count):
     return {key: np.stack([batch[key] for batch in batches]) for key in batches[0]}
 
 
-def test_several_steps_a_call_are_those_of_several_calls(
-    make_training_step, stream_of, seeds_of, weights_of, train_once
-):
+def test_several_steps_per_call_equal_several_calls(make_training_step, stream_of, seeds_of, weights_of, train_once):
     stream, steps = stream_of(), 3
     one, several = (make_training_step(dropout=0.1) for _ in range(2))
     expected = [train_once(one, stream.batch(k), seeds_of(one, k)) for k in range(steps)]
@@ -240,7 +238,7 @@ def test_several_steps_a_call_are_those_of_several_calls(
     assert int(several.optimizer.iterations.value) == steps
 
 
-def test_the_loss_scale_goes_on_within_a_call(make_training_step, stream_of, seeds_of):
+def test_the_loss_scale_changes_within_a_call(make_training_step, stream_of, seeds_of):
     step = make_training_step(dtype="mixed_float16", scale_loss=True)
     seeds = np.stack([seeds_of(step)[None]] * 3)
     results = step.to_numpy(step.train(stacked(stream_of(), 3), seeds, 2.0**40, 7))
