@@ -149,7 +149,7 @@ class Trainer:
 
     def _save(self, done: int, loss: float | None, wait: bool) -> None:
         """Writes a checkpoint, on the chief."""
-        # On every worker, for they must count rollbacks alike.
+        # On every worker, not the chief alone: all must count rollbacks alike.
         self._saved_at = time.monotonic()
         self._rollbacks = 0
         if not self.step.distribution.is_chief:

@@ -56,9 +56,16 @@ def make_model(toy_tokenizer):
     def make(dropout=0.0, seed=1, dtype=None, num_layers=1):
         keras.utils.set_random_seed(seed)
         encoder = SpanBertEncoder(
-            vocabulary_size=toy_tokenizer.vocabulary_size(), num_layers=num_layers, num_heads=2, hidden_dim=16,
-            intermediate_dim=24, dropout=dropout, max_sequence_length=ROW_LENGTH, tokenizer=toy_tokenizer, dtype=dtype,
-        )  # fmt: skip
+            vocabulary_size=toy_tokenizer.vocabulary_size(),
+            num_layers=num_layers,
+            num_heads=2,
+            hidden_dim=16,
+            intermediate_dim=24,
+            dropout=dropout,
+            max_sequence_length=ROW_LENGTH,
+            tokenizer=toy_tokenizer,
+            dtype=dtype,
+        )
         return SpanBertPretrainer(encoder, max_span_positions=4, position_dim=6)
 
     return make

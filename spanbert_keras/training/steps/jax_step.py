@@ -25,6 +25,7 @@ class JaxStep(Step):
         places = {id(generator.state): place for place, generator in enumerate(self.generators)}
         self.seed_index = [places.get(id(variable)) for variable in model.non_trainable_variables]
         train_outputs, scores = self._output_shardings()
+        # Weights and optimizer state are donated: the update reuses their memory instead of holding both versions.
         self._train = jax.jit(self._train_call, donate_argnums=(0, 2), out_shardings=train_outputs)
         self._evaluate = jax.jit(self._evaluate_call, out_shardings=scores)
 
@@ -57,6 +58,7 @@ class JaxStep(Step):
 
         Only the first replica's seeds are used: its dropout masks are drawn for all rows together.
         """
+        # One row per local device, as the votes are a global array, too; all but the first are zero.
         own_votes = np.zeros((self.distribution.local_replicas, len(votes)), np.float32)
         own_votes[0] = votes
         trainable, fixed, optimizer_state = self._state()

@@ -1,4 +1,4 @@
-"""The optimizer of the paper, and which weights decay."""
+"""The optimizer of the paper: AdamW, which weights decay, and gradient clipping."""
 
 import dataclasses
 from collections.abc import Sequence

@@ -125,10 +125,7 @@ class TensorFlowStep(Step):
         return loss, gradients, {k: c.concat() for k, c in zip(keys, collected, strict=True)}
 
     def _summed_gradients(self, batch, counts, seeds, scale):
-        """Returns loss, gradients, their norm, what clips them, and the scores of a replica's rows.
-
-        All but the scores are global.
-        """
+        """Returns loss, gradients, their norm, clip factors, and scores; all but the scores are global."""
         loss, gradients, scores = self._gradients_in_parts(self._own_rows(batch), counts, seeds[self._replica()], scale)
         if self.distribution.replicas > 1:
             loss, *gradients = self.tf.distribute.get_replica_context().all_reduce("SUM", [loss, *gradients])
@@ -136,7 +133,7 @@ class TensorFlowStep(Step):
         return loss, gradients, norm, factors, scores
 
     def _totals(self, batches, votes):
-        """Returns what each global batch's loss is divided by `(K, counts)` and the workers' votes together `(N,)`."""
+        """Returns the denominators of each global batch's loss `(K, counts)` and the summed votes `(N,)`."""
         tf = self.tf
         weights = [batches[key] for key in self.objective.count_keys]
         own = tf.stack([tf.reduce_sum(x, list(range(1, x.shape.rank))) for x in weights], -1)

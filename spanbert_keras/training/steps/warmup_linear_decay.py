@@ -1,4 +1,4 @@
-"""The learning-rate schedule of the paper."""
+"""The learning-rate schedule of the paper: warm-up, then linear decay."""
 
 import keras
 from keras import ops
@@ -27,6 +27,17 @@ class WarmupLinearDecay(keras.optimizers.schedules.LearningRateSchedule):
 
     Raises:
         ValueError: `decay` is unknown, or the warm-up is not shorter than the run.
+
+    Example:
+
+    ```python
+    import keras
+    from spanbert_keras import WarmupLinearDecay
+
+    rate = WarmupLinearDecay(1e-4, warmup_steps=10_000, total_steps=2_400_000)  # the paper's
+    float(rate(9_999))  # the peak: 1e-4
+    optimizer = keras.optimizers.AdamW(rate, weight_decay=0.1)
+    ```
 
     Reference: Joshi et al., 2020, section 4.2.
     """

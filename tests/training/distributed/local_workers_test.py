@@ -118,8 +118,9 @@ def test_worker_0_has_our_output_and_the_others_have_files(run, tmp_path, capfd)
     assert out == "words of worker 0\n" * 2
     assert "complaints of worker 0" in err and "worker 1\n" not in out
     assert (tmp_path / "logs" / "worker-1.log").read_text().splitlines() == [
-        "words of worker 1", "complaints of worker 1",
-    ] * 2  # fmt: skip
+        "words of worker 1",
+        "complaints of worker 1",
+    ] * 2
 
 
 def test_the_first_failure_ends_the_others_and_is_shown(run, capfd):

@@ -159,9 +159,10 @@ def test_a_worker_with_several_gpus_starts_none_before_it_joins_the_cluster(monk
 
         def __init__(self, cluster_resolver):
             seen.update(
-                gpus=cluster_resolver.num_accelerators()["GPU"], task=cluster_resolver.task_id,
+                gpus=cluster_resolver.num_accelerators()["GPU"],
+                task=cluster_resolver.task_id,
                 workers=cluster_resolver.cluster_spec().as_dict()["worker"],
-            )  # fmt: skip
+            )
 
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind=None: ["a", "b", "c"])
     monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind=None: pytest.fail("it started the devices"))

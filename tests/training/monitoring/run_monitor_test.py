@@ -12,8 +12,10 @@ from spanbert_keras.training.monitoring.run_monitor import RunMonitor
 from spanbert_keras.training.steps.warmup_linear_decay import WarmupLinearDecay
 
 PLAIN = {
-    "performance/data_wait_share": 0.0, "optimization/loss_scale": 1.0, "optimization/skipped_updates": 0.0,
-}  # fmt: skip
+    "performance/data_wait_share": 0.0,
+    "optimization/loss_scale": 1.0,
+    "optimization/skipped_updates": 0.0,
+}
 
 
 def results_of(*losses, finite=True, norm=3.0, scale=1.0):
@@ -44,9 +46,11 @@ def test_the_updates_since_the_last_log_point_are_summarized(make_monitor):
     values = make_monitor().optimization(3, window)
     assert values == {
         "optimization/learning_rate": pytest.approx(0.375),  # of the last update made: step 2
-        "optimization/gradient_norm": 3.0, "optimization/loss": 4.0, "optimization/loss_scale": 8.0,
+        "optimization/gradient_norm": 3.0,
+        "optimization/loss": 4.0,
+        "optimization/loss_scale": 8.0,
         "optimization/skipped_updates": 0.0,
-    }  # fmt: skip
+    }
 
 
 def test_the_gradient_norm_of_skipped_updates_is_left_out(make_monitor):

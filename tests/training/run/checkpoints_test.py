@@ -305,8 +305,8 @@ def test_a_disk_error_costs_only_the_checkpoint(variables, errors, tmp_path, mon
 
     monkeypatch.setattr(Checkpoints, "steps", failing)
     checkpoints.save(3, *variables(3), STATE, wait=True)
-    assert checkpoints.failures == 1 and errors[0].endswith(": Stale file handle. That of step 1 is kept; "
-                                                            "training continues.")  # fmt: skip
+    assert checkpoints.failures == 1
+    assert errors[0].endswith(": Stale file handle. That of step 1 is kept; training continues.")
 
 
 def test_an_error_in_the_background_is_raised_by_the_next_call(variables, tmp_path):
