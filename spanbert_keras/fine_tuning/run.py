@@ -189,15 +189,16 @@ class FineTuningRun:
         self._log_size()
         rate = WarmupLinearDecay(settings.learning_rate, self.plan.warmup_steps, self.plan.total_steps)
         self.step = self._make_step(rate)
+        self.monitor = FineTuningMonitor(
+            self.folder, self.plan.total_steps, 0, rate, self.batches.steps_per_epoch, self.distribution
+        )
+        checkpoints.on_written = self.monitor.on_checkpoint
         trainer = self._make_trainer(checkpoints)
         start = trainer.restore()
+        self.monitor.resume_at(start)
         self._best = checkpoints.best()
         if start:
             logging.info("Continuing after step %d of %d.", start, self.plan.total_steps)
-        self.monitor = FineTuningMonitor(
-            self.folder, self.plan.total_steps, start, rate, self.batches.steps_per_epoch, self.distribution
-        )
-        checkpoints.on_written = self.monitor.on_checkpoint
         with self.monitor:
             trainer.evaluate_missed(start)
             try:
@@ -271,12 +272,7 @@ class FineTuningRun:
             checkpoint_minutes=settings.checkpoint_minutes,
             advice="lower --learning_rate, raise --warmup_ratio or use --precision=float32",
         )
-        # The monitor shows where a run continues, so it is made after `restore`: look it up when an event comes.
-        events = TrainerEvents(
-            on_log=lambda step, window: self.monitor.on_log(step, window),
-            on_step=lambda step: self.monitor.on_step(step),
-            on_evaluate=self._judge,
-        )
+        events = TrainerEvents(on_log=self.monitor.on_log, on_step=self.monitor.on_step, on_evaluate=self._judge)
         return Trainer(
             self.step,
             self.batches,

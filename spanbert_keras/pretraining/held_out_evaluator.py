@@ -16,18 +16,22 @@ class HeldOutEvaluator:
         step: `Step`.
         held_out: list of `HeldOut`; examples are taken from the first.
         data: `PretrainingData`.
+        monitor: `PretrainingMonitor`. Shows the scores.
         num_examples: int. Spans to show.
-
-    Attributes:
-        monitor: `PretrainingMonitor` that shows the scores; set before the first evaluation.
     """
 
-    monitor: PretrainingMonitor
-
-    def __init__(self, step: Step, held_out: list[HeldOut], data: PretrainingData, num_examples: int):
+    def __init__(
+        self,
+        step: Step,
+        held_out: list[HeldOut],
+        data: PretrainingData,
+        monitor: PretrainingMonitor,
+        num_examples: int,
+    ):
         self.step = step
         self.held_out = held_out
         self.data = data
+        self.monitor = monitor
         self.num_examples = num_examples
 
     def evaluate(self, done: int, boundaries: bool = False) -> tuple[dict[str, dict[str, float]], list[SpanExample]]:

@@ -180,13 +180,14 @@ class PretrainingRun:
         rate = WarmupLinearDecay(config.learning_rate, config.warmup_steps, config.steps, config.decay)
         with self.distribution.scope():
             step = make_step(self.model, self._make_optimizer(rate), self._step_settings(), self.distribution)
-        evaluator = HeldOutEvaluator(step, self._held_out_sets(), self.data, config.examples)
+        monitor = self._make_monitor(rate)
+        checkpoints.on_written = monitor.on_checkpoint
+        evaluator = HeldOutEvaluator(step, self._held_out_sets(), self.data, monitor, config.examples)
         trainer = self._make_trainer(step, checkpoints, callbacks, evaluator)
         start = trainer.restore()
+        monitor.resume_at(start)
         if start:
             logging.info("Continuing after step %d of %d.", start, config.steps)
-        monitor = evaluator.monitor = self._make_monitor(start, rate)
-        checkpoints.on_written = monitor.on_checkpoint
         with monitor:
             status = trainer.run(start)
             if status != FINISHED:
@@ -255,11 +256,10 @@ class PretrainingRun:
             scores, _ = evaluator.evaluate(step)
             return Evaluation(scores[config.eval_schemes[0]].get(BEST_BY))
 
-        # The monitor shows where a run continues, so it is made after `restore`: look it up when an event comes.
         events = TrainerEvents(
-            on_log=lambda step, window: evaluator.monitor.on_log(step, window),
-            on_step=lambda step: evaluator.monitor.on_step(step),
-            on_rollback=lambda step: evaluator.monitor.on_rollback(step),
+            on_log=evaluator.monitor.on_log,
+            on_step=evaluator.monitor.on_step,
+            on_rollback=evaluator.monitor.on_rollback,
             on_evaluate=on_evaluate,
             on_encoder=self._save_encoder,
         )
@@ -276,11 +276,11 @@ class PretrainingRun:
             profile_folder=self.folder / "profile",
         )
 
-    def _make_monitor(self, start: int, rate) -> PretrainingMonitor:
+    def _make_monitor(self, rate) -> PretrainingMonitor:
         return PretrainingMonitor(
             self.folder,
             self.config.steps,
-            start,
+            0,
             rate,
             self.data.tokenizer.mask_token_id,
             self.data.unigram,

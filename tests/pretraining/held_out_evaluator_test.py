@@ -44,9 +44,7 @@ def make_evaluator(monkeypatch):
             types.SimpleNamespace(name=name, loss=loss, batches=batches) for name, loss in (("span", 2), ("subword", 3))
         ]
         data = types.SimpleNamespace(tokenizer=types.SimpleNamespace(mask_token_id=4), unigram=None)
-        evaluator = HeldOutEvaluator(step, sets, data, num_examples)
-        evaluator.monitor = Notes()
-        return evaluator, seen
+        return HeldOutEvaluator(step, sets, data, Notes(), num_examples), seen
 
     return make
 

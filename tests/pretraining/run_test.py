@@ -157,7 +157,8 @@ def test_flags_shape_schedule_and_guard(make_run):
     run = make_run(*flags, "--keep_every=2", "--profile_steps=4", "--steps=4")
     assert run.train().status == "finished"
     step = make_step(run.model, keras.optimizers.SGD(), run._step_settings())
-    trainer = run._make_trainer(step, None, (), None)
+    evaluator = HeldOutEvaluator(step, [], run.data, run._make_monitor(None), 0)
+    trainer = run._make_trainer(step, None, (), evaluator)
     cadence = trainer.cadence
     assert (cadence.steps_per_call, cadence.checkpoint_minutes, cadence.on_divergence) == (3, 2.5, "rollback")
     assert (cadence.total_steps, cadence.log_every, cadence.profile_steps) == (4, 2, 4)

@@ -63,6 +63,11 @@ class RunMonitor:
         for writer in self._writers.values():
             writer.close()
 
+    def resume_at(self, step: int) -> None:
+        """Sets the step at which this run continues, before anything is shown."""
+        self.start = step
+        self._began = time.perf_counter()
+
     def writer(self, name: str) -> EventWriter:
         """Returns the event writer of `<folder>/<name>`."""
         if name not in self._writers:

@@ -77,12 +77,16 @@ def test_a_rollback_hides_the_points_that_will_be_repeated(make_monitor, tmp_pat
     assert read_events(tmp_path / "train")["loss"] == {1: 2.0, 2: 2.0, 3: 9.0}
 
 
-def test_a_resumed_run_hides_the_points_after_its_checkpoint(make_monitor, tmp_path, read_events):
+@pytest.mark.parametrize("known_later", [False, True])
+def test_a_resumed_run_hides_the_points_after_its_checkpoint(make_monitor, tmp_path, read_events, known_later):
     with make_monitor() as monitor:
         write(monitor, 1, 2, 3)
     (path,) = (tmp_path / "train").iterdir()
     path.rename(tmp_path / "train" / "events.out.tfevents.0000000001.host")
-    with make_monitor(start=2) as monitor:
+    monitor = make_monitor(start=0 if known_later else 2)
+    if known_later:
+        monitor.resume_at(2)
+    with monitor:
         write(monitor, 3, value=9.0)
     assert read_events(tmp_path / "train")["loss"] == {1: 2.0, 2: 2.0, 3: 9.0}
 
