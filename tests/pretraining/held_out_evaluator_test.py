@@ -63,11 +63,12 @@ def test_few_held_out_rows_give_few_examples(make_evaluator):
     assert len(evaluator.evaluate(7)[1]) == 6 and seen == BATCHES
 
 
-def test_other_workers_stop_with_the_chief_and_write_nothing(make_evaluator):
+@pytest.mark.parametrize("chiefs, batches", [(3.0, 1), (2.0, 3)])
+def test_other_workers_stop_with_the_chief_and_write_nothing(make_evaluator, chiefs, batches):
     class Second(Distribution):
         def sum(self, values):
-            return values + np.array([3.0])  # the chief has enough after one batch
+            return values + np.array([chiefs])  # examples that the chief has
 
     evaluator, seen = make_evaluator(num_examples=3, distribution=Second(worker=1, num_workers=2))
     evaluator.evaluate(7)
-    assert seen == BATCHES[:1] and evaluator.monitor.texts == []
+    assert seen == BATCHES[:batches] and evaluator.monitor.texts == []
