@@ -43,7 +43,7 @@ class TrainingFailed(InputError):
 
 
 class TrainingRows(Protocol):
-    """Rows of different lengths, read in whatever order training asks for."""
+    """Rows of different lengths; training chooses their order."""
 
     @property
     def lengths(self) -> Sequence[int]:

@@ -296,7 +296,7 @@ class PretrainingRun:
         return Performance(step_flops(shape, config.sbo_weight != 0) / tokens, self.distribution.replicas, peak)
 
     def _held_out_sets(self) -> list[HeldOut]:
-        """Returns one held-out set per scheme: rows spread over the split, whatever the size of a step."""
+        """Returns one held-out set per scheme: rows spread evenly over the split, the same for every step size."""
         config, sets = self.config, []
         part = config.batch_rows // config.accumulation_steps // self.distribution.num_workers  # as much as in training
         for scheme in config.eval_schemes:

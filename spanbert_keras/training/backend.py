@@ -76,12 +76,12 @@ def make_distribution(kind: str, replicas: int | None = None, environ: Mapping[s
 
 
 def has_accelerator() -> bool:
-    """Returns whether the backend computes on something other than the processor."""
+    """Returns whether the backend computes on something other than the CPU."""
     return _of_backend(DISTRIBUTIONS).has_accelerator()
 
 
 def device_name() -> str:
-    """Returns the model of the device that the backend computes on, as its driver names it; "" for a processor."""
+    """Returns the model of the device that the backend computes on, as its driver names it; "" for a CPU."""
     return _of_backend(DISTRIBUTIONS).device_name()
 
 

@@ -176,7 +176,7 @@ class Trainer:
         """Makes the evaluation that was due at step `start` if the signal that stopped the run there prevented it.
 
         Without it the continued run would have one score less than a run that nothing stopped. To be called between
-        `restore` and `run`; afterwards `ended_early` says whether there is anything left to run.
+        `restore` and `run`; afterwards `ended_early` is true if training ends there.
         """
         every, total = self.cadence.evaluate_every, self.cadence.total_steps
         due = every > 0 and 0 < start < total and start % every == 0

@@ -60,7 +60,7 @@ def test_several_workers_must_be_described():
 
 
 @pytest.mark.skipif(keras.backend.backend() == "torch", reason="torch shares no work")
-def test_without_an_accelerator_the_number_of_processors_must_be_given():
+def test_without_an_accelerator_the_number_of_cpu_devices_must_be_given():
     if has_accelerator():
         pytest.skip("there is an accelerator")
     with pytest.raises(InputError, match="--distribution=mirrored finds no GPU.*--replicas"):

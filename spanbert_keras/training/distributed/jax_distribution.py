@@ -100,14 +100,14 @@ def _data_parallel(worker: int, num_workers: int, devices: list) -> Distribution
 
 
 def device_name() -> str:
-    """Returns the model of the device that JAX computes on, "" for a processor."""
+    """Returns the model of the device that JAX computes on, "" for a CPU."""
     import jax
 
     return jax.devices()[0].device_kind if has_accelerator() else ""
 
 
 def has_accelerator() -> bool:
-    """Returns whether JAX computes on something other than the processor."""
+    """Returns whether JAX computes on something other than the CPU."""
     import jax
 
     return jax.default_backend() != "cpu"

@@ -37,8 +37,8 @@ def run_local_workers(
     (as SIGTERM) and SIGUSR1 are passed on to all workers; a signal that this process ignores (`nohup`) stays ignored.
     CPU threads are divided among the workers. GPUs are used only if `CUDA_VISIBLE_DEVICES` is set, and divided if it
     names enough of them: two workers cannot share one. When a worker fails, the others have a minute to end by
-    themselves. Processes that still run when this function ends, for whatever reason, are killed; only SIGKILL of this
-    process leaves them behind.
+    themselves. Processes that still run when this function ends are killed, even after an error; only SIGKILL of
+    this process leaves them running.
 
     Args:
         arguments: list of str. The command line of every worker.

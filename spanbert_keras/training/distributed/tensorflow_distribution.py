@@ -57,7 +57,7 @@ def mirrored(replicas: int | None) -> TensorFlowDistribution:
         devices = [f"GPU:{i}" for i in range(len(gpus))]
     elif replicas is not None:
         devices = [f"CPU:{i}" for i in range(replicas)]
-        _split_processor(replicas)
+        _split_cpu(replicas)
     else:
         raise InputError(
             "--distribution=mirrored finds no GPU that TensorFlow can use. Give --replicas=N to try it on N logical "
@@ -118,7 +118,7 @@ def slurm_addresses(environ: Mapping[str, str]) -> list[str]:
 
 
 def device_name() -> str:
-    """Returns the model of the device that TensorFlow computes on, "" for a processor."""
+    """Returns the model of the device that TensorFlow computes on, "" for a CPU."""
     import tensorflow as tf
 
     gpus = tf.config.list_physical_devices("GPU")
@@ -126,7 +126,7 @@ def device_name() -> str:
 
 
 def has_accelerator() -> bool:
-    """Returns whether TensorFlow computes on something other than the processor."""
+    """Returns whether TensorFlow computes on something other than the CPU."""
     import tensorflow as tf
 
     return bool(tf.config.list_physical_devices("GPU") or tf.config.list_physical_devices("TPU"))
@@ -142,13 +142,13 @@ def _gpus(replicas: int | None) -> list:
     return gpus[:replicas]
 
 
-def _split_processor(parts: int) -> None:
+def _split_cpu(parts: int) -> None:
     """Divides the CPU into logical devices."""
     import tensorflow as tf
 
-    processor = tf.config.list_physical_devices("CPU")[0]
+    cpu = tf.config.list_physical_devices("CPU")[0]
     try:
-        tf.config.set_logical_device_configuration(processor, [tf.config.LogicalDeviceConfiguration()] * parts)
+        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * parts)
     except RuntimeError:  # in use already
         if len(tf.config.list_logical_devices("CPU")) < parts:
             raise

@@ -2,14 +2,14 @@
 
 
 def device_name() -> str:
-    """Returns the model of the device that torch computes on, "" for a processor."""
+    """Returns the model of the device that torch computes on, "" for a CPU."""
     import torch
 
     return torch.cuda.get_device_name() if torch.cuda.is_available() else ""
 
 
 def has_accelerator() -> bool:
-    """Returns whether torch computes on something other than the processor."""
+    """Returns whether torch computes on something other than the CPU."""
     import torch
 
     return torch.cuda.is_available() or torch.backends.mps.is_available()

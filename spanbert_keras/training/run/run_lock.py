@@ -26,7 +26,7 @@ class RunLock:
 
     In a run of several workers each holds its own lock; otherwise a worker of a second run could join the first.
 
-    The system releases the lock when the process ends, in whatever way, SIGKILL included: no file must be removed by
+    The system releases the lock when the process ends, even by SIGKILL: no file must be removed by
     hand, and the file's content (host, pid, started) counts only while it is locked. If the platform or the file system
     has no such locks, a warning is logged and the run continues without one.
 

@@ -92,7 +92,7 @@ print(json.dumps(found))
 
 @pytest.fixture(scope="module")
 def found(stream_of, root, tmp_path_factory):
-    """What a process with two logical processors found."""
+    """What a process with two logical CPU devices found."""
     path = tmp_path_factory.mktemp("mirrored") / "batches.npz"
     batches = [stream_of().batch(k) for k in range(3)]
     np.savez(path, **{key: np.stack([batch[key] for batch in batches]) for key in batches[0]})
@@ -103,7 +103,7 @@ def found(stream_of, root, tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_two_processors_of_one_process_are_two_replicas_of_one_worker(found):
+def test_two_cpu_devices_of_one_process_are_two_replicas_of_one_worker(found):
     assert (found["replicas"], found["workers"], found["chief"], found["devices"]) == (2, 1, True, 2)
     assert found["again"] == 2
     assert found["sum"] == [1.0, 2.5]
@@ -137,7 +137,7 @@ def test_replicas_have_their_own_dropout(found):
 
 
 @pytest.mark.slow
-def test_without_a_gpu_the_number_of_processors_must_be_given(found):
+def test_without_a_gpu_the_number_of_cpu_devices_must_be_given(found):
     if "error" in found:  # else the machine has GPUs
         assert "--distribution=mirrored" in found["error"] and "--replicas" in found["error"]
 

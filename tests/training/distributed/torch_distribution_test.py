@@ -8,7 +8,7 @@ from spanbert_keras.training.distributed import torch_distribution
 pytestmark = pytest.mark.skipif(keras.backend.backend() != "torch", reason="the backend is not torch")
 
 
-def test_a_gpu_has_a_name_and_a_processor_has_none(monkeypatch):
+def test_a_gpu_has_a_name_and_a_cpu_has_none(monkeypatch):
     import torch
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
