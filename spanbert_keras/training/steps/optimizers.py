@@ -93,11 +93,12 @@ class _UpdateRule:
     decays: bool
     frozen_steps: int
 
-    def rate(self, default, step):
-        """Returns the learning rate at a step, given the optimizer's."""
+    def rate(self, default, step, dtype):
+        """Returns the learning rate at a step, given the optimizer's, as a tensor of `dtype`."""
         own = self.group.learning_rate
-        rate = default if own is None else own(step) if callable(own) else own
-        return ops.where(step < self.frozen_steps, 0.0, rate) if self.frozen_steps else rate
+        # Cast first: the optimizer's rate may be a Keras variable, which JAX's `where` does not take.
+        rate = ops.cast(default if own is None else own(step) if callable(own) else own, dtype)
+        return ops.where(step < self.frozen_steps, ops.zeros_like(rate), rate) if self.frozen_steps else rate
 
 
 class _AdamWByWeight(keras.optimizers.Adam):
@@ -111,7 +112,7 @@ class _AdamWByWeight(keras.optimizers.Adam):
 
     def update_step(self, gradient, variable, learning_rate):
         rule = self.rules[self._get_variable_index(variable)]
-        rate = ops.cast(rule.rate(learning_rate, self.iterations), variable.dtype)
+        rate = rule.rate(learning_rate, self.iterations, variable.dtype)
         if rule.decays:
             self.assign_sub(variable, variable * ops.cast(rule.group.weight_decay, variable.dtype) * rate)
         self.epsilon = rule.group.epsilon
