@@ -94,11 +94,13 @@ def our_loop(config: Config, model, stream, unigram, folder: str, stack: context
     from spanbert_keras.pretraining.monitor import PretrainingMonitor
     from spanbert_keras.pretraining.objective import PretrainingObjective
     from spanbert_keras.training.backend import make_step
+    from spanbert_keras.training.cadence import Cadence
     from spanbert_keras.training.monitoring.flops import Performance
     from spanbert_keras.training.run.checkpoints import Checkpoints
     from spanbert_keras.training.steps.objective import StepSettings
     from spanbert_keras.training.steps.optimizers import make_adamw
-    from spanbert_keras.training.trainer import Cadence, Trainer
+    from spanbert_keras.training.trainer import Trainer
+    from spanbert_keras.training.trainer_events import TrainerEvents
 
     optimizer = make_adamw(model.trainable_variables, LEARNING_RATE)
     step = make_step(
@@ -111,7 +113,6 @@ def our_loop(config: Config, model, stream, unigram, folder: str, stack: context
         evaluate_every=0,
         checkpoint_every=0,
     )
-    trainer = Trainer(step, stream, cadence, Checkpoints(folder), SEED)
     monitor = PretrainingMonitor(
         folder,
         (config.turns + 1) * config.steps,
@@ -122,7 +123,8 @@ def our_loop(config: Config, model, stream, unigram, folder: str, stack: context
         Performance(0.0, 1, None),
     )
     stack.push(monitor)  # Closes its files. It is not entered: `fit` shows no progress bar either.
-    trainer.on_log, trainer.on_step = monitor.on_log, monitor.on_step
+    events = TrainerEvents(on_log=monitor.on_log, on_step=monitor.on_step)
+    trainer = Trainer(step, stream, cadence, Checkpoints(folder), SEED, events=events)
 
     def turn(number: int) -> None:
         trainer.cadence = dataclasses.replace(cadence, total_steps=(number + 1) * config.steps)

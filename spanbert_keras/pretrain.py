@@ -56,9 +56,9 @@ def pretrain(config: Config, callbacks=()) -> int:
         run = PretrainingRun(config, process)
         process.signals.check()
         outcome = run.train(callbacks)
-        if outcome != "finished":
-            return process.signals.exit_code(outcome)
-        run.finish()
+        if outcome.status != "finished":
+            return process.signals.exit_code(outcome.status)
+        run.finish(outcome)
     return 0
 
 

@@ -15,12 +15,13 @@ from typing import Any
 
 from absl import flags, logging
 
-from spanbert_keras.errors import InputError
+from spanbert_keras.errors import INPUT_EXIT_CODE, InputError
 from spanbert_keras.files.contents import binary_form, looks_binary
 from spanbert_keras.settings import Settings, expand, setting, to_flags
 from spanbert_keras.standard_streams import lenient_streams
 
 __all__ = [
+    "INPUT_EXIT_CODE",
     "InputError",
     "Settings",
     "decode_text",
@@ -34,7 +35,6 @@ __all__ = [
 ]
 
 USAGE_EXIT_CODE = 2
-INPUT_EXIT_CODE = 1
 DEFECT_EXIT_CODE = 70  # EX_SOFTWARE of sysexits.h
 
 

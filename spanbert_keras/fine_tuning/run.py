@@ -1,5 +1,6 @@
 """One fine-tuning run, from a task's examples to the best model on disk."""
 
+import dataclasses
 import math
 import shutil
 from collections.abc import Callable, Sequence
@@ -24,37 +25,40 @@ from spanbert_keras.training.run import saving
 from spanbert_keras.training.run.checkpoints import Checkpoints
 from spanbert_keras.training.run.run_process import RunProcess
 from spanbert_keras.training.run.run_record import RunRecord
+from spanbert_keras.training.run.stop_signals import FINISHED
 from spanbert_keras.training.steps.objective import StepSettings
 from spanbert_keras.training.steps.optimizers import VariableGroup, make_adamw
+from spanbert_keras.training.steps.step import Step
 from spanbert_keras.training.steps.warmup_linear_decay import WarmupLinearDecay
-from spanbert_keras.training.trainer import FINISHED, Trainer
+from spanbert_keras.training.trainer import Trainer
+from spanbert_keras.training.trainer_events import Evaluation, TrainerEvents
 
-EVALUATION_ROWS = 32  # of a batch, at least
+EVALUATION_ROWS = 32  # rows of an evaluation batch, at least
 CHECKPOINTS = "checkpoints"
-KEPT = 1  # newest checkpoints, besides the best
+KEEP_CHECKPOINTS = 1  # newest checkpoints to keep, besides the best
 
 
 class TrainingFailed(InputError):
-    """Training must not go on with these settings, e.g. because the loss is not finite; others may do."""
+    """Training failed with these settings, e.g. because the loss is not finite; other settings may work."""
 
 
 class TrainingRows(Protocol):
-    """Rows of different lengths; the order of training is not theirs to choose."""
+    """Rows of different lengths; training chooses their order."""
 
     @property
     def lengths(self) -> Sequence[int]:
-        """Pieces of each row."""
+        """Tokens of each row."""
 
     def batch(self, rows: np.ndarray, length: int, epoch: int) -> dict[str, np.ndarray]:
-        """Returns the inputs and targets of some rows `(B,)`, padded to `length`, as this epoch has them."""
+        """Returns the inputs and targets of some rows `(B,)` in an epoch, padded to `length`."""
 
 
 class FineTuningTask(Protocol):
-    """What a task program brings.
+    """What a task program provides.
 
     Attributes:
         model_name: str. The model is saved as `<output_dir>/<model_name>.keras`.
-        select_by: str. The dev score, higher is better, that the best model is chosen by.
+        select_by: str. Name of the dev score, higher is better, by which the best model is chosen.
     """
 
     model_name: str
@@ -70,32 +74,56 @@ class FineTuningTask(Protocol):
         """Returns the training rows."""
 
     def variable_groups(self, model, total_steps: int) -> Sequence[VariableGroup]:
-        """Returns the weights with a learning rate of their own; they are clipped by themselves. () for none."""
+        """Returns groups of weights with their own learning rate, each clipped separately; () for none."""
 
     def evaluate(self, model, predict: Callable[[dict], dict], rows: int) -> dict[str, float]:
         """Returns dev scores; `predict` takes a batch of exactly `rows` rows of the model's inputs."""
 
     def finish(self, model, folder: Path, predict: Callable[[dict], dict], rows: int) -> dict[str, Any]:
-        """Settles what the best model still needs (a threshold), writes predictions, and returns its dev scores."""
+        """Completes the best model (e.g. sets its threshold), writes predictions, and returns its dev scores."""
 
     def test(self, model, folder: Path) -> dict[str, Any]:
-        """Returns test scores, {} without a test set."""
+        """Returns test scores; {} without a test set."""
+
+
+@dataclasses.dataclass(frozen=True)
+class _Plan:
+    """The size of a run, in steps.
+
+    Attributes:
+        total_steps: int. Updates of the whole run.
+        warmup_steps: int. Updates in which the learning rate rises.
+        evaluate_every: int. Updates between two evaluations on dev.
+    """
+
+    total_steps: int
+    warmup_steps: int
+    evaluate_every: int
+
+    @classmethod
+    def of(cls, settings: FineTuningSettings, steps_per_epoch: int) -> "_Plan":
+        """Returns the plan that follows from the settings, which count in epochs."""
+        total = max(1, round(settings.epochs * steps_per_epoch))
+        warmup = min(int(settings.warmup_ratio * total), total - 1)
+        return cls(total, warmup, max(1, round(steps_per_epoch / settings.evaluations_per_epoch)))
 
 
 class FineTuningRun:
-    """Trains one model; the same call continues where an interrupted one stopped.
+    """Trains one model; the same call continues where an interrupted run stopped.
 
     The best model by the task's dev score is kept, not the last one.
 
     Args:
         settings: `FineTuningSettings` (or a program's own, which extend it).
-        flags: every setting as plain JSON values, for the record.
+        flags: dict. Every setting as a plain JSON value, for the record.
         task: `FineTuningTask`.
         process: `RunProcess`, entered.
-        folder: where this run lives; within the process's.
+        folder: the directory of this run; within the process's.
 
     Attributes:
-        on_score: called with (number of the evaluation, from 1, and its score); what it raises ends the run.
+        on_score: called with (number of the evaluation, from 1, and its score); an exception that it raises ends the
+            run.
+        record: `RunRecord`.
     """
 
     def __init__(
@@ -115,195 +143,217 @@ class FineTuningRun:
         """Where the model is saved."""
         return self.folder / f"{self.task.model_name}.keras"
 
+    # --- the record
+
     def finished(self) -> dict[str, Any] | None:
-        """Returns the record of a run that was finished here, else `None`."""
+        """Returns the record of a run that finished in this folder, else `None`."""
         record = self._finished_record()
         return record if record is not None and self.model_path.is_file() else None
 
     def _finished_record(self) -> dict[str, Any] | None:
-        """Returns the record of a run that was finished here, though its model may be gone, else `None`."""
+        """Returns the record of a run that finished in this folder, even if its model is gone, else `None`."""
         try:
             record = read_json(self.record.path)
-        except (OSError, ValueError):  # there is none, or one that `run` will refuse
+        except (OSError, ValueError):  # missing, or invalid: `run` will reject it
             return None
         return record if isinstance(record, dict) and record.get("finished_steps") is not None else None
 
     def check_same(self) -> None:
-        """Refuses settings that are not those of the run found here, but for those that may change."""
+        """Raises if the settings differ from those of the run in this folder, except for those that may change.
+
+        Raises:
+            InputError: the folder holds another run.
+        """
         self._begin_record(self.task.facts(), self.settings.changeable())
 
     def _begin_record(self, facts: dict[str, Any], changeable: tuple[str, ...]) -> None:
         self.record.begin(self.flags, facts, changeable, self.settings.former_names())
 
+    # --- the run
+
     def run(self) -> str:
         """Trains and saves; returns `"finished"`, `"interrupted"` or `"preempted"` (`Trainer.run`).
 
         Raises:
-            InputError: something that the user gave cannot be used; a `TrainingFailed` where it is the training.
+            InputError: something that the user gave cannot be used; a `TrainingFailed` if training itself failed.
         """
-        settings = self.settings
-        keras.backend.clear_session()
-        keras.utils.set_random_seed(settings.seed)
-        half = "mixed_float16" if has_accelerator() else "float32"
-        keras.mixed_precision.set_dtype_policy(half if settings.precision == "auto" else settings.precision)
-        checkpoints = Checkpoints(self.folder / CHECKPOINTS, KEPT)
+        self._prepare_keras()
+        checkpoints = Checkpoints(self.folder / CHECKPOINTS, KEEP_CHECKPOINTS)
         checkpoints.clean()
-        facts = self.task.facts()
-        # Without a checkpoint nothing was learnt yet, and a first attempt may be mended in its own folder.
-        begun = checkpoints.steps() or self._finished_record() is not None
-        changeable = self.settings.changeable() if begun else (*self.flags, *facts)
-        self._begin_record(facts, changeable)
-        self.record.update(facts=facts, scores={}, finished_steps=None)
+        self._start_record(checkpoints)
         with self.distribution.scope():
             self.model = self.task.make_model()
-        rows = self.task.training_rows(self.model)
+        rows, settings = self.task.training_rows(self.model), self.settings
         self.batches = LengthBuckets(rows.lengths, rows.batch, settings.batch_size, run_seed(settings.seed))
-        self._say_what()
-        trainer = self._trainer(checkpoints)
-        trainer.done = start = trainer.restore()
+        self.plan = _Plan.of(settings, self.batches.steps_per_epoch)
+        self._log_size()
+        rate = WarmupLinearDecay(settings.learning_rate, self.plan.warmup_steps, self.plan.total_steps)
+        self.step = self._make_step(rate)
+        self.monitor = FineTuningMonitor(
+            self.folder, self.plan.total_steps, 0, rate, self.batches.steps_per_epoch, self.distribution
+        )
+        checkpoints.on_written = self.monitor.on_checkpoint
+        trainer = self._make_trainer(checkpoints)
+        start = trainer.restore()
+        self.monitor.resume_at(start)
         self._best = checkpoints.best()
         if start:
-            logging.info("Continuing after step %d of %d.", start, self.total_steps)
-        self.monitor = FineTuningMonitor(
-            self.folder, self.total_steps, start, self.rate, self.batches.steps_per_epoch, self.distribution
-        )
+            logging.info("Continuing after step %d of %d.", start, self.plan.total_steps)
         with self.monitor:
-            trainer.on_log, trainer.on_step = self.monitor.on_log, self.monitor.on_step
-            checkpoints.on_written = self.monitor.on_checkpoint
-            trainer.on_evaluate = lambda step: self._judge(trainer, step)
-            self._catch_up(trainer, checkpoints, start)
+            trainer.evaluate_missed(start)
             try:
-                outcome = FINISHED if trainer.enough else trainer.run(start)
+                outcome = FINISHED if trainer.ended_early else trainer.run(start)
             except InputError as error:
                 raise TrainingFailed(str(error)) from error
-            if outcome == FINISHED:
-                self._take_best(trainer, checkpoints)
-        if outcome == FINISHED:
-            self._finish(trainer)
+            if outcome != FINISHED:
+                return outcome
+            best_step = self._restore_best(trainer, checkpoints)
+        self._finish(trainer.done, best_step)
         return outcome
 
-    def _say_what(self) -> None:
-        """Logs the size of the run."""
-        batches, settings = self.batches, self.settings
-        self.total_steps = max(1, round(settings.epochs * batches.steps_per_epoch))
-        self.evaluate_every = max(1, round(batches.steps_per_epoch / settings.evaluations_per_epoch))
-        logging.info(
-            "%d training rows of %s pieces (%.0f %% padding), %d steps of %d rows an epoch, %d in all.",
-            len(batches.lengths), "/".join(map(str, batches.row_lengths)), 100 * batches.padding_share,
-            batches.steps_per_epoch, batches.batch_rows, self.total_steps,
-        )  # fmt: skip
+    def _prepare_keras(self) -> None:
+        """Sets Keras' seed and precision, after what an earlier run of this process left there."""
+        keras.backend.clear_session()
+        keras.utils.set_random_seed(self.settings.seed)
+        precision = self.settings.precision
+        if precision == "auto":
+            precision = "mixed_float16" if has_accelerator() else "float32"
+        keras.mixed_precision.set_dtype_policy(precision)
 
-    def _trainer(self, checkpoints: Checkpoints) -> Trainer:
+    def _start_record(self, checkpoints: Checkpoints) -> None:
+        """Writes the record, or checks that the one in the folder is of the same run."""
+        facts = self.task.facts()
+        # Without a checkpoint there is nothing to lose: a first attempt may be corrected in its own folder.
+        has_begun = checkpoints.steps() or self._finished_record() is not None
+        self._begin_record(facts, self.settings.changeable() if has_begun else (*self.flags, *facts))
+        self.record.update(facts=facts, scores={}, finished_steps=None)
+
+    def _log_size(self) -> None:
+        batches = self.batches
+        logging.info(
+            "%d training rows of %s tokens (%.0f %% padding), %d steps of %d rows per epoch, %d in all.",
+            len(batches.lengths),
+            "/".join(map(str, batches.row_lengths)),
+            100 * batches.padding_share,
+            batches.steps_per_epoch,
+            batches.batch_rows,
+            self.plan.total_steps,
+        )
+
+    @property
+    def _scale_loss(self) -> bool:
+        """Whether the precision needs loss scaling."""
+        return keras.mixed_precision.dtype_policy().name == "mixed_float16"
+
+    def _make_step(self, rate: WarmupLinearDecay) -> Step:
         settings = self.settings
-        warmup = min(int(settings.warmup_ratio * self.total_steps), self.total_steps - 1)
-        self.rate = WarmupLinearDecay(settings.learning_rate, warmup, self.total_steps)
-        scale_loss = keras.mixed_precision.dtype_policy().name == "mixed_float16"
         with self.distribution.scope():
             variables = self.model.trainable_variables
-            groups = self.task.variable_groups(self.model, self.total_steps)
-            optimizer = make_adamw(variables, self.rate, weight_decay=settings.weight_decay, groups=groups)
-            self.step = make_step(
-                self.model,
-                optimizer,
-                StepSettings(
-                    objective=ExampleObjective(self.model),
-                    clip_norm=settings.clip_norm,
-                    clip_groups=_places(variables, groups),
-                    accumulation_steps=settings.accumulation_steps,
-                    compile=has_accelerator() if settings.compile == "auto" else settings.compile == "on",
-                    scale_loss=scale_loss,
-                    static_shapes=self.model.static_shapes,
-                ),
-                self.distribution,
+            groups = self.task.variable_groups(self.model, self.plan.total_steps)
+            optimizer = make_adamw(variables, rate, weight_decay=settings.weight_decay, groups=groups)
+            step_settings = StepSettings(
+                objective=ExampleObjective(self.model),
+                clip_norm=settings.clip_norm,
+                clip_groups=_indices_of(groups, variables),
+                accumulation_steps=settings.accumulation_steps,
+                compile=has_accelerator() if settings.compile == "auto" else settings.compile == "on",
+                scale_loss=self._scale_loss,
+                static_shapes=self.model.static_shapes,
             )
+            return make_step(self.model, optimizer, step_settings, self.distribution)
+
+    def _make_trainer(self, checkpoints: Checkpoints) -> Trainer:
+        plan, settings = self.plan, self.settings
         cadence = Cadence(
-            total_steps=self.total_steps,
+            total_steps=plan.total_steps,
             log_every=settings.log_every,
-            evaluate_every=self.evaluate_every,
-            checkpoint_every=self.total_steps,
+            evaluate_every=plan.evaluate_every,
+            checkpoint_every=plan.total_steps,
             checkpoint_minutes=settings.checkpoint_minutes,
             advice="lower --learning_rate, raise --warmup_ratio or use --precision=float32",
         )
+        events = TrainerEvents(on_log=self.monitor.on_log, on_step=self.monitor.on_step, on_evaluate=self._judge)
         return Trainer(
-            self.step, self.batches, cadence, checkpoints, run_seed(settings.seed), self.process.signals,
-            LossGuard(loss_scaling=scale_loss),
-        )  # fmt: skip
+            self.step,
+            self.batches,
+            cadence,
+            checkpoints,
+            run_seed(settings.seed),
+            self.process.signals,
+            LossGuard(loss_scaling=self._scale_loss),
+            events=events,
+        )
+
+    # --- evaluation
 
     @property
-    def _rows(self) -> int:
-        """Rows of an evaluation's batch: the replicas share them evenly."""
+    def _evaluation_rows(self) -> int:
+        """Rows of an evaluation batch: a multiple of the replicas."""
         return -(-EVALUATION_ROWS // self.distribution.replicas) * self.distribution.replicas
 
     def _predict(self, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         return self.step.to_numpy(self.step.evaluate(batch))
 
-    def _evaluate(self, done: int) -> float:
-        """Scores dev, shows the scores, and returns the one that counts."""
-        scores = self.task.evaluate(self.model, self._predict, self._rows)
+    def _score(self, done: int) -> float:
+        """Evaluates on dev, shows the scores, and returns the one that models are chosen by."""
+        scores = self.task.evaluate(self.model, self._predict, self._evaluation_rows)
         self.monitor.on_scores(done, scores)
-        self.on_score(math.ceil(done / self.evaluate_every), scores[self.task.select_by])
+        self.on_score(math.ceil(done / self.plan.evaluate_every), scores[self.task.select_by])
         return scores[self.task.select_by]
 
-    def _judge(self, trainer: Trainer, done: int) -> float:
-        """Returns dev's score as a loss, and ends training where nothing has become better for long."""
-        loss = -self._evaluate(done)
+    def _judge(self, done: int) -> Evaluation:
+        """Evaluates on dev; asks to end training when the patience is used up."""
+        loss = -self._score(done)
         if self._best is None or loss < self._best[1]:
             self._best = (done, loss)
-        patience, vain = self.settings.patience, (done - self._best[0]) // self.evaluate_every
-        if patience and vain >= patience:
-            logging.info("Ended after step %d: no better dev score in %d evaluations.", done, vain)
-            trainer.enough = True
-        return loss
+        patience, without_progress = self.settings.patience, (done - self._best[0]) // self.plan.evaluate_every
+        end = bool(patience) and without_progress >= patience
+        if end:
+            logging.info("Ended after step %d: no better dev score in %d evaluations.", done, without_progress)
+        return Evaluation(loss, end)
 
-    def _catch_up(self, trainer: Trainer, checkpoints: Checkpoints, start: int) -> None:
-        """Makes the evaluation of step `start` if the signal that ended the run there prevented it."""
-        due = 0 < start < self.total_steps and start % self.evaluate_every == 0
-        if not due or start in checkpoints.scores():
-            return
-        score = self._judge(trainer, start)
-        trainer.best = score if trainer.best is None else min(score, trainer.best)
-        state = dict(checkpoints.restore(self.model, self.step.optimizer, start) or {}, best=trainer.best)
-        state.pop("step")
-        checkpoints.save(start, self.model, self.step.optimizer, state, score, wait=True)
+    def _restore_best(self, trainer: Trainer, checkpoints: Checkpoints) -> int:
+        """Leaves the weights of the best evaluation in the model, and returns their step.
 
-    def _take_best(self, trainer: Trainer, checkpoints: Checkpoints) -> None:
-        """Leaves the weights of the best evaluation in the model: the last step's, or an earlier checkpoint's."""
-        self.best_step = trainer.done
-        best = checkpoints.best()
-        if best is not None and (trainer.enough or best[1] < -self._evaluate(self.total_steps)):
+        They are those of the last step, which are there already, or those of a checkpoint.
+        """
+        best_step, best = trainer.done, checkpoints.best()
+        # At the planned end the last model has no score yet. A run that ended early has just scored it, and lost.
+        if best is not None and (trainer.ended_early or best[1] < -self._score(trainer.done)):
             try:
                 checkpoints.restore(self.model, self.step.optimizer, best[0])
-                self.best_step = best[0]
-            except InputError as error:  # damaged since: the last model is worth more than none
+                best_step = best[0]
+            except InputError as error:  # damaged since it was written: the last model is better than none
                 logging.error("%s The last model is kept instead.", error)
-        logging.info("The best model on dev is that of step %d.", self.best_step)
+        logging.info("The best model on dev is that of step %d.", best_step)
+        return best_step
 
-    def _finish(self, trainer: Trainer) -> None:
-        """Saves the model and completes the record; the checkpoints, three times as large, are then removed."""
+    # --- the end
+
+    def _finish(self, steps: int, best_step: int) -> None:
+        """Saves the model, completes the record, and removes the checkpoints, which are three times as large."""
         try:
-            scores = {"dev": self.task.finish(self.model, self.folder, self._predict, self._rows)}
+            scores = {"dev": self.task.finish(self.model, self.folder, self._predict, self._evaluation_rows)}
         except (InputError, OSError):
-            if self.distribution.is_chief:  # what was learnt is not lost with a file that cannot be written
+            if self.distribution.is_chief:  # a file that cannot be written must not cost the trained model
                 saving.save_model(self.model, self.model_path)
             raise
         if self.distribution.is_chief:
             saving.save_model(self.model, self.model_path)
-            self.record.update(
-                scores=scores, finished_steps=trainer.done, best_step=self.best_step, select_by=self.task.select_by
-            )
+            self.record.update(scores=scores, finished_steps=steps, best_step=best_step, select_by=self.task.select_by)
             logging.info("Saved %s.", self.model_path)
             self.remove_checkpoints()
 
     def remove_checkpoints(self) -> None:
-        """Removes the checkpoints of a run that will not go on."""
+        """Removes the checkpoints of a run that will not continue."""
         shutil.rmtree(self.folder / CHECKPOINTS, ignore_errors=True)
 
 
-def _places(variables, groups: Sequence[VariableGroup]) -> tuple[tuple[int, ...], ...]:
-    """Returns the places among the weights of each group's, and of those in none; () without groups."""
+def _indices_of(groups: Sequence[VariableGroup], variables) -> tuple[tuple[int, ...], ...]:
+    """Returns the indices among the weights of each group, and of the weights in no group; () without groups."""
     if not groups:
         return ()
-    place_of = {id(variable): place for place, variable in enumerate(variables)}
-    grouped = [tuple(place_of[id(variable)] for variable in group.variables) for group in groups]
-    rest = tuple(sorted(set(place_of.values()).difference(*grouped)))
+    index_of = {id(variable): index for index, variable in enumerate(variables)}
+    grouped = [tuple(index_of[id(variable)] for variable in group.variables) for group in groups]
+    rest = tuple(sorted(set(index_of.values()).difference(*grouped)))
     return tuple(group for group in (rest, *grouped) if group)

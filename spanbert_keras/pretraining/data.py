@@ -20,7 +20,6 @@ class PretrainingData:
 
     Args:
         config: `pretrain.Config`.
-        rows: int. Rows of a step.
         wait_for: `None`, or on all workers but the chief: called with (path, what) before a file is read that the chief
             makes.
 
@@ -34,9 +33,8 @@ class PretrainingData:
         InputError: a corpus or a vocabulary cannot be used.
     """
 
-    def __init__(self, config, rows: int, wait_for: Callable | None = None):
+    def __init__(self, config, wait_for: Callable | None = None):
         self.config = config
-        self.rows = rows
         self.wait_for = wait_for
         self.seed = run_seed(config.seed)
         cache = Path(config.cache_dir) if config.cache_dir else Path(config.output_dir) / "cache"
@@ -109,7 +107,7 @@ class PretrainingData:
             )
         except ValueError as error:
             raise InputError(f"The masks cannot be drawn with these flags: {error}") from error
-        return self.corpora.stream(split, masker, config.max_sequence_length, config.cut, self.rows, self.seed)
+        return self.corpora.stream(split, masker, config.max_sequence_length, config.cut, config.batch_rows, self.seed)
 
     def facts(self) -> dict:
         """Returns what makes this text this text, for the record."""

@@ -1,19 +1,35 @@
-"""What the machine is to the backend in use."""
+"""Backend dispatch: devices, distribution and training step of the backend in use."""
 
 import os
+import pkgutil
 import sys
 from collections.abc import Mapping
 
 from spanbert_keras.errors import InputError
 from spanbert_keras.training.distributed.cluster import read_cluster
 from spanbert_keras.training.distributed.distribution import Distribution
+from spanbert_keras.training.steps.objective import StepSettings
+from spanbert_keras.training.steps.step import Step
+
+# Names, not objects: a framework is imported when it is used, and only the one in use.
+STEPS = {
+    "tensorflow": "spanbert_keras.training.steps.tensorflow_step:TensorFlowStep",
+    "jax": "spanbert_keras.training.steps.jax_step:JaxStep",
+    "torch": "spanbert_keras.training.steps.torch_step:TorchStep",
+}
+# Each has `has_accelerator` and `device_name`; those that share work also `mirrored` and `multi_worker`.
+DISTRIBUTIONS = {
+    "tensorflow": "spanbert_keras.training.distributed.tensorflow_distribution",
+    "jax": "spanbert_keras.training.distributed.jax_distribution",
+    "torch": "spanbert_keras.training.distributed.torch_distribution",
+}
 
 
 def configure_devices(deterministic: bool = False) -> None:
-    """Readies the devices: on TensorFlow memory grows as needed; on JAX and torch TensorFlow never takes a GPU.
+    """Prepares the devices: on TensorFlow memory grows as needed; on JAX and torch TensorFlow never takes a GPU.
 
     Args:
-        deterministic: bool. TensorFlow's operations give the same bits in every run, some of them more slowly.
+        deterministic: bool. Whether TensorFlow's operations give the same bits in every run; some are then slower.
     """
     import keras
 
@@ -24,7 +40,7 @@ def configure_devices(deterministic: bool = False) -> None:
     if keras.backend.backend() != "tensorflow":
         tf.config.set_visible_devices([], "GPU")
         return
-    tf.get_logger().setLevel("WARNING")  # it tells of every collective operation
+    tf.get_logger().setLevel("WARNING")  # it reports every collective operation
     if deterministic:
         tf.config.experimental.enable_op_determinism()
     for device in tf.config.list_physical_devices("GPU"):
@@ -35,12 +51,12 @@ def configure_devices(deterministic: bool = False) -> None:
 
 
 def make_distribution(kind: str, replicas: int | None = None, environ: Mapping[str, str] = os.environ) -> Distribution:
-    """Makes the devices and processes of the backend in use ready to share the work, before any model is made.
+    """Returns the devices and processes that share the work; call it before any model is made.
 
     Args:
         kind: `"none"`, `"mirrored"` (this machine's devices) or `"multi_worker"` (those of several processes, each of
             which calls this; it returns when all have).
-        replicas: int or `None`. Devices of this process; all by default.
+        replicas: int or `None`. Devices of this process. Defaults to all.
         environ: environment variables: `TF_CONFIG` or Slurm's.
 
     Raises:
@@ -48,50 +64,41 @@ def make_distribution(kind: str, replicas: int | None = None, environ: Mapping[s
     """
     if kind == "none":
         return Distribution()
-    module = _backend_module()
-    if not hasattr(module, kind):
+    devices = _of_backend(DISTRIBUTIONS)
+    if not hasattr(devices, kind):
         import keras
 
         raise InputError(
-            f"--distribution={kind} is for the TensorFlow and JAX backends (KERAS_BACKEND). Received: "
+            f"--distribution={kind} needs the TensorFlow or JAX backend (KERAS_BACKEND). Received: "
             f"{keras.backend.backend()}."
         )
-    return module.mirrored(replicas) if kind == "mirrored" else module.multi_worker(read_cluster(environ), replicas)
-
-
-def _backend_module():
-    """Returns the module that knows the devices of the backend in use."""
-    import keras
-
-    backend = keras.backend.backend()
-    if backend == "tensorflow":
-        from spanbert_keras.training.distributed import tensorflow_distribution as module
-    elif backend == "jax":
-        from spanbert_keras.training.distributed import jax_distribution as module  # type: ignore[no-redef]
-    else:
-        from spanbert_keras.training.steps import torch_step as module  # type: ignore[no-redef]
-    return module
+    return devices.mirrored(replicas) if kind == "mirrored" else devices.multi_worker(read_cluster(environ), replicas)
 
 
 def has_accelerator() -> bool:
-    """Says whether the backend computes on something other than the processor."""
-    return _backend_module().has_accelerator()
+    """Returns whether the backend computes on something other than the CPU."""
+    return _of_backend(DISTRIBUTIONS).has_accelerator()
 
 
 def device_name() -> str:
-    """Returns the model of the device that the backend computes on, as its driver names it; "" for a processor."""
-    return _backend_module().device_name()
+    """Returns the model of the device that the backend computes on, as its driver names it; "" for a CPU."""
+    return _of_backend(DISTRIBUTIONS).device_name()
 
 
-def make_step(model, optimizer, settings, distribution: Distribution | None = None):
-    """Returns the training step of the backend in use: one interface, see `TensorFlowStep`."""
+def make_step(model, optimizer, settings: StepSettings, distribution: Distribution | None = None) -> Step:
+    """Returns the training step of the backend in use.
+
+    Args:
+        model, optimizer, settings, distribution: as for `Step`.
+    """
+    return _of_backend(STEPS)(model, optimizer, settings, distribution)
+
+
+def _of_backend(names: dict[str, str]):
+    """Returns the module or class that a table names for the backend in use."""
     import keras
 
     backend = keras.backend.backend()
-    if backend == "tensorflow":
-        from spanbert_keras.training.steps.tensorflow_step import TensorFlowStep as Step
-    elif backend == "jax":
-        from spanbert_keras.training.steps.jax_step import JaxStep as Step  # type: ignore[assignment]
-    else:
-        from spanbert_keras.training.steps.torch_step import TorchStep as Step  # type: ignore[assignment]
-    return Step(model, optimizer, settings, distribution)
+    if backend not in names:
+        raise InputError(f"Training needs KERAS_BACKEND to be one of {', '.join(names)}. Received: {backend}.")
+    return pkgutil.resolve_name(names[backend])

@@ -1,4 +1,4 @@
-"""What the training loop does when, and what it remembers in between."""
+"""When the training loop logs, evaluates and saves; what happened since the last log point."""
 
 import dataclasses
 import time
@@ -6,19 +6,19 @@ import time
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Cadence:
-    """When the loop does what, in steps.
+    """When the loop does what.
 
     Attributes:
         total_steps: int. Updates of the whole run.
-        steps_per_call: int. Updates of one call to the device at most; a call ends where something below is due.
-        log_every: int. Scalars are written.
-        evaluate_every: int. Held-out text is scored; 0 never.
-        checkpoint_every: int. A checkpoint is written.
-        checkpoint_minutes: float. One is also written when the last is so old; 0 never.
-        encoder_every: int. `encoder.keras` is written; 0 only at the end.
-        profile_steps: int. So many are recorded soon after the start; 0 none.
-        on_divergence: `"stop"` or `"rollback"`: what follows a loss that must not go on.
-        advice: str. What a user may change where the loss must not go on, in the program's flags.
+        steps_per_call: int. Updates per call to the device, at most; a call ends where something below is due.
+        log_every: int. Steps between log points.
+        evaluate_every: int. Steps between evaluations; 0 makes none.
+        checkpoint_every: int. Steps between checkpoints.
+        checkpoint_minutes: float. Age of the last checkpoint at which another is written; 0 sets no limit.
+        encoder_every: int. Steps between copies of the encoder; 0 writes none before the end.
+        profile_steps: int. Steps to record in a profile soon after the start; 0 records none.
+        on_divergence: `"stop"` or `"rollback"`. What to do when the loss diverges.
+        advice: str. What the user may change when the loss diverges, in the program's flags.
     """
 
     total_steps: int
@@ -33,7 +33,7 @@ class Cadence:
     advice: str = "lower --learning_rate"
 
     def next_stop(self, done: int) -> int:
-        """Returns the step at which the call that begins after `done` ends."""
+        """Returns the step after which the call that starts at `done` ends."""
         stops = [done + self.steps_per_call, self.total_steps]
         for every in (self.log_every, self.evaluate_every, self.checkpoint_every, self.encoder_every):
             if every > 0:
@@ -41,7 +41,7 @@ class Cadence:
         return min(stops)
 
     def due(self, done: int, every: int) -> bool:
-        """Says whether what happens `every` steps happens after `done`; at the end it always does."""
+        """Returns whether an action with this interval is due after `done` steps; at the end it always is."""
         return every > 0 and (done % every == 0 or done == self.total_steps)
 
 
@@ -50,11 +50,11 @@ class LogWindow:
     """What happened since the last log point.
 
     Attributes:
-        first: int. Updates made before it.
+        first: int. Updates made before that point.
         calls: list of (batches, results): this worker's rows, `(K, B, ...)` arrays.
-        began: float, seconds of `time.perf_counter`.
-        waited: float. Seconds in which the loop waited for batches.
-        checked: int. Calls whose results are arrays, and whose losses may go on.
+        began: float. Start, in seconds of `time.perf_counter`.
+        waited: float. Seconds that the loop waited for batches.
+        checked: int. Number of calls whose results have been fetched as arrays and whose losses have been checked.
     """
 
     first: int

@@ -1,19 +1,20 @@
-"""Losses that must not go on: not a number, or a sudden rise."""
+"""Detects divergence: non-finite losses and loss spikes."""
 
 import math
 
-DECAY = 0.98  # of the running mean, a step
+DECAY = 0.98  # of the running mean, per step
 
 
 class LossGuard:
-    """Looks at every step's loss.
+    """Checks the loss of every step.
 
     Args:
-        spike_nats: float. A loss so far above the running mean of the steps before is a spike; 0 looks for none.
-        loss_scaling: bool. With float16 a gradient that is not finite is an ordinary event: its update is skipped.
+        spike_nats: float. Rise above the running mean, in nats, that counts as a spike; 0 disables the check.
+        loss_scaling: bool. Whether losses are scaled for float16: a gradient that is not finite is then an ordinary
+            event, whose update is skipped.
 
     Attributes:
-        mean: float or `None`. The running mean; part of a run's state.
+        mean: float or `None`. Running mean of the loss; part of a run's state.
     """
 
     def __init__(self, spike_nats: float = 0.0, loss_scaling: bool = False):
@@ -22,7 +23,12 @@ class LossGuard:
         self.mean: float | None = None
 
     def complaint(self, loss: float, finite: bool) -> str | None:
-        """Takes the next step's loss in nats, and whether its gradient was finite; says what is wrong with it."""
+        """Returns what is wrong with the next step's loss, `None` if nothing is.
+
+        Args:
+            loss: float. The loss in nats.
+            finite: bool. Whether the gradient was finite.
+        """
         loss = float(loss)
         if not math.isfinite(loss) and not (self.loss_scaling and not finite):
             return f"the loss is not finite ({loss})"

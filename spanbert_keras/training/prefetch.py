@@ -1,4 +1,4 @@
-"""Batches made ahead, in a thread."""
+"""Batches prepared ahead of time, in a thread."""
 
 import queue
 import threading
@@ -9,14 +9,14 @@ END = object()
 
 
 def prefetch(make: Callable[[Any], Any], items: Iterable, depth: int = 4) -> Generator[Any, None, None]:
-    """Yields `make(item)` for every item in order, each made ahead of its use by a thread.
+    """Yields `make(item)` for every item in order; a thread prepares each ahead of its use.
 
     An exception in `make` is raised where its result would have been yielded. Closing the iterator ends the thread.
 
     Args:
         make: function of an item.
-        items: iterable, also an endless one; read by the thread.
-        depth: int. Results held ready.
+        items: iterable, possibly endless. Read by the thread.
+        depth: int. Number of results to hold ready.
     """
     ready: queue.Queue = queue.Queue(maxsize=depth)
     closed = threading.Event()
@@ -36,7 +36,7 @@ def prefetch(make: Callable[[Any], Any], items: Iterable, depth: int = 4) -> Gen
                 if not put((make(item), None)):
                     return
             put((END, None))
-        except BaseException as error:  # handed to the consumer
+        except BaseException as error:  # raised by the consumer, in its own thread
             put((None, error))
 
     thread = threading.Thread(target=work, daemon=True, name="prefetch")

@@ -63,7 +63,7 @@ class ToySettings(FineTuningSettings):
     epochs: float = 1.5
     evaluations_per_epoch: int = 3
     dropout: float | None = 0.2
-    log_every: int = 4
+    log_every: int = setting("Steps between log points.", default=4, changeable=True)
     checkpoint_minutes: float = 0.0
     rows: int = 42
     color: str = setting("Color.", default="red", changeable=True)

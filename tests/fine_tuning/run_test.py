@@ -1,4 +1,4 @@
-"""Tests of one fine-tuning run: the best model is kept, and a stopped run ends as one that was not stopped."""
+"""Tests of one fine-tuning run: the best model is kept, and a stopped run ends like one that was not stopped."""
 
 import dataclasses
 import json
@@ -21,12 +21,12 @@ from spanbert_keras.training.distributed.distribution import Distribution
 from spanbert_keras.training.run.checkpoints import Checkpoints
 from spanbert_keras.training.run.stop_signals import StopSignals
 
-STEPS, EVALUATED = 9, [2, 4, 6, 8, 9]  # six steps an epoch, an epoch and a half
+STEPS, EVALUATED = 9, [2, 4, 6, 8, 9]  # six steps per epoch, one and a half epochs
 
 
 @pytest.fixture(scope="module")
 def new_run(toy_settings, toy_task):
-    """Function that makes a run in a folder, with `events` of its task and `scores`, what `on_score` was told."""
+    """Function that makes a run in a folder, with `events` of its task and `scores`, the calls of `on_score`."""
 
     def make(folder, score_of=None, **settings):
         settings, events = toy_settings(output_dir=str(folder), **settings), []
@@ -41,13 +41,13 @@ def new_run(toy_settings, toy_task):
 
 @pytest.fixture
 def make_run(new_run, tmp_path):
-    """The same in the folder of a test."""
+    """Function that makes a run in the folder of the test."""
     return lambda score_of=None, **settings: new_run(tmp_path / "run", score_of, **settings)
 
 
 @pytest.fixture(scope="module")
 def whole(new_run, tmp_path_factory):
-    """A run from its beginning to its end."""
+    """A run from start to end."""
     return finish(new_run(tmp_path_factory.mktemp("whole")))
 
 
@@ -83,7 +83,7 @@ def record_of(run):
 
 
 def assert_same_run(one, other):
-    """The weights, what was saved, and what is said of it are equal to the last bit."""
+    """Weights and record are equal to the last bit."""
     for a, b in zip(weights_of(one), weights_of(other), strict=True):
         np.testing.assert_array_equal(a, b)
     for name in ("scores", "best_step", "finished_steps"):
@@ -91,7 +91,7 @@ def assert_same_run(one, other):
 
 
 def test_a_run_trains_scores_and_saves(whole):
-    assert whole.total_steps == STEPS and whole.batches.steps_per_epoch == 6
+    assert whole.plan.total_steps == STEPS and whole.batches.steps_per_epoch == 6
     scores = [event[1] for event in whole.events if event[0] == "evaluate"]
     assert whole.scores == [(i, score) for i, score in enumerate(scores, 1)] and len(scores) == len(EVALUATED)
     assert max(scores) > scores[0]  # it learns
@@ -102,7 +102,7 @@ def test_a_run_trains_scores_and_saves(whole):
     assert record["flags"]["learning_rate"] == 0.05 and record["facts"] == {"train": "42 rows"}
 
 
-def test_the_saved_model_is_that_of_the_run_with_what_the_task_settled(whole, toy_task):
+def test_the_saved_model_is_that_of_the_run_as_the_task_completed_it(whole, toy_task):
     loaded = keras.saving.load_model(whole.model_path)
     assert loaded.threshold == 0.25
     for a, b in zip(loaded.weights, weights_of(whole), strict=True):
@@ -125,7 +125,7 @@ def test_the_best_model_is_kept_and_not_the_last(make_run, best):
     for a, b in zip(seen[best - 1][1], weights_of(run), strict=True):
         np.testing.assert_array_equal(a, b)
     assert run.events[-1] == ("finish", seen[best - 1][0])
-    assert len({score for score, _ in seen}) == len(EVALUATED)  # the weights of every evaluation are others
+    assert len({score for score, _ in seen}) == len(EVALUATED)  # the weights differ between evaluations
 
 
 def test_of_equal_scores_the_last_model_is_kept(make_run):
@@ -136,16 +136,16 @@ def rises_twice(number, true):
     return {1: 10.0, 2: 20.0}.get(number, 15.0)
 
 
-def test_with_patience_a_run_ends_once_nothing_became_better(make_run):
+def test_with_patience_a_run_ends_when_the_score_stops_improving(make_run):
     run = make_run(rises_twice, patience=2, epochs=4.0)
     assert run.run() == "finished"
-    assert [number for number, _ in run.scores] == [1, 2, 3, 4]  # two in vain
+    assert [number for number, _ in run.scores] == [1, 2, 3, 4]  # two without progress
     record = record_of(run)
     assert record["finished_steps"] == EVALUATED[3] and record["best_step"] == EVALUATED[1]
     assert run.events[-1][0] == "finish"
 
 
-def test_patience_counts_on_where_a_run_continues(make_run, stop_at):
+def test_patience_is_counted_across_a_restart(make_run, stop_at):
     stop_at(make_run(rises_twice, patience=2, epochs=4.0), EVALUATED[2] + 1)
     # Another process knows of the evaluations before by the best checkpoint alone.
     run = make_run(lambda number, true: 15.0, patience=2, epochs=4.0)
@@ -154,13 +154,13 @@ def test_patience_counts_on_where_a_run_continues(make_run, stop_at):
     assert (record["finished_steps"], record["best_step"]) == (EVALUATED[3], EVALUATED[1])
 
 
-def test_a_better_score_renews_patience(make_run):
+def test_a_better_score_resets_patience(make_run):
     run = make_run(lambda number, true: {1: 10.0, 3: 11.0}.get(number, 5.0), patience=2, epochs=1.5)
     assert run.run() == "finished"
     assert [number for number, _ in run.scores] == [1, 2, 3, 4, 5] and record_of(run)["finished_steps"] == STEPS
 
 
-def test_a_model_is_saved_though_its_predictions_cannot_be_written(make_run, monkeypatch):
+def test_a_model_is_saved_even_if_its_predictions_cannot_be_written(make_run, monkeypatch):
     run = make_run()
 
     def fail(*given):
@@ -175,7 +175,7 @@ def test_a_model_is_saved_though_its_predictions_cannot_be_written(make_run, mon
 
 
 @pytest.mark.parametrize("step", [pytest.param(3, marks=pytest.mark.slow), 4, pytest.param(8, marks=pytest.mark.slow)])
-def test_an_interrupted_run_ends_as_one_that_was_not(make_run, whole, stop_at, step):
+def test_an_interrupted_run_ends_like_an_uninterrupted_one(make_run, whole, stop_at, step):
     """4 and 8 are steps of an evaluation, which the signal prevents: it is made when the run continues."""
     first = stop_at(make_run(), step)
     assert first.finished() is None and not first.model_path.exists()
@@ -220,7 +220,7 @@ def kill_in(run):
 
 
 @pytest.mark.parametrize("number", [1, *(pytest.param(number, marks=pytest.mark.slow) for number in (3, 5))])
-def test_a_run_that_was_killed_in_an_evaluation_ends_as_one_that_was_not(make_run, whole, number):
+def test_a_run_killed_during_an_evaluation_ends_as_one_that_was_not(make_run, whole, number):
     first = kill_in(make_run(lambda evaluation, true: killed() if evaluation == number else true))
     steps = Checkpoints(first.folder / "checkpoints").steps()
     second = finish(make_run())
@@ -230,7 +230,7 @@ def test_a_run_that_was_killed_in_an_evaluation_ends_as_one_that_was_not(make_ru
 
 
 @pytest.mark.parametrize("where", ["finish", "save_model", pytest.param("update", marks=pytest.mark.slow)])
-def test_a_run_that_was_killed_after_its_training_is_finished_without_training(make_run, monkeypatch, where):
+def test_a_run_killed_after_its_training_finishes_without_training(make_run, monkeypatch, where):
     first = make_run(lambda number, true: -number)  # the first is the best
     target = {"finish": first.task, "save_model": run_module.saving, "update": first.record}[where]
     update = first.record.update
@@ -240,7 +240,7 @@ def test_a_run_that_was_killed_after_its_training_is_finished_without_training(m
         kill_in(first)
     assert first.finished() is None and first.model_path.exists() == (where == "update")
     second = make_run(lambda number, true: -5)
-    monkeypatch.setattr(run_module.Trainer, "_batches", lambda *which: pytest.fail("it trains"))
+    monkeypatch.setattr(run_module.Trainer, "_load_call", lambda *which: pytest.fail("it trains"))
     finish(second)
     assert second.scores == [(5, -5)]  # the last evaluation alone
     assert second.finished()["best_step"] == 2
@@ -248,7 +248,7 @@ def test_a_run_that_was_killed_after_its_training_is_finished_without_training(m
         np.testing.assert_array_equal(a, b)
 
 
-def test_a_record_that_is_none_is_refused(make_run):
+def test_an_invalid_record_is_rejected(make_run):
     run = make_run()
     run.folder.mkdir()
     for text in ("{", "[1]", '{"finished_steps": 3}'):
@@ -267,9 +267,16 @@ def test_a_run_whose_model_is_gone_is_not_finished(whole, new_run, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_setting_that_makes_another_run_is_refused_by_its_name(make_run, stop_at, tmp_path):
+def test_a_setting_that_makes_another_run_is_rejected_by_name(make_run, stop_at, tmp_path):
     first = stop_at(make_run(), 3)
-    changes = {"learning_rate": 0.01, "dropout": 0.3, "seed": 7, "epochs": 3.0, "batch_size": 4, "precision": "float64"}
+    changes = {
+        "learning_rate": 0.01,
+        "dropout": 0.3,
+        "seed": 7,
+        "epochs": 3.0,
+        "batch_size": 4,
+        "precision": "mixed_bfloat16",
+    }
     before = record_of(first)
     for name, value in changes.items():
         other, old = make_run(**{name: value}), getattr(first.settings, name)
@@ -284,7 +291,7 @@ def test_a_setting_that_makes_another_run_is_refused_by_its_name(make_run, stop_
 
 
 @pytest.mark.slow
-def test_other_data_are_refused_and_what_may_change_may(make_run, stop_at):
+def test_other_data_are_rejected_and_changeable_settings_may_change(make_run, stop_at):
     stop_at(make_run(), 3)
     other = make_run()
     other.task.facts = lambda: {"train": "other rows"}
@@ -305,7 +312,7 @@ def test_before_the_first_checkpoint_everything_may_change(make_run, stop_at):
         make_run(learning_rate=0.01).check_same()
 
 
-def test_a_loss_that_is_not_finite_is_a_failure_of_the_training(make_run):
+def test_a_non_finite_loss_is_a_training_failure(make_run):
     run = make_run()
     make_model = run.task.make_model
 
@@ -321,7 +328,7 @@ def test_a_loss_that_is_not_finite_is_a_failure_of_the_training(make_run):
     assert set(re.findall(r"--(\w+)", str(failed.value))) <= names
 
 
-def test_what_the_user_gave_is_no_failure_of_the_training(make_run):
+def test_an_input_error_is_not_a_training_failure(make_run):
     def missing():
         raise InputError("--encoder is not there.")
 

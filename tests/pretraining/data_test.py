@@ -15,9 +15,9 @@ from spanbert_keras.pretraining.data import PretrainingData
 def make_data(toy_shards, toy_flags, tmp_path):
     """Function that makes `PretrainingData` of the toy corpus with more flags; `wait_for` is that of a worker."""
 
-    def make(*flags, wait_for=None, rows=4):
+    def make(*flags, wait_for=None):
         given = [*toy_flags, f"--corpus={toy_shards}", f"--output_dir={tmp_path / 'run'}", *flags]
-        return PretrainingData(program.parse(pretrain.Config, given), rows, wait_for)
+        return PretrainingData(program.parse(pretrain.Config, given), wait_for)
 
     return make
 
@@ -85,7 +85,7 @@ def test_the_unigram_line_is_the_corpus(make_data, toy_shards):
 
 
 def test_rows_and_their_length_are_the_flags(make_data):
-    data = make_data("--max_sequence_length=48", rows=6)
+    data = make_data("--max_sequence_length=48", "--batch_sequences=6")
     assert data.train.batch(0)["token_ids"].shape == (6, 48)
     assert data.tokenizer.vocabulary_size() == 150
 

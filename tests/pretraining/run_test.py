@@ -8,7 +8,10 @@ import pytest
 
 from spanbert_keras import pretrain, program
 from spanbert_keras.errors import InputError
+from spanbert_keras.pretraining import run as run_module
+from spanbert_keras.pretraining.held_out_evaluator import HeldOutEvaluator
 from spanbert_keras.pretraining.run import BEST_BY, PretrainingRun
+from spanbert_keras.training.backend import make_step
 from spanbert_keras.training.distributed.distribution import Distribution
 from spanbert_keras.training.distributed.worker_watch import WorkerWatch
 from spanbert_keras.training.run.checkpoint_files import read_manifest
@@ -66,11 +69,11 @@ def test_precision_is_the_models(make_run):
 
 
 def test_held_out_sets_have_the_same_rows_under_every_scheme_and_seed(make_run):
-    sets = make_run("--eval_schemes=span,whole_word,subword")._held_out()
+    sets = make_run("--eval_schemes=span,whole_word,subword")._held_out_sets()
     assert [held_out.name for held_out in sets] == ["span", "whole_word", "subword"]
     assert all((held_out.rows == sets[0].rows).all() for held_out in sets)
     assert len(np.unique(sets[0].rows)) == len(sets[0].rows) <= 8
-    other = make_run("--seed=9", "--learning_rate=0.5")._held_out()[0]
+    other = make_run("--seed=9", "--learning_rate=0.5")._held_out_sets()[0]
     for one, two in zip(sets[0].batches(), other.batches(), strict=True):
         assert all((one[name] == two[name]).all() for name in one)
 
@@ -85,25 +88,26 @@ def test_held_out_sets_have_the_same_rows_under_every_scheme_and_seed(make_run):
 
 def test_other_weights_of_the_corpora_are_another_run(make_run, toy_shards, tmp_path):
     run = make_run(f"--corpus={toy_shards}:0.7,{toy_shards}:0.3")
-    assert run.train() == "finished"
+    assert run.train().status == "finished"
     facts = json.loads((tmp_path / "run" / "run.json").read_text())["facts"]
     assert facts["corpus_fingerprint"].count("+") == 1
     with pytest.raises(InputError, match="corpus_weights"):
         make_run(f"--corpus={toy_shards}:0.5,{toy_shards}:0.5").train()
-    assert make_run(f"--corpus={toy_shards}:7,{toy_shards}:3").train() == "finished"
+    assert make_run(f"--corpus={toy_shards}:7,{toy_shards}:3").train().status == "finished"
 
 
-def test_a_moved_corpus_is_the_same_run(make_run, toy_shards, tmp_path):
-    assert make_run().train() == "finished"
+def test_a_moved_corpus_is_the_same_run(make_run, toy_shards, monkeypatch, tmp_path):
+    assert make_run().train().status == "finished"
     (tmp_path / "moved").symlink_to(toy_shards)
-    again = make_run(f"--corpus={tmp_path / 'moved'}", "--log_every=1")
-    assert again.train() == "finished"
-    assert again.monitor.start == 6
+    starts, train = [], run_module.Trainer.run
+    monkeypatch.setattr(run_module.Trainer, "run", lambda self, start: starts.append(start) or train(self, start))
+    assert make_run(f"--corpus={tmp_path / 'moved'}", "--log_every=1").train().status == "finished"
+    assert starts == [6]
 
 
-def test_encoders_are_written_on_the_way(make_run, tmp_path):
+def test_encoders_are_written_during_training(make_run, tmp_path):
     run = make_run("--encoder_every=4")
-    assert run.train() == "finished"
+    assert run.train().status == "finished"
     assert (tmp_path / "run" / "encoder.keras").is_file()
     assert not (tmp_path / "run" / "pretrainer.keras").exists()  # `finish` writes it
 
@@ -124,20 +128,20 @@ def test_rows_must_divide_over_replicas_and_parts(make_run, replicas, parts):
 
 def test_a_worker_scores_no_more_rows_at_once_than_it_trains_on(make_run):
     run = make_run("--batch_sequences=8", "--accumulation_steps=2", distribution=Distribution(num_workers=2))
-    assert [held_out.batch_rows for held_out in run._held_out()] == [2]
+    assert [held_out.batch_rows for held_out in run._held_out_sets()] == [2]
 
 
-def test_the_best_checkpoint_is_that_of_the_first_schemes_masked_pieces(make_run, tmp_path):
+def test_the_best_checkpoint_is_that_of_the_first_schemes_masked_pieces(make_run, monkeypatch, tmp_path):
     run = make_run("--eval_schemes=subword,span", "--evaluate_every=2", "--checkpoint_every=100")
-    scores, evaluate = {}, run.evaluate
+    scores, evaluate = {}, HeldOutEvaluator.evaluate
 
-    def noting(step, boundaries=False):
-        found = evaluate(step, boundaries)
-        scores[step] = found["subword"][BEST_BY]
-        return found
+    def noting(self, done, boundaries=False):
+        found, examples = evaluate(self, done, boundaries)
+        scores[done] = found["subword"][BEST_BY]
+        return found, examples
 
-    run.evaluate = noting
-    assert run.train() == "finished"
+    monkeypatch.setattr(HeldOutEvaluator, "evaluate", noting)
+    assert run.train().status == "finished"
     assert sorted(scores) == [2, 4, 6] and BEST_BY == "masked_lm/loss_masked"
     best = min((2, 4), key=scores.get)
     assert read_manifest(tmp_path / "run" / "checkpoints" / f"step_{best:08d}")["score"] == pytest.approx(scores[best])
@@ -151,19 +155,21 @@ def test_the_peak_is_the_flags(make_run):
 def test_flags_shape_schedule_and_guard(make_run):
     flags = ["--steps_per_call=3", "--checkpoint_minutes=2.5", "--on_divergence=rollback", "--spike_nats=1.5"]
     run = make_run(*flags, "--keep_every=2", "--profile_steps=4", "--steps=4")
-    assert run.train() == "finished"
-    trainer = run._trainer(None, ())
+    assert run.train().status == "finished"
+    step = make_step(run.model, keras.optimizers.SGD(), run._step_settings())
+    evaluator = HeldOutEvaluator(step, [], run.data, run._make_monitor(None), 0)
+    trainer = run._make_trainer(step, None, (), evaluator)
     cadence = trainer.cadence
     assert (cadence.steps_per_call, cadence.checkpoint_minutes, cadence.on_divergence) == (3, 2.5, "rollback")
     assert (cadence.total_steps, cadence.log_every, cadence.profile_steps) == (4, 2, 4)
     assert trainer.guard.spike_nats == 1.5
-    assert trainer.profile_folder == run.folder / "profile"
+    assert trainer.profiler.folder == run.folder / "profile"
 
 
 def test_callbacks_see_every_call(make_run):
     seen = []
     callback = keras.callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: seen.append(batch))
-    assert make_run("--steps_per_call=2", "--evaluate_every=0").train([callback]) == "finished"
+    assert make_run("--steps_per_call=2", "--evaluate_every=0").train([callback]).status == "finished"
     assert seen == [1, 3, 5]
 
 
@@ -173,6 +179,7 @@ def test_workers_other_than_the_chief_write_nothing(make_run, tmp_path):
             return values * 2.0
 
     run = make_run(distribution=Second(worker=1, num_workers=2))
-    assert run.train() == "finished"
-    run.finish()
+    outcome = run.train()
+    assert outcome.status == "finished"
+    run.finish(outcome)
     assert not [path for path in (tmp_path / "run").rglob("*") if "cache" not in path.parts]

@@ -20,21 +20,21 @@ def test_calls_end_where_something_is_due():
     assert stops(total_steps=3, steps_per_call=1, **every) == [1, 2, 3]
 
 
-def test_what_never_happens_ends_no_call():
+def test_an_interval_of_zero_ends_no_call():
     never = {"log_every": 50, "evaluate_every": 0, "checkpoint_every": 50, "encoder_every": 0}
     assert stops(total_steps=60, steps_per_call=64, **never) == [50, 60]
 
 
-def test_a_run_that_continues_ends_its_calls_where_the_whole_one_did():
+def test_a_resumed_run_ends_its_calls_where_the_whole_one_did():
     cadence = Cadence(total_steps=10**9 + 10, steps_per_call=8, log_every=50)
     assert cadence.next_stop(10**9 - 3) == 10**9
 
 
 @pytest.mark.parametrize("done, every, due", [(6, 3, True), (7, 3, False), (9, 4, True), (9, 0, False), (0, 3, True)])
-def test_things_are_due_at_multiples_and_at_the_end(done, every, due):
+def test_actions_are_due_at_multiples_and_at_the_end(done, every, due):
     assert Cadence(total_steps=9).due(done, every) is due
 
 
-def test_a_window_begins_now_and_empty():
+def test_a_window_starts_now_and_empty():
     one, two = LogWindow(3), LogWindow(4)
     assert one.calls == [] and one.calls is not two.calls and one.began <= two.began and one.checked == 0

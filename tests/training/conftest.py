@@ -18,17 +18,19 @@ from spanbert_keras.models.pretrainer import SpanBertPretrainer
 from spanbert_keras.preprocessing.masking.span_masker import SpanMasker
 from spanbert_keras.pretraining.objective import PretrainingObjective
 from spanbert_keras.training.backend import make_step
+from spanbert_keras.training.cadence import Cadence
 from spanbert_keras.training.run.checkpoints import Checkpoints
 from spanbert_keras.training.steps.objective import StepSettings, seed_generators
 from spanbert_keras.training.steps.optimizers import make_adamw
-from spanbert_keras.training.trainer import Cadence, Trainer
+from spanbert_keras.training.trainer import Trainer
+from spanbert_keras.training.trainer_events import Evaluation, TrainerEvents
 
 ROW_LENGTH, ROWS, SEED = 24, 4, (5, 6)
 
 
 @pytest.fixture(scope="session")
 def stream_of(toy_corpus, toy_tokenizer):
-    """Function that makes a `BatchStream` of 4 rows x 24 pieces."""
+    """Function that makes a `BatchStream` of 4 rows x 24 tokens."""
 
     def make(shuffle=True, rows=ROWS, scheme="span"):
         masker = SpanMasker(tokenizer=toy_tokenizer, scheme=scheme, max_span_positions=4)
@@ -54,9 +56,16 @@ def make_model(toy_tokenizer):
     def make(dropout=0.0, seed=1, dtype=None, num_layers=1):
         keras.utils.set_random_seed(seed)
         encoder = SpanBertEncoder(
-            vocabulary_size=toy_tokenizer.vocabulary_size(), num_layers=num_layers, num_heads=2, hidden_dim=16,
-            intermediate_dim=24, dropout=dropout, max_sequence_length=ROW_LENGTH, tokenizer=toy_tokenizer, dtype=dtype,
-        )  # fmt: skip
+            vocabulary_size=toy_tokenizer.vocabulary_size(),
+            num_layers=num_layers,
+            num_heads=2,
+            hidden_dim=16,
+            intermediate_dim=24,
+            dropout=dropout,
+            max_sequence_length=ROW_LENGTH,
+            tokenizer=toy_tokenizer,
+            dtype=dtype,
+        )
         return SpanBertPretrainer(encoder, max_span_positions=4, position_dim=6)
 
     return make
@@ -64,7 +73,7 @@ def make_model(toy_tokenizer):
 
 @pytest.fixture(scope="session")
 def step_pool():
-    """Steps that no test uses at the moment, by their settings: compiling one takes seconds."""
+    """Steps that no test is using, by their settings: compiling one takes seconds."""
     return {}
 
 
@@ -72,7 +81,7 @@ def step_pool():
 def make_training_step(make_model, step_pool):
     """Function that makes the step of the backend in use over a small model with the weights of `seed`.
 
-    Steps come from a pool and are put back to their first state; two of one test are never the same.
+    Steps come from a pool and are reset to their initial state; one test never gets the same step twice.
     """
     taken = []
 
@@ -139,8 +148,8 @@ def train_once():
 
 @pytest.fixture
 def small_disk():
-    """Function of bytes: a context in which the system refuses larger files, as it does on a full disk."""
-    resource = pytest.importorskip("resource", reason="the limit on file sizes is one of Unix")
+    """Function of bytes: a context in which larger files cannot be written, as on a full disk."""
+    resource = pytest.importorskip("resource", reason="only Unix limits file sizes")
 
     @contextlib.contextmanager
     def limit(size):
@@ -162,36 +171,63 @@ def weights_of():
 
 @pytest.fixture
 def make_trainer(make_training_step, stream_of, tmp_path):
-    """Function that makes a trainer of 7 steps over a fresh model which notes what it does in `events` and `losses`."""
+    """Function that makes a trainer of 7 steps over a fresh model, with its `log` of events and its `losses`.
 
-    def make(folder="checkpoints", step=None, dropout=0.1, keep=2, callbacks=(), **cadence):
-        step = step or make_training_step(dropout=dropout)
-        settings = {"total_steps": 7, "log_every": 100, "evaluate_every": 0, "checkpoint_every": 100} | cadence
-        trainer = Trainer(
-            step, stream_of(), Cadence(**settings), Checkpoints(tmp_path / folder, keep), (7, 8), callbacks=callbacks
-        )
-        trainer.events, trainer.losses = [], []
+    `events` replaces some of its `TrainerEvents`.
+    """
+
+    def make(
+        folder="checkpoints",
+        step=None,
+        dropout=0.1,
+        callbacks=(),
+        events=None,
+        guard=None,
+        profile_folder=None,
+        keep=2,
+        **cadence,
+    ):
+        log, losses = [], []
 
         def on_log(done, window):
-            losses = [float(loss) for _, results in window.calls for loss in results["loss"]]
-            assert len(losses) == done - window.first
-            trainer.events.append(("log", done, len(losses)))
-            trainer.losses += losses
+            found = [float(loss) for _, results in window.calls for loss in results["loss"]]
+            assert len(found) == done - window.first
+            log.append(("log", done, len(found)))
+            losses.extend(found)
 
-        trainer.on_log = on_log
-        trainer.on_evaluate = lambda done: trainer.events.append(("evaluate", done))
-        trainer.on_encoder = lambda done: trainer.events.append(("encoder", done))
+        def on_evaluate(done):
+            log.append(("evaluate", done))
+            return Evaluation()
+
+        noting = {
+            "on_log": on_log,
+            "on_evaluate": on_evaluate,
+            "on_encoder": lambda done: log.append(("encoder", done)),
+        }
+        settings = {"total_steps": 7, "log_every": 100, "evaluate_every": 0, "checkpoint_every": 100} | cadence
+        trainer = Trainer(
+            step or make_training_step(dropout=dropout),
+            stream_of(),
+            Cadence(**settings),
+            Checkpoints(tmp_path / folder, keep),
+            (7, 8),
+            guard=guard,
+            callbacks=callbacks,
+            events=TrainerEvents(**noting | (events or {})),
+            profile_folder=profile_folder,
+        )
+        trainer.log, trainer.losses = log, losses
         return trainer
 
     return make
 
 
-# --- what a person sees
+# --- what a user sees
 
 
 @pytest.fixture
 def lines(monkeypatch):
-    """List of the log lines of a process without a terminal."""
+    """The log lines of a process without a terminal."""
     found = []
     monkeypatch.setattr(logging, "info", lambda text, *values: found.append(text % values))
     monkeypatch.setattr(sys, "stderr", io.StringIO())
@@ -218,7 +254,7 @@ def terminal(monkeypatch):
 
 @pytest.fixture(scope="session")
 def read_events():
-    """Function that returns what TensorBoard finds in a folder, by tag and step."""
+    """Function that returns what TensorBoard reads from a folder, by tag and step."""
     from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator
     from tensorboard.util.tensor_util import make_ndarray
 

@@ -1,4 +1,4 @@
-"""Tests of the guard against losses that must not go on, and of the loop that stops or rolls back at its word."""
+"""Tests of the detection of divergence, and of the loop that then stops or rolls back."""
 
 import math
 
@@ -55,14 +55,14 @@ def test_ordinary_losses_pass_and_make_a_running_mean():
 
 @pytest.mark.parametrize("loss", [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize("finite", [True, False])
-def test_a_loss_that_is_not_finite_is_complained_about_and_leaves_the_mean(loss, finite):
+def test_a_non_finite_loss_is_reported_and_does_not_change_the_mean(loss, finite):
     guard = LossGuard()
     guard.complaint(2.0, True)
     assert guard.complaint(loss, finite) == f"the loss is not finite ({loss})"
     assert guard.mean == 2.0
 
 
-def test_a_gradient_that_is_not_finite_is_ordinary_with_loss_scaling_alone():
+def test_a_non_finite_gradient_is_reported_unless_the_loss_is_scaled():
     plain, scaling = LossGuard(), LossGuard(loss_scaling=True)
     assert plain.complaint(2.0, False) == "the gradient is not finite (the loss is 2.0000)"
     assert scaling.complaint(2.0, False) is None
@@ -70,7 +70,7 @@ def test_a_gradient_that_is_not_finite_is_ordinary_with_loss_scaling_alone():
     assert plain.mean is None and scaling.mean is None  # a skipped update's loss does not count
 
 
-def test_with_loss_scaling_a_bad_loss_with_a_good_gradient_is_no_overflow():
+def test_with_loss_scaling_a_bad_loss_with_a_finite_gradient_is_still_reported():
     assert "not finite" in LossGuard(loss_scaling=True).complaint(math.nan, True)
 
 
@@ -90,9 +90,7 @@ def test_no_limit_means_no_spike():
     assert [guard.complaint(loss, True) for loss in (1.0, 1e6)] == [None, None]
 
 
-def test_a_loss_that_is_not_finite_ends_the_run_and_keeps_weights_and_checkpoints(
-    make_trainer, weights_of, poison, tmp_path
-):
+def test_a_non_finite_loss_ends_the_run_and_keeps_weights_and_checkpoints(make_trainer, weights_of, poison, tmp_path):
     good = make_trainer("good", total_steps=4)
     run(good)
     trainer = make_trainer(checkpoint_every=2, log_every=3)
@@ -106,7 +104,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_keeps_weights_and_checkpoint
         np.testing.assert_array_equal(one, two)
 
 
-def test_without_any_checkpoint_the_message_says_so(make_trainer, poison):
+def test_without_a_checkpoint_the_message_says_so(make_trainer, poison):
     for on_divergence in ("stop", "rollback"):
         trainer = make_trainer(log_every=1, on_divergence=on_divergence)
         poison(trainer, lambda k: True)
@@ -118,14 +116,13 @@ def test_without_any_checkpoint_the_message_says_so(make_trainer, poison):
     "every, steps_per_call, bad, returned_to, left_out",
     [(2, 1, 4, 4, [4]), (3, 1, 4, 3, [3, 4]), (3, 3, 5, 3, [3, 4, 5]), (3, 2, 3, 3, [3])],
 )
-def test_a_rollback_goes_on_from_the_last_checkpoint_without_the_batches_to_the_bad_one(
+def test_a_rollback_continues_from_the_last_checkpoint_without_the_batches_up_to_the_bad_one(
     make_trainer, weights_of, poison, leave_out, every, steps_per_call, bad, returned_to, left_out
 ):
     cadence = {"log_every": every, "checkpoint_every": every, "steps_per_call": steps_per_call}
-    trainer = make_trainer("rolled", on_divergence="rollback", **cadence)
-    poison(trainer, lambda k: k == bad)
     returns = []
-    trainer.on_rollback = returns.append
+    trainer = make_trainer("rolled", on_divergence="rollback", events={"on_rollback": returns.append}, **cadence)
+    poison(trainer, lambda k: k == bad)
     assert run(trainer) == "finished"
     assert returns == [returned_to]
     assert trainer.skipped_batches == len(left_out)
@@ -138,7 +135,7 @@ def test_a_rollback_goes_on_from_the_last_checkpoint_without_the_batches_to_the_
         np.testing.assert_array_equal(one, two)
 
 
-def test_what_was_left_out_stays_left_out_after_a_restart(make_trainer, weights_of, poison, leave_out):
+def test_skipped_batches_stay_skipped_after_a_restart(make_trainer, weights_of, poison, leave_out):
     first = make_trainer("parts", on_divergence="rollback", log_every=1, checkpoint_every=2, total_steps=6)
     poison(first, lambda k: k == 3)
     assert run(first) == "finished"
@@ -156,7 +153,7 @@ def test_what_was_left_out_stays_left_out_after_a_restart(make_trainer, weights_
         np.testing.assert_array_equal(one, two)
 
 
-def test_two_bad_batches_are_left_out_one_after_the_other(make_trainer, poison, leave_out):
+def test_several_bad_batches_are_left_out(make_trainer, poison, leave_out):
     trainer = make_trainer("rolled", on_divergence="rollback", log_every=1, checkpoint_every=1)
     poison(trainer, lambda k: k in (2, 3, 6))
     assert run(trainer) == "finished"
@@ -167,34 +164,35 @@ def test_two_bad_batches_are_left_out_one_after_the_other(make_trainer, poison, 
     assert trainer.losses == expected.losses
 
 
-def test_rollbacks_that_do_not_help_end(make_trainer, poison, monkeypatch):
+def test_rollbacks_that_do_not_help_end_the_run(make_trainer, poison, monkeypatch):
     monkeypatch.setattr(trainer_module, "MAX_ROLLBACKS", 3)
-    trainer = make_trainer(on_divergence="rollback", log_every=1, checkpoint_every=2)
+    returns, every = [], {"log_every": 1, "checkpoint_every": 2}
+    trainer = make_trainer(on_divergence="rollback", events={"on_rollback": returns.append}, **every)
     poison(trainer, lambda k: k >= 2)
-    returns = []
-    trainer.on_rollback = returns.append
     with pytest.raises(InputError, match="At step 3 after 3 rollbacks the loss is not finite"):
         run(trainer)
     assert returns == [2, 2, 2]
 
 
 def test_a_sudden_rise_of_the_loss_ends_the_run(make_trainer, tmp_path):
-    trainer = make_trainer(log_every=1, checkpoint_every=2)
-    trainer.guard = LossGuard(spike_nats=3.0)
-
     def spoil(done):
         if done == 3:
             for weight in trainer.step.model.trainable_variables:
                 weight.assign(weight * 20.0)
 
-    trainer.on_step = spoil
+    guard = LossGuard(spike_nats=3.0)
+    trainer = make_trainer(log_every=1, checkpoint_every=2, guard=guard, events={"on_step": spoil})
     with pytest.raises(InputError, match="At step 4 the loss is .* its running mean 8.*step 2"):
         run(trainer)
     assert Checkpoints(tmp_path / "checkpoints").steps() == [2]
 
 
-def test_without_a_limit_a_rise_goes_on(make_trainer):
-    trainer = make_trainer(log_every=1)
-    trainer.on_step = lambda done: [v.assign(v * 20.0) for v in trainer.step.model.trainable_variables if done == 3]
+def test_without_a_limit_training_continues_after_a_rise(make_trainer):
+    def spoil(done):
+        if done == 3:
+            for weight in trainer.step.model.trainable_variables:
+                weight.assign(weight * 20.0)
+
+    trainer = make_trainer(log_every=1, events={"on_step": spoil})
     assert run(trainer) == "finished"
     assert trainer.losses[3] > trainer.losses[2] + 3.0

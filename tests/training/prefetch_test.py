@@ -1,4 +1,4 @@
-"""Tests of batches made ahead."""
+"""Tests of batches prepared ahead of time."""
 
 import itertools
 import threading
@@ -18,7 +18,7 @@ def test_results_come_in_order():
     assert list(prefetch(lambda k: k, [])) == []
 
 
-def test_results_are_made_ahead_but_no_more_than_the_depth():
+def test_results_are_prepared_ahead_but_no_more_than_the_depth():
     made = []
     batches = prefetch(lambda k: made.append(k) or k, range(100), depth=3)
     assert next(batches) == 0

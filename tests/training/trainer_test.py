@@ -1,4 +1,4 @@
-"""Tests of the training loop: cadence, several steps a call, stopping and going on, the best score, callbacks."""
+"""Tests of the training loop: cadence, several steps per call, stopping and resuming, the best score, callbacks."""
 
 import os
 import signal
@@ -11,10 +11,12 @@ import pytest
 
 from spanbert_keras.errors import InputError
 from spanbert_keras.training import trainer as trainer_module
+from spanbert_keras.training.cadence import Cadence
 from spanbert_keras.training.distributed.distribution import Distribution
+from spanbert_keras.training.monitoring import profiler
 from spanbert_keras.training.run.checkpoints import Checkpoints
 from spanbert_keras.training.steps.loss_scale import INITIAL_SCALE, MINIMUM_SCALE
-from spanbert_keras.training.trainer import Cadence
+from spanbert_keras.training.trainer_events import Evaluation
 
 STEPS = 7
 
@@ -25,7 +27,7 @@ def run(trainer):
 
 
 def events(trainer, name):
-    return [event[1:] for event in trainer.events if event[0] == name]
+    return [event[1:] for event in trainer.log if event[0] == name]
 
 
 def state_bytes(folder, step=STEPS):
@@ -70,7 +72,7 @@ def test_a_call_ends_where_something_is_due(steps_per_call):
         assert stop == due[0]
 
 
-def test_what_comes_every_so_many_steps_comes_at_the_end_too():
+def test_actions_with_an_interval_are_also_due_at_the_end():
     cadence = Cadence(total_steps=7)
     assert [done for done in range(1, 8) if cadence.due(done, 3)] == [3, 6, 7]
     assert not any(cadence.due(done, 0) for done in range(1, 8))
@@ -80,11 +82,9 @@ def test_what_comes_every_so_many_steps_comes_at_the_end_too():
 def test_logs_evaluations_checkpoints_and_encoders_come_when_they_are_due(
     make_trainer, tmp_path, steps_per_call, calls
 ):
-    trainer = make_trainer(
-        log_every=2, evaluate_every=3, checkpoint_every=4, encoder_every=5, steps_per_call=steps_per_call
-    )
     seen = []
-    trainer.on_step = seen.append
+    every = {"log_every": 2, "evaluate_every": 3, "checkpoint_every": 4, "encoder_every": 5}
+    trainer = make_trainer(steps_per_call=steps_per_call, events={"on_step": seen.append}, **every)
     assert run(trainer) == "finished"
     assert events(trainer, "log") == [(2, 2), (4, 2), (6, 2), (7, 1)]
     assert events(trainer, "evaluate") == [(3,), (6,)]  # the end is the caller's
@@ -94,7 +94,7 @@ def test_logs_evaluations_checkpoints_and_encoders_come_when_they_are_due(
 
 
 @pytest.mark.parametrize("steps_per_call", [1, 3])
-def test_several_steps_a_call_give_the_same_run(make_trainer, weights_of, tmp_path, steps_per_call):
+def test_several_steps_per_call_give_the_same_run(make_trainer, weights_of, tmp_path, steps_per_call):
     one, several = make_trainer("one"), make_trainer("several", steps_per_call=steps_per_call)
     assert run(one) == run(several) == "finished"
     if keras.backend.backend() == "tensorflow" or steps_per_call == 1:
@@ -106,10 +106,9 @@ def test_several_steps_a_call_give_the_same_run(make_trainer, weights_of, tmp_pa
 
 
 def test_every_step_is_logged_once_with_the_rows_that_it_saw(make_trainer):
-    trainer = make_trainer(log_every=5, checkpoint_every=2, steps_per_call=2)
     windows = []
-    note = trainer.on_log
-    trainer.on_log = lambda done, window: (note(done, window), windows.append((done, window)))
+    note = {"on_log": lambda done, window: windows.append((done, window))}
+    trainer = make_trainer(log_every=5, checkpoint_every=2, steps_per_call=2, events=note)
     began = time.perf_counter()
     run(trainer)
     firsts = [window.first for _, window in windows]
@@ -117,17 +116,17 @@ def test_every_step_is_logged_once_with_the_rows_that_it_saw(make_trainer):
     batches = [batch["token_ids"] for _, window in windows for batch, _ in window.calls]
     expected = np.stack([trainer.stream.batch(k)["token_ids"] for k in range(STEPS)])
     np.testing.assert_array_equal(np.concatenate(batches), expected)
-    assert len(trainer.losses) == STEPS
+    assert sum(len(results["loss"]) for _, window in windows for _, results in window.calls) == STEPS
     begins = [window.began for _, window in windows]
     assert began < begins[0] and begins == sorted(begins)
 
 
 def test_waiting_for_batches_is_measured(make_trainer, monkeypatch):
-    trainer = make_trainer(log_every=STEPS)
+    waited = []
+    trainer = make_trainer(log_every=STEPS, events={"on_log": lambda done, window: waited.append(window.waited)})
     run(make_trainer("warm", step=trainer.step, total_steps=1))
-    part, waited = trainer.stream.part, []
+    part = trainer.stream.part
     monkeypatch.setattr(trainer.stream, "part", lambda *which: (time.sleep(0.1), part(*which))[1])
-    trainer.on_log = lambda done, window: waited.append(window.waited)
     began = time.perf_counter()
     trainer.run(0)
     assert 0.09 < waited[0] <= time.perf_counter() - began  # nothing hides the first
@@ -136,14 +135,14 @@ def test_waiting_for_batches_is_measured(make_trainer, monkeypatch):
 def test_a_run_without_evaluations_has_none(make_trainer):
     trainer = make_trainer(evaluate_every=0, encoder_every=0)
     assert run(trainer) == "finished"
-    assert {event[0] for event in trainer.events} == {"log"}
+    assert {event[0] for event in trainer.log} == {"log"}
 
 
 @pytest.mark.parametrize(
     "name, outcome, steps_per_call",
     [("SIGINT", "interrupted", 1), ("SIGTERM", "preempted", 1), ("SIGUSR1", "preempted", 2)],
 )
-def test_a_stopped_run_goes_on_bit_for_bit(make_trainer, during, tmp_path, name, outcome, steps_per_call):
+def test_a_stopped_run_continues_bit_for_bit(make_trainer, during, tmp_path, name, outcome, steps_per_call):
     whole = make_trainer("whole", steps_per_call=steps_per_call)
     assert run(whole) == "finished"
     first = make_trainer("parts", steps_per_call=steps_per_call)
@@ -179,7 +178,7 @@ def test_a_finished_run_has_nothing_left_to_do(make_trainer):
     again = make_trainer()
     assert again.restore() == STEPS
     assert again.run(STEPS) == "finished"
-    assert again.events == []
+    assert again.log == []
 
 
 def test_a_second_ctrl_c_ends_at_once_and_signals_wait_no_longer(make_trainer, during, tmp_path):
@@ -192,9 +191,8 @@ def test_a_second_ctrl_c_ends_at_once_and_signals_wait_no_longer(make_trainer, d
 
 
 def test_the_best_score_is_kept_with_its_checkpoint(make_trainer, tmp_path):
-    trainer = make_trainer(evaluate_every=2, keep=1)
     scores = {2: 3.0, 4: 1.0, 6: 2.0}
-    trainer.on_evaluate = scores.get
+    trainer = make_trainer(evaluate_every=2, keep=1, events={"on_evaluate": lambda done: Evaluation(scores[done])})
     assert run(trainer) == "finished"
     assert Checkpoints(tmp_path / "checkpoints").steps() == [4, STEPS]
     again = make_trainer()
@@ -202,11 +200,48 @@ def test_the_best_score_is_kept_with_its_checkpoint(make_trainer, tmp_path):
     assert again.best == 1.0
 
 
-def test_an_old_checkpoint_is_followed_by_one_however_few_the_steps(make_trainer, monkeypatch, tmp_path):
-    trainer = make_trainer(checkpoint_minutes=1.0)
+def test_an_evaluation_ends_the_run_and_its_checkpoint_is_kept(make_trainer, tmp_path):
+    events = {"on_evaluate": lambda done: Evaluation(1.0 * done, end=done == 4)}
+    trainer = make_trainer(evaluate_every=2, events=events)
+    assert run(trainer) == "finished"
+    assert (trainer.done, trainer.ended_early, trainer.best) == (4, True, 2.0)
+    assert Checkpoints(tmp_path / "checkpoints").steps() == [2]  # the best
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_an_evaluation_that_a_signal_prevented_is_made_before_the_run_continues(make_trainer, during, tmp_path, known):
+    first = make_trainer(evaluate_every=3)
+    during(first, 3, kill(signal.SIGTERM))
+    assert run(first) == "preempted" and events(first, "evaluate") == []
+    before = state_bytes(tmp_path / "checkpoints", 3)
+    seen = []
+    again = make_trainer(
+        evaluate_every=3, events={"on_evaluate": lambda done: seen.append(done) or Evaluation(2.0, known)}
+    )
+    start = again.restore()
+    for _ in range(2):  # the second time there is nothing to do
+        again.evaluate_missed(start)
+    assert (start, seen, again.best, again.ended_early) == (3, [3], 2.0, known)
+    assert Checkpoints(tmp_path / "checkpoints").scores() == {3: 2.0}
+    third = make_trainer()
+    assert third.restore() == 3 and third.best == 2.0
+    third.best = None
+    third._save(3, None, wait=True)  # but for the best loss, the state is the one that was there
+    assert state_bytes(tmp_path / "checkpoints", 3) == before
+
+
+@pytest.mark.parametrize("start", [0, 2, STEPS])
+def test_no_evaluation_was_missed_where_none_was_due(make_trainer, start):
+    trainer = make_trainer(evaluate_every=3)
+    trainer.evaluate_missed(start)
+    assert trainer.log == []
+
+
+def test_a_checkpoint_is_written_when_the_last_one_is_old(make_trainer, monkeypatch, tmp_path):
+    tick = {"on_step": lambda done: setattr(clock, "now", 25.0 * done)}
     clock = types.SimpleNamespace(now=0.0, monotonic=lambda: clock.now, perf_counter=time.perf_counter)
     monkeypatch.setattr(trainer_module, "time", clock)
-    trainer.on_step = lambda done: setattr(clock, "now", 25.0 * done)
+    trainer = make_trainer(checkpoint_minutes=1.0, events=tick)
     assert run(trainer) == "finished"
     assert Checkpoints(tmp_path / "checkpoints").steps() == [6, STEPS]  # 75 s had passed after steps 3 and 6
 
@@ -232,20 +267,18 @@ def test_a_callback_sees_evaluations_as_epochs(make_trainer):
             seen.append((epoch, logs["val_loss"]))
 
     seen = []
-    trainer = make_trainer(callbacks=[Watch()], evaluate_every=2)
-    trainer.on_evaluate = lambda done: 10.0 - done
+    events = {"on_evaluate": lambda done: Evaluation(10.0 - done)}
+    trainer = make_trainer(callbacks=[Watch()], evaluate_every=2, events=events)
     run(trainer)
     assert seen == [(0, 8.0), (1, 6.0), (2, 4.0)]
 
 
 def test_a_profile_is_of_the_steps_after_compilation(make_trainer, monkeypatch, tmp_path):
-    trainer = make_trainer(profile_steps=2)
     seen = []
-    monkeypatch.setattr(trainer_module, "PROFILE_AFTER", 3)
+    trainer = make_trainer(profile_steps=2, profile_folder=tmp_path / "profile", events={"on_step": seen.append})
+    monkeypatch.setattr(profiler, "WARM_UP_STEPS", 3)
     monkeypatch.setattr(trainer.step, "start_profile", lambda folder: seen.append(("start", folder)))
     monkeypatch.setattr(trainer.step, "stop_profile", lambda: seen.append("stop"))
-    trainer.profile_folder = tmp_path / "profile"
-    trainer.on_step = seen.append
     run(trainer)
     assert seen == [1, 2, 3, ("start", str(tmp_path / "profile")), 4, 5, "stop", 6, 7]
 

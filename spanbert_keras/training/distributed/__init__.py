@@ -1,1 +1,1 @@
-"""Devices and workers that share a step."""
+"""Devices and workers that share every step, and what they do when one of them is lost."""

@@ -1,4 +1,4 @@
-"""Which worker this process is, of how many."""
+"""The cluster of a run: its workers, and which of them this process is."""
 
 import dataclasses
 import json
@@ -9,7 +9,7 @@ from typing import Any
 from spanbert_keras.errors import InputError
 
 EXAMPLE = '{"cluster": {"worker": ["a:12345", "b:12345"]}, "task": {"type": "worker", "index": 0}}'
-# Where a step of `srun` and a whole job say how many processes they have.
+# Number of processes: of a step of `srun`, of a whole job.
 SLURM_COUNTS = ("SLURM_STEP_NUM_TASKS", "SLURM_NTASKS")
 
 
@@ -18,9 +18,9 @@ class Cluster:
     """The workers of one run, and which of them this process is.
 
     Attributes:
-        worker: int. This process, 0 to num_workers - 1; worker 0 writes what is written once.
-        addresses: `host:port` of every worker in order, or `None` under Slurm, whose resolver finds them.
-        num_workers: int. Processes in all.
+        worker: int. Number of this process, 0 to num_workers - 1; worker 0 writes what is written once.
+        addresses: tuple of `host:port` of every worker in order, or `None` under Slurm, whose resolver finds them.
+        num_workers: int. Number of processes.
     """
 
     worker: int
@@ -31,26 +31,27 @@ class Cluster:
 def read_cluster(environ: Mapping[str, str] = os.environ) -> Cluster:
     """Reads the cluster from `TF_CONFIG`, or else from the variables of Slurm.
 
-    `TF_CONFIG` has the form of TensorFlow: workers and optionally one chief, who then is worker 0. No framework is
-    needed to read it.
+    `TF_CONFIG` has TensorFlow's format: workers and optionally one chief, which is then worker 0. Reading it needs no
+    framework.
 
     Args:
         environ: environment variables.
 
     Raises:
-        InputError: neither is there, or what is there cannot be used.
+        InputError: neither is set, or its value cannot be used.
     """
     if environ.get("TF_CONFIG"):
         return _from_tf_config(environ["TF_CONFIG"])
     if "SLURM_PROCID" in environ:
         return _from_slurm(environ)
     raise InputError(
-        "--distribution=multi_worker must know which worker this process is. Expected: the environment variable "
-        f"TF_CONFIG, e.g. TF_CONFIG='{EXAMPLE}', or a start by Slurm's srun (SLURM_PROCID). Received: neither."
+        "--distribution=multi_worker needs to know which worker this process is. Expected: the environment variable "
+        f"TF_CONFIG, e.g. TF_CONFIG='{EXAMPLE}', or a start with Slurm's srun (SLURM_PROCID). Received: neither."
     )
 
 
-def _refuse(what: str) -> InputError:
+def _tf_config_error(what: str) -> InputError:
+    """Returns the error that names a fault of `TF_CONFIG`."""
     return InputError(
         f"The environment variable TF_CONFIG cannot be used: {what}. Expected e.g. TF_CONFIG='{EXAMPLE}'."
     )
@@ -60,27 +61,27 @@ def _from_tf_config(text: str) -> Cluster:
     try:
         config = json.loads(text)
     except ValueError as error:
-        raise _refuse(f"it is not JSON ({error})") from error
+        raise _tf_config_error(f"it is not valid JSON ({error})") from error
     config = config if isinstance(config, dict) else {}
     cluster, task = config.get("cluster"), config.get("task")
     if not isinstance(cluster, dict) or not cluster:
-        raise _refuse("it has no `cluster`")
+        raise _tf_config_error("it has no `cluster`")
     if not isinstance(task, dict):
-        raise _refuse("it has no `task`")
+        raise _tf_config_error("it has no `task`")
     chiefs, workers = _addresses(cluster, "chief"), _addresses(cluster, "worker")
     addresses = chiefs + workers
-    strangers = sorted(set(cluster) - {"chief", "worker"})
-    if strangers or len(chiefs) > 1 or not addresses:
-        raise _refuse(f"its cluster has {', '.join(sorted(cluster))}; a cluster is workers and at most one chief")
+    unknown = sorted(set(cluster) - {"chief", "worker"})
+    if unknown or len(chiefs) > 1 or not addresses:
+        raise _tf_config_error(f"its cluster has {', '.join(sorted(cluster))}; expected workers and at most one chief")
     if len(set(addresses)) != len(addresses):
-        raise _refuse("two of its workers have one address")
+        raise _tf_config_error("two of its workers have the same address")
     kind, index = task.get("type"), task.get("index")
     own = {"chief": chiefs, "worker": workers}.get(kind) if isinstance(kind, str) else None
     if own is None:
-        raise _refuse(f"its task type is {kind!r}; a process is a worker or the chief")
+        raise _tf_config_error(f"its task type is {kind!r}; expected worker or chief")
     index = _integer(index)
     if index is None or not 0 <= index < len(own):
-        raise _refuse(
+        raise _tf_config_error(
             f"its task index is {task.get('index')!r}; the cluster has {len(own)} of type {kind}, counted from 0"
         )
     return Cluster(index if kind == "chief" else len(chiefs) + index, addresses, len(addresses))
@@ -89,12 +90,12 @@ def _from_tf_config(text: str) -> Cluster:
 def _addresses(cluster: dict[str, Any], kind: str) -> tuple[str, ...]:
     found = cluster.get(kind, [])
     if not isinstance(found, list) or not all(isinstance(address, str) and ":" in address for address in found):
-        raise _refuse(f"its {kind} is {found!r}, no list of `host:port`")
+        raise _tf_config_error(f"its {kind} is {found!r}, which is not a list of `host:port`")
     return tuple(found)
 
 
 def _integer(value: Any) -> int | None:
-    """Returns an integer or the text of one (some launchers quote it) as `int`, and `None` for all else."""
+    """Returns an integer, or the text of one (some launchers quote it), as `int`; `None` for anything else."""
     try:
         return None if isinstance(value, bool | float) else int(value)
     except (TypeError, ValueError):
@@ -107,7 +108,7 @@ def _from_slurm(environ: Mapping[str, str]) -> Cluster:
     count = _integer(environ[name]) if name else None
     if worker is None or count is None or not 0 <= worker < count:
         raise InputError(
-            "Slurm's variables do not say which worker this process is. Expected: SLURM_PROCID from 0 to "
+            "Slurm's variables do not identify this worker. Expected: SLURM_PROCID from 0 to "
             f"{' or '.join(SLURM_COUNTS)} - 1, as srun sets them. Received: SLURM_PROCID={environ['SLURM_PROCID']!r}, "
             f"{name or SLURM_COUNTS[0]}={environ.get(name or SLURM_COUNTS[0])!r}. "
             f"Start it with srun, or give TF_CONFIG='{EXAMPLE}'."

@@ -1,4 +1,4 @@
-"""How a step is spread over devices and processes."""
+"""How a step is distributed over devices and processes."""
 
 import contextlib
 import dataclasses
@@ -12,15 +12,15 @@ KINDS = ("none", "mirrored", "multi_worker")
 
 @dataclasses.dataclass(frozen=True)
 class Distribution:
-    """One device of one process; a backend's own (`make_distribution`) has more and overrides what differs.
+    """One device of one process. Subclasses of the backends (`make_distribution`) have more, and override what differs.
 
-    A global batch is cut into equal runs of rows, a worker (process) each, and a worker's rows into equal runs, a
-    replica (device) each. All workers make the same calls in the same order.
+    A global batch is cut into equal runs of rows, one per worker (process), and a worker's rows into equal runs, one
+    per replica (device). All workers make the same calls in the same order.
 
     Attributes:
-        worker: int. This process, from 0; number 0 is the chief, which writes the files.
-        num_workers: int. Processes.
-        local_replicas: int. Devices of this process that compute; every process has as many.
+        worker: int. Number of this process, from 0; worker 0 is the chief, which writes the files.
+        num_workers: int. Number of processes.
+        local_replicas: int. Number of devices of this process; all processes have equally many.
         native: the backend's own object, or `None`.
     """
 
@@ -31,12 +31,12 @@ class Distribution:
 
     @property
     def replicas(self) -> int:
-        """Devices of all processes together."""
+        """Number of devices of all processes together."""
         return self.num_workers * self.local_replicas
 
     @property
     def seed_replicas(self) -> range:
-        """The replicas whose dropout seeds a step takes from this process."""
+        """The replicas whose dropout seeds this process gives to a step."""
         return range(self.worker * self.local_replicas, (self.worker + 1) * self.local_replicas)
 
     @property
@@ -45,7 +45,7 @@ class Distribution:
         return self.worker == 0
 
     def scope(self):
-        """Returns the context in which model and optimizer are made."""
+        """Returns the context in which to make model and optimizer."""
         return contextlib.nullcontext()
 
     def sum(self, values: np.ndarray) -> np.ndarray:
@@ -53,7 +53,8 @@ class Distribution:
         return values
 
     def agrees(self, text: str) -> bool:
-        """Says, to every worker, whether all gave the same text."""
+        """Returns, to every worker, whether all gave the same text."""
+        # 20 bits of a checksum: their squares, summed over many workers, are exact in float64.
         mark = float(int(hashlib.sha256(text.encode()).hexdigest()[:5], 16))
         total, squares = self.sum(np.array([mark, mark * mark])).tolist()
         return self.num_workers * squares == total * total  # no variance

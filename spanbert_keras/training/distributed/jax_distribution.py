@@ -10,7 +10,7 @@ from spanbert_keras.errors import InputError
 from spanbert_keras.training.distributed.cluster import Cluster
 from spanbert_keras.training.distributed.distribution import Distribution
 
-HEARTBEAT_SECONDS = 45  # JAX's own limit for a silent process; by default it waits for 100 s
+HEARTBEAT_SECONDS = 45  # silence after which JAX gives a process up; its default is 100 s
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,16 +26,21 @@ class _JaxDistribution(Distribution):
 
         if self.num_workers == 1:
             return values
-        bits = np.ascontiguousarray(np.ravel(values), np.float64).view(np.uint32)  # JAX would round to float32
+        bits = np.ascontiguousarray(np.ravel(values), np.float64).view(
+            np.uint32
+        )  # as bits: JAX would round the numbers to float32
         gathered = np.ascontiguousarray(multihost_utils.process_allgather(bits))
         return gathered.view(np.float64).sum(0).reshape(np.shape(values))
 
 
 def mirrored(replicas: int | None) -> Distribution:
-    """Returns this machine's devices, or so many logical processors where it has none; see `tensorflow_distribution`.
+    """Returns this machine's GPUs, or `replicas` logical CPU devices if it has none.
+
+    Args:
+        replicas: int or `None`. Number of devices. Defaults to all GPUs.
 
     Raises:
-        InputError: there are fewer devices, or none but the processor and `replicas` is not given.
+        InputError: there are fewer devices, or no GPU and `replicas` is not given.
     """
     import jax
 
@@ -43,8 +48,8 @@ def mirrored(replicas: int | None) -> Distribution:
         jax.config.update("jax_num_cpu_devices", replicas)  # before JAX looks for devices
     if jax.default_backend() == "cpu" and replicas is None:
         raise InputError(
-            "--distribution=mirrored finds no GPU that JAX can use. Give --replicas=N to rehearse on N logical "
-            "processors, or leave --distribution out."
+            "--distribution=mirrored finds no GPU that JAX can use. Give --replicas=N to try it on N logical CPU "
+            "devices, or leave --distribution out."
         )
     if replicas and replicas > jax.local_device_count():
         raise InputError(f"--replicas={replicas}, but JAX finds {jax.local_device_count()} devices on this machine.")
@@ -55,8 +60,8 @@ def multi_worker(cluster: Cluster, replicas: int | None) -> Distribution:
     """Returns the devices of all processes of a cluster.
 
     Args:
-        cluster: from `read_cluster`; without addresses JAX asks Slurm.
-        replicas: int or `None`. Devices of each process; all that JAX gives it by default.
+        cluster: `Cluster`. From `read_cluster`; without addresses JAX asks Slurm.
+        replicas: int or `None`. Number of devices of each process. Defaults to all that JAX gives it.
     """
     import jax
 
@@ -71,9 +76,9 @@ def multi_worker(cluster: Cluster, replicas: int | None) -> Distribution:
 
 
 def _slurm_devices(environ: Mapping[str, str], replicas: int | None) -> list[int] | None:
-    """Returns the GPUs of a task, or `None`: the one whose number is the task's on its machine, as JAX has it.
+    """Returns the GPUs of a task; `None` leaves the choice to JAX: the GPU with the task's number on its machine.
 
-    A task that is alone on its machine takes all of it, where JAX by itself would give it the first GPU.
+    A task that is alone on its machine takes all GPUs there; JAX by itself would give it the first only.
     """
     count = replicas
     if count is None and set(environ.get("SLURM_STEP_TASKS_PER_NODE", "").split("(")[0].split(",")) == {"1"}:
@@ -83,7 +88,7 @@ def _slurm_devices(environ: Mapping[str, str], replicas: int | None) -> list[int
 
 
 def _data_parallel(worker: int, num_workers: int, devices: list) -> Distribution:
-    """Makes Keras put every weight on all devices, and returns them as a distribution."""
+    """Makes Keras keep every weight on all devices, and returns the distribution over them."""
     import jax
     import keras
 
@@ -95,14 +100,14 @@ def _data_parallel(worker: int, num_workers: int, devices: list) -> Distribution
 
 
 def device_name() -> str:
-    """Returns the model of the device that JAX computes on, "" for a processor."""
+    """Returns the model of the device that JAX computes on, "" for a CPU."""
     import jax
 
     return jax.devices()[0].device_kind if has_accelerator() else ""
 
 
 def has_accelerator() -> bool:
-    """Says whether JAX computes on something other than the processor."""
+    """Returns whether JAX computes on something other than the CPU."""
     import jax
 
     return jax.default_backend() != "cpu"

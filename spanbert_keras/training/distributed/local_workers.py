@@ -1,4 +1,4 @@
-"""Several workers on this machine: a rehearsal of what a cluster will do."""
+"""Launcher of several worker processes on this machine, to try what a cluster will do."""
 
 import contextlib
 import json
@@ -17,11 +17,11 @@ from spanbert_keras.errors import InputError
 from spanbert_keras.training.distributed.worker_watch import WORKER_LOST_EXIT_CODE
 
 REHEARSAL_VARIABLE = "SPANBERT_KERAS_REHEARSAL"
-GRACE_SECONDS = 60.0  # for the others to end by themselves once one has failed
+GRACE_SECONDS = 60.0  # in which the other workers may end by themselves once one has failed
 TERMINATE_SECONDS = 10.0  # from SIGTERM to SIGKILL
 POLL_SECONDS = 0.1
-SHOWN_LINES = 20
-ASKED_TO_STOP = (75, 130)  # exit codes that need no explanation: preempted, interrupted
+SHOWN_LINES = 20  # of a failed worker's output
+STOPPED_EXIT_CODES = (75, 130)  # preempted, interrupted: they need no explanation
 
 
 def run_local_workers(
@@ -33,24 +33,26 @@ def run_local_workers(
 ) -> int:
     """Runs `python -m module` as several workers of one run on this machine, and waits for them.
 
-    Worker 0 has this process' output, progress bar included; the others write to files. SIGINT, SIGTERM, SIGHUP (as
-    SIGTERM) and SIGUSR1 are passed on to all, but one that this process ignores (`nohup`) stays ignored. Processor
-    threads are shared among them; GPUs are used only if `CUDA_VISIBLE_DEVICES` is set, and shared if it names enough:
-    two workers cannot use one. When one fails, the others have a minute to end by themselves. Processes that still run
-    when this function ends, in any way, are killed; only SIGKILL of this process leaves them.
+    Worker 0 writes to this process's output, progress bar included; the others write to files. SIGINT, SIGTERM, SIGHUP
+    (as SIGTERM) and SIGUSR1 are passed on to all workers; a signal that this process ignores (`nohup`) stays ignored.
+    CPU threads are divided among the workers. GPUs are used only if `CUDA_VISIBLE_DEVICES` is set, and divided if it
+    names enough of them: two workers cannot share one. When a worker fails, the others have a minute to end by
+    themselves. Processes that still run when this function ends are killed, even after an error; only SIGKILL of
+    this process leaves them running.
 
     Args:
         arguments: list of str. The command line of every worker.
-        workers: int. Processes, at least 1.
-        log_folder: where `worker-<i>.log` of workers 1, 2, ... is appended to.
-        environ: environment variables of the workers, this process' by default; numbers of threads set there stay.
-        module: str. The program.
+        workers: int. Number of processes, at least 1.
+        log_folder: directory of the files `worker-<i>.log` of workers 1, 2, ..., which are appended to.
+        environ: environment variables of the workers. Defaults to those of this process; numbers of threads that are
+            set there stay.
+        module: str. Name of the program's module.
 
     Returns:
         0, or the exit code of the worker that failed first; 128 + n if signal n ended it.
 
     Raises:
-        InputError: fewer than 1 worker, or the folder cannot be written to.
+        InputError: `workers` is below 1, or the folder cannot be written to.
     """
     if workers < 1:
         raise InputError(f"--local_workers must be at least 1. Received: {workers}.")
@@ -70,20 +72,20 @@ def run_local_workers(
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=None if output is None else subprocess.STDOUT,
-                    process_group=0,  # a terminal's Ctrl-C comes to us alone, and is passed on once
+                    process_group=0,  # Ctrl-C reaches this process alone, which passes it on once
                 )
             processes.append(process)
         failed = _wait(processes, received)
         if failed is None:
             return 0
         code = processes[failed].returncode
-        if code not in ASKED_TO_STOP:
+        if code not in STOPPED_EXIT_CODES:
             logs.show_end(failed, code)
         return code if code > 0 else 128 - code
 
 
 class _Logs:
-    """The outputs of the workers but the first."""
+    """The outputs of all workers but the first."""
 
     def __init__(self, folder: Path, workers: int):
         self.paths = [folder / f"worker-{i}.log" for i in range(workers)]
@@ -98,11 +100,11 @@ class _Logs:
             raise InputError(f"The workers' outputs cannot be written to {folder}: {error}.") from error
 
     def open(self, worker: int):
-        """Returns a context with the file that takes a worker's output, `None` for worker 0."""
+        """Returns a context with the file for a worker's output; with `None` for worker 0."""
         return open(self.paths[worker], "ab") if worker else contextlib.nullcontext()
 
     def show_end(self, worker: int, code: int) -> None:
-        """Prints which worker failed, how, and its last lines."""
+        """Prints which worker failed and how, with the last lines of its output."""
         how = f"exit code {code}" if code > 0 else f"signal {signal.Signals(-code).name}"
         if worker == 0:
             print(f"Worker 0 failed first ({how}); its output is above.", file=sys.stderr)
@@ -117,7 +119,7 @@ class _Logs:
 
 @contextlib.contextmanager
 def _free_ports(count: int) -> Iterator[list[int]]:
-    """Yields ports that nobody uses, held until the block ends: right before the workers take them."""
+    """Yields free ports, held until the block ends: just before the workers take them."""
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
         for one in sockets:
@@ -127,7 +129,7 @@ def _free_ports(count: int) -> Iterator[list[int]]:
 
 @contextlib.contextmanager
 def _signals() -> Iterator[list[int]]:
-    """Yields the list in which signals gather that are to be passed on; outside the main thread it stays empty."""
+    """Yields a list that collects the signals to pass on; outside the main thread it stays empty."""
     received: list[int] = []
     passed_on = {number: number for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)}
     passed_on[signal.SIGHUP] = signal.SIGTERM  # the terminal closed
@@ -138,7 +140,7 @@ def _signals() -> Iterator[list[int]]:
                 continue
             previous[number] = signal.signal(number, lambda n, frame: received.append(passed_on[signal.Signals(n)]))
     except ValueError:
-        pass
+        pass  # not in the main thread
     try:
         yield received
     finally:
@@ -152,7 +154,7 @@ def _environment(environ: Mapping[str, str], addresses: list[str], worker: int) 
     threads = max(1, cores // len(addresses))
     defaults = {
         "TF_NUM_INTRAOP_THREADS": str(threads),
-        "TF_NUM_INTEROP_THREADS": str(max(2, threads)),  # a collective operation must not block all of them
+        "TF_NUM_INTEROP_THREADS": str(max(2, threads)),  # a collective operation must not block every thread
         "OMP_NUM_THREADS": str(threads),
         "CUDA_VISIBLE_DEVICES": "",
         "PYTHONUNBUFFERED": "1",
@@ -167,7 +169,7 @@ def _environment(environ: Mapping[str, str], addresses: list[str], worker: int) 
 
 
 def _wait(processes: list[subprocess.Popen], received: list[int]) -> int | None:
-    """Waits for all processes, passing signals on, and returns the index of the first that failed."""
+    """Waits for all processes, passing signals on; returns the index of the first that failed, if any."""
     first: int | None = None
     deadline = float("inf")
     ended: set[int] = set()
@@ -175,7 +177,7 @@ def _wait(processes: list[subprocess.Popen], received: list[int]) -> int | None:
         while received:
             number = received.pop(0)
             for process in processes:
-                process.send_signal(number)  # nothing, if it has ended
+                process.send_signal(number)  # does nothing if it has ended
         failed = []
         for i, process in enumerate(processes):
             if i not in ended and process.poll() is not None:
@@ -183,7 +185,7 @@ def _wait(processes: list[subprocess.Popen], received: list[int]) -> int | None:
                 if process.returncode:
                     failed.append(i)
         if failed and first is None:
-            # Of two that ended at once, one may have noticed the other's death (76); the other one is the cause.
+            # Of two that ended together, one may have ended because it lost the other (76): the other is the cause.
             first = min(failed, key=lambda i: (processes[i].returncode == WORKER_LOST_EXIT_CODE, i))
             deadline = time.monotonic() + GRACE_SECONDS
         if time.monotonic() > deadline:
@@ -195,7 +197,7 @@ def _wait(processes: list[subprocess.Popen], received: list[int]) -> int | None:
 
 
 def _end(processes: list[subprocess.Popen]) -> None:
-    """Ends the processes that still run: SIGTERM to each one's group, SIGKILL when that does not help."""
+    """Ends the processes that still run: SIGTERM to the group of each, then SIGKILL if that does not help."""
     deadline = time.monotonic() + TERMINATE_SECONDS
     for number in (signal.SIGTERM, signal.SIGKILL):
         for process in processes:

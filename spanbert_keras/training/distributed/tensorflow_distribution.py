@@ -11,7 +11,7 @@ from spanbert_keras.errors import InputError
 from spanbert_keras.training.distributed.cluster import Cluster
 from spanbert_keras.training.distributed.distribution import Distribution
 
-FIRST_PORT = 8888  # of the first task of a machine under Slurm, as TensorFlow's resolver has it
+FIRST_PORT = 8888  # of the first task on a machine under Slurm, as in TensorFlow's resolver
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,13 +42,13 @@ class TensorFlowDistribution(Distribution):
 
 
 def mirrored(replicas: int | None) -> TensorFlowDistribution:
-    """Returns `MirroredStrategy` over this machine's GPUs, or over so many logical processors where it has none.
+    """Returns `MirroredStrategy` over this machine's GPUs, or over `replicas` logical CPU devices if it has none.
 
     Args:
-        replicas: int or `None`. Devices to use; all GPUs by default.
+        replicas: int or `None`. Number of devices. Defaults to all GPUs.
 
     Raises:
-        InputError: there are fewer GPUs, or none and `replicas` is not given.
+        InputError: there are fewer GPUs, or no GPU and `replicas` is not given.
     """
     import tensorflow as tf
 
@@ -57,11 +57,11 @@ def mirrored(replicas: int | None) -> TensorFlowDistribution:
         devices = [f"GPU:{i}" for i in range(len(gpus))]
     elif replicas is not None:
         devices = [f"CPU:{i}" for i in range(replicas)]
-        _split_processor(replicas)
+        _split_cpu(replicas)
     else:
         raise InputError(
-            "--distribution=mirrored finds no GPU that TensorFlow can use. Give --replicas=N to rehearse on N logical "
-            "processors, or leave --distribution out."
+            "--distribution=mirrored finds no GPU that TensorFlow can use. Give --replicas=N to try it on N logical "
+            "CPU devices, or leave --distribution out."
         )
     return TensorFlowDistribution(local_replicas=len(devices), native=tf.distribute.MirroredStrategy(devices))
 
@@ -69,11 +69,11 @@ def mirrored(replicas: int | None) -> TensorFlowDistribution:
 def multi_worker(cluster: Cluster, replicas: int | None) -> TensorFlowDistribution:
     """Returns `MultiWorkerMirroredStrategy` over the processes of a cluster, each with the GPUs of its machine.
 
-    Nothing may touch the devices before: TensorFlow joins a cluster only at its start.
+    Call it before anything uses the devices: TensorFlow can join a cluster only at its start.
 
     Args:
-        cluster: from `read_cluster`; without addresses Slurm's variables name the hosts.
-        replicas: int or `None`. GPUs of each process; all by default. Without a GPU a process is one processor.
+        cluster: `Cluster`. From `read_cluster`; without addresses Slurm's variables name the hosts.
+        replicas: int or `None`. GPUs of each process. Defaults to all. Without a GPU a process has one CPU device.
 
     Raises:
         InputError: there are fewer GPUs.
@@ -82,7 +82,7 @@ def multi_worker(cluster: Cluster, replicas: int | None) -> TensorFlowDistributi
 
     gpus = _gpus(replicas)
     if not gpus and replicas not in (None, 1):
-        raise InputError(f"--replicas={replicas}, but TensorFlow finds no GPU; a worker then has one processor.")
+        raise InputError(f"--replicas={replicas}, but TensorFlow finds no GPU; a worker then has one CPU device.")
     if gpus:
         tf.config.set_visible_devices(gpus, "GPU")
     resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
@@ -104,8 +104,8 @@ def multi_worker(cluster: Cluster, replicas: int | None) -> TensorFlowDistributi
 def slurm_addresses(environ: Mapping[str, str]) -> list[str]:
     """Returns `host:port` of every task of a Slurm step, in the order of SLURM_PROCID.
 
-    TensorFlow's `SlurmClusterResolver` sorts hosts as text, node10 before node9, and counts GPUs by a program that a
-    machine without them lacks; its reading of Slurm's lists is used here.
+    Not TensorFlow's `SlurmClusterResolver`: it sorts hosts as text, node10 before node9, and counts GPUs by calling a
+    program that machines without GPUs lack. Only its parser of Slurm's lists is used.
 
     Args:
         environ: environment variables.
@@ -118,7 +118,7 @@ def slurm_addresses(environ: Mapping[str, str]) -> list[str]:
 
 
 def device_name() -> str:
-    """Returns the model of the device that TensorFlow computes on, "" for a processor."""
+    """Returns the model of the device that TensorFlow computes on, "" for a CPU."""
     import tensorflow as tf
 
     gpus = tf.config.list_physical_devices("GPU")
@@ -126,14 +126,14 @@ def device_name() -> str:
 
 
 def has_accelerator() -> bool:
-    """Says whether TensorFlow computes on something other than the processor."""
+    """Returns whether TensorFlow computes on something other than the CPU."""
     import tensorflow as tf
 
     return bool(tf.config.list_physical_devices("GPU") or tf.config.list_physical_devices("TPU"))
 
 
 def _gpus(replicas: int | None) -> list:
-    """Returns the GPUs to use, without starting any."""
+    """Returns the GPUs to use, without initialising them."""
     import tensorflow as tf
 
     gpus = tf.config.list_physical_devices("GPU")
@@ -142,13 +142,13 @@ def _gpus(replicas: int | None) -> list:
     return gpus[:replicas]
 
 
-def _split_processor(parts: int) -> None:
-    """Makes the processor so many logical devices."""
+def _split_cpu(parts: int) -> None:
+    """Divides the CPU into logical devices."""
     import tensorflow as tf
 
-    processor = tf.config.list_physical_devices("CPU")[0]
+    cpu = tf.config.list_physical_devices("CPU")[0]
     try:
-        tf.config.set_logical_device_configuration(processor, [tf.config.LogicalDeviceConfiguration()] * parts)
+        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * parts)
     except RuntimeError:  # in use already
         if len(tf.config.list_logical_devices("CPU")) < parts:
             raise

@@ -1,4 +1,4 @@
-"""Workers of one run that watch each other through files in the run's folder."""
+"""Watchdog: the workers of a run notice through files in its folder that one of them was lost."""
 
 import dataclasses
 import json
@@ -10,16 +10,29 @@ import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from absl import logging
 
-from spanbert_keras.errors import InputError
+from spanbert_keras.errors import INPUT_EXIT_CODE, InputError
 
 WORKER_LOST_EXIT_CODE = 76
-INPUT_EXIT_CODE = 1  # `program.INPUT_EXIT_CODE`: the user's input cannot be used
 FINISHED_EXIT_CODES = (0, 75, 130)  # done, preempted, interrupted
 REPORT_SECONDS = 30.0
+
+
+class _Loss(NamedTuple):
+    """A worker that was lost.
+
+    Attributes:
+        worker: int. Its number.
+        cause: str. What happened to it, in words.
+        code: int or `None`. Exit code with which it ended, if that is to be passed on.
+    """
+
+    worker: int
+    cause: str
+    code: int | None = None
 
 
 @dataclasses.dataclass
@@ -27,11 +40,12 @@ class _Peer:
     """What is known of another worker.
 
     Attributes:
-        mark: (launch, beat) read last, or `None`. What the first look found is of an earlier attempt until it changes.
-        record: the last record that was believed.
-        silent: seconds of watching since the last change.
-        changed_at: wall-clock time of the last change.
-        restarted: another process became this worker after we had seen the first.
+        mark: (launch, beat) read last, or `None`. What is there at our start counts as left by an earlier attempt until
+            it changes.
+        record: dict or `None`. The last record that was believed.
+        silent: float. Seconds of watching since the last change.
+        changed_at: float. Wall-clock time of the last change.
+        restarted: bool. Whether another process became this worker after we had seen the first.
     """
 
     mark: tuple | None = None
@@ -42,18 +56,43 @@ class _Peer:
 
     @property
     def state(self) -> str | None:
-        """What the worker last said of itself, `None` before it was seen."""
+        """What the worker last reported of itself; `None` before it was seen."""
         return self.record["state"] if self.record else None
 
+    @property
+    def lost(self) -> int | None:
+        """The worker whose loss ended this one, if that is why it ended."""
+        return self.record["lost"] if self.record and self.state == "failed" else None
+
+    def loss(self) -> _Loss:
+        """Returns what happened to this worker, which was seen before."""
+        record: dict = self.record or {}
+        worker = record["worker"]
+        who = f"worker {worker} (host {record['host']}, pid {record['pid']})"
+        if self.restarted:
+            return _Loss(worker, f"{who} was started again while this one ran")
+        if self.state == "finished":
+            return _Loss(worker, f"{who} ended, and this one did not")
+        if self.state == "failed":
+            return _Loss(worker, f"{who} failed: {str(record['reason']).rstrip('.')}", record["code"])
+        since = time.strftime("%H:%M:%S", time.localtime(self.changed_at))
+        return _Loss(worker, f"{who} has not been heard of since {since}")
+
     def observe(self, found: dict | None, passed: float, worker: int, launch: str) -> None:
-        """Takes a record that was read, `passed` seconds after the last; `worker` and `launch` are the watcher's."""
+        """Takes note of the record that was just read.
+
+        Args:
+            found: dict or `None`. The record.
+            passed: float. Seconds since the last look.
+            worker, launch: those of the process that reads.
+        """
         self.silent += passed
         mark = (found["launch"], found["beat"]) if found else self.mark
         if found is None or mark == self.mark:
             return
         self.mark = mark
         if self.record is None:
-            # It runs with another process as this worker: it is of an earlier attempt, and will end.
+            # Its peer with our number is another process: it belongs to an earlier attempt, and will end.
             if found.get("peers", {}).get(str(worker), launch) != launch:
                 return
         elif self.record["state"] == "finished":
@@ -65,28 +104,28 @@ class _Peer:
 
 
 class WorkerWatch:
-    """Notices that another worker of the run was lost, says which, and ends this process.
+    """Notices that another worker of the run was lost, reports which, and ends this process.
 
-    The runtime does not always know: a collective operation may wait forever for a process that is gone. Each worker
-    keeps `<folder>/worker-<i>.json`, rewritten every `beat_seconds` by a thread that also reads the others'. A worker
-    is lost when its record stops changing, says "failed", says "finished" long before this one ends, or is that of a
-    new process; then this one prints a sentence and ends with exit code 76, so that all workers can be started again.
-    If what the lost worker failed of is an `InputError`, which no new start helps, this one ends with 1 as that did.
-    Records that an earlier attempt left are not believed. No two machines' clocks are compared. With one worker there
-    is neither file nor thread.
+    The runtime does not always notice: a collective operation may wait forever for a process that is gone. Each worker
+    keeps `<folder>/worker-<i>.json`, rewritten every `beat_seconds` by a thread that also reads the others' files. A
+    worker is lost when its record stops changing, has the state "failed", has the state "finished" long before this one
+    ends, or is that of a new process; then this one prints a sentence and ends with exit code 76, so that all workers
+    can be started again. If the lost worker failed with an `InputError`, which a new start does not cure, this one ends
+    with exit code 1, too. Records left by an earlier attempt are ignored. Clocks of different machines are never
+    compared. With one worker there is neither file nor thread.
 
     Args:
         folder: a directory that all workers see.
-        worker: int. This process, 0 to num_workers - 1.
-        num_workers: int. Processes in all.
+        worker: int. Number of this process, 0 to num_workers - 1.
+        num_workers: int. Number of processes.
         beat_seconds: float. Time between two records.
-        lost_seconds: float. Silence after which a worker is lost.
-        arrival_seconds: float. Time that a worker has to appear.
+        lost_seconds: float. Silence after which a worker counts as lost.
+        arrival_seconds: float. Time in which a worker must appear.
         exit: called with the exit code; by default the process ends at once, without clean-up that might hang.
-        finished_codes: exit codes by which a worker ends on purpose.
+        finished_codes: tuple of int. Exit codes with which a worker ends on purpose.
 
     Attributes:
-        exit_code: int. What the process ends with once a worker was lost: 76, or 1 (see above).
+        exit_code: int. Exit code of the process once a worker was lost: 76 or 1, see above.
 
     Raises:
         InputError: the folder cannot be written to.
@@ -114,14 +153,21 @@ class WorkerWatch:
         self._finished_codes = finished_codes
         self._launch = uuid.uuid4().hex
         self._record: dict[str, Any] = {
-            "worker": worker, "host": platform.node(), "pid": os.getpid(), "launch": self._launch, "beat": 0,
-            "state": "running", "reason": None, "lost": None, "code": None,
+            "worker": worker,
+            "host": platform.node(),
+            "pid": os.getpid(),
+            "launch": self._launch,
+            "beat": 0,
+            "state": "running",
+            "reason": None,
+            "lost": None,
+            "code": None,
             "peers": {},
-        }  # fmt: skip
+        }
         self._peers = {i: _Peer() for i in range(num_workers) if i != worker}
         self._lock = threading.Lock()
         self._stopped = threading.Event()
-        self._known = threading.Event()  # a loss is
+        self._known = threading.Event()  # set once a loss is known
         self._loss: str | None = None
         self._explaining = False
         self._warned = False
@@ -161,16 +207,16 @@ class WorkerWatch:
                 self._end("failed", f"{type(error).__name__}: {text}")
 
     def explain(self, timeout: float) -> str | None:
-        """Waits until a worker is known to be lost: the cause of an error of communication.
+        """Waits until it is known that a worker was lost, which may be the cause of an error in communication.
 
-        When there is one, the caller tells it and ends the process with `exit_code`; the watch does so only if that
+        If there is one, the caller reports it and ends the process with `exit_code`; the watch does so only if that
         takes longer than `lost_seconds`.
 
         Args:
-            timeout: float, seconds. Above `lost_seconds`, or a worker that died without a word is not found.
+            timeout: float. Seconds to wait; above `lost_seconds`, or a worker that died silently is not found.
 
         Returns:
-            The sentence, or `None`: nobody was lost, the error has another cause.
+            The sentence, or `None` if no worker was lost: the error has another cause.
         """
         if self._thread is None:
             return None
@@ -182,11 +228,11 @@ class WorkerWatch:
             return self._loss if self._explaining else None
 
     def wait_for(self, path: str | os.PathLike, what: str) -> None:
-        """Waits until a file that worker 0 makes is there; that worker 0 lives is watched meanwhile.
+        """Waits for a file that worker 0 makes, as long as no worker is lost.
 
         Args:
             path: the file.
-            what: str. What it is, for the log.
+            what: str. What the file is, for the log.
 
         Raises:
             InputError: a worker was lost, and `exit` did not end the process.
@@ -208,7 +254,7 @@ class WorkerWatch:
         last = time.monotonic()
         while not self._stopped.wait(self.beat_seconds):
             now = time.monotonic()
-            # Time in which we did not look (a suspended machine, a hung file system) is nobody's silence.
+            # Do not count time in which we were not looking (suspended machine, hung file system) as a peer's silence.
             passed, last = min(now - last, 3 * self.beat_seconds), now
             self._beat()
             for i, peer in self._peers.items():
@@ -228,51 +274,42 @@ class WorkerWatch:
                 self._lose(*found)
                 return
 
-    def _find_loss(self, overdue: list[int]) -> tuple[int, str, int | None] | None:
-        """Returns the worker that was lost, words and exit code for it, the first cause before its consequences."""
-        for i, peer in self._peers.items():
+    def _find_loss(self, overdue: list[int]) -> _Loss | None:
+        """Returns the worker that was lost, if any; a cause before its consequences.
+
+        Args:
+            overdue: list of the workers that have not appeared in time.
+        """
+        for worker, peer in self._peers.items():
             if peer.state == "failed" or peer.restarted:
-                return self._origin(i)
-        for i, peer in self._peers.items():
-            if peer.state == "running" and peer.silent > self.lost_seconds:
-                return self._origin(i)
-            if peer.state == "finished" and peer.silent > self.lost_seconds:  # workers leave together
-                return self._origin(i)
+                return self._first_loss(worker)
+        for worker, peer in self._peers.items():
+            # Also one that finished: workers leave together, so this one should have left, too.
+            if peer.state in ("running", "finished") and peer.silent > self.lost_seconds:
+                return self._first_loss(worker)
         if overdue:
             sentence = (
                 f"{_names(overdue)} did not come to {self.folder} within {self.arrival_seconds:.0f} s (all workers "
                 "must see one --output_dir)"
             )
-            return overdue[0], sentence, None
+            return _Loss(overdue[0], sentence)
         return None
 
-    def _origin(self, worker: int) -> tuple[int, str, int | None]:
-        """Follows workers that ended because they had lost another to that one; returns it, words, and exit code."""
-        followed = [worker]
-        while True:
-            record = self._peers[worker].record
-            further = record["lost"] if record and record["state"] == "failed" else None
-            if further not in self._peers or further in followed:
-                break
-            worker = further
-            followed.append(worker)
-        peer = self._peers[worker]
-        if peer.record is None:
-            teller = self._peers[followed[-2]].record
-            code = teller["code"] if teller else None
-            return worker, f"worker {worker} was lost, as worker {followed[-2]} says", code
-        who = f"worker {worker} (host {peer.record['host']}, pid {peer.record['pid']})"
-        if peer.restarted:
-            return worker, f"{who} was started again while this one ran", None
-        if peer.record["state"] == "finished":
-            return worker, f"{who} ended, and this one did not", None
-        if peer.record["state"] == "failed":
-            return worker, f"{who} failed: {str(peer.record['reason']).rstrip('.')}", peer.record["code"]
-        since = time.strftime("%H:%M:%S", time.localtime(peer.changed_at))
-        return worker, f"{who} has not been heard of since {since}", None
+    def _first_loss(self, worker: int) -> _Loss:
+        """Follows workers that ended because they had lost another, from `worker` to the one that was lost first."""
+        chain = [worker]
+        while (lost := self._peers[chain[-1]].lost) in self._peers and lost not in chain:
+            chain.append(lost)
+        first = self._peers[chain[-1]]
+        if first.record is not None:
+            return first.loss()
+        # Never seen by this process, so not `worker` itself: the one before it in the chain reported it.
+        witness = chain[-2]
+        code = self._peers[witness].record["code"]  # type: ignore[index]
+        return _Loss(chain[-1], f"worker {chain[-1]} was lost, as worker {witness} reports", code)
 
     def _lose(self, worker: int, cause: str, code: int | None = None) -> None:
-        """Says who was lost, here and to the others, and ends the process unless the main thread does."""
+        """Reports who was lost, here and to the others, and ends the process unless the main thread does."""
         if self._stopped.is_set():
             return
         self._loss = f"{cause[0].upper()}{cause[1:]}; worker {self.worker} stops"
@@ -291,7 +328,7 @@ class WorkerWatch:
         for stream in (sys.stdout, sys.stderr):
             try:
                 stream.flush()
-            except (OSError, ValueError):  # closed, or nobody reads it
+            except (OSError, ValueError):  # closed, or a pipe without a reader
                 pass
         self._exit(self.exit_code)
 
@@ -301,7 +338,7 @@ class WorkerWatch:
         return self.folder / f"worker-{worker}.json"
 
     def _read(self, worker: int) -> dict | None:
-        """Returns a worker's record, opened anew (network file systems keep what is open), or `None`."""
+        """Returns a worker's record or `None`; opens the file each time, as network file systems cache open ones."""
         try:
             found = json.loads(self._path(worker).read_text(encoding="utf-8"))
         except (OSError, ValueError):  # absent, or being replaced
@@ -320,12 +357,14 @@ class WorkerWatch:
         except OSError as error:
             if not self._warned:
                 logging.warning(
-                    "%s cannot be written, others may take us for lost: %s.", self._path(self.worker), error
+                    "%s cannot be written; the other workers may count this one as lost: %s.",
+                    self._path(self.worker),
+                    error,
                 )
             self._warned = True
 
     def _write(self) -> None:
-        """Writes the next record: whole or not at all, but not safe from power failure, which ends us as well."""
+        """Writes the next record, whole or not at all; it need not survive a power failure, which ends us, too."""
         path = self._path(self.worker)
         temporary = path.with_name(f".{path.name}")
         with self._lock:
@@ -334,7 +373,7 @@ class WorkerWatch:
             try:
                 temporary.write_text(text, encoding="utf-8")
                 os.replace(temporary, path)
-            except OSError:  # a full disk still takes what fits into the old file's place
+            except OSError:  # a full disk still has room in the place of the old file
                 temporary.unlink(missing_ok=True)
                 if not path.exists():
                     raise

@@ -1,1 +1,1 @@
-"""What is seen of a run: TensorBoard, callbacks, FLOPs."""
+"""What a run shows: progress bar, TensorBoard, callbacks, FLOPs, profile."""

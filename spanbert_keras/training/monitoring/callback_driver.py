@@ -1,4 +1,4 @@
-"""Keras callbacks, driven by a loop that is not Keras'."""
+"""Keras callbacks, called by our own training loop."""
 
 from collections.abc import Sequence
 
@@ -6,16 +6,16 @@ import numpy as np
 
 
 class CallbackDriver:
-    """Calls Keras callbacks as `fit` does, with a call to the device as the batch and an evaluation as the epoch.
+    """Calls Keras callbacks as `fit` does; a batch is a call to the device, an epoch ends with an evaluation.
 
     `logs` of a batch: `loss` and `gradient_norm`, means over the call's steps; of an epoch: `loss`, and `val_loss` if
     the evaluation has one. `model.stop_training = True` ends the run as finished.
 
     Args:
-        callbacks: sequence of `keras.callbacks.Callback`; without any nothing is fetched or called.
-        model: the model that they see.
-        optimizer: from `begin` to `end` it is `model.optimizer`, which callbacks that set the learning rate look for. A
-            model saved in between has the optimizer's variables in its file, as in `fit`.
+        callbacks: sequence of `keras.callbacks.Callback`; without any, nothing is fetched or called.
+        model: the model that the callbacks see.
+        optimizer: `model.optimizer` from `begin` to `end`: callbacks that set the learning rate look there. A model
+            saved in between has the optimizer's variables in its file, as in `fit`.
     """
 
     def __init__(self, callbacks: Sequence, model, optimizer=None):
@@ -36,11 +36,11 @@ class CallbackDriver:
 
     @property
     def stop(self) -> bool:
-        """Whether a callback asks to end the run."""
+        """Whether a callback has asked to end the run."""
         return self._list is not None and bool(getattr(self.model, "stop_training", False))
 
     def begin(self) -> None:
-        """Training begins."""
+        """Calls what is due when training begins."""
         if self._list is not None:
             self.model.stop_training = False
             if self._optimizer is not None:
@@ -49,23 +49,23 @@ class CallbackDriver:
             self._list.on_epoch_begin(self._epoch)
 
     def before(self, step: int) -> None:
-        """The call that begins with this step begins."""
+        """Calls what is due before the call that starts with this step."""
         if self._list is not None:
             self._list.on_train_batch_begin(step)
 
     def after(self, step: int, results: dict[str, np.ndarray]) -> None:
-        """The call that ended with this step ended.
+        """Calls what is due after the call that ended with this step.
 
         Args:
             step: int. The last step of the call, from 0.
-            results: `loss` and `gradient_norm`, `(K,)` arrays.
+            results: dict with the arrays `loss` and `gradient_norm`, `(K,)`.
         """
         if self._list is not None:
             self._logs = {key: float(np.mean(results[key])) for key in ("loss", "gradient_norm")}
             self._list.on_train_batch_end(step, self._logs)
 
     def evaluated(self, step: int, score: float | None) -> None:
-        """Held-out text was scored after this many steps."""
+        """Calls what is due after an evaluation, with its loss (`None`: it has none)."""
         if self._list is not None:
             logs = self._logs if score is None else self._logs | {"val_loss": score}
             self._list.on_epoch_end(self._epoch, logs)
@@ -73,7 +73,7 @@ class CallbackDriver:
             self._list.on_epoch_begin(self._epoch)
 
     def end(self) -> None:
-        """Training ended."""
+        """Calls what is due when training has ended."""
         if self._list is not None:
             try:
                 self._list.on_train_end(self._logs)

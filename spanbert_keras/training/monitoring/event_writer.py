@@ -12,21 +12,21 @@ from typing import Any
 import numpy as np
 from absl import logging
 
-RETRY_SECONDS = 10.0  # after a failure; a log point a second would otherwise begin a file a second
-_NUMBERS = itertools.count()  # of the files of this process
+RETRY_SECONDS = 10.0  # after a failure; otherwise every log point would start another file
+_FILE_NUMBERS = itertools.count()  # of the files of this process
 
 
 class EventWriter:
     """Writes scalars, histograms and texts that TensorBoard shows, on every backend.
 
-    A disk that is full costs only the curves: events that cannot be written are dropped, one warning says so, and a new
-    file is begun once that is possible. TensorBoard's own `EventFileWriter` raises such a failure in the caller for
-    ever after, and a traceback from its thread; this class writes the records itself. Any thread may call it.
+    A full disk costs only the curves: events that cannot be written are dropped with one warning, and a new file is
+    started as soon as possible. After such a failure TensorBoard's own `EventFileWriter` raises on every later call,
+    and its thread prints a traceback; so this class writes the records itself. Any thread may call it.
 
     Args:
-        folder: the log directory of one curve family, e.g. `runs/tiny/train`.
-        resumed_at: int or `None`. Step at which a run continues: TensorBoard then hides the points from there on that
-            an earlier session wrote; `None` hides all.
+        folder: log directory of one family of curves, e.g. `runs/tiny/train`.
+        resumed_at: int or `None`. Step at which a run continues: TensorBoard then hides the points from that step on
+            that an earlier session wrote; `None` hides all.
     """
 
     def __init__(self, folder: str | os.PathLike, resumed_at: int | None = None):
@@ -36,21 +36,21 @@ class EventWriter:
         self._event = Event
         self._log = SessionLog(status=SessionLog.START)
         self._lock = threading.Lock()
-        self._records: Any = None  # `RecordWriter` of the file that is open
+        self._records: Any = None  # `RecordWriter` of the open file
         self._retry_at = 0.0  # `time.monotonic` seconds
         self._warned = False
-        self._hidden_from: int | None = None  # a restart that is not in a file yet
-        # Every session says where it starts: TensorBoard ignores the first such event that it sees in a folder.
+        self._hidden_from: int | None = None  # a restart that has not been written yet
+        # Every session writes where it starts: TensorBoard ignores the first such event in a folder.
         self.restart(resumed_at or 0)
 
     def restart(self, step: int) -> None:
-        """Makes TensorBoard hide the points from `step` on that were written so far."""
+        """Makes TensorBoard hide the points written so far from `step` on."""
         with self._lock:
             self._hidden_from = step if self._hidden_from is None else min(step, self._hidden_from)
         self._attempt(lambda records: None)
 
     def _attempt(self, action: Callable) -> None:
-        """Calls `action` with the open file's `RecordWriter`, begun if need be; a failure costs only what it writes."""
+        """Calls `action` with the `RecordWriter` of an open file; if it fails, only its events are lost."""
         with self._lock:
             if self._records is None and time.monotonic() < self._retry_at:
                 return
@@ -63,15 +63,15 @@ class EventWriter:
                     self._records.flush()
                     self._hidden_from = None
                 action(self._records)
-            except Exception as error:  # whatever a file system raises: training is worth more than its curves
+            except Exception as error:  # any error of the file system: curves must not cost the training
                 self._give_up(error)
 
     def _begin_file(self):
-        """Returns the `RecordWriter` of a new event file; a file that cannot be begun is removed."""
+        """Returns the `RecordWriter` of a new event file; removes a file whose start cannot be written."""
         from tensorboard.summary.writer.record_writer import RecordWriter
 
         self._folder.mkdir(parents=True, exist_ok=True)
-        name = f"{int(time.time()):010d}.{socket.gethostname()}.{os.getpid()}.{next(_NUMBERS)}"
+        name = f"{int(time.time()):010d}.{socket.gethostname()}.{os.getpid()}.{next(_FILE_NUMBERS)}"
         path = self._folder / f"events.out.tfevents.{name}"
         file = open(path, "xb")  # noqa: SIM115  closed by `close` or `_give_up`
         records = RecordWriter(file)
@@ -85,16 +85,17 @@ class EventWriter:
         return records
 
     def _give_up(self, error: Exception) -> None:
-        """Leaves the open file for good, and says so unless that was said since the last write that succeeded."""
+        """Closes the open file for good, with a warning unless one was given since the last successful write."""
         if self._records is not None:
             _close_quietly(self._records)
         self._records = None
         self._retry_at = time.monotonic() + RETRY_SECONDS
         if not self._warned:
             logging.warning(
-                "Events for TensorBoard in %s could not be written: %s: the curves have a gap; training goes on.",
-                self._folder, error,
-            )  # fmt: skip
+                "Events for TensorBoard in %s could not be written: %s: the curves have a gap; training continues.",
+                self._folder,
+                error,
+            )
         self._warned = True
 
     def _add(self, tag: str, tensor, metadata, step: int) -> None:
@@ -105,7 +106,7 @@ class EventWriter:
         self._attempt(lambda records: records.write(event))
 
     def scalars(self, values: dict[str, float], step: int) -> None:
-        """Writes numbers by tag."""
+        """Writes scalars by tag."""
         from tensorboard.plugins.scalar.metadata import create_summary_metadata
         from tensorboard.util.tensor_util import make_tensor_proto
 
@@ -116,9 +117,9 @@ class EventWriter:
         """Writes a histogram of whole numbers.
 
         Args:
-            tag: str.
-            counts: int `(N,)`. Entry i counts the value i.
-            step: int.
+            tag: str. Name of the panel.
+            counts: int `(N,)`. Entry i is how often the value i occurred.
+            step: int. Updates made.
         """
         from tensorboard.plugins.histogram.metadata import create_summary_metadata
         from tensorboard.util.tensor_util import make_tensor_proto
@@ -135,7 +136,7 @@ class EventWriter:
         self._add(tag, make_tensor_proto(np.array([markdown.encode()], object)), create_summary_metadata("", ""), step)
 
     def flush(self) -> None:
-        """Writes what is buffered to disk."""
+        """Writes buffered events to disk."""
 
         def flush(records) -> None:
             records.flush()
@@ -144,7 +145,7 @@ class EventWriter:
         self._attempt(flush)
 
     def close(self) -> None:
-        """Ends the file."""
+        """Closes the file."""
         with self._lock:
             if self._records is not None:
                 try:
@@ -155,7 +156,7 @@ class EventWriter:
 
 
 def _close_quietly(records) -> None:
-    """Closes a file that failed before, which fails again."""
+    """Closes a file that has failed before, and may fail again."""
     try:
         records.close()
     except Exception:

@@ -2,9 +2,9 @@
 
 import dataclasses
 
-BYTES = {"float32": 4, "mixed_bfloat16": 2, "mixed_float16": 2}  # of an activation
-# Dense peak of one device, in TFLOP/s: float32 products (as TF32 where the device has it), and half precision (float16
-# or bfloat16). Vendors' data sheets.
+ACTIVATION_BYTES = {"float32": 4, "mixed_bfloat16": 2, "mixed_float16": 2}
+# Dense peak of one device in TFLOP/s, from the vendors' data sheets: matrix products of float32 (TF32 if the device has
+# it), and of half precision (float16 or bfloat16).
 PEAKS = {
     "V100": (15.7, 125.0),
     "T4": (8.1, 65.0),
@@ -21,7 +21,7 @@ PEAKS = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Shape:
-    """Sizes that cost depends on; pieces in `sequence_length` and `predictions`, rows in `batch_rows`."""
+    """Sizes that the cost of a step depends on: tokens in `sequence_length` and `predictions`, rows in `batch_rows`."""
 
     vocabulary_size: int
     num_layers: int
@@ -35,39 +35,39 @@ class Shape:
 
 
 def step_flops(shape: Shape, span_boundary: bool = True) -> float:
-    """Returns the floating-point operations of one training step: 3 x (forward), a multiply-add counted as two.
+    """Returns the floating-point operations of one training step: 3 x (forward pass); a multiply-add counts as two.
 
-    Matrix products alone. A piece costs 2 (4 D^2 + 2 D I) a layer, and 4 T D for its row of attention; a masked
+    Only matrix products count. Per layer a token costs 2 (4 D^2 + 2 D I), and 4 T D for its row of attention; a masked
     position costs 2 D^2 + 2 D V in the masked-LM head and 2 (2 D + P) D + 2 D^2 + 2 D V in the span-boundary head.
     """
     d, t = shape.hidden_dim, shape.sequence_length
-    piece = shape.num_layers * (2 * (4 * d * d + 2 * d * shape.intermediate_dim) + 4 * t * d)
+    token = shape.num_layers * (2 * (4 * d * d + 2 * d * shape.intermediate_dim) + 4 * t * d)
     vocabulary = 2 * d * shape.vocabulary_size
     masked = 2 * d * d + vocabulary
     if span_boundary:
         masked += 2 * (2 * d + shape.position_dim) * d + 2 * d * d + vocabulary
-    return 3.0 * shape.batch_rows * (t * piece + shape.predictions * masked)
+    return 3.0 * shape.batch_rows * (t * token + shape.predictions * masked)
 
 
 def memory_bytes(shape: Shape, parameters: int, precision: str, accumulation_steps: int = 1) -> dict[str, float]:
     """Returns an estimate of a step's memory, in bytes: `state` (weights, gradients, Adam) and `activations`.
 
-    Activations: what the backward pass keeps of a layer (about 10 D + 2 I numbers a piece and 3 H T for its attention
-    row), and the logits of both heads with their gradients in float32. An estimate, not a measurement.
+    Activations: what a layer keeps for the backward pass (about 10 D + 2 I numbers per token, and 3 H T for its row of
+    attention), and the logits of both heads with their gradients in float32. An estimate, not a measurement.
     """
-    size = BYTES[precision]
+    size = ACTIVATION_BYTES[precision]
     rows = shape.batch_rows / accumulation_steps
-    pieces = rows * shape.sequence_length
+    tokens = rows * shape.sequence_length
     layer = 10 * shape.hidden_dim + 2 * shape.intermediate_dim + 3 * shape.num_heads * shape.sequence_length
     logits = 2 * 2 * 4 * rows * shape.predictions * shape.vocabulary_size
-    return {"state": 16.0 * parameters, "activations": pieces * shape.num_layers * layer * size + logits}
+    return {"state": 16.0 * parameters, "activations": tokens * shape.num_layers * layer * size + logits}
 
 
 def peak_flops(device_name: str, precision: str) -> float | None:
     """Returns the peak of a known device in FLOP/s, `None` for others.
 
     Args:
-        device_name: str. As the driver names it, e.g. `"Tesla V100-SXM2-16GB"`.
+        device_name: str. Name that the driver gives, e.g. `"Tesla V100-SXM2-16GB"`.
         precision: `"float32"`, `"mixed_float16"` or `"mixed_bfloat16"`.
     """
     words = device_name.replace("-", " ").split()
@@ -80,37 +80,37 @@ def peak_flops(device_name: str, precision: str) -> float | None:
 class Performance:
     """Rates between two points of a run.
 
-    `model_flops_utilization` = (arithmetic of the model for the pieces seen, padding not counted) / (seconds x replicas
-    x peak of one). The arithmetic is that of `step_flops`: forward and backward pass, matrix products alone;
-    whatever a program computes besides does not count.
+    `model_flops_utilization` = (arithmetic of the model for the tokens seen, without padding) / (seconds x replicas x
+    peak of one device). The arithmetic is that of `step_flops`: matrix products of the forward and backward pass, and
+    nothing else that a program may compute.
 
     Args:
-        flops_per_piece: float. Of forward and backward pass.
-        replicas: int. Devices of the whole run.
-        peak: float or `None`. FLOP/s of one device; without it there is no utilization.
+        flops_per_token: float. Arithmetic of the forward and backward pass, per token.
+        replicas: int. Number of devices of the whole run.
+        peak: float or `None`. Peak of one device in FLOP/s; `None` gives no utilization.
     """
 
-    def __init__(self, flops_per_piece: float, replicas: int, peak: float | None):
-        self.flops_per_piece = flops_per_piece
+    def __init__(self, flops_per_token: float, replicas: int, peak: float | None):
+        self.flops_per_token = flops_per_token
         self.replicas = replicas
         self.peak = peak
 
-    def summary(self, pieces: float, seconds: float, waited: float) -> dict[str, float]:
+    def summary(self, tokens: float, seconds: float, waited: float) -> dict[str, float]:
         """Returns rates by tag.
 
         Args:
-            pieces: float. Pieces of all workers, padding not counted.
-            seconds: float. Time they took.
-            waited: float. Seconds of it in which the loop waited for batches.
+            tokens: float. Tokens of all workers, without padding.
+            seconds: float. Time that they took.
+            waited: float. Part of the seconds that the loop waited for batches.
         """
         seconds = max(seconds, 1e-9)
         rates = {
-            "performance/tokens_per_second": pieces / seconds,
+            "performance/tokens_per_second": tokens / seconds,
             "performance/data_wait_share": min(1.0, waited / seconds),
-            "performance/model_tflops_per_second": self.flops_per_piece * pieces / seconds / 1e12,
+            "performance/model_tflops_per_second": self.flops_per_token * tokens / seconds / 1e12,
         }
         if self.peak:
             rates["performance/model_flops_utilization"] = (
-                self.flops_per_piece * pieces / seconds / (self.replicas * self.peak)
+                self.flops_per_token * tokens / seconds / (self.replicas * self.peak)
             )
         return rates

@@ -1,4 +1,4 @@
-"""What every run shows: a progress bar or log lines, and TensorBoard."""
+"""Progress and curves of a run: a progress bar or log lines, and TensorBoard."""
 
 import os
 import sys
@@ -16,13 +16,15 @@ from spanbert_keras.training.steps.objective import STEP_KEYS
 
 
 class RunMonitor:
-    """Progress bar and TensorBoard folders of one run; its context shows the bar, on the chief's terminal alone.
+    """Progress bar and TensorBoard folders of one run.
+
+    The bar is shown within its `with` block, if the chief has a terminal.
 
     Args:
         folder: the run's output directory.
         total_steps: int. Steps of the whole run.
-        start: int. Steps made before.
-        learning_rate: maps a step to its learning rate.
+        start: int. Step at which this run starts or continues.
+        learning_rate: function from a step to its learning rate.
         distribution: `Distribution`.
     """
 
@@ -61,6 +63,11 @@ class RunMonitor:
         for writer in self._writers.values():
             writer.close()
 
+    def resume_at(self, step: int) -> None:
+        """Sets the step at which this run continues, before anything is shown."""
+        self.start = step
+        self._began = time.perf_counter()
+
     def writer(self, name: str) -> EventWriter:
         """Returns the event writer of `<folder>/<name>`."""
         if name not in self._writers:
@@ -73,23 +80,23 @@ class RunMonitor:
             self._progress.update(self._task, completed=done)
 
     def on_rollback(self, step: int) -> None:
-        """Hides the points that training is about to make anew."""
+        """Hides the points that training is about to repeat."""
         for writer in self._writers.values():
             writer.restart(step + 1)
         self.on_step(step)
 
     def on_checkpoint(self, step: int, seconds: float) -> None:
-        """Writes how long a checkpoint took; called from the thread that wrote it."""
+        """Writes how long a checkpoint took. Called from the thread that wrote it."""
         with self._lock:
             self.writer("train").scalars({"performance/checkpoint_seconds": seconds}, step)
         logging.info("checkpoint of step %d written in %.1f s", step, seconds)
 
     def optimization(self, done: int, window) -> dict[str, float]:
-        """Returns scalars of the updates since the last time, by tag.
+        """Returns scalars of the updates since the last log point, by tag.
 
         Args:
             done: int. Updates made.
-            window: `cadence.LogWindow` whose results are arrays.
+            window: `LogWindow` whose results are arrays.
         """
         of_steps = {key: np.concatenate([results[key] for _, results in window.calls]) for key in STEP_KEYS}
         values = {"optimization/learning_rate": float(keras.ops.convert_to_numpy(self.learning_rate(done - 1)))}
@@ -102,7 +109,7 @@ class RunMonitor:
         return values
 
     def say(self, done: int, values: dict[str, float], parts: list[str]) -> None:
-        """Shows `parts` and what is unusual on the progress bar, or as a log line where there is no terminal."""
+        """Shows `parts`, and anything unusual, on the progress bar or, without a terminal, as a log line."""
         parts = list(parts)
         if values["performance/data_wait_share"] >= 0.02:
             parts.append(f"data wait {100 * values['performance/data_wait_share']:.0f} %")
@@ -119,7 +126,7 @@ class RunMonitor:
 
 
 class _AboveTheBar:
-    """Stream that prints whole lines above a progress bar, which would be torn otherwise."""
+    """Stream that prints whole lines above a progress bar, which they would otherwise break up."""
 
     def __init__(self, console):
         self._console = console
@@ -129,11 +136,11 @@ class _AboveTheBar:
             self._console.print(text.rstrip("\n"), markup=False, highlight=False, soft_wrap=True)
 
     def flush(self) -> None:
-        """Nothing is held back."""
+        """Does nothing: `write` buffers nothing."""
 
 
 def _progress_bar():
-    """Returns a rich progress bar with losses and time left."""
+    """Returns a progress bar with losses and the time left."""
     from rich.console import Console
     from rich.progress import (
         BarColumn,

@@ -1,4 +1,4 @@
-"""One checkpoint on disk: a folder with the variables, and a manifest that says whether they are whole."""
+"""One checkpoint on disk: a folder with the variables, and a manifest with their checksum."""
 
 import datetime
 import hashlib
@@ -20,14 +20,14 @@ TEMPORARY_NAME = re.compile(r"\.[0-9a-f]+\.(old\.)?(step_\d{8,})")
 
 
 def write(folder: Path, arrays: dict[str, np.ndarray], step: int, state: dict[str, Any], score: float | None) -> None:
-    """Makes the folder of a checkpoint with its two files.
+    """Writes the folder of a checkpoint with its two files.
 
     Args:
-        folder: does not exist yet.
-        arrays: by name, contiguous.
+        folder: the checkpoint's folder, which must not exist yet.
+        arrays: dict of contiguous arrays by name.
         step: int. Updates made.
-        state: dict of JSON values.
-        score: float or `None`. Lower is better.
+        state: dict of JSON values. The rest of the state.
+        score: float or `None`. Score of the evaluation at this step; lower is better.
 
     Raises:
         OSError, safetensors.SafetensorError: the disk is full, or cannot be written for another reason.
@@ -37,8 +37,8 @@ def write(folder: Path, arrays: dict[str, np.ndarray], step: int, state: dict[st
     folder.mkdir(parents=True)
     path = folder / FILE_NAME
     save_file(arrays, path, metadata={"state": _state_text(step, state)})
-    # The checksum is that of the file just written, still in the page cache: `safetensors.numpy.save` would give the
-    # bytes themselves, as a second copy of gigabytes in memory.
+    # The checksum is computed from the file, which is still in the page cache: the bytes from `safetensors.numpy.save`
+    # would be a second copy of gigabytes in memory.
     files = {FILE_NAME: {"bytes": path.stat().st_size, "sha256": sha256_of(path)}}
     saved = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     manifest = {"step": step, "state": state, "score": score, "saved": saved, "files": files}
@@ -46,11 +46,11 @@ def write(folder: Path, arrays: dict[str, np.ndarray], step: int, state: dict[st
 
 
 def read(folder: Path, step: int) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Returns the arrays and the state of a checkpoint, after checking that they are those that were written.
+    """Returns the arrays and the state of a checkpoint, after checking that they are exactly what was written.
 
     Args:
-        folder: that of the checkpoint.
-        step: int. The one that the folder's name says.
+        folder: the checkpoint's folder.
+        step: int. The step in the folder's name.
 
     Raises:
         ValueError, OSError, safetensors.SafetensorError: it is damaged or cannot be read.
@@ -60,18 +60,18 @@ def read(folder: Path, step: int) -> tuple[dict[str, np.ndarray], dict[str, Any]
     manifest = read_manifest(folder)
     path, expected = folder / FILE_NAME, manifest["files"][FILE_NAME]
     if manifest["step"] != step:
-        raise ValueError(f"{MANIFEST} is that of step {manifest['step']}")
+        raise ValueError(f"{MANIFEST} belongs to step {manifest['step']}")
     if not path.is_file():
         raise ValueError(f"{FILE_NAME} is missing")
     size = path.stat().st_size
     if size != expected["bytes"]:
         raise ValueError(f"{FILE_NAME} has {size} bytes, not the {expected['bytes']} that were written")
     if sha256_of(path) != expected["sha256"]:
-        raise ValueError(f"the checksum of {FILE_NAME} is not that of what was written")
+        raise ValueError(f"the checksum of {FILE_NAME} differs from that of the file that was written")
     with safe_open(path, framework="numpy") as file:
-        # The state is in the checksummed file too: a digit that changed in the manifest does not pass.
+        # The checksummed file holds the state, too: a changed digit in the manifest is noticed.
         if (file.metadata() or {}).get("state") != _state_text(step, manifest["state"]):
-            raise ValueError(f"the state in {MANIFEST} is not that in {FILE_NAME}")
+            raise ValueError(f"the state in {MANIFEST} differs from that in {FILE_NAME}")
         return {name: file.get_tensor(name) for name in file.keys()}, manifest["state"]
 
 
@@ -104,17 +104,17 @@ def sha256_of(path: Path) -> str:
 
 
 def remove(folder: Path) -> None:
-    """Removes a checkpoint; killed meanwhile, it leaves no half of one under the checkpoint's name."""
+    """Removes a checkpoint; if killed while removing, it leaves no partial one under the checkpoint's name."""
     aside = folder.with_name(f".{uuid.uuid4().hex[:8]}.{folder.name}")
     folder.rename(aside)
     shutil.rmtree(aside, ignore_errors=True)
 
 
 def clean(folder: Path) -> None:
-    """Removes what killed processes left among checkpoints, and puts back one that was about to be replaced.
+    """Removes what killed processes left among the checkpoints, and restores one that was about to be replaced.
 
     Args:
-        folder: that of all checkpoints of a run; nobody writes into it meanwhile.
+        folder: directory of all checkpoints of a run; no other process may be writing there.
     """
     if not folder.is_dir():
         return

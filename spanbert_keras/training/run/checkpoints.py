@@ -1,4 +1,4 @@
-"""Checkpoints of a run: everything that makes the next step what it would have been."""
+"""Checkpoints of a run: all state that the next step depends on."""
 
 import concurrent.futures
 import json
@@ -23,17 +23,17 @@ class Checkpoints:
 
     A checkpoint is a folder `step_<number>` with one safetensors file, the same on every backend, and a manifest with
     its checksum. It is written in the background and appears whole or not at all. A write that fails is reported, and
-    costs only the checkpoint: those before it stay, and training goes on.
+    costs only that checkpoint: earlier ones stay, and training continues.
 
     Args:
-        folder: where the checkpoints of one run are; no other process writes there.
-        keep: int, 1 or more. The newest so many are kept, and besides them the one of the lowest score.
-        keep_every: int. Kept besides: those whose step is a multiple of it; 0 keeps no others.
+        folder: directory of the checkpoints of one run; no other process writes there.
+        keep: int. Number of the newest checkpoints to keep, at least 1; the one of the lowest score is kept, too.
+        keep_every: int. Checkpoints whose step is a multiple of this number are kept, too; 0 keeps no others.
 
     Attributes:
-        on_written: called with (step, seconds) once a checkpoint is in place, from the thread that writes; the seconds
-            are those from the copy of the variables on.
-        failures: int. Writes that failed.
+        on_written: called with (step, seconds) once a checkpoint is in place, from the thread that writes it; the
+            seconds include copying the variables.
+        failures: int. Number of writes that failed.
     """
 
     def __init__(self, folder: str | os.PathLike, keep: int = 2, keep_every: int = 0):
@@ -48,7 +48,7 @@ class Checkpoints:
         self._writing: concurrent.futures.Future | None = None
 
     def steps(self) -> list[int]:
-        """Returns the steps that have a checkpoint, ascending; one that is being written is not among them."""
+        """Returns the steps that have a checkpoint, in ascending order; one still being written is not among them."""
         if not self.folder.is_dir():
             return []
         entries = (entry for entry in self.folder.iterdir() if entry.is_dir())
@@ -69,12 +69,12 @@ class Checkpoints:
         return found
 
     def best(self) -> tuple[int, float] | None:
-        """Returns step and score of the checkpoint of the lowest score, the first of equals; `None` without any."""
+        """Returns step and score of the checkpoint with the lowest score, the first of equals; `None` without any."""
         scores = self.scores()
         return min(scores.items(), key=lambda item: (item[1], item[0])) if scores else None
 
     def clean(self) -> None:
-        """Removes what a killed process left, and puts back a checkpoint that it was about to replace."""
+        """Removes what a killed process left, and restores a checkpoint that it was about to replace."""
         self.wait()
         checkpoint_files.clean(self.folder)
 
@@ -83,20 +83,20 @@ class Checkpoints:
     ) -> None:
         """Copies everything, then writes the checkpoint in the background and removes those no longer kept.
 
-        If another is still being written, waits for that one first.
+        If another one is still being written, waits for it first.
 
         Args:
             step: int. Updates made.
-            model, optimizer: their variables are stored, as they are now.
-            state: dict of JSON values: the rest of the state.
-            score: float or `None`. Lower is better; one that is not finite counts as none.
-            wait: bool. Whether to return only when it is written, or has failed.
+            model, optimizer: owners of the variables to store, as they are now.
+            state: dict of JSON values. The rest of the state.
+            score: float or `None`. Lower is better; a value that is not finite counts as `None`.
+            wait: bool. Whether to return only when the checkpoint is written, or has failed.
         """
         self.wait()
         began = time.perf_counter()
-        state = json.loads(json.dumps(state))  # a copy, and what `restore` will give
+        state = json.loads(json.dumps(state))  # a copy, equal to what `restore` will return
         score = float(score) if score is not None and math.isfinite(score) else None
-        # Contiguous copies: safetensors writes the memory as it lies, and the variables change meanwhile.
+        # Copies, since the variables will change; contiguous, since safetensors writes memory in the order it lies.
         arrays = {
             name: np.array(keras.ops.convert_to_numpy(v.value), order="C") for name, v in _named(model, optimizer)
         }
@@ -105,7 +105,7 @@ class Checkpoints:
             self.wait()
 
     def wait(self) -> None:
-        """Waits until nothing is being written; raises what went wrong there, unless it was the disk."""
+        """Waits until nothing is being written; raises the error of the thread, unless it came from the disk."""
         if self._writing is not None:
             concurrent.futures.wait([self._writing])
             writing, self._writing = self._writing, None
@@ -114,14 +114,14 @@ class Checkpoints:
     def restore(self, model, optimizer, step: int | None = None) -> dict[str, Any] | None:
         """Loads a checkpoint into the variables and returns its state with `step`; `None` without any.
 
-        A damaged one is reported and the one before it is used. No variable changes unless all can be loaded.
+        A damaged checkpoint is reported, and the one before it is used. No variable changes unless all can be loaded.
 
         Args:
-            model, optimizer: as at saving; the backend may differ.
-            step: int or `None`. Exactly this one; the newest good one by default.
+            model, optimizer: the same as when saving; the backend may differ.
+            step: int or `None`. Loads exactly this checkpoint. Defaults to the newest good one.
 
         Raises:
-            InputError: the checkpoint is of another model, none is good, or that of `step` is missing.
+            InputError: the checkpoint is of another model, no checkpoint is good, or that of `step` is missing.
         """
         from safetensors import SafetensorError
 
@@ -150,14 +150,14 @@ class Checkpoints:
             )
         raise InputError(
             f"None of the {len(steps)} checkpoints in {self.folder} can be used; that of step {number}: {problem}. "
-            "Put a copy of one back, or delete the folder to begin anew."
+            "Put a copy of one back, or delete the folder to start over."
         )
 
     def _path(self, step: int) -> Path:
         return self.folder / f"step_{step:08d}"
 
     def _write(self, began: float, arrays: dict, step: int, state: dict, score: float | None) -> None:
-        """Writes one checkpoint, in the background; what the disk refuses is reported and costs only the checkpoint."""
+        """Writes one checkpoint, in the background; an error of the disk is reported and costs only the checkpoint."""
         from safetensors import SafetensorError
 
         def write(temporary: Path) -> None:
@@ -168,11 +168,14 @@ class Checkpoints:
             write_atomically(self._path(step), write)
         except (OSError, SafetensorError) as error:
             self.failures += 1
-            kept = f"That of step {self._known[-1]} is kept" if self._known else "There is none yet"
+            kept = f"That of step {self._known[-1]} is kept" if self._known else "There is no earlier one"
             logging.error(
-                "The checkpoint of step %d could not be written to %s: %s. %s; training goes on.",
-                step, self.folder, getattr(error, "strerror", None) or error, kept,
-            )  # fmt: skip
+                "The checkpoint of step %d could not be written to %s: %s. %s; training continues.",
+                step,
+                self.folder,
+                getattr(error, "strerror", None) or error,
+                kept,
+            )
             return
         self._damaged.discard(step)
         try:
@@ -182,7 +185,7 @@ class Checkpoints:
         self.on_written(step, time.perf_counter() - began)
 
     def _remove_old(self, step: int) -> None:
-        """Removes what is not to be kept, now that the checkpoint of `step` is in place."""
+        """Removes checkpoints that are not to be kept, now that the one of `step` is in place."""
         steps, kept = self.steps(), {step}
         scores: dict[int, float | None] = {}
         for number in steps:
@@ -190,9 +193,9 @@ class Checkpoints:
                 scores[number] = checkpoint_files.read_manifest(self._path(number))["score"]
             except ValueError:  # damaged: it has no score, and does not count as one of the newest
                 continue
-            except OSError:  # perhaps only for now, and it may be the best
+            except OSError:  # it may be readable later, and it may be the best
                 kept.add(number)
-        # After a return to an earlier checkpoint there may be later ones: they do not push out those of this run.
+        # After a rollback there may be checkpoints of later steps: those must not push out the ones of this run.
         good = [s for s in steps if s <= step and s in scores and s not in self._damaged]
         kept.update(steps[-self.keep :], good[-self.keep :])
         kept.update(s for s in steps if self.keep_every and s % self.keep_every == 0)
@@ -213,10 +216,10 @@ def _named(model, optimizer) -> list[tuple[str, Any]]:
 
 
 def _assign(path: Path, named: list[tuple[str, Any]], values: dict[str, np.ndarray]) -> None:
-    """Sets the variables, after checking that names, shapes and dtypes are theirs.
+    """Sets the variables, after checking that names, shapes and dtypes agree.
 
     Raises:
-        InputError: they are not; no variable has changed.
+        InputError: they do not; no variable has changed.
     """
     wrong = sorted(set(values) ^ {name for name, _ in named})
     if wrong:
@@ -226,7 +229,7 @@ def _assign(path: Path, named: list[tuple[str, Any]], values: dict[str, np.ndarr
         if there != here:
             raise InputError(f"The checkpoint {path} is of another model: {name} has shape {there} there, {here} here.")
         stored, own = values[name].dtype.name, keras.backend.standardize_dtype(variable.value.dtype)
-        # Whole numbers are wider on some backends than on others.
+        # Integers are wider on some backends than on others.
         if stored != own and not (keras.backend.is_int_dtype(stored) and keras.backend.is_int_dtype(own)):
             raise InputError(f"The checkpoint {path} is of another model: {name} is {stored} there and {own} here.")
     for name, variable in named:

@@ -1,4 +1,4 @@
-"""One run at a time in an output directory."""
+"""The lock of an output directory: one run at a time."""
 
 import errno
 import json
@@ -17,22 +17,22 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 FILE_NAME = "run.lock"  # of worker 0
-# NFS, where `flock` is emulated, may answer with the second.
-HELD = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES)
+# Errors that mean that another process holds the lock; NFS, where `flock` is emulated, may give EACCES.
+HELD_ERRORS = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES)
 
 
 class RunLock:
-    """Holds `<folder>/run.lock` while the `with` block runs; a second process is refused.
+    """Holds `<folder>/run.lock` during the `with` block; raises if another process holds it.
 
-    Of a run of several workers each holds a lock of its own, or a second run's would take the place of the first's.
+    In a run of several workers each holds its own lock; otherwise a worker of a second run could join the first.
 
-    The system releases the lock when the process ends in any way, SIGKILL included: nobody has to remove a file, and
-    what the file says (host, pid, started) counts only while it is locked. Where the platform or the file system has no
-    such locks a warning is logged, and the run goes on without.
+    The system releases the lock when the process ends, even by SIGKILL: no file must be removed by
+    hand, and the file's content (host, pid, started) counts only while it is locked. If the platform or the file system
+    has no such locks, a warning is logged and the run continues without one.
 
     Args:
-        folder: the run's directory; made if absent.
-        worker: int. Which worker of the run this process is: worker 0 holds `run.lock`, worker i `worker-<i>.lock`.
+        folder: the run's directory; created if missing.
+        worker: int. Number of this process: worker 0 holds `run.lock`, worker i `worker-<i>.lock`.
 
     Raises:
         InputError: another process holds the lock, or the folder cannot be written to.
@@ -45,7 +45,7 @@ class RunLock:
 
     def __enter__(self) -> "RunLock":
         if fcntl is None:
-            logging.warning("This platform has no file locks: a second run in %s would not be refused.", self.folder)
+            logging.warning("This platform has no file locks: a second run in %s would not be noticed.", self.folder)
             return self
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -64,26 +64,27 @@ class RunLock:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            if error.errno in HELD:
+            if error.errno in HELD_ERRORS:
                 raise InputError(self._who_holds_it(descriptor)) from error
             logging.warning(
-                "The file system of %s has no file locks (%s): a second run there would not be refused.",
-                self.folder, error,
-            )  # fmt: skip
+                "The file system of %s has no file locks (%s): a second run there would not be noticed.",
+                self.folder,
+                error,
+            )
             return
         started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         text = json.dumps({"host": platform.node(), "pid": os.getpid(), "started": started}) + "\n"
         try:
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, text.encode(), 0)
-        except OSError as error:  # a full disk: the lock is held all the same
+        except OSError as error:  # e.g. a full disk: the lock is held all the same
             logging.warning("%s cannot be written: %s.", self.path, error)
 
     def _who_holds_it(self, descriptor: int) -> str:
-        """Returns the sentence that refuses the second run."""
+        """Returns the error message for the second run."""
         try:
             holder = json.loads(os.pread(descriptor, 4096, 0))
-            who = f"process {holder['pid']} on {holder['host']} works in it since {holder['started']}"
+            who = f"process {holder['pid']} on {holder['host']} has been using it since {holder['started']}"
         except (OSError, ValueError, KeyError, TypeError):
             who = f"another process holds {self.path}"
         return (

@@ -1,4 +1,4 @@
-"""What a process of a run holds while it runs."""
+"""Resources of one training process: signals, lock, watchdog, devices."""
 
 import contextlib
 import os
@@ -7,26 +7,26 @@ from pathlib import Path
 
 from absl import logging
 
-from spanbert_keras.errors import InputError
+from spanbert_keras.errors import INPUT_EXIT_CODE, InputError
 from spanbert_keras.training.backend import configure_devices, make_distribution
 from spanbert_keras.training.distributed.cluster import Cluster, read_cluster
 from spanbert_keras.training.distributed.distribution import Distribution
-from spanbert_keras.training.distributed.worker_watch import INPUT_EXIT_CODE, WorkerWatch
+from spanbert_keras.training.distributed.worker_watch import WorkerWatch
 from spanbert_keras.training.run.run_lock import RunLock
 from spanbert_keras.training.run.stop_signals import StopSignals
 
-EXPLAIN_SECONDS = 45.0  # above the silence after which the watch takes a worker for lost
+EXPLAIN_SECONDS = 45.0  # longer than the silence after which a worker counts as lost
 
 
 class RunProcess:
-    """Signals, the lock of the output directory, the watch over other workers, and the devices: a context manager.
+    """Context manager of the signals, the lock of the output directory, the watchdog of the workers, and the devices.
 
     Args:
         folder: the run's output directory, which all workers see.
         kind: `"none"`, `"mirrored"` or `"multi_worker"` (`make_distribution`).
-        replicas: int or `None`. Devices of this process.
+        replicas: int or `None`. Number of devices of this process. Defaults to all.
         preemption_exit_code: int. Exit code after SIGTERM or SIGUSR1.
-        deterministic: bool. See `configure_devices`.
+        deterministic: bool. Whether operations give the same bits in every run (`configure_devices`).
 
     Attributes:
         signals: `StopSignals`.
@@ -34,7 +34,7 @@ class RunProcess:
         distribution: `Distribution`.
 
     Raises:
-        InputError: another run uses the folder, or the devices or the cluster are not there.
+        InputError: another run uses the folder, or devices or cluster are not available.
     """
 
     def __init__(
@@ -62,14 +62,14 @@ class RunProcess:
             if self.kind == "multi_worker":
                 self.cluster = read_cluster()
             stack.enter_context(RunLock(self.folder, self.cluster.worker))
-            stack.push(self._explain)
+            stack.push(self._report_error)
             codes = (0, 130, self.signals.preemption_exit_code)
             self.watch = stack.enter_context(
                 WorkerWatch(
                     self.folder / "workers", self.cluster.worker, self.cluster.num_workers, finished_codes=codes
                 )
             )
-            stack.push(self._ask)
+            stack.push(self._find_lost_worker)
             configure_devices(self.deterministic)
             self.distribution = make_distribution(self.kind, self.replicas)
             self.signals.arm()
@@ -82,13 +82,13 @@ class RunProcess:
     def __exit__(self, *error) -> bool | None:
         return self._stack.__exit__(*error)
 
-    def _ask(self, kind, error, traceback) -> None:
-        """Before the watch ends: was an error of the runtime that of another worker, which is gone?"""
+    def _find_lost_worker(self, kind, error, traceback) -> None:
+        """Runs before the watchdog ends: finds out whether an error of the runtime is due to a lost worker."""
         if isinstance(error, Exception) and not isinstance(error, InputError):
             self._lost = self.watch.explain(EXPLAIN_SECONDS)
 
-    def _explain(self, kind, error, traceback) -> None:
-        """After the watch ended: says what went wrong and ends the process, whose runtime may hang if left to end."""
+    def _report_error(self, kind, error, traceback) -> None:
+        """Runs after the watchdog ended: prints what went wrong and ends the process, whose runtime might hang."""
         if self.cluster.num_workers == 1 or not isinstance(error, Exception):
             return
         if self._lost:

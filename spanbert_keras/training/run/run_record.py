@@ -1,4 +1,4 @@
-"""`run.json`: what a run is, and how it ended."""
+"""`run.json`: the settings of a run, and how it ended."""
 
 import importlib.metadata
 import os
@@ -17,7 +17,7 @@ PACKAGES = ("keras", "keras-hub", "tensorflow", "jax", "torch", "tokenizers", "n
 
 
 def versions() -> dict[str, str]:
-    """Returns the versions of Python, of this package and of those it computes with."""
+    """Returns the versions of Python, of this package and of the packages that it computes with."""
     found = {"python": platform.python_version(), "backend": keras.backend.backend()}
     for name in ("spanbert-keras", *PACKAGES):
         try:
@@ -44,13 +44,13 @@ class RunRecord:
         changeable: tuple[str, ...],
         former_names: dict[str, str] | None = None,
     ) -> dict[str, Any]:
-        """Starts a record, or checks that the one found is of the same run, and returns it.
+        """Starts a record, or checks that the existing one is of the same run; returns it.
 
         Args:
-            flags: every setting by name.
-            facts: what else makes the run what it is, e.g. the corpus fingerprint.
-            changeable: settings that may differ when a run continues.
-            former_names: dict from the name that a setting had in an earlier version to its name now.
+            flags: dict of every setting by name.
+            facts: dict of everything else that identifies the run, e.g. the fingerprint of the corpus.
+            changeable: tuple of names. Settings and facts that may differ when a run continues.
+            former_names: dict from the name of a setting in an earlier version to its name now.
 
         Raises:
             InputError: the directory holds another run.
@@ -68,7 +68,7 @@ class RunRecord:
         return record
 
     def _read(self) -> dict[str, Any]:
-        """Returns the record found; refuses a file that is none."""
+        """Returns the existing record; raises if the file does not hold one."""
         try:
             found = read_json(self.path)
             if isinstance(found["flags"], dict) and isinstance(found["facts"], dict):
@@ -83,7 +83,8 @@ class RunRecord:
                 if name not in changeable and old.get(name) != new[name]:
                     raise InputError(
                         f"The output directory {self.path.parent} holds another run: {kind}{name} was "
-                        f"{old.get(name)!r} there and is {new[name]!r} now. Give another --output_dir, or that value."
+                        f"{old.get(name)!r} there and is {new[name]!r} now. Give another --output_dir, or "
+                        "the former value."
                     )
 
     def update(self, **entries: Any) -> None:
@@ -97,7 +98,7 @@ class RunRecord:
             write_json(self.path, record)
         except OSError as error:
             raise InputError(
-                f"The file {self.path} cannot be written: {error}. Make room, and start the same command again."
+                f"The file {self.path} cannot be written: {error}. Free some space, and run the same command again."
             ) from error
 
 

@@ -1,4 +1,4 @@
-"""What a run leaves behind: models that applications load."""
+"""Saving the models of a run: whole files, or none."""
 
 import errno
 import os
@@ -8,12 +8,12 @@ from pathlib import Path
 from spanbert_keras.errors import InputError
 from spanbert_keras.files.writing import write_atomically
 
-# Bytes of a preset besides its weights: the vocabulary, settings, and HDF5's 3 KB a weight.
+# Bytes of a preset besides its weights: vocabulary, settings, and 3 KB of HDF5 per weight.
 OTHER_BYTES = 4_000_000
 
 
 def save_model(model, path: str | os.PathLike) -> None:
-    """Writes a `.keras` file, whole or not at all (Keras alone leaves half a file when writing fails).
+    """Writes a `.keras` file, whole or not at all (Keras itself leaves a partial file when writing fails).
 
     Raises:
         InputError: the disk is full, or cannot be written for another reason.
@@ -30,8 +30,8 @@ def save_preset(encoder, folder: str | os.PathLike) -> None:
 
     def write(temporary: Path) -> None:
         temporary.mkdir(parents=True)
-        # HDF5 ends the process by a segmentation fault where it meets a full disk: ask for the room first.
-        _check_room(temporary / "room", 4 * encoder.count_params() + OTHER_BYTES)
+        # On a full disk HDF5 ends the process with a segmentation fault: check for free space first.
+        _check_space(temporary / "space", 4 * encoder.count_params() + OTHER_BYTES)
         encoder.save_to_preset(str(temporary))
 
     _write(folder, write)
@@ -43,12 +43,12 @@ def _write(path: str | os.PathLike, write: Callable[[Path], None]) -> None:
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else str(error)  # HDF5's own text is a paragraph
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        advice = "Free some space" if full else "Mend this"
+        advice = "Free some space" if full else "Fix this"
         raise InputError(f"{path} could not be written: {reason}. {advice}; the same command continues.") from error
 
 
-def _check_room(path: Path, size: int) -> None:
-    """Raises `OSError` if a file of `size` bytes has no room at `path`, which is free again afterwards."""
+def _check_space(path: Path, size: int) -> None:
+    """Raises `OSError` if a file of `size` bytes does not fit at `path`; leaves no file there."""
     if not hasattr(os, "posix_fallocate"):  # not on every system
         return
     try:
@@ -56,6 +56,6 @@ def _check_room(path: Path, size: int) -> None:
             os.posix_fallocate(file.fileno(), 0, size)
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            raise  # others: not on every file system
+            raise  # other errors: the file system cannot reserve space
     finally:
         path.unlink(missing_ok=True)

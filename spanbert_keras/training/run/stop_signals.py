@@ -1,23 +1,23 @@
-"""Signals that end a run, at a step rather than in the middle of one."""
+"""Signals that end a run between two steps, not in the middle of one."""
 
 import signal
 
-INTERRUPT, PREEMPT = "interrupted", "preempted"
+FINISHED, INTERRUPT, PREEMPT = "finished", "interrupted", "preempted"  # how a run ends
 NAMES = {"SIGINT": INTERRUPT, "SIGTERM": PREEMPT, "SIGUSR1": PREEMPT}
 
 
 class StopSignals:
-    """Remembers that Ctrl-C (SIGINT), SIGTERM or SIGUSR1 came, the latter two as schedulers send before preemption.
+    """Remembers that Ctrl-C (SIGINT) came, or SIGTERM or SIGUSR1, which schedulers send before preemption.
 
-    While `deferred` is false, when there is nothing to save, a signal ends the process at once. A second Ctrl-C always
-    does. Signals come to the main thread alone; in another this does nothing.
+    While `deferred` is false there is nothing to save, and a signal ends the process at once. A second Ctrl-C always
+    does. Only the main thread receives signals; in another thread this class does nothing.
 
     Args:
         preemption_exit_code: int. Exit code after SIGTERM or SIGUSR1.
 
     Attributes:
         received: `None`, `"interrupted"` or `"preempted"`.
-        deferred: bool. Whether the one who looks at `received` will stop the process.
+        deferred: bool. Whether the training loop checks `received` and stops by itself.
     """
 
     def __init__(self, preemption_exit_code: int = 75):
@@ -27,7 +27,7 @@ class StopSignals:
         self._previous: dict = {}
 
     def exit_code(self, outcome: str | None = None) -> int:
-        """Returns the exit code of a run that was stopped as `outcome` says, by default as `received` does."""
+        """Returns the exit code of a run that ended with `outcome`. Defaults to `received`."""
         return 130 if (outcome or self.received) == INTERRUPT else self.preemption_exit_code
 
     def __enter__(self) -> "StopSignals":
@@ -35,7 +35,7 @@ class StopSignals:
         return self
 
     def arm(self) -> None:
-        """Takes the signals, also back: TensorFlow and JAX catch SIGTERM themselves once they join a cluster."""
+        """Installs the handlers, again if need be: TensorFlow and JAX take SIGTERM when they join a cluster."""
         try:
             for name in NAMES:
                 if hasattr(signal, name):  # Windows has fewer
@@ -47,11 +47,13 @@ class StopSignals:
 
     def __exit__(self, *error) -> None:
         for number, handler in self._previous.items():
-            signal.signal(number, signal.SIG_DFL if handler is None else handler)  # None: not Python's
+            signal.signal(
+                number, signal.SIG_DFL if handler is None else handler
+            )  # `None`: it was not installed from Python
         self._previous = {}
 
     def check(self) -> None:
-        """Ends the process if a signal came whose exception something swallowed, as a garbage collection may."""
+        """Ends the process if a signal came but its exception was swallowed, e.g. during garbage collection."""
         if self.received is not None and not self.deferred:
             raise SystemExit(self.exit_code())
 

@@ -5,42 +5,32 @@ from keras import ops
 
 from spanbert_keras.training.distributed.distribution import Distribution
 from spanbert_keras.training.steps.loss_scale import next_scale
-from spanbert_keras.training.steps.objective import STEP_KEYS, StepSettings, batch_keys, seed_generators
+from spanbert_keras.training.steps.objective import STEP_KEYS, StepSettings
 from spanbert_keras.training.steps.optimizers import clip_in_groups
+from spanbert_keras.training.steps.step import Step
 
 
-class JaxStep:
-    """Computes losses and updates of a model with JAX; the interface is `TensorFlowStep`'s.
+class JaxStep(Step):
+    """The step on JAX.
 
-    On several devices the arrays are global: weights on all, rows shared out. JAX sums over the devices by itself, so
-    the gradient that is checked and clipped is the whole batch's, and one dropout mask spans all rows.
-
-    Args:
-        model: `SpanBertPretrainer` or a task model, made after the distribution.
-        optimizer: built Keras optimizer over the model's trainable variables; it must not clip.
-        settings: `StepSettings`.
-        distribution: `Distribution`.
+    On several devices the arrays are global: weights on all devices, rows split between them. JAX sums over the devices
+    by itself, so the gradient that is checked and clipped is the whole batch's, and one dropout mask spans all rows.
     """
 
     def __init__(self, model, optimizer, settings: StepSettings, distribution: Distribution | None = None):
         import jax
 
+        super().__init__(model, optimizer, settings, distribution)
         self.jax = jax
-        self.model = model
-        self.optimizer = optimizer
-        self.settings = settings
-        self.objective = settings.objective
-        self.distribution = distribution or Distribution()
-        self.keys = batch_keys(model, self.objective)
-        self.evaluation_keys = (*model.input_keys, *self.objective.evaluation_keys)
-        generators = {id(g.state): i for i, g in enumerate(seed_generators(model))}
-        self.seed_index = [generators.get(id(v)) for v in model.non_trainable_variables]
+        places = {id(generator.state): place for place, generator in enumerate(self.generators)}
+        self.seed_index = [places.get(id(variable)) for variable in model.non_trainable_variables]
         train_outputs, scores = self._output_shardings()
+        # Weights and optimizer state are donated: the update reuses their memory instead of holding both versions.
         self._train = jax.jit(self._train_call, donate_argnums=(0, 2), out_shardings=train_outputs)
         self._evaluate = jax.jit(self._evaluate_call, out_shardings=scores)
 
     def _output_shardings(self):
-        """Returns where the results of `train` and of `evaluate` are: scores by rows, all else everywhere."""
+        """Returns the shardings of what `train` and `evaluate` return: scores by rows, the rest on every device."""
         if self.distribution.native is None:
             return None, None
         everywhere = self._sharding()
@@ -51,8 +41,8 @@ class JaxStep:
     def _sharding(self, *axes):
         return self.jax.sharding.NamedSharding(self.distribution.native, self.jax.sharding.PartitionSpec(*axes))
 
-    def _shared_out(self, values: np.ndarray, *axes):
-        """Returns an array of all workers' rows, of which `values` are this one's; on one device, `values`."""
+    def _global_array(self, values: np.ndarray, *axes):
+        """Returns the array of all workers' rows, of which `values` are this worker's; on one device, `values`."""
         if self.distribution.native is None:
             return values
         return self.jax.make_array_from_process_local_data(self._sharding(*axes), np.asarray(values))
@@ -64,10 +54,11 @@ class JaxStep:
         return self.model.trainable_variables, self.model.non_trainable_variables, self.optimizer.variables
 
     def train(self, batches: dict[str, np.ndarray], seeds, scale, scale_steps, votes=(0.0,)) -> dict:
-        """Updates the model K times; see `TensorFlowStep.train`.
+        """Updates the model K times (`Step.train`).
 
-        Only the first replica's seeds are used: what it drops is drawn for all rows together.
+        Only the first replica's seeds are used: its dropout masks are drawn for all rows together.
         """
+        # One row per local device, as the votes are a global array, too; all but the first are zero.
         own_votes = np.zeros((self.distribution.local_replicas, len(votes)), np.float32)
         own_votes[0] = votes
         trainable, fixed, optimizer_state = self._state()
@@ -75,11 +66,11 @@ class JaxStep:
             trainable,
             fixed,
             optimizer_state,
-            {key: self._shared_out(batches[key], None, "batch") for key in self.keys},
+            {key: self._global_array(batches[key], None, "batch") for key in self.keys},
             np.asarray(seeds, np.uint32)[:, 0],
             self.jax.numpy.asarray(scale, "float32"),  # from the last call: stays on the device
             self.jax.numpy.asarray(scale_steps, "int32"),
-            self._shared_out(own_votes, "batch"),
+            self._global_array(own_votes, "batch"),
         )
         for variables, values in ((self._groups()[0], trainable), (self._groups()[2], optimizer_state)):
             for variable, value in zip(variables, values, strict=True):
@@ -87,21 +78,17 @@ class JaxStep:
         return results
 
     def evaluate(self, batch: dict[str, np.ndarray]) -> dict:
-        """Returns the objective's predictions for this worker's rows, without dropout."""
         trainable, fixed, _ = self._state()
-        rows = {key: self._shared_out(batch[key], "batch") for key in self.evaluation_keys}
+        rows = {key: self._global_array(batch[key], "batch") for key in self.evaluation_keys}
         return self._evaluate(trainable, fixed, rows)
 
     def to_numpy(self, results: dict) -> dict[str, np.ndarray]:
-        """Returns the results of `train` or `evaluate` as arrays; of those shared out, this worker's rows."""
         return {key: _own_rows(value) for key, value in results.items()}
 
     def start_profile(self, folder: str) -> None:
-        """Starts to record what the devices do."""
         self.jax.profiler.start_trace(folder)
 
     def stop_profile(self) -> None:
-        """Ends the record and writes it into its folder."""
         self.jax.profiler.stop_trace()
 
     def _evaluate_call(self, trainable, fixed, batch):
@@ -109,12 +96,14 @@ class JaxStep:
         return self.objective.predict(outputs, batch)
 
     def _part_loss(self, trainable, fixed, part, counts, seeds, scale):
-        fixed = [value if i is None else seeds[i].astype(value.dtype)
-                 for value, i in zip(fixed, self.seed_index, strict=True)]  # fmt: skip
+        fixed = [
+            value if place is None else seeds[place].astype(value.dtype)
+            for value, place in zip(fixed, self.seed_index, strict=True)
+        ]
         outputs, _, added = self.model.stateless_call(trainable, fixed, part, training=True, return_losses=True)
         scores = self.objective.score(outputs, part)
         loss = self.objective.loss(scores, part, counts)
-        if added:  # of `add_loss` and regularizers; every part adds its share
+        if added:  # from `add_loss` and regularizers; every part adds its share
             loss = loss + sum(ops.sum(ops.cast(x, "float32")) for x in added) / self.settings.accumulation_steps
         return loss * scale, (loss, scores)
 
@@ -165,13 +154,12 @@ class JaxStep:
             (batches, counts, seeds),
         )
         trainable, optimizer_state, scale, scale_steps = state
-        return trainable, optimizer_state, results | {
-            "scale": scale, "scale_steps": scale_steps, "votes": votes.sum(0),
-        }  # fmt: skip
+        results |= {"scale": scale, "scale_steps": scale_steps, "votes": votes.sum(0)}
+        return trainable, optimizer_state, results
 
 
 def _own_rows(value) -> np.ndarray:
-    """Returns an array, or of a global one the part that this process holds."""
+    """Returns an array as NumPy; of a global one, the part that this process holds."""
     shards = getattr(value, "addressable_shards", None)
     if shards is None or value.is_fully_addressable:
         return np.asarray(value)

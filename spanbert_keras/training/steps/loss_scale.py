@@ -4,16 +4,16 @@ from keras import ops
 
 INITIAL_SCALE = 2.0**15
 GROWTH_STEPS = 2000  # steps without overflow after which the scale doubles (Micikevicius et al., 2018)
-MINIMUM_SCALE = 2.0**-14  # about 1e-4, where the released code gives up
+MINIMUM_SCALE = 2.0**-14  # about 1e-4, below which the released code gives up
 
 
 def next_scale(scale, steps, finite):
-    """Returns the scale and step count that follow an update.
+    """Returns the scale and step count after an update.
 
     Args:
-        scale: float32 scalar. The scale just used.
-        steps: int32 scalar. Updates since it last changed.
-        finite: bool scalar. Were all gradients finite (on every replica)?
+        scale: float32 scalar. The scale that the update used.
+        steps: int32 scalar. Updates since the scale last changed.
+        finite: bool scalar. Whether all gradients were finite, on every replica.
 
     Returns:
         float32 scalar and int32 scalar: doubled after `GROWTH_STEPS` good steps, halved after a bad one.

@@ -1,4 +1,4 @@
-"""What a training step is told about the model that it trains."""
+"""Objective and settings of a training step."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -11,47 +11,49 @@ STEP_KEYS = ("loss", "gradient_norm", "finite", "scales")  # of every update
 
 
 class Objective(Protocol):
-    """What is minimised. Everything here is called inside compiled functions, on tensors of any backend."""
+    """The loss to minimise. Its methods are called inside compiled functions, on tensors of any backend."""
 
     @property
     def target_keys(self) -> tuple[str, ...]:
-        """Entries of a training batch beside the model's inputs."""
+        """Entries of a training batch besides the model's inputs."""
 
     @property
     def evaluation_keys(self) -> tuple[str, ...]:
-        """Those that `predict` needs."""
+        """Entries that `predict` needs besides the model's inputs."""
 
     @property
     def count_keys(self) -> tuple[str, ...]:
-        """Entries, weights of whatever the loss is a mean over, whose sums over the *global* batch divide it."""
+        """Entries that weight the terms of the loss; their sums over the *global* batch are its denominators."""
 
     @property
     def score_keys(self) -> tuple[str, ...]:
         """Keys of `score`."""
 
     def score(self, outputs, batch) -> dict[str, Any]:
-        """Returns float32 arrays that begin with the batch's rows: what `loss` needs and a log shows."""
+        """Returns float32 arrays whose first axis is the batch's rows: what `loss` needs and a log shows."""
 
     def loss(self, scores, batch, counts):
-        """Returns the loss of a part of a batch whose global sums are `counts` `(len(count_keys),)`: parts add up."""
+        """Returns a part's share of the loss, given the global sums `counts` `(len(count_keys),)`; shares add up."""
 
     def predict(self, outputs, batch) -> dict[str, Any]:
-        """Returns what evaluation needs, arrays that begin with the batch's rows."""
+        """Returns what evaluation needs: arrays whose first axis is the batch's rows."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class StepSettings:
-    """What a training step needs to know beside the batch.
+    """Settings of a training step.
 
     Attributes:
-        objective: `Objective`.
-        clip_norm: float or `None`. Global gradient norm at most.
-        clip_groups: groups of places among the trainable weights whose gradients are clipped together, each group by
-            itself; empty: all together.
-        accumulation_steps: int. Parts in which a batch is computed one after the other.
-        compile: bool. XLA on TensorFlow (forward and backward pass), `torch.compile` on torch; JAX always compiles.
-        scale_loss: bool. Dynamic loss scaling, for float16.
-        static_shapes: bool. Whether the model must know its inputs' shapes; TensorFlow then traces each by itself.
+        objective: `Objective`. The loss to minimise.
+        clip_norm: float or `None`. Largest global norm of the gradient; `None` does not clip.
+        clip_groups: tuple of groups of indices of trainable weights. The gradients of each group are clipped together,
+            separately from other groups; empty: all are one group.
+        accumulation_steps: int. Number of parts in which a batch is computed, one after the other.
+        compile: bool. Whether to compile: XLA on TensorFlow (forward and backward pass), `torch.compile` on torch; JAX
+            always compiles.
+        scale_loss: bool. Whether to scale losses dynamically, for float16.
+        static_shapes: bool. Whether the model needs static shapes of its inputs; TensorFlow then traces each shape
+            separately.
     """
 
     objective: Objective
@@ -69,16 +71,16 @@ def batch_keys(model, objective: Objective) -> tuple[str, ...]:
 
 
 def target_counts(batch: dict[str, np.ndarray], objective: Objective) -> np.ndarray:
-    """Returns float32 `(len(count_keys),)`: what the loss of a whole batch is divided by."""
+    """Returns float32 `(len(count_keys),)`: the denominators of a whole batch's loss."""
     return np.array([batch[key].sum() for key in objective.count_keys], np.float32)
 
 
 def added_losses(model, of_calls: Sequence = ()):
-    """Returns what is added to an objective, a float32 scalar: losses of `add_loss`, and regularizers of weights.
+    """Returns what is added to an objective: a float32 scalar, the sum of `add_loss` losses and weight regularizers.
 
     Args:
-        model: Keras model.
-        of_calls: scalars that layers added during the model's call.
+        model: the Keras model.
+        of_calls: sequence of scalars that layers added during the model's call.
     """
     regularized = [v for v in model.trainable_variables if v.regularizer is not None]
     losses = [*of_calls, *(v.regularizer(v) for v in regularized)]

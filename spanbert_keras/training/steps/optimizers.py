@@ -1,4 +1,4 @@
-"""The optimizer of the paper, and which weights decay."""
+"""The optimizer of the paper: AdamW, which weights decay, and gradient clipping."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -9,13 +9,14 @@ from keras import ops
 
 @dataclasses.dataclass(frozen=True)
 class VariableGroup:
-    """Weights that are trained in a way of their own.
+    """Weights with their own settings of the optimizer.
 
     Attributes:
         variables: list of `keras.Variable`.
         learning_rate: float or `LearningRateSchedule`.
-        weight_decay: float. Times the learning rate, of the weight, a step; not of biases and layer norms.
-        epsilon: float. Adam's.
+        weight_decay: float. Fraction of a weight, times the learning rate, that an update subtracts; biases and layer
+            norms do not decay.
+        epsilon: float. Epsilon of Adam.
     """
 
     variables: Sequence
@@ -25,7 +26,7 @@ class VariableGroup:
 
 
 def is_decayed(variable) -> bool:
-    """Says whether weight decay applies: to all weights but biases and layer norms (Devlin et al., 2019)."""
+    """Returns whether weight decay applies: to all weights but biases and layer norms (Devlin et al., 2019)."""
     return len(variable.shape) > 1
 
 
@@ -46,74 +47,75 @@ def make_adamw(
     It does not clip: the trainer clips the summed gradient, since Keras would clip before the sum over replicas.
 
     Args:
-        variables: list of `keras.Variable`, the trainable weights.
+        variables: list of `keras.Variable`. The trainable weights.
         learning_rate: float or `LearningRateSchedule`.
-        weight_decay: float. Times the learning rate, of the weight, a step. Defaults to `0.1` (paper, section 4.2).
-        beta_1, beta_2: float. Defaults to `0.9` and `0.999` (section 4.2).
+        weight_decay: float. Fraction of a weight, times the learning rate, that an update subtracts. Defaults to `0.1`
+            (paper, section 4.2).
+        beta_1, beta_2: float. Decay rates of the moments. Defaults to `0.9` and `0.999` (section 4.2).
         epsilon: float. Added outside the bias correction. Defaults to `1e-8` (section 4.2).
-        decay_all: bool. `True` also decays biases and layer norms, as the released code does.
-        frozen: those of `variables` that the first `frozen_steps` updates leave as they are.
-        frozen_steps: int.
-        groups: sequence of `VariableGroup`. Some of `variables`, with a rate, decay and epsilon of their own.
+        decay_all: bool. Whether biases and layer norms decay too, as in the released code.
+        frozen: sequence of some of `variables`. The first `frozen_steps` updates leave them as they are; their moments
+            gather meanwhile, so that their own first update has the usual size.
+        frozen_steps: int. Updates that leave `frozen` as it is.
+        groups: sequence of `VariableGroup`. Some of `variables`, with their own rate, decay and epsilon.
 
     Reference: Loshchilov and Hutter, 2019.
     """
-    settings = {"weight_decay": weight_decay, "beta_1": beta_1, "beta_2": beta_2, "epsilon": epsilon}
+    settings = {"beta_1": beta_1, "beta_2": beta_2, "epsilon": epsilon}
     spared = [] if decay_all else [v for v in variables if not is_decayed(v)]
-    if groups:
-        return _Grouped(variables, spared, groups, learning_rate=learning_rate, **settings)
-    if frozen_steps:
-        return _FrozenFirst(variables, spared, frozen, frozen_steps, learning_rate=learning_rate, **settings)
-    optimizer = keras.optimizers.AdamW(learning_rate, **settings)
-    if spared:
-        optimizer.exclude_from_weight_decay(var_list=spared)
-    optimizer.build(variables)
-    return optimizer
+    if not groups and not frozen_steps:
+        optimizer = keras.optimizers.AdamW(learning_rate, weight_decay=weight_decay, **settings)
+        if spared:
+            optimizer.exclude_from_weight_decay(var_list=spared)
+        optimizer.build(variables)
+        return optimizer
+    rest = VariableGroup((), None, weight_decay, epsilon)
+    group_of = {id(v): group for group in groups for v in group.variables}
+    spared_ids, frozen_ids = {id(v) for v in spared}, {id(v) for v in frozen}
+    rules = [
+        _UpdateRule(group_of.get(id(v), rest), id(v) not in spared_ids, frozen_steps if id(v) in frozen_ids else 0)
+        for v in variables
+    ]
+    return _AdamWByWeight(variables, rules, learning_rate, **settings)
 
 
-class _FrozenFirst(keras.optimizers.Adam):
-    """AdamW that leaves some weights as they are for the first updates.
+@dataclasses.dataclass(frozen=True)
+class _UpdateRule:
+    """How one weight is updated.
 
-    Their moments gather meanwhile, so that their first own update has the usual size. The state is AdamW's.
+    Attributes:
+        group: `VariableGroup` of its rate (`None`: the optimizer's), decay and epsilon.
+        decays: bool. Whether it decays at all.
+        frozen_steps: int. First updates that leave it as it is.
     """
 
-    def __init__(self, variables, spared, frozen, frozen_steps, weight_decay, **settings):
-        super().__init__(name="adamw", **settings)  # the decay waits too, so it is in `update_step`
-        self.decay = weight_decay
-        self.frozen_steps = frozen_steps
+    group: VariableGroup
+    decays: bool
+    frozen_steps: int
+
+    def rate(self, default, step, dtype):
+        """Returns the learning rate at a step, given the optimizer's, as a tensor of `dtype`."""
+        own = self.group.learning_rate
+        # Cast first: the optimizer's rate may be a Keras variable, which JAX's `where` does not take.
+        rate = ops.cast(default if own is None else own(step) if callable(own) else own, dtype)
+        return ops.where(step < self.frozen_steps, ops.zeros_like(rate), rate) if self.frozen_steps else rate
+
+
+class _AdamWByWeight(keras.optimizers.Adam):
+    """AdamW with an `_UpdateRule` for each weight. Its state is AdamW's, so checkpoints of both are the same."""
+
+    def __init__(self, variables, rules: Sequence[_UpdateRule], learning_rate, **settings):
+        # Keras' own decay has one rate for all weights, and does not wait for frozen ones: `update_step` has ours.
+        super().__init__(learning_rate, name="adamw", **settings)
         self.build(variables)
-        self.spared, self.frozen = ({self._get_variable_index(v) for v in some} for some in (spared, frozen))
+        self.rules = {self._get_variable_index(v): rule for v, rule in zip(variables, rules, strict=True)}
 
     def update_step(self, gradient, variable, learning_rate):
-        rate, index = ops.cast(learning_rate, variable.dtype), self._get_variable_index(variable)
-        if index in self.frozen:
-            rate = ops.where(self.iterations < self.frozen_steps, ops.zeros_like(rate), rate)
-        if index not in self.spared:
-            self.assign_sub(variable, variable * ops.cast(self.decay, variable.dtype) * rate)
-        super().update_step(gradient, variable, rate)
-
-
-class _Grouped(keras.optimizers.Adam):
-    """AdamW with groups of weights that have rate, decay and epsilon of their own. The state is AdamW's."""
-
-    def __init__(self, variables, spared, groups, weight_decay, **settings):
-        super().__init__(name="adamw", **settings)
-        self.build(variables)
-        self.spared = {self._get_variable_index(v) for v in spared}
-        rest = VariableGroup((), None, weight_decay, self.epsilon)
-        self.group_of = {self._get_variable_index(v): group for group in groups for v in group.variables}
-        self.group_of |= {i: rest for i in range(len(variables)) if i not in self.group_of}
-
-    def update_step(self, gradient, variable, learning_rate):
-        index = self._get_variable_index(variable)
-        group = self.group_of[index]
-        if group.learning_rate is not None:
-            rate = group.learning_rate
-            learning_rate = rate(self.iterations) if callable(rate) else rate
-        rate = ops.cast(learning_rate, variable.dtype)
-        if index not in self.spared:
-            self.assign_sub(variable, variable * ops.cast(group.weight_decay, variable.dtype) * rate)
-        self.epsilon = group.epsilon
+        rule = self.rules[self._get_variable_index(variable)]
+        rate = rule.rate(learning_rate, self.iterations, variable.dtype)
+        if rule.decays:
+            self.assign_sub(variable, variable * ops.cast(rule.group.weight_decay, variable.dtype) * rate)
+        self.epsilon = rule.group.epsilon
         super().update_step(gradient, variable, rate)
 
 
@@ -130,17 +132,17 @@ def clip_factor(norm, clip_norm: float | None):
 
 
 def clip_in_groups(gradients, groups: Sequence[Sequence[int]], clip_norm: float | None, scale):
-    """Brings the gradients of each group, together, to a norm of at most `clip_norm`.
+    """Returns what brings the gradients of each group, together, to a norm of at most `clip_norm`.
 
     Args:
-        gradients: list of arrays, times `scale`.
-        groups: sequence of groups, each of places among the gradients; every place in one. Empty: all are one group.
-        clip_norm: float or `None`.
-        scale: float scalar, by which the gradients are divided.
+        gradients: list of arrays. Gradients times `scale`.
+        groups: sequence of groups of indices of gradients, each index in one group. Empty: all are one group.
+        clip_norm: float or `None`. Norm of a group, at most.
+        scale: float scalar. The loss scale, by which the gradients are divided.
 
     Returns:
         norm: float32 scalar, the 2-norm of all gradients together.
-        factors: list of float32 scalars, one for each gradient: what it must be multiplied by.
+        factors: list of float32 scalars, one for each gradient: multiply the gradient by it.
     """
     groups = groups or [range(len(gradients))]
     norms = [global_norm([gradients[i] for i in group]) / scale for group in groups]

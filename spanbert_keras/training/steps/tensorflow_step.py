@@ -6,65 +6,30 @@ from keras import ops
 
 from spanbert_keras.training.distributed.distribution import Distribution
 from spanbert_keras.training.steps.loss_scale import next_scale
-from spanbert_keras.training.steps.objective import (
-    STEP_KEYS,
-    StepSettings,
-    added_losses,
-    batch_keys,
-    seed_generators,
-)
+from spanbert_keras.training.steps.objective import STEP_KEYS, StepSettings, added_losses
 from spanbert_keras.training.steps.optimizers import clip_in_groups
+from spanbert_keras.training.steps.step import Step
 
 
-class TensorFlowStep:
-    """Computes losses and updates of a model with TensorFlow, several steps a call, on the replicas of a strategy.
-
-    Randomness is an input: the seeds of all dropout layers come with the call.
-
-    Args:
-        model: `SpanBertPretrainer` or a task model, made in the distribution's scope.
-        optimizer: built Keras optimizer over the model's trainable variables, made there too; it must not clip.
-        settings: `StepSettings`.
-        distribution: `Distribution`.
-    """
+class TensorFlowStep(Step):
+    """The step on TensorFlow, on the replicas of a `tf.distribute` strategy."""
 
     def __init__(self, model, optimizer, settings: StepSettings, distribution: Distribution | None = None):
         import tensorflow as tf
 
+        super().__init__(model, optimizer, settings, distribution)
         self.tf = tf
-        self.model = model
-        self.optimizer = optimizer
-        self.settings = settings
-        self.objective = settings.objective
-        self.distribution = distribution or Distribution()
         self.strategy = self.distribution.native or tf.distribute.get_strategy()
-        self.variables = list(model.trainable_variables)
-        self.generators = seed_generators(model)
-        self.keys = batch_keys(model, self.objective)
-        self.evaluation_keys = (*model.input_keys, *self.objective.evaluation_keys)
         if self.distribution.replicas > 1:
-            # The gradients that `apply` gets are summed already; Keras would sum them over the replicas again.
+            # `apply` gets gradients that are summed already; Keras would sum them over the replicas again.
             optimizer._all_reduce_sum_gradients = list
         compiled = True if settings.compile else None
         self._gradients = tf.function(self._gradients_of_part, jit_compile=compiled, autograph=False)
         self._scores = tf.function(self._scores_of_part, jit_compile=compiled, autograph=False)
-        self._train: dict = {}  # a function for each shape of rows where shapes must be known, else one
+        self._train: dict = {}  # by the shapes of a row; one for all under () unless shapes are static
         self._evaluate = tf.function(self._evaluate_call, autograph=False)
 
     def train(self, batches: dict[str, np.ndarray], seeds, scale, scale_steps, votes=(0.0,)) -> dict:
-        """Updates the model K times.
-
-        Args:
-            batches: dict of arrays `(K, B, ...)`: this worker's rows of K batches; B is a multiple of
-                its replicas times the accumulation steps.
-            seeds: uint32 `(K, replicas of this worker, accumulation steps, dropout layers, 2)`.
-            scale, scale_steps: state of the loss scale; pass back what the last call returned.
-            votes: float `(N,)`. Summed over the workers, for what they must agree on.
-
-        Returns:
-            dict of tensors: the objective's scores of this worker's rows `(K, B, ...)`; of each global batch `loss`,
-            `gradient_norm`, `finite`, `scales` (the one it used), `(K,)`; the new `scale` and `scale_steps`; `votes`.
-        """
         tf = self.tf
         shapes = tuple(batches[key].shape[2:] for key in self.keys) if self.settings.static_shapes else ()
         if shapes not in self._train:
@@ -78,19 +43,15 @@ class TensorFlowStep:
         )
 
     def evaluate(self, batch: dict[str, np.ndarray]) -> dict:
-        """Returns the objective's predictions for this worker's rows, without dropout."""
         return self._evaluate({key: self.tf.convert_to_tensor(batch[key]) for key in self.evaluation_keys})
 
     def to_numpy(self, results: dict) -> dict[str, np.ndarray]:
-        """Returns the results of `train` or `evaluate` as arrays."""
         return {key: np.asarray(value) for key, value in results.items()}
 
     def start_profile(self, folder: str) -> None:
-        """Starts to record what the devices do."""
         self.tf.profiler.experimental.start(folder)
 
     def stop_profile(self) -> None:
-        """Ends the record and writes it into its folder."""
         self.tf.profiler.experimental.stop()
 
     def _replica(self):
@@ -136,7 +97,7 @@ class TensorFlowStep:
         gradients = tape.gradient(
             scaled, [v.value for v in self.variables], unconnected_gradients=tf.UnconnectedGradients.ZERO
         )
-        # The embedding's gradient is sparse where it looks pieces up; it is tied to the heads, so dense in sum.
+        # The embedding's gradient is sparse as a lookup table, but dense in sum, as the heads share its weights.
         return loss, [tf.convert_to_tensor(g) for g in gradients], scores
 
     def _gradients_in_parts(self, batch, counts, seeds, scale):
@@ -164,10 +125,7 @@ class TensorFlowStep:
         return loss, gradients, {k: c.concat() for k, c in zip(keys, collected, strict=True)}
 
     def _summed_gradients(self, batch, counts, seeds, scale):
-        """Returns loss, gradients, their norm, what clips them, and the scores of a replica's rows.
-
-        All but the scores are global.
-        """
+        """Returns loss, gradients, their norm, clip factors, and scores; all but the scores are global."""
         loss, gradients, scores = self._gradients_in_parts(self._own_rows(batch), counts, seeds[self._replica()], scale)
         if self.distribution.replicas > 1:
             loss, *gradients = self.tf.distribute.get_replica_context().all_reduce("SUM", [loss, *gradients])
@@ -175,7 +133,7 @@ class TensorFlowStep:
         return loss, gradients, norm, factors, scores
 
     def _totals(self, batches, votes):
-        """Returns what each global batch's loss is divided by `(K, counts)` and the workers' votes together `(N,)`."""
+        """Returns the denominators of each global batch's loss `(K, counts)` and the summed votes `(N,)`."""
         tf = self.tf
         weights = [batches[key] for key in self.objective.count_keys]
         own = tf.stack([tf.reduce_sum(x, list(range(1, x.shape.rank))) for x in weights], -1)

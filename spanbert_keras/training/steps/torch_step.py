@@ -5,33 +5,19 @@ from keras import ops
 
 from spanbert_keras.training.distributed.distribution import Distribution
 from spanbert_keras.training.steps.loss_scale import next_scale
-from spanbert_keras.training.steps.objective import StepSettings, batch_keys, seed_generators, target_counts
+from spanbert_keras.training.steps.objective import StepSettings, target_counts
 from spanbert_keras.training.steps.optimizers import clip_in_groups
+from spanbert_keras.training.steps.step import Step
 
 
-class TorchStep:
-    """Computes losses and updates of a model with torch, on one device; the interface is `TensorFlowStep`'s.
-
-    Args:
-        model: `SpanBertPretrainer` or a task model.
-        optimizer: built Keras optimizer over the model's trainable variables; it must not clip.
-        settings: `StepSettings`.
-        distribution: `Distribution` of one device.
-    """
+class TorchStep(Step):
+    """The step on torch, on one device."""
 
     def __init__(self, model, optimizer, settings: StepSettings, distribution: Distribution | None = None):
         import torch
 
+        super().__init__(model, optimizer, settings, distribution)
         self.torch = torch
-        self.model = model
-        self.optimizer = optimizer
-        self.settings = settings
-        self.objective = settings.objective
-        self.distribution = distribution or Distribution()
-        self.keys = batch_keys(model, self.objective)
-        self.evaluation_keys = (*model.input_keys, *self.objective.evaluation_keys)
-        self.variables = list(model.trainable_variables)
-        self.generators = seed_generators(model)
         self._forward = torch.compile(model) if settings.compile else model
 
     def _tensors(self, batch, keys):
@@ -40,7 +26,7 @@ class TorchStep:
     def _seed_dropout(self, seeds: np.ndarray) -> None:
         """Makes the dropout of the next forward pass a function of `seeds` `(layers, 2)`.
 
-        Keras' dropout draws from torch's own generator where its layer was made without a seed, else from the layer's.
+        A dropout layer made without a seed draws from torch's own generator, one made with a seed from the layer's.
         """
         for generator, seed in zip(self.generators, seeds, strict=True):
             generator.state.assign(seed)
@@ -48,7 +34,6 @@ class TorchStep:
             self.torch.manual_seed((int(seeds[0, 0]) << 31) | int(seeds[0, 1]))  # 62 bits, on every device
 
     def train(self, batches: dict[str, np.ndarray], seeds, scale, scale_steps, votes=(0.0,)) -> dict:
-        """Updates the model K times; see `TensorFlowStep.train`."""
         scale, scale_steps = ops.convert_to_tensor(scale, "float32"), ops.convert_to_tensor(scale_steps, "int32")
         collected = []
         for k in range(len(batches["token_ids"])):
@@ -87,7 +72,7 @@ class TorchStep:
             part = self._tensors({key: x[step * rows : (step + 1) * rows] for key, x in batch.items()}, self.keys)
             scores = self.objective.score(self._forward(part, training=True), part)
             part_loss = self.objective.loss(scores, part, counts)
-            added = self.model.losses  # of `add_loss` and regularizers; every part adds its share
+            added = self.model.losses  # from `add_loss` and regularizers; every part adds its share
             if added:
                 part_loss = part_loss + sum(ops.sum(ops.cast(x, "float32")) for x in added) / steps
             (part_loss * scale).backward()  # gradients of the parts add up in place
@@ -97,36 +82,18 @@ class TorchStep:
         return loss, gradients, {key: self.torch.cat([s[key] for s in collected]) for key in self.objective.score_keys}
 
     def to_numpy(self, results: dict) -> dict[str, np.ndarray]:
-        """Returns the results of `train` or `evaluate` as arrays."""
         return {key: np.asarray(ops.convert_to_numpy(value)) for key, value in results.items()}
 
     def evaluate(self, batch: dict[str, np.ndarray]) -> dict:
-        """Returns the objective's predictions for this worker's rows, without dropout."""
         tensors = self._tensors(batch, self.evaluation_keys)
         with self.torch.no_grad():
             return self.objective.predict(self._forward(tensors, training=False), tensors)
 
     def start_profile(self, folder: str) -> None:
-        """Starts to record what the devices do."""
         self._profile = self.torch.profiler.profile(
             on_trace_ready=self.torch.profiler.tensorboard_trace_handler(folder)
         )
         self._profile.start()
 
     def stop_profile(self) -> None:
-        """Ends the record and writes it into its folder."""
         self._profile.stop()
-
-
-def device_name() -> str:
-    """Returns the model of the device that torch computes on, "" for a processor."""
-    import torch
-
-    return torch.cuda.get_device_name() if torch.cuda.is_available() else ""
-
-
-def has_accelerator() -> bool:
-    """Says whether torch computes on something other than the processor."""
-    import torch
-
-    return torch.cuda.is_available() or torch.backends.mps.is_available()

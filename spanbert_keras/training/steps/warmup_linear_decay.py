@@ -1,4 +1,4 @@
-"""The learning-rate schedule of the paper."""
+"""The learning-rate schedule of the paper: warm-up, then linear decay."""
 
 import keras
 from keras import ops
@@ -12,21 +12,32 @@ class WarmupLinearDecay(keras.optimizers.schedules.LearningRateSchedule):
 
         step < warmup_steps:   peak (step + 1) / warmup_steps
         after_warmup:          peak (total_steps - step) / (total_steps - warmup_steps)
-        from_start:            peak (total_steps - step) / total_steps, the released code's line, which is not shifted
-                               by the warm-up and so drops a little where it takes over
+        from_start:            peak (total_steps - step) / total_steps, as in the released code: the line is not
+                               shifted by the warm-up, so the rate drops a little where it takes over
         none:                  peak
 
     Args:
         peak: float. Learning rate at the end of the warm-up.
-        warmup_steps: int. Steps of the rise.
+        warmup_steps: int. Steps in which the rate rises.
         total_steps: int. Step at which the rate is zero.
-        decay: `"after_warmup"`, `"from_start"` or `"none"`.
+        decay: `"after_warmup"`, `"from_start"` or `"none"`. How the rate falls, see above.
 
     Call arguments:
-        step: int scalar, from 0: updates made so far.
+        step: int scalar. Updates made so far.
 
     Raises:
-        ValueError: an unknown `decay`, or a warm-up that is not shorter than the run.
+        ValueError: `decay` is unknown, or the warm-up is not shorter than the run.
+
+    Example:
+
+    ```python
+    import keras
+    from spanbert_keras import WarmupLinearDecay
+
+    rate = WarmupLinearDecay(1e-4, warmup_steps=10_000, total_steps=2_400_000)  # the paper's
+    float(rate(9_999))  # the peak: 1e-4
+    optimizer = keras.optimizers.AdamW(rate, weight_decay=0.1)
+    ```
 
     Reference: Joshi et al., 2020, section 4.2.
     """

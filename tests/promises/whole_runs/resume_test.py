@@ -14,10 +14,11 @@ from spanbert_keras.data.batches.packing import plan_packing
 from spanbert_keras.data.batches.row_stream import RowStream
 from spanbert_keras.preprocessing.masking.span_masker import SpanMasker
 from spanbert_keras.pretraining.objective import PretrainingObjective
+from spanbert_keras.training.cadence import Cadence
 from spanbert_keras.training.distributed.distribution import Distribution
 from spanbert_keras.training.run.checkpoints import Checkpoints
 from spanbert_keras.training.steps.objective import StepSettings
-from spanbert_keras.training.trainer import Cadence, Trainer
+from spanbert_keras.training.trainer import Trainer
 
 pytestmark = pytest.mark.skipif(
     keras.backend.backend() != "tensorflow", reason="started on TensorFlow; one of these runs moves to JAX"

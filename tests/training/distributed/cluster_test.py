@@ -14,7 +14,7 @@ def tf_config(cluster, kind="worker", index=0):
     return {"TF_CONFIG": json.dumps({"cluster": cluster, "task": {"type": kind, "index": index}})}
 
 
-def test_tf_config_says_which_worker_and_where_all_are():
+def test_tf_config_gives_this_worker_and_the_addresses_of_all():
     assert read_cluster(tf_config({"worker": TWO}, index=1)) == Cluster(1, ("a:1", "b:1"), 2)
     assert read_cluster(tf_config({"worker": TWO}, index="1")).worker == 1
 
@@ -25,7 +25,7 @@ def test_a_chief_is_worker_0(kind, index, worker):
     assert read_cluster(tf_config(cluster, kind, index)) == Cluster(worker, ("c:1", "a:1", "b:1"), 3)
 
 
-def test_slurms_variables_say_which_worker():
+def test_slurms_variables_give_the_worker_and_their_number():
     assert read_cluster({"SLURM_PROCID": "2", "SLURM_NTASKS": "4"}) == Cluster(2, None, 4)
 
 
@@ -39,24 +39,24 @@ def test_tf_config_wins_over_slurm():
     assert read_cluster({"TF_CONFIG": ""} | slurm).num_workers == 4
 
 
-def test_neither_is_refused_with_an_example_that_works():
-    with pytest.raises(InputError, match="SLURM_PROCID.*Received: neither") as refused:
+def test_without_either_the_error_has_an_example_that_works():
+    with pytest.raises(InputError, match="SLURM_PROCID.*Received: neither") as error:
         read_cluster({})
-    assert f"TF_CONFIG='{EXAMPLE}'" in str(refused.value)
+    assert f"TF_CONFIG='{EXAMPLE}'" in str(error.value)
     assert read_cluster({"TF_CONFIG": EXAMPLE}) == Cluster(0, ("a:12345", "b:12345"), 2)
 
 
 @pytest.mark.parametrize(
     "environ, words",
     [
-        ({"TF_CONFIG": "{"}, "not JSON"),
+        ({"TF_CONFIG": "{"}, "not valid JSON"),
         ({"TF_CONFIG": "[1]"}, "no `cluster`"),
         ({"TF_CONFIG": '{"task": {"type": "worker", "index": 0}}'}, "no `cluster`"),
         ({"TF_CONFIG": '{"cluster": {"worker": ["a:1"]}}'}, "no `task`"),
         (tf_config({"worker": []}), "at most one chief"),
-        (tf_config({"worker": "a:1"}), "its worker is 'a:1', no list"),
-        (tf_config({"worker": ["a", "b"]}), "no list of `host:port`"),
-        (tf_config({"worker": ["a:1", "a:1"]}), "one address"),
+        (tf_config({"worker": "a:1"}), "its worker is 'a:1', which is not a list"),
+        (tf_config({"worker": ["a", "b"]}), "which is not a list of `host:port`"),
+        (tf_config({"worker": ["a:1", "a:1"]}), "the same address"),
         (tf_config({"worker": TWO, "chief": TWO}), "at most one chief"),
         (tf_config({"worker": TWO, "ps": ["p:1"]}), "its cluster has ps, worker"),
         (tf_config({"worker": TWO, "evaluator": ["e:1"]}), "its cluster has evaluator, worker"),
@@ -71,10 +71,10 @@ def test_neither_is_refused_with_an_example_that_works():
         (tf_config({"worker": TWO}, index=1.5), "index is 1.5"),
     ],
 )
-def test_a_broken_tf_config_is_refused_by_its_fault_with_an_example(environ, words):
-    with pytest.raises(InputError) as refused:
+def test_a_broken_tf_config_is_rejected_with_its_fault_and_an_example(environ, words):
+    with pytest.raises(InputError) as error:
         read_cluster(environ)
-    assert words in str(refused.value) and EXAMPLE in str(refused.value)
+    assert words in str(error.value) and EXAMPLE in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_a_broken_tf_config_is_refused_by_its_fault_with_an_example(environ, wor
         ({"SLURM_PROCID": "x", "SLURM_NTASKS": "4"}, "SLURM_PROCID='x'"),
     ],
 )
-def test_slurm_variables_that_contradict_are_refused(environ, words):
-    with pytest.raises(InputError) as refused:
+def test_slurm_variables_that_contradict_each_other_are_rejected(environ, words):
+    with pytest.raises(InputError) as error:
         read_cluster(environ)
-    assert words in str(refused.value) and EXAMPLE in str(refused.value)
+    assert words in str(error.value) and EXAMPLE in str(error.value)

@@ -16,7 +16,7 @@ def test_by_default_there_is_one_device_of_one_process():
 
 
 @pytest.mark.parametrize("worker, is_chief", [(0, True), (1, False), (3, False)])
-def test_worker_0_is_the_chief_and_every_worker_has_as_many_devices(worker, is_chief):
+def test_worker_0_is_the_chief_and_all_workers_have_equally_many_devices(worker, is_chief):
     distribution = Distribution(worker=worker, num_workers=4, local_replicas=8)
     assert distribution.replicas == 32
     assert distribution.is_chief is is_chief
@@ -39,7 +39,7 @@ def test_it_is_a_value():
     assert KINDS == ("none", "mirrored", "multi_worker")
 
 
-def test_workers_agree_only_if_all_say_the_same():
+def test_workers_agree_only_if_all_give_the_same_text():
     class Others(Distribution):
         def sum(self, values):
             return values + sum(np.array([mark, mark * mark]) for mark in marks)

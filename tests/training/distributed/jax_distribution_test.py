@@ -1,4 +1,4 @@
-"""Tests of which devices JAX takes; the layouts themselves are tested in `backend_test.py` and in whole runs."""
+"""Tests of which devices JAX takes; the layouts themselves are tested in whole runs."""
 
 import pytest
 

@@ -118,8 +118,9 @@ def test_worker_0_has_our_output_and_the_others_have_files(run, tmp_path, capfd)
     assert out == "words of worker 0\n" * 2
     assert "complaints of worker 0" in err and "worker 1\n" not in out
     assert (tmp_path / "logs" / "worker-1.log").read_text().splitlines() == [
-        "words of worker 1", "complaints of worker 1",
-    ] * 2  # fmt: skip
+        "words of worker 1",
+        "complaints of worker 1",
+    ] * 2
 
 
 def test_the_first_failure_ends_the_others_and_is_shown(run, capfd):
@@ -135,12 +136,12 @@ def test_workers_that_ignore_sigterm_are_killed(run, capfd):
     assert "Worker 0 failed first (exit code 3); its output is above" in capfd.readouterr().err
 
 
-def test_a_signals_death_has_the_shells_code(run, capfd):
+def test_death_by_a_signal_has_the_shells_exit_code(run, capfd):
     assert run("killed=1") == 128 + signal.SIGKILL
     assert "Worker 1 failed first (signal SIGKILL)" in capfd.readouterr().err
 
 
-def test_a_worker_that_lost_another_is_not_the_first(run, monkeypatch):
+def test_a_worker_that_ended_because_it_lost_another_is_not_the_first_failure(run, monkeypatch):
     monkeypatch.setattr(local_workers, "POLL_SECONDS", 1.0)  # both have ended when we look
     assert run("lost=0", "fail=1") == 3
 
@@ -205,7 +206,7 @@ def test_a_worker_that_cannot_start_leaves_no_process(run, tmp_path, monkeypatch
     assert started[0].returncode is not None
 
 
-def test_what_cannot_be_is_refused(run, tmp_path):
+def test_invalid_arguments_are_rejected(run, tmp_path):
     with pytest.raises(InputError, match="--local_workers must be at least 1. Received: 0"):
         run(workers=0)
     (tmp_path / "logs").touch()

@@ -92,7 +92,7 @@ print(json.dumps(found))
 
 @pytest.fixture(scope="module")
 def found(stream_of, root, tmp_path_factory):
-    """What a process with two logical processors found."""
+    """What a process with two logical CPU devices found."""
     path = tmp_path_factory.mktemp("mirrored") / "batches.npz"
     batches = [stream_of().batch(k) for k in range(3)]
     np.savez(path, **{key: np.stack([batch[key] for batch in batches]) for key in batches[0]})
@@ -103,7 +103,7 @@ def found(stream_of, root, tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_two_processors_of_one_process_are_two_replicas_of_one_worker(found):
+def test_two_cpu_devices_of_one_process_are_two_replicas_of_one_worker(found):
     assert (found["replicas"], found["workers"], found["chief"], found["devices"]) == (2, 1, True, 2)
     assert found["again"] == 2
     assert found["sum"] == [1.0, 2.5]
@@ -131,13 +131,13 @@ def test_results_have_the_rows_of_both(found):
 
 
 @pytest.mark.slow
-def test_replicas_have_dropout_of_their_own(found):
+def test_replicas_have_their_own_dropout(found):
     assert found["same_dropout"] < 1e-4
     assert found["own_dropout"] > 0.01
 
 
 @pytest.mark.slow
-def test_without_a_gpu_the_number_of_processors_must_be_given(found):
+def test_without_a_gpu_the_number_of_cpu_devices_must_be_given(found):
     if "error" in found:  # else the machine has GPUs
         assert "--distribution=mirrored" in found["error"] and "--replicas" in found["error"]
 
@@ -149,7 +149,7 @@ def test_slurm_names_every_task_in_its_own_order():
 
 @pytest.mark.parametrize("replicas, used", [(None, 3), (2, 2)])
 def test_a_worker_with_several_gpus_starts_none_before_it_joins_the_cluster(monkeypatch, replicas, used):
-    """TensorFlow refuses to join once a device was started, as listing logical devices does."""
+    """TensorFlow cannot join once a device is initialised, e.g. by listing the logical devices."""
     import tensorflow as tf
 
     seen = {}
@@ -159,9 +159,10 @@ def test_a_worker_with_several_gpus_starts_none_before_it_joins_the_cluster(monk
 
         def __init__(self, cluster_resolver):
             seen.update(
-                gpus=cluster_resolver.num_accelerators()["GPU"], task=cluster_resolver.task_id,
+                gpus=cluster_resolver.num_accelerators()["GPU"],
+                task=cluster_resolver.task_id,
                 workers=cluster_resolver.cluster_spec().as_dict()["worker"],
-            )  # fmt: skip
+            )
 
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind=None: ["a", "b", "c"])
     monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind=None: pytest.fail("it started the devices"))
@@ -173,7 +174,7 @@ def test_a_worker_with_several_gpus_starts_none_before_it_joins_the_cluster(monk
     assert (found.worker, found.num_workers, found.local_replicas, found.is_chief) == (2, 4, used, False)
 
 
-def test_more_replicas_than_gpus_are_refused(monkeypatch):
+def test_more_replicas_than_gpus_are_rejected(monkeypatch):
     import tensorflow as tf
 
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind=None: ["a", "b"])

@@ -86,7 +86,7 @@ def met(*workers):
     wait_until(lambda: all(len(one.record()["peers"]) == len(workers) - 1 for one in workers))
 
 
-def test_two_workers_that_live_are_left_alone_and_finish(worker):
+def test_two_live_workers_are_left_alone_and_finish(worker):
     first, second = worker(0), worker(1)
     met(first, second)
     beat = first.record()["beat"]
@@ -106,7 +106,7 @@ def test_a_worker_that_finished_long_ago_is_lost_too(worker, capfd):
     assert "ended, and this one did not; worker 0 stops, and starting all" in capfd.readouterr().err
 
 
-def test_a_record_says_who_where_and_how_it_goes(worker):
+def test_a_record_names_process_host_and_state(worker):
     record = worker(1).record()
     assert (record["worker"], record["pid"], record["state"], record["reason"]) == (1, os.getpid(), "running", None)
     assert record["host"] and record["launch"] and record["beat"] >= 1
@@ -148,7 +148,7 @@ def test_a_killed_process_ends_the_others_which_name_it(tmp_path, root):
             process.communicate()
 
 
-def test_a_worker_that_fails_says_why_to_the_others(worker, capfd):
+def test_a_worker_that_fails_tells_the_others_why(worker, capfd):
     first, second = worker(0), worker(1)
     met(first, second)
     began = time.monotonic()
@@ -158,7 +158,7 @@ def test_a_worker_that_fails_says_why_to_the_others(worker, capfd):
 
 
 @pytest.mark.parametrize("meets_first", [True, False])
-def test_the_first_cause_is_named_not_who_noticed_it_first(worker, tmp_path, capfd, meets_first):
+def test_the_first_cause_is_named_not_the_worker_that_noticed_it(worker, tmp_path, capfd, meets_first):
     # Worker 0 is patient: it hears of worker 2's death from worker 1 alone.
     patient, quick, dead = worker(0, 3, lost_seconds=60), worker(1, 3), worker(2, 3)
     met(patient, quick, dead)
@@ -172,7 +172,7 @@ def test_the_first_cause_is_named_not_who_noticed_it_first(worker, tmp_path, cap
     assert len(re.findall(rf"Worker 2 \(host \S+, pid \d+\) {words}", capfd.readouterr().err)) == 2
 
 
-def test_what_the_user_must_change_ends_all_workers_with_its_code_and_no_advice_to_start_again(worker, capfd):
+def test_an_input_error_ends_all_workers_with_its_exit_code_and_no_advice_to_start_again(worker, capfd):
     first, second, third = worker(0, 3), worker(1, 3), worker(2, 3)
     met(first, second, third)
     assert first.watch.exit_code == WORKER_LOST_EXIT_CODE
@@ -194,7 +194,7 @@ def test_the_code_comes_also_from_a_worker_that_knows_the_cause(worker):
     assert (first.record()["lost"], first.record()["code"]) == (2, program.INPUT_EXIT_CODE)
 
 
-def test_an_explanation_by_what_the_user_must_change_has_its_code_and_no_advice(worker):
+def test_an_explanation_by_an_input_error_has_its_exit_code_and_no_advice(worker):
     first, second = worker(0), worker(1)
     met(first, second)
     second.watch.__exit__(InputError, InputError("No corpus."), None)
@@ -215,27 +215,27 @@ def test_an_explanation_by_what_the_user_must_change_has_its_code_and_no_advice(
         (KeyboardInterrupt(), "finished", None, None),
     ],
 )
-def test_how_the_block_ends_is_told(tmp_path, error, state, reason, code):
+def test_the_end_of_the_block_is_recorded(tmp_path, error, state, reason, code):
     with pytest.raises(type(error)), WorkerWatch(tmp_path, 0, 2):
         raise error
     record = json.loads((tmp_path / "worker-0.json").read_text())
     assert (record["state"], record["reason"], record["code"]) == (state, reason, code)
 
 
-def test_an_exit_code_may_be_declared_a_good_end(tmp_path):
+def test_an_exit_code_can_be_declared_a_success(tmp_path):
     with pytest.raises(SystemExit), WorkerWatch(tmp_path, 0, 2, finished_codes=(0, 99)):
         raise SystemExit(99)
     assert json.loads((tmp_path / "worker-0.json").read_text())["state"] == "finished"
 
 
-def test_what_was_told_first_stays(tmp_path):
+def test_the_first_recorded_end_stays(tmp_path):
     with pytest.raises(RuntimeError, match="two"), WorkerWatch(tmp_path, 0, 2) as watch:
         watch.__exit__(RuntimeError, RuntimeError("one"), None)
         raise RuntimeError("two")
     assert json.loads((tmp_path / "worker-0.json").read_text())["reason"] == "RuntimeError: one"
 
 
-def test_records_of_an_earlier_attempt_are_not_believed(worker):
+def test_records_of_an_earlier_attempt_are_ignored(worker):
     old = worker(1)
     old.fail("The earlier attempt.")
     old.freeze()
@@ -261,7 +261,7 @@ def test_a_worker_that_was_started_again_ends_the_attempt_but_not_the_new_proces
     assert first.code is None and new.code is None
 
 
-def test_absent_workers_are_logged_and_given_up(worker, monkeypatch, capfd):
+def test_missing_workers_are_logged_and_given_up(worker, monkeypatch, capfd):
     lines = []
     monkeypatch.setattr(worker_watch, "REPORT_SECONDS", 0.2)
     monkeypatch.setattr(worker_watch.logging, "info", lambda text, *values: lines.append(text % values))
@@ -292,7 +292,7 @@ def test_a_main_thread_that_hangs_after_the_explanation_is_ended(worker):
     assert first.ended.wait(10) and first.code == WORKER_LOST_EXIT_CODE
 
 
-def test_without_a_loss_there_is_no_explanation_and_the_watch_goes_on(worker):
+def test_without_a_lost_worker_nothing_is_explained_and_the_watch_continues(worker):
     first, second = worker(0), worker(1)
     met(first, second)
     assert first.watch.explain(0.1) is None
@@ -300,7 +300,7 @@ def test_without_a_loss_there_is_no_explanation_and_the_watch_goes_on(worker):
     assert first.ended.wait(10)
 
 
-def test_what_worker_0_makes_is_waited_for(worker, tmp_path):
+def test_workers_wait_for_a_file_of_worker_0(worker, tmp_path):
     worker(0)
     second = worker(1)
     timer = threading.Timer(0.3, (tmp_path / "text").touch)
@@ -342,13 +342,13 @@ def test_a_full_disk_does_not_silence_a_worker(worker, monkeypatch):
     assert [file.name for file in first.path.parent.iterdir() if file.name.startswith(".")] == []
 
 
-def test_a_folder_that_cannot_be_written_to_is_refused(tmp_path):
+def test_an_unwritable_folder_is_rejected(tmp_path):
     (tmp_path / "workers").touch()
     with pytest.raises(InputError, match="workers cannot be written to"), WorkerWatch(tmp_path / "workers", 0, 2):
         pass
 
 
-def test_a_record_that_cannot_be_read_is_no_news(worker):
+def test_an_unreadable_record_is_ignored(worker):
     first, second = worker(0), worker(1)
     met(first, second)
     second.freeze()

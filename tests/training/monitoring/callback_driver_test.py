@@ -55,13 +55,18 @@ def test_callbacks_are_called_as_fit_calls_them(model):
     driver.end()
     logs = {"loss": 3.0, "gradient_norm": 1.5}  # means of the call's steps
     assert recorder.seen == [
-        ("train_begin",), ("epoch_begin", 0),
-        ("batch_begin", 0), ("batch_end", 1, logs),
-        ("epoch_end", 0, {**logs, "val_loss": 2.5}), ("epoch_begin", 1),
-        ("batch_begin", 2), ("batch_end", 3, logs),
-        ("epoch_end", 1, logs), ("epoch_begin", 2),
+        ("train_begin",),
+        ("epoch_begin", 0),
+        ("batch_begin", 0),
+        ("batch_end", 1, logs),
+        ("epoch_end", 0, {**logs, "val_loss": 2.5}),
+        ("epoch_begin", 1),
+        ("batch_begin", 2),
+        ("batch_end", 3, logs),
+        ("epoch_end", 1, logs),
+        ("epoch_begin", 2),
         ("train_end", logs),
-    ]  # fmt: skip
+    ]
     assert all(type(value) is float for value in recorder.seen[3][2].values())
 
 
@@ -76,7 +81,7 @@ def test_without_callbacks_nothing_happens(model):
     assert not driver.stop
 
 
-def test_a_callback_asks_to_stop_and_a_new_run_begins_without(model):
+def test_a_callback_stops_a_run_but_not_the_next_one(model):
     driver = CallbackDriver([Recorder()], model)
     driver.begin()
     assert not driver.stop

@@ -75,7 +75,7 @@ def test_points_after_the_step_at_which_a_run_continues_are_hidden(tmp_path, res
     assert set(values(read(tmp_path), "a")) == kept
 
 
-def test_a_return_to_an_earlier_step_hides_the_points_from_there_on(tmp_path):
+def test_a_restart_at_an_earlier_step_hides_the_points_from_there_on(tmp_path):
     writer = EventWriter(tmp_path)
     for step in (1, 2, 3, 4):
         writer.scalars({"a": float(step)}, step)
@@ -117,7 +117,7 @@ def full_disk(monkeypatch):
 
 
 @pytest.mark.parametrize("method", ["write", "flush"])
-def test_a_full_disk_costs_events_and_one_warning_and_a_new_file_follows(tmp_path, full_disk, warnings, method):
+def test_a_full_disk_costs_events_gives_one_warning_and_a_new_file_follows(tmp_path, full_disk, warnings, method):
     full_disk(method)
     writer = EventWriter(tmp_path)
     writer.scalars({"a": 1.0}, 1)
@@ -128,7 +128,7 @@ def test_a_full_disk_costs_events_and_one_warning_and_a_new_file_follows(tmp_pat
         writer.flush()
     assert len(warnings) == 1
     assert str(tmp_path) in warnings[0] and "No space left on device" in warnings[0]
-    assert "curves have a gap; training goes on" in warnings[0]
+    assert "curves have a gap; training continues" in warnings[0]
     assert len(list(tmp_path.iterdir())) == 1  # no file that holds nothing
     full_disk.on = False
     writer.scalars({"a": 4.0}, 4)
@@ -153,7 +153,7 @@ def test_a_close_that_fails_is_a_warning(tmp_path, full_disk, warnings):
     assert len(warnings) == 1
 
 
-def test_a_folder_that_cannot_be_made_is_a_warning(tmp_path, warnings):
+def test_a_folder_that_cannot_be_created_gives_a_warning(tmp_path, warnings):
     (tmp_path / "train").write_text("a file")
     writer = EventWriter(tmp_path / "train")
     writer.scalars({"a": 1.0}, 1)
@@ -161,7 +161,7 @@ def test_a_folder_that_cannot_be_made_is_a_warning(tmp_path, warnings):
     assert len(warnings) == 1 and "train" in warnings[0]
 
 
-def test_a_new_file_is_tried_only_every_so_often(tmp_path, full_disk, warnings, monkeypatch):
+def test_a_new_file_is_tried_only_after_a_pause(tmp_path, full_disk, warnings, monkeypatch):
     monkeypatch.setattr(event_writer, "RETRY_SECONDS", 3600.0)
     full_disk("write")
     full_disk.on = True
@@ -172,7 +172,7 @@ def test_a_new_file_is_tried_only_every_so_often(tmp_path, full_disk, warnings, 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_return_to_an_earlier_step_is_not_lost_on_a_full_disk(tmp_path, full_disk, warnings):
+def test_a_restart_at_an_earlier_step_survives_a_full_disk(tmp_path, full_disk, warnings):
     full_disk("write")
     writer = EventWriter(tmp_path)
     for step in (1, 2, 3, 4):
@@ -191,7 +191,7 @@ def test_a_file_that_may_not_grow_does_not_end_the_process_and_nothing_is_printe
     small_disk, tmp_path, warnings, capfd
 ):
     writer = EventWriter(tmp_path)
-    writer.text("long", "x" * 1_000_000, 1)  # longer than whatever else this process writes meanwhile
+    writer.text("long", "x" * 1_000_000, 1)  # longer than all else that this process writes
     writer.flush()
     (path,) = tmp_path.iterdir()
     with small_disk(path.stat().st_size + 1):

@@ -7,13 +7,20 @@ import pytest
 from spanbert_keras.training.monitoring.flops import Performance, Shape, memory_bytes, peak_flops, step_flops
 
 SMALL = Shape(
-    vocabulary_size=11, num_layers=2, num_heads=2, hidden_dim=4, intermediate_dim=6, sequence_length=5, predictions=3,
-    batch_rows=7, position_dim=8,
-)  # fmt: skip
+    vocabulary_size=11,
+    num_layers=2,
+    num_heads=2,
+    hidden_dim=4,
+    intermediate_dim=6,
+    sequence_length=5,
+    predictions=3,
+    batch_rows=7,
+    position_dim=8,
+)
 
 
 def test_arithmetic_of_a_small_shape_by_hand():
-    # One piece in one layer: Q, K, V, output 4 x (4 x 4) and 4 x 6 + 6 x 4 multiply-adds; 5 + 5 rows of 4 in attention.
+    # One token in one layer: Q, K, V, output 4 x (4 x 4) and 4 x 6 + 6 x 4 multiply-adds; 5 + 5 rows of 4 in attention.
     layer = 2 * (64 + 48) + 2 * (5 * 4) + 2 * (5 * 4)
     masked_lm = 2 * (4 * 4 + 4 * 11)
     span_boundary = 2 * ((4 + 4 + 8) * 4 + 4 * 4 + 4 * 11)
@@ -23,9 +30,15 @@ def test_arithmetic_of_a_small_shape_by_hand():
 
 def test_the_span_boundary_head_costs_about_4_percent_at_base_size():
     base = Shape(
-        vocabulary_size=28_996, num_layers=12, num_heads=12, hidden_dim=768, intermediate_dim=3072, sequence_length=512,
-        predictions=77, batch_rows=1,
-    )  # fmt: skip
+        vocabulary_size=28_996,
+        num_layers=12,
+        num_heads=12,
+        hidden_dim=768,
+        intermediate_dim=3072,
+        sequence_length=512,
+        predictions=77,
+        batch_rows=1,
+    )
     assert step_flops(base) / step_flops(base, span_boundary=False) == pytest.approx(1.04, abs=0.01)
 
 
@@ -68,17 +81,19 @@ def test_an_unknown_device_has_none(device_name):
 
 
 def test_rates_are_those_of_a_hand_calculation():
-    # 1,000 pieces in 4 s are 250 a second; at 6 GFLOP a piece 1.5 TFLOP/s, of 2 devices x 3 TFLOP/s a quarter.
-    rates = Performance(6e9, replicas=2, peak=3e12).summary(pieces=1000.0, seconds=4.0, waited=1.0)
-    assert rates == pytest.approx({
-        "performance/tokens_per_second": 250.0,
-        "performance/data_wait_share": 0.25,
-        "performance/model_tflops_per_second": 1.5,
-        "performance/model_flops_utilization": 0.25,
-    })  # fmt: skip
+    # 1,000 tokens in 4 s are 250 per second; at 6 GFLOP per token 1.5 TFLOP/s, a quarter of 2 devices x 3 TFLOP/s.
+    rates = Performance(6e9, replicas=2, peak=3e12).summary(tokens=1000.0, seconds=4.0, waited=1.0)
+    assert rates == pytest.approx(
+        {
+            "performance/tokens_per_second": 250.0,
+            "performance/data_wait_share": 0.25,
+            "performance/model_tflops_per_second": 1.5,
+            "performance/model_flops_utilization": 0.25,
+        }
+    )
 
 
-def test_without_a_peak_there_is_no_utilization():
+def test_without_a_peak_utilization_is_left_out():
     rates = Performance(6e9, 1, None).summary(10.0, 1.0, 0.0)
     assert set(rates) == {
         "performance/tokens_per_second",

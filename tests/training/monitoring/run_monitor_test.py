@@ -12,8 +12,10 @@ from spanbert_keras.training.monitoring.run_monitor import RunMonitor
 from spanbert_keras.training.steps.warmup_linear_decay import WarmupLinearDecay
 
 PLAIN = {
-    "performance/data_wait_share": 0.0, "optimization/loss_scale": 1.0, "optimization/skipped_updates": 0.0,
-}  # fmt: skip
+    "performance/data_wait_share": 0.0,
+    "optimization/loss_scale": 1.0,
+    "optimization/skipped_updates": 0.0,
+}
 
 
 def results_of(*losses, finite=True, norm=3.0, scale=1.0):
@@ -39,14 +41,16 @@ def write(monitor, *steps, value=2.0):
         monitor.writer("train").scalars({"loss": value}, step)
 
 
-def test_the_updates_since_the_last_time_are_summed_up(make_monitor):
+def test_the_updates_since_the_last_log_point_are_summarized(make_monitor):
     window = window_of(results_of(2.0, 4.0, norm=2.0), results_of(6.0, norm=5.0, scale=8.0))
     values = make_monitor().optimization(3, window)
     assert values == {
         "optimization/learning_rate": pytest.approx(0.375),  # of the last update made: step 2
-        "optimization/gradient_norm": 3.0, "optimization/loss": 4.0, "optimization/loss_scale": 8.0,
+        "optimization/gradient_norm": 3.0,
+        "optimization/loss": 4.0,
+        "optimization/loss_scale": 8.0,
         "optimization/skipped_updates": 0.0,
-    }  # fmt: skip
+    }
 
 
 def test_the_gradient_norm_of_skipped_updates_is_left_out(make_monitor):
@@ -56,7 +60,7 @@ def test_the_gradient_norm_of_skipped_updates_is_left_out(make_monitor):
     assert "optimization/gradient_norm" not in make_monitor().optimization(2, window_of(bad))
 
 
-def test_every_name_has_a_folder_of_its_own(make_monitor, tmp_path, read_events):
+def test_every_name_has_its_own_folder(make_monitor, tmp_path, read_events):
     with make_monitor() as monitor:
         write(monitor, 1)
         monitor.writer("dev").scalars({"f1": 50.0}, 1)
@@ -65,7 +69,7 @@ def test_every_name_has_a_folder_of_its_own(make_monitor, tmp_path, read_events)
     assert read_events(tmp_path / "dev") == {"f1": {1: 50.0}}
 
 
-def test_a_rollback_hides_the_points_that_are_made_anew(make_monitor, tmp_path, read_events):
+def test_a_rollback_hides_the_points_that_will_be_repeated(make_monitor, tmp_path, read_events):
     with make_monitor() as monitor:
         write(monitor, 1, 2, 3, 4)
         monitor.on_rollback(2)
@@ -73,12 +77,16 @@ def test_a_rollback_hides_the_points_that_are_made_anew(make_monitor, tmp_path, 
     assert read_events(tmp_path / "train")["loss"] == {1: 2.0, 2: 2.0, 3: 9.0}
 
 
-def test_a_run_that_continues_hides_the_points_after_its_checkpoint(make_monitor, tmp_path, read_events):
+@pytest.mark.parametrize("known_later", [False, True])
+def test_a_resumed_run_hides_the_points_after_its_checkpoint(make_monitor, tmp_path, read_events, known_later):
     with make_monitor() as monitor:
         write(monitor, 1, 2, 3)
     (path,) = (tmp_path / "train").iterdir()
     path.rename(tmp_path / "train" / "events.out.tfevents.0000000001.host")
-    with make_monitor(start=2) as monitor:
+    monitor = make_monitor(start=0 if known_later else 2)
+    if known_later:
+        monitor.resume_at(2)
+    with monitor:
         write(monitor, 3, value=9.0)
     assert read_events(tmp_path / "train")["loss"] == {1: 2.0, 2: 2.0, 3: 9.0}
 
@@ -102,7 +110,7 @@ def test_without_a_terminal_parts_are_a_log_line_with_the_time_left(make_monitor
     assert parts == ["loss 2.000", "3 rows/s"]
 
 
-def test_what_is_unusual_is_said(make_monitor, lines):
+def test_unusual_values_are_shown(make_monitor, lines):
     values = {"data_wait_share": 0.25, "loss_scale": 1024.0, "skipped_updates": 2.0}
     with make_monitor() as monitor:
         for key in PLAIN:

@@ -29,7 +29,7 @@ def folder(arrays, tmp_path):
     return tmp_path / "step_00000005"
 
 
-def test_what_was_written_comes_back(folder, arrays):
+def test_written_checkpoints_are_read_back(folder, arrays):
     read, state = checkpoint_files.read(folder, 5)
     assert state == STATE and list(read) == list(arrays)
     for name, value in arrays.items():
@@ -37,7 +37,7 @@ def test_what_was_written_comes_back(folder, arrays):
         np.testing.assert_array_equal(read[name], value)
 
 
-def test_the_manifest_says_what_is_there(folder):
+def test_the_manifest_describes_the_files(folder):
     manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     content = (folder / FILE_NAME).read_bytes()
     saved = datetime.datetime.fromisoformat(manifest.pop("saved"))
@@ -48,7 +48,7 @@ def test_the_manifest_says_what_is_there(folder):
     assert sorted(p.name for p in folder.iterdir()) == [MANIFEST, FILE_NAME]
 
 
-def test_any_byte_of_the_variables_that_changed_is_found(folder):
+def test_any_changed_byte_of_the_variables_is_found(folder):
     path = folder / FILE_NAME
     content = path.read_bytes()
     for place in range(0, len(content), 3):
@@ -64,7 +64,7 @@ def test_any_byte_of_the_variables_that_changed_is_found(folder):
         checkpoint_files.read(folder, 5)
 
 
-def test_any_byte_of_the_manifest_that_changed_is_found_or_harmless(folder):
+def test_any_changed_byte_of_the_manifest_is_found_or_harmless(folder):
     path = folder / MANIFEST
     content, found = path.read_bytes(), 0
     for place in range(len(content)):
@@ -85,26 +85,26 @@ def test_any_byte_of_the_manifest_that_changed_is_found_or_harmless(folder):
 
 
 @pytest.mark.parametrize("text", ["[]", "3", "null", '{"step": 5}', '{"score": [1], "files": 3}', "\x00", '"' * 9])
-def test_a_manifest_of_another_form_is_refused(folder, text):
+def test_a_malformed_manifest_is_rejected(folder, text):
     (folder / MANIFEST).write_text(text)
     with pytest.raises(ValueError, match=f"{MANIFEST} is damaged"):
         checkpoint_files.read_manifest(folder)
 
 
 @pytest.mark.parametrize(("score", "expected"), [("NaN", None), ("Infinity", None), ("null", None), ("3", 3.0)])
-def test_a_score_that_is_no_number_is_none(folder, score, expected):
+def test_a_score_that_is_not_a_number_counts_as_none(folder, score, expected):
     text = (folder / MANIFEST).read_text()
     (folder / MANIFEST).write_text(text.replace("0.25", score))
     assert checkpoint_files.read_manifest(folder)["score"] == expected
 
 
-def test_a_checkpoint_under_the_name_of_another_is_refused(folder):
+def test_a_checkpoint_under_the_name_of_another_is_rejected(folder):
     other = folder.rename(folder.with_name("step_00000006"))
-    with pytest.raises(ValueError, match="that of step 5"):
+    with pytest.raises(ValueError, match="belongs to step 5"):
         checkpoint_files.read(other, 6)
 
 
-def test_a_file_without_the_state_is_refused(folder, arrays):
+def test_a_file_without_the_state_is_rejected(folder, arrays):
     safetensors.numpy.save_file(arrays, folder / FILE_NAME)
     content, manifest = (folder / FILE_NAME).read_bytes(), json.loads((folder / MANIFEST).read_text())
     manifest["files"][FILE_NAME] = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
@@ -123,7 +123,7 @@ def test_a_checkpoint_is_removed_as_a_whole(folder, monkeypatch):
     assert list(folder.parent.iterdir()) == []
 
 
-def test_what_a_killed_process_left_is_removed_and_nothing_else(folder):
+def test_leftovers_of_a_killed_process_are_removed_and_nothing_else(folder):
     parent = folder.parent
     for name in (".0123abcd.step_00000006", ".0123abcd.old.step_00000005", "notes", ".hidden", ".0123abcd.old.notes"):
         (parent / name).mkdir()
@@ -135,7 +135,7 @@ def test_what_a_killed_process_left_is_removed_and_nothing_else(folder):
     checkpoint_files.clean(parent / "missing")
 
 
-def test_a_checkpoint_that_was_put_aside_comes_back(folder):
+def test_a_checkpoint_that_was_being_replaced_is_restored(folder):
     folder.rename(folder.with_name(f".0123abcd.old.{folder.name}"))
     shutil.copytree(folder.with_name(f".0123abcd.old.{folder.name}"), folder.with_name(f".0123abcd.{folder.name}"))
     checkpoint_files.clean(folder.parent)

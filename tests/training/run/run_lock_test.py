@@ -33,18 +33,18 @@ def warnings(monkeypatch):
     return found
 
 
-def test_a_second_run_is_refused_with_who_where_since_when_and_what_to_do(tmp_path):
+def test_a_second_run_is_rejected_with_who_where_since_when_and_what_to_do(tmp_path):
     folder = tmp_path / "new" / "run"
     with RunLock(folder):
         holder = json.loads((folder / "run.lock").read_text())
         assert set(holder) == {"host", "pid", "started"} and holder["pid"] == os.getpid()
-        with pytest.raises(InputError) as refused, RunLock(folder):
+        with pytest.raises(InputError) as found, RunLock(folder):
             pass
     for word in (str(folder), f"process {os.getpid()} on {holder['host']}", holder["started"], "--output_dir"):
-        assert word in str(refused.value)
+        assert word in str(found.value)
 
 
-def test_the_lock_is_free_again_after_the_block_also_after_an_exception(tmp_path):
+def test_the_lock_is_released_after_the_block_even_after_an_exception(tmp_path):
     with pytest.raises(KeyError), RunLock(tmp_path):
         raise KeyError
     for _ in range(2):
@@ -54,7 +54,7 @@ def test_the_lock_is_free_again_after_the_block_also_after_an_exception(tmp_path
         pass
 
 
-def test_every_worker_of_a_run_has_a_lock_which_refuses_the_same_worker_of_a_second_run(tmp_path):
+def test_every_worker_has_a_lock_that_keeps_out_the_same_worker_of_a_second_run(tmp_path):
     with RunLock(tmp_path), RunLock(tmp_path, 1), RunLock(tmp_path, worker=2):
         assert {file.name for file in tmp_path.iterdir()} == {"run.lock", "worker-1.lock", "worker-2.lock"}
         with pytest.raises(InputError, match=f"is in use: process {os.getpid()} on "), RunLock(tmp_path, 1):
@@ -87,7 +87,7 @@ def test_a_holder_that_has_not_written_yet_is_named_by_its_file(tmp_path):
 
 
 @pytest.mark.parametrize("at", ["folder", "file"])
-def test_a_folder_that_cannot_be_written_to_is_refused(tmp_path, at):
+def test_an_unwritable_folder_is_rejected(tmp_path, at):
     if at == "folder":
         (tmp_path / "run").touch()
     else:
@@ -96,24 +96,24 @@ def test_a_folder_that_cannot_be_written_to_is_refused(tmp_path, at):
         pass
 
 
-def test_a_file_system_without_locks_is_warned_of(tmp_path, monkeypatch, warnings):
-    def refuse(descriptor, operation):
+def test_a_file_system_without_locks_gives_a_warning(tmp_path, monkeypatch, warnings):
+    def fail(descriptor, operation):
         raise OSError(errno.ENOLCK, "No locks available")
 
-    monkeypatch.setattr(run_lock.fcntl, "flock", refuse)
+    monkeypatch.setattr(run_lock.fcntl, "flock", fail)
     with RunLock(tmp_path), RunLock(tmp_path):
         pass
     assert len(warnings) == 2 and "No locks available" in warnings[0] and str(tmp_path) in warnings[0]
 
 
-def test_a_platform_without_locks_is_warned_of(tmp_path, monkeypatch, warnings):
+def test_a_platform_without_locks_gives_a_warning(tmp_path, monkeypatch, warnings):
     monkeypatch.setattr(run_lock, "fcntl", None)
     with RunLock(tmp_path):
         pass
     assert len(warnings) == 1 and str(tmp_path) in warnings[0]
 
 
-def test_a_full_disk_does_not_open_the_lock(tmp_path, monkeypatch, warnings):
+def test_a_full_disk_does_not_release_the_lock(tmp_path, monkeypatch, warnings):
     def full(*arguments):
         raise OSError(errno.ENOSPC, "No space left on device")
 

@@ -1,4 +1,4 @@
-"""Tests of what a process of a run holds while it runs, and lets go of in any case."""
+"""Tests of what a training process holds while it runs, and always releases."""
 
 import json
 import os
@@ -21,7 +21,7 @@ def handlers():
 
 @pytest.fixture
 def devices(monkeypatch):
-    """List of the calls that ready the devices, which are not made; a function there says what the last one returns."""
+    """The calls that would prepare the devices; a function in the list gives what the last one returns."""
     calls = []
     monkeypatch.setattr(run_process_module, "configure_devices", lambda deterministic: calls.append(deterministic))
 
@@ -66,7 +66,7 @@ def test_one_process_holds_signals_and_the_folder(devices, tmp_path):
 
 
 @pytest.mark.parametrize("error", [InputError("no such devices"), RuntimeError("the driver"), KeyboardInterrupt()])
-def test_all_is_let_go_when_the_devices_are_not_there(devices, monkeypatch, tmp_path, error):
+def test_everything_is_released_when_the_devices_are_missing(devices, monkeypatch, tmp_path, error):
     def fail(kind, replicas):
         raise error
 
@@ -95,13 +95,13 @@ def test_only_the_chief_holds_the_folder_and_every_worker_is_watched(second_of_t
 
 
 @pytest.mark.parametrize("code, state", [(0, "finished"), (130, "finished"), (77, "finished"), (1, "failed")])
-def test_a_worker_that_was_told_to_stop_has_not_failed(second_of_two, tmp_path, code, state):
+def test_a_worker_that_was_asked_to_stop_has_not_failed(second_of_two, tmp_path, code, state):
     with pytest.raises(SystemExit), RunProcess(tmp_path, "multi_worker", preemption_exit_code=77):
         raise SystemExit(code)
     assert json.loads((tmp_path / "workers" / "worker-1.json").read_text())["state"] == state
 
 
-def test_a_cluster_that_is_not_described_is_refused_before_anything_is_held(devices, monkeypatch, tmp_path):
+def test_a_missing_cluster_description_is_rejected_before_anything_is_held(devices, monkeypatch, tmp_path):
     for name in ("TF_CONFIG", "SLURM_PROCID"):
         monkeypatch.delenv(name, raising=False)
     before = handlers()
@@ -122,7 +122,9 @@ def test_an_error_that_another_workers_loss_explains_ends_with_that_sentence(
 
 
 @pytest.mark.parametrize("error", [InputError("a wrong flag"), SystemExit(3), KeyboardInterrupt()])
-def test_nobody_is_asked_about_errors_that_are_not_the_runtimes(second_of_two, monkeypatch, tmp_path, exits, error):
+def test_other_errors_than_the_runtimes_are_not_explained_by_lost_workers(
+    second_of_two, monkeypatch, tmp_path, exits, error
+):
     with pytest.raises(type(error)), RunProcess(tmp_path, "multi_worker") as process:
         monkeypatch.setattr(process.watch, "explain", lambda seconds: pytest.fail("asked"))
         raise error

@@ -50,7 +50,7 @@ def test_flags_that_do_not_make_the_run_may_change(tmp_path):
         (FLAGS, {"corpus_fingerprint": "xyz"}, "corpus_fingerprint was 'abc'"),
     ],
 )
-def test_another_run_is_refused_and_left_as_it_was(tmp_path, flags, facts, name):
+def test_another_run_is_rejected_and_left_unchanged(tmp_path, flags, facts, name):
     begin(tmp_path)
     before = (tmp_path / "run.json").read_bytes()
     with pytest.raises(InputError, match=name) as caught:
@@ -60,14 +60,14 @@ def test_another_run_is_refused_and_left_as_it_was(tmp_path, flags, facts, name)
 
 
 @pytest.mark.parametrize("content", ["{", "[]", "{}", '{"flags": 3, "facts": {}}'])
-def test_a_file_that_is_no_record_is_refused(tmp_path, content):
+def test_a_file_that_is_not_a_record_is_rejected(tmp_path, content):
     (tmp_path / "run.json").write_text(content)
     with pytest.raises(InputError, match="run.json"):
         begin(tmp_path)
     assert (tmp_path / "run.json").read_text() == content
 
 
-def test_a_place_that_cannot_hold_a_run_is_refused(tmp_path):
+def test_an_unwritable_output_directory_is_rejected(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="--output_dir"):
         begin(tmp_path / "file")
@@ -81,7 +81,7 @@ def test_entries_are_replaced(tmp_path):
     assert found["scores"] == {"a": 1} and found["finished_steps"] == 7 and "updated" in found
 
 
-def test_a_full_disk_is_named_and_leaves_the_record_as_it_was(tmp_path, monkeypatch):
+def test_a_full_disk_is_reported_and_leaves_the_record_unchanged(tmp_path, monkeypatch):
     begin(tmp_path)
     before = (tmp_path / "run.json").read_bytes()
 
@@ -100,5 +100,5 @@ def test_a_record_that_was_removed_or_damaged_is_not_updated(tmp_path):
         RunRecord(tmp_path).update(finished_steps=7)
 
 
-def test_versions_name_what_computes():
+def test_versions_name_the_packages_that_compute():
     assert {"python", "backend", "keras", "numpy"} <= set(versions())

@@ -1,4 +1,4 @@
-"""Tests of what a run leaves behind: models that load, or nothing."""
+"""Tests of saving: models that load, or no file at all."""
 
 import errno
 import json
@@ -54,7 +54,7 @@ def test_a_preset_folder_loads_and_is_replaced_whole(make_model, tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["encoder_preset"]
 
 
-def test_a_model_that_finds_no_room_ends_in_one_sentence(make_model, small_disk, tmp_path):
+def test_a_model_that_does_not_fit_on_the_disk_gives_a_one_sentence_error(make_model, small_disk, tmp_path):
     model = make_model()
     message = r"a\.keras could not be written: File too large\. .*the same command continues"
     with pytest.raises(InputError, match=message), small_disk(10_000):
@@ -62,7 +62,7 @@ def test_a_model_that_finds_no_room_ends_in_one_sentence(make_model, small_disk,
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_full_disk_is_found_before_hdf5_meets_it(make_model, small_disk, tmp_path, monkeypatch):
+def test_a_full_disk_is_found_before_hdf5_writes(make_model, small_disk, tmp_path, monkeypatch):
     encoder = make_model().encoder
     monkeypatch.setattr(type(encoder), "save_to_preset", lambda *arguments: pytest.fail("the process would crash"))
     message = "preset could not be written: File too large"
@@ -71,7 +71,7 @@ def test_a_full_disk_is_found_before_hdf5_meets_it(make_model, small_disk, tmp_p
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_that_cannot_be_made_ends_in_one_sentence(make_model, tmp_path):
+def test_a_folder_that_cannot_be_created_gives_a_one_sentence_error(make_model, tmp_path):
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(InputError, match=r"preset could not be written: (Not a directory|File exists)\. Mend this"):
+    with pytest.raises(InputError, match=r"preset could not be written: (Not a directory|File exists)\. Fix this"):
         save_preset(make_model().encoder, tmp_path / "file" / "preset")

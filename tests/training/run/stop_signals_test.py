@@ -41,7 +41,7 @@ def test_a_second_ctrl_c_ends_at_once(signals):
 @pytest.mark.parametrize(
     "first, second", [("SIGTERM", "SIGTERM"), ("SIGUSR1", "SIGTERM"), ("SIGTERM", "SIGINT"), ("SIGINT", "SIGTERM")]
 )
-def test_another_signal_meanwhile_changes_nothing(signals, first, second):
+def test_a_second_signal_of_another_kind_changes_nothing(signals, first, second):
     send(getattr(signal, first))
     received = signals.received
     send(getattr(signal, second))  # the first decides the exit code
@@ -63,7 +63,7 @@ def test_with_nothing_to_save_ctrl_c_ends_at_once(signals):
     assert signals.received == INTERRUPT
 
 
-def test_handlers_are_put_back():
+def test_handlers_are_restored():
     before = [signal.getsignal(number) for number in NUMBERS]
     with pytest.raises(OSError, match="inside"), StopSignals() as entered:
         assert [signal.getsignal(number) for number in NUMBERS] == [entered._handle] * 3

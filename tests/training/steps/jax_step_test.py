@@ -1,4 +1,4 @@
-"""Tests of what only the JAX step does; what all steps promise is tested in `backend_test.py`."""
+"""Tests of what only the JAX step does; the contract of all steps is tested in `step_test.py`."""
 
 import keras
 import pytest

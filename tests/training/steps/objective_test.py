@@ -1,4 +1,4 @@
-"""Tests of what every backend's step is told."""
+"""Tests of what the steps read from batches and models."""
 
 from spanbert_keras.pretraining.objective import PretrainingObjective
 from spanbert_keras.training.steps.objective import batch_keys, seed_generators
@@ -7,9 +7,17 @@ from spanbert_keras.training.steps.objective import batch_keys, seed_generators
 def test_a_step_reads_inputs_and_targets(make_model):
     keys = batch_keys(make_model(), PretrainingObjective())
     assert set(keys) == {
-        "token_ids", "segment_ids", "padding_mask", "mask_positions", "left_positions", "right_positions",
-        "span_offsets", "mask_ids", "mask_weights", "span_weights",
-    }  # fmt: skip
+        "token_ids",
+        "segment_ids",
+        "padding_mask",
+        "mask_positions",
+        "left_positions",
+        "right_positions",
+        "span_offsets",
+        "mask_ids",
+        "mask_weights",
+        "span_weights",
+    }
     assert len(keys) == 10
 
 

@@ -120,7 +120,7 @@ def test_the_clip_factor_brings_a_gradient_to_the_limit(norm, limit, factor):
     assert float(number(clip_factor(keras.ops.convert_to_tensor(np.float32(norm)), limit))) == factor
 
 
-def test_a_group_has_rate_decay_and_epsilon_of_its_own():
+def test_a_group_has_its_own_rate_decay_and_epsilon():
     weights = variables()
     start = [number(v) for v in weights]
     rate = WarmupLinearDecay(0.3, 0, 4)

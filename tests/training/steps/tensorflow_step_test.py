@@ -1,4 +1,4 @@
-"""Tests of what only the TensorFlow step does; what all steps promise is tested in `backend_test.py`."""
+"""Tests of what only the TensorFlow step does; the contract of all steps is tested in `step_test.py`."""
 
 import keras
 import numpy as np

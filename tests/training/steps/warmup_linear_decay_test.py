@@ -23,7 +23,7 @@ def test_the_papers_rate_peaks_at_1e_4_after_10k_steps_and_ends_at_zero():
     assert rate(schedule, 2_400_007) == 0.0
 
 
-def test_the_released_codes_line_falls_from_step_zero():
+def test_the_released_codes_decay_starts_at_step_zero():
     schedule = WarmupLinearDecay(1e-4, 10_000, 2_400_000, decay="from_start")
     assert rate(schedule, 9_999) == pytest.approx(1e-4)
     assert rate(schedule, 10_000) == pytest.approx(1e-4 * 2_390_000 / 2_400_000)
@@ -62,6 +62,6 @@ def test_an_optimizer_follows_the_schedule_and_keeps_it_in_its_config():
 
 
 @pytest.mark.parametrize("arguments", [(1.0, 5, 5), (1.0, -1, 5), (1.0, 0, 5, "cosine")])
-def test_a_warmup_as_long_as_the_run_or_an_unknown_decay_is_refused(arguments):
+def test_a_warmup_as_long_as_the_run_or_an_unknown_decay_is_rejected(arguments):
     with pytest.raises(ValueError, match="Received: decay="):
         WarmupLinearDecay(*arguments)
