@@ -11,6 +11,7 @@ from pathlib import Path
 
 from spanbert_keras import program
 from spanbert_keras.answer_file import answer_file
+from spanbert_keras.model_flag import load_task_model
 from spanbert_keras.program import InputError, Settings, setting
 
 AROUND = 60  # characters shown before and after an answer
@@ -46,14 +47,14 @@ def main(config: Config) -> None:
     """Prints the answers."""
     _check(config)
     if config.input and config.output:
-        reader = program.load_task_model(config.model, "SpanBertQuestionAnswerer")
+        reader = load_task_model(config.model, "SpanBertQuestionAnswerer")
         count = answer_file(
             reader, config.input, config.output, config.n_best, config.batch_size, config.max_answer_pieces
         )
         print(f"{count:,} questions: {config.output}")
         return
     context = _context(config.context_file or "")
-    reader = program.load_task_model(config.model, "SpanBertQuestionAnswerer")
+    reader = load_task_model(config.model, "SpanBertQuestionAnswerer")
     answers = reader.answer(
         config.question,
         context,

@@ -24,8 +24,6 @@ __all__ = [
     "InputError",
     "Settings",
     "decode_text",
-    "load_encoder",
-    "load_task_model",
     "parse",
     "run",
     "setting",
@@ -216,50 +214,6 @@ def to_arguments(config: Any) -> list[str]:
         elif value is not None:
             arguments.append(f"--{name}={','.join(map(str, value)) if isinstance(value, list) else value}")
     return arguments
-
-
-def load_task_model(path: str, kind: str):
-    """Returns the saved task model that --model names, in float32.
-
-    Args:
-        path: str. The flag's value.
-        kind: str. Name of the public class that it must be of.
-
-    Raises:
-        InputError: there is nothing, or a model of another class.
-    """
-    import spanbert_keras
-
-    if not Path(path).exists():
-        raise InputError(f"--model={path} is not there. Expected: a .keras file that fine-tuning saved.")
-    model = spanbert_keras.load_pretrained(path)
-    if not isinstance(model, getattr(spanbert_keras, kind)):
-        raise InputError(f"--model={path} holds a {type(model).__name__}. Expected: a {kind}, as fine-tuning saves it.")
-    for note in model.conversion_notes:  # of another program's model: what its folder does not say
-        logging.info("%s: %s", path, note)
-    return model
-
-
-def load_encoder(settings):
-    """Returns the encoder that --encoder names, with its tokenizer, in the dtype policy in force.
-
-    Args:
-        settings: `FineTuningSettings`.
-
-    Raises:
-        InputError: it cannot be loaded, or has no tokenizer.
-    """
-    import keras
-
-    import spanbert_keras
-
-    dropout = settings.dropout
-    overrides = {} if dropout is None else {"dropout": dropout, "attention_dropout": dropout}
-    policy = keras.mixed_precision.dtype_policy().name
-    encoder = spanbert_keras.load_pretrained(settings.encoder, "encoder", dtype=policy, **overrides)
-    if encoder.tokenizer is None or not encoder.tokenizer.has_vocabulary:
-        raise InputError(f"--encoder={settings.encoder} has no tokenizer. Convert it with its vocab.txt.")
-    return encoder
 
 
 def run(main: Callable[[Any], None], config_class: type, argv: Sequence[str] | None = None) -> None:

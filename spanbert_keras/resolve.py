@@ -11,6 +11,7 @@ import zlib
 from pathlib import Path
 
 from spanbert_keras import program
+from spanbert_keras.model_flag import load_task_model
 from spanbert_keras.program import InputError, Settings, setting
 
 FORMATS = (".jsonl", ".html", ".conll")
@@ -52,7 +53,7 @@ def main(config: Config) -> None:
         raise InputError(f"--output as .html shows one document. Received: {len(documents)} in {config.input}.")
     if ending == ".conll":
         _check_conll(documents, key)
-    resolver = program.load_task_model(config.model, "SpanBertCoreferenceResolver")
+    resolver = load_task_model(config.model, "SpanBertCoreferenceResolver")
     found = resolver.resolve(
         documents, genre=config.genre, batch_size=config.batch_size, singletons=config.singletons
     )  # fmt: skip

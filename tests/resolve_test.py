@@ -177,6 +177,6 @@ def test_bad_documents_are_refused_by_the_flag_or_left_out(run, capsys):
 
 
 def test_what_no_conll_file_can_hold_is_refused_before_the_model_is_loaded(run, monkeypatch):
-    monkeypatch.setattr(program, "load_task_model", lambda *given: pytest.fail("it was loaded"))
+    monkeypatch.setattr(resolve, "load_task_model", lambda *given: pytest.fail("it was loaded"))
     with pytest.raises(InputError, match="holds a blank, which ends a column"):
         run("in.jsonl", json.dumps(LINE | {"speakers": ["Ann Lee"] * 4}) + "\n", "out.conll")

@@ -9,6 +9,7 @@ from typing import Any
 
 from spanbert_keras import program
 from spanbert_keras.files.writing import write_json
+from spanbert_keras.model_flag import load_task_model
 from spanbert_keras.program import setting
 from tasks.question_answering import data, features, metrics, page, predictions
 from tasks.shared.evaluation_settings import EvaluationSettings
@@ -32,7 +33,7 @@ class Config(EvaluationSettings):
 
 def main(config: Config) -> None:
     """Predicts, scores, and writes everything down."""
-    model = program.load_task_model(config.model, "SpanBertQuestionAnswerer")
+    model = load_task_model(config.model, "SpanBertQuestionAnswerer")
     file = data.read(config.data, config.skip_bad_examples, gold=not config.predict_only)
     examples = file.examples
     if config.split != "all":

@@ -50,7 +50,9 @@ def test_every_flag_with_text_is_a_path_that_is_expanded_or_known_to_be_none(mod
     monkeypatch.setenv("PLACE", "/place")
     monkeypatch.delenv("NOPE", raising=False)
     config = importlib.import_module(module).Config
-    monkeypatch.setattr(config, "check", lambda self: None, raising=False)  # one flag at a time: the others contradict it
+    monkeypatch.setattr(
+        config, "check", lambda self: None, raising=False
+    )  # one flag at a time: the others contradict it
     for field, kind in texts_of(config):
         listed = "tuple" in kind
         for given, expected in (
