@@ -15,11 +15,11 @@ from spanbert_keras.errors import InputError
 from spanbert_keras.files.writing import write_atomically, write_json
 from spanbert_keras.fine_tuning.run import CHECKPOINTS, FineTuningRun, FineTuningTask, TrainingFailed
 from spanbert_keras.fine_tuning.settings import FineTuningSettings
+from spanbert_keras.fine_tuning.sweep import COMPLETE, PRUNED, RUNNING, Sweep, Trial
 from spanbert_keras.training.run.run_process import RunProcess
 from spanbert_keras.training.run.run_record import RunRecord
 from spanbert_keras.training.trainer import FINISHED
 
-STARTUP_TRIALS = 3  # of a sweep: they are never pruned
 SHORT = {"learning_rate": "rate", "batch_size": "batch"}  # in folders' names
 
 
@@ -140,51 +140,31 @@ class FineTuningStudy:
     # --- sweep
 
     def _sweep(self) -> str:
-        """Tries the grid, worst runs ended early; dev chooses, and the chosen run alone is scored on test."""
-        optuna = _optuna()
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        """Tries the grid; dev chooses, and only the chosen run is scored on test."""
         grid = self.settings.sweep_grid()
         for combination in grid:
-            self._trial_settings(combination)  # raises where it cannot be, before anything is trained
+            self._trial_settings(combination)  # raises if one is invalid, before anything is trained
         self.folder.mkdir(parents=True, exist_ok=True)
-        study = optuna.create_study(
-            storage=f"sqlite:///{self.folder / 'sweep.db'}",
-            study_name="sweep",
-            direction="maximize",
-            load_if_exists=True,
-            pruner=optuna.pruners.MedianPruner(
-                n_startup_trials=STARTUP_TRIALS, n_warmup_steps=self.settings.evaluations_per_epoch
-            ),
-        )
-        states = [trial.state for trial in study.get_trials(deepcopy=False)]
-        begun = bool({optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED} & set(states))
-        self._begin_sweep(begun, tuple(grid[0]))
-        for number, state in enumerate(states):
-            if state == optuna.trial.TrialState.RUNNING:  # its process was killed
-                study.tell(number, state=optuna.trial.TrialState.FAIL)
+        sweep = Sweep(self.folder, self.settings.evaluations_per_epoch)
+        self._begin_record(sweep.begun, tuple(grid[0]))
         for combination in grid:
-            outcome = self._trial(optuna, study, combination)
+            outcome = self._try(sweep, sweep.trial(combination))
             if outcome != FINISHED:
                 return outcome
-        if not study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,)):
+        best = sweep.best()
+        if best is None:
             raise InputError(f"No combination of the sweep in {self.folder} could be trained; the log says why.")
-        chosen = self._trial_settings(study.best_params)
-        logging.info("The sweep chose %s: dev %.2f.", study.best_params, study.best_value)
-        folder = self._trial_folder(study.best_params)
-        outcome, scores = self._one(chosen, folder, test=True)
+        logging.info("The sweep chose %s: dev %.2f.", best.parameters, best.dev)
+        folder = self._trial_folder(best.parameters)
+        outcome, scores = self._one(self._trial_settings(best.parameters), folder, test=True)
         if outcome != FINISHED:
             return outcome
-        trials = [
-            trial.params | {"dev": trial.value, "state": trial.state.name.lower()}
-            for trial in study.get_trials(states=(optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED))
-        ]
-        result = {"trials": trials, "chosen": study.best_params, "folder": folder.name, "scores": scores}
-        write_json(self.folder / "sweep.json", result)
+        sweep.finish(best, folder.name, scores)
         self._copy_model(folder, self.task)
         return FINISHED
 
-    def _begin_sweep(self, begun: bool, tried: tuple[str, ...]) -> None:
-        """Refuses settings other than those of the trials that are done: they could not be compared."""
+    def _begin_record(self, begun: bool, tried: tuple[str, ...]) -> None:
+        """Raises if settings differ from those of the trials that have ended: they could not be compared."""
         flags, task = self.to_flags(self.settings), self.task
         facts = task.facts()
         changeable = (*self.settings.changeable(), *tried) if begun else (*flags, *facts)
@@ -198,45 +178,36 @@ class FineTuningStudy:
     def _trial_folder(self, combination: dict[str, Any]) -> Path:
         return self.folder / "_".join(f"{SHORT.get(name, name)}_{value:g}" for name, value in combination.items())
 
-    def _trial(self, optuna, study, parameters: dict[str, Any]) -> str:
-        """Runs one combination, unless the study has its result."""
-        done = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED)
-        if any(trial.params == parameters for trial in study.get_trials(deepcopy=False, states=done)):
+    def _try(self, sweep: Sweep, trial: Trial) -> str:
+        """Runs one combination, unless the sweep has its result; an interrupted one continues in its folder."""
+        if trial.state != RUNNING:
             return FINISHED
-        settings, folder = self._trial_settings(parameters), self._trial_folder(parameters)
-        # An earlier process may have begun it: the folder continues, and the pruner is told what it was told then.
-        begun = [trial for trial in study.get_trials(deepcopy=False) if trial.params == parameters]
-        reported = {number: score for trial in begun for number, score in trial.intermediate_values.items()}
-        trial = study.ask()
-        for name, value in parameters.items():
-            suggest = trial.suggest_int if isinstance(value, int) else trial.suggest_float
-            suggest(name, value, value)
-        for number, score in sorted(reported.items()):
-            trial.report(score, number)
+        folder = self._trial_folder(trial.parameters)
 
         def on_score(number: int, score: float) -> None:
-            if number not in reported:
-                trial.report(score, number)
-            if trial.should_prune():
-                raise optuna.TrialPruned(f"{parameters} at {score:.2f}")
+            if sweep.report(trial, number, score):
+                raise _Pruned(f"{trial.parameters} at {score:.2f}")
 
-        logging.info("Sweep: %s.", parameters)
+        logging.info("Sweep: %s.", trial.parameters)
         try:
-            outcome, scores = self._one(settings, folder, test=False, on_score=on_score)
-        except optuna.TrialPruned as error:
+            outcome, scores = self._one(self._trial_settings(trial.parameters), folder, test=False, on_score=on_score)
+        except _Pruned as error:
             logging.info("Sweep: pruned %s.", error)
             shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
-            study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+            sweep.end(trial, PRUNED)
             return FINISHED
         except TrainingFailed as error:  # e.g. a loss that is not finite at the highest rate
-            logging.error("Sweep: %s failed: %s", parameters, error)
-            study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+            logging.error("Sweep: %s failed: %s", trial.parameters, error)
+            sweep.end(trial, PRUNED)
             return FINISHED
-        if outcome != FINISHED:
-            study.tell(trial, state=optuna.trial.TrialState.FAIL)  # its folder continues with the next trial
-            return outcome
-        study.tell(trial, scores["dev"][self.task.select_by])
-        return FINISHED
+        if outcome == FINISHED:
+            dev = scores["dev"][self.task.select_by]
+            sweep.end(trial, COMPLETE if math.isfinite(dev) else PRUNED, dev)
+        return outcome
+
+
+class _Pruned(Exception):
+    """Ends a run whose scores are below the median."""
 
 
 def mean_and_deviation(scores: list[dict[str, Any]]) -> dict[str, tuple[float, float]]:
@@ -249,16 +220,3 @@ def mean_and_deviation(scores: list[dict[str, Any]]) -> dict[str, tuple[float, f
             squares = sum((value - mean) ** 2 for value in values)
             found[name] = (mean, math.sqrt(squares / (len(values) - 1)) if len(values) > 1 else 0.0)
     return found
-
-
-def _optuna():
-    """Returns the module.
-
-    Raises:
-        InputError: it is not installed.
-    """
-    try:
-        import optuna
-    except ImportError:
-        raise InputError('--sweep needs Optuna. Install the extra: pip install "spanbert-keras[sweep]".') from None
-    return optuna

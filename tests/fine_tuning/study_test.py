@@ -5,10 +5,10 @@ Most of them replace training by a script of scores; folders, records and the st
 
 import dataclasses
 import json
+import math
 import os
 import pathlib
 import signal
-import sys
 from collections.abc import Callable
 
 import keras
@@ -20,7 +20,8 @@ from spanbert_keras.files.writing import read_json, write_json
 from spanbert_keras.fine_tuning import study
 from spanbert_keras.fine_tuning.monitor import FineTuningMonitor
 from spanbert_keras.fine_tuning.run import FineTuningRun, TrainingFailed
-from spanbert_keras.fine_tuning.study import STARTUP_TRIALS, FineTuningStudy, mean_and_deviation
+from spanbert_keras.fine_tuning.study import FineTuningStudy, mean_and_deviation
+from spanbert_keras.fine_tuning.sweep import STARTUP_TRIALS
 from spanbert_keras.program import to_flags
 
 
@@ -97,7 +98,6 @@ def make_study(toy_settings, toy_task, tmp_path, request):
 @pytest.fixture
 def make_sweep(make_study):
     """Function that makes a sweep over three rates and two batch sizes, whose pruner waits for two evaluations."""
-    pytest.importorskip("optuna", reason="sweeps are Optuna's")
     grid = {"sweep_learning_rates": ("0.1", "0.2", "0.3"), "sweep_batch_sizes": ("8", "16")}
     return lambda **settings: make_study(**({"sweep": True, "evaluations_per_epoch": 2} | grid | settings))
 
@@ -263,7 +263,7 @@ def test_a_sweep_that_was_stopped_ends_as_one_that_was_not(make_sweep, script, h
                 study.run()
         else:
             assert study.run() == 130
-        assert scored_on_test(study) == [] and not (study.folder / "sweep.json").exists()
+        assert scored_on_test(study) == [] and "chosen" not in result_of(study)
     study = make_sweep()
     assert study.run() == 0
     assert result_of(study) == whole and whole["chosen"] == {"learning_rate": 0.3, "batch_size": 8}
@@ -322,12 +322,13 @@ def test_the_whole_grid_is_checked_before_the_first_run(make_sweep, script):
     assert script.evaluated == []
 
 
-def test_without_optuna_a_sweep_names_the_extra(make_study, script, monkeypatch):
-    monkeypatch.setitem(sys.modules, "optuna", None)
-    with pytest.raises(InputError, match=r'--sweep needs Optuna.*pip install "spanbert-keras\[sweep\]"'):
-        make_study(sweep=True).run()
+def test_an_unfinished_sweep_of_an_earlier_version_is_recognised(make_sweep, script):
+    study = make_sweep()
+    study.folder.mkdir()
+    (study.folder / "sweep.db").write_bytes(b"SQLite format 3")
+    with pytest.raises(InputError, match=r"sweep.db is an unfinished sweep of an earlier version.*--output_dir"):
+        study.run()
     assert script.evaluated == []
-    assert make_study().run() == 0  # others need none
 
 
 @pytest.mark.slow
@@ -354,3 +355,26 @@ def test_an_interrupted_run_of_a_sweep_continues_from_its_checkpoint(make_sweep,
     weights = [keras.saving.load_model(study.folder / "toy.keras").get_weights() for study in (whole, second)]
     for a, b in zip(*weights, strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def curve(place):
+    """Returns six scores of a run by its place in the grid; any numbers do that cross each other."""
+    return [round(40 + 8 * math.sin(2.3 * place + 1.7 * number) + (2 + place % 3) * number, 3) for number in range(6)]
+
+
+def test_a_sweep_gives_the_results_that_it_always_gave(make_sweep, script):
+    """Twelve runs: evaluations made, state and dev score of each, as recorded with Optuna's median pruner."""
+    grid = [(rate, size) for rate in (0.1, 0.2, 0.3, 0.4) for size in (8, 16, 32)]
+    script.scores = lambda settings: curve(grid.index((settings.learning_rate, settings.batch_size)))
+    study = make_sweep(
+        sweep_learning_rates=("0.1", "0.2", "0.3", "0.4"), sweep_batch_sizes=("8", "16", "32"), evaluations_per_epoch=2
+    )
+    assert study.run() == 0
+    trials = result_of(study)["trials"]
+    counts = [sum(name_of(*place) == of for of, _ in script.evaluated) for place in grid]
+    assert list(zip(counts, (one["state"] for one in trials), (one["dev"] for one in trials), strict=True)) == [
+        (6, "complete", 56.388), (6, "complete", 56.19), (6, "complete", 64.069), (4, "pruned", 41.707),
+        (2, "pruned", 35.037), (6, "complete", 67.304), (3, "pruned", 36.025), (2, "pruned", 36.062),
+        (6, "complete", 67.846), (2, "pruned", 38.82), (2, "pruned", 39.645), (6, "complete", 65.497),
+    ]  # fmt: skip
+    assert result_of(study)["chosen"] == {"learning_rate": 0.3, "batch_size": 32}
