@@ -30,12 +30,12 @@ class Config(Settings):
     encoder: str = setting("Hugging Face folder of a BERT.", path=True)
     data_dir: str = setting("Folder of a GLUE set's files; texts of train.tsv are used.", path=True)
     dataset: str = setting("Which set that is.", default="MRPC")
-    steps: int = setting("Training steps of each.", default=100)
-    batch_size: int = setting("Rows of a step.", default=32)
-    max_sequence_length: int = setting("Pieces of a row.", default=128)
-    turns: int = setting("Turns into which the steps and the texts are divided.", default=5)
-    texts: int = setting("Texts classified by each.", default=1000)
-    latency_texts: int = setting("Texts classified one by one.", default=50)
+    steps: int = setting("Training steps of each.", default=100, minimum=1)
+    batch_size: int = setting("Rows of a step.", default=32, minimum=1)
+    max_sequence_length: int = setting("Pieces of a row.", default=128, minimum=3)
+    turns: int = setting("Turns into which the steps and the texts are divided.", default=5, minimum=1)
+    texts: int = setting("Texts classified by each.", default=1000, minimum=1)
+    latency_texts: int = setting("Texts classified one by one.", default=50, minimum=1)
 
 
 class _Sides:

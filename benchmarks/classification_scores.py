@@ -45,12 +45,14 @@ class Config(Settings):
         "Folder of semeval_train.json.gz and semeval_dev.json.gz.", default=None, path=True
     )
     sets: tuple[str, ...] = setting("Which are run.", default=SETS)
-    seeds: int = setting("Runs of each side.", default=3)
-    epochs: int = setting("Passes over the rows.", default=3)
-    learning_rate: float = setting("Peak.", default=1e-4)
-    batch_size: int = setting("Rows of a step.", default=32)
+    seeds: int = setting("Runs of each side.", default=3, minimum=1)
+    epochs: int = setting("Passes over the rows.", default=3, minimum=1)
+    learning_rate: float = setting("Peak.", default=1e-4, above=0)
+    batch_size: int = setting("Rows of a step.", default=32, minimum=1)
     pooler: bool = setting("Both sides have a layer with tanh before the linear one.", default=False)
-    train_rows: int = setting("At most so many training rows of a set of GLUE, the file's first.", default=10_000)
+    train_rows: int = setting(
+        "At most so many training rows of a set of GLUE, the file's first.", default=10_000, minimum=1
+    )
 
 
 class _Set:

@@ -55,13 +55,15 @@ class Config(Settings):
     architecture: str = setting(
         "Of an encoder of random weights.", default="small", choices=("tiny", "small", "base", "large")
     )
-    hidden_dim: int = setting("Of a fresh resolver's hidden layers.", default=1000)
+    hidden_dim: int = setting("Of a fresh resolver's hidden layers.", default=1000, minimum=1)
     lengths: tuple[str, ...] = setting("Words of the documents.", default=("1000", "3000", "10000", "30000", "100000"))
     text_file: str | None = setting(
         "UTF-8 text, repeated or cut to each length. Default: made of seeded English words.", default=None, path=True
     )
-    batch_size: int = setting("Segments encoded at once.", default=16)
-    seconds: float = setting("A document is resolved again until so many seconds have gone by.", default=20.0)
+    batch_size: int = setting("Segments encoded at once.", default=16, minimum=1)
+    seconds: float = setting(
+        "A document is resolved again until so many seconds have gone by.", default=20.0, minimum=0
+    )
     output_dir: str = setting("Written to: coreference.json, coreference.md, coreference.png.", path=True)
     part: str = setting(
         "For the processes that this starts: one makes a model, the others measure one length each.", default="all",

@@ -25,21 +25,21 @@ import numpy as np
 from spanbert_keras.preprocessing import philox
 from spanbert_keras.preprocessing.masking.span_masker import SpanMasker
 from spanbert_keras.preprocessing.tokenizer import SpanBertTokenizer
-from spanbert_keras.program import run, setting
+from spanbert_keras.program import Settings, run, setting
 
 SPECIAL_PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config:
+class Config(Settings):
     """Settings of the measurement."""
 
-    batch_size: int = setting("Rows in a batch.", default=256)
-    sequence_length: int = setting("Pieces in a row, with [CLS] and [SEP].", default=512)
-    batches: int = setting("Batches in one timing.", default=8)
-    repeats: int = setting("Timings of each side, in turn; the median counts.", default=5)
-    vocabulary_size: int = setting("Pieces in the made-up vocabulary.", default=28996)
-    continuation_rate: float = setting("Share of pieces that continue a word.", default=0.2)
+    batch_size: int = setting("Rows in a batch.", default=256, minimum=1)
+    sequence_length: int = setting("Pieces in a row, with [CLS] and [SEP].", default=512, minimum=3)
+    batches: int = setting("Batches in one timing.", default=8, minimum=1)
+    repeats: int = setting("Timings of each side, in turn; the median counts.", default=5, minimum=1)
+    vocabulary_size: int = setting("Pieces in the made-up vocabulary.", default=28996, minimum=6)
+    continuation_rate: float = setting("Share of pieces that continue a word.", default=0.2, minimum=0, below=1)
 
 
 def mask_loop(

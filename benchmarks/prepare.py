@@ -37,8 +37,8 @@ class Config(Settings):
         "A vocab.txt. Default: 4,000 pieces trained on the input, untimed.", default=None, path=True
     )
     lowercase: bool = setting("Whether the vocabulary is uncased.", default=False)
-    rounds: int = setting("Measurements of each.", default=3)
-    workers: int | None = setting("Threads of `prepare`. Default: all cores.", default=None)
+    rounds: int = setting("Measurements of each.", default=3, minimum=1)
+    workers: int | None = setting("Threads of `prepare`. Default: all cores.", default=None, minimum=1)
 
 
 def main(config: Config) -> dict[str, float]:

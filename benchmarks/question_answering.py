@@ -30,12 +30,12 @@ class Config(Settings):
 
     encoder: str = setting("Hugging Face folder of a BERT.", path=True)
     data: str = setting("SQuAD's JSON; its first questions are used.", path=True)
-    steps: int = setting("Training steps of each.", default=100)
-    batch_size: int = setting("Rows of a step.", default=16)
-    max_sequence_length: int = setting("Pieces of a window.", default=384)
-    turns: int = setting("Turns into which the steps and the questions are divided.", default=5)
-    questions: int = setting("Questions answered by each.", default=200)
-    latency_questions: int = setting("Questions answered one by one.", default=50)
+    steps: int = setting("Training steps of each.", default=100, minimum=1)
+    batch_size: int = setting("Rows of a step.", default=16, minimum=1)
+    max_sequence_length: int = setting("Pieces of a window.", default=384, minimum=3)
+    turns: int = setting("Turns into which the steps and the questions are divided.", default=5, minimum=1)
+    questions: int = setting("Questions answered by each.", default=200, minimum=1)
+    latency_questions: int = setting("Questions answered one by one.", default=50, minimum=1)
 
 
 def examples_of(config: Config) -> list:

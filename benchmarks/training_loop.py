@@ -20,7 +20,7 @@ from collections.abc import Callable
 import numpy as np
 
 from spanbert_keras import program
-from spanbert_keras.program import InputError, setting
+from spanbert_keras.program import InputError, Settings, setting
 
 SPECIAL_PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 MASK_ID = SPECIAL_PIECES.index("[MASK]")
@@ -30,18 +30,20 @@ CLIP_NORM = 1.0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config:
+class Config(Settings):
     """Settings of the benchmark."""
 
     architecture: str = setting("Encoder.", default="tiny", choices=("tiny", "small", "base", "large"))
-    vocabulary_size: int = setting("Pieces in the vocabulary.", default=4_000)
-    sequence_length: int = setting("Pieces in a row.", default=32)
-    batch_rows: int = setting("Rows of a step.", default=64)
-    steps: int = setting("Steps of a turn.", default=50)
-    turns: int = setting("Turns that count.", default=7)
-    steps_per_call: int = setting("Steps of one call to the device; `fit` calls it steps_per_execution.", default=1)
+    vocabulary_size: int = setting("Pieces in the vocabulary.", default=4_000, minimum=6)
+    sequence_length: int = setting("Pieces in a row.", default=32, minimum=3)
+    batch_rows: int = setting("Rows of a step.", default=64, minimum=1)
+    steps: int = setting("Steps of a turn.", default=50, minimum=1)
+    turns: int = setting("Turns that count.", default=7, minimum=1)
+    steps_per_call: int = setting(
+        "Steps of one call to the device; `fit` calls it steps_per_execution.", default=1, minimum=1
+    )
     compile: bool = setting("XLA on TensorFlow, torch.compile on torch; JAX always compiles.", default=False)
-    dropout: float = setting("Probability of zeroing a hidden state.", default=0.1)
+    dropout: float = setting("Probability of zeroing a hidden state.", default=0.1, minimum=0, below=1)
 
 
 def make_stream(config: Config):

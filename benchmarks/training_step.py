@@ -13,18 +13,18 @@ import time
 import numpy as np
 
 from spanbert_keras import program
-from spanbert_keras.program import setting
+from spanbert_keras.program import Settings, setting
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config:
+class Config(Settings):
     """Settings of the benchmark."""
 
     architecture: str = setting("Encoder.", default="small", choices=("tiny", "small", "base", "large"))
-    vocabulary_size: int = setting("Pieces in the vocabulary.", default=28_996)
-    sequence_length: int = setting("Pieces in a row.", default=256)
-    batch_rows: int = setting("Rows of a step.", default=8)
-    steps: int = setting("Turns that count.", default=7)
+    vocabulary_size: int = setting("Pieces in the vocabulary.", default=28_996, minimum=6)
+    sequence_length: int = setting("Pieces in a row.", default=256, minimum=3)
+    batch_rows: int = setting("Rows of a step.", default=8, minimum=1)
+    steps: int = setting("Turns that count.", default=7, minimum=1)
     keras_hub: bool = setting("Also measures keras_hub.models.BertMaskedLM (TensorFlow and JAX).", default=False)
     compile: bool = setting("XLA on TensorFlow.", default=False)
 

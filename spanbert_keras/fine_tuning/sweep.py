@@ -40,8 +40,9 @@ class Trial:
 class Sweep:
     """The trials of a sweep. Every change is written at once: another process can continue after a kill.
 
-    A trial is pruned if its best score so far is below the median of the complete trials' scores at the same evaluation.
-    That is the median rule of Golovin et al., 2017, section 3.2.2, with scores in place of their running averages.
+    A trial is pruned if its best score so far is below the median of the complete trials' scores at the same
+    evaluation. That is the median rule of Golovin et al., 2017, section 3.2.2, with scores in place of their running
+    averages.
 
     Args:
         folder: `Path` of the sweep, in which `sweep.json` is read or made.

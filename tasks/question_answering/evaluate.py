@@ -27,7 +27,10 @@ class Config(EvaluationSettings):
         default="all", choices=("all", "dev", "test"),
     )  # fmt: skip
     calibration_share: float | None = setting(
-        "Fits the no-answer threshold on this share of the articles and scores the rest with it.", default=None
+        "Fits the no-answer threshold on this share of the articles and scores the rest with it.",
+        default=None,
+        above=0,
+        below=1,
     )
 
 

@@ -40,6 +40,8 @@ class Config(FineTuningSettings):
     calibration_share: float | None = setting(
         "Fits the no-answer threshold on this share of dev's articles, and scores the rest of dev with it.",
         default=None,
+        above=0,
+        below=1,
     )
     answers: str = setting(
         "Target of a question with several answers: the first in SQuAD's file or the earliest by position in MRQA's, "

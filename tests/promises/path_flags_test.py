@@ -14,15 +14,15 @@ PROGRAMS = sorted(
     ".".join(file.relative_to(ROOT).with_suffix("").parts)
     for folder in ("spanbert_keras", "tasks", "benchmarks")
     for file in (ROOT / folder).rglob("*.py")
-    if "program.run(main, Config)" in file.read_text(encoding="utf-8")
+    if "run(main, Config)" in file.read_text(encoding="utf-8")
 )
 # Text that is not a path. A new flag with text belongs here, or is a `setting(..., path=True)`.
 OTHER_TEXT = {
-    "curve", "dataset", "default_genre", "eval_schemes", "genre", "genres", "label_column", "label_separator",
-    "lengths", "method", "no_relation", "pair_column", "question", "sets", "shard", "submission_method",
-    "sweep_batch_sizes", "sweep_learning_rates", "sweep_segments", "sweep_task_learning_rates", "target_columns",
-    "text_column",
-}  # fmt: skip
+    *("curve", "dataset", "default_genre", "eval_schemes", "genre", "genres", "label_column", "label_separator"),
+    *("lengths", "method", "no_relation", "pair_column", "question", "sets", "shard", "submission_method"),
+    *("sweep_batch_sizes", "sweep_learning_rates", "sweep_segments", "sweep_task_learning_rates"),
+    *("target_columns", "text_column"),
+}
 
 
 def texts_of(config):
@@ -50,9 +50,7 @@ def test_every_flag_with_text_is_a_path_that_is_expanded_or_known_to_be_none(mod
     monkeypatch.setenv("PLACE", "/place")
     monkeypatch.delenv("NOPE", raising=False)
     config = importlib.import_module(module).Config
-    monkeypatch.setattr(
-        config, "check", lambda self: None, raising=False
-    )  # one flag at a time: the others contradict it
+    monkeypatch.setattr(config, "check", lambda self: None, raising=False)  # flags are given one at a time
     for field, kind in texts_of(config):
         listed = "tuple" in kind
         for given, expected in (
