@@ -2,8 +2,8 @@
 
 
 class InputError(ValueError):
-    """Something that the user gave cannot be used.
+    """Input of the user (a flag, a file, an argument) cannot be used.
 
     The message is one clear sentence: what, where (file or flag), what was expected, what was received, what to do.
-    Programs print it and end with exit code 1; in Python it is an ordinary `ValueError`.
+    Programs print it and exit with code 1. In Python it is an ordinary `ValueError`.
     """

@@ -1,4 +1,4 @@
-"""The trials of a sweep in `sweep.json`: what was tried, how it scored, and which runs end early."""
+"""The trials of a sweep in `sweep.json`; `FineTuningSettings.sweep_grid` gives the combinations to try."""
 
 import dataclasses
 import math
@@ -10,7 +10,7 @@ from spanbert_keras.errors import InputError
 from spanbert_keras.files.writing import read_json, write_json
 
 FILE_NAME = "sweep.json"
-OPTUNA_FILE = "sweep.db"  # of earlier versions
+OPTUNA_FILE = "sweep.db"  # written by earlier versions
 STARTUP_TRIALS = 3  # complete trials before any is pruned
 RUNNING, COMPLETE, PRUNED = "running", "complete", "pruned"
 
@@ -38,7 +38,7 @@ class Trial:
 
 
 class Sweep:
-    """The trials of a sweep. Every change is written at once: another process can continue after a kill.
+    """The trials of a sweep: scores, median rule and choice. Every change is written at once, so a sweep can resume.
 
     A trial is pruned if its best score so far is below the median of the complete trials' scores at the same
     evaluation. That is the median rule of Golovin et al., 2017, section 3.2.2, with scores in place of their running
@@ -58,7 +58,7 @@ class Sweep:
     def __init__(self, folder: Path, warmup_evaluations: int):
         self.path = folder / FILE_NAME
         self.warmup_evaluations = warmup_evaluations
-        self._result: dict[str, Any] = {}  # what was chosen, once the sweep is finished
+        self._result: dict[str, Any] = {}  # the chosen trial, once the sweep is finished
         self.trials: list[Trial] = []
         if self.path.exists():
             self._read()
@@ -85,7 +85,7 @@ class Sweep:
         """Writes `sweep.json`.
 
         Raises:
-            InputError: it cannot be written, e.g. the disk is full; what was there stays.
+            InputError: it cannot be written, e.g. the disk is full; the file of before is unchanged.
         """
         try:
             write_json(self.path, {"trials": [trial.to_json() for trial in self.trials]} | self._result)
@@ -96,11 +96,11 @@ class Sweep:
 
     @property
     def begun(self) -> bool:
-        """Whether a trial has ended: others must have the same settings, so that they can be compared."""
+        """Whether a trial has ended. Later trials must then have the same settings, so that they can be compared."""
         return any(trial.state != RUNNING for trial in self.trials)
 
     def trial(self, parameters: dict[str, Any]) -> Trial:
-        """Returns the trial of a combination; it is begun unless it is there."""
+        """Returns the trial of a combination, and begins it if it does not exist."""
         for trial in self.trials:
             if trial.parameters == parameters:
                 return trial
@@ -109,9 +109,9 @@ class Sweep:
         return self.trials[-1]
 
     def report(self, trial: Trial, number: int, score: float) -> bool:
-        """Notes the score of an evaluation, and returns whether the trial should be pruned.
+        """Records the score of an evaluation, and returns whether the trial should be pruned.
 
-        An evaluation that is repeated, by a process that continues from a checkpoint before it, keeps its first score.
+        An evaluation that is repeated, because a run resumed from an earlier checkpoint, keeps its first score.
         """
         if number not in trial.evaluations:
             trial.evaluations[number] = float(score) if math.isfinite(score) else None
@@ -124,18 +124,18 @@ class Sweep:
         return not scores or (bool(others) and max(scores) < statistics.median(others))
 
     def end(self, trial: Trial, state: str, dev: float | None = None) -> None:
-        """Notes how a trial ended; a pruned one has the score of its last evaluation."""
+        """Records how a trial ended; a pruned one has the score of its last evaluation."""
         trial.state, trial.dev = state, dev
         if state == PRUNED and trial.evaluations:
             trial.dev = trial.evaluations[max(trial.evaluations)]
         self.write()
 
     def best(self) -> Trial | None:
-        """Returns the complete trial with the highest dev score, the first of equals; `None` if there is none."""
+        """Returns the first complete trial with the highest dev score; `None` if no trial is complete."""
         complete = [trial for trial in self.trials if trial.state == COMPLETE]
         return max(complete, key=lambda trial: trial.dev, default=None)  # type: ignore[arg-type, return-value]
 
     def finish(self, chosen: Trial, folder: str, scores: dict[str, Any]) -> None:
-        """Notes the chosen trial, the name of its folder, and its scores."""
+        """Records the chosen trial, the name of its folder, and its scores."""
         self._result = {"chosen": chosen.parameters, "folder": folder, "scores": scores}
         self.write()

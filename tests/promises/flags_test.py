@@ -1,4 +1,4 @@
-"""Every recipe of configs/ parses with the program that its header names, and says what a reader must know."""
+"""Every recipe of configs/ parses and documents itself; every number of every program has a limit."""
 
 import dataclasses
 import importlib

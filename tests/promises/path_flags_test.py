@@ -45,7 +45,7 @@ def test_all_programs_are_looked_at():
 
 
 @pytest.mark.parametrize("module", PROGRAMS)
-def test_every_flag_with_text_is_a_path_that_is_expanded_or_known_to_be_none(module, monkeypatch):
+def test_every_flag_with_text_is_a_path_that_is_expanded_or_known_to_be_other_text(module, monkeypatch):
     monkeypatch.setenv("HOME", "/house")
     monkeypatch.setenv("PLACE", "/place")
     monkeypatch.delenv("NOPE", raising=False)
