@@ -35,7 +35,6 @@ EXTRAS = {
     "export": ["ai-edge-litert>=2", "onnx>=1.17", "onnxruntime>=1.20", "tf2onnx>=1.17"],
     "demo": ["gradio>=5"],
     "parquet": ["pyarrow>=18"],
-    "sweep": ["optuna>=4"],
     "coreference": ["scipy>=1.14", "spacy>=3.8"],
     "classification": ["matplotlib>=3.9", "scikit-learn>=1.5", "scipy>=1.14"],
 }
@@ -47,7 +46,6 @@ TEST = [
     *EXTRAS["export"],
     *EXTRAS["jax"],
     *EXTRAS["parquet"],
-    *EXTRAS["sweep"],
     "h5py>=3.11",
     "mypy>=1.18",
     "psutil>=6",

@@ -33,6 +33,7 @@ from typing import Any
 import numpy as np
 
 from spanbert_keras import program
+from spanbert_keras.model_flag import load_task_model
 from spanbert_keras.program import InputError, Settings, setting
 
 WARM_UP_WORDS = 300
@@ -172,7 +173,7 @@ def measure(config: Config) -> dict[str, Any]:
 
     words = int(config.lengths[0])
     text = cut_to(read_text(str(config.text_file)), words)
-    resolver = program.load_task_model(str(config.model), "SpanBertCoreferenceResolver")
+    resolver = load_task_model(str(config.model), "SpanBertCoreferenceResolver")
     resolver.resolve(cut_to(text, min(words, WARM_UP_WORDS)), batch_size=config.batch_size)
     before, _ = memory()
     resolver.resolve(cut_to(text, min(words, COMPILED_WORDS)), batch_size=config.batch_size)

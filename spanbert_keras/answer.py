@@ -11,6 +11,7 @@ from pathlib import Path
 
 from spanbert_keras import program
 from spanbert_keras.answer_file import answer_file
+from spanbert_keras.model_flag import load_task_model
 from spanbert_keras.program import InputError, Settings, setting
 
 CONTEXT_CHARACTERS = 60  # characters shown before and after an answer
@@ -56,14 +57,14 @@ def main(config: Config) -> None:
     if config.input and config.output:
         if not Path(config.output).resolve().parent.is_dir():
             raise InputError(f"--output={config.output}: its folder does not exist. Create it first.")
-        reader = program.load_task_model(config.model, "SpanBertQuestionAnswerer")
+        reader = load_task_model(config.model, "SpanBertQuestionAnswerer")
         count = answer_file(
             reader, config.input, config.output, config.n_best, config.batch_size, config.max_answer_pieces
         )
         print(f"{count:,} questions: {config.output}")
         return
     context = _read_context(config.context_file or "")
-    reader = program.load_task_model(config.model, "SpanBertQuestionAnswerer")
+    reader = load_task_model(config.model, "SpanBertQuestionAnswerer")
     answers = reader.answer(
         config.question,
         context,

@@ -1,4 +1,4 @@
-"""Architectures by name, each with its source: `SpanBertEncoder.from_preset("base", load_weights=False)` makes one."""
+"""Named architectures with their sources: `SpanBertEncoder.from_preset("base", load_weights=False)` makes one."""
 
 from types import MappingProxyType
 

@@ -15,7 +15,7 @@ from spanbert_keras.training.distributed.local_workers import run_local_workers
 
 
 def main(config: Config) -> None:
-    """Trains, evaluates, and writes everything down; ends with the exit code of what stopped it."""
+    """Trains, evaluates and writes all results; if something stops the run, exits with its code."""
     if config.local_workers:
         alone = dataclasses.replace(config, local_workers=0)
         sys.exit(
@@ -23,24 +23,24 @@ def main(config: Config) -> None:
         )
     code = pretrain(config)
     if code:
-        logging.info("Stopped; the same command continues %s. Exit code %d.", config.output_dir, code)
+        logging.info("Stopped. The same command continues %s. Exit code %d.", config.output_dir, code)
         sys.exit(code)
 
 
 def pretrain(config: Config, callbacks=()) -> int:
-    """Does what the command line does, with callbacks.
+    """Runs pre-training as the command line does, with callbacks.
 
     Args:
         config: `Config`.
-        callbacks: sequence of `keras.callbacks.Callback`; a batch of theirs is a call to the device, an epoch what lies
-            between two evaluations.
+        callbacks: sequence of `keras.callbacks.Callback`; a batch is one call to the device, an epoch is the
+            time between two evaluations.
 
     Returns:
-        0 when finished, else the exit code that says what stopped it: 130 Ctrl-C, `preemption_exit_code` SIGTERM or
-        SIGUSR1. A checkpoint was written, and the same settings continue.
+        0 if finished, else an exit code: 130 after Ctrl-C, `preemption_exit_code` after SIGTERM or SIGUSR1. A
+        checkpoint was written, and the same settings continue the run.
 
     Raises:
-        InputError: something that the user gave cannot be used.
+        InputError: a setting, a file or the output directory cannot be used.
     """
     from spanbert_keras.pretraining.run import PretrainingRun
     from spanbert_keras.training.backend import configure_devices

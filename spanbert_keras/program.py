@@ -25,8 +25,6 @@ __all__ = [
     "InputError",
     "Settings",
     "decode_text",
-    "load_encoder",
-    "load_task_model",
     "parse",
     "run",
     "setting",
@@ -46,7 +44,7 @@ def decode_text(data: bytes) -> str:
     """Returns the text of a file that a user wrote: UTF-8 with or without a byte order mark, or UTF-16 with one.
 
     Raises:
-        ValueError: it is neither; the message says what was found, and what to do.
+        ValueError: it is neither. The message names the fault and the remedy.
     """
     form = binary_form(data)
     if form:
@@ -67,7 +65,7 @@ def decode_text(data: bytes) -> str:
 
 
 def _with_flag_files(arguments: Sequence[str], inside: tuple[str, ...] = ()) -> list[str]:
-    """Returns a command line with the lines of its flag files in place of `--flagfile`, those in flag files too."""
+    """Returns a command line with every `--flagfile`, also inside flag files, replaced by the lines of the file."""
     found: list[str] = []
     rest = iter(arguments)
     for argument in rest:
@@ -88,7 +86,7 @@ def _with_flag_files(arguments: Sequence[str], inside: tuple[str, ...] = ()) -> 
 
 
 def _flag_lines(path: str) -> list[str]:
-    """Returns the flags in a file: its lines without blank ones and comments."""
+    """Returns the flags in a file: its lines, without blank lines and comments."""
     try:
         text = decode_text(Path(path).read_bytes())
     except OSError as error:
@@ -105,7 +103,7 @@ def _flag_lines(path: str) -> list[str]:
 
 
 def _with_present_names(arguments: Sequence[str], config_class: type) -> list[str]:
-    """Returns a command line with the present names of flags that earlier versions called otherwise."""
+    """Returns a command line with the former names of flags replaced by the present ones."""
     renamed = config_class.former_names() if issubclass(config_class, Settings) else {}
     found: list[str] = []
     for i, argument in enumerate(arguments):
@@ -118,7 +116,7 @@ def _with_present_names(arguments: Sequence[str], config_class: type) -> list[st
 
 
 def _value_type(annotation: Any) -> Any:
-    """Returns the type behind `X | None`, or the annotation itself."""
+    """Returns X of an annotation `X | None`, or the annotation itself."""
     if isinstance(annotation, types.UnionType) or typing.get_origin(annotation) is typing.Union:
         return next(a for a in typing.get_args(annotation) if a is not type(None))
     return annotation
@@ -145,11 +143,11 @@ def _define(field: dataclasses.Field, annotation: Any, values: flags.FlagValues)
 
 
 def _convert(value: Any, annotation: Any, is_path: bool) -> Any:
-    """Turns an absl list into the field's tuple; text that is not a path is UTF-8 whatever the locale."""
+    """Turns an absl list into the field's tuple; text that is not a path is UTF-8 in every locale."""
     if isinstance(value, list) and typing.get_origin(_value_type(annotation)) is tuple:
         return tuple(_convert(one, str, is_path) for one in value)
     if isinstance(value, str) and not is_path:
-        with contextlib.suppress(UnicodeEncodeError):  # half characters that no locale made
+        with contextlib.suppress(UnicodeEncodeError):  # lone surrogates that do not come from undecodable bytes
             return value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     return value
 
@@ -157,20 +155,20 @@ def _convert(value: Any, annotation: Any, is_path: bool) -> Any:
 def parse(config_class: type, argv: Sequence[str], about: str = "") -> Any:
     """Parses a command line into an instance of `config_class`.
 
-    `--flagfile=path` reads flags from a file (one a line, `#` comments on their own line); later flags win. It is
-    UTF-8, or UTF-16 with a byte order mark, and may name further ones.
+    `--flagfile=path` reads flags from a file: one per line, `#` comments on their own line. Later flags override
+    earlier ones. The file is UTF-8, or UTF-16 with a byte order mark, and may include other flag files.
 
     Args:
         config_class: a frozen dataclass whose fields were made by `setting`.
         argv: list of str, without the program's name.
-        about: str. What `--help` says of the program; what the class's module says of itself by default.
+        about: str. Description of the program in `--help`. Defaults to the docstring of the class's module.
 
     Raises:
         absl.flags.Error: an unknown flag, a value of the wrong type, a required flag that is missing.
         InputError: a value that `Settings` rejects.
     """
     values = flags.FlagValues()
-    flags.DEFINE_string("flagfile", "", "Reads more flags from this file, one a line.", flag_values=values)
+    flags.DEFINE_string("flagfile", "", "File with more flags, one per line.", flag_values=values)
     flags.DEFINE_bool("help", False, "Shows this text.", short_name="h", flag_values=values)
     annotations = typing.get_type_hints(config_class)
     fields = dataclasses.fields(config_class)
@@ -191,12 +189,12 @@ def parse(config_class: type, argv: Sequence[str], about: str = "") -> Any:
 
 
 def _about(defined: Any) -> str:
-    """Returns the docstring of the module of a class or function, else its own."""
+    """Returns the docstring of the module of a class or function, or its own docstring if there is none."""
     return getattr(sys.modules.get(defined.__module__), "__doc__", None) or defined.__doc__ or ""
 
 
 def _help_text(about: str, config_class: type, values: flags.FlagValues) -> str:
-    """Returns the program's help: what it is, and every flag with default and meaning."""
+    """Returns the text of `--help`: the description, and every flag with its default and meaning."""
     lines = [about.strip(), "", "Flags:"]
     for name in ["flagfile", *(f.name for f in dataclasses.fields(config_class))]:
         flag = values[name]
@@ -218,57 +216,13 @@ def to_arguments(config: Any) -> list[str]:
     return arguments
 
 
-def load_task_model(path: str, kind: str):
-    """Returns the saved task model that --model names, in float32.
-
-    Args:
-        path: str. The flag's value.
-        kind: str. Name of the public class that it must be of.
-
-    Raises:
-        InputError: there is nothing, or a model of another class.
-    """
-    import spanbert_keras
-
-    if not Path(path).exists():
-        raise InputError(f"--model={path} is not there. Expected: a .keras file that fine-tuning saved.")
-    model = spanbert_keras.load_pretrained(path)
-    if not isinstance(model, getattr(spanbert_keras, kind)):
-        raise InputError(f"--model={path} holds a {type(model).__name__}. Expected: a {kind}, as fine-tuning saves it.")
-    for note in model.conversion_notes:  # of another program's model: what its folder does not say
-        logging.info("%s: %s", path, note)
-    return model
-
-
-def load_encoder(settings):
-    """Returns the encoder that --encoder names, with its tokenizer, in the dtype policy in force.
-
-    Args:
-        settings: `FineTuningSettings`.
-
-    Raises:
-        InputError: it cannot be loaded, or has no tokenizer.
-    """
-    import keras
-
-    import spanbert_keras
-
-    dropout = settings.dropout
-    overrides = {} if dropout is None else {"dropout": dropout, "attention_dropout": dropout}
-    policy = keras.mixed_precision.dtype_policy().name
-    encoder = spanbert_keras.load_pretrained(settings.encoder, "encoder", dtype=policy, **overrides)
-    if encoder.tokenizer is None or not encoder.tokenizer.has_vocabulary:
-        raise InputError(f"--encoder={settings.encoder} has no tokenizer. Convert it with its vocab.txt.")
-    return encoder
-
-
 def run(main: Callable[[Any], None], config_class: type, argv: Sequence[str] | None = None) -> None:
     """Parses the command line, calls `main(config)` and ends the process.
 
-    Exit codes: 0 done, 1 the user's input cannot be used (`InputError`: one sentence, no traceback), 2 a wrong flag,
-    70 (`DEFECT_EXIT_CODE`) any other exception, a defect or a device's error, with its traceback: not Python's 1, since
-    starting again may help; 130 interrupted. A `SystemExit` of `main` keeps its code. Printing never ends a job: see
-    `lenient_streams`; what a full disk took of standard output is exit code 1 after the job is done.
+    Exit codes: 0 success; 1 unusable input (`InputError`: one sentence, no traceback); 2 a wrong flag; 70
+    (`DEFECT_EXIT_CODE`) any other exception, a defect or a device error, with its traceback. It is not Python's 1,
+    because starting again may help. 130 interrupted. A `SystemExit` of `main` keeps its code. Printing never ends a
+    job (`lenient_streams`); if a full disk has lost standard output, the exit code is 1 after the job is done.
     """
     with lenient_streams() as lost:
         _run(main, config_class, argv)
@@ -278,7 +232,7 @@ def run(main: Callable[[Any], None], config_class: type, argv: Sequence[str] | N
 
 
 def _run(main: Callable[[Any], None], config_class: type, argv: Sequence[str] | None) -> None:
-    """Does what `run` says."""
+    """Runs the program as `run` describes, inside of lenient streams."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         config = parse(config_class, arguments, _about(main))
@@ -288,7 +242,7 @@ def _run(main: Callable[[Any], None], config_class: type, argv: Sequence[str] | 
     except InputError as error:
         print(f"Error: {error}", file=sys.stderr)
         raise SystemExit(INPUT_EXIT_CODE) from None
-    flags.FLAGS.mark_as_parsed()  # ours are parsed; else absl's logger complains
+    flags.FLAGS.mark_as_parsed()  # absl's logger warns unless the global flags are parsed
     logging.use_absl_handler()
     logging.set_verbosity(logging.INFO)
     try:

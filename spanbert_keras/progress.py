@@ -1,4 +1,4 @@
-"""How far a long computation is: a bar on a terminal, lines in the log elsewhere."""
+"""Progress of a long computation: a bar on a terminal, lines in the log elsewhere."""
 
 import sys
 import time
@@ -7,25 +7,28 @@ from typing import TypeVar
 
 from absl import logging
 
-SECONDS, PARTS = 30.0, 10  # a line at least every 30 seconds and every tenth
+SECONDS, PARTS = 30.0, 10  # a log line at least every 30 seconds, and every tenth of the work
 
 T = TypeVar("T")
 
 
 class Progress:
-    """Counts examples that are done; a context manager.
+    """Context manager that shows the progress of a computation over examples.
 
-    A terminal shows a bar. Elsewhere the log has a line every tenth, or every 30 seconds if that is sooner, with
-    examples done, their rate and the time that remains.
+    A terminal shows a bar. Elsewhere a line is logged every tenth of the work, or every 30 seconds if that is sooner,
+    with the examples done, their rate and the remaining time.
 
     Args:
-        total: int. Examples.
-        what: str. What they are: "questions".
+        total: int. Number of examples.
+        what: str. Plural noun for the examples, e.g. `"questions"`.
         clock: function that returns seconds.
 
     Example:
-        with Progress(1000, "questions") as progress:
-            progress.advance(32)
+
+    ```python
+    with Progress(1000, "questions") as progress:
+        progress.advance(32)
+    ```
     """
 
     def __init__(self, total: int, what: str, clock: Callable[[], float] = time.monotonic):
@@ -49,7 +52,7 @@ class Progress:
             self._bar.stop()
 
     def advance(self, count: int = 1) -> None:
-        """Counts examples that are done."""
+        """Counts more examples as done."""
         before, self.done = self.done, min(self.done + count, self.total)
         if self._bar is not None:
             self._bar.update(self._task, completed=self.done)
@@ -61,6 +64,7 @@ class Progress:
             logging.info("%s", self._line(now - self._start))
 
     def _line(self, seconds: float) -> str:
+        """Returns the log line after a number of seconds."""
         rate = self.done / max(seconds, 1e-6)
         head = f"{self.done:,} of {self.total:,} {self.what}, {100 * self.done // self.total} %"
         if self.done == self.total:
@@ -69,7 +73,7 @@ class Progress:
 
 
 def tracked(items: Iterable[T], total: int, what: str) -> Iterator[T]:
-    """Yields the same items, and shows how many there were; see `Progress`."""
+    """Yields the items, and shows how many have been consumed; see `Progress`."""
     with Progress(total, what) as progress:
         for item in items:
             yield item
@@ -77,7 +81,7 @@ def tracked(items: Iterable[T], total: int, what: str) -> Iterator[T]:
 
 
 def shown_time(seconds: float) -> str:
-    """Returns a time as people write it: `0.4 s`, `3 min 05 s`, `2 h 07 min`."""
+    """Returns a duration in readable form: `0.4 s`, `3 min 05 s`, `2 h 07 min`."""
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)

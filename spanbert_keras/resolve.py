@@ -12,6 +12,7 @@ from pathlib import Path
 from spanbert_keras import program
 from spanbert_keras.files.byte_streams import read_gunzipped
 from spanbert_keras.files.writing import write_atomically
+from spanbert_keras.model_flag import load_task_model
 from spanbert_keras.program import InputError, Settings, setting
 
 
@@ -81,7 +82,7 @@ def main(config: Config) -> None:
         raise InputError(f"--output={config.output}: its folder does not exist. Create it first.")
     request = Request(config.input, config.output, *_read_documents(config.input, config.skip_bad_examples))
     FORMATS[ending].check(request)
-    resolver = program.load_task_model(config.model, "SpanBertCoreferenceResolver")
+    resolver = load_task_model(config.model, "SpanBertCoreferenceResolver")
     found = resolver.resolve(
         request.documents,
         genre=config.genre,

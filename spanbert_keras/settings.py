@@ -21,17 +21,17 @@ def setting(
     path: bool = False,
     formerly: Sequence[str] = (),
 ) -> Any:
-    """Returns the dataclass field of one setting: everything that is to be known of it stands in this call.
+    """Returns the dataclass field of one setting: everything about it is in this call.
 
     Args:
         help: str. A noun phrase for `--help`, with the unit.
-        default: the value without a flag; a setting without default must be given.
+        default: value if the flag is not given; a setting without a default is required.
         minimum: number. The lowest value allowed.
-        above: number. What the value must be above.
-        below: number. What the value must be below.
+        above: number. The value must be greater.
+        below: number. The value must be less.
         choices: strings allowed, or `None` for any; of a tuple, each element.
         changeable: bool. Whether it may differ when a run continues in the same folder.
-        path: bool. Whether it is a path, or several: `Settings` then expands `~` and `$HOME` in it.
+        path: bool. Whether it is a path, or several, in which `Settings` expands `~` and `$HOME`.
         formerly: names that the flag had in earlier versions. They are still accepted.
 
     Example:
@@ -65,7 +65,7 @@ class Settings:
     """Base of the dataclasses of settings.
 
     On construction paths are expanded, so `--output_dir=~/runs` works where no shell expands it (after `=`, inside
-    lists, in flag files, in Python), and every value is checked: settings that exist can be used.
+    lists, in flag files, in Python), and every value is checked, so that settings that exist can be used.
 
     Raises:
         InputError: a value is out of its range or not among its choices, or settings contradict each other.
@@ -92,7 +92,7 @@ class Settings:
 
     @classmethod
     def former_names(cls) -> dict[str, str]:
-        """Returns dict from each name that a setting had in an earlier version to its name now."""
+        """Returns a dict from the earlier names of settings to their present names."""
         fields = dataclasses.fields(cls)  # type: ignore[arg-type]
         return {old: field.name for field in fields for old in field.metadata.get("formerly", ())}
 
@@ -127,7 +127,7 @@ def _check_choice(field: dataclasses.Field, value: Any) -> None:
 def expand(text: str | os.PathLike) -> str:
     """Returns a path, or several separated by commas, with `~` and variables such as `$HOME` replaced.
 
-    What cannot be replaced stays: an undefined variable, an unknown user, a name such as `hf://owner/name`.
+    Parts that cannot be replaced stay: an undefined variable, an unknown user, a name such as `hf://owner/name`.
     """
     parts = os.path.expandvars(os.fspath(text)).split(",")
     blanks = [part[: len(part) - len(part.lstrip())] for part in parts]

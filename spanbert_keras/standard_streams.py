@@ -1,4 +1,4 @@
-"""Standard output and error that never end a job: any character can be written, and nobody needs to read it."""
+"""Standard output and error that never end a job: any character can be written, and no reader is needed."""
 
 import contextlib
 import io
@@ -9,10 +9,10 @@ from typing import Any
 
 
 class _Output(io.RawIOBase):
-    """A file descriptor to write to. When its reader has gone (`| head`) or its disk is full, the rest is dropped.
+    """A writable file descriptor. After its reader has gone (`| head`) or its disk is full, output is dropped.
 
     Attributes:
-        error: OSError or `None`. Why something was lost; a reader that has gone does not count.
+        error: OSError or `None`. Why output was lost; not set if the reader has gone.
     """
 
     def __init__(self, raw: io.FileIO):
@@ -41,13 +41,13 @@ class _Output(io.RawIOBase):
 
 @contextlib.contextmanager
 def lenient_streams() -> Iterator[list[OSError]]:
-    """Inside of it, printing raises nothing: what an encoding lacks is written as an escape, such as `\\u043a`.
+    """Context in which printing never raises: characters outside the encoding become escapes, such as `\\u043a`.
 
-    The encoding stays that of the terminal or of `PYTHONIOENCODING`. A closed pipe, or no standard output at all, is no
-    error.
+    The encoding stays that of the terminal or of `PYTHONIOENCODING`. A closed pipe or a missing standard output is not
+    an error.
 
     Yields:
-        list. After the end it holds the errors, e.g. a full disk, that lost a part of standard output.
+        list of `OSError`. After the context it holds the errors, e.g. a full disk, by which standard output was lost.
     """
     before = sys.stdout, sys.stderr
     lost: list[OSError] = []
@@ -57,7 +57,7 @@ def lenient_streams() -> Iterator[list[OSError]]:
             yield lost
         finally:
             for stream in (sys.stdout, sys.stderr):
-                with contextlib.suppress(ValueError):  # somebody closed it
+                with contextlib.suppress(ValueError):  # closed inside of the context
                     stream.flush()
             sys.stdout, sys.stderr = before
             if output is not None and output.error is not None:
@@ -65,12 +65,12 @@ def lenient_streams() -> Iterator[list[OSError]]:
 
 
 def _lenient(stream: Any, nowhere: Any) -> tuple[Any, _Output | None]:
-    """Returns a stream that takes everything and writes to the same place, and its descriptor where it is new."""
+    """Returns a stream that accepts everything and writes to the same place, and its `_Output` if it has one."""
     if stream is None:
         return nowhere, None
     buffer = getattr(stream, "buffer", None)
-    raw = getattr(buffer, "raw", buffer)  # unbuffered (`python -u`) there is no layer between
-    if not isinstance(raw, io.FileIO):  # of a test or a notebook
+    raw = getattr(buffer, "raw", buffer)  # with `python -u` the buffer itself is the raw stream
+    if not isinstance(raw, io.FileIO):  # a stream of a test or a notebook
         return stream, None
     with contextlib.suppress(OSError, ValueError):
         stream.flush()

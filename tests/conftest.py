@@ -41,7 +41,7 @@ def pytest_report_header(config):
 
 @pytest.fixture(autouse=True)
 def _log_as_programs_do():
-    """Lets absl log what programs show, whatever an earlier test of this process, or its flags, left behind."""
+    """Lets absl log what programs show, even if an earlier test of this process changed the verbosity."""
     logging.set_verbosity(logging.INFO)
 
 
@@ -58,7 +58,7 @@ def data_folder():
     if not folder:
         pytest.skip("real data: the environment variable SPANBERT_KERAS_DATA names no folder")
     if not pathlib.Path(folder).is_dir():
-        pytest.fail(f"SPANBERT_KERAS_DATA must name a folder. Received: {folder!r}, which is none.")
+        pytest.fail(f"SPANBERT_KERAS_DATA must name a folder. Received: {folder!r}, which is not a folder.")
     return pathlib.Path(folder)
 
 
@@ -219,11 +219,23 @@ def toy_text(tmp_path_factory):
 def toy_flags():
     """List of flags of a pre-training run of six steps with a model of one layer x 16, without corpus and folder."""
     return [
-        "--architecture=tiny", "--num_layers=1", "--hidden_dim=16", "--num_heads=2", "--position_dim=8",
-        "--max_sequence_length=32", "--batch_sequences=4", "--steps=6", "--warmup_steps=2", "--learning_rate=1e-3",
-        "--log_every=2", "--evaluate_every=3", "--eval_rows=8", "--checkpoint_every=4", "--examples=3",
+        "--architecture=tiny",
+        "--num_layers=1",
+        "--hidden_dim=16",
+        "--num_heads=2",
+        "--position_dim=8",
+        "--max_sequence_length=32",
+        "--batch_sequences=4",
+        "--steps=6",
+        "--warmup_steps=2",
+        "--learning_rate=1e-3",
+        "--log_every=2",
+        "--evaluate_every=3",
+        "--eval_rows=8",
+        "--checkpoint_every=4",
+        "--examples=3",
         "--workers=1",
-    ]  # fmt: skip
+    ]
 
 
 @pytest.fixture(scope="session")
@@ -314,11 +326,14 @@ def _coreference_computed(model, batch):
 
 
 def _golden_expected(arrays):
-    """Returns the golden numbers; antecedents best coarse score first, -1 and -inf where there is none."""
+    """Returns the golden numbers; antecedents best coarse score first, -1 and -inf in empty places."""
     import types
 
     spans = zip(arrays["out/top_span_starts"].tolist(), arrays["out/top_span_ends"].tolist(), strict=True)
     return types.SimpleNamespace(
-        spans=list(spans), mentions=arrays["out/top_span_mention_scores"], antecedents=arrays["out/top_antecedents"],
-        scores=arrays["out/antecedent_scores"], loss=float(arrays["out/loss"]),
-    )  # fmt: skip
+        spans=list(spans),
+        mentions=arrays["out/top_span_mention_scores"],
+        antecedents=arrays["out/top_antecedents"],
+        scores=arrays["out/antecedent_scores"],
+        loss=float(arrays["out/loss"]),
+    )

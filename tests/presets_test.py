@@ -25,7 +25,7 @@ def test_there_are_four():
     assert sorted(ARCHITECTURES) == ["base", "large", "small", "tiny"]
 
 
-def test_nobody_can_change_them():
+def test_architectures_are_read_only():
     with pytest.raises(TypeError):
         ARCHITECTURES["base"] = {}
     with pytest.raises(TypeError):

@@ -70,7 +70,7 @@ def test_a_run_ends_with_scores_and_held_out_spans(finished):
     assert "step 6/6" in done.stderr and "Traceback" not in done.stderr
 
 
-def test_a_run_is_written_down(finished, toy_text):
+def test_a_run_has_a_record(finished, toy_text):
     folder, _ = finished
     record = json.loads((folder / "run.json").read_text())
     assert record["flags"]["corpus"] == str(toy_text) and record["flags"]["steps"] == 6
@@ -120,7 +120,7 @@ def test_the_same_command_finds_a_finished_run_done(finished, toy_text, toy_flag
 @pytest.mark.parametrize(
     "name, code, more", [("SIGINT", 130, []), ("SIGTERM", 81, ["--preemption_exit_code=81", "--steps_per_call=2"])]
 )
-def test_a_signal_writes_a_checkpoint_and_the_same_command_goes_on_bit_for_bit(
+def test_a_signal_writes_a_checkpoint_and_the_same_command_continues_bit_for_bit(
     toy_shards, toy_flags, call, tmp_path, root, name, code, more
 ):
     steps = 60
@@ -164,7 +164,7 @@ def test_a_dry_run_prints_and_leaves_no_run(toy_shards, toy_flags, call, tmp_pat
         *toy_flags, f"--corpus={toy_shards}", f"--output_dir={folder}", "--dry_run", "--tokens_per_second=1000"
     )
     assert code == 0
-    for text in ("parameters, encoder", "pieces in a step", "epochs", "FLOP", "days", "GiB", "token_ids", "(4, 32)"):
+    for text in ("parameters, encoder", "tokens per step", "epochs", "FLOP", "days", "GiB", "token_ids", "(4, 32)"):
         assert text in out
     assert not (folder / "run.json").exists() and not (folder / "checkpoints").exists()
 
@@ -209,12 +209,12 @@ def bad(toy_shards, toy_flags, call, tmp_path):
         (["--corpus=a:0"], "--corpus"),
     ],
 )
-def test_settings_that_cannot_be_are_refused(bad, flags, words):
+def test_impossible_settings_are_rejected(bad, flags, words):
     assert words in bad(*flags)
 
 
 @pytest.mark.parametrize("flags", [["--batch_token=7"], ["--steps=many"], ["--decay=cosine"], ["stray"]])
-def test_a_wrong_flag_is_refused(bad, flags):
+def test_a_wrong_flag_is_rejected(bad, flags):
     assert "--help" in bad(*flags, expected_code=2)
 
 
@@ -254,14 +254,14 @@ def test_a_damaged_shard_is_named(bad, toy_shards, tmp_path, kind):
     assert path.name in bad(corpus=tmp_path / "shards")
 
 
-def test_a_corpus_of_another_vocabulary_is_refused(bad, toy_shards, tmp_path):
+def test_a_corpus_of_another_vocabulary_is_rejected(bad, toy_shards, tmp_path):
     pieces = (toy_shards / "vocab.txt").read_text() + "extra\n"
     (tmp_path / "other.txt").write_text(pieces)
     message = bad(f"--vocabulary={tmp_path / 'other.txt'}")
     assert "other.txt" in message and str(toy_shards) in message
 
 
-def test_the_folder_of_another_run_is_refused_and_left_as_it_was(bad, finished, toy_text, tmp_path):
+def test_the_folder_of_another_run_is_rejected_and_not_changed(bad, finished, toy_text, tmp_path):
     folder = tmp_path / "run"
     shutil.copytree(finished[0], folder)
     files = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file() and path.name != "run.lock"}
@@ -273,13 +273,13 @@ def test_the_folder_of_another_run_is_refused_and_left_as_it_was(bad, finished, 
     } == files
 
 
-def test_workers_that_nobody_described_are_refused(bad, monkeypatch):
+def test_workers_without_a_description_are_rejected(bad, monkeypatch):
     for name in ("TF_CONFIG", "SLURM_PROCID"):
         monkeypatch.delenv(name, raising=False)
     assert "TF_CONFIG" in bad("--distribution=multi_worker")
 
 
-def test_a_folder_in_which_a_run_is_going_on_is_refused(bad, tmp_path):
+def test_the_folder_of_a_running_process_is_rejected(bad, tmp_path):
     with RunLock(tmp_path / "run"):
         assert str(tmp_path / "run") in bad()
 
@@ -295,7 +295,7 @@ def test_a_rehearsal_starts_the_same_command_without_itself(toy_flags, call, mon
 
 
 @pytest.mark.slow
-def test_a_program_of_ones_own_adds_callbacks_and_learns_what_stopped_it(toy_shards, toy_flags, tmp_path):
+def test_python_code_can_add_callbacks_and_receives_the_exit_code(toy_shards, toy_flags, tmp_path):
     class Preempt(keras.callbacks.Callback):
         def on_train_batch_end(self, batch, logs=None):
             if batch == 2:
@@ -311,7 +311,7 @@ def test_a_program_of_ones_own_adds_callbacks_and_learns_what_stopped_it(toy_sha
     assert signal.getsignal(signal.SIGTERM) is before
 
 
-def test_an_output_folder_that_is_a_file_is_refused(bad, tmp_path):
+def test_an_output_folder_that_is_a_file_is_rejected(bad, tmp_path):
     (tmp_path / "run").write_text("mine")
     assert "--output_dir" in bad(f"--cache_dir={tmp_path / 'cache'}")
     assert "--output_dir" in bad()

@@ -98,7 +98,7 @@ def test_an_unusable_flagfile_is_one_sentence_and_exit_code_2(tmp_path, capsys, 
     assert re.search(message, error) and "Traceback" not in error and error.count("\n") == 1
 
 
-def test_bytes_of_the_command_line_are_utf_8_whatever_the_locale():
+def test_bytes_of_the_command_line_are_utf_8_in_every_locale():
     """Under the C locale an argument of other characters arrives as half characters."""
     config = program.parse(Config, ["--path=caf\udcc3\udca9", "--names=\udcd0\udcba,b\udcff"])
     assert config.path == "café" and config.names == ("к", "b\ufffd")
@@ -116,7 +116,7 @@ def test_bytes_of_the_command_line_are_utf_8_whatever_the_locale():
         (["--flagfile=missing.flags"], "missing.flags"),
     ],
 )
-def test_a_wrong_command_line_is_refused_by_name(argv, message):
+def test_a_wrong_command_line_is_rejected_by_name(argv, message):
     with pytest.raises(flags.Error, match=message):
         program.parse(Config, argv)
 
@@ -185,11 +185,20 @@ def test_to_flags_round_trips():
         Config(path="", rate=float("inf"), names=()),
         pretrain.Config(corpus="a:0.7,b:0.3", output_dir="o", batch_tokens=1024, eval_schemes=("span", "subword")),
         pretrain.Config(
-            corpus="c", output_dir="o", batch_sequences=8, distribution="multi_worker", replicas=2, deterministic=True,
-            epsilon=1e-6, learning_rate=0.1 + 0.2, checkpoint_minutes=0.5, peak_tflops=123.4, lowercase=True,
+            corpus="c",
+            output_dir="o",
+            batch_sequences=8,
+            distribution="multi_worker",
+            replicas=2,
+            deterministic=True,
+            epsilon=1e-6,
+            learning_rate=0.1 + 0.2,
+            checkpoint_minutes=0.5,
+            peak_tflops=123.4,
+            lowercase=True,
         ),
     ],
-)  # fmt: skip
+)
 def test_arguments_are_parsed_into_what_they_were_made_of(config):
     arguments = program.to_arguments(config)
     assert program.parse(type(config), arguments) == config

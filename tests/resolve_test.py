@@ -177,6 +177,6 @@ def test_bad_documents_are_rejected_with_a_hint_at_the_flag_or_left_out(run, cap
 
 
 def test_documents_that_conll_cannot_hold_are_rejected_before_the_model_is_loaded(run, monkeypatch):
-    monkeypatch.setattr(program, "load_task_model", lambda *given: pytest.fail("it was loaded"))
+    monkeypatch.setattr(resolve, "load_task_model", lambda *given: pytest.fail("it was loaded"))
     with pytest.raises(InputError, match="holds a blank, which ends a column"):
         run("in.jsonl", json.dumps(LINE | {"speakers": ["Ann Lee"] * 4}) + "\n", "out.conll")

@@ -46,7 +46,7 @@ def test_a_setting_without_default_must_be_given():
         ({"mode": "slow", "steps": 10}, "--mode=slow takes at most 9 --steps."),
     ],
 )
-def test_settings_that_cannot_be_are_rejected_on_construction_by_the_flags_name(changes, sentence):
+def test_impossible_settings_are_rejected_on_construction_with_the_flag(changes, sentence):
     with pytest.raises(InputError) as error:
         Config(path="a", **changes)
     assert str(error.value) == sentence
@@ -65,7 +65,7 @@ def test_paths_are_expanded(monkeypatch):
     assert Config(path="~/$X").path == "/h/x"
 
 
-def test_what_may_change_is_marked():
+def test_changeable_settings_are_marked():
     assert Config.changeable() == ("path", "weight")
 
 

@@ -69,7 +69,7 @@ sys.exit(len(lost))
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="the system has no full device")
 @pytest.mark.parametrize("buffered", [True, False])
-def test_a_full_disk_is_told_at_the_end(buffered):
+def test_a_full_disk_is_reported_at_the_end(buffered):
     code = """
 with streams.lenient_streams() as lost:
     print("text")

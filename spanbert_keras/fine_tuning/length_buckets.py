@@ -1,4 +1,4 @@
-"""Batches of examples of like length, in few static shapes. Shape letters: B rows, E examples."""
+"""Batches of examples of similar length, in few static shapes. Shape letters: B rows, E examples."""
 
 from collections.abc import Callable, Sequence
 
@@ -7,22 +7,22 @@ import numpy as np
 from spanbert_keras.data.seeds import BATCH_ORDER, EXAMPLE_ORDER
 from spanbert_keras.preprocessing.philox import fold, permute
 
-MULTIPLE = 8  # pieces; lengths that matrix units like
+MULTIPLE = 8  # tokens; matrix units are fastest with such lengths
 
 
 def choose_lengths(lengths: Sequence[int] | np.ndarray, count: int = 8) -> list[int]:
-    """Returns at most `count` row lengths, multiples of 8, with which examples of these lengths pad least.
+    """Returns at most `count` row lengths, multiples of 8, with which examples of these lengths need the least padding.
 
     Args:
-        lengths: int of each example, at least one.
-        count: int.
+        lengths: sequence of int. Length of each example in tokens; at least one example.
+        count: int. Maximum number of row lengths.
 
     Returns:
-        list of int, ascending; the last holds the longest example.
+        list of int, ascending; the last fits the longest example.
     """
     sizes, examples = np.unique(-(-np.asarray(lengths, np.int64) // MULTIPLE), return_counts=True)
     before = np.concatenate([[0], np.cumsum(examples)])
-    # The sizes before number j, cut into groups that are padded to their last: (places, lengths chosen).
+    # best[j]: the first j sizes, in groups that are padded to their largest: (padded positions, chosen lengths).
     best: list[tuple[float, list[int]]] = [(0.0, []), *((np.inf, []) for _ in sizes)]
     for _ in range(min(count, len(sizes))):
         best = [best[0]] + [
@@ -36,25 +36,30 @@ def choose_lengths(lengths: Sequence[int] | np.ndarray, count: int = 8) -> list[
 
 
 class LengthBuckets:
-    """The order in which examples of different lengths are trained on: batch k is a pure function of (seed, k).
+    """Training batches of examples of different lengths: batch k is a pure function of (seed, k).
 
-    Each epoch is shuffled anew. Examples are padded to one of at most eight lengths and meet others of their length;
-    what is left over at one length goes to the next longer, so that only one batch of an epoch may need filling up.
+    Each epoch has its own order. Examples are padded to one of at most eight lengths and batched with others of the
+    same length. A rest that does not fill a batch moves to the next longer length, so that at most one batch per epoch
+    is filled up with empty rows.
 
     Args:
-        lengths: int of each example, in pieces.
-        make_batch: called with (examples int `(B,)`, length int, epoch int); returns a dict of arrays that begin with B
-            rows.
-        batch_rows: int. B.
-        seed: two integers of 32 bits.
-        max_shapes: int. Lengths at most.
+        lengths: sequence of int. Length of each example in tokens.
+        make_batch: function of (examples int `(B,)`, length int, epoch int) that returns a dict of arrays with B rows.
+        batch_rows: int. Rows per batch, B.
+        seed: two integers of 32 bits. Seed of the order.
+        max_shapes: int. Maximum number of row lengths.
 
     Attributes:
-        steps_per_epoch: int.
-        row_lengths: list of int.
-        padding_share: float. Share of an epoch's places that hold no piece.
+        steps_per_epoch: int. Number of batches per epoch.
+        row_lengths: list of int. Lengths to which rows are padded, ascending.
+        padding_share: float. Share of an epoch's positions that are padding.
 
-    Example: `LengthBuckets([5, 9, 7], make_batch, 2, (0, 1)).batch(0)` is a dict with `example_weights` `(2,)`.
+    Example:
+
+    ```python
+    make_batch = lambda examples, length, epoch: {"token_ids": np.zeros((len(examples), length), "int32")}
+    LengthBuckets([5, 9, 7], make_batch, 2, (0, 1)).batch(0)["example_weights"].shape  # (2,)
+    ```
     """
 
     def __init__(
@@ -77,7 +82,7 @@ class LengthBuckets:
         self.padding_share = 1.0 - float(self.lengths.sum()) / places
 
     def _plan(self, epoch: int) -> list[tuple[np.ndarray, int]]:
-        """Returns the examples (-1 fills up) and the length of every batch of an epoch, in order."""
+        """Returns the examples (-1 for empty rows) and the row length of every batch of an epoch, in order."""
         if self._epoch[0] == epoch:
             return self._epoch[1]
         total = len(self.lengths)
@@ -96,7 +101,7 @@ class LengthBuckets:
         return self._epoch[1]
 
     def batch(self, number: int) -> dict[str, np.ndarray]:
-        """Returns batch `number` with `example_weights`, float32 `(B,)`: 0 for rows that fill it up."""
+        """Returns batch `number` with `example_weights`, float32 `(B,)`: 0 for empty rows."""
         return self.part(number, 0, 1)
 
     def part(self, number: int, worker: int, num_workers: int) -> dict[str, np.ndarray]:

@@ -1,4 +1,4 @@
-"""What a person sees of a fine-tuning run. K steps of a call, B rows, T tokens."""
+"""Progress bar and TensorBoard of fine-tuning. Shape letters: K steps per call, B rows, T tokens."""
 
 import os
 import time
@@ -16,9 +16,9 @@ class FineTuningMonitor(RunMonitor):
     Args:
         folder: the run's output directory.
         total_steps: int. Steps of the whole run.
-        start: int. Steps made before.
-        learning_rate: maps a step to its learning rate.
-        steps_per_epoch: int.
+        start: int. Steps made before this process.
+        learning_rate: function from a step to its learning rate.
+        steps_per_epoch: int. Number of steps per epoch.
         distribution: `Distribution`.
     """
 
@@ -35,37 +35,35 @@ class FineTuningMonitor(RunMonitor):
         self.steps_per_epoch = steps_per_epoch
 
     def on_log(self, done: int, window) -> None:
-        """Writes the scalars of the steps since the last time.
+        """Writes the scalars of the steps since the last call.
 
         Args:
             done: int. Updates made.
             window: `cadence.LogWindow` whose results are arrays.
         """
-        counts = np.zeros(3)  # places, pieces, examples of this worker
+        counts = np.zeros(3)  # positions, tokens and examples of this worker
         for batches, _ in window.calls:
             mask = batches["padding_mask"] * (batches["example_weights"] > 0)[..., None]
             counts += (mask.size, mask.sum(), batches["example_weights"].sum())
-        places, pieces, examples = self.distribution.sum(counts).tolist()
+        positions, tokens, examples = self.distribution.sum(counts).tolist()
         if not self.distribution.is_chief:
             return
         seconds = max(time.perf_counter() - window.began, 1e-9)
         values = self.optimization(done, window) | {
-            "data/padding_share": 1.0 - pieces / places,
-            "performance/tokens_per_second": pieces / seconds,
+            "data/padding_share": 1.0 - tokens / positions,
+            "performance/tokens_per_second": tokens / seconds,
             "performance/examples_per_second": examples / seconds,
             "performance/data_wait_share": min(1.0, window.waited / seconds),
         }
         with self._lock:
             self.writer("train").scalars(values, done)
             self.writer("train").flush()
-        self.say(
-            done, values,
-            [
-                f"epoch {done / self.steps_per_epoch:.2f}",
-                f"loss {values['optimization/loss']:.3f}",
-                f"{values['performance/examples_per_second']:,.1f} rows/s",
-            ],
-        )  # fmt: skip
+        parts = [
+            f"epoch {done / self.steps_per_epoch:.2f}",
+            f"loss {values['optimization/loss']:.3f}",
+            f"{values['performance/examples_per_second']:,.1f} rows/s",
+        ]
+        self.say(done, values, parts)
 
     def on_scores(self, done: int, scores: dict[str, float]) -> None:
         """Writes the scores on the development set."""

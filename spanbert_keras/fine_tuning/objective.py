@@ -1,4 +1,4 @@
-"""The objective of a task model. B rows."""
+"""The objective of a task model. Shape letters: B rows."""
 
 from keras import ops
 
@@ -7,9 +7,9 @@ class ExampleObjective:
     """The mean of a task model's losses over the examples of a batch; see `Objective`.
 
     Args:
-        model: a task model: `target_keys`, and `example_losses(outputs, batch)`, float32 `(B,)`.
+        model: a task model with `target_keys` and `example_losses(outputs, batch)`, float32 `(B,)`.
 
-    A batch has `example_weights`, float32 `(B,)`: 1 for an example, 0 for a row that only fills up the batch.
+    A batch has `example_weights`, float32 `(B,)`: 1 for an example, 0 for an empty row.
     """
 
     evaluation_keys = ()
@@ -25,7 +25,7 @@ class ExampleObjective:
         return {"losses": self._losses(outputs, batch)}
 
     def loss(self, scores, batch, counts):
-        """Returns the examples' losses, summed, divided by the number of examples of the whole batch."""
+        """Returns the sum of the examples' losses, divided by the number of examples in the whole batch."""
         return ops.sum(scores["losses"] * batch["example_weights"]) / ops.maximum(counts[0], 1.0)
 
     def predict(self, outputs, batch):

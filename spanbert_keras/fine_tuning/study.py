@@ -1,4 +1,4 @@
-"""Several fine-tuning runs that belong together: seeds, and a sweep over hyper-parameters."""
+"""What a fine-tuning program does with its settings: one run, runs with several seeds, or a sweep."""
 
 import dataclasses
 import functools
@@ -15,19 +15,20 @@ from spanbert_keras.errors import InputError
 from spanbert_keras.files.writing import write_atomically, write_json
 from spanbert_keras.fine_tuning.run import CHECKPOINTS, FineTuningRun, FineTuningTask, TrainingFailed
 from spanbert_keras.fine_tuning.settings import FineTuningSettings
+from spanbert_keras.fine_tuning.sweep import COMPLETE, PRUNED, RUNNING, Sweep, Trial
 from spanbert_keras.training.run.run_process import RunProcess
 from spanbert_keras.training.run.run_record import RunRecord
 from spanbert_keras.training.trainer import FINISHED
 
-STARTUP_TRIALS = 3  # of a sweep: they are never pruned
-SHORT = {"learning_rate": "rate", "batch_size": "batch"}  # in folders' names
+SHORT = {"learning_rate": "rate", "batch_size": "batch"}  # in the names of folders
 
 
 class FineTuningStudy:
-    """Everything that a fine-tuning program does: one run, runs with several seeds, or a sweep.
+    """One fine-tuning run, runs with several seeds (`--seeds`), or a sweep (`--sweep`).
 
-    One run lives in the output directory itself, others in folders of it, one each; the best model on dev is copied to
-    the output directory. Whatever was finished is not done again when the same command is given once more.
+    A single run is written to the output directory itself. Several runs are written to one folder each inside of it,
+    and the best model on dev is copied to the output directory. Finished parts are not repeated when the same command
+    is given again. The combinations of a sweep are `FineTuningSettings.sweep_grid`; its results are in `Sweep`.
 
     Args:
         settings: `FineTuningSettings`, or a program's own.
@@ -51,14 +52,16 @@ class FineTuningStudy:
 
     @functools.cached_property
     def task(self) -> FineTuningTask:
-        """What all runs have in common: names, and the data's facts."""
+        """The task of the shared settings: the same names and facts of the data for all runs."""
         return self.make_task(self.settings)
 
     def run(self) -> int:
-        """Does it all; returns 0, or the exit code that says what stopped it (the same command continues).
+        """Trains, tests and writes the results; returns 0, or the exit code of what stopped it.
+
+        A stopped study continues when the same command is given again.
 
         Raises:
-            InputError: something that the user gave cannot be used.
+            InputError: a setting, a file or an output directory cannot be used.
         """
         settings = self.settings
         with RunProcess(
@@ -66,17 +69,17 @@ class FineTuningStudy:
         ) as process:
             self.process = process
             if settings.sweep:
-                outcome = self._sweep()
+                outcome = self._run_sweep()
             elif settings.seeds > 1:
-                outcome = self._seeds()
+                outcome = self._run_seeds()
             else:
-                outcome = self._one(settings, self.folder, test=True)[0]
+                outcome = self._run_one(settings, self.folder, test=True)[0]
             return 0 if outcome == FINISHED else process.signals.exit_code(outcome)
 
     # --- one run
 
-    def _one(self, settings, folder: Path, test: bool, on_score=None) -> tuple[str, dict]:
-        """Makes one run, unless it is finished; returns how it ended and its record's scores."""
+    def _run_one(self, settings, folder: Path, test: bool, on_score=None) -> tuple[str, dict]:
+        """Trains one run, unless it is finished; returns how it ended and the scores in its record."""
         task = self.make_task(settings)
         run = FineTuningRun(settings, self.to_flags(settings), task, self.process, folder)
         if on_score is not None:
@@ -92,13 +95,13 @@ class FineTuningStudy:
             record = run.finished()
         scores = record["scores"]  # type: ignore[index]
         if test and "test" not in scores:
-            scores = self._test(run, task, scores)
+            scores = self._score_on_test(run, task, scores)
         for split, of_split in scores.items():
             shown = ", ".join(f"{key} {value:.2f}" for key, value in of_split.items() if isinstance(value, float))
             logging.info("%s, %s: %s", folder, split, shown)
         return FINISHED, scores
 
-    def _test(self, run: FineTuningRun, task: FineTuningTask, scores: dict) -> dict:
+    def _score_on_test(self, run: FineTuningRun, task: FineTuningTask, scores: dict) -> dict:
         """Scores the saved model on test, once."""
         found = task.test(keras.saving.load_model(run.model_path), run.folder)
         if found:
@@ -108,12 +111,12 @@ class FineTuningStudy:
 
     # --- seeds
 
-    def _seeds(self) -> str:
-        """Makes a run a seed, and tells means and standard deviations."""
+    def _run_seeds(self) -> str:
+        """Trains one run per seed, and reports means and standard deviations."""
         every: dict[str, dict] = {}
         for seed in range(self.settings.seed, self.settings.seed + self.settings.seeds):
             settings = dataclasses.replace(self.settings, seed=seed, seeds=1)
-            outcome, scores = self._one(settings, self.folder / f"seed_{seed}", test=True)
+            outcome, scores = self._run_one(settings, self.folder / f"seed_{seed}", test=True)
             if outcome != FINISHED:
                 return outcome
             every[f"seed_{seed}"] = scores
@@ -135,56 +138,36 @@ class FineTuningStudy:
             shutil.copyfile(folder / name, temporary)
 
         write_atomically(self.folder / name, write)
-        logging.info("The best model on dev, that of %s, is %s.", folder.name, self.folder / name)
+        logging.info("Copied the best model on dev, of %s, to %s.", folder.name, self.folder / name)
 
     # --- sweep
 
-    def _sweep(self) -> str:
-        """Tries the grid, worst runs ended early; dev chooses, and the chosen run alone is scored on test."""
-        optuna = _optuna()
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
+    def _run_sweep(self) -> str:
+        """Tries the grid. The dev score chooses a run, and only that run is scored on test."""
         grid = self.settings.sweep_grid()
         for combination in grid:
-            self._trial_settings(combination)  # raises where it cannot be, before anything is trained
+            self._trial_settings(combination)  # raises if one is invalid, before anything is trained
         self.folder.mkdir(parents=True, exist_ok=True)
-        study = optuna.create_study(
-            storage=f"sqlite:///{self.folder / 'sweep.db'}",
-            study_name="sweep",
-            direction="maximize",
-            load_if_exists=True,
-            pruner=optuna.pruners.MedianPruner(
-                n_startup_trials=STARTUP_TRIALS, n_warmup_steps=self.settings.evaluations_per_epoch
-            ),
-        )
-        states = [trial.state for trial in study.get_trials(deepcopy=False)]
-        begun = bool({optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED} & set(states))
-        self._begin_sweep(begun, tuple(grid[0]))
-        for number, state in enumerate(states):
-            if state == optuna.trial.TrialState.RUNNING:  # its process was killed
-                study.tell(number, state=optuna.trial.TrialState.FAIL)
+        sweep = Sweep(self.folder, self.settings.evaluations_per_epoch)
+        self._begin_record(sweep.begun, tuple(grid[0]))
         for combination in grid:
-            outcome = self._trial(optuna, study, combination)
+            outcome = self._run_trial(sweep, sweep.trial(combination))
             if outcome != FINISHED:
                 return outcome
-        if not study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,)):
+        best = sweep.best()
+        if best is None:
             raise InputError(f"No combination of the sweep in {self.folder} could be trained; the log says why.")
-        chosen = self._trial_settings(study.best_params)
-        logging.info("The sweep chose %s: dev %.2f.", study.best_params, study.best_value)
-        folder = self._trial_folder(study.best_params)
-        outcome, scores = self._one(chosen, folder, test=True)
+        logging.info("The sweep chose %s: dev %.2f.", best.parameters, best.dev)
+        folder = self._trial_folder(best.parameters)
+        outcome, scores = self._run_one(self._trial_settings(best.parameters), folder, test=True)
         if outcome != FINISHED:
             return outcome
-        trials = [
-            trial.params | {"dev": trial.value, "state": trial.state.name.lower()}
-            for trial in study.get_trials(states=(optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED))
-        ]
-        result = {"trials": trials, "chosen": study.best_params, "folder": folder.name, "scores": scores}
-        write_json(self.folder / "sweep.json", result)
+        sweep.finish(best, folder.name, scores)
         self._copy_model(folder, self.task)
         return FINISHED
 
-    def _begin_sweep(self, begun: bool, tried: tuple[str, ...]) -> None:
-        """Refuses settings other than those of the trials that are done: they could not be compared."""
+    def _begin_record(self, begun: bool, tried: tuple[str, ...]) -> None:
+        """Raises if settings differ from those of the ended trials, with which new ones could not be compared."""
         flags, task = self.to_flags(self.settings), self.task
         facts = task.facts()
         changeable = (*self.settings.changeable(), *tried) if begun else (*flags, *facts)
@@ -198,49 +181,40 @@ class FineTuningStudy:
     def _trial_folder(self, combination: dict[str, Any]) -> Path:
         return self.folder / "_".join(f"{SHORT.get(name, name)}_{value:g}" for name, value in combination.items())
 
-    def _trial(self, optuna, study, parameters: dict[str, Any]) -> str:
-        """Runs one combination, unless the study has its result."""
-        done = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED)
-        if any(trial.params == parameters for trial in study.get_trials(deepcopy=False, states=done)):
+    def _run_trial(self, sweep: Sweep, trial: Trial) -> str:
+        """Trains one combination, unless the sweep has its result; an interrupted run continues in its folder."""
+        if trial.state != RUNNING:
             return FINISHED
-        settings, folder = self._trial_settings(parameters), self._trial_folder(parameters)
-        # An earlier process may have begun it: the folder continues, and the pruner is told what it was told then.
-        begun = [trial for trial in study.get_trials(deepcopy=False) if trial.params == parameters]
-        reported = {number: score for trial in begun for number, score in trial.intermediate_values.items()}
-        trial = study.ask()
-        for name, value in parameters.items():
-            suggest = trial.suggest_int if isinstance(value, int) else trial.suggest_float
-            suggest(name, value, value)
-        for number, score in sorted(reported.items()):
-            trial.report(score, number)
+        folder = self._trial_folder(trial.parameters)
 
         def on_score(number: int, score: float) -> None:
-            if number not in reported:
-                trial.report(score, number)
-            if trial.should_prune():
-                raise optuna.TrialPruned(f"{parameters} at {score:.2f}")
+            if sweep.report(trial, number, score):
+                raise _Pruned(f"{trial.parameters} at {score:.2f}")
 
-        logging.info("Sweep: %s.", parameters)
+        logging.info("Sweep: %s.", trial.parameters)
         try:
-            outcome, scores = self._one(settings, folder, test=False, on_score=on_score)
-        except optuna.TrialPruned as error:
+            outcome, scores = self._run_one(self._trial_settings(trial.parameters), folder, False, on_score)
+        except _Pruned as error:
             logging.info("Sweep: pruned %s.", error)
             shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
-            study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+            sweep.end(trial, PRUNED)
             return FINISHED
         except TrainingFailed as error:  # e.g. a loss that is not finite at the highest rate
-            logging.error("Sweep: %s failed: %s", parameters, error)
-            study.tell(trial, state=optuna.trial.TrialState.PRUNED)
+            logging.error("Sweep: %s failed: %s", trial.parameters, error)
+            sweep.end(trial, PRUNED)
             return FINISHED
-        if outcome != FINISHED:
-            study.tell(trial, state=optuna.trial.TrialState.FAIL)  # its folder continues with the next trial
-            return outcome
-        study.tell(trial, scores["dev"][self.task.select_by])
-        return FINISHED
+        if outcome == FINISHED:
+            dev = scores["dev"][self.task.select_by]
+            sweep.end(trial, COMPLETE if math.isfinite(dev) else PRUNED, dev)
+        return outcome
+
+
+class _Pruned(Exception):
+    """Raised to end a run whose scores are below the median."""
 
 
 def mean_and_deviation(scores: list[dict[str, Any]]) -> dict[str, tuple[float, float]]:
-    """Returns mean and sample standard deviation of every number that all of the dicts have."""
+    """Returns the mean and the sample standard deviation of every number that is in all of the dicts."""
     found = {}
     for name in scores[0]:
         values: list[Any] = [one.get(name) for one in scores]
@@ -249,16 +223,3 @@ def mean_and_deviation(scores: list[dict[str, Any]]) -> dict[str, tuple[float, f
             squares = sum((value - mean) ** 2 for value in values)
             found[name] = (mean, math.sqrt(squares / (len(values) - 1)) if len(values) > 1 else 0.0)
     return found
-
-
-def _optuna():
-    """Returns the module.
-
-    Raises:
-        InputError: it is not installed.
-    """
-    try:
-        import optuna
-    except ImportError:
-        raise InputError('--sweep needs Optuna. Install the extra: pip install "spanbert-keras[sweep]".') from None
-    return optuna

@@ -1,8 +1,9 @@
-"""The text of a pre-training run: opened or prepared, masked and cut into batches."""
+"""The text of a pre-training run: opened or prepared, masked, and cut into batches."""
 
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from absl import logging
 
@@ -12,6 +13,7 @@ from spanbert_keras.data.corpus.prepare_corpus import open_tokenizer, prepare_co
 from spanbert_keras.data.seeds import run_seed
 from spanbert_keras.errors import InputError
 from spanbert_keras.preprocessing.masking.span_masker import SpanMasker
+from spanbert_keras.pretraining.config import Config
 from spanbert_keras.pretraining.piece_scores import unigram_losses
 
 
@@ -19,21 +21,21 @@ class PretrainingData:
     """Corpora, vocabulary and batches of a run.
 
     Args:
-        config: `pretrain.Config`.
-        wait_for: `None`, or on all workers but the chief: called with (path, what) before a file is read that the chief
-            makes.
+        config: `Config`.
+        wait_for: function of (path, what), or `None`. The workers other than the chief call it before they read a file
+            that the chief writes.
 
     Attributes:
         corpora: `Corpora`.
         tokenizer: `SpanBertTokenizer`.
-        unigram: float `(V,)`. Loss of each piece by frequency alone.
+        unigram: float `(V,)`. Loss of each piece if it is predicted by its frequency alone.
         train: `BatchStream` of the training split.
 
     Raises:
         InputError: a corpus or a vocabulary cannot be used.
     """
 
-    def __init__(self, config, wait_for: Callable | None = None):
+    def __init__(self, config: Config, wait_for: Callable[[Path, str], object] | None = None):
         self.config = config
         self.wait_for = wait_for
         self.seed = run_seed(config.seed)
@@ -43,7 +45,9 @@ class PretrainingData:
             config.corpus, cache / "blocks", lambda path: self._prepare(path, cache / "shards")
         )
         if self._vocabulary is None and (config.train_vocabulary or config.lowercase):
-            logging.warning("--train_vocabulary and --lowercase are for raw text; a prepared corpus brings its own.")
+            logging.warning(
+                "--train_vocabulary and --lowercase have no effect: a prepared corpus has its own vocabulary."
+            )
         self.tokenizer = self.corpora.tokenizer
         self._check_vocabulary()
         self.unigram = unigram_losses(self.corpora.unigram_counts)
@@ -51,13 +55,16 @@ class PretrainingData:
         for split in ("train", "heldout"):
             left_out = self.corpora.left_out_pieces(split, config.max_sequence_length, config.cut)
             if left_out:
-                logging.warning("%d pieces (%s) are in no block: words longer than a row.", left_out, split)
+                logging.warning("%d tokens (%s) are left out: their words are longer than a row.", left_out, split)
 
     def _prepare(self, path: str, cache: Path) -> str:
         """Prepares raw text into the cache, or finds it there, and returns the folder of its shards."""
         config = self.config
-        choices = {
-            name: getattr(config, name) for name in ("vocabulary", "train_vocabulary", "lowercase", "heldout_share")
+        choices: dict[str, Any] = {
+            "vocabulary": config.vocabulary,
+            "train_vocabulary": config.train_vocabulary,
+            "lowercase": config.lowercase,
+            "heldout_share": config.heldout_share,
         }
         if self._vocabulary is not None:  # of the first raw corpus: all corpora of a run share one
             choices |= {"vocabulary": self._vocabulary, "train_vocabulary": None}
@@ -82,7 +89,7 @@ class PretrainingData:
         return str(folder)
 
     def _check_vocabulary(self) -> None:
-        """Refuses prepared corpora of another vocabulary than --vocabulary."""
+        """Raises `InputError` if prepared corpora have another vocabulary than --vocabulary."""
         if self.config.vocabulary is None:
             return
         given = open_tokenizer(self.config.vocabulary, self.tokenizer.lowercase)
@@ -94,9 +101,13 @@ class PretrainingData:
             )
 
     def stream(self, split: str, scheme: str):
-        """Returns a split's batches. Held-out masks follow the paper, so that runs of other settings compare."""
+        """Returns the batches of a split. Held-out masks follow the paper, so that runs with other settings compare."""
         config = self.config
-        law = {name: getattr(config, name) for name in ("masking_rate", "geometric_rate", "max_span_length")}
+        law: dict[str, Any] = {
+            "masking_rate": config.masking_rate,
+            "geometric_rate": config.geometric_rate,
+            "max_span_length": config.max_span_length,
+        }
         try:
             masker = SpanMasker(
                 tokenizer=self.tokenizer,
@@ -110,7 +121,7 @@ class PretrainingData:
         return self.corpora.stream(split, masker, config.max_sequence_length, config.cut, config.batch_rows, self.seed)
 
     def facts(self) -> dict:
-        """Returns what makes this text this text, for the record."""
+        """Returns what identifies the text and its vocabulary, for the run's record."""
         return {
             "corpus_fingerprint": self.corpora.fingerprint,
             "corpus_weights": self.corpora.shares,

@@ -1,4 +1,4 @@
-"""Held-out evaluation: fixed blocks, masks seeded by block."""
+"""Held-out evaluation on fixed blocks, whose masks depend only on the seed and the block."""
 
 import dataclasses
 
@@ -18,7 +18,7 @@ class HeldOut:
         name: str. The scheme, e.g. `"span"`.
         stream: `BatchStream` over the held-out split, not shuffled.
         rows: int64 array. Positions in the stream; the same rows with the same masks at every evaluation.
-        batch_rows: int. Rows that a worker scores at once.
+        batch_rows: int. Rows that each worker scores at once.
     """
 
     name: str
@@ -27,7 +27,7 @@ class HeldOut:
     batch_rows: int
 
     def batches(self, worker: int = 0, num_workers: int = 1):
-        """Yields one worker's share in batches of `batch_rows`, as many as the others have; padding fills them up."""
+        """Yields one worker's batches of `batch_rows` rows; all workers have as many, filled up with padding."""
         size = self.batch_rows
         for start in range(worker * size, worker * size + len(self.rows), num_workers * size):
             part = self.rows[start : start + size]
@@ -35,9 +35,9 @@ class HeldOut:
 
 
 def with_other_boundaries(batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Returns the batch with every piece given the boundaries of another span, half a row of targets away.
+    """Returns the batch with the boundaries of another span for every target, half a row of targets away.
 
-    What the span boundary head still knows then, it does not know from the boundaries.
+    What the span boundary head still predicts correctly does not come from the boundaries.
     """
     shifted = dict(batch)
     counts = batch["mask_weights"].sum(1).astype(int)
@@ -54,10 +54,10 @@ def evaluate(step, held_out: HeldOut, mask_token_id: int, unigram: np.ndarray, b
     Args:
         step: the backend's step (`make_step`).
         held_out: `HeldOut`.
-        mask_token_id: int. The piece [MASK].
+        mask_token_id: int. Id of [MASK].
         unigram: float `(V,)`. From `unigram_losses`.
-        boundaries: bool. Also gives `span_boundary/loss_other_boundaries`: the loss when the head sees the boundaries
-            of other spans.
+        boundaries: bool. Whether `span_boundary/loss_other_boundaries` is returned too: the loss when the head sees
+            the boundaries of other spans.
     """
     distribution: Distribution = step.distribution
     scores = PieceScores(mask_token_id, unigram)

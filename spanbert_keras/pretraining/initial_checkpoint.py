@@ -1,4 +1,4 @@
-"""Published weights as the beginning of a pre-training run."""
+"""Published weights as the initial weights of a pre-training run."""
 
 import dataclasses
 from pathlib import Path
@@ -14,30 +14,36 @@ from spanbert_keras.conversion.sources import open_source
 from spanbert_keras.conversion.tensor_names import HEADS, SBO_POSITIONS
 from spanbert_keras.errors import InputError
 from spanbert_keras.files.writing import write_atomically
-
-SIZES = ("num_layers", "hidden_dim", "num_heads", "intermediate_dim")
+from spanbert_keras.preprocessing.tokenizer import SpanBertTokenizer
+from spanbert_keras.pretraining.config import Config
 
 
 class InitialCheckpoint:
-    """The checkpoint of `--init_checkpoint`: it gives a run its sizes, its vocabulary and its first weights.
+    """The checkpoint of `--init_checkpoint`: sizes, vocabulary and initial weights of a run.
 
     Args:
-        config: `pretrain.Config` with `init_checkpoint`.
+        config: `Config` with `init_checkpoint`.
 
     Attributes:
         checkpoint: `Checkpoint`, with as many positions as the run's rows.
-        config: `pretrain.Config` that fits it: raw text is prepared with its vocabulary unless there is another, and
-            the rows of a span-boundary head are its own.
+        config: `Config` that fits it: raw text is prepared with its vocabulary unless another is given, and the sizes
+            of its span boundary head, if it has one, are kept.
 
     Raises:
         InputError: the checkpoint cannot be used, or flags ask for other sizes.
     """
 
-    def __init__(self, config: Any):
-        given = [name for name in SIZES if getattr(config, name) is not None]
+    def __init__(self, config: Config):
+        sizes = {
+            "num_layers": config.num_layers,
+            "hidden_dim": config.hidden_dim,
+            "num_heads": config.num_heads,
+            "intermediate_dim": config.intermediate_dim,
+        }
+        given = [name for name, value in sizes.items() if value is not None]
         if given:
             raise InputError(f"--{given[0]} cannot be given with --init_checkpoint, whose sizes the model has.")
-        checkpoint = open_source(config.init_checkpoint, config.vocabulary)
+        checkpoint = open_source(config.init_checkpoint or "", config.vocabulary)
         self.checkpoint: Checkpoint = resize_positions(checkpoint, config.max_sequence_length)
         for note in self.checkpoint.notes:
             logging.info("%s: %s", config.init_checkpoint, note)
@@ -57,9 +63,9 @@ class InitialCheckpoint:
         self.config = dataclasses.replace(config, **changes)
 
     def _write_vocabulary(self, cache: Path) -> str:
-        """Writes the tokenizer where raw text finds it, and returns the path; every worker writes the same.
+        """Writes the tokenizer for the preparation of raw text, and returns its path; every worker writes the same.
 
-        That is a `vocab.txt`, or a preset folder where text is cut in a way that no `vocab.txt` tells.
+        It is a `vocab.txt`, or a preset folder if the tokenizer has settings that a `vocab.txt` does not hold.
         """
         whole = bool(self.tokenizer.text_settings)
         path = cache / "vocabularies" / f"{self.tokenizer.fingerprint()[:12]}{'' if whole else '.txt'}"
@@ -74,36 +80,34 @@ class InitialCheckpoint:
             write_atomically(path, write)
         return str(path)
 
-    def check_tokenizer(self, tokenizer) -> None:
-        """Refuses text that was prepared with another vocabulary.
+    def check_tokenizer(self, tokenizer: SpanBertTokenizer) -> None:
+        """Raises if text was prepared with another vocabulary.
 
         Raises:
-            InputError: its pieces are not the checkpoint's.
+            InputError: the tokenizer is not the checkpoint's.
         """
         if tokenizer.fingerprint() != self.tokenizer.fingerprint():
             raise InputError(
                 f"--corpus was prepared with another vocabulary ({tokenizer.vocabulary_size()} pieces, "
                 f"{_case(tokenizer)}) than --init_checkpoint={self.config.init_checkpoint} has "
-                f"({self.tokenizer.vocabulary_size()} pieces, {_case(self.tokenizer)}). Prepare it with that one."
+                f"({self.tokenizer.vocabulary_size()} pieces, {_case(self.tokenizer)}). Use the checkpoint's."
             )
 
     def make_model(self):
-        """Returns the pretrainer with the checkpoint's weights, and logs which heads begin anew."""
+        """Returns the pretrainer with the checkpoint's weights, and logs which heads are random."""
         config = self.config
-        settings = {name: getattr(config, name) for name in ("sbo_weight", "loss_normalization")}
+        settings: dict[str, Any] = {"sbo_weight": config.sbo_weight, "loss_normalization": config.loss_normalization}
         if SBO_POSITIONS not in self.checkpoint.tensors:
-            settings |= {name: getattr(config, name) for name in ("max_span_positions", "position_dim")}
+            settings |= {"max_span_positions": config.max_span_positions, "position_dim": config.position_dim}
         tensors = {name: x for name, x in self.checkpoint.tensors.items() if name.startswith(("bert.", "cls."))}
         checkpoint = dataclasses.replace(self.checkpoint, tensors=tensors, head_settings=settings)
-        model = to_model(
-            checkpoint, "pretrainer", dropout=config.dropout, attention_dropout=config.attention_dropout
-        )  # fmt: skip
-        fresh = [name for name in HEADS if name not in checkpoint.heads]
-        logging.info(
-            "Weights of %s; heads that begin anew: %s.", config.init_checkpoint, ", ".join(fresh) or "none"
-        )  # fmt: skip
+        dropout, attention_dropout = config.dropout, config.attention_dropout
+        model = to_model(checkpoint, "pretrainer", dropout=dropout, attention_dropout=attention_dropout)
+        missing = ", ".join(name for name in HEADS if name not in checkpoint.heads) or "none"
+        logging.info("Weights of %s; heads initialised randomly: %s.", config.init_checkpoint, missing)
         return model
 
 
-def _case(tokenizer) -> str:
+def _case(tokenizer: SpanBertTokenizer) -> str:
+    """Returns the case of a tokenizer in words."""
     return "uncased" if tokenizer.lowercase else "cased"

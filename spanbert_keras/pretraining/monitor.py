@@ -1,4 +1,4 @@
-"""What a person sees of a pre-training run."""
+"""Progress bar and TensorBoard of pre-training."""
 
 import os
 import time
@@ -12,21 +12,25 @@ from spanbert_keras.training.distributed.distribution import Distribution
 from spanbert_keras.training.monitoring.flops import Performance
 from spanbert_keras.training.monitoring.run_monitor import RunMonitor
 
-LONGEST_SPAN_SHOWN = 64  # pieces; longer spans are counted in the last bar
+LONGEST_SPAN_SHOWN = 64  # tokens; longer spans are counted in the last bar
 
 
 def data_totals(batches: list[dict[str, np.ndarray]]) -> np.ndarray:
-    """Returns what batches say about the data: float64 `(6 + LONGEST_SPAN_SHOWN + 1,)`, to be added up over workers.
+    """Returns counts over batches, to be summed over workers: float64 `(6 + LONGEST_SPAN_SHOWN + 1,)`.
 
-    Places, pieces, masked pieces, those with an SBO target, blocks, rows, and how many spans are of each length.
+    Positions, tokens, masked tokens, masked tokens with an SBO target, blocks, rows, and the spans of each length.
     """
     counts = np.zeros(6 + LONGEST_SPAN_SHOWN + 1)
     for batch in batches:
         weights = batch["mask_weights"]
         counts[:6] += (
-            batch["padding_mask"].size, (batch["padding_mask"] > 0).sum(), weights.sum(),
-            batch["span_weights"].sum(), batch["padding_mask"].max(1).sum(), len(batch["padding_mask"]),
-        )  # fmt: skip
+            batch["padding_mask"].size,
+            (batch["padding_mask"] > 0).sum(),
+            weights.sum(),
+            batch["span_weights"].sum(),
+            batch["padding_mask"].max(1).sum(),  # the mask numbers the blocks of a row from 1
+            len(batch["padding_mask"]),
+        )
         first = (weights > 0) & (batch["span_offsets"] == 0)
         lengths = np.minimum(span_lengths(batch)[first], LONGEST_SPAN_SHOWN)
         counts[6:] += np.bincount(lengths, minlength=LONGEST_SPAN_SHOWN + 1)
@@ -34,10 +38,10 @@ def data_totals(batches: list[dict[str, np.ndarray]]) -> np.ndarray:
 
 
 def data_facts(totals: np.ndarray, steps: int) -> dict[str, float]:
-    """Returns scalars by tag from `data_totals` of so many steps.
+    """Returns scalars by tag from the `data_totals` of a number of steps.
 
-    Tags: `data/padding_share`, `data/masked_share` (of pieces with [CLS] and [SEP]), `data/span_boundary_share` (of
-    masked pieces: those with an SBO target), `data/blocks_per_batch`, `data/mean_span_length` (pieces).
+    Tags: `data/padding_share`, `data/masked_share` (of tokens, with [CLS] and [SEP]), `data/span_boundary_share` (of
+    masked tokens: those with an SBO target), `data/blocks_per_batch`, `data/mean_span_length` (tokens).
     """
     places, pieces, masked, with_target, blocks, _ = totals[:6].tolist()
     spans = totals[6:]
@@ -53,14 +57,14 @@ def data_facts(totals: np.ndarray, steps: int) -> dict[str, float]:
 class PretrainingMonitor(RunMonitor):
     """Progress bar and TensorBoard of one run: `train/`, and one folder for each held-out set, under `folder`.
 
-    All workers add up what they saw; the chief alone shows and writes it.
+    Counts and scores are summed over all workers; only the chief shows and writes them.
 
     Args:
         folder: the run's output directory.
         total_steps: int. Steps of the whole run.
-        start: int. Steps made before.
+        start: int. Steps made before this process.
         learning_rate: maps a step to its learning rate.
-        mask_token_id: int. The piece [MASK].
+        mask_token_id: int. Id of [MASK].
         unigram: float `(V,)`. From `unigram_losses`.
         performance: `Performance`.
         distribution: `Distribution`.
@@ -83,7 +87,7 @@ class PretrainingMonitor(RunMonitor):
         self.performance = performance
 
     def on_log(self, done: int, window) -> None:
-        """Writes the scalars of the steps since the last time.
+        """Writes the scalars of the steps since the last call.
 
         Args:
             done: int. Updates made.
@@ -106,10 +110,10 @@ class PretrainingMonitor(RunMonitor):
             writer.scalars(values, done)
             writer.histogram("data/span_lengths", np.trim_zeros(totals[6:].astype(np.int64), "b"), done)
             writer.flush()
-        self._say(done, values)
+        self._show_progress(done, values)
 
-    def _say(self, done: int, values: dict[str, float]) -> None:
-        """Shows the losses on the progress bar, or as a log line where there is no terminal."""
+    def _show_progress(self, done: int, values: dict[str, float]) -> None:
+        """Shows the losses on the progress bar, or as a log line without a terminal."""
         keys = {"MLM": "masked_lm/loss", "SBO": "span_boundary/loss", "unigram": "masked_lm/unigram_loss"}
         parts = [f"{name} {values.get(key, float('nan')):.3f}" for name, key in keys.items()]
         parts.append(f"{values['performance/tokens_per_second']:,.0f} tokens/s")
@@ -132,4 +136,4 @@ class PretrainingMonitor(RunMonitor):
             )
             if key in summary
         )
-        logging.info("%s at step %d, pieces that were [MASK]: %s nat", name, done, masked)
+        logging.info("%s at step %d, tokens replaced by [MASK]: %s nats", name, done, masked)

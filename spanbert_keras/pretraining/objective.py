@@ -15,7 +15,7 @@ class PretrainingObjective:
     """Masked language modelling and the span boundary objective; see `Objective`.
 
     Attributes:
-        sbo_weight: float. Weight of the span boundary objective; 0 trains by the masked LM alone and skips the head.
+        sbo_weight: float. Weight of the span boundary objective; 0 trains only the masked LM and skips the head.
         loss_normalization: `"targets"` or `"separate"` (`span_bert_loss`).
     """
 
@@ -27,9 +27,9 @@ class PretrainingObjective:
     score_keys = SCORE_KEYS
 
     def score(self, outputs, batch, all_heads: bool = False):
-        """Returns, for every masked position, both losses in nats and whether each head is right: float32 `(B, M)`.
+        """Returns both losses in nats and whether each head is right, for every masked position: float32 `(B, M)`.
 
-        Where the second head is not trained its scores are zeros, and compiled steps do not compute it at all, unless
+        If the span boundary head is not trained, its scores are zeros and compiled steps do not compute it, unless
         `all_heads`.
         """
         scores: dict[str, Any] = {}
@@ -44,7 +44,7 @@ class PretrainingObjective:
         return scores
 
     def predict(self, outputs, batch):
-        """Returns all scores, and what each head thinks most likely: `mlm_best`, `sbo_best`, int32 `(B, M)`."""
+        """Returns all scores, and the prediction of each head: `mlm_best`, `sbo_best`, int32 `(B, M)`."""
         best = {
             f"{short}_best": ops.cast(ops.argmax(outputs[name], axis=-1), "int32")
             for short, name in (("mlm", "masked_lm"), ("sbo", "span_boundary"))

@@ -1,19 +1,19 @@
-"""Per-piece losses and hits, summed by what was done to the piece and by the length of its span."""
+"""Losses and hits per word piece, summed by the kind of mask and by the length of the span."""
 
 import numpy as np
 
 KINDS = ("masked", "replaced", "kept")
-LENGTH_BINS = ((1, 1), (2, 2), (3, 4), (5, 8), (9, 16), (17, None))  # pieces
+LENGTH_BINS = ((1, 1), (2, 2), (3, 4), (5, 8), (9, 16), (17, None))  # word pieces
 
 
 def unigram_losses(unigram_counts: np.ndarray) -> np.ndarray:
-    """Returns -log P(piece) by the corpus' piece counts with one added to each: float64 `(V,)`, in nats."""
+    """Returns -log P(piece), with P from the piece counts of a corpus plus one each: float64 `(V,)`, in nats."""
     counts = np.asarray(unigram_counts, np.float64) + 1.0
     return np.log(counts.sum()) - np.log(counts)
 
 
 def piece_kinds(batch: dict[str, np.ndarray], mask_token_id: int) -> dict[str, np.ndarray]:
-    """Returns, for each kind, a bool `(B, M)`: was the piece replaced by [MASK], by another piece, or kept?"""
+    """Returns a bool `(B, M)` for each kind: the piece was replaced by [MASK], by another piece, or kept."""
     seen = np.take_along_axis(batch["token_ids"], batch["mask_positions"], axis=1)
     masked = seen == mask_token_id
     kept = (seen == batch["mask_ids"]) & ~masked
@@ -35,15 +35,16 @@ GROUPS = ("all", *KINDS, *(f"length_{length_name(low, high)}" for low, high in L
 
 
 class PieceScores:
-    """Adds up the per-piece scores of batches and gives their means.
+    """Sums the scores per word piece over batches, and returns their means.
 
     Args:
-        mask_token_id: int. The piece [MASK].
-        unigram: float `(V,)`. Loss of each piece by frequency alone (`unigram_losses`): the line to beat.
+        mask_token_id: int. Id of [MASK].
+        unigram: float `(V,)`. Loss of each piece if it is predicted by its frequency alone (`unigram_losses`): the
+            baseline.
 
     Attributes:
-        totals: float64 `(2, groups, 4)`: for each head and group (all, kinds, span lengths) the pieces, and the sums of
-            their losses, hits and unigram losses. Those of several workers add up.
+        totals: float64 `(2, groups, 4)`: for each head and group (all, kinds, span lengths) the number of pieces, and
+            the sums of their losses, hits and unigram losses. Totals of several workers can be summed.
     """
 
     def __init__(self, mask_token_id: int, unigram: np.ndarray):
@@ -71,7 +72,7 @@ class PieceScores:
                 self.totals[i, j] += [value.sum(dtype=np.float64) for value in values]
 
     def summary(self) -> dict[str, float]:
-        """Returns means by tag, in nats and shares; groups without pieces are left out.
+        """Returns means by tag, losses in nats and accuracies as shares, without empty groups.
 
         Tags: `masked_lm/loss`, `masked_lm/accuracy`, `masked_lm/unigram_loss`, the same for `span_boundary`; with the
         suffix `_<group>` for kinds (`masked`, `replaced`, `kept`) and span lengths (`length_3-4`).

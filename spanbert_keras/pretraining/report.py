@@ -1,4 +1,4 @@
-"""What a run says at its end, and before it begins."""
+"""Tables on the terminal: held-out examples and scores after a run, and its cost before it."""
 
 from spanbert_keras.pretraining.piece_scores import KINDS
 from spanbert_keras.pretraining.span_examples import SpanExample
@@ -8,11 +8,11 @@ DAY = 86_400
 
 
 def print_examples(examples: list[SpanExample]) -> None:
-    """Prints held-out spans: the text with the span, both heads' words, green where they are right, and the truth."""
+    """Prints held-out spans: the text with the span, both heads' predictions (green if right), and the truth."""
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title="Held-out text: the masked span, and what each head makes of it", show_lines=True, expand=True)
+    table = Table(title="Held-out text: the masked span, and the prediction of each head", show_lines=True, expand=True)
     table.add_column("text (the span in brackets)", ratio=5)
     for title in ("masked LM", "span boundary", "truth"):
         table.add_column(title, ratio=2)
@@ -29,12 +29,12 @@ def print_examples(examples: list[SpanExample]) -> None:
 
 
 def print_scores(summaries: dict[str, dict[str, float]]) -> None:
-    """Prints the held-out scores of every scheme: losses by kind of piece, beside the unigram line."""
+    """Prints the held-out scores of every scheme: losses by kind of mask, beside the unigram baseline."""
     from rich.table import Table
 
-    table = Table(title="Held-out scores (nat a piece; accuracy in %)")
-    for title in ("masked by", "pieces", "unigram", "MLM loss", "MLM acc.", "SBO loss", "SBO acc."):
-        table.add_column(title, justify="left" if title in ("masked by", "pieces") else "right")
+    table = Table(title="Held-out scores (nats per token; accuracy in %)")
+    for title in ("masked by", "tokens", "unigram", "MLM loss", "MLM acc.", "SBO loss", "SBO acc."):
+        table.add_column(title, justify="left" if title in ("masked by", "tokens") else "right")
     for name, summary in summaries.items():
         for group, suffix in (("all", ""), *((kind, f"_{kind}") for kind in KINDS)):
             if f"masked_lm/loss{suffix}" in summary:
@@ -46,6 +46,7 @@ def print_scores(summaries: dict[str, dict[str, float]]) -> None:
 
 
 def _score_cells(summary: dict[str, float], suffix: str) -> list[str]:
+    """Returns the numbers in a row of the table of scores."""
     cells = [f"{summary[f'masked_lm/unigram_loss{suffix}']:.3f}"]
     for head in ("masked_lm", "span_boundary"):
         loss, accuracy = (summary.get(f"{head}/{what}{suffix}") for what in ("loss", "accuracy"))
@@ -66,18 +67,18 @@ def print_cost(
     tokens_per_second: float | None,
     span_boundary: bool = True,
 ) -> None:
-    """Prints what `--dry_run` promises: parameters, pieces, epochs, arithmetic, memory, days, shapes.
+    """Prints the table of `--dry_run`: parameters, tokens, epochs, arithmetic, memory, days, shapes.
 
     Args:
-        shape: sizes of a step.
-        parameters: int by part of the model.
-        batch: the first batch.
+        shape: `Shape`. Sizes of a step.
+        parameters: dict from a part of the model to its number of parameters.
+        batch: dict of arrays. The first batch.
         steps: int. Updates of the run.
         rows_per_epoch: int. Rows of one epoch of all corpora.
-        padding_share: float. Of an epoch's places.
-        precision: the dtype policy.
-        accumulation_steps: int.
-        tokens_per_second: float or `None`. Rate to compute days at; padding not counted, as in TensorBoard.
+        padding_share: float. Share of an epoch's positions that are padding.
+        precision: str. The dtype policy.
+        accumulation_steps: int. Parts in which a step is computed.
+        tokens_per_second: float or `None`. Rate from which days are computed, without padding, as in TensorBoard.
         span_boundary: bool. Whether the span boundary head is trained.
     """
     from rich.table import Table
@@ -87,19 +88,19 @@ def print_cost(
     table.add_column(justify="right")
     for part, count in parameters.items():
         table.add_row(f"parameters, {part}", f"{count:,}")
-    pieces = shape.batch_rows * shape.sequence_length
+    tokens = shape.batch_rows * shape.sequence_length
     flops = step_flops(shape, span_boundary)
     memory = memory_bytes(shape, sum(parameters.values()), precision, accumulation_steps)
-    table.add_row("pieces in a step", f"{pieces:,} ({shape.batch_rows} rows of {shape.sequence_length})")
-    table.add_row("masked pieces in a row, at most", f"{shape.predictions}")
+    table.add_row("tokens per step", f"{tokens:,} ({shape.batch_rows} rows of {shape.sequence_length})")
+    table.add_row("masked tokens per row, at most", f"{shape.predictions}")
     table.add_row("padding", f"{100 * padding_share:.2f} %")
-    table.add_row("rows in an epoch", f"{rows_per_epoch:,}")
+    table.add_row("rows per epoch", f"{rows_per_epoch:,}")
     table.add_row("epochs", f"{steps * shape.batch_rows / rows_per_epoch:,.2f} ({steps:,} steps)")
-    table.add_row("arithmetic", f"{flops:.3g} FLOP a step, {flops * steps:.3g} in all")
+    table.add_row("arithmetic", f"{flops:.3g} FLOP per step, {flops * steps:.3g} in all")
     for part, size in memory.items():
         table.add_row(f"memory, {part} (estimate)", f"{size / 2**30:,.2f} GiB")
     if tokens_per_second:
-        real = pieces * (1.0 - padding_share)
+        real = tokens * (1.0 - padding_share)
         days = steps * real / tokens_per_second / DAY
         rate = flops / real * tokens_per_second
         table.add_row(f"at {tokens_per_second:,.0f} tokens/s", f"{days:,.2f} days ({rate / 1e12:,.2f} TFLOP/s)")

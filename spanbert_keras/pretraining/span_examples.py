@@ -1,4 +1,4 @@
-"""Held-out spans with what both heads make of them: for a table at the end of a run and a text panel on the way."""
+"""Held-out spans with the predictions of both heads, for the table of a run and TensorBoard's text panel."""
 
 import dataclasses
 
@@ -6,12 +6,12 @@ import numpy as np
 
 from spanbert_keras.pretraining.piece_scores import piece_kinds, span_lengths
 
-CONTEXT = 12  # pieces shown on each side of a span
+CONTEXT = 12  # tokens shown on each side of a span
 
 
 @dataclasses.dataclass(frozen=True)
 class SpanExample:
-    """One masked span of held-out text. All attributes are text: what is around it, and three readings of it."""
+    """One masked span of held-out text. All attributes are text: its context, the truth and two predictions."""
 
     before: str
     after: str
@@ -21,14 +21,14 @@ class SpanExample:
 
 
 def span_examples(results, batch: dict[str, np.ndarray], tokenizer, count: int, longest: int = 5) -> list[SpanExample]:
-    """Returns spans that were replaced by [MASK], at most one a block of text, spread over the batch.
+    """Returns spans that were replaced by [MASK], at most one per block of text, spread over the batch.
 
     Args:
-        results: `mlm_best` and `sbo_best`, int `(B, M)`: what each head thinks most likely.
-        batch: a held-out batch as `BatchStream` gives it.
+        results: dict with `mlm_best` and `sbo_best`, int `(B, M)`. The predictions of each head.
+        batch: dict of arrays. A held-out batch of `BatchStream`.
         tokenizer: `SpanBertTokenizer`.
-        count: int. How many at most.
-        longest: int. Spans of at most so many pieces.
+        count: int. Maximum number of spans.
+        longest: int. Maximum length of a span, in tokens.
     """
     lengths = span_lengths(batch)
     eligible = (
@@ -39,8 +39,9 @@ def span_examples(results, batch: dict[str, np.ndarray], tokenizer, count: int, 
         & (lengths <= longest)
     )
     original = batch["token_ids"].copy()
-    np.put_along_axis(original, batch["mask_positions"], np.where(batch["mask_weights"] > 0, batch["mask_ids"],
-                      np.take_along_axis(original, batch["mask_positions"], 1)), axis=1)  # fmt: skip
+    positions, weights = batch["mask_positions"], batch["mask_weights"]
+    truth = np.where(weights > 0, batch["mask_ids"], np.take_along_axis(original, positions, axis=1))
+    np.put_along_axis(original, positions, truth, axis=1)  # padding entries keep what they point at
     chosen: list[tuple[int, int]] = []
     seen: set[tuple[int, int]] = set()
     for row, column in zip(*np.nonzero(eligible), strict=True):
@@ -48,7 +49,7 @@ def span_examples(results, batch: dict[str, np.ndarray], tokenizer, count: int, 
         if block not in seen:
             seen.add(block)
             chosen.append((int(row), int(column)))
-    # Spread over the batch rather than all from its first rows.
+    # Evenly spaced over the batch, rather than all from its first rows.
     picks = [chosen[i] for i in np.linspace(0, len(chosen) - 1, min(count, len(chosen))).astype(int)] if chosen else []
     return [
         _example(batch, original, results, tokenizer, row, column, int(lengths[row, column])) for row, column in picks

@@ -12,6 +12,7 @@ from absl import logging
 
 from spanbert_keras import program
 from spanbert_keras.files.writing import write_json
+from spanbert_keras.model_flag import load_task_model
 from spanbert_keras.program import InputError, setting
 from spanbert_keras.progress import Progress
 from tasks.coreference import baselines, metrics, page, predictions, pronouns
@@ -54,7 +55,7 @@ def main(config: Config) -> None:
         raise InputError(
             f"--baselines and --gold_mentions need gold clusters. Received: --data={config.data}, a file of GAP."
         )
-    model = program.load_task_model(config.model, "SpanBertCoreferenceResolver")
+    model = load_task_model(config.model, "SpanBertCoreferenceResolver")
     if gap:
         tables = _gap(config, model)
     else:

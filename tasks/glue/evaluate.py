@@ -10,6 +10,7 @@ from absl import logging
 
 from spanbert_keras import program
 from spanbert_keras.files.writing import write_json
+from spanbert_keras.model_flag import load_task_model
 from spanbert_keras.program import InputError
 from tasks.glue import data, metrics, page, predictions
 from tasks.glue.benchmark_set import CUSTOM_SET, BenchmarkSet
@@ -29,7 +30,7 @@ def main(config: Config) -> None:
     """Predicts, scores, and writes the results."""
     if not config.predict_only:
         metrics.need_libraries()
-    model = program.load_task_model(config.model, "SpanBertTextClassifier")
+    model = load_task_model(config.model, "SpanBertTextClassifier")
     wanted = _in_order(config.benchmark_set(), model)
     if not config.predict_only or config.dataset != CUSTOM_SET:
         _check_labels(config, model, wanted)

@@ -9,6 +9,7 @@ from typing import Any
 
 from spanbert_keras import program
 from spanbert_keras.files.writing import write_json
+from spanbert_keras.model_flag import load_task_model
 from spanbert_keras.program import setting
 from tasks.question_answering import data, features, metrics, page, predictions, splits
 from tasks.shared.evaluation_settings import EvaluationSettings
@@ -27,13 +28,16 @@ class Config(EvaluationSettings):
         choices=("all", "dev", "test"),
     )
     calibration_share: float | None = setting(
-        "Share of the articles on which the no-answer threshold is fitted; the rest is scored with it.", default=None
+        "Share of the articles on which the no-answer threshold is fitted; the rest is scored with it.",
+        default=None,
+        above=0,
+        below=1,
     )
 
 
 def main(config: Config) -> None:
     """Predicts, scores, and writes the results."""
-    model = program.load_task_model(config.model, "SpanBertQuestionAnswerer")
+    model = load_task_model(config.model, "SpanBertQuestionAnswerer")
     file = data.read(config.data, config.skip_bad_examples, gold=not config.predict_only)
     examples = file.examples
     if config.split != "all":

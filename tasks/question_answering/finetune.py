@@ -40,6 +40,8 @@ class Config(FineTuningSettings):
     calibration_share: float | None = setting(
         "Share of dev's articles on which the no-answer threshold is fitted; the rest of dev is scored with it.",
         default=None,
+        above=0,
+        below=1,
     )
     answers: str = setting(
         "Target of a question with several answers: one (SQuAD: the first in the file, MRQA: the earliest in the "

@@ -13,6 +13,7 @@ from absl import logging
 
 from spanbert_keras import program
 from spanbert_keras.files.writing import write_json
+from spanbert_keras.model_flag import load_task_model
 from spanbert_keras.program import InputError, setting
 from tasks.relation_extraction import confusion_picture, data, metrics, page, predictions
 from tasks.shared.classifier_rows import logits_of, warn_if_alike
@@ -36,7 +37,7 @@ def main(config: Config) -> None:
     """Predicts, scores, and writes the results."""
     if not config.predict_only:
         confusion_picture.need_library()
-    model = program.load_task_model(config.model, "SpanBertRelationExtractor")
+    model = load_task_model(config.model, "SpanBertRelationExtractor")
     file = data.read(config.data, config.skip_bad_examples, config.labels, gold=not config.predict_only)
     examples, unknown = _known(model, file.examples, config)
     log_left_out([*file.left_out, *unknown])

@@ -133,10 +133,11 @@ def _json(path: Path) -> Any:
 def _unchosen(folder: Path) -> set[Path]:
     """Returns the folders of sweeps, and of all their runs except the chosen ones."""
     left_out = set()
-    for path in folder.rglob("sweep.db"):
-        result = _json(path.parent / "sweep.json")
+    files = (*folder.rglob("sweep.json"), *folder.rglob("sweep.db"))  # Optuna's file, of earlier versions
+    for sweep in {file.parent for file in files}:
+        result = _json(sweep / "sweep.json")
         chosen = result.get("folder") if isinstance(result, dict) else None
-        left_out |= {path.parent, *(run.parent for run in path.parent.glob("*/run.json") if run.parent.name != chosen)}
+        left_out |= {sweep, *(run.parent for run in sweep.glob("*/run.json") if run.parent.name != chosen)}
     return left_out
 
 

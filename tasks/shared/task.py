@@ -6,8 +6,10 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
+import keras
 from absl import logging
 
+import spanbert_keras
 from spanbert_keras import program
 from spanbert_keras.fine_tuning.settings import FineTuningSettings
 from spanbert_keras.fine_tuning.study import FineTuningStudy
@@ -45,7 +47,7 @@ class Task:
 
     def load_encoder(self, flag: str) -> tuple[Any, int]:
         """Returns the encoder, and the tokens per row: the value of a flag, but at most the encoder's maximum."""
-        encoder, wanted = program.load_encoder(self.config), getattr(self.config, flag)
+        encoder, wanted = load_encoder(self.config), getattr(self.config, flag)
         if encoder.max_sequence_length < wanted:
             logging.warning(
                 "The encoder reads at most %d tokens: rows have this length, not --%s=%d.",
@@ -70,6 +72,21 @@ class Task:
         """Logs what was left out, once."""
         log_left_out(self.left_out)
         self.left_out = []
+
+
+def load_encoder(settings: FineTuningSettings):
+    """Returns the encoder that --encoder names, with its tokenizer, in the current dtype policy.
+
+    Raises:
+        InputError: it cannot be loaded, or has no tokenizer.
+    """
+    dropout = settings.dropout
+    overrides = {} if dropout is None else {"dropout": dropout, "attention_dropout": dropout}
+    policy = keras.mixed_precision.dtype_policy().name
+    encoder = spanbert_keras.load_pretrained(settings.encoder, "encoder", dtype=policy, **overrides)
+    if encoder.tokenizer is None or not encoder.tokenizer.has_vocabulary:
+        raise InputError(f"--encoder={settings.encoder} has no tokenizer. Convert it with its vocab.txt.")
+    return encoder
 
 
 def log_left_out(sentences: Sequence[str]) -> None:

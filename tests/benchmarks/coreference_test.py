@@ -109,7 +109,7 @@ def test_a_document_is_resolved_again_until_the_time_is_up(make_config, monkeypa
         def resolve(self, text, batch_size):
             asked.append((len(text.split()), batch_size))
 
-    monkeypatch.setattr(coreference.program, "load_task_model", lambda path, kind: Resolver())
+    monkeypatch.setattr(coreference, "load_task_model", lambda path, kind: Resolver())
     ticks = iter(range(100))
     monkeypatch.setattr(coreference.time, "perf_counter", lambda: next(ticks))
     monkeypatch.setattr(coreference, "WARM_UP_WORDS", 4)

@@ -1,4 +1,4 @@
-"""Tests of batches of examples of like length: what is padded, the order, and which example is where."""
+"""Tests of batches of examples of similar length: padding, order, and the place of every example."""
 
 import itertools
 
@@ -81,7 +81,7 @@ def test_every_example_is_in_every_epoch_once(lengths, count):
         assert all(len(batch["examples"]) == 4 for batch in batches)
 
 
-def test_every_epoch_has_an_order_of_its_own(lengths):
+def test_every_epoch_has_its_own_order(lengths):
     buckets = make(lengths)
     orders = [[numbers(batch) for batch in epoch_of(buckets, epoch)] for epoch in range(3)]
     orders.append([numbers(batch) for batch in epoch_of(make(lengths, seed=(3, 5)), 0)])
@@ -148,7 +148,7 @@ def test_the_share_of_padding_is_that_of_an_epoch(lengths):
     assert make(lengths).padding_share < make(lengths, max_shapes=1).padding_share - 0.3
 
 
-def test_rows_are_told_their_epoch(lengths):
+def test_make_batch_receives_the_epoch(lengths):
     buckets = make(lengths)
     for epoch in (0, 2):
         assert all((batch["epoch"] == epoch).all() for batch in epoch_of(buckets, epoch))

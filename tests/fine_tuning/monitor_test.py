@@ -1,4 +1,4 @@
-"""Tests of what a person sees of a fine-tuning run: TensorBoard's scalars and log lines."""
+"""Tests of the monitor of fine-tuning: TensorBoard's scalars and log lines."""
 
 import time
 
@@ -12,7 +12,7 @@ from spanbert_keras.training.steps.warmup_linear_decay import WarmupLinearDecay
 
 
 def call_of(masks, weights, loss=2.0):
-    """Returns a call of one step: rows of these many pieces in so many places, and their weights."""
+    """Returns a call of one step: rows with these numbers of tokens, padded to the same length, and their weights."""
     places, pieces = masks
     mask = (np.arange(places) < np.array(pieces)[:, None]).astype(np.int32)
     batch = {"padding_mask": mask[None], "example_weights": np.float32(weights)[None]}
@@ -25,7 +25,7 @@ PLACES, PIECES, EXAMPLES = 3 * 8 + 3 * 16, 16 + 27, 5  # a row that fills up has
 
 
 def window_of(calls=CALLS, seconds=1000.0, waited=0.0):
-    """Returns a `LogWindow` that began so long ago that a slow machine makes no difference."""
+    """Returns a `LogWindow` that began long enough ago for any slow machine."""
     return LogWindow(0, list(calls), time.perf_counter() - seconds, waited)
 
 
@@ -55,7 +55,7 @@ def test_a_wait_is_never_longer_than_the_whole(make_monitor, tmp_path, read_even
     assert read_events(tmp_path / "train")["performance/data_wait_share"] == {2: 1.0}
 
 
-def test_a_log_line_says_the_epoch_and_the_loss(make_monitor, lines):
+def test_a_log_line_has_the_epoch_and_the_loss(make_monitor, lines):
     with make_monitor() as monitor:
         monitor.on_log(2, window_of())
         monitor.on_log(6, window_of(CALLS[1:], waited=500.0))
@@ -71,14 +71,14 @@ def test_a_terminal_shows_the_same_beside_the_bar(make_monitor, terminal):
     assert "2/10" in stream.getvalue() and "epoch 0.50  loss 3.000" in stream.getvalue()
 
 
-def test_scores_on_dev_have_a_folder_of_their_own(make_monitor, tmp_path, lines, read_events):
+def test_scores_on_dev_have_their_own_folder(make_monitor, tmp_path, lines, read_events):
     with make_monitor() as monitor:
         monitor.on_scores(4, {"f1": 61.237, "exact_match": 50})
     assert read_events(tmp_path / "dev") == {"f1": {4: pytest.approx(61.237)}, "exact_match": {4: 50.0}}
     assert lines == ["dev at step 4: f1 61.24, exact_match 50.00"]
 
 
-def test_workers_add_up_what_they_saw_and_the_chief_alone_writes(make_monitor, tmp_path, lines, read_events):
+def test_counts_are_summed_over_workers_and_only_the_chief_writes(make_monitor, tmp_path, lines, read_events):
     class Two(Distribution):
         def sum(self, values):
             return values + np.array([28.0, 3.0, 1.0])  # what the other worker saw

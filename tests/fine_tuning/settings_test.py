@@ -1,4 +1,4 @@
-"""Tests of what fine-tuning programs can be told: the paper's defaults, and numbers out of range refused by name."""
+"""Tests of the settings of fine-tuning programs: the paper's defaults, and limits that name their flag."""
 
 import dataclasses
 import math
@@ -24,7 +24,7 @@ LIMITED = [field for field in dataclasses.fields(FineTuningSettings) if field.me
 
 
 @pytest.mark.parametrize("field", LIMITED, ids=lambda field: field.name)
-def test_a_number_out_of_range_is_refused_by_its_flag(field):
+def test_a_number_out_of_range_is_rejected_with_its_flag(field):
     low, high = field.metadata["minimum"], field.metadata["below"] or math.inf
     for value in (low - 1, -math.inf, math.nan, high):
         with pytest.raises(InputError, match=rf"--{field.name} must be at least {low}.*Received: {value}\.$"):
@@ -32,7 +32,7 @@ def test_a_number_out_of_range_is_refused_by_its_flag(field):
     assert getattr(settings_of(**{field.name: low}), field.name) == low
 
 
-def test_what_changes_the_model_may_not_change_in_a_run_that_continues():
+def test_settings_that_change_the_model_are_not_changeable():
     fixed = {"learning_rate", "batch_size", "epochs", "seed", "precision", "dropout"}
     assert not fixed & set(FineTuningSettings.changeable()) and "output_dir" in FineTuningSettings.changeable()
 
@@ -44,11 +44,11 @@ def test_rate_and_epochs_are_positive(name, value):
         settings_of(**{name: value})
 
 
-def test_what_is_not_given_is_not_refused():
+def test_settings_without_a_value_are_not_checked():
     settings_of(replicas=None, dropout=None, sweep_trials=None)
 
 
-def test_a_batch_is_cut_into_even_parts():
+def test_a_batch_must_divide_into_even_parts():
     settings_of(batch_size=24, accumulation_steps=3, replicas=4)
     with pytest.raises(InputError, match="--batch_size=24 must be a multiple of 9: accumulation steps times replicas"):
         settings_of(batch_size=24, accumulation_steps=3, replicas=3)
@@ -57,11 +57,16 @@ def test_a_batch_is_cut_into_even_parts():
 @pytest.mark.parametrize(
     "name, values",
     [
-        ("sweep_learning_rates", ("1e-5", "fast")), ("sweep_learning_rates", ()), ("sweep_learning_rates", ("0",)),
-        ("sweep_learning_rates", ("nan",)), ("sweep_learning_rates", ("1e-5", "inf")),
-        ("sweep_batch_sizes", ("16.5",)), ("sweep_batch_sizes", ("16", "-8")), ("sweep_batch_sizes", ()),
+        ("sweep_learning_rates", ("1e-5", "fast")),
+        ("sweep_learning_rates", ()),
+        ("sweep_learning_rates", ("0",)),
+        ("sweep_learning_rates", ("nan",)),
+        ("sweep_learning_rates", ("1e-5", "inf")),
+        ("sweep_batch_sizes", ("16.5",)),
+        ("sweep_batch_sizes", ("16", "-8")),
+        ("sweep_batch_sizes", ()),
     ],
-)  # fmt: skip
+)
 def test_values_of_a_sweep_are_positive_numbers(name, values):
     with pytest.raises(InputError, match=f"--{name} must be positive numbers. Received: {','.join(values)}."):
         settings_of(**{name: values})

@@ -1,14 +1,14 @@
-"""Tests of runs that belong together: seeds and sweeps, what they compare, and what is not done twice.
+"""Tests of one run, several seeds, and sweeps: what they compare, and that nothing is repeated.
 
 Most of them replace training by a script of scores; folders, records and the study are the real ones.
 """
 
 import dataclasses
 import json
+import math
 import os
 import pathlib
 import signal
-import sys
 from collections.abc import Callable
 
 import keras
@@ -20,7 +20,8 @@ from spanbert_keras.files.writing import read_json, write_json
 from spanbert_keras.fine_tuning import study
 from spanbert_keras.fine_tuning.monitor import FineTuningMonitor
 from spanbert_keras.fine_tuning.run import FineTuningRun, TrainingFailed
-from spanbert_keras.fine_tuning.study import STARTUP_TRIALS, FineTuningStudy, mean_and_deviation
+from spanbert_keras.fine_tuning.study import FineTuningStudy, mean_and_deviation
+from spanbert_keras.fine_tuning.sweep import STARTUP_TRIALS
 from spanbert_keras.program import to_flags
 
 
@@ -97,7 +98,6 @@ def make_study(toy_settings, toy_task, tmp_path, request):
 @pytest.fixture
 def make_sweep(make_study):
     """Function that makes a sweep over three rates and two batch sizes, whose pruner waits for two evaluations."""
-    pytest.importorskip("optuna", reason="sweeps are Optuna's")
     grid = {"sweep_learning_rates": ("0.1", "0.2", "0.3"), "sweep_batch_sizes": ("8", "16")}
     return lambda **settings: make_study(**({"sweep": True, "evaluations_per_epoch": 2} | grid | settings))
 
@@ -165,7 +165,7 @@ def test_seeds_give_mean_and_sample_deviation_and_the_best_model(make_study, scr
     assert flags["seed"] == 43 and flags["seeds"] == 1
 
 
-def test_interrupted_seeds_go_on_where_they_stopped(make_study, script):
+def test_interrupted_seeds_continue_where_they_stopped(make_study, script):
     script.interrupted, script.killed = {"seed_43": 2}, {"seed_44": 3}
     assert make_study(seeds=3).run() == 130
     with pytest.raises(Killed):
@@ -202,7 +202,7 @@ def test_deviations_are_of_numbers_that_all_runs_have():
 # --- sweep
 
 
-def test_a_sweep_tries_the_grid_and_tests_the_chosen_run_alone(make_sweep, script):
+def test_a_sweep_tries_the_grid_and_tests_only_the_chosen_run(make_sweep, script):
     best = {0.1: 50.0, 0.2: 80.0, 0.3: 70.0}
     script.scores = lambda settings: [10.0, 20.0, best[settings.learning_rate] + settings.batch_size]
     script.hits = lambda settings: 1.0 - settings.learning_rate  # test would choose another
@@ -249,7 +249,7 @@ def test_runs_below_the_median_end_early_but_none_of_the_first(make_sweep, scrip
 
 
 @pytest.mark.parametrize("how", ["interrupted", "killed"])
-def test_a_sweep_that_was_stopped_ends_as_one_that_was_not(make_sweep, script, how):
+def test_a_stopped_sweep_ends_like_an_uninterrupted_one(make_sweep, script, how):
     """The fifth run's first score saves it from being pruned at the second, also by another process."""
     curves = dict.fromkeys(GRID, [10.0, 20.0, 30.0, 40.0]) | {GRID[4]: [50.0, 2.0, 2.0, 60.0], GRID[5]: [3.0] * 4}
     script.scores = lambda settings: curves[name_of(settings.learning_rate, settings.batch_size)]
@@ -263,7 +263,7 @@ def test_a_sweep_that_was_stopped_ends_as_one_that_was_not(make_sweep, script, h
                 study.run()
         else:
             assert study.run() == 130
-        assert scored_on_test(study) == [] and not (study.folder / "sweep.json").exists()
+        assert scored_on_test(study) == [] and "chosen" not in result_of(study)
     study = make_sweep()
     assert study.run() == 0
     assert result_of(study) == whole and whole["chosen"] == {"learning_rate": 0.3, "batch_size": 8}
@@ -284,13 +284,13 @@ def test_a_run_whose_training_fails_does_not_end_the_sweep(make_sweep, script):
     assert GRID[0] not in {name for name, _ in script.evaluated}  # it would fail again
 
 
-def test_a_sweep_without_any_result_says_so(make_sweep, script):
+def test_a_sweep_without_any_result_is_an_error(make_sweep, script):
     script.errors = dict.fromkeys(GRID, TrainingFailed("At step 1 the loss is nan."))
     with pytest.raises(InputError, match="No combination of the sweep in .* could be trained"):
         make_sweep().run()
 
 
-def test_an_error_that_is_not_the_trainings_ends_the_sweep_which_goes_on_once_it_is_mended(make_sweep, script):
+def test_other_errors_end_the_sweep_which_continues_once_they_are_fixed(make_sweep, script):
     script.errors = {GRID[1]: InputError("--encoder=a is not there.")}
     with pytest.raises(InputError, match="--encoder=a is not there"):
         make_sweep(encoder="a").run()
@@ -304,7 +304,7 @@ def test_an_error_that_is_not_the_trainings_ends_the_sweep_which_goes_on_once_it
 def test_a_sweep_compares_runs_of_the_same_settings_only(make_sweep, script):
     script.errors = {GRID[0]: InputError("The training file is empty.")}
     with pytest.raises(InputError, match="is empty"):
-        make_sweep(rows=2).run()  # nothing was tried: it may be mended
+        make_sweep(rows=2).run()  # no trial has ended: settings may change
     script.errors, script.interrupted = {}, {GRID[1]: 2}
     assert make_sweep(rows=43).run() == 130
     seen = len(script.evaluated)
@@ -322,12 +322,13 @@ def test_the_whole_grid_is_checked_before_the_first_run(make_sweep, script):
     assert script.evaluated == []
 
 
-def test_without_optuna_a_sweep_names_the_extra(make_study, script, monkeypatch):
-    monkeypatch.setitem(sys.modules, "optuna", None)
-    with pytest.raises(InputError, match=r'--sweep needs Optuna.*pip install "spanbert-keras\[sweep\]"'):
-        make_study(sweep=True).run()
+def test_an_unfinished_sweep_of_an_earlier_version_is_recognised(make_sweep, script):
+    study = make_sweep()
+    study.folder.mkdir()
+    (study.folder / "sweep.db").write_bytes(b"SQLite format 3")
+    with pytest.raises(InputError, match=r"sweep.db is an unfinished sweep of an earlier version.*--output_dir"):
+        study.run()
     assert script.evaluated == []
-    assert make_study().run() == 0  # others need none
 
 
 @pytest.mark.slow
@@ -354,3 +355,35 @@ def test_an_interrupted_run_of_a_sweep_continues_from_its_checkpoint(make_sweep,
     weights = [keras.saving.load_model(study.folder / "toy.keras").get_weights() for study in (whole, second)]
     for a, b in zip(*weights, strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def curve(place):
+    """Returns six scores of a run by its place in the grid; any numbers do that cross each other."""
+    return [round(40 + 8 * math.sin(2.3 * place + 1.7 * number) + (2 + place % 3) * number, 3) for number in range(6)]
+
+
+def test_a_sweep_gives_the_results_that_it_always_gave(make_sweep, script):
+    """Twelve runs: evaluations made, state and dev score of each, as recorded with Optuna's median pruner."""
+    grid = [(rate, size) for rate in (0.1, 0.2, 0.3, 0.4) for size in (8, 16, 32)]
+    script.scores = lambda settings: curve(grid.index((settings.learning_rate, settings.batch_size)))
+    study = make_sweep(
+        sweep_learning_rates=("0.1", "0.2", "0.3", "0.4"), sweep_batch_sizes=("8", "16", "32"), evaluations_per_epoch=2
+    )
+    assert study.run() == 0
+    trials = result_of(study)["trials"]
+    counts = [sum(name_of(*place) == of for of, _ in script.evaluated) for place in grid]
+    assert list(zip(counts, (one["state"] for one in trials), (one["dev"] for one in trials), strict=True)) == [
+        (6, "complete", 56.388),
+        (6, "complete", 56.19),
+        (6, "complete", 64.069),
+        (4, "pruned", 41.707),
+        (2, "pruned", 35.037),
+        (6, "complete", 67.304),
+        (3, "pruned", 36.025),
+        (2, "pruned", 36.062),
+        (6, "complete", 67.846),
+        (2, "pruned", 38.82),
+        (2, "pruned", 39.645),
+        (6, "complete", 65.497),
+    ]
+    assert result_of(study)["chosen"] == {"learning_rate": 0.3, "batch_size": 32}

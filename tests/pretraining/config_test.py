@@ -1,4 +1,4 @@
-"""Tests of what the settings of pre-training must not contradict."""
+"""Tests of the settings of pre-training: contradictions are rejected."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from spanbert_keras.errors import InputError
 from spanbert_keras.pretraining.config import Config
 
 
-def test_a_batch_that_does_not_divide_names_the_nearest():
+def test_the_error_of_an_uneven_batch_names_the_nearest_size():
     with pytest.raises(InputError, match="--batch_tokens=1000 .*--max_sequence_length=96; the nearest is 960"):
         Config(corpus="a", output_dir="b", batch_tokens=1000, max_sequence_length=96)
     assert Config(corpus="a", output_dir="b", batch_tokens=960, max_sequence_length=96).batch_rows == 10

@@ -56,7 +56,7 @@ def test_without_a_cache_folder_the_runs_own_is_used(make_data, toy_text, tmp_pa
     assert len(list((tmp_path / "run" / "cache" / "shards").iterdir())) == 1
 
 
-def test_other_workers_wait_for_the_shards_that_the_chief_makes(make_data, raw, toy_text, tmp_path):
+def test_other_workers_wait_for_the_shards_that_the_chief_writes(make_data, raw, toy_text, tmp_path):
     waits, chief = [], []
 
     def wait_for(path, what):
@@ -70,7 +70,7 @@ def test_other_workers_wait_for_the_shards_that_the_chief_makes(make_data, raw, 
     assert worker.facts() == chief[0].facts()
 
 
-def test_a_chief_that_never_makes_them_is_an_error(make_data, raw, tmp_path):
+def test_a_chief_that_never_writes_the_shards_is_an_error(make_data, raw, tmp_path):
     def wait_for(path, what):
         raise InputError(f"{what} did not appear")
 
@@ -79,7 +79,7 @@ def test_a_chief_that_never_makes_them_is_an_error(make_data, raw, tmp_path):
     assert not (tmp_path / "cache" / "shards").exists()
 
 
-def test_the_unigram_line_is_the_corpus(make_data, toy_shards):
+def test_the_unigram_losses_are_those_of_the_corpus(make_data, toy_shards):
     counts = np.load(toy_shards / "unigram_counts.npy")
     np.testing.assert_allclose(make_data().unigram, np.log(counts.sum() + 150) - np.log(counts + 1.0))
 
@@ -90,7 +90,7 @@ def test_rows_and_their_length_are_the_flags(make_data):
     assert data.tokenizer.vocabulary_size() == 150
 
 
-def test_flags_shape_training_masks_and_held_out_masks_follow_the_paper(make_data):
+def test_flags_apply_to_training_masks_and_held_out_masks_follow_the_paper(make_data):
     flags = ["--scheme=whole_word", "--masking_rate=0.3", "--geometric_rate=0.5", "--max_span_length=4"]
     data = make_data(*flags, "--max_span_positions=5")
     settings = data.train.masker.settings
@@ -103,7 +103,7 @@ def test_flags_shape_training_masks_and_held_out_masks_follow_the_paper(make_dat
     assert (settings.max_span_length, settings.max_span_positions) == (10, 5)
 
 
-def test_the_seed_orders_the_text(make_data):
+def test_the_seed_determines_the_order_of_the_text(make_data):
     one, same_seed, other = (make_data(f"--seed={seed}") for seed in (3, 3, 4))
     assert same(one.train.batch(0), same_seed.train.batch(0))
     assert not same(one.train.batch(0), other.train.batch(0))
@@ -122,7 +122,7 @@ def test_held_out_text_is_in_no_training_row(make_data):
     assert not words(data.train) & words(data.stream("heldout", "span"))
 
 
-def test_facts_name_text_and_vocabulary_as_json(make_data, toy_shards):
+def test_facts_identify_text_and_vocabulary_as_json(make_data, toy_shards):
     one = make_data().facts()
     assert json.loads(json.dumps(one)) == one
     assert set(one) == {"corpus_fingerprint", "corpus_weights", "vocabulary_fingerprint"}
@@ -133,19 +133,19 @@ def test_facts_name_text_and_vocabulary_as_json(make_data, toy_shards):
 
 def test_flags_for_raw_text_are_pointed_out_with_a_prepared_corpus(make_data, raw, warnings):
     make_data("--lowercase")
-    assert [text for text in warnings if "--train_vocabulary and --lowercase are for raw text" in text]
+    assert [text for text in warnings if "--train_vocabulary and --lowercase have no effect" in text]
     warnings.clear()
     make_data(*raw)
     make_data()
     assert not [text for text in warnings if "are for raw text" in text]
 
 
-def test_masks_that_cannot_be_are_refused(make_data):
+def test_masks_that_are_impossible_are_rejected(make_data):
     with pytest.raises(InputError, match="masks cannot be drawn with these flags.*masking_rate"):
         make_data("--masking_rate=2")
 
 
-def test_a_prepared_corpus_of_another_vocabulary_is_refused(make_data, toy_shards, tmp_path):
+def test_a_prepared_corpus_of_another_vocabulary_is_rejected(make_data, toy_shards, tmp_path):
     make_data(f"--vocabulary={toy_shards / 'vocab.txt'}")
     (tmp_path / "other.txt").write_text((toy_shards / "vocab.txt").read_text() + "extra\n")
     with pytest.raises(InputError, match=r"other.txt \(151 pieces\).*150 pieces"):

@@ -57,7 +57,7 @@ def test_other_boundaries_are_those_of_another_span(batch):
     assert changed == {"left_positions", "right_positions"}
 
 
-def test_other_boundaries_change_the_span_boundary_loss_alone(held_out, make_training_step):
+def test_other_boundaries_change_only_the_span_boundary_loss(held_out, make_training_step):
     step = make_training_step()
     found = evaluate(step, held_out, 4, UNIGRAM, boundaries=True)
     assert found["span_boundary/loss_other_boundaries"] != found["span_boundary/loss"]

@@ -1,4 +1,4 @@
-"""Tests of continued pre-training: a run begins as the model that it is given."""
+"""Tests of continued pre-training: a run begins with the weights of a given model."""
 
 import keras
 import numpy as np
@@ -76,16 +76,16 @@ def test_a_run_begins_with_the_weights_and_sizes_of_its_source(make_source, make
     assert run.model.encoder.dropout == 0.3 and run.model.sbo_weight == 0.5
     # The table of the source's head has six rows: masks are made for it.
     assert run.data.train.masker.settings.max_span_positions == 6 == run.model.max_span_positions
-    assert any("first 32 of 64 rows" in line for line in logged) and any("begin anew: none" in line for line in logged)
+    assert any("first 32 of 64 rows" in line for line in logged) and any("randomly: none" in line for line in logged)
 
 
-def test_heads_that_are_missing_begin_anew_and_the_log_says_which(make_source, make_run, logged):
+def test_missing_heads_are_initialised_randomly_and_logged(make_source, make_run, logged):
     path, source = make_source(heads=False)
     run = make_run(f"--init_checkpoint={path}")
     ours = values(run.model)
     np.testing.assert_array_equal(ours["block_0/output/kernel"], values(source)["block_0/output/kernel"])
     assert not ours["masked_lm_head/vocabulary_bias"].any()
-    assert any("heads that begin anew: masked_lm, span_boundary" in line for line in logged)
+    assert any("heads initialised randomly: masked_lm, span_boundary" in line for line in logged)
 
 
 def losses_logged(folder):
@@ -102,10 +102,16 @@ def losses_logged(folder):
     ]
 
 
-def test_the_first_loss_is_the_sources(make_source, make_run, to_numpy, tmp_path):
+def test_the_first_loss_is_that_of_the_source(make_source, make_run, to_numpy, tmp_path):
     path, source = make_source(positions=32)
-    run = make_run(f"--init_checkpoint={path}", "--steps=1", "--warmup_steps=0", "--log_every=1", "--dropout=0",
-                   "--attention_dropout=0")  # fmt: skip
+    run = make_run(
+        f"--init_checkpoint={path}",
+        "--steps=1",
+        "--warmup_steps=0",
+        "--log_every=1",
+        "--dropout=0",
+        "--attention_dropout=0",
+    )
     batch = run.data.train.batch(0)
     logits = to_numpy(source({key: batch[key] for key in source.input_keys})["masked_lm"])
     shifted = logits - logits.max(-1, keepdims=True)
@@ -116,26 +122,33 @@ def test_the_first_loss_is_the_sources(make_source, make_run, to_numpy, tmp_path
     assert losses_logged(tmp_path / "run" / "train") == pytest.approx([expected], rel=1e-4)
 
 
-def test_heads_learn_alone_first(make_source, make_run, tmp_path):
+def test_only_the_heads_are_trained_first(make_source, make_run, tmp_path):
     path, source = make_source(positions=32)
     before = values(source)
     heads = {name for name in before if name.startswith(("masked_lm_head", "span_boundary_head"))}
     for steps in (3, 4):
-        run = make_run(f"--init_checkpoint={path}", "--head_warmup_steps=3", f"--steps={steps}", "--warmup_steps=0",
-                       "--decay=none", "--evaluate_every=0", f"--output_dir={tmp_path / f'run{steps}'}")  # fmt: skip
+        run = make_run(
+            f"--init_checkpoint={path}",
+            "--head_warmup_steps=3",
+            f"--steps={steps}",
+            "--warmup_steps=0",
+            "--decay=none",
+            "--evaluate_every=0",
+            f"--output_dir={tmp_path / f'run{steps}'}",
+        )
         run.train()
         moved = {name for name, value in values(run.model).items() if (value != before[name]).any()}
         assert heads <= moved
         assert (moved == heads) == (steps == 3)
 
 
-def test_text_of_another_vocabulary_is_refused(make_source, make_run, toy_text):
+def test_text_of_another_vocabulary_is_rejected(make_source, make_run, toy_text):
     path, _ = make_source()
     with pytest.raises(InputError, match=r"another vocabulary \(150 pieces, uncased\) than --init_checkpoint"):
         make_run(f"--init_checkpoint={path}", f"--corpus={toy_text}", "--train_vocabulary=150", "--lowercase")
 
 
-def test_lowercase_is_refused_where_the_source_keeps_case(make_source, make_run, toy_text, tokenizer):
+def test_lowercase_is_rejected_if_the_source_keeps_case(make_source, make_run, toy_text, tokenizer):
     path, _ = make_source()
     assert not tokenizer.lowercase
     with pytest.raises(InputError, match=r"--lowercase does not fit --init_checkpoint=.*keeps case"):
@@ -167,7 +180,7 @@ def _copy(path, folder):
     return folder / "other.txt"
 
 
-def test_other_sizes_cannot_be_asked_for(make_source, flags):
+def test_other_sizes_are_rejected(make_source, flags):
     path, _ = make_source()
     config = program.parse(pretrain.Config, flags(f"--init_checkpoint={path}", "--num_layers=3"))
     with pytest.raises(InputError, match="--num_layers cannot be given with --init_checkpoint"):

@@ -1,4 +1,4 @@
-"""Tests of what a person sees: facts of batches, TensorBoard, log lines, the progress bar."""
+"""Tests of the monitor of pre-training: facts of batches, TensorBoard, log lines, the progress bar."""
 
 import time
 
@@ -24,7 +24,7 @@ def results_of(batch, loss=2.0, finite=True, norm=3.0, scale=1.0):
 
 
 def window_of(first, *calls, seconds=1.0, waited=0.0):
-    """Returns a `LogWindow` of calls of one step, (batch, results) each, that began so long ago."""
+    """Returns a `LogWindow` of calls of one step, (batch, results) each, that began long ago."""
     calls = [({key: value[None] for key, value in batch.items()}, results) for batch, results in calls]
     return LogWindow(first, calls, time.perf_counter() - seconds, waited)
 
@@ -111,7 +111,7 @@ def test_training_writes_scalars_and_the_histogram(make_monitor, batch, tmp_path
     assert "performance/model_flops_utilization" not in found
 
 
-def test_a_call_of_several_steps_is_as_so_many_calls(make_monitor, stream_of, tmp_path, read_events):
+def test_a_call_of_several_steps_counts_as_that_many_calls(make_monitor, stream_of, tmp_path, read_events):
     batches = [stream_of().batch(k) for k in range(3)]
     results = [
         results_of(batch, loss, norm=norm) for batch, loss, norm in zip(batches, (1, 2, 6), (1, 3, 5), strict=True)
@@ -128,7 +128,7 @@ def test_a_call_of_several_steps_is_as_so_many_calls(make_monitor, stream_of, tm
     assert found["optimization/loss"][6] == 3.0 and found["optimization/gradient_norm"][6] == 3.0
 
 
-def test_workers_add_up_what_they_saw_and_the_chief_alone_writes(make_monitor, batch, tmp_path, read_events):
+def test_counts_are_summed_over_workers_and_only_the_chief_writes(make_monitor, batch, tmp_path, read_events):
     class Two(Distribution):
         def sum(self, values):
             return 2.0 * values  # the other worker saw the same
@@ -146,7 +146,7 @@ def test_workers_add_up_what_they_saw_and_the_chief_alone_writes(make_monitor, b
     assert found["performance/tokens_per_second"][1] == pytest.approx(pieces, rel=0.2)
 
 
-def test_utilization_is_written_and_said_where_the_peak_is_known(make_monitor, batch, tmp_path, lines, read_events):
+def test_utilization_is_written_and_logged_if_the_peak_is_known(make_monitor, batch, tmp_path, lines, read_events):
     pieces = (batch["padding_mask"] > 0).sum()
     with make_monitor(peak=float(pieces) * 1e9) as monitor:  # 2 replicas, 1 GFLOP a piece: half in a second
         monitor.on_log(1, window_of(0, (batch, results_of(batch, scale=1024.0, finite=False)), waited=0.5))
@@ -156,7 +156,7 @@ def test_utilization_is_written_and_said_where_the_peak_is_known(make_monitor, b
     assert "data wait" in line and "loss scale 1024" in line and "1 skipped" in line
 
 
-def test_held_out_scores_have_a_folder_of_their_own(make_monitor, tmp_path, read_events):
+def test_held_out_scores_have_their_own_folder(make_monitor, tmp_path, read_events):
     summary = {"masked_lm/loss": 2.0, "masked_lm/unigram_loss": 3.0, "span_boundary/loss": 2.5}
     with make_monitor() as monitor:
         monitor.on_scores("heldout_span", 7, summary)

@@ -44,7 +44,7 @@ def test_scores_are_cross_entropies_and_hits_of_every_position(case):
     assert scores["mlm_correct"][0, 0] == 1.0
 
 
-def test_a_head_that_is_not_trained_is_scored_in_evaluation_alone(case):
+def test_a_head_that_is_not_trained_is_scored_only_in_evaluation(case):
     outputs, batch = case
     assert not scores_of(outputs, batch, sbo_weight=0.0)["sbo_losses"].any()
     predictions = as_numpy(PretrainingObjective(0.0).predict(outputs, batch))

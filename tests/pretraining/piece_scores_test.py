@@ -14,7 +14,7 @@ from spanbert_keras.pretraining.piece_scores import (
     piece_kinds,
     span_lengths,
     unigram_losses,
-)  # fmt: skip
+)
 
 MASK = 4
 UNIGRAM = unigram_losses(np.arange(64))
@@ -73,7 +73,7 @@ def test_totals_of_workers_add_up(stream_of):
     assert sums[0].totals[0, 0, 0] == sum(batch["mask_weights"].sum() for batch in batches)
 
 
-def test_kinds_are_apart_and_cover_all(batch):
+def test_kinds_are_disjoint_and_cover_all_pieces(batch):
     kinds = piece_kinds(batch, MASK)
     assert (sum(kind.astype(int) for kind in kinds.values()) == 1).all()
     assert kinds["masked"][batch["mask_weights"] > 0].mean() > 0.5
@@ -101,7 +101,7 @@ def test_bins_have_readable_names():
     assert all(high is None or high + 1 == LENGTH_BINS[i + 1][0] for i, (_, high) in enumerate(LENGTH_BINS))
 
 
-def test_the_unigram_line_counts_one_more_of_each_piece():
+def test_unigram_losses_add_one_to_every_count():
     losses = unigram_losses(np.array([0, 3, 4]))
     assert losses == pytest.approx([math.log(10), math.log(10 / 4), math.log(2)])
     assert np.exp(-losses).sum() == pytest.approx(1)

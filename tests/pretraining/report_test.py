@@ -1,4 +1,4 @@
-"""Tests of what a run prints: cost before, scores and examples after."""
+"""Tests of the printed tables: cost, scores and examples."""
 
 import numpy as np
 
@@ -7,28 +7,41 @@ from spanbert_keras.pretraining.span_examples import SpanExample
 from spanbert_keras.training.monitoring.flops import Shape, step_flops
 
 SHAPE = Shape(
-    vocabulary_size=64, num_layers=2, num_heads=2, hidden_dim=16, intermediate_dim=64, sequence_length=24,
-    predictions=5, batch_rows=4,
-)  # fmt: skip
+    vocabulary_size=64,
+    num_layers=2,
+    num_heads=2,
+    hidden_dim=16,
+    intermediate_dim=64,
+    sequence_length=24,
+    predictions=5,
+    batch_rows=4,
+)
 
 
 def lines_of(capsys):
     return [" ".join(line.replace("│", " ").replace("┃", " ").split()) for line in capsys.readouterr().out.splitlines()]
 
 
-def test_the_cost_names_parameters_pieces_epochs_arithmetic_memory_days_and_shapes(capsys):
+def test_the_cost_names_parameters_tokens_epochs_arithmetic_memory_days_and_shapes(capsys):
     batch = {"token_ids": np.zeros((4, 24), np.int32), "mask_weights": np.zeros((4, 5), np.float32)}
     print_cost(
-        SHAPE, {"encoder": 12_345, "heads": 678}, batch, steps=1000, rows_per_epoch=80, padding_share=0.0312,
-        precision="float32", accumulation_steps=1, tokens_per_second=96_000 / DAY,
-    )  # fmt: skip
+        SHAPE,
+        {"encoder": 12_345, "heads": 678},
+        batch,
+        steps=1000,
+        rows_per_epoch=80,
+        padding_share=0.0312,
+        precision="float32",
+        accumulation_steps=1,
+        tokens_per_second=96_000 / DAY,
+    )
     lines = lines_of(capsys)
     assert "parameters, encoder 12,345" in lines
-    assert "pieces in a step 96 (4 rows of 24)" in lines
-    assert "masked pieces in a row, at most 5" in lines
+    assert "tokens per step 96 (4 rows of 24)" in lines
+    assert "masked tokens per row, at most 5" in lines
     assert "padding 3.12 %" in lines
     assert "epochs 50.00 (1,000 steps)" in lines
-    assert f"arithmetic {step_flops(SHAPE):.3g} FLOP a step, {step_flops(SHAPE) * 1000:.3g} in all" in lines
+    assert f"arithmetic {step_flops(SHAPE):.3g} FLOP per step, {step_flops(SHAPE) * 1000:.3g} in all" in lines
     assert any(line.startswith("at 1 tokens/s 0.97 days") for line in lines)
     assert any(line.startswith("memory, activations (estimate)") for line in lines)
     assert "batch, token_ids int32 (4, 24)" in lines
@@ -37,18 +50,30 @@ def test_the_cost_names_parameters_pieces_epochs_arithmetic_memory_days_and_shap
 
 def test_without_a_rate_no_days_are_printed(capsys):
     print_cost(
-        SHAPE, {"encoder": 1}, {}, steps=1, rows_per_epoch=1, padding_share=0.0, precision="mixed_float16",
-        accumulation_steps=2, tokens_per_second=None,
-    )  # fmt: skip
+        SHAPE,
+        {"encoder": 1},
+        {},
+        steps=1,
+        rows_per_epoch=1,
+        padding_share=0.0,
+        precision="mixed_float16",
+        accumulation_steps=2,
+        tokens_per_second=None,
+    )
     assert not any("days" in line for line in lines_of(capsys))
 
 
 def test_scores_are_a_table_by_scheme_and_kind(capsys):
     summary = {
-        "masked_lm/loss": 2.0, "masked_lm/accuracy": 0.5, "masked_lm/unigram_loss": 3.25,
-        "span_boundary/loss": 2.5, "span_boundary/accuracy": 0.25,
-        "masked_lm/loss_masked": 2.125, "masked_lm/accuracy_masked": 0.4, "masked_lm/unigram_loss_masked": 3.0,
-    }  # fmt: skip
+        "masked_lm/loss": 2.0,
+        "masked_lm/accuracy": 0.5,
+        "masked_lm/unigram_loss": 3.25,
+        "span_boundary/loss": 2.5,
+        "span_boundary/accuracy": 0.25,
+        "masked_lm/loss_masked": 2.125,
+        "masked_lm/accuracy_masked": 0.4,
+        "masked_lm/unigram_loss_masked": 3.0,
+    }
     print_scores({"span": summary})
     lines = lines_of(capsys)
     assert "span all 3.250 2.000 50.0 2.500 25.0" in lines
@@ -56,7 +81,7 @@ def test_scores_are_a_table_by_scheme_and_kind(capsys):
     assert not any("kept" in line for line in lines)
 
 
-def test_examples_are_printed_as_they_are(capsys):
+def test_examples_are_printed_unchanged(capsys):
     print_examples([SpanExample("see [1] and", "[/bold] end ...", "the truth", "a guess", "the truth")])
     text = " ".join(lines_of(capsys))
     for part in ("see [1] and", "[the truth]", "[/bold] end", "a guess"):

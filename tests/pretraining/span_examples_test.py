@@ -1,4 +1,4 @@
-"""Tests of the examples: the span, its context and what both heads make of it."""
+"""Tests of the examples: the span, its context and the predictions of both heads."""
 
 import keras
 import numpy as np
@@ -35,7 +35,7 @@ def test_examples_are_spans_that_were_replaced_by_mask(batch, toy_tokenizer, fou
         assert set(example.masked_lm.split()) == {"w0"}
 
 
-def test_a_block_gives_one_example_at_most_and_the_count_is_kept(batch, toy_tokenizer, found):
+def test_a_block_gives_at_most_one_example_and_the_count_is_kept(batch, toy_tokenizer, found):
     assert len(found) <= batch["padding_mask"].max(1).sum()
     assert len(span_examples(predictions(batch), batch, toy_tokenizer, count=2)) == 2
     assert span_examples(predictions(batch), batch, toy_tokenizer, count=0) == []
@@ -51,7 +51,7 @@ def test_a_batch_of_padding_gives_no_example(batch, toy_tokenizer):
     assert span_examples(predictions(empty), empty, toy_tokenizer, count=5) == []
 
 
-def test_a_step_gives_what_examples_need(batch, toy_tokenizer, make_training_step):
+def test_the_predictions_of_a_step_give_examples(batch, toy_tokenizer, make_training_step):
     step = make_training_step()
     results = step.to_numpy(step.evaluate(batch))
     outputs = step.model({key: batch[key] for key in step.model.input_keys}, training=False)
@@ -60,7 +60,7 @@ def test_a_step_gives_what_examples_need(batch, toy_tokenizer, make_training_ste
     assert len(span_examples(results, batch, toy_tokenizer, count=3)) == 3
 
 
-def test_the_markdown_table_has_a_row_an_example():
+def test_the_markdown_table_has_one_row_per_example():
     examples = [SpanExample("", "of a | pipe ...", "truth", "", "boundary"), SpanExample("... x", "", "y", "y", "z")]
     lines = as_markdown(examples).split("\n")
     assert len(lines) == 4

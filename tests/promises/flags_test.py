@@ -1,9 +1,11 @@
-"""Every recipe of configs/ parses with the program that its header names, and says what a reader must know."""
+"""Every recipe of configs/ parses and documents itself; every number of every program has a limit."""
 
+import dataclasses
 import importlib
 import pathlib
 import re
 import shlex
+import typing
 
 import pytest
 from absl import flags
@@ -13,11 +15,33 @@ from spanbert_keras import program
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 RECIPES = sorted(file.relative_to(ROOT).as_posix() for file in (ROOT / "configs").glob("*.flags"))
 PROMISED = [
-    "tiny", "small", "base", "base_8gpu", "large", "large_released", "continue_base",
-    "squad_v1", "squad_v2", "newsqa", "triviaqa", "searchqa", "hotpotqa", "naturalquestions",
-    "coreference_base", "coreference_large", "coreference_small", "tacred", "retacred",
+    *("tiny", "small", "base", "base_8gpu", "large", "large_released", "continue_base"),
+    *("squad_v1", "squad_v2", "newsqa", "triviaqa", "searchqa", "hotpotqa", "naturalquestions"),
+    *("coreference_base", "coreference_large", "coreference_small", "tacred", "retacred"),
     *(f"glue_{task}" for task in ("cola", "sst2", "mrpc", "stsb", "qqp", "mnli", "qnli", "rte", "wnli")),
-]  # fmt: skip
+]
+PROGRAMS = sorted(
+    ".".join(file.relative_to(ROOT).with_suffix("").parts)
+    for folder in ("spanbert_keras", "tasks", "benchmarks")
+    for file in (ROOT / folder).rglob("*.py")
+    if "run(main, Config)" in file.read_text(encoding="utf-8")
+)
+# Numbers without a limit of their own, and what checks them.
+CHECKED_ELSEWHERE = {
+    ("spanbert_keras.answer", "batch_size"): "SpanBertQuestionAnswerer.answer",
+    ("spanbert_keras.answer", "max_answer_pieces"): "SpanBertQuestionAnswerer.answer",
+    ("spanbert_keras.answer", "n_best"): "SpanBertQuestionAnswerer.answer",
+    ("spanbert_keras.convert", "max_sequence_length"): "convert.main",
+    ("spanbert_keras.convert", "segment_length"): "conversion.resizing",
+    ("spanbert_keras.prepare", "heldout_share"): "prepare_corpus",
+    ("spanbert_keras.prepare", "train_vocabulary"): "prepare_corpus",
+    ("spanbert_keras.prepare", "workers"): "prepare_corpus",
+    ("spanbert_keras.pretrain", "geometric_rate"): "SpanMasker",
+    ("spanbert_keras.pretrain", "heldout_share"): "prepare_corpus",
+    ("spanbert_keras.pretrain", "masking_rate"): "SpanMasker",
+    ("spanbert_keras.pretrain", "max_span_length"): "SpanMasker",
+    ("spanbert_keras.resolve", "batch_size"): "SpanBertCoreferenceResolver.resolve",
+}
 FIELDS = ("Command", "Hardware", "Time", "Expect")
 
 
@@ -70,9 +94,44 @@ def test_a_recipe_sets_no_flag_twice(recipe):
 
 
 @pytest.mark.parametrize("module", ["spanbert_keras.prepare", "spanbert_keras.pretrain"])
-def test_a_typo_is_refused_by_name(module):
+def test_a_misspelled_flag_is_rejected_by_name(module):
     with pytest.raises(flags.Error, match="lerning_rate"):
         program.parse(importlib.import_module(module).Config, ["--lerning_rate=1"])
+
+
+def numbers_without_limits(config):
+    """Returns the names of the numeric settings of a program that accept any number."""
+    types = typing.get_type_hints(config)
+    limits = ("minimum", "above", "below")
+    return [
+        field.name
+        for field in dataclasses.fields(config)
+        if {int, float} & {types[field.name], *typing.get_args(types[field.name])}
+        and all(field.metadata[limit] is None for limit in limits)
+    ]
+
+
+@pytest.mark.parametrize("module", PROGRAMS)
+def test_every_number_has_a_limit_that_is_checked_on_construction(module):
+    config = importlib.import_module(module).Config
+    assert issubclass(config, program.Settings)
+    known = [name for program_name, name in CHECKED_ELSEWHERE if program_name == module]
+    assert sorted(set(numbers_without_limits(config)) - set(known)) == []
+
+
+def test_numbers_that_are_checked_elsewhere_exist():
+    for module, name in CHECKED_ELSEWHERE:
+        types = typing.get_type_hints(importlib.import_module(module).Config)
+        assert {int, float} & {types[name], *typing.get_args(types[name])}, (module, name)
+
+
+@pytest.mark.parametrize("module", ["spanbert_keras.prepare", "spanbert_keras.pretrain", "tasks.glue.finetune"])
+def test_help_begins_with_the_docstring_of_the_program(module, capsys):
+    loaded = importlib.import_module(module)
+    with pytest.raises(SystemExit) as end:
+        program.run(loaded.main, loaded.Config, ["--help"])
+    assert end.value.code == 0
+    assert capsys.readouterr().out.startswith(loaded.__doc__.strip() + "\n")
 
 
 @pytest.mark.parametrize("module", ["spanbert_keras.prepare", "spanbert_keras.pretrain"])

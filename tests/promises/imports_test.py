@@ -27,7 +27,8 @@ ARROWS: dict[str, set[str]] = {
     "pretraining": {
         "training", "data", "preprocessing", "models", "losses", "conversion", "files", "settings"
     },
-    "program": {"files", "settings", "standard_streams", ""},  # it loads models
+    "program": {"files", "settings", "standard_streams"},
+    "model_flag": {""},
 }  # fmt: skip
 # Inside the rooms that have inner ones: what each inner room, or file beside them, may import of its own room.
 INNER_ARROWS: dict[str, dict[str, set[str]]] = {
@@ -47,12 +48,12 @@ INNER_ARROWS: dict[str, dict[str, set[str]]] = {
         "checkpoint": {"tensor_names", "foreign_keys"},
     },
 }
-PUBLIC_TO_TASKS = {"", "training", "fine_tuning", "program", "settings", "files", "progress"}
+PUBLIC_TO_TASKS = {"", "training", "fine_tuning", "program", "model_flag", "settings", "files", "progress"}
 SHARED_BY_TASKS = "shared"
 FRAMEWORKS = ("tensorflow", "tensorflow_text", "jax", "torch")
 ONLY_THIRD_PARTY = {"layers": {"keras"}, "losses": {"keras"}, "decoding": {"numpy"}}
 MAY_USE_TENSORFLOW = {"preprocessing", "data", "training", "conversion"}
-MAY_LOG = {"training", "pretraining", "fine_tuning", "progress", "program"}
+MAY_LOG = {"training", "pretraining", "fine_tuning", "progress", "program", "model_flag"}
 
 
 def room_of(path):

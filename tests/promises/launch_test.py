@@ -105,11 +105,21 @@ def slurm(tmp_path):
 @pytest.mark.parametrize(
     "code, restarts, requeued",
     [
-        (0, 0, False), (program.INPUT_EXIT_CODE, 0, False), (program.USAGE_EXIT_CODE, 0, False),
-        (program.DEFECT_EXIT_CODE, 0, False), (75, 0, True), (76, 0, True), (76, 99, True), (76, 100, False),
-        (128, 0, False), (130, 0, False), (137, 0, True), (139, 0, True), (137, 100, False),
+        (0, 0, False),
+        (program.INPUT_EXIT_CODE, 0, False),
+        (program.USAGE_EXIT_CODE, 0, False),
+        (program.DEFECT_EXIT_CODE, 0, False),
+        (75, 0, True),
+        (76, 0, True),
+        (76, 99, True),
+        (76, 100, False),
+        (128, 0, False),
+        (130, 0, False),
+        (137, 0, True),
+        (139, 0, True),
+        (137, 100, False),
     ],
-)  # fmt: skip
+)
 def test_slurm_requeues_what_was_preempted_killed_or_lost_a_worker_and_nothing_else(slurm, code, restarts, requeued):
     process = slurm(f"exit {code}", SLURM_RESTART_COUNT=str(restarts))
     out, _ = process.communicate(timeout=20)

@@ -24,8 +24,12 @@ def run(module, *arguments, locale="ascii", **settings):
     environment = kept | LOCALES[locale] | {"PYTHONPATH": f"{ROOT}:{os.environ.get('PYTHONPATH', '')}"}
     done = subprocess.run(
         [sys.executable, "-m", module, *arguments],
-        env=environment, check=False, cwd=ROOT, stderr=subprocess.PIPE, **({"stdout": subprocess.PIPE} | settings),
-    )  # fmt: skip
+        env=environment,
+        check=False,
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        **({"stdout": subprocess.PIPE} | settings),
+    )
     return done.returncode, (done.stdout or b"").decode("ascii"), done.stderr.decode("ascii", "replace")
 
 

@@ -23,6 +23,7 @@ from spanbert_keras.conversion.formats.hugging_face import write_hugging_face
 from spanbert_keras.conversion.formats.own_models import from_model
 from spanbert_keras.conversion.sources import open_source
 from spanbert_keras.errors import InputError
+from spanbert_keras.model_flag import load_task_model
 
 CLASSIFIER = "BertForSequenceClassification"
 SINGLE, MULTI, REGRESSION = "single_label_classification", "multi_label_classification", "regression"
@@ -387,7 +388,7 @@ def test_settings_of_an_earlier_version_describe_the_same_labels(make_folder, tm
 
 def test_programs_log_what_a_foreign_model_does_not_say(make_folder, caplog):
     caplog.set_level("INFO")
-    program.load_task_model(str(make_folder()[0]), "SpanBertTextClassifier")
+    load_task_model(str(make_folder()[0]), "SpanBertTextClassifier")
     assert "No file says how long a row may be: rows have up to 16 pieces" in caplog.text
 
 

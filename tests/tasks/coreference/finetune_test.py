@@ -122,7 +122,6 @@ def test_segments_of_a_sweep_that_are_not_pairs_are_rejected(segments):
 
 @pytest.mark.slow
 def test_a_sweep_compares_segments_and_rates_and_keeps_the_best(fine_tune, documents_file):
-    pytest.importorskip("optuna", reason="sweeps are Optuna's")
     files = [f"--train_file={documents_file()}", f"--dev_file={documents_file('dev.jsonl')}"]
     grid = ["--sweep_learning_rates=1e-3", "--sweep_task_learning_rates=1e-3,1e-2", "--sweep_segments=12:3,20:2"]
     folder = fine_tune(*files, "--sweep", *grid)

@@ -54,12 +54,18 @@ def test_records_without_flags_or_scores_are_never_asked_about(write_run, tmp_pa
     assert asked == ["a"]
 
 
-def test_of_a_sweep_the_chosen_run_alone_counts_and_of_an_unfinished_one_none(write_run, tmp_path):
+@pytest.mark.parametrize("of_an_earlier_version", [False, True])
+def test_of_a_sweep_the_chosen_run_alone_counts_and_of_an_unfinished_one_none(
+    write_run, tmp_path, of_an_earlier_version
+):
     sweep = write_run("s")
     for name in ("rate_1", "rate_2"):
         write_run(f"s/{name}")
     write_run("beside")
-    (sweep / "sweep.db").touch()
+    if of_an_earlier_version:
+        (sweep / "sweep.db").touch()
+    else:
+        (sweep / "sweep.json").write_text(json.dumps({"trials": []}))
     assert names_of(find_runs(tmp_path, lambda record: True), tmp_path) == ["beside"]
     (sweep / "sweep.json").write_text("{")  # a damaged file has no chosen run
     assert names_of(find_runs(tmp_path, lambda record: True), tmp_path) == ["beside"]

@@ -3,8 +3,10 @@
 import dataclasses
 import types
 
+import keras
 import pytest
 
+import spanbert_keras
 from spanbert_keras import program
 from spanbert_keras.program import InputError
 from tasks.shared import task
@@ -36,10 +38,28 @@ def test_facts_are_the_checksums_of_the_sets():
     assert Small(None).variable_groups(None, 10) == ()
 
 
+def test_the_encoder_has_the_dtype_policy_in_force_and_the_dropout_of_the_flag(monkeypatch):
+    asked = []
+
+    def load_pretrained(*given, **overrides):
+        asked.append((given, overrides))
+        return types.SimpleNamespace(tokenizer=types.SimpleNamespace(has_vocabulary=len(asked) < 3))
+
+    monkeypatch.setattr(spanbert_keras, "load_pretrained", load_pretrained)
+    monkeypatch.setattr(keras.mixed_precision, "dtype_policy", lambda: keras.DTypePolicy("mixed_bfloat16"))
+    for dropout in (None, 0.3):
+        task.load_encoder(types.SimpleNamespace(encoder="e.keras", dropout=dropout))
+    both = {"dropout": 0.3, "attention_dropout": 0.3}
+    assert [given for given, _ in asked] == [("e.keras", "encoder")] * 2
+    assert [overrides for _, overrides in asked] == [{"dtype": "mixed_bfloat16"}, {"dtype": "mixed_bfloat16"} | both]
+    with pytest.raises(InputError, match="--encoder=e.keras has no tokenizer. Convert it with its vocab.txt"):
+        task.load_encoder(types.SimpleNamespace(encoder="e.keras", dropout=None))
+
+
 @pytest.mark.parametrize("wanted, length, warned", [(64, 64, False), (512, 128, True)])
 def test_rows_are_at_most_as_long_as_the_encoders_maximum(monkeypatch, caplog, wanted, length, warned):
     encoder = types.SimpleNamespace(max_sequence_length=128)
-    monkeypatch.setattr(program, "load_encoder", lambda config: encoder)
+    monkeypatch.setattr(task, "load_encoder", lambda config: encoder)
     found = Task(types.SimpleNamespace(row_length=wanted)).load_encoder("row_length")
     assert found == (encoder, length)
     assert ("reads at most 128 tokens: rows have this length, not --row_length=512" in caplog.text) == warned
