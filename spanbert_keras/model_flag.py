@@ -19,7 +19,7 @@ def load_task_model(path: str, kind: str):
         InputError: the path does not exist, or holds a model of another class.
     """
     if not Path(path).exists():
-        raise InputError(f"--model={path} does not exist. Expected: a .keras file that fine-tuning saved.")
+        raise InputError(f"--model={path} is not there. Expected: a .keras file that fine-tuning saved.")
     model = spanbert_keras.load_pretrained(path)
     if not isinstance(model, getattr(spanbert_keras, kind)):
         raise InputError(f"--model={path} holds a {type(model).__name__}. Expected: a {kind}, as fine-tuning saves it.")

@@ -1,4 +1,4 @@
-"""What every test shares: the `--slow` option, quiet backends, the folder of real data and a small vocabulary."""
+"""Fixtures and options of all tests: `--slow`, quiet backends, the folder of real data and a small vocabulary."""
 
 import os
 import pathlib
@@ -76,7 +76,7 @@ def small_vocabulary():
 
 @pytest.fixture(scope="session")
 def randomize():
-    """Function that fills every weight of a built layer with noise, biases and norms too, and returns what it put in.
+    """Function that fills every weight of a built layer with noise, biases and norms too, and returns the values.
 
     It returns a dict from the weight's path below the layer (`norm/gamma`) to float64 values.
     """
@@ -255,7 +255,7 @@ def toy_shards(toy_text, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def coreference_golden(data_folder):
-    """What the released coreference code made of two synthetic documents, see the README beside the files.
+    """Outputs of the released coreference code for two synthetic documents; see the README beside the files.
 
     Attributes: `arrays` of documents `a` and `b`; `facts` and `mistakes`, the two JSON files; functions `make_batch`
     and `expected` of a document's arrays, `computed` of (resolver, batch).

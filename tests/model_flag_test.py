@@ -31,5 +31,5 @@ def test_a_model_of_another_class_is_rejected(path):
 
 def test_a_path_that_does_not_exist_is_rejected_before_anything_is_loaded(path, monkeypatch):
     monkeypatch.setattr(spanbert_keras, "load_pretrained", lambda path: pytest.fail("it was loaded"))
-    with pytest.raises(InputError, match="--model=.*other.keras does not exist. Expected: a .keras file"):
+    with pytest.raises(InputError, match="--model=.*other.keras is not there. Expected: a .keras file"):
         load_task_model(f"{path.parent}/other.keras", "SpanBertQuestionAnswerer")

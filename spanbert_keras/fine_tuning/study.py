@@ -146,7 +146,7 @@ class FineTuningStudy:
         """Tries the grid. The dev score chooses a run, and only that run is scored on test."""
         grid = self.settings.sweep_grid()
         for combination in grid:
-            self._trial_settings(combination)  # raises if one is invalid, before anything is trained
+            self._trial_settings(combination)  # raises for an invalid combination, before anything is trained
         self.folder.mkdir(parents=True, exist_ok=True)
         sweep = Sweep(self.folder, self.settings.evaluations_per_epoch)
         self._begin_record(sweep.begun, tuple(grid[0]))
@@ -170,22 +170,25 @@ class FineTuningStudy:
         """Raises if settings differ from those of the ended trials, with which new ones could not be compared."""
         flags, task = self.to_flags(self.settings), self.task
         facts = task.facts()
+        # Before the first trial has ended there is nothing to compare with: everything may still change.
         changeable = (*self.settings.changeable(), *tried) if begun else (*flags, *facts)
         record = RunRecord(self.folder)
         record.begin(flags, facts, changeable, self.settings.former_names())
         record.update(facts=facts)
 
-    def _trial_settings(self, combination: dict[str, Any]):
+    def _trial_settings(self, combination: dict[str, Any]) -> FineTuningSettings:
+        """Returns the settings of the run that tries a combination."""
         return dataclasses.replace(self.settings, **combination, sweep=False, seeds=1)
 
     def _trial_folder(self, combination: dict[str, Any]) -> Path:
+        """Returns the folder of that run, e.g. `rate_2e-05_batch_32`."""
         return self.folder / "_".join(f"{SHORT.get(name, name)}_{value:g}" for name, value in combination.items())
 
     def _run_trial(self, sweep: Sweep, trial: Trial) -> str:
         """Trains one combination, unless the sweep has its result; an interrupted run continues in its folder."""
         if trial.state != RUNNING:
             return FINISHED
-        folder = self._trial_folder(trial.parameters)
+        folder, settings = self._trial_folder(trial.parameters), self._trial_settings(trial.parameters)
 
         def on_score(number: int, score: float) -> None:
             if sweep.report(trial, number, score):
@@ -193,10 +196,10 @@ class FineTuningStudy:
 
         logging.info("Sweep: %s.", trial.parameters)
         try:
-            outcome, scores = self._run_one(self._trial_settings(trial.parameters), folder, False, on_score)
+            outcome, scores = self._run_one(settings, folder, test=False, on_score=on_score)
         except _Pruned as error:
             logging.info("Sweep: pruned %s.", error)
-            shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
+            shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)  # a pruned run never continues
             sweep.end(trial, PRUNED)
             return FINISHED
         except TrainingFailed as error:  # e.g. a loss that is not finite at the highest rate

@@ -7,6 +7,7 @@ from typing import Any
 
 from absl import logging
 
+from spanbert_keras.data.batches.batch_stream import BatchStream
 from spanbert_keras.data.batches.corpus_mixture import Corpora, open_corpora
 from spanbert_keras.data.corpus.preparation_settings import PreparationSettings
 from spanbert_keras.data.corpus.prepare_corpus import open_tokenizer, prepare_corpus, warnings_of
@@ -100,7 +101,7 @@ class PretrainingData:
                 "Leave the flag out, or prepare the corpus with it."
             )
 
-    def stream(self, split: str, scheme: str):
+    def stream(self, split: str, scheme: str) -> BatchStream:
         """Returns the batches of a split. Held-out masks follow the paper, so that runs with other settings compare."""
         config = self.config
         law: dict[str, Any] = {

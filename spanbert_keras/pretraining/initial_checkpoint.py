@@ -14,6 +14,7 @@ from spanbert_keras.conversion.sources import open_source
 from spanbert_keras.conversion.tensor_names import HEADS, SBO_POSITIONS
 from spanbert_keras.errors import InputError
 from spanbert_keras.files.writing import write_atomically
+from spanbert_keras.models.pretrainer import SpanBertPretrainer
 from spanbert_keras.preprocessing.tokenizer import SpanBertTokenizer
 from spanbert_keras.pretraining.config import Config
 
@@ -93,7 +94,7 @@ class InitialCheckpoint:
                 f"({self.tokenizer.vocabulary_size()} pieces, {_case(self.tokenizer)}). Use the checkpoint's."
             )
 
-    def make_model(self):
+    def make_model(self) -> SpanBertPretrainer:
         """Returns the pretrainer with the checkpoint's weights, and logs which heads are random."""
         config = self.config
         settings: dict[str, Any] = {"sbo_weight": config.sbo_weight, "loss_normalization": config.loss_normalization}

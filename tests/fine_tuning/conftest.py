@@ -1,4 +1,4 @@
-"""The smallest model, settings and task that can be fine-tuned; what runs show is read as in tests of training."""
+"""The smallest model, settings and task that can be fine-tuned, and the fixtures of training's tests that read logs."""
 
 import dataclasses
 import types
@@ -15,7 +15,7 @@ from tests.training.conftest import lines, read_events, terminal, weights_of  # 
 
 @keras.saving.register_keras_serializable(package="toy")
 class ToyClassifier(NamedInputs, keras.Model):
-    """Says whether a row has more even than odd pieces: the smallest model with what a task model has."""
+    """Classifies whether a row has more even than odd pieces: the smallest model with the parts of a task model."""
 
     input_keys = ("token_ids", "padding_mask")
     target_keys = ("labels",)
@@ -55,7 +55,7 @@ def toy_batch(rows, labels, examples, length, epoch=0):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ToySettings(FineTuningSettings):
-    """Settings of a run of nine steps of eight rows, scored after every second."""
+    """Settings of a run of nine steps of eight rows, evaluated after every second step."""
 
     encoder: str = "none"
     learning_rate: float = 0.05
@@ -70,7 +70,7 @@ class ToySettings(FineTuningSettings):
 
 
 class ToyTask:
-    """`FineTuningTask` of `ToyClassifier`; notes in `events` what it is asked for.
+    """`FineTuningTask` of `ToyClassifier`; records its calls in `events`.
 
     Args:
         settings: `ToySettings`.

@@ -1,4 +1,4 @@
-"""Tests of a run's text: prepared once, waited for by workers that do not prepare it, masked as the flags say."""
+"""Tests of a run's text: preparation, waiting workers, masks and order."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""What the promises read: every Python file of the tree, parsed, and what each one imports."""
+"""Fixtures of the promises: every Python file of the tree, parsed, and what each one imports."""
 
 import ast
 import dataclasses
@@ -12,7 +12,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 @dataclasses.dataclass(frozen=True)
 class Import:
-    """One imported module: where, what, and whether importing the file runs it."""
+    """One import: its place, the imported module, and whether it runs when the file is imported."""
 
     path: str
     line: int
@@ -41,7 +41,7 @@ def _is_module(name):
 
 
 def imports_of(path, tree):
-    """Yields the `Import`s of one parsed file; `from a import b` reads a.b where that is a module, else a."""
+    """Yields the `Import`s of one parsed file; `from a import b` reads a.b if that is a module, else a."""
 
     def visit(node, at_import):
         if isinstance(node, ast.Import):
@@ -70,7 +70,7 @@ def trees():
 
 @pytest.fixture(scope="session")
 def sources(trees):
-    """The same without the tests."""
+    """The files of `trees` without the tests."""
     return {path: tree for path, tree in trees.items() if not path.startswith("tests/")}
 
 

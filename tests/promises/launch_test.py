@@ -43,13 +43,13 @@ def pod(manifest):
 
 
 def arguments(text):
-    """Returns the command line after `python -m spanbert_keras.pretrain`, its variables left as they are."""
+    """Returns the command line after `python -m spanbert_keras.pretrain`, with its variables unchanged."""
     line = text.replace("\\\n", " ").split("python -m spanbert_keras.pretrain", 1)[1].splitlines()[0]
     return [word for word in shlex.split(line) if word != "&"]
 
 
 def check_arguments(words):
-    """Parses a command line with the program that it calls, whose flags must include all of its own."""
+    """Parses a command line with the program that it calls, which must have all of its flags."""
     assert words and all(word.startswith("--") for word in words)
     # `distribution` is known as a name; its value is checked once the program has it.
     names = {word[2:].split("=")[0]: word for word in words}
