@@ -14,10 +14,10 @@ from spanbert_keras.conversion.checkpoint import Checkpoint
 from spanbert_keras.conversion.exports.litert_export import export_litert
 from spanbert_keras.conversion.exports.onnx_export import export_onnx
 from spanbert_keras.conversion.exports.saved_model import export_saved_model
-from spanbert_keras.conversion.files import write_whole
 from spanbert_keras.conversion.formats.hugging_face import write_hugging_face
 from spanbert_keras.conversion.formats.own_models import OWN_KIND, TASKS, to_model
 from spanbert_keras.errors import InputError
+from spanbert_keras.files.writing import input_error_if_unwritable, write_atomically
 
 FORMATS = ("auto", "keras", "preset", "hugging_face", "saved_model", "saved_model_strings", "onnx", "litert")
 SUFFIXES = {".keras": "keras", ".onnx": "onnx", ".tflite": "litert"}
@@ -91,7 +91,8 @@ def write(
             path.mkdir()
             notes.extend(write_hugging_face(written, path))
 
-        write_whole(destination, put)
+        with input_error_if_unwritable(destination):
+            write_atomically(destination, put)
         return notes
     fresh = [name for name in tensor_names.HEADS if name not in checkpoint.heads]
     served_whole = model == "pretrainer" or not fresh  # a head that knows nothing serves nobody
@@ -103,9 +104,11 @@ def write(
     if hasattr(made, "masked_lm_head") and fresh:
         notes.append(f"The source has no weights of these heads, which begin anew: {', '.join(fresh)}.")
     if form == "keras":
-        write_whole(destination, lambda path: made.save(path))
+        with input_error_if_unwritable(destination):
+            write_atomically(destination, made.save)
     elif form == "preset":
-        write_whole(destination, lambda path: made.save_to_preset(path))
+        with input_error_if_unwritable(destination):
+            write_atomically(destination, made.save_to_preset)
     else:
         difference = _exporter(form)(made, destination)
         notes.append(f"It was run: its outputs differ from the model's by at most {difference:.1e}.")

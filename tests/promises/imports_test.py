@@ -19,7 +19,7 @@ ARROWS: dict[str, set[str]] = {
     "decoding": set(),
     "preprocessing": set(),
     "models": {"layers", "losses", "preprocessing", "decoding", "presets"},
-    "conversion": {"models"},
+    "conversion": {"models", "files"},
     # What trains it.
     "data": {"preprocessing", "files"},
     "training": {"data", "files"},
@@ -42,7 +42,7 @@ INNER_ARROWS: dict[str, dict[str, set[str]]] = {
         "backend": {"steps", "distributed"},
     },
     "conversion": {
-        "exports": {"files"},
+        "exports": set(),
         "formats": {"checkpoint", "tensor_names", "foreign_keys"},
         "checkpoint": {"tensor_names", "foreign_keys"},
     },

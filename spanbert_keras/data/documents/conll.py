@@ -17,8 +17,8 @@ from spanbert_keras.data.documents.collector import (
     read_whole_lines,
 )
 from spanbert_keras.data.documents.conll_table import FEWEST_WITH_WORDS, ConllTable, read_table
-from spanbert_keras.data.shards.shard_format import write_atomically
 from spanbert_keras.errors import InputError
+from spanbert_keras.files.writing import write_bytes
 from spanbert_keras.preprocessing.document import Document, genre_of
 
 BEGIN = re.compile(r"#\s*begin document\b")
@@ -263,4 +263,4 @@ def _write(target: Target, lines: Iterable[str]) -> None:
         target.write(text)
         return
     path, content = pathlib.Path(target), text.encode("utf-8")
-    write_atomically(path, gzip.compress(content, mtime=0) if path.suffix == ".gz" else content)
+    write_bytes(path, gzip.compress(content, mtime=0) if path.suffix == ".gz" else content)

@@ -4,15 +4,14 @@ import contextlib
 import functools
 import json
 import os
-import pathlib
 import re
 from collections.abc import Iterable
 from typing import Any
 
 from spanbert_keras.data.documents.collector import BadDocumentError, DocumentCollector, DocumentFile, read_lines
-from spanbert_keras.data.shards.shard_format import write_atomically
 from spanbert_keras.errors import InputError
 from spanbert_keras.files.faults import json_lines_fault
+from spanbert_keras.files.writing import write_text
 from spanbert_keras.preprocessing.document import Document, genre_of
 
 OPENING, CLOSING, UNKNOWN, CONTINUATION = "[CLS]", "[SEP]", "[UNK]", "##"
@@ -89,7 +88,7 @@ def write_jsonl(path: str | os.PathLike, documents: Iterable[Document]) -> None:
     keys = ("name", "part", "genre", "tokens", "sentences", "speakers", "clusters")
     rows = ({key: getattr(document, key) for key in keys} for document in documents)
     text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-    write_atomically(pathlib.Path(path), text.encode("utf-8"))
+    write_text(path, text)
 
 
 def _parsed(text: str, number: int) -> dict:
