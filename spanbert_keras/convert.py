@@ -31,7 +31,7 @@ class Config(Settings):
         "Form to write; auto: by the name's ending, for a folder a Hugging Face folder if the source is ours, "
         "else a preset.",
         default="auto",
-        choices=destinations.FORMATS,
+        choices=("auto", *destinations.FORMATS),
     )
     model: str = setting(
         "What a .keras file or an export holds; auto: the task's model where the source was fine-tuned for one, a "
