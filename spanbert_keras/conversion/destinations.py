@@ -18,7 +18,8 @@ from spanbert_keras.conversion.exports.litert_export import export_litert
 from spanbert_keras.conversion.exports.onnx_export import export_onnx
 from spanbert_keras.conversion.exports.saved_model import export_saved_model
 from spanbert_keras.conversion.formats.hugging_face import write_hugging_face
-from spanbert_keras.conversion.formats.own_models import OWN_KIND, TASKS, to_model
+from spanbert_keras.conversion.formats.own_models import OWN_KIND, to_model
+from spanbert_keras.conversion.tasks import TASKS
 from spanbert_keras.errors import InputError
 from spanbert_keras.files.writing import input_error_if_unwritable, write_atomically
 
@@ -194,12 +195,12 @@ def write(
 def _check_model(checkpoint: Checkpoint, form: str, model: str) -> None:
     """Raises `InputError` if a form cannot hold the model that is asked for."""
     content = FORMATS[form].content
-    asked = checkpoint.task if model == "auto" else model
-    if content is _served_graph and asked == "coreference_resolver":
+    asked = (checkpoint.task if model == "auto" else model) or "auto"
+    reason = TASKS[asked].not_a_graph if asked in TASKS else ""
+    if content is _served_graph and reason:
         raise InputError(
-            f"A coreference resolver cannot be exported with --format={form}, since it resolves a document in steps of "
-            "different sizes. Expected: a .keras file, which `keras.saving.load_model` opens to serve `resolve`, or "
-            "--model=encoder for its encoder alone."
+            f"A {asked.replace('_', ' ')} cannot be exported with --format={form}, since {reason}. Expected: a .keras "
+            "file, which `keras.saving.load_model` opens to serve it, or --model=encoder for its encoder alone."
         )
     if content in (_served_graph, _encoder) and model in TASKS:
         raise InputError(

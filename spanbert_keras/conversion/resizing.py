@@ -6,6 +6,7 @@ import numpy as np
 
 from spanbert_keras.conversion.checkpoint import CASED_SIZE, UNCASED_SIZE, Checkpoint, vocabulary_of_size
 from spanbert_keras.conversion.formats.own_models import make_tokenizer
+from spanbert_keras.conversion.tasks import row_lengths
 from spanbert_keras.conversion.tensor_names import MLM_BIAS, POSITION_EMBEDDINGS, SBO_BIAS, TIED, WORD_EMBEDDINGS
 from spanbert_keras.errors import InputError
 
@@ -35,7 +36,7 @@ def resize_positions(checkpoint: Checkpoint, length: int) -> Checkpoint:
         repeated = np.concatenate([table, *[table[1:]] * -(-(length - old) // max(1, old - 1))])
         rows = repeated[:length]
         note = f"Positions: extended from {old} to {length} rows by repeating them; train before use beyond {old}."
-    whole = [name for name in ("row_length", "window_length") if checkpoint.head_settings.get(name) == old]
+    whole = [name for name in row_lengths() if checkpoint.head_settings.get(name) == old]
     note += f" The longest row has {length} pieces now." if whole else ""
     return dataclasses.replace(
         checkpoint,

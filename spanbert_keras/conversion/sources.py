@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from spanbert_keras.conversion.checkpoint import Checkpoint, architecture_of
-from spanbert_keras.conversion.foreign_keys import CONFIG, check_keys
+from spanbert_keras.conversion.foreign_keys import CONFIG, check_keys, read_settings
 from spanbert_keras.conversion.formats.archives import unpack
 from spanbert_keras.conversion.formats.coreference_names import holds_coreference, with_coreference
 from spanbert_keras.conversion.formats.hugging_face import config_path, read_config, read_hugging_face
@@ -31,7 +31,6 @@ from spanbert_keras.conversion.formats.tensorflow_checkpoint import (
 from spanbert_keras.conversion.formats.tokenizer_files import (
     looks_lowercased,
     read_lines,
-    read_settings,
     read_tokenizer_files,
 )
 from spanbert_keras.conversion.resizing import fit_vocabulary
@@ -106,6 +105,7 @@ def open_source(
         checkpoint.lowercase = looks_lowercased(checkpoint.vocabulary or [])
     make_tokenizer(checkpoint)  # refuses a vocabulary without [MASK], or with a piece twice
     checkpoint = checkpoint.without_refused_head() if kind == "encoder" else checkpoint
+    checkpoint = checkpoint.normalised(name, allow_mismatch)
     checkpoint.check(name, allow_mismatch)
     if checkpoint.kind != OWN_KIND and any(map(PUBLISHED.fullmatch, path.absolute().parts)):
         checkpoint.notes.append(LICENCE)

@@ -43,8 +43,10 @@ INNER_ARROWS: dict[str, dict[str, set[str]]] = {
     },
     "conversion": {
         "exports": set(),
-        "formats": {"checkpoint", "tensor_names", "foreign_keys"},
-        "checkpoint": {"tensor_names", "foreign_keys"},
+        "formats": {"checkpoint", "tasks", "tensor_names", "foreign_keys"},
+        "checkpoint": {"tasks", "tensor_names", "foreign_keys"},
+        "tasks": {"head_settings", "tensor_names"},
+        "head_settings": {"foreign_keys"},
     },
 }
 PUBLIC_TO_TASKS = {"", "training", "fine_tuning", "program", "settings", "files", "progress"}

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from spanbert_keras.conversion.checkpoint import Checkpoint
-from spanbert_keras.conversion.formats.tokenizer_files import read_settings
+from spanbert_keras.conversion.foreign_keys import read_settings
 from spanbert_keras.errors import InputError
 
 GELU_NOTE = (

@@ -18,10 +18,11 @@ from spanbert_keras import (
     load_pretrained,
     program,
 )
-from spanbert_keras.conversion.formats.head_settings import longest_row, row_length, task_config
 from spanbert_keras.conversion.formats.hugging_face import write_hugging_face
 from spanbert_keras.conversion.formats.own_models import from_model
+from spanbert_keras.conversion.head_settings import row_length
 from spanbert_keras.conversion.sources import open_source
+from spanbert_keras.conversion.tasks import longest_row, task_config
 from spanbert_keras.errors import InputError
 
 CLASSIFIER = "BertForSequenceClassification"
