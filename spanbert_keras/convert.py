@@ -47,8 +47,11 @@ class Config(Settings):
     lowercase: bool | None = setting(
         "Whether text is lowercased; what the source or its vocabulary says by default.", default=None
     )
-    add_pieces: str | None = setting(
-        "File with pieces to add, one a line: first in place of [unusedN], then at the end.", default=None, path=True
+    add_tokens: str | None = setting(
+        "File with word pieces to add to the vocabulary, one a line: first in place of [unusedN], then at the end.",
+        default=None,
+        path=True,
+        formerly=("add_pieces",),
     )
     max_sequence_length: int | None = setting("Longest row, in pieces; the source's by default.", default=None)
     segment_length: int | None = setting(
@@ -78,8 +81,8 @@ def convert(config: Config) -> list[str]:
         checkpoint = resize_positions(checkpoint, config.max_sequence_length)
     if config.segment_length is not None:
         checkpoint = resize_segments(checkpoint, config.segment_length)
-    if config.add_pieces is not None:
-        pieces = [line.strip() for line in read_lines(config.add_pieces)]
+    if config.add_tokens is not None:
+        pieces = [line.strip() for line in read_lines(config.add_tokens)]
         checkpoint = add_pieces(checkpoint, [piece for piece in pieces if piece])
     sizes = checkpoint.architecture
     notes = [

@@ -43,7 +43,7 @@ def test_what_is_asked_for_is_done_in_order_and_said(source, tmp_path):
     (tmp_path / "pieces.txt").write_text("ac\n\nbc\nb\n")
     config = Config(
         source=str(source), destination=str(tmp_path / "preset"), format="preset", max_sequence_length=8,
-        add_pieces=str(tmp_path / "pieces.txt"), lowercase=True,
+        add_tokens=str(tmp_path / "pieces.txt"), lowercase=True,
     )  # fmt: skip
     text = " ".join(convert.convert(config))
     for words in ("10 pieces (uncased), 8 positions", "first 8 of 16 rows", "2 pieces added: 1 in place", "left out"):

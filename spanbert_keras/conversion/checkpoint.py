@@ -126,11 +126,12 @@ class Checkpoint:
         return dataclasses.replace(self, tensors=tensors, head_settings={}, notes=notes, refusal="")
 
     def check(self, source: str, allow_mismatch: bool = False) -> None:
-        """Refuses tensors that are missing, unknown or of another shape.
+        """Refuses tensors that are missing, unknown or of another shape, and heads that cannot be used.
 
         Args:
             source: str. Where it came from, for the sentence.
-            allow_mismatch: bool. Whether all but wrong shapes is accepted; `normalised` has notes on it.
+            allow_mismatch: bool. Whether missing and unknown ones and such heads are accepted; `normalised` leaves
+                them out, with notes.
 
         Raises:
             InputError: with all names.
@@ -143,6 +144,8 @@ class Checkpoint:
                     f"{source} cannot be used whole: {name} is not the word embeddings. Expected: the tied matrix of "
                     "BERT. Received: one of its own; convert --allow_mismatch leaves that head out."
                 )
+        if self._has_two_biases():
+            raise InputError(f"{source} has two biases of its masked-LM head, which differ. Expected: one.")
         missing, unknown, shapes = self.problems()
         parts = [f"{len(shapes)} tensors do not fit ({'; '.join(shapes)})"] if shapes else []
         if not allow_mismatch:
@@ -152,16 +155,17 @@ class Checkpoint:
             advice = "" if shapes else " convert --allow_mismatch leaves unknown ones out and begins missing ones anew."
             raise InputError(f"{source} is not a BERT or SpanBERT encoder as expected: {'; '.join(parts)}.{advice}")
 
-    def normalised(self, source: str, allow_mismatch: bool = False) -> "Checkpoint":
-        """Returns a checkpoint in which each weight has one name, for `check`.
+    def _has_two_biases(self) -> bool:
+        """Returns whether transformers' two names of the masked-LM head's bias have different values."""
+        bias, other = (self.tensors.get(name) for name in (tensor_names.MLM_BIAS, tensor_names.MLM_BIAS_AGAIN))
+        return bias is not None and other is not None and not np.array_equal(bias, other)
+
+    def normalised(self, allow_mismatch: bool = False) -> "Checkpoint":
+        """Returns a checkpoint in which each weight has the name that our tables have, for `check`.
 
         Args:
-            source: str. Where it came from, for the sentence.
             allow_mismatch: bool. Whether heads that cannot be used are left out, with notes on them and on tensors
                 that are missing or unknown.
-
-        Raises:
-            InputError: a bias has two names and two values.
         """
         tensors, notes = dict(self.tensors), list(self.notes)
         if allow_mismatch:
@@ -170,9 +174,8 @@ class Checkpoint:
                 head = name.removesuffix("decoder.weight")
                 tensors = {key: value for key, value in tensors.items() if not key.startswith(head)}
                 notes.append(f"{name} is not the word embeddings: its head is left out.")
-        other = tensors.get("cls.predictions.decoder.bias")  # transformers' second name
-        if other is not None and not np.array_equal(tensors.setdefault(tensor_names.MLM_BIAS, other), other):
-            raise InputError(f"{source} has two biases of its masked-LM head, which differ. Expected: one.")
+        if tensor_names.MLM_BIAS_AGAIN in tensors:
+            tensors.setdefault(tensor_names.MLM_BIAS, tensors[tensor_names.MLM_BIAS_AGAIN])
         whole = dataclasses.replace(self, tensors=tensors, notes=notes)
         if allow_mismatch:
             missing, unknown, _ = whole.problems()
@@ -262,3 +265,16 @@ def vocabulary_of_size(size: int) -> str:
     if size in known:
         return f"the vocab.txt of {known[size]} ({size:,} pieces) belongs to it"
     return f"a vocab.txt of {size:,} pieces belongs to it"
+
+
+def gelu_note(who: str, difference: str) -> str:
+    """Returns the sentence on programs whose activation is not quite ours.
+
+    Args:
+        who: str. The program, with its verb.
+        difference: str. How far hidden states may lie apart.
+    """
+    return (
+        f"{who} the tanh approximation of GELU, this package the exact one, as transformers does: hidden states "
+        f"differ by up to about {difference}."
+    )

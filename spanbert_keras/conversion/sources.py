@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from spanbert_keras.conversion.checkpoint import Checkpoint, architecture_of
+from spanbert_keras.conversion.checkpoint import Checkpoint, architecture_of, gelu_note
 from spanbert_keras.conversion.foreign_keys import CONFIG, check_keys, read_settings
 from spanbert_keras.conversion.formats.archives import unpack
 from spanbert_keras.conversion.formats.coreference_names import holds_coreference, with_coreference
@@ -45,10 +45,6 @@ HUB_PRESET = ["*.h5", "assets/**"]
 ARCHIVE_FILES = ("model.pt",)
 ARCHIVE_SUFFIXES = (".gz", ".tgz", ".tar", ".xz", ".bz2")
 KERAS_FILES = ("pretrainer.keras", "encoder.keras")  # of an output directory
-GELU_NOTE = (
-    "Google's programs compute the tanh approximation of GELU, this package the exact one, as transformers does: "
-    "hidden states differ from theirs by up to about 1e-3."
-)
 # Names under which the published weights lie about: of folders, archives, and of the hub with its cache.
 PUBLISHED = re.compile(
     r"(models--)?(spanbert--)?spanbert-(base|large)-cased"
@@ -105,7 +101,7 @@ def open_source(
         checkpoint.lowercase = looks_lowercased(checkpoint.vocabulary or [])
     make_tokenizer(checkpoint)  # refuses a vocabulary without [MASK], or with a piece twice
     checkpoint = checkpoint.without_refused_head() if kind == "encoder" else checkpoint
-    checkpoint = checkpoint.normalised(name, allow_mismatch)
+    checkpoint = checkpoint.normalised(allow_mismatch)
     checkpoint.check(name, allow_mismatch)
     if checkpoint.kind != OWN_KIND and any(map(PUBLISHED.fullmatch, path.absolute().parts)):
         checkpoint.notes.append(LICENCE)
@@ -289,7 +285,8 @@ def _from_tensorflow(prefix: str) -> Checkpoint:
     )
     of_coreference = holds_coreference(tensors)
     notes += check_keys(config, CONFIG, str(config_path(folder))) + tokenizer.notes
-    notes += [] if of_coreference else [GELU_NOTE]  # that code's `bert/modeling.py` computes the exact one
+    if not of_coreference:  # that code's `bert/modeling.py` computes the exact one
+        notes.append(gelu_note("Google's programs compute", "1e-3"))
     if "num_attention_heads" not in config and known is None:
         notes.append(f"There is no bert_config.json: {architecture['num_heads']} heads are taken for granted.")
     checkpoint = Checkpoint(

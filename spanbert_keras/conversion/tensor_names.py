@@ -13,6 +13,7 @@ WORD_EMBEDDINGS = "bert.embeddings.word_embeddings.weight"
 POSITION_EMBEDDINGS = "bert.embeddings.position_embeddings.weight"
 COREFERENCE = "coreference."  # before the names of the resolver's weights
 MLM_BIAS = "cls.predictions.bias"
+MLM_BIAS_AGAIN = "cls.predictions.decoder.bias"  # the same in transformers
 SBO_BIAS = "cls.pair_target_predictions.bias"
 SBO_POSITIONS = "cls.pair_target_predictions.position_embeddings.weight"
 LAYER = re.compile(r"bert\.encoder\.layer\.(\d+)\.")

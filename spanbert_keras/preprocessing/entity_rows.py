@@ -60,7 +60,7 @@ def assign_markers(tokenizer, names: Sequence[str]) -> dict[str, str]:
     if len(unused) < len(names):
         raise ValueError(
             f"Each marker of an entity needs an [unusedN] piece of the vocabulary. Expected: {len(names)} of them. "
-            f"Received: {len(unused)}. Add pieces [unused{len(unused) + 1}] and so on with `convert --add_pieces`."
+            f"Received: {len(unused)}. Add pieces [unused{len(unused) + 1}] and so on with `convert --add_tokens`."
         )
     return dict(zip(names, unused, strict=False))
 

@@ -84,7 +84,7 @@ def _pipeline():
     except ImportError as error:
         raise ImportError(
             "Words and sentences of raw text come from spaCy. Install it with "
-            "`pip install spanbert_keras[linguistic]`, or give `tokens` and `sentences`."
+            '`pip install "spanbert-keras[linguistic]"`, or give `tokens` and `sentences`.'
         ) from error
     pipeline = spacy.blank("en")
     pipeline.add_pipe("sentencizer")

@@ -63,7 +63,7 @@ def test_a_refusal_is_an_error_or_a_note(make_bert):
         checkpoint.check("x")
     checkpoint.check("x", allow_mismatch=True)
     assert checkpoint.notes == []
-    assert checkpoint.normalised("x", allow_mismatch=True).notes[-1] == "x cannot become y."
+    assert checkpoint.normalised(allow_mismatch=True).notes[-1] == "x cannot become y."
 
 
 def test_shapes_are_those_of_the_table(make_bert):
@@ -86,7 +86,7 @@ def test_a_check_changes_nothing_and_a_normalised_checkpoint_is_a_new_one(make_b
     checkpoint.check("x", allow_mismatch=True)
     with pytest.raises(InputError, match=r"1 tensors are missing \(cls.predictions.bias\); 1 are unknown \(extra\)"):
         checkpoint.check("x")
-    normalised = checkpoint.normalised("x", allow_mismatch=True)
+    normalised = checkpoint.normalised(allow_mismatch=True)
     assert set(checkpoint.tensors) == before and checkpoint.notes == []
     assert normalised.tensors["cls.predictions.bias"] is bias
     assert normalised.notes == ["Unknown, hence left out: extra."]

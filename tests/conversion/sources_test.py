@@ -132,7 +132,7 @@ def test_our_own_forms_are_read_back(make_bert, tmp_path):
     model.encoder.save_to_preset(tmp_path / "preset")
     for path in (tmp_path / "pretrainer.keras", tmp_path / "preset"):
         again = open_source(path)
-        names = [n for n, _ in first.table().values() if n in again.tensors]
+        names = [weight.name for weight in first.table().values() if weight.name in again.tensors]
         assert len(names) == (37 if path.suffix == "" else 42)
         for name in names:
             np.testing.assert_array_equal(first.tensors[name], again.tensors[name])

@@ -202,7 +202,7 @@ def test_marker_names_have_a_fixed_order():
 def test_markers_are_the_vocabularys_unused_pieces_in_order(tokenizer):
     assert assign_markers(tokenizer, ["a", "b", "c"]) == {"a": "[unused1]", "b": "[unused2]", "c": "[unused3]"}
     assert list(assign_markers(tokenizer, [str(i) for i in range(12)]).values()) == UNUSED
-    with pytest.raises(ValueError, match=r"Expected: 13 of them\. Received: 12\..*\[unused13\].*convert --add_pieces"):
+    with pytest.raises(ValueError, match=r"Expected: 13 of them\. Received: 12\..*\[unused13\].*convert --add_tokens"):
         assign_markers(tokenizer, [str(i) for i in range(13)])
 
 

@@ -147,7 +147,7 @@ def test_without_spacy_the_error_names_the_extra(monkeypatch):
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "spacy", None)
     try:
-        with pytest.raises(ImportError, match=r"pip install spanbert_keras\[linguistic\].*tokens"):
+        with pytest.raises(ImportError, match=r'pip install "spanbert-keras\[linguistic\]".*tokens'):
             split_text("Ann left.")
         with pytest.raises(ImportError, match=r"linguistic"):
             split_sentences(["Ann", "left", "."])

@@ -42,7 +42,7 @@ INNER_ARROWS: dict[str, dict[str, set[str]]] = {
         "backend": {"steps", "distributed"},
     },
     "conversion": {
-        "exports": set(),
+        "exports": {"foreign_keys"},
         "formats": {"checkpoint", "tasks", "tensor_names", "foreign_keys"},
         "checkpoint": {"tasks", "tensor_names", "foreign_keys"},
         "tasks": {"head_settings", "tensor_names"},

@@ -307,7 +307,7 @@ def _read_parquet(source: CorpusFile, text_column: str) -> Iterator[RawDocument]
         from pyarrow import parquet
     except ImportError:
         raise InputError(
-            f"Reading {source.path} needs the package pyarrow. Install it with `pip install spanbert_keras[parquet]`."
+            f'Reading {source.path} needs the package pyarrow. Install it with `pip install "spanbert-keras[parquet]"`.'
         ) from None
     try:
         with parquet.ParquetFile(source.path) as file:

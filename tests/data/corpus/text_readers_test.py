@@ -214,7 +214,7 @@ def test_missing_packages_are_named_with_their_extra(tmp_path, monkeypatch):
 
     (tmp_path / "a.parquet").write_bytes(b"")
     monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(InputError, match=r"pip install spanbert_keras\[parquet\]"):
+    with pytest.raises(InputError, match=r'pip install "spanbert-keras\[parquet\]"'):
         lines_of(str(tmp_path / "a.parquet"))
 
 
