@@ -20,12 +20,11 @@ from spanbert_keras import (
 )
 from spanbert_keras.conversion.formats.hugging_face import write_hugging_face
 from spanbert_keras.conversion.formats.own_models import from_model
-from spanbert_keras.conversion.head_settings import row_length
+from spanbert_keras.conversion.head_settings import CLASSIFIER, row_length
 from spanbert_keras.conversion.sources import open_source
 from spanbert_keras.conversion.tasks import longest_row, task_config
 from spanbert_keras.errors import InputError
 
-CLASSIFIER = "BertForSequenceClassification"
 SINGLE, MULTI, REGRESSION = "single_label_classification", "multi_label_classification", "regression"
 TEXTS = ["The a w3", "a w5 w7 w7", "w1"]
 ANYWHERE = "convert --allow_mismatch takes the encoder alone"
