@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import pytest
 
+from spanbert_keras.conversion import sources
 from spanbert_keras.conversion.formats.own_models import to_model
 from spanbert_keras.conversion.sources import open_source
 from spanbert_keras.errors import InputError
@@ -336,3 +337,14 @@ def test_a_source_may_be_in_the_home_folder(make_bert, monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     for source in ("~/mine", "$HOME/mine"):
         assert open_source(source, vocabulary_file="~/mine/vocab.txt").heads == ["masked_lm"]
+
+
+def test_another_format_is_one_row(make_bert, tmp_path, monkeypatch):
+    folder, _ = make_bert()
+    (tmp_path / "a.pointer").write_text(str(folder))
+    row = sources.Format(
+        lambda path: path.suffix == ".pointer" and path.read_text(),
+        lambda path, found, kind: open_source(found, kind=kind),
+    )
+    monkeypatch.setattr(sources, "FORMATS", {"pointer": row, **sources.FORMATS})
+    assert open_source(tmp_path / "a.pointer").tensors.keys() == open_source(folder).tensors.keys()
