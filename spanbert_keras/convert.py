@@ -31,7 +31,7 @@ class Config(Settings):
         "Format to write; auto: by the name's ending, for a folder a Hugging Face folder if the source is a model of "
         "this package, else a preset.",
         default="auto",
-        choices=destinations.FORMATS,
+        choices=("auto", *destinations.FORMATS),
     )
     model: str = setting(
         "Model in a .keras file or an export; auto: the task's model if the source was fine-tuned for one, the "

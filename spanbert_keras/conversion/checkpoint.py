@@ -7,6 +7,7 @@ import numpy as np
 
 from spanbert_keras.conversion import tensor_names
 from spanbert_keras.conversion.foreign_keys import CONFIG, check_keys
+from spanbert_keras.conversion.tasks import TASKS, task_of
 from spanbert_keras.errors import InputError
 
 HEAD_SIZE = 64  # numbers an attention head has in BERT and SpanBERT of every published size
@@ -45,19 +46,14 @@ class Checkpoint:
         """The pre-training heads of which it has weights: of `masked_lm`, `span_boundary`."""
         found = []
         for name, table in tensor_names.HEADS.items():
-            if any(theirs in self.tensors for theirs, _ in table().values()):
+            if any(weight.name in self.tensors for weight in table().values()):
                 found.append(name)
         return found
 
     @property
     def task(self) -> str | None:
         """The fine-tuned task of which it has weights, a kind of `to_model`, or `None`."""
-        if "labels" in self.head_settings:
-            return "relation_extractor" if "markers" in self.head_settings else "text_classifier"
-        for name in ("question_answerer", "coreference_resolver"):
-            if any(theirs in self.tensors for theirs, _ in tensor_names.TASK_HEADS[name]().values()):
-                return name
-        return None
+        return task_of(self.head_settings, self.tensors)
 
     @property
     def all_heads(self) -> list[str]:
@@ -70,63 +66,56 @@ class Checkpoint:
         for name in self.heads:
             table |= tensor_names.HEADS[name]()
         if self.task is not None:
-            table |= tensor_names.TASK_HEADS[self.task]()
-        if self.head_settings.get("pooler"):
-            table |= tensor_names.pooler_table()
+            table |= TASKS[self.task].head(self.head_settings)
         return table
 
     def without_place(self) -> list[str]:
         """Returns the names of tensors that BERT has and our models do not: pooler, next sentence, copies."""
-        ours = {theirs for theirs, _ in self.table().values()}
+        ours = {weight.name for weight in self.table().values()}
         return sorted(name for name in self.tensors.keys() - ours if tensor_names.WITHOUT_PLACE.fullmatch(name))
 
     def problems(self) -> tuple[list[str], list[str], list[str]]:
         """Returns the names that are missing and those that are unknown, and sentences on shapes that do not fit."""
-        expected = {theirs for theirs, _ in self.table().values()}
+        expected = {weight.name for weight in self.table().values()}
         missing = sorted(expected - self.tensors.keys())
         unknown = sorted(self.tensors.keys() - expected - set(self.without_place()))
         return missing, unknown, self._wrong_shapes()
 
-    @property
-    def _classes(self) -> int:
-        """How many outputs a classifier has."""
-        return len(self.head_settings.get("labels", ())) or 1
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Returns the shape of each tensor that it should have, but for those whose shapes other settings tell."""
+        sizes = self.architecture
+        spans = self.tensors.get(tensor_names.SBO_POSITIONS)  # whose own size counts
+        places, width = spans.shape if spans is not None and spans.ndim == 2 else (0, 0)
+        letters = {
+            "V": sizes["vocabulary_size"],
+            "D": sizes["hidden_dim"],
+            "I": sizes["intermediate_dim"],
+            "T": sizes["max_sequence_length"],
+            "S": sizes["num_segments"],
+            "L": len(self.head_settings.get("labels", ())) or 1,
+            "N": places,
+            "E": width,
+            "2D+E": 2 * sizes["hidden_dim"] + width,
+        }
+        return {
+            weight.name: tuple(int(letters.get(letter, letter)) for letter in weight.shape.split())
+            for weight in self.table().values()
+            if weight.shape
+        }
 
     def _wrong_shapes(self) -> list[str]:
-        sizes = self.architecture
-        v, d, inner = sizes["vocabulary_size"], sizes["hidden_dim"], sizes["intermediate_dim"]
-        table = self.tensors.get(tensor_names.SBO_POSITIONS)
-        position_dim = table.shape[1] if table is not None and table.ndim == 2 else 0
-        shapes = {
-            tensor_names.WORD_EMBEDDINGS: (v, d),
-            tensor_names.POSITION_EMBEDDINGS: (sizes["max_sequence_length"], d),
-            "bert.embeddings.token_type_embeddings.weight": (sizes["num_segments"], d),
-            tensor_names.MLM_BIAS: (v,),
-            tensor_names.SBO_BIAS: (v,),
-            "qa_outputs.weight": (2, d),
-            "qa_outputs.bias": (2,),
-            "classifier.weight": (self._classes, d),
-            "classifier.bias": (self._classes,),
-            tensor_names.SBO_POSITIONS: (len(table) if table is not None else 0, position_dim),
-            "cls.pair_target_predictions.mlp_layer_norm.linear1.weight": (d, 2 * d + position_dim),
-        }
-        for name, array in self.tensors.items():
-            if name.startswith(tensor_names.COREFERENCE):
-                shapes[name] = tuple(array.shape)  # its settings say
-            elif name.endswith(".intermediate.dense.weight"):
-                shapes[name] = (inner, d)
-            elif name.endswith(".intermediate.dense.bias"):
-                shapes[name] = (inner,)
-            elif tensor_names.LAYER.match(name) and name.endswith(".output.dense.weight") and ".attention." not in name:
-                shapes[name] = (d, inner)
-            else:
-                shapes.setdefault(name, (d,) if array.ndim == 1 else (d, d))
-        known = {theirs for theirs, _ in self.table().values()}
+        shapes = self.shapes()
         return [
             f"{name} is {tuple(array.shape)}, not {shapes[name]}"
             for name, array in sorted(self.tensors.items())
-            if name in known and tuple(array.shape) != shapes[name]
+            if name in shapes and tuple(array.shape) != shapes[name]
         ]
+
+    def _untied(self) -> list[str]:
+        """Returns the output matrices that are not the word embeddings."""
+        words = self.tensors[tensor_names.WORD_EMBEDDINGS]
+        known = [name for name in tensor_names.TIED if name in self.tensors]
+        return [name for name in known if not np.array_equal(self.tensors[name], words)]
 
     def without_refused_head(self) -> "Checkpoint":
         """Returns the encoder alone, with a note, if the head beside it cannot be used; else the same."""
@@ -137,21 +126,26 @@ class Checkpoint:
         return dataclasses.replace(self, tensors=tensors, head_settings={}, notes=notes, refusal="")
 
     def check(self, source: str, allow_mismatch: bool = False) -> None:
-        """Refuses tensors that are missing, unknown or of another shape.
+        """Refuses tensors that are missing, unknown or of another shape, and heads that cannot be used.
 
         Args:
             source: str. Where it came from, for the sentence.
-            allow_mismatch: bool. Whether missing and unknown ones are accepted, with a note.
+            allow_mismatch: bool. Whether missing and unknown ones and such heads are accepted; `normalised` leaves
+                them out, with notes.
 
         Raises:
             InputError: with all names.
         """
-        if self.refusal:
-            if not allow_mismatch:
+        if not allow_mismatch:
+            if self.refusal:
                 raise InputError(f"{self.refusal} convert --allow_mismatch takes the encoder alone.")
-            self.notes.append(self.refusal)
-        self._check_tied(source, allow_mismatch)
-        self._merge_biases(source)
+            for name in self._untied():
+                raise InputError(
+                    f"{source} cannot be used whole: {name} is not the word embeddings. Expected: the tied matrix of "
+                    "BERT. Received: one of its own; convert --allow_mismatch leaves that head out."
+                )
+        if self._has_two_biases():
+            raise InputError(f"{source} has two biases of its masked-LM head, which differ. Expected: one.")
         missing, unknown, shapes = self.problems()
         parts = [f"{len(shapes)} tensors do not fit ({'; '.join(shapes)})"] if shapes else []
         if not allow_mismatch:
@@ -160,33 +154,34 @@ class Checkpoint:
         if parts:
             advice = "" if shapes else " convert --allow_mismatch leaves unknown ones out and begins missing ones anew."
             raise InputError(f"{source} is not a BERT or SpanBERT encoder as expected: {'; '.join(parts)}.{advice}")
-        if missing:
-            self.notes.append(f"Missing, hence begun anew: {', '.join(missing)}.")
-        if unknown:
-            self.notes.append(f"Unknown, hence left out: {', '.join(unknown)}.")
 
-    def _check_tied(self, source: str, allow_mismatch: bool) -> None:
-        """Refuses output matrices that are not the word embeddings, or leaves their heads out."""
-        words = self.tensors[tensor_names.WORD_EMBEDDINGS]
-        for name in tensor_names.TIED:
-            if name not in self.tensors or np.array_equal(self.tensors[name], words):
-                continue
-            if not allow_mismatch:
-                raise InputError(
-                    f"{source} cannot be used whole: {name} is not the word embeddings. Expected: the tied matrix of "
-                    "BERT. Received: one of its own; convert --allow_mismatch leaves that head out."
-                )
-            head = name.removesuffix("decoder.weight")
-            self.tensors = {key: value for key, value in self.tensors.items() if not key.startswith(head)}
-            self.notes.append(f"{name} is not the word embeddings: its head is left out.")
+    def _has_two_biases(self) -> bool:
+        """Returns whether transformers' two names of the masked-LM head's bias have different values."""
+        bias, other = (self.tensors.get(name) for name in (tensor_names.MLM_BIAS, tensor_names.MLM_BIAS_AGAIN))
+        return bias is not None and other is not None and not np.array_equal(bias, other)
 
-    def _merge_biases(self, source: str) -> None:
-        """Gives the masked-LM head's bias the name that we know; transformers has it under two."""
-        other = self.tensors.get("cls.predictions.decoder.bias")
-        if other is None:
-            return
-        if not np.array_equal(self.tensors.setdefault(tensor_names.MLM_BIAS, other), other):
-            raise InputError(f"{source} has two biases of its masked-LM head, which differ. Expected: one.")
+    def normalised(self, allow_mismatch: bool = False) -> "Checkpoint":
+        """Returns a checkpoint in which each weight has the name that our tables have, for `check`.
+
+        Args:
+            allow_mismatch: bool. Whether heads that cannot be used are left out, with notes on them and on tensors
+                that are missing or unknown.
+        """
+        tensors, notes = dict(self.tensors), list(self.notes)
+        if allow_mismatch:
+            notes += [self.refusal] if self.refusal else []
+            for name in self._untied():
+                head = name.removesuffix("decoder.weight")
+                tensors = {key: value for key, value in tensors.items() if not key.startswith(head)}
+                notes.append(f"{name} is not the word embeddings: its head is left out.")
+        if tensor_names.MLM_BIAS_AGAIN in tensors:
+            tensors.setdefault(tensor_names.MLM_BIAS, tensors[tensor_names.MLM_BIAS_AGAIN])
+        whole = dataclasses.replace(self, tensors=tensors, notes=notes)
+        if allow_mismatch:
+            missing, unknown, _ = whole.problems()
+            notes += [f"Missing, hence begun anew: {', '.join(missing)}."] if missing else []
+            notes += [f"Unknown, hence left out: {', '.join(unknown)}."] if unknown else []
+        return whole
 
 
 def architecture_of(tensors: dict[str, np.ndarray], source: str, config: dict[str, Any] | None = None) -> dict:
@@ -270,3 +265,16 @@ def vocabulary_of_size(size: int) -> str:
     if size in known:
         return f"the vocab.txt of {known[size]} ({size:,} pieces) belongs to it"
     return f"a vocab.txt of {size:,} pieces belongs to it"
+
+
+def gelu_note(who: str, difference: str) -> str:
+    """Returns the sentence on programs whose activation is not quite ours.
+
+    Args:
+        who: str. The program, with its verb.
+        difference: str. How far hidden states may lie apart.
+    """
+    return (
+        f"{who} the tanh approximation of GELU, this package the exact one, as transformers does: hidden states "
+        f"differ by up to about {difference}."
+    )

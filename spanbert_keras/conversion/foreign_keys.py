@@ -5,7 +5,9 @@ values are rejected; none is ignored silently.
 """
 
 import dataclasses
+import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from spanbert_keras.errors import InputError
@@ -223,6 +225,23 @@ KEY_TABLES = {
     "tokenizer.json": TOKENIZER,
     "params.yaml": MODEL_GARDEN,
 }
+
+
+def read_settings(path: Path) -> dict | None:
+    """Returns a JSON file's object, `None` where there is no such file.
+
+    Raises:
+        InputError: it is not a JSON object.
+    """
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise InputError(f"{path} is not valid JSON: {error}.") from error
+    if not isinstance(found, dict):
+        raise InputError(f"{path} must be a JSON object. Received: {type(found).__name__}.")
+    return found
 
 
 def check_keys(found: Mapping[str, Any], table: Mapping[str, ForeignKey], where: str) -> list[str]:

@@ -3,8 +3,8 @@
 import os
 from pathlib import Path
 
+from spanbert_keras.conversion.foreign_keys import read_settings
 from spanbert_keras.conversion.formats.own_models import to_model
-from spanbert_keras.conversion.formats.tokenizer_files import read_settings
 from spanbert_keras.conversion.resizing import resize_positions
 from spanbert_keras.conversion.sources import HUB_SCHEME, open_source
 from spanbert_keras.models.encoder import SpanBertEncoder

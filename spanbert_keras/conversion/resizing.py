@@ -6,7 +6,15 @@ import numpy as np
 
 from spanbert_keras.conversion.checkpoint import CASED_SIZE, UNCASED_SIZE, Checkpoint, vocabulary_of_size
 from spanbert_keras.conversion.formats.own_models import make_tokenizer
-from spanbert_keras.conversion.tensor_names import MLM_BIAS, POSITION_EMBEDDINGS, SBO_BIAS, TIED, WORD_EMBEDDINGS
+from spanbert_keras.conversion.tasks import row_lengths
+from spanbert_keras.conversion.tensor_names import (
+    MLM_BIAS,
+    MLM_BIAS_AGAIN,
+    POSITION_EMBEDDINGS,
+    SBO_BIAS,
+    TIED,
+    WORD_EMBEDDINGS,
+)
 from spanbert_keras.errors import InputError
 
 UNUSED = "[unused"
@@ -35,7 +43,7 @@ def resize_positions(checkpoint: Checkpoint, length: int) -> Checkpoint:
         repeated = np.concatenate([table, *[table[1:]] * -(-(length - old) // max(1, old - 1))])
         rows = repeated[:length]
         note = f"Positions: extended from {old} to {length} rows by repeating them; train before use beyond {old}."
-    whole = [name for name in ("row_length", "window_length") if checkpoint.head_settings.get(name) == old]
+    whole = [name for name in row_lengths() if checkpoint.head_settings.get(name) == old]
     note += f" The longest row has {length} pieces now." if whole else ""
     return dataclasses.replace(
         checkpoint,
@@ -127,7 +135,7 @@ def add_pieces(checkpoint: Checkpoint, pieces: list[str]) -> Checkpoint:
     places = unused + list(range(len(vocabulary), len(vocabulary) + len(new) - len(unused)))
     size = len(vocabulary) + len(new) - len(unused)
     tensors = dict(checkpoint.tensors)
-    for name in (WORD_EMBEDDINGS, MLM_BIAS, SBO_BIAS, "cls.predictions.decoder.bias", *TIED):
+    for name in (WORD_EMBEDDINGS, MLM_BIAS, SBO_BIAS, MLM_BIAS_AGAIN, *TIED):
         if name in tensors:
             tensors[name] = _grown(tensors[name], size, places, parts)
     vocabulary += [""] * (size - len(vocabulary))

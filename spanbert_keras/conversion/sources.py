@@ -1,14 +1,20 @@
-"""Opens whatever holds a BERT or SpanBERT, by looking at it."""
+"""Opens whatever holds a BERT or SpanBERT, by looking at it.
 
+Each format is a row of `FORMATS`: a new one is a module that reads it, and a row.
+"""
+
+import dataclasses
 import os
 import re
 import tarfile
 import tempfile
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from spanbert_keras.conversion.checkpoint import Checkpoint, architecture_of
-from spanbert_keras.conversion.foreign_keys import CONFIG, check_keys
+from spanbert_keras.conversion.checkpoint import Checkpoint, architecture_of, gelu_note
+from spanbert_keras.conversion.foreign_keys import CONFIG, check_keys, read_settings
 from spanbert_keras.conversion.formats.archives import unpack
 from spanbert_keras.conversion.formats.coreference_names import holds_coreference, with_coreference
 from spanbert_keras.conversion.formats.hugging_face import config_path, read_config, read_hugging_face
@@ -25,7 +31,6 @@ from spanbert_keras.conversion.formats.tensorflow_checkpoint import (
 from spanbert_keras.conversion.formats.tokenizer_files import (
     looks_lowercased,
     read_lines,
-    read_settings,
     read_tokenizer_files,
 )
 from spanbert_keras.conversion.resizing import fit_vocabulary
@@ -38,10 +43,8 @@ HUB_SETTINGS = ["*.json", "vocab.txt"]
 HUB_TENSORS = (["model*.safetensors"], ["pytorch_model*.bin"])  # the second where there is none of the first
 HUB_PRESET = ["*.h5", "assets/**"]
 ARCHIVE_FILES = ("model.pt",)
-GELU_NOTE = (
-    "Google's programs compute the tanh approximation of GELU, this package the exact one, as transformers does: "
-    "hidden states differ from theirs by up to about 1e-3."
-)
+ARCHIVE_SUFFIXES = (".gz", ".tgz", ".tar", ".xz", ".bz2")
+KERAS_FILES = ("pretrainer.keras", "encoder.keras")  # of an output directory
 # Names under which the published weights lie about: of folders, archives, and of the hub with its cache.
 PUBLISHED = re.compile(
     r"(models--)?(spanbert--)?spanbert-(base|large)-cased"
@@ -87,10 +90,8 @@ def open_source(
         checkpoint = _from_kaggle(name)
     elif name.startswith(HUB_SCHEME) or not path.exists() and not Path(f"{name}.index").exists():
         checkpoint = _from_hub(name, kind)
-    elif path.is_dir():
-        checkpoint = _from_folder(path, kind)
     else:
-        checkpoint = _from_file(path, kind)
+        checkpoint = _read(path, kind)
     if vocabulary_file is not None:
         _take_vocabulary(checkpoint, name, _expanded(vocabulary_file), allow_mismatch)
     checkpoint = fit_vocabulary(checkpoint, name)
@@ -100,6 +101,7 @@ def open_source(
         checkpoint.lowercase = looks_lowercased(checkpoint.vocabulary or [])
     make_tokenizer(checkpoint)  # refuses a vocabulary without [MASK], or with a piece twice
     checkpoint = checkpoint.without_refused_head() if kind == "encoder" else checkpoint
+    checkpoint = checkpoint.normalised(allow_mismatch)
     checkpoint.check(name, allow_mismatch)
     if checkpoint.kind != OWN_KIND and any(map(PUBLISHED.fullmatch, path.absolute().parts)):
         checkpoint.notes.append(LICENCE)
@@ -157,7 +159,7 @@ def _from_hub(name: str, kind: str) -> Checkpoint:
             f"{name}: there is no such file or folder, and as a Hugging Face name it cannot be fetched: "
             f"{first_line(error)}"
         ) from error
-    return _from_folder(folder, kind)
+    return _read(folder, kind)
 
 
 def _from_kaggle(name: str) -> Checkpoint:
@@ -168,31 +170,17 @@ def _from_kaggle(name: str) -> Checkpoint:
         raise InputError(f"{name} cannot be fetched: {first_line(error)}") from error
 
 
-def _from_folder(folder: Path, kind: str) -> Checkpoint:
-    """Reads a folder by what is in it."""
-    config = read_settings(folder / "config.json") or {}
+def _registered_name(path: Path) -> str | None:
+    """Returns the name of the class that a preset folder is of."""
+    if not path.is_dir():
+        return None
+    config = read_settings(path / "config.json") or {}
     registered = str(config.get("registered_name") or config.get("class_name") or "")
-    if registered:
-        return _from_preset(folder, registered.rpartition(">")[2])
-    for name in ("pretrainer.keras", "encoder.keras"):
-        if (folder / name).is_file():
-            return read_keras_file(folder / name)
-    if find_tensor_files(folder):
-        return read_hugging_face(folder, kind=kind)
-    for name in ARCHIVE_FILES:
-        if (folder / name).is_file():
-            return read_hugging_face(folder, [folder / name], kind)
-    prefix = find_tensorflow_checkpoint(folder)
-    if prefix is not None:
-        return _from_tensorflow(prefix)
-    raise InputError(
-        f"{folder} holds no checkpoint. Expected: model.safetensors, pytorch_model.bin or model.pt, a TensorFlow "
-        "checkpoint (*.index), a keras-hub preset, or a .keras file."
-    )
+    return registered.rpartition(">")[2] or None
 
 
-def _from_preset(folder: Path, name: str) -> Checkpoint:
-    """Reads a preset directory of the class of this name."""
+def _read_preset(folder: Path, name: str) -> Checkpoint:
+    """Reads a preset folder of the class of this name."""
     readers = {"SpanBertEncoder": read_preset, "BertBackbone": read_keras_hub_preset}
     if name not in readers:
         raise InputError(f"{folder} holds a preset of another model. Expected: BertBackbone. Received: {name}.")
@@ -204,21 +192,33 @@ def _from_preset(folder: Path, name: str) -> Checkpoint:
         raise InputError(f"The preset {folder} cannot be read: {first_line(error)}. {CUT_SHORT}") from error
 
 
-def _from_file(path: Path, kind: str) -> Checkpoint:
-    """Reads a file by its content; settings and vocabulary are those beside it."""
-    if Path(f"{path}.index").exists():  # a prefix; TensorFlow also leaves a file of just that name, at times
-        return _from_tensorflow(str(path))
+def _keras_file(path: Path) -> Path | None:
+    """Returns the path of a `.keras` file: the one given, or that of an output directory."""
+    if path.is_dir():
+        return next((path / name for name in KERAS_FILES if (path / name).is_file()), None)
+    return path if path.suffix == ".keras" and path.is_file() else None
+
+
+def _tensors_in_folder(path: Path) -> list[Path] | None:
+    """Returns the paths of the files with tensors that a folder holds."""
+    if not path.is_dir():
+        return None
+    return find_tensor_files(path) or [path / name for name in ARCHIVE_FILES if (path / name).is_file()][:1] or None
+
+
+def _tensorflow_prefix(path: Path) -> str | None:
+    """Returns the prefix of a TensorFlow checkpoint, given it, one of its files or its folder."""
+    if path.is_dir() or Path(f"{path}.index").exists():  # TensorFlow also leaves a file of just that name, at times
+        return find_tensorflow_checkpoint(path)
     if path.name.endswith((".index", ".meta")) or ".data-" in path.name:
-        return _from_tensorflow(re.sub(r"\.(index|meta|data-\d+-of-\d+)$", "", str(path)))
-    if path.suffix == ".keras":
-        return read_keras_file(path)
-    if path.suffix in (".gz", ".tgz", ".tar", ".xz", ".bz2") or not zipfile.is_zipfile(path) and _is_tar(path):
-        with tempfile.TemporaryDirectory() as folder:
-            unpack(path, folder)
-            checkpoint = _from_folder(Path(folder), kind)
-        checkpoint.kind = "an archive of the research code"
-        return checkpoint
-    return read_hugging_face(path.parent, [path], kind)
+        return re.sub(r"\.(index|meta|data-\d+-of-\d+)$", "", str(path))
+    return None
+
+
+def _is_archive(path: Path) -> bool:
+    if path.is_dir():
+        return False
+    return path.suffix in ARCHIVE_SUFFIXES or not zipfile.is_zipfile(path) and _is_tar(path)
 
 
 def _is_tar(path: Path) -> bool:
@@ -226,6 +226,50 @@ def _is_tar(path: Path) -> bool:
         return tarfile.is_tarfile(path)
     except (OSError, EOFError):
         return False
+
+
+def _read_archive(path: Path, kind: str) -> Checkpoint:
+    """Reads what the research code published."""
+    with tempfile.TemporaryDirectory() as folder:
+        unpack(path, folder)
+        checkpoint = _read(Path(folder), kind)
+    checkpoint.kind = "an archive of the research code"
+    return checkpoint
+
+
+@dataclasses.dataclass(frozen=True)
+class Format:
+    """What is to know of one format.
+
+    Attributes:
+        recognise: function of a path of a file or folder; what it returns is not true where it is of another format.
+        read: function of the path, of what `recognise` returned, and of the kind of model that is wanted.
+    """
+
+    recognise: Callable[[Path], Any]
+    read: Callable[[Path, Any, str], Checkpoint]
+
+
+FORMATS: dict[str, Format] = {  # the first that recognises a path reads it
+    "preset": Format(_registered_name, lambda folder, name, kind: _read_preset(folder, name)),
+    "keras": Format(_keras_file, lambda path, file, kind: read_keras_file(file)),
+    "hugging_face": Format(_tensors_in_folder, read_hugging_face),
+    "tensorflow": Format(_tensorflow_prefix, lambda path, prefix, kind: _from_tensorflow(prefix)),
+    "archive": Format(_is_archive, lambda path, found, kind: _read_archive(path, kind)),
+    "state_dict": Format(Path.is_file, lambda path, found, kind: read_hugging_face(path.parent, [path], kind)),
+}
+
+
+def _read(path: Path, kind: str) -> Checkpoint:
+    """Reads a file or folder by what is in it."""
+    for form in FORMATS.values():
+        found = form.recognise(path)
+        if found:
+            return form.read(path, found, kind)
+    raise InputError(
+        f"{path} holds no checkpoint. Expected: model.safetensors, pytorch_model.bin or model.pt, a TensorFlow "
+        "checkpoint (*.index), a keras-hub preset, or a .keras file."
+    )
 
 
 def _from_tensorflow(prefix: str) -> Checkpoint:
@@ -241,7 +285,8 @@ def _from_tensorflow(prefix: str) -> Checkpoint:
     )
     of_coreference = holds_coreference(tensors)
     notes += check_keys(config, CONFIG, str(config_path(folder))) + tokenizer.notes
-    notes += [] if of_coreference else [GELU_NOTE]  # that code's `bert/modeling.py` computes the exact one
+    if not of_coreference:  # that code's `bert/modeling.py` computes the exact one
+        notes.append(gelu_note("Google's programs compute", "1e-3"))
     if "num_attention_heads" not in config and known is None:
         notes.append(f"There is no bert_config.json: {architecture['num_heads']} heads are taken for granted.")
     checkpoint = Checkpoint(

@@ -1,6 +1,7 @@
 """Names of BERT's tensors: Hugging Face's, which all readers give, and those of our weights."""
 
 import re
+from typing import NamedTuple
 
 # What other programs keep that has no place in our models; the readers list it.
 WITHOUT_PLACE = re.compile(
@@ -12,6 +13,7 @@ WORD_EMBEDDINGS = "bert.embeddings.word_embeddings.weight"
 POSITION_EMBEDDINGS = "bert.embeddings.position_embeddings.weight"
 COREFERENCE = "coreference."  # before the names of the resolver's weights
 MLM_BIAS = "cls.predictions.bias"
+MLM_BIAS_AGAIN = "cls.predictions.decoder.bias"  # the same in transformers
 SBO_BIAS = "cls.pair_target_predictions.bias"
 SBO_POSITIONS = "cls.pair_target_predictions.position_embeddings.weight"
 LAYER = re.compile(r"bert\.encoder\.layer\.(\d+)\.")
@@ -25,7 +27,22 @@ OTHER_MODELS = re.compile(
 )
 WORDS_AFTER_PREFIX = re.compile(r"(.*?)(?:decoder\.)?(?:bert\.)?embeddings\.word_embeddings\.weight")
 
-Table = dict[str, tuple[str, bool]]  # our weight's path -> (Hugging Face's name, whether it is transposed there)
+
+class Weight(NamedTuple):
+    """What Hugging Face has for a weight of ours.
+
+    Attributes:
+        name: str. The tensor's name.
+        shape: str. Its shape there in letters, for `Checkpoint.sizes`; "" where other settings tell it.
+        transposed: bool. Whether ours is its transpose.
+    """
+
+    name: str
+    shape: str
+    transposed: bool = False
+
+
+Table = dict[str, Weight]  # by the path of our weight
 
 
 def canonical(name: str) -> str:
@@ -51,21 +68,22 @@ def is_wrapping(prefix: str) -> bool:
     return prefix.endswith(".") and not OTHER_MODELS.fullmatch(prefix)
 
 
-def _dense(ours: str, theirs: str) -> Table:
-    return {f"{ours}/kernel": (f"{theirs}.weight", True), f"{ours}/bias": (f"{theirs}.bias", False)}
+def _dense(ours: str, theirs: str, outputs: str = "D", inputs: str = "D") -> Table:
+    kernel = Weight(f"{theirs}.weight", f"{outputs} {inputs}", transposed=True)
+    return {f"{ours}/kernel": kernel, f"{ours}/bias": Weight(f"{theirs}.bias", outputs)}
 
 
 def _norm(ours: str, theirs: str) -> Table:
-    return {f"{ours}/gamma": (f"{theirs}.weight", False), f"{ours}/beta": (f"{theirs}.bias", False)}
+    return {f"{ours}/gamma": Weight(f"{theirs}.weight", "D"), f"{ours}/beta": Weight(f"{theirs}.bias", "D")}
 
 
 def encoder_table(num_layers: int) -> Table:
     """Returns the encoder's weights."""
     theirs = "bert.embeddings"
     table: Table = {
-        "token_embedding/embeddings": (WORD_EMBEDDINGS, False),
-        "input_embedding/position_embeddings": (POSITION_EMBEDDINGS, False),
-        "input_embedding/segment_embeddings": (f"{theirs}.token_type_embeddings.weight", False),
+        "token_embedding/embeddings": Weight(WORD_EMBEDDINGS, "V D"),
+        "input_embedding/position_embeddings": Weight(POSITION_EMBEDDINGS, "T D"),
+        "input_embedding/segment_embeddings": Weight(f"{theirs}.token_type_embeddings.weight", "S D"),
         **_norm("input_embedding/norm", f"{theirs}.LayerNorm"),
     }
     for i in range(num_layers):
@@ -74,8 +92,8 @@ def encoder_table(num_layers: int) -> Table:
             table |= _dense(f"{ours}/attention/{name}", f"{theirs}.attention.self.{name}")
         table |= _dense(f"{ours}/attention/output", f"{theirs}.attention.output.dense")
         table |= _norm(f"{ours}/attention_norm", f"{theirs}.attention.output.LayerNorm")
-        table |= _dense(f"{ours}/intermediate", f"{theirs}.intermediate.dense")
-        table |= _dense(f"{ours}/output", f"{theirs}.output.dense")
+        table |= _dense(f"{ours}/intermediate", f"{theirs}.intermediate.dense", outputs="I")
+        table |= _dense(f"{ours}/output", f"{theirs}.output.dense", inputs="I")
         table |= _norm(f"{ours}/output_norm", f"{theirs}.output.LayerNorm")
     return table
 
@@ -84,7 +102,7 @@ def masked_lm_table() -> Table:
     """Returns the weights of the masked-LM head, but the tied matrix."""
     ours, theirs = "masked_lm_head", "cls.predictions"
     return {
-        f"{ours}/vocabulary_bias": (MLM_BIAS, False),
+        f"{ours}/vocabulary_bias": Weight(MLM_BIAS, "V"),
         **_dense(f"{ours}/dense", f"{theirs}.transform.dense"),
         **_norm(f"{ours}/norm", f"{theirs}.transform.LayerNorm"),
     }
@@ -94,9 +112,9 @@ def span_boundary_table() -> Table:
     """Returns the weights of the span-boundary head under the research code's names, but the tied matrix."""
     ours, theirs = "span_boundary_head", "cls.pair_target_predictions"
     return {
-        f"{ours}/span_position_embeddings": (SBO_POSITIONS, False),
-        f"{ours}/vocabulary_bias": (SBO_BIAS, False),
-        **_dense(f"{ours}/dense_1", f"{theirs}.mlp_layer_norm.linear1"),
+        f"{ours}/span_position_embeddings": Weight(SBO_POSITIONS, "N E"),
+        f"{ours}/vocabulary_bias": Weight(SBO_BIAS, "V"),
+        **_dense(f"{ours}/dense_1", f"{theirs}.mlp_layer_norm.linear1", inputs="2D+E"),
         **_norm(f"{ours}/norm_1", f"{theirs}.mlp_layer_norm.layer_norm1"),
         **_dense(f"{ours}/dense_2", f"{theirs}.mlp_layer_norm.linear2"),
         **_norm(f"{ours}/norm_2", f"{theirs}.mlp_layer_norm.layer_norm2"),
@@ -105,10 +123,7 @@ def span_boundary_table() -> Table:
 
 def answer_table() -> Table:
     """Returns the weights of the question answerer's layer, as `transformers.BertForQuestionAnswering` has them."""
-    return {"answer_head/kernel": ("qa_outputs.weight", True), "answer_head/bias": ("qa_outputs.bias", False)}
-
-
-HEADS = {"masked_lm": masked_lm_table, "span_boundary": span_boundary_table}  # of pre-training
+    return _dense("answer_head", "qa_outputs", outputs="2")
 
 
 def coreference_table() -> Table:
@@ -123,12 +138,12 @@ def coreference_table() -> Table:
     paths += [f"pair_scorer/{name}_embeddings" for name in ("speaker", "genre", "distance", "segment")]
     paths += [f"pair_scorer/score/{part}" for part in of_ffnn]
     paths += [f"span_refinement/gate/{part}" for part in of_dense]
-    return {path: (COREFERENCE + path.replace("/", "."), False) for path in paths}
+    return {path: Weight(COREFERENCE + path.replace("/", "."), "") for path in paths}
 
 
 def classifier_table() -> Table:
     """Returns the weights of a classifier's layer, as `transformers.BertForSequenceClassification` has them."""
-    return _dense("head/classifier", "classifier")
+    return _dense("head/classifier", "classifier", outputs="L")
 
 
 def pooler_table() -> Table:
@@ -136,9 +151,4 @@ def pooler_table() -> Table:
     return _dense("head/pooler_dense", "bert.pooler.dense")
 
 
-TASK_HEADS = {
-    "question_answerer": answer_table,
-    "coreference_resolver": coreference_table,
-    "text_classifier": classifier_table,
-    "relation_extractor": classifier_table,
-}
+HEADS = {"masked_lm": masked_lm_table, "span_boundary": span_boundary_table}  # of pre-training

@@ -1,47 +1,120 @@
 """Files that are whole or absent: written under a temporary name, then renamed."""
 
+import contextlib
+import errno
 import json
 import os
+import re
 import shutil
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from spanbert_keras.errors import InputError
 
-def write_atomically(path: str | os.PathLike, write: Callable[[Path], None]) -> None:
+# Names of what is not whole yet, or about to go: `.<mark>.<name>`; `.<mark>.old.<name>` is what stood in the place of a
+# folder that is being replaced; earlier versions wrote `.tmp-<name>`. Only a killed process leaves such names behind.
+TEMPORARY_NAME = re.compile(r"\.(?:[0-9a-f]{8}\.(old\.)?|tmp-)(.+)", re.DOTALL)  # groups: "old." or None, the name
+# What the system says when a disk or folder cannot be written, as TensorFlow's messages quote it.
+WRITE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROFS, errno.EIO)
+
+
+def temporary_path(path: str | os.PathLike) -> Path:
+    """Returns a new name beside `path` that ends like it (Keras looks at the suffix)."""
+    path = Path(path)
+    return path.with_name(f".{uuid.uuid4().hex[:8]}.{path.name}")
+
+
+def is_temporary(name: str) -> bool:
+    """Returns whether a name in a folder is one that only a killed process leaves behind."""
+    return TEMPORARY_NAME.fullmatch(name) is not None
+
+
+def final_name(name: str) -> str:
+    """Returns the name that a temporary was to get; any other name as it is."""
+    match = TEMPORARY_NAME.fullmatch(name)
+    return match[2] if match else name
+
+
+def write_atomically(path: str | os.PathLike, write: Callable[[Path], Any]) -> None:
     """Calls `write(temporary)` and renames the file or folder it made to `path`, replacing what was there.
 
     If writing fails, what was at `path` is still there and the temporary is removed.
 
     Args:
-        path: the final place.
+        path: the final place; folders above it are made.
         write: makes a file or folder at the path it is given, which ends like `path` (Keras looks at the suffix).
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    mark = uuid.uuid4().hex[:8]
-    temporary = path.with_name(f".{mark}.{path.name}")
+    temporary = temporary_path(path)
     try:
         write(temporary)
         sync(temporary)
         if path.is_dir():  # a folder cannot be replaced in one step: put the old one aside first
-            old = path.with_name(f".{mark}.old.{path.name}")
+            mark = temporary.name.removesuffix(path.name)
+            old = path.with_name(f"{mark}old.{path.name}")
             path.rename(old)
             try:
                 temporary.rename(path)
             except OSError:
                 old.rename(path)
                 raise
-            shutil.rmtree(old)
+            shutil.rmtree(old, ignore_errors=True)
         else:
             os.replace(temporary, path)
         sync_folder(path.parent)
     finally:
-        if temporary.is_dir():
-            shutil.rmtree(temporary, ignore_errors=True)
-        else:
-            temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            if temporary.is_dir():
+                shutil.rmtree(temporary, ignore_errors=True)
+            else:
+                temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def input_error_if_unwritable(path: str | os.PathLike, then: str = " and try again") -> Iterator[None]:
+    """Turns the error of a disk that is full, or cannot be written for another reason, into an `InputError`.
+
+    Args:
+        path: what is written, for the message.
+        then: str. The end of the message's last sentence: what the user does once there is room.
+    """
+    try:
+        yield
+    except Exception as error:
+        reason = _reason(error)
+        if reason is None:
+            raise
+        full = reason in map(os.strerror, (errno.ENOSPC, errno.EDQUOT))
+        advice = "Free some space" if full else "Mend this"
+        raise InputError(f"{path} could not be written: {reason}. {advice}{then}.") from error
+
+
+def _reason(error: Exception) -> str | None:
+    """Returns the system's words for why nothing could be written; `None` where that is not what happened."""
+    if isinstance(error, OSError):
+        return os.strerror(error.errno) if error.errno else str(error)
+    if type(error).__module__.startswith("tensorflow"):  # its errors only quote the system's
+        return next((reason for reason in map(os.strerror, WRITE_ERRORS) if reason in str(error)), None)
+    return None
+
+
+def write_bytes(path: str | os.PathLike, content: bytes) -> None:
+    """Writes the content of a file, atomically."""
+    write_atomically(path, lambda temporary: temporary.write_bytes(content))
+
+
+def write_text(path: str | os.PathLike, text: str, errors: str = "strict") -> None:
+    """Writes text as UTF-8, atomically; line ends stay as they are on every system.
+
+    Args:
+        path: the final place.
+        text: str.
+        errors: str. What is done with half characters, as in `str.encode`.
+    """
+    write_bytes(path, text.encode("utf-8", errors))
 
 
 def sync(path: Path) -> None:
@@ -71,11 +144,7 @@ def sync_folder(path: Path) -> None:
 def write_json(path: str | os.PathLike, value: Any) -> None:
     """Writes `value` as readable JSON, atomically."""
     text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
-
-    def write(temporary: Path) -> None:
-        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")  # half characters, as JSON has them
-
-    write_atomically(path, write)
+    write_text(path, text, errors="backslashreplace")  # half characters, as JSON has them
 
 
 def read_json(path: str | os.PathLike) -> Any:

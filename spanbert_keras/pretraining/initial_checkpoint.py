@@ -7,13 +7,12 @@ from typing import Any
 from absl import logging
 
 from spanbert_keras.conversion.checkpoint import Checkpoint
-from spanbert_keras.conversion.files import write_whole
 from spanbert_keras.conversion.formats.own_models import make_tokenizer, to_model
 from spanbert_keras.conversion.resizing import resize_positions
 from spanbert_keras.conversion.sources import open_source
 from spanbert_keras.conversion.tensor_names import HEADS, SBO_POSITIONS
 from spanbert_keras.errors import InputError
-from spanbert_keras.files.writing import write_atomically
+from spanbert_keras.files.writing import input_error_if_unwritable, write_atomically, write_text
 from spanbert_keras.models.pretrainer import SpanBertPretrainer
 from spanbert_keras.preprocessing.tokenizer import SpanBertTokenizer
 from spanbert_keras.pretraining.config import Config
@@ -71,14 +70,10 @@ class InitialCheckpoint:
         whole = bool(self.tokenizer.text_settings)
         path = cache / "vocabularies" / f"{self.tokenizer.fingerprint()[:12]}{'' if whole else '.txt'}"
         if whole and not path.is_dir():
-            write_whole(path, lambda temporary: self.tokenizer.save_to_preset(str(temporary)))
+            with input_error_if_unwritable(path):
+                write_atomically(path, lambda temporary: self.tokenizer.save_to_preset(str(temporary)))
         elif not path.exists():
-            text = "".join(f"{piece}\n" for piece in self.tokenizer.get_vocabulary())
-
-            def write(temporary: Path) -> None:
-                temporary.write_text(text, encoding="utf-8", newline="\n")
-
-            write_atomically(path, write)
+            write_text(path, "".join(f"{piece}\n" for piece in self.tokenizer.get_vocabulary()))
         return str(path)
 
     def check_tokenizer(self, tokenizer: SpanBertTokenizer) -> None:

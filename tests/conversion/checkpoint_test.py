@@ -45,7 +45,7 @@ def test_what_our_models_do_not_hold_is_listed(make_bert):
     checkpoint = open_source(make_bert(kind="BertForPreTraining")[0])
     names = checkpoint.without_place()
     assert "bert.pooler.dense.weight" in names and "cls.seq_relationship.bias" in names
-    assert not set(names) & {theirs for theirs, _ in checkpoint.table().values()}
+    assert not set(names) & {weight.name for weight in checkpoint.table().values()}
     assert checkpoint.problems() == ([], [], [])
 
 
@@ -62,4 +62,31 @@ def test_a_refusal_is_an_error_or_a_note(make_bert):
     with pytest.raises(InputError, match=r"^x cannot become y\. convert --allow_mismatch takes the encoder alone\.$"):
         checkpoint.check("x")
     checkpoint.check("x", allow_mismatch=True)
-    assert checkpoint.notes[-1] == "x cannot become y."
+    assert checkpoint.notes == []
+    assert checkpoint.normalised(allow_mismatch=True).notes[-1] == "x cannot become y."
+
+
+def test_shapes_are_those_of_the_table(make_bert):
+    checkpoint = open_source(make_bert()[0])
+    shapes = checkpoint.shapes()
+    assert {name: checkpoint.tensors[name].shape for name in shapes} == shapes
+    name = "bert.encoder.layer.1.output.dense.weight"
+    checkpoint.tensors[name] = checkpoint.tensors[name].T
+    rows, columns = shapes[name]
+    assert checkpoint.problems()[2] == [f"{name} is {(columns, rows)}, not {(rows, columns)}"]
+    with pytest.raises(InputError, match="1 tensors do not fit"):
+        checkpoint.check("x", allow_mismatch=True)
+
+
+def test_a_check_changes_nothing_and_a_normalised_checkpoint_is_a_new_one(make_bert):
+    checkpoint = open_source(make_bert()[0])
+    bias = checkpoint.tensors["cls.predictions.decoder.bias"] = checkpoint.tensors.pop("cls.predictions.bias")
+    checkpoint.tensors["extra"] = np.zeros(3)
+    before = set(checkpoint.tensors)
+    checkpoint.check("x", allow_mismatch=True)
+    with pytest.raises(InputError, match=r"1 tensors are missing \(cls.predictions.bias\); 1 are unknown \(extra\)"):
+        checkpoint.check("x")
+    normalised = checkpoint.normalised(allow_mismatch=True)
+    assert set(checkpoint.tensors) == before and checkpoint.notes == []
+    assert normalised.tensors["cls.predictions.bias"] is bias
+    assert normalised.notes == ["Unknown, hence left out: extra."]

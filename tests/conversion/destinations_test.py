@@ -14,6 +14,7 @@ from spanbert_keras import (
     SpanBertPretrainer,
     SpanBertTextClassifier,
 )
+from spanbert_keras.conversion import destinations
 from spanbert_keras.conversion.destinations import format_of, write
 from spanbert_keras.conversion.formats.own_models import OWN_KIND, from_model, to_model
 from spanbert_keras.conversion.sources import open_source
@@ -196,3 +197,17 @@ def test_a_resolver_is_not_exported_and_its_encoder_only_if_asked_for(make_encod
     with pytest.raises(InputError, match="does not hold a task's model. Expected: --model=encoder.*=text_classifier"):
         write(from_model(resolver), tmp_path / name, form, model="text_classifier")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_another_form_is_one_row(checkpoint, tmp_path, monkeypatch):
+    def write_names(content, destination):
+        destination.write_text("\n".join(content.tensors))
+        return ["Names alone."]
+
+    row = destinations.Format(destinations._tensors, write_names, ".names", needs_suffix=True)
+    monkeypatch.setitem(destinations.FORMATS, "names", row)
+    notes = write(checkpoint, tmp_path / "a.names", model="encoder")
+    assert notes == ["The heads (masked_lm) are left out.", "Names alone."]
+    assert "bert.embeddings.word_embeddings.weight" in (tmp_path / "a.names").read_text()
+    with pytest.raises(InputError, match=r"must end with \.names for --format=names"):
+        write(checkpoint, tmp_path / "b", "names")

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import pytest
 
+from spanbert_keras.conversion import sources
 from spanbert_keras.conversion.formats.own_models import to_model
 from spanbert_keras.conversion.sources import open_source
 from spanbert_keras.errors import InputError
@@ -132,7 +133,7 @@ def test_our_own_forms_are_read_back(make_bert, tmp_path):
     model.encoder.save_to_preset(tmp_path / "preset")
     for path in (tmp_path / "pretrainer.keras", tmp_path / "preset"):
         again = open_source(path)
-        names = [n for n, _ in first.table().values() if n in again.tensors]
+        names = [weight.name for weight in first.table().values() if weight.name in again.tensors]
         assert len(names) == (37 if path.suffix == "" else 42)
         for name in names:
             np.testing.assert_array_equal(first.tensors[name], again.tensors[name])
@@ -336,3 +337,14 @@ def test_a_source_may_be_in_the_home_folder(make_bert, monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     for source in ("~/mine", "$HOME/mine"):
         assert open_source(source, vocabulary_file="~/mine/vocab.txt").heads == ["masked_lm"]
+
+
+def test_another_format_is_one_row(make_bert, tmp_path, monkeypatch):
+    folder, _ = make_bert()
+    (tmp_path / "a.pointer").write_text(str(folder))
+    row = sources.Format(
+        lambda path: path.suffix == ".pointer" and path.read_text(),
+        lambda path, found, kind: open_source(found, kind=kind),
+    )
+    monkeypatch.setattr(sources, "FORMATS", {"pointer": row, **sources.FORMATS})
+    assert open_source(tmp_path / "a.pointer").tensors.keys() == open_source(folder).tensors.keys()

@@ -17,7 +17,7 @@ def test_the_tables_name_every_weight_of_a_model_once(pretrainer):
         table |= make()
     paths = [weight.path for weight in pretrainer.weights if "seed_generator" not in weight.path]
     assert sorted(table) == sorted(paths)
-    theirs = [name for name, _ in table.values()]
+    theirs = [weight.name for weight in table.values()]
     assert len(set(theirs)) == len(theirs)
 
 
@@ -25,17 +25,17 @@ def test_the_tables_name_every_weight_of_a_model_once(pretrainer):
 def test_every_tensor_of_transformers_has_a_place_or_is_known_to_have_none(make_bert, kind):
     _, bert = make_bert(kind=kind)
     table = encoder_table(2) | HEADS["masked_lm"]()
-    known = {theirs for theirs, _ in table.values()}
+    known = {weight.name for weight in table.values()}
     names = {canonical(name) for name in bert.state_dict()}
     assert [name for name in names - known if not WITHOUT_PLACE.fullmatch(name)] == []
-    assert {theirs for theirs, _ in encoder_table(2).values()} <= names
+    assert {weight.name for weight in encoder_table(2).values()} <= names
 
 
 def test_the_research_codes_tensors_have_a_place_or_are_known_to_have_none(research_state):
     table = encoder_table(2)
     for make in HEADS.values():
         table |= make()
-    known = {theirs for theirs, _ in table.values()}
+    known = {weight.name for weight in table.values()}
     names = {canonical(name) for name in research_state()}
     assert known <= names
     assert [name for name in names - known if not WITHOUT_PLACE.fullmatch(name)] == []

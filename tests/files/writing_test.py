@@ -1,10 +1,23 @@
 """Tests of files that are whole or absent."""
 
+import errno
 import os
 
 import pytest
 
-from spanbert_keras.files.writing import read_json, sync_folder, write_atomically, write_json
+from spanbert_keras.errors import InputError
+from spanbert_keras.files.writing import (
+    final_name,
+    input_error_if_unwritable,
+    is_temporary,
+    read_json,
+    sync_folder,
+    temporary_path,
+    write_atomically,
+    write_bytes,
+    write_json,
+    write_text,
+)
 
 
 def test_a_file_appears_under_its_name_alone(tmp_path):
@@ -98,3 +111,52 @@ def test_half_characters_of_a_path_survive_json(tmp_path):
     value = {"output_dir": "runs/\udcd0\udcba", "text": "к 🙂"}
     write_json(tmp_path / "a.json", value)
     assert read_json(tmp_path / "a.json") == value and "к 🙂" in (tmp_path / "a.json").read_text(encoding="utf-8")
+
+
+def test_bytes_and_text_come_back_and_replace_the_file(tmp_path):
+    for content in (b"one\r\n", b"two\n"):
+        write_bytes(tmp_path / "a", content)
+        write_text(tmp_path / "deep" / "b", content.decode())
+        assert (tmp_path / "a").read_bytes() == (tmp_path / "deep" / "b").read_bytes() == content
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a", "deep"]
+
+
+@pytest.mark.parametrize("name", ["state.npz", ".hidden", "two\nlines"])
+def test_the_name_of_a_temporary_is_recognised(tmp_path, name):
+    temporary = temporary_path(tmp_path / name)
+    assert temporary.parent == tmp_path and temporary.name.endswith(name)
+    for left in (temporary.name, temporary.name.replace(name, f"old.{name}"), f".tmp-{name}"):
+        assert is_temporary(left) and final_name(left) == name
+    assert not is_temporary(name) and final_name(name) == name
+
+
+def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path):
+    (tmp_path / "file").touch()
+    path = tmp_path / "file" / "a.onnx"
+    with (
+        pytest.raises(InputError, match=r"file.a\.onnx could not be written: .*exist.*\. Mend this and try again\."),
+        input_error_if_unwritable(path),
+    ):
+        write_atomically(path, lambda temporary: temporary.touch())
+
+
+def test_a_full_disk_is_one_sentence_for_tensorflow_too(tmp_path):
+    errors = pytest.importorskip("tensorflow", reason="TensorFlow's own errors").errors
+
+    def fill(temporary):
+        raise OSError(errno.ENOSPC, "full")
+
+    def fill_by_tensorflow(temporary):
+        raise errors.ResourceExhaustedError(None, None, "part-00000; No space left on device [Op:SaveV2]")
+
+    def misuse_tensorflow(temporary):
+        raise errors.InvalidArgumentError(None, None, "another thing")
+
+    path = tmp_path / "served"
+    for write in (fill, fill_by_tensorflow):
+        message = r"could not be written: No space left on device\. Free some space and try again\."
+        with pytest.raises(InputError, match=message), input_error_if_unwritable(path):
+            write_atomically(path, write)
+    with pytest.raises(errors.InvalidArgumentError), input_error_if_unwritable(path):
+        write_atomically(path, misuse_tensorflow)
+    assert list(tmp_path.iterdir()) == []

@@ -19,7 +19,7 @@ ARROWS: dict[str, set[str]] = {
     "decoding": set(),
     "preprocessing": set(),
     "models": {"layers", "losses", "preprocessing", "decoding", "presets"},
-    "conversion": {"models"},
+    "conversion": {"models", "files"},
     # What trains it.
     "data": {"preprocessing", "files", "settings"},
     "training": {"data", "files"},
@@ -43,9 +43,11 @@ INNER_ARROWS: dict[str, dict[str, set[str]]] = {
         "backend": {"steps", "distributed"},
     },
     "conversion": {
-        "exports": {"files"},
-        "formats": {"checkpoint", "tensor_names", "foreign_keys"},
-        "checkpoint": {"tensor_names", "foreign_keys"},
+        "exports": {"foreign_keys"},
+        "formats": {"checkpoint", "tasks", "tensor_names", "foreign_keys"},
+        "checkpoint": {"tasks", "tensor_names", "foreign_keys"},
+        "tasks": {"head_settings", "tensor_names"},
+        "head_settings": {"foreign_keys"},
     },
 }
 PUBLIC_TO_TASKS = {"", "training", "fine_tuning", "program", "model_flag", "settings", "files", "progress"}

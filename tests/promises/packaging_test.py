@@ -1,5 +1,6 @@
 """What is shipped: one top-level name, every room, every import declared; README and `.ci/run` say the same."""
 
+import ast
 import importlib.metadata
 import json
 import os
@@ -150,14 +151,37 @@ def test_the_license_is_apache_2(root, metadata):
     assert metadata["license"] == "Apache-2.0"
 
 
-def test_messages_name_what_to_install_as_users_type_it(metadata, sources, root):
-    required = {distribution(requirement) for requirement in metadata["install_requires"]}
-    extras = {f'"spanbert-keras[{extra}]"' for extra in metadata["extras_require"]}
-    of_tasks = '"spanbert-keras[{extra}]"'  # what tasks/shared/extras.py fills in
-    found = [
-        (path, name)
-        for path in sources
-        for name in re.findall(r'pip install ("[^"]*"|[^\s`".]+)', (root / path).read_text(encoding="utf-8"))
-    ]
-    assert len(found) > 5
-    assert [(path, name) for path, name in found if name not in required | extras | {of_tasks}] == []
+INSTALL = re.compile(r'pip install (?:"spanbert-keras\[(.+?)\]"|([^\s`.,"]+))')
+
+
+def texts_of(tree):
+    """Returns the strings of a parsed file, those in parts joined; `{extra}` stands for a value."""
+    texts = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.JoinedStr):
+            parts = [p.value if isinstance(p, ast.Constant) else "{" + ast.unparse(p.value) + "}" for p in node.values]
+            texts.append("".join(parts))
+    return texts
+
+
+def extras_of(tree):
+    """Returns the values of a file's `EXTRA`, which its calls give to the sentence with `{extra}`."""
+    nodes = [node for node in ast.walk(tree) if isinstance(node, ast.Assign)]
+    return {node.value.value for node in nodes if getattr(node.targets[0], "id", None) == "EXTRA"}
+
+
+def test_every_command_that_installs_names_an_extra_or_a_requirement(root, metadata):
+    requirements = {distribution(requirement) for requirement in metadata["install_requires"]}
+    found, wrong, extras = set(), [], {*metadata["extras_require"], "{extra}"}
+    for folder in ("spanbert_keras", "tasks", "benchmarks"):
+        for file in sorted((root / folder).rglob("*.py")):
+            tree = ast.parse(file.read_text(encoding="utf-8"))
+            wrong += [f"{file.relative_to(root)}: EXTRA is {name}" for name in extras_of(tree) - extras]
+            for text in texts_of(tree):
+                found |= {match[1] for match in INSTALL.finditer(text)}
+                wrong += [
+                    f"{file.relative_to(root)}: {match[0]}"
+                    for match in INSTALL.finditer(text)
+                    if match[1] not in extras and match[2] not in requirements
+                ]
+    assert wrong == [] and {"parquet", "linguistic", "torch", "{extra}"} <= found

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from spanbert_keras.conversion.exports.normalization_tables import ALONE, SPACE, NormalizationTables, PagedTable
+from spanbert_keras.conversion.foreign_keys import SPECIAL_TOKENS
 from spanbert_keras.errors import InputError
 
-SPECIAL_PIECES = ("[PAD]", "[UNK]", "[CLS]", "[SEP]")
+NEEDED_PIECES = tuple(SPECIAL_TOKENS[name] for name in ("pad_token", "unk_token", "cls_token", "sep_token"))
 MAX_WORD_LENGTH = 100  # characters; to BERT's tokenizer a longer word is unknown
 MAX_BYTES_PER_CHARACTER = 4  # of UTF-8
 
@@ -66,17 +67,17 @@ class GraphTokenizer:
         split_chinese_characters: bool = True,
     ):
         vocabulary = list(vocabulary)
-        missing = [piece for piece in SPECIAL_PIECES if piece not in vocabulary]
+        missing = [piece for piece in NEEDED_PIECES if piece not in vocabulary]
         if missing:
             raise InputError(
                 f"The vocabulary given to GraphTokenizer lacks {' and '.join(missing)}. "
-                f"Expected: {', '.join(SPECIAL_PIECES)}. Received: {len(vocabulary)} pieces without."
+                f"Expected: {', '.join(NEEDED_PIECES)}. Received: {len(vocabulary)} pieces without."
             )
         if max_sequence_length < 2:
             raise ValueError(f"`max_sequence_length` must be at least 2. Received: {max_sequence_length}.")
         self.lowercase = bool(lowercase)
         self.max_sequence_length = max_sequence_length
-        self._pad, self._unknown, self._cls, self._sep = (vocabulary.index(piece) for piece in SPECIAL_PIECES)
+        self._pad, self._unknown, self._cls, self._sep = (vocabulary.index(piece) for piece in NEEDED_PIECES)
         self._tables = NormalizationTables.read(self.lowercase, strip_accents, split_chinese_characters)
         self._pieces_of = _wordpiece_operation(vocabulary).tokenize
 

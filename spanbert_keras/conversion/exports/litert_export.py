@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from spanbert_keras.conversion.exports.verification import check_exportable, check_outputs, require_extra, sample_inputs
-from spanbert_keras.conversion.files import write_whole
 from spanbert_keras.errors import InputError
+from spanbert_keras.files.writing import input_error_if_unwritable, write_atomically
 
 SIGNATURE = "serving_default"
 
@@ -56,7 +56,8 @@ def export_litert(model, path: str | os.PathLike) -> float:
         model.export(str(temporary), format="litert", verbose=False, target_spec=builtins)
         differences.append(check_outputs(model, sample_inputs(model), lambda rows: _run(temporary, rows)))
 
-    write_whole(path, write)
+    with input_error_if_unwritable(path):
+        write_atomically(path, write)
     return differences[0]
 
 

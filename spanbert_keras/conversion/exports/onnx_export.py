@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from spanbert_keras.conversion.exports.verification import check_exportable, check_outputs, require_extra, sample_inputs
-from spanbert_keras.conversion.files import write_whole
+from spanbert_keras.files.writing import input_error_if_unwritable, write_atomically
 
 CATCH_ERRORS = "TF2ONNX_CATCH_ERRORS"  # tf2onnx' switch: undo a pass that fails, for which it needs a copy
 
@@ -49,7 +49,8 @@ def export_onnx(model, path: str | os.PathLike) -> float:
         _name_sizes(temporary)
         differences.append(check_outputs(model, inputs, lambda rows: _run(temporary, rows)))
 
-    write_whole(path, write)
+    with input_error_if_unwritable(path):
+        write_atomically(path, write)
     return differences[0]
 
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from spanbert_keras.conversion.exports.graph_tokenizer import GraphTokenizer
 from spanbert_keras.conversion.exports.verification import TOLERANCES, check_exportable, check_outputs, sample_inputs
-from spanbert_keras.conversion.files import write_whole
 from spanbert_keras.errors import InputError
+from spanbert_keras.files.writing import input_error_if_unwritable, write_atomically
 from spanbert_keras.models.encoder import SpanBertEncoder
 
 SAMPLE_TEXTS = ("", "Ångström's café, 東京 (Tokyo): naïve co-operation!", "[MASK] a\u0301\u200b " + "x" * 101)
@@ -69,7 +69,8 @@ def export_saved_model(model, folder: str | os.PathLike, strings: bool = False, 
             _write_strings(model, tokenizer, length, temporary)
             differences.append(_check_strings(model, length, temporary))
 
-    write_whole(folder, write)
+    with input_error_if_unwritable(folder):
+        write_atomically(folder, write)
     return differences[0]
 
 

@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from spanbert_keras.conversion.checkpoint import Checkpoint, architecture_of
-from spanbert_keras.conversion.foreign_keys import CONFIG, check_keys
-from spanbert_keras.conversion.formats.head_settings import CLASSIFIER, longest_row, read_head_settings, task_config
+from spanbert_keras.conversion.foreign_keys import CONFIG, check_keys, read_settings
 from spanbert_keras.conversion.formats.own_models import make_tokenizer
 from spanbert_keras.conversion.formats.tensor_files import (
     SAFETENSORS,
@@ -18,7 +17,8 @@ from spanbert_keras.conversion.formats.tensor_files import (
     read_tensors,
 )
 from spanbert_keras.conversion.formats.tokenizer_export import write_tokenizer_files
-from spanbert_keras.conversion.formats.tokenizer_files import read_settings, read_tokenizer_files
+from spanbert_keras.conversion.formats.tokenizer_files import read_tokenizer_files
+from spanbert_keras.conversion.tasks import TASKS, longest_row, read_head_settings, task_config
 from spanbert_keras.conversion.tensor_names import canonical
 from spanbert_keras.errors import InputError
 
@@ -109,7 +109,7 @@ def write_hugging_face(checkpoint: Checkpoint, folder: str | os.PathLike) -> lis
     from safetensors.numpy import save_file
 
     folder, notes = Path(folder), []
-    names = [theirs for theirs, _ in checkpoint.table().values()]
+    names = [weight.name for weight in checkpoint.table().values()]
     missing = [name for name in names if name not in checkpoint.tensors]
     if missing:
         raise InputError(f"A Hugging Face folder needs every tensor. Missing: {', '.join(missing)}.")
@@ -162,11 +162,8 @@ def _config(checkpoint: Checkpoint) -> dict:
 
 def _architecture(checkpoint: Checkpoint) -> str:
     """Returns the name of the class in transformers that computes the same."""
-    if checkpoint.task == "question_answerer":
-        return "BertForQuestionAnswering"
-    if checkpoint.head_settings.get("pooler"):
-        return CLASSIFIER
-    return "BertForMaskedLM" if "masked_lm" in checkpoint.heads else "BertModel"
+    of_task = TASKS[checkpoint.task].architecture(checkpoint.head_settings) if checkpoint.task else ""
+    return of_task or ("BertForMaskedLM" if "masked_lm" in checkpoint.heads else "BertModel")
 
 
 def _write_json(path: Path, value: dict) -> None:

@@ -6,14 +6,11 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from spanbert_keras.conversion.checkpoint import Checkpoint
-from spanbert_keras.conversion.formats.tokenizer_files import read_settings
+from spanbert_keras.conversion.checkpoint import Checkpoint, gelu_note
+from spanbert_keras.conversion.foreign_keys import read_settings
 from spanbert_keras.errors import InputError
 
-GELU_NOTE = (
-    "keras-hub's BERT uses the tanh approximation of GELU, this package the exact GELU that BERT was trained with: "
-    "hidden states differ by up to about 5e-4."
-)
+GELU_NOTE = gelu_note("keras-hub's BERT computes", "5e-4")
 ACCENTS_NOTE = (
     "keras-hub's tokenizer lowercases text but keeps accents, and so does this model; BERT's uncased models were "
     "trained on text without accents."

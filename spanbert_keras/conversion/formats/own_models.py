@@ -12,24 +12,15 @@ from spanbert_keras.conversion import tensor_names
 from spanbert_keras.conversion.checkpoint import Checkpoint
 from spanbert_keras.conversion.formats.pickles import first_line
 from spanbert_keras.conversion.formats.tokenizer_files import looks_lowercased
+from spanbert_keras.conversion.tasks import TASKS
 from spanbert_keras.errors import InputError
-from spanbert_keras.models.coreference_resolver import SpanBertCoreferenceResolver
 from spanbert_keras.models.encoder import SpanBertEncoder, SpanBertTokenizer
 from spanbert_keras.models.pretrainer import SpanBertPretrainer
-from spanbert_keras.models.question_answerer import SpanBertQuestionAnswerer
-from spanbert_keras.models.relation_extractor import SpanBertRelationExtractor
 from spanbert_keras.models.row_classifier import RowClassifier
-from spanbert_keras.models.text_classifier import SpanBertTextClassifier
 
 OWN_KIND = "a model of this package"
-TASKS: dict[str, Any] = {  # and the setting that is a row's length
-    "question_answerer": (SpanBertQuestionAnswerer, "window_length"),
-    "coreference_resolver": (SpanBertCoreferenceResolver, "segment_length"),
-    "text_classifier": (SpanBertTextClassifier, "row_length"),
-    "relation_extractor": (SpanBertRelationExtractor, "row_length"),
-}
 KINDS = ("auto", "encoder", "pretrainer", *TASKS)
-TASK_MODELS: tuple[Any, ...] = tuple(model for model, _ in TASKS.values())
+TASK_MODELS: tuple[Any, ...] = tuple(task.model for task in TASKS.values())
 SIZES = (
     "vocabulary_size", "num_layers", "num_heads", "hidden_dim", "intermediate_dim", "dropout", "attention_dropout",
     "max_sequence_length", "num_segments",
@@ -86,23 +77,16 @@ def to_model(checkpoint: Checkpoint, kind: str = "auto", **overrides: Any):
 
 
 def _settings_of(checkpoint: Checkpoint, kind: str) -> dict[str, Any]:
-    """Returns the head settings that are those of a kind; a text classifier's are also a relation extractor's.
+    """Returns the head settings that are those of a kind, or that it takes from another's; {} if there are none.
 
     Raises:
-        InputError: a relation extractor is asked for, and the classifier gives something else than one label.
+        InputError: those of another kind that it takes make no such model.
     """
     settings, own = dict(checkpoint.head_settings), _kind_of(checkpoint)
-    if kind == "relation_extractor" and own == "text_classifier":
-        problem = settings.pop("problem_type", None)
-        if problem not in (None, "single_label"):
-            raise InputError(
-                "A relation extractor cannot be made of this source: it must give one label for each text "
-                f"(single_label). Received: {problem}."
-            )
-        for name in ("takes_pairs", "threshold"):
-            settings.pop(name, None)
-        return settings | {"markers": {}}
-    return settings if kind == own else {}
+    if kind == own:
+        return settings
+    adopted = TASKS[kind].adopt(own, settings) if kind in TASKS else None
+    return adopted or {}
 
 
 def _task_model(kind: str, encoder: SpanBertEncoder, settings: dict[str, Any]):
@@ -111,7 +95,7 @@ def _task_model(kind: str, encoder: SpanBertEncoder, settings: dict[str, Any]):
     Raises:
         InputError: there is no vocabulary, or the settings make no such model.
     """
-    cls, length = TASKS[kind]
+    cls, length = TASKS[kind].model, TASKS[kind].length
     what = kind.replace("_", " ")
     if encoder.tokenizer is None:
         raise InputError(f"A {what} needs its vocabulary. Give its vocab.txt (--vocab_file).")
@@ -139,11 +123,11 @@ def assign(model, checkpoint: Checkpoint) -> list[str]:
     """
     table, fresh = checkpoint.table(), []
     for weight in model.weights:
-        name, transposed = table.get(weight.path, ("", False))
-        value = checkpoint.tensors.get(name)
-        if value is not None:
+        theirs = table.get(weight.path)
+        value = checkpoint.tensors.get(theirs.name) if theirs else None
+        if theirs and value is not None:
             value = np.asarray(value, np.float32)
-            weight.assign(value.T if transposed else value)
+            weight.assign(value.T if theirs.transposed else value)
         elif "seed_generator" not in weight.path:
             fresh.append(weight.path)
     return fresh
@@ -168,8 +152,10 @@ def from_model(model: Any) -> Checkpoint:
     encoder = model if isinstance(model, SpanBertEncoder) else model.encoder
     config = encoder.get_config()
     table = tensor_names.encoder_table(encoder.num_layers)
-    for make in (*tensor_names.HEADS.values(), *tensor_names.TASK_HEADS.values(), tensor_names.pooler_table):
+    for make in tensor_names.HEADS.values():
         table |= make()
+    for task in TASKS.values():
+        table |= task.head({"pooler": True})
     tensors = {}
     for weight in model.weights:
         if "seed_generator" in weight.path:
@@ -179,9 +165,9 @@ def from_model(model: Any) -> Checkpoint:
                 f"The model cannot be converted: its weight {weight.path} is none of a plain encoder, pretrainer "
                 "or question answerer (a quantized or adapted model, perhaps). Convert the model that it was made from."
             )
-        name, transposed = table[weight.path]
+        theirs = table[weight.path]
         value = np.array(keras.ops.convert_to_numpy(weight.value))
-        tensors[name] = value.T if transposed else value
+        tensors[theirs.name] = value.T if theirs.transposed else value
     notes = _drop_fresh_heads(tensors)
     tokenizer = encoder.tokenizer
     known = tokenizer is not None and tokenizer.has_vocabulary
@@ -215,7 +201,7 @@ def _drop_fresh_heads(tensors: dict[str, np.ndarray]) -> list[str]:
     """
     notes = []
     for head, make in tensor_names.HEADS.items():
-        names = [name for name, _ in make().values()]
+        names = [weight.name for weight in make().values()]
         vectors = [name for name in names if name in tensors and tensors[name].ndim == 1]
         if vectors and all((tensors[name] == name.endswith("weight")).all() for name in vectors):
             for name in names:

@@ -13,6 +13,7 @@ from spanbert_keras.conversion.foreign_keys import (
     TOKENIZER,
     TOKENIZER_CONFIG,
     check_keys,
+    read_settings,
 )
 from spanbert_keras.errors import InputError
 from spanbert_keras.models.encoder import SpanBertTokenizer
@@ -336,23 +337,6 @@ def _whole_vocabulary(
                 continue
         added.append(token)
     return [places[index] for index in range(len(places))], added
-
-
-def read_settings(path: Path) -> dict | None:
-    """Returns a JSON file's object, `None` if the file is missing.
-
-    Raises:
-        InputError: it is not a JSON object.
-    """
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    except ValueError as error:
-        raise InputError(f"{path} is not valid JSON: {error}.") from error
-    if not isinstance(found, dict):
-        raise InputError(f"{path} must be a JSON object. Received: {type(found).__name__}.")
-    return found
 
 
 def read_lines(path: str | os.PathLike) -> list[str]:

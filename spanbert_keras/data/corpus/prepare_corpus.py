@@ -24,6 +24,7 @@ from spanbert_keras.data.corpus.text_readers import (
 from spanbert_keras.data.shards import shard_format
 from spanbert_keras.data.shards.token_shards import TokenShards
 from spanbert_keras.errors import InputError
+from spanbert_keras.files.writing import final_name, is_temporary, write_atomically, write_text
 from spanbert_keras.preprocessing.tokenizer import SpanBertTokenizer
 from spanbert_keras.preprocessing.wordpiece import write_vocabulary
 from spanbert_keras.preprocessing.wordpiece_training import train_wordpiece
@@ -233,7 +234,7 @@ def _enter_folder(folder: pathlib.Path, identity: dict[str, Any]) -> bool:
     for path in sorted(folder.iterdir()):
         if path.name in kept:
             continue
-        if not _is_ours(path.name) or (saved is None and not path.name.startswith(shard_format.TEMPORARY)):
+        if not _is_ours(path.name) or (saved is None and not is_temporary(path.name)):
             raise InputError(
                 f"--output_dir={folder} is not empty: it holds {path.name}. Expected: a new or empty folder, or one in "
                 "which `prepare` was stopped."
@@ -246,7 +247,7 @@ def _enter_folder(folder: pathlib.Path, identity: dict[str, Any]) -> bool:
 
 def _is_ours(name: str) -> bool:
     """Returns whether a stopped preparation may have left a file of this name."""
-    name = name.removeprefix(shard_format.TEMPORARY)
+    name = final_name(name)
     known = (PROGRESS, shard_format.VOCABULARY, shard_format.UNIGRAM_COUNTS, shard_format.MANIFEST)
     arrays = "|".join(shard_format.SHARD_ARRAYS)
     return name in known or re.fullmatch(rf"(train|heldout|candidate)-\d+\.({arrays})\.npy", name) is not None
@@ -255,9 +256,7 @@ def _is_ours(name: str) -> bool:
 def _write_start(path: pathlib.Path, identity: dict[str, Any]) -> None:
     """Writes a checkpoint without any finished shard: it marks the folder as ours."""
     state = np.frombuffer(json.dumps({"identity": identity, "files": {}}).encode("utf-8"), np.uint8)
-    temporary = path.with_name(shard_format.TEMPORARY + path.name)
-    np.savez(temporary, state=state)
-    os.replace(temporary, path)
+    write_atomically(path, lambda temporary: np.savez(temporary, state=state))
 
 
 def _saved_identity(path: pathlib.Path) -> tuple[dict[str, Any], list[str]] | None:
@@ -277,7 +276,7 @@ def _trained_tokenizer(
     if not path.exists():
         texts = ("\n".join(d.lines) for s in sources for d in read_raw_documents(s, settings.text_column))
         pieces = train_wordpiece(texts, settings.train_vocabulary or 0, settings.lowercase)
-        shard_format.write_corpus_file(path, "".join(f"{piece}\n" for piece in pieces).encode("utf-8"))
+        write_text(path, "".join(f"{piece}\n" for piece in pieces))
     return SpanBertTokenizer(path, lowercase=settings.lowercase)
 
 
@@ -308,9 +307,8 @@ def _finish(
             f"{totals['duplicate_documents']} duplicates)."
         )
     writer.finish()
-    temporary = folder / (shard_format.TEMPORARY + shard_format.VOCABULARY)
-    write_vocabulary(tokenizer.get_vocabulary(), temporary)
-    os.replace(temporary, folder / shard_format.VOCABULARY)
+    pieces = tokenizer.get_vocabulary()
+    write_atomically(folder / shard_format.VOCABULARY, lambda temporary: write_vocabulary(pieces, temporary))
     names = (shard_format.VOCABULARY,)
     manifest = {
         "format_version": shard_format.FORMAT_VERSION,
@@ -324,7 +322,7 @@ def _finish(
         "shards": writer.shards,
         "files": {**writer.files, **{name: shard_format.file_entry(folder / name) for name in names}},
     }
-    shard_format.write_corpus_file(folder / shard_format.MANIFEST, json.dumps(manifest, indent=1).encode("utf-8"))
+    write_text(folder / shard_format.MANIFEST, json.dumps(manifest, indent=1))
     (folder / PROGRESS).unlink(missing_ok=True)
     if not writer.is_part:
         TokenShards(folder)

@@ -10,6 +10,7 @@ import numpy as np
 from spanbert_keras.data.corpus.encoding import Chunk
 from spanbert_keras.data.corpus.hash_set import HashSet
 from spanbert_keras.data.shards import shard_format
+from spanbert_keras.files.writing import write_bytes
 
 PROGRESS = "progress.npz"
 COUNTS = (
@@ -212,7 +213,7 @@ class CorpusWriter:
             candidate_pieces=pieces,
             candidate_lines=lines,
         )
-        shard_format.write_corpus_file(self.folder / PROGRESS, buffer.getvalue())
+        write_bytes(self.folder / PROGRESS, buffer.getvalue())
 
     def load_progress(self) -> None:
         """Continues from the checkpoint."""

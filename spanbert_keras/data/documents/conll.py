@@ -18,7 +18,7 @@ from spanbert_keras.data.documents.collector import (
 )
 from spanbert_keras.data.documents.conll_table import FEWEST_WITH_WORDS, ConllTable, read_table
 from spanbert_keras.errors import InputError
-from spanbert_keras.files.writing import write_atomically
+from spanbert_keras.files.writing import write_bytes
 from spanbert_keras.preprocessing.document import Document, genre_of
 
 BEGIN_LINE = re.compile(r"#\s*begin document\b")
@@ -290,10 +290,5 @@ def _write(target: Target, lines: Iterable[str]) -> None:
     if not isinstance(target, str | os.PathLike):
         target.write(text)
         return
-    content = text.encode("utf-8")
-    content = gzip.compress(content, mtime=0) if pathlib.Path(target).suffix == ".gz" else content
-
-    def write(temporary: pathlib.Path) -> None:
-        temporary.write_bytes(content)
-
-    write_atomically(target, write)
+    path, content = pathlib.Path(target), text.encode("utf-8")
+    write_bytes(path, gzip.compress(content, mtime=0) if path.suffix == ".gz" else content)

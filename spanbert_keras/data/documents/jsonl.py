@@ -4,7 +4,6 @@ import contextlib
 import functools
 import json
 import os
-import pathlib
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 from spanbert_keras.data.documents.collector import BadDocumentError, DocumentCollector, DocumentFile, read_lines
 from spanbert_keras.errors import InputError
 from spanbert_keras.files.faults import json_lines_fault
-from spanbert_keras.files.writing import write_atomically
+from spanbert_keras.files.writing import write_text
 from spanbert_keras.preprocessing.document import Document, genre_of
 
 OPENING, CLOSING, UNKNOWN_PIECE, CONTINUATION = "[CLS]", "[SEP]", "[UNK]", "##"
@@ -88,12 +87,8 @@ def write_jsonl(path: str | os.PathLike, documents: Iterable[Document]) -> None:
     """Writes documents as JSON lines of our own form; `read_jsonl` restores all but `cluster_numbers`."""
     keys = ("name", "part", "genre", "tokens", "sentences", "speakers", "clusters")
     rows = ({key: getattr(document, key) for key in keys} for document in documents)
-    content = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode("utf-8")
-
-    def write(temporary: pathlib.Path) -> None:
-        temporary.write_bytes(content)
-
-    write_atomically(path, write)
+    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    write_text(path, text)
 
 
 def _parsed(text: str, number: int) -> dict:

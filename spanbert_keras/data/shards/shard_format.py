@@ -1,4 +1,4 @@
-"""Files of token shards: names, atomic writing, checksums, opening with every size checked.
+"""Files of token shards: names, checksums, opening with every size checked.
 
 A prepared corpus is a folder:
 
@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from spanbert_keras.errors import InputError
+from spanbert_keras.files.writing import temporary_path
 
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
@@ -28,7 +29,6 @@ VOCABULARY = "vocab.txt"
 UNIGRAM_COUNTS = "unigram_counts.npy"
 SPLITS = ("train", "heldout")
 SHARD_ARRAYS = ("pieces", "documents", "lines", "hashes")
-TEMPORARY = ".tmp-"
 
 
 def shard_file(split: str, index: int, array: str) -> str:
@@ -41,19 +41,6 @@ def piece_dtype(vocabulary_size: int) -> np.dtype:
     return np.dtype(np.uint16 if vocabulary_size <= 65_536 else np.uint32)
 
 
-def write_corpus_file(path: pathlib.Path, content: bytes) -> None:
-    """Writes a file of a corpus atomically.
-
-    Its temporary name begins with `TEMPORARY`, by which `prepare` recognises what a killed run has left.
-    """
-    temporary = path.with_name(TEMPORARY + path.name)
-    with open(temporary, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
-
-
 class ArrayFile:
     """A one-dimensional `.npy` file of unknown length, written in parts and renamed when whole.
 
@@ -64,7 +51,7 @@ class ArrayFile:
 
     def __init__(self, path: pathlib.Path, dtype: Any):
         self.path, self.dtype, self.length = path, np.dtype(dtype), 0
-        self._temporary = path.with_name(TEMPORARY + path.name)
+        self._temporary = temporary_path(path)
         self._file = open(self._temporary, "wb")  # noqa: SIM115 (closed by `close` or `abandon`)
         self._write_header()
 

@@ -5,18 +5,17 @@ import hashlib
 import json
 import re
 import shutil
-import uuid
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from absl import logging
 
+from spanbert_keras.files.writing import TEMPORARY_NAME, temporary_path
+
 FILE_NAME = "state.safetensors"
 MANIFEST = "manifest.json"
 FOLDER_NAME = re.compile(r"step_(\d{8,})")
-# What `write_atomically` and `remove` leave when the process is killed: `.<mark>.step_...`, `.<mark>.old.step_...`.
-TEMPORARY_NAME = re.compile(r"\.[0-9a-f]+\.(old\.)?(step_\d{8,})")
 
 
 def write(folder: Path, arrays: dict[str, np.ndarray], step: int, state: dict[str, Any], score: float | None) -> None:
@@ -105,7 +104,7 @@ def sha256_of(path: Path) -> str:
 
 def remove(folder: Path) -> None:
     """Removes a checkpoint; if killed while removing, it leaves no partial one under the checkpoint's name."""
-    aside = folder.with_name(f".{uuid.uuid4().hex[:8]}.{folder.name}")
+    aside = temporary_path(folder)
     folder.rename(aside)
     shutil.rmtree(aside, ignore_errors=True)
 
@@ -120,7 +119,7 @@ def clean(folder: Path) -> None:
         return
     for entry in sorted(folder.iterdir()):
         match = TEMPORARY_NAME.fullmatch(entry.name)
-        if not match:
+        if not match or not FOLDER_NAME.fullmatch(match[2]):
             continue
         is_old, name = match.groups()
         if is_old and not (folder / name).exists():

@@ -5,8 +5,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from spanbert_keras.errors import InputError
-from spanbert_keras.files.writing import write_atomically
+from spanbert_keras.files.writing import input_error_if_unwritable, write_atomically
 
 # Bytes of a preset besides its weights: vocabulary, settings, and 3 KB of HDF5 per weight.
 OTHER_BYTES = 4_000_000
@@ -38,13 +37,8 @@ def save_preset(encoder, folder: str | os.PathLike) -> None:
 
 
 def _write(path: str | os.PathLike, write: Callable[[Path], None]) -> None:
-    try:
+    with input_error_if_unwritable(path, then="; the same command continues"):
         write_atomically(path, write)
-    except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else str(error)  # HDF5's own text is a paragraph
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        advice = "Free some space" if full else "Fix this"
-        raise InputError(f"{path} could not be written: {reason}. {advice}; the same command continues.") from error
 
 
 def _check_space(path: Path, size: int) -> None:

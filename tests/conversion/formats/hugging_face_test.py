@@ -77,5 +77,5 @@ def test_the_second_head_is_read_back(research_state, save_torch, pieces, tmp_pa
     write_hugging_face(first, tmp_path / "ours")
     again = open_source(tmp_path / "ours")
     assert again.heads == ["masked_lm", "span_boundary"]
-    for name, _ in first.table().values():
-        assert first.tensors[name].tobytes() == again.tensors[name].tobytes()
+    for weight in first.table().values():
+        assert first.tensors[weight.name].tobytes() == again.tensors[weight.name].tobytes()

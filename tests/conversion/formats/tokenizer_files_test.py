@@ -7,11 +7,11 @@ import pytest
 import tokenizers
 from tokenizers import models, normalizers, pre_tokenizers
 
+from spanbert_keras.conversion.foreign_keys import read_settings
 from spanbert_keras.conversion.formats.tokenizer_export import write_tokenizer_files
 from spanbert_keras.conversion.formats.tokenizer_files import (
     looks_lowercased,
     read_lines,
-    read_settings,
     read_tokenizer_files,
 )
 from spanbert_keras.errors import InputError

@@ -317,7 +317,8 @@ def test_progress_rises_to_the_whole(corpus):
 
 
 def test_the_names_of_leftovers_are_only_our_own():
-    ours = ["progress.npz", ".tmp-vocab.txt", "train-00003.pieces.npy", ".tmp-heldout-00000.hashes.npy"]
+    ours = ["progress.npz", "train-00003.pieces.npy", ".0123abcd.vocab.txt"]
+    ours += [".tmp-vocab.txt", ".tmp-heldout-00000.hashes.npy"]  # of earlier versions
     assert all(map(module._is_ours, ours))
     assert not any(map(module._is_ours, ["train.txt", "notes.npy", "train-00003.pos.annotation.npy", ".git"]))
 

@@ -37,13 +37,6 @@ def test_a_piece_takes_two_bytes_if_they_are_enough():
     assert shard_format.piece_dtype(65_536) == np.uint16 and shard_format.piece_dtype(65_537) == np.uint32
 
 
-def test_atomic_writing_replaces_the_file_at_once(tmp_path):
-    for content in (b"one", b"two"):
-        shard_format.write_corpus_file(tmp_path / "a", content)
-        assert (tmp_path / "a").read_bytes() == content
-    assert [path.name for path in tmp_path.iterdir()] == ["a"]
-
-
 @pytest.mark.parametrize(
     "content, said", [(None, "missing"), (b"abc", "incomplete.*4 bytes.*3 bytes"), (b"abcx", "damaged.*SHA-256")]
 )

@@ -18,14 +18,14 @@ from spanbert_keras import (
     load_pretrained,
     program,
 )
-from spanbert_keras.conversion.formats.head_settings import longest_row, row_length, task_config
 from spanbert_keras.conversion.formats.hugging_face import write_hugging_face
 from spanbert_keras.conversion.formats.own_models import from_model
+from spanbert_keras.conversion.head_settings import CLASSIFIER, row_length
 from spanbert_keras.conversion.sources import open_source
+from spanbert_keras.conversion.tasks import longest_row, task_config
 from spanbert_keras.errors import InputError
 from spanbert_keras.model_flag import load_task_model
 
-CLASSIFIER = "BertForSequenceClassification"
 SINGLE, MULTI, REGRESSION = "single_label_classification", "multi_label_classification", "regression"
 TEXTS = ["The a w3", "a w5 w7 w7", "w1"]
 ANYWHERE = "convert --allow_mismatch takes the encoder alone"

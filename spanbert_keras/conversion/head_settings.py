@@ -1,7 +1,7 @@
 """The settings of a task's model in Hugging Face's files: read from them, and written to `config.json`.
 
-What a source says is taken from there; what it leaves open has the encoder's maximum or the value that its own programs
-use, and a note.
+`tasks.py` says which function is of which task. What a source says is taken from there; what it leaves open has the
+encoder's maximum or the value that its own programs use, and a note.
 """
 
 import dataclasses
@@ -10,11 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from spanbert_keras.conversion.formats.tokenizer_files import read_settings
-from spanbert_keras.conversion.tensor_names import COREFERENCE
+from spanbert_keras.conversion.foreign_keys import read_settings
 from spanbert_keras.errors import InputError
 
-OWN = "spanbert_keras"  # a key of config.json, which transformers leaves alone: the settings of a task's model
 CLASSIFIER = "BertForSequenceClassification"
 PROBLEM_TYPES = {  # transformers' words and ours
     "single_label_classification": "single_label",
@@ -26,8 +24,6 @@ OTHER_CLASSIFIERS = {
     "BertForTokenClassification": "labels each token",
     "BertForMultipleChoice": "scores each of several choices",
 }
-OF_TEXTS = ("text_classifier", "relation_extractor")  # kinds of model with such a head
-NEXT_SENTENCE = ("BertForNextSentencePrediction", "BertForPreTraining")
 NO_LENGTH = 1e20  # transformers writes 1e30 as the length of a tokenizer that has none
 THRESHOLD = 0.5
 READING = {
@@ -55,78 +51,89 @@ class HeadSettings:
     refusal: str = ""
 
 
-def read_head_settings(
-    folder: Path, config: dict, tensors: dict[str, np.ndarray], positions: int, kind: str = "auto"
-) -> HeadSettings:
-    """Returns the settings of the head that a folder's tensors belong to.
+@dataclasses.dataclass(frozen=True)
+class HeadSource:
+    """What the settings of a head are read from.
 
-    Args:
+    Attributes:
         folder: with the tokenizer's files.
         config: dict. What `config.json` holds; {} without one.
         tensors: dict of arrays under canonical names.
         positions: int. The encoder's `max_sequence_length`.
-        kind: str. The model that is wanted; a classifier (one of `OF_TEXTS`) is taken for what `config.json` does not
-            name.
-
-    Raises:
-        InputError: a length in the tokenizer's files is not a number.
+        wants_classifier: bool. Whether a model that classifies texts is asked for.
     """
-    own, notes = config.get(OWN), []
-    if isinstance(own, dict):
-        if _still_fits(own, config, tensors):
-            return HeadSettings(dict(own))
-        notes.append(
-            f"The settings under {OWN} in config.json are those of another model: its labels or its head have changed "
-            "since. They are left out."
+
+    folder: Path
+    config: dict[str, Any]
+    tensors: dict[str, np.ndarray]
+    positions: int
+    wants_classifier: bool = False
+
+    @property
+    def architectures(self) -> list[str]:
+        """Names of transformers' classes that the configuration is of."""
+        names = self.config.get("architectures") or ()
+        return [names] if isinstance(names, str) else [str(name) for name in names]
+
+    @property
+    def other_classifier(self) -> str | None:
+        """The class that the configuration is of if its classifier is of something else than a text."""
+        return next((name for name in self.architectures if name in OTHER_CLASSIFIERS), None)
+
+    @property
+    def names_classifier(self) -> bool:
+        """Whether the configuration is of a class with a classifier, of whatever."""
+        return CLASSIFIER in self.architectures or self.other_classifier is not None
+
+    @property
+    def has_classifier(self) -> bool:
+        """Whether there is a classifier, or the configuration is of a class that has one."""
+        return (
+            self.names_classifier
+            or bool(self.config)
+            and {"classifier.weight", "classifier.bias"} <= (self.tensors.keys())
         )
-    names = _architectures(config)
-    found = HeadSettings()
-    other = next((name for name in names if name in OTHER_CLASSIFIERS), None)
-    if CLASSIFIER in names:
-        found = _text_classifier(folder, config, tensors, positions)
-    elif other is not None:
-        found.refusal = f"{folder} holds a {other}, which {OTHER_CLASSIFIERS[other]}: this package has no such model."
-    elif config and {"classifier.weight", "classifier.bias"} <= tensors.keys():
-        if kind in OF_TEXTS:
-            found = _text_classifier(folder, config, tensors, positions)
-        else:
-            found.refusal = (
-                f"{folder} holds a classifier, and its config.json does not say of what. Expected: "
-                f'"architectures": ["{CLASSIFIER}"] if it classifies texts, or the kind that is wanted '
-                f'(kind="text_classifier", convert --model=text_classifier). Received: {", ".join(names) or "none"}.'
-            )
-    elif "qa_outputs.weight" in tensors:
-        found = _question_answerer(folder, positions)
-    elif "cls.seq_relationship.weight" in tensors and set(names) & set(NEXT_SENTENCE):
-        found.notes.append("Its next-sentence head (cls.seq_relationship) is left out: this package has no such model.")
-    found.notes = [*notes, *found.notes]
-    return found
 
 
-def _architectures(config: dict) -> list[str]:
-    """Returns the names of transformers' classes that a configuration is of."""
-    names = config.get("architectures") or ()
-    return [names] if isinstance(names, str) else [str(name) for name in names]
+def read_text_classifier(source: HeadSource) -> HeadSettings | None:
+    """Returns the settings of a classifier, or why it cannot be used; `None` if there is none."""
+    if not source.has_classifier:
+        return None
+    folder, other = source.folder, source.other_classifier
+    if CLASSIFIER in source.architectures:
+        return _text_classifier(folder, source.config, source.tensors, source.positions)
+    if other is not None:
+        refusal = f"{folder} holds a {other}, which {OTHER_CLASSIFIERS[other]}: this package has no such model."
+        return HeadSettings(refusal=refusal)
+    if source.wants_classifier:
+        return _text_classifier(folder, source.config, source.tensors, source.positions)
+    return HeadSettings(
+        refusal=f"{folder} holds a classifier, and its config.json does not say of what. Expected: "
+        f'"architectures": ["{CLASSIFIER}"] if it classifies texts, or the kind that is wanted '
+        '(kind="text_classifier", convert --model=text_classifier). Received: '
+        f"{', '.join(source.architectures) or 'none'}."
+    )
 
 
-def _still_fits(own: dict, config: dict, tensors: dict[str, np.ndarray]) -> bool:
-    """Returns whether our settings belong to the weights beside them.
+def classifier_still_fits(settings: dict[str, Any], source: HeadSource) -> bool:
+    """Returns whether a classifier's settings in `config.json` belong to the weights beside them.
 
-    transformers keeps them in `config.json` when it trains such a folder's model further, also with other labels.
+    transformers keeps them there when it trains such a folder's model further, also with other labels.
     """
-    names = set(_architectures(config))
-    if "labels" in own:
-        if "classifier.bias" not in tensors or names & OTHER_CLASSIFIERS.keys():
-            return False
-        if CLASSIFIER in names and own.get("pooler") is False and "bert.pooler.dense.weight" in tensors:
-            return False
-        described = label_settings(own)
-        return all(config.get(key) in (None, described[key]) for key in ("id2label", "problem_type"))
-    if CLASSIFIER in names or names & OTHER_CLASSIFIERS.keys():
+    if "classifier.bias" not in source.tensors or source.other_classifier is not None:
         return False
-    if "window_length" in own:
-        return "qa_outputs.weight" in tensors
-    return "segment_length" not in own or any(name.startswith(COREFERENCE) for name in tensors)
+    named, pooled = CLASSIFIER in source.architectures, "bert.pooler.dense.weight" in source.tensors
+    if named and pooled and settings.get("pooler") is False:
+        return False
+    described = label_settings(settings)
+    return all(source.config.get(key) in (None, described[key]) for key in ("id2label", "problem_type"))
+
+
+def read_question_answerer(source: HeadSource) -> HeadSettings | None:
+    """Returns the settings of `BertForQuestionAnswering`; `None` if there is none."""
+    if source.has_classifier or "qa_outputs.weight" not in source.tensors:
+        return None
+    return _question_answerer(source.folder, source.positions)
 
 
 def _text_classifier(folder: Path, config: dict, tensors: dict[str, np.ndarray], positions: int) -> HeadSettings:
@@ -271,19 +278,10 @@ def label_settings(settings: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def task_config(settings: dict[str, Any]) -> dict[str, Any]:
-    """Returns what a task's model adds to `config.json`: its settings, and a classifier's labels.
+def classifier_config(settings: dict[str, Any]) -> dict[str, Any]:
+    """Returns what transformers' `config.json` says of a classifier.
 
     Args:
-        settings: dict. Arguments of the task's model; {} for none.
+        settings: dict. Arguments of the classifier.
     """
-    found: dict[str, Any] = {OWN: settings} if settings else {}
-    if "labels" in settings:
-        found |= label_settings(settings) | {"classifier_dropout": settings.get("dropout")}
-    return found
-
-
-def longest_row(settings: dict[str, Any], positions: int) -> int:
-    """Returns the length of the longest row that a task's model reads, `positions` for all others."""
-    lengths = (settings.get(name) for name in ("row_length", "window_length"))
-    return min(next((length for length in lengths if length), positions), positions)
+    return label_settings(settings) | {"classifier_dropout": settings.get("dropout")}
