@@ -11,14 +11,18 @@ from spanbert_keras.conversion.formats.tokenizer_files import read_settings
 from spanbert_keras.errors import InputError
 
 GELU_NOTE = (
-    "keras-hub's BERT uses the tanh approximation of GELU, this package the exact GELU that BERT was trained with: "
-    "hidden states differ by up to about 5e-4."
+    "keras-hub's BERT uses the tanh approximation of GELU, this package the exact GELU that BERT was trained with. "
+    "Hidden states differ by up to about 5e-4."
 )
 ACCENTS_NOTE = (
-    "keras-hub's tokenizer lowercases text but keeps accents, and so does this model; BERT's uncased models were "
+    "keras-hub's tokenizer lowercases text but keeps accents, and so does this model. BERT's uncased models were "
     "trained on text without accents."
 )
-EXPECTED_SETTINGS = {"split": True, "suffix_indicator": "##", "oov_token": "[UNK]"}  # of keras-hub's tokenizer
+EXPECTED_SETTINGS = {
+    "split": True,
+    "suffix_indicator": "##",
+    "oov_token": "[UNK]",
+}  # attributes of keras-hub's tokenizer
 EMBEDDINGS = {
     "token_embedding": "word_embeddings",
     "segment_embedding": "token_type_embeddings",
@@ -37,12 +41,15 @@ def read_keras_hub_preset(preset: str | os.PathLike) -> Checkpoint:
     """Reads a BERT preset of keras-hub: its encoder and its vocabulary.
 
     Args:
-        preset: a folder or another handle that keras-hub accepts.
+        preset: path of a folder, or another handle that keras-hub accepts.
+
+    Raises:
+        InputError: its tokenizer splits text in a way that `SpanBertTokenizer` does not support.
     """
     import keras_hub
 
     backbone = keras_hub.models.BertBackbone.from_preset(os.fspath(preset))
-    heads, width = backbone.num_heads, backbone.hidden_dim
+    width = backbone.hidden_dim
     tensors = {}
     for name, theirs in EMBEDDINGS.items():
         tensors[f"bert.embeddings.{theirs}.weight"] = _array(backbone.get_layer(name).weights[0])
@@ -66,7 +73,7 @@ def read_keras_hub_preset(preset: str | os.PathLike) -> Checkpoint:
     architecture = {
         "vocabulary_size": backbone.vocabulary_size,
         "num_layers": backbone.num_layers,
-        "num_heads": heads,
+        "num_heads": backbone.num_heads,
         "hidden_dim": width,
         "intermediate_dim": backbone.intermediate_dim,
         "dropout": backbone.dropout,
@@ -92,16 +99,16 @@ def read_keras_hub_preset(preset: str | os.PathLike) -> Checkpoint:
 
 
 def _task_note(preset: str | os.PathLike) -> list[str]:
-    """Returns a sentence on the task model in a preset's folder, if there is one."""
+    """Returns a note on the task model in a preset's folder, if any."""
     task = read_settings(Path(preset) / "task.json")
     if task is None:
         return []
     name = str(task.get("class_name") or "a task's model")
-    return [f"The preset holds {name} (task.json); only its encoder is used, not its head and preprocessing."]
+    return [f"The preset holds {name} (task.json); only its encoder is used, not its head or preprocessing."]
 
 
 def _tokenizer(preset):
-    """Returns the preset's tokenizer, `None` without one."""
+    """Returns the preset's tokenizer, `None` if it has none."""
     import keras_hub
 
     if Path(preset).is_dir() and not (Path(preset) / "tokenizer.json").is_file():
