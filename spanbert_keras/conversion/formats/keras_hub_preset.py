@@ -1,4 +1,4 @@
-"""Reads BERT presets of keras-hub."""
+"""Reads BERT presets of keras-hub. Shape letters: D hidden_dim, H heads, K = D / H."""
 
 import os
 from pathlib import Path
@@ -28,13 +28,12 @@ EMBEDDINGS = {
     "segment_embedding": "token_type_embeddings",
     "position_embedding": "position_embeddings",
 }
-LAYERS = {
-    "_self_attention_layer": "attention.self",
+# Attributes of a transformer layer -> Hugging Face's names; attention has separate axes for heads, see `_block`.
+LAYER_NORMS = {
     "_self_attention_layer_norm": "attention.output.LayerNorm",
-    "_feedforward_intermediate_dense": "intermediate.dense",
-    "_feedforward_output_dense": "output.dense",
     "_feedforward_layer_norm": "output.LayerNorm",
 }
+DENSE_LAYERS = {"_feedforward_intermediate_dense": "intermediate.dense", "_feedforward_output_dense": "output.dense"}
 
 
 def read_keras_hub_preset(preset: str | os.PathLike) -> Checkpoint:
@@ -56,20 +55,7 @@ def read_keras_hub_preset(preset: str | os.PathLike) -> Checkpoint:
     tensors |= _norm("bert.embeddings.LayerNorm", backbone.get_layer("embeddings_layer_norm"))
     tensors |= _dense("bert.pooler.dense", backbone.get_layer("pooled_dense"))
     for i in range(backbone.num_layers):
-        layer, theirs = backbone.get_layer(f"transformer_layer_{i}"), f"bert.encoder.layer.{i}"
-        attention = layer._self_attention_layer
-        for part in ("query", "key", "value"):
-            kernel, bias = map(_array, getattr(attention, f"_{part}_dense").weights)  # (D, H, K), (H, K)
-            tensors[f"{theirs}.attention.self.{part}.weight"] = kernel.reshape(width, width).T
-            tensors[f"{theirs}.attention.self.{part}.bias"] = bias.reshape(width)
-        kernel, bias = map(_array, attention._output_dense.weights)  # (H, K, D), (D,)
-        tensors[f"{theirs}.attention.output.dense.weight"] = kernel.reshape(width, width).T
-        tensors[f"{theirs}.attention.output.dense.bias"] = bias
-        for ours, name in LAYERS.items():
-            if name.endswith("LayerNorm"):
-                tensors |= _norm(f"{theirs}.{name}", getattr(layer, ours))
-            elif name.endswith("dense"):
-                tensors |= _dense(f"{theirs}.{name}", getattr(layer, ours))
+        tensors |= _block(f"bert.encoder.layer.{i}", backbone.get_layer(f"transformer_layer_{i}"), width)
     architecture = {
         "vocabulary_size": backbone.vocabulary_size,
         "num_layers": backbone.num_layers,
@@ -96,6 +82,24 @@ def read_keras_hub_preset(preset: str | os.PathLike) -> Checkpoint:
         notes=notes,
         tokenizer_settings=settings,
     )
+
+
+def _block(name: str, layer, width: int) -> dict[str, np.ndarray]:
+    """Returns the tensors of one transformer layer."""
+    tensors = {}
+    attention = layer._self_attention_layer
+    for part in ("query", "key", "value"):
+        kernel, bias = map(_array, getattr(attention, f"_{part}_dense").weights)  # (D, H, K), (H, K)
+        tensors[f"{name}.attention.self.{part}.weight"] = kernel.reshape(width, width).T
+        tensors[f"{name}.attention.self.{part}.bias"] = bias.reshape(width)
+    kernel, bias = map(_array, attention._output_dense.weights)  # (H, K, D), (D,)
+    tensors[f"{name}.attention.output.dense.weight"] = kernel.reshape(width, width).T
+    tensors[f"{name}.attention.output.dense.bias"] = bias
+    for attribute, theirs in LAYER_NORMS.items():
+        tensors |= _norm(f"{name}.{theirs}", getattr(layer, attribute))
+    for attribute, theirs in DENSE_LAYERS.items():
+        tensors |= _dense(f"{name}.{theirs}", getattr(layer, attribute))
+    return tensors
 
 
 def _task_note(preset: str | os.PathLike) -> list[str]:
