@@ -86,7 +86,7 @@ def read_keras_hub_preset(preset: str | os.PathLike) -> Checkpoint:
 
 def _block(name: str, layer, width: int) -> dict[str, np.ndarray]:
     """Returns the tensors of one transformer layer."""
-    tensors = {}
+    tensors: dict[str, np.ndarray] = {}
     attention = layer._self_attention_layer
     for part in ("query", "key", "value"):
         kernel, bias = map(_array, getattr(attention, f"_{part}_dense").weights)  # (D, H, K), (H, K)

@@ -204,7 +204,8 @@ def _normalization(
         stated = key in config and (config[key] is not None or key == "strip_accents") and not file_only
         value, other = (config[key], in_file.get(inner)) if stated else (in_file.get(inner), None)
         if not isinstance(value, bool | None):
-            raise InputError(f"{folder / 'tokenizer_config.json'} sets {key}={value!r}. Expected: true, false or null.")
+            where = f"tokenizer_config.json sets {key}" if stated else f"tokenizer.json sets normalizer.{inner}"
+            raise InputError(f"{folder / where}={value!r}. Expected: true, false or null.")
         if stated and inner in in_file and other != value:
             notes.append(
                 f"{folder}: tokenizer_config.json sets {key}={value}, the normalizer of tokenizer.json {inner}={other}."

@@ -34,7 +34,7 @@ def test_odd_characters_do_not_end_a_piece(tmp_path):
     assert read_lines(tmp_path / "vocab.txt") == pieces
 
 
-def told(folder):
+def vocabulary_and_case(folder):
     """Returns vocabulary and lower-casing, which most tests compare."""
     files = read_tokenizer_files(folder)
     return files.vocabulary, files.lowercase
@@ -43,28 +43,28 @@ def told(folder):
 def test_tokenizer_json_replaces_a_missing_vocab_txt(tmp_path):
     model = {"type": "WordPiece", "vocab": {"b": 1, "[PAD]": 0, "c": 2}}
     (tmp_path / "tokenizer.json").write_text(json.dumps({"model": model, "normalizer": {"lowercase": True}}))
-    assert told(tmp_path) == (["[PAD]", "b", "c"], True)
+    assert vocabulary_and_case(tmp_path) == (["[PAD]", "b", "c"], True)
     (tmp_path / "tokenizer_config.json").write_text('{"do_lower_case": false}')
-    assert told(tmp_path) == (["[PAD]", "b", "c"], False)
+    assert vocabulary_and_case(tmp_path) == (["[PAD]", "b", "c"], False)
     (tmp_path / "vocab.txt").write_text("x\n")
     with pytest.raises(InputError, match="hold different vocabularies: 'x' has the id 0 in the first and none in the"):
         read_tokenizer_files(tmp_path)
     (tmp_path / "vocab.txt").write_text("[PAD]\nb\nc\n")
-    assert told(tmp_path) == (["[PAD]", "b", "c"], False)
+    assert vocabulary_and_case(tmp_path) == (["[PAD]", "b", "c"], False)
 
 
 def test_pieces_have_the_ids_of_the_file(tmp_path):
     model = {"type": "WordPiece", "vocab": {"a": 0, "b": 2}}
     whole = {"model": model, "added_tokens": [{"id": 1, "content": "[E1]"}, {"id": 2, "content": "b"}]}
     (tmp_path / "tokenizer.json").write_text(json.dumps(whole))
-    assert told(tmp_path) == (["a", "[E1]", "b"], None)
+    assert vocabulary_and_case(tmp_path) == (["a", "[E1]", "b"], None)
     (tmp_path / "tokenizer.json").write_text(json.dumps({"model": model}))
     with pytest.raises(InputError, match="does not number its 2 tokens from 0 without a gap"):
         read_tokenizer_files(tmp_path)
 
 
 def test_a_folder_without_vocabulary_has_none(tmp_path):
-    assert told(tmp_path) == (None, None)
+    assert vocabulary_and_case(tmp_path) == (None, None)
 
 
 def test_other_tokenizers_and_damaged_files_are_rejected(tmp_path):
@@ -86,7 +86,16 @@ def test_other_tokenizers_and_damaged_files_are_rejected(tmp_path):
 
 def test_normalization_that_is_neither_true_nor_false_is_rejected(tmp_path):
     (tmp_path / "tokenizer_config.json").write_text('{"do_lower_case": "false"}')
-    with pytest.raises(InputError, match="do_lower_case='false'. Expected: true, false or null"):
+    with pytest.raises(
+        InputError, match="tokenizer_config.json sets do_lower_case='false'. Expected: true, false or n"
+    ):
+        read_tokenizer_files(tmp_path)
+    (tmp_path / "tokenizer_config.json").unlink()
+    content = {"model": {"type": "WordPiece", "vocab": {"a": 0}}, "normalizer": {"lowercase": "false"}}
+    (tmp_path / "tokenizer.json").write_text(json.dumps(content))
+    with pytest.raises(
+        InputError, match="tokenizer.json sets normalizer.lowercase='false'. Expected: true, false or nu"
+    ):
         read_tokenizer_files(tmp_path)
 
 
