@@ -1,4 +1,4 @@
-"""All keys in configuration files of BERT models of other programs, and how this package handles them.
+"""All keys in other programs' configuration files of BERT models, and how this package handles them.
 
 `docs/configuration_keys.md` documents this table. A key that affects what the model computes is supported, or its other
 values are rejected; none is ignored silently.
@@ -12,7 +12,7 @@ from typing import Any
 
 from spanbert_keras.errors import InputError
 
-READ, HARMLESS, FIXED, NOTED = "supported", "harmless", "rejected", "reported"
+SUPPORTED, HARMLESS, REJECTED, REPORTED = "supported", "harmless", "rejected", "reported"
 SPECIAL_TOKENS = {
     "unk_token": "[UNK]",
     "sep_token": "[SEP]",
@@ -33,10 +33,10 @@ class ForeignKey:
     """How one key is handled.
 
     Attributes:
-        status: `READ`: its value is used. `HARMLESS`: it changes no result. `FIXED`: a value that is not in `allowed`
-            is an error. `NOTED`: such a value is reported but not followed.
+        status: str. `SUPPORTED`: the value is used. `HARMLESS`: it does not change results. `REJECTED`: a value that is
+            not in `allowed` is an error. `REPORTED`: such a value is reported but not followed.
         meaning: str. Meaning of the key, for the documentation and for messages.
-        allowed: tuple. Values that change nothing, besides `null`.
+        allowed: tuple. Accepted values besides `null`; for `REPORTED`, the value that is followed.
     """
 
     status: str
@@ -45,39 +45,41 @@ class ForeignKey:
 
 
 def _keys(status: str, meaning: str, names: str, allowed: tuple = ()) -> dict[str, ForeignKey]:
+    """Returns entries for several names, separated by spaces, that are handled alike."""
     return {name: ForeignKey(status, meaning, allowed) for name in names.split()}
 
 
-def _fixed(meaning: str, **values: Any) -> dict[str, ForeignKey]:
-    return {name: ForeignKey(FIXED, meaning, value) for name, value in values.items()}
+def _rejected(meaning: str, **values: Any) -> dict[str, ForeignKey]:
+    """Returns entries for keys whose values, other than the given ones, are rejected."""
+    return {name: ForeignKey(REJECTED, meaning, value) for name, value in values.items()}
 
 
 CONFIG: dict[str, ForeignKey] = {
-    **_keys(READ, "sizes of the encoder", "num_hidden_layers num_attention_heads"),
+    **_keys(SUPPORTED, "sizes of the encoder", "num_hidden_layers num_attention_heads"),
     **_keys(
-        READ,
+        SUPPORTED,
         "must agree with the tensors' shapes",
         "hidden_size intermediate_size max_position_embeddings type_vocab_size vocab_size",
     ),
-    **_keys(READ, "dropout rates", "hidden_dropout_prob attention_probs_dropout_prob classifier_dropout"),
+    **_keys(SUPPORTED, "dropout rates", "hidden_dropout_prob attention_probs_dropout_prob classifier_dropout"),
     **_keys(
-        READ,
-        "which head, and what its outputs mean",
+        SUPPORTED,
+        "type of head, and meaning of its outputs",
         "architectures id2label label2id num_labels _num_labels problem_type",
     ),
-    **_keys(READ, "settings of this package's own heads", "spanbert_keras"),
-    **_fixed("the family; the encoder computes BERT's", model_type=("bert",)),
-    **_fixed("the exact GELU", hidden_act=("gelu", "gelu_python")),
-    **_fixed("learned absolute positions", position_embedding_type=("absolute",)),
-    **_fixed("epsilon of the layer norms", layer_norm_eps=(1e-12,)),
-    **_fixed("attention is bidirectional", is_decoder=(False,), add_cross_attention=(False,)),
-    **_fixed("attention is bidirectional", is_encoder_decoder=(False,), tie_encoder_decoder=(False,)),
-    **_fixed("attention is bidirectional", cross_attention_hidden_size=()),
-    **_fixed("pruned attention heads", pruned_heads=({},)),
-    **_fixed("quantized weights", quantization_config=()),
-    **_fixed("custom model code in the folder", auto_map=()),
-    **_fixed("the tokenizer's class", tokenizer_class=TOKENIZER_CLASSES),
-    **_keys(HARMLESS, "checked on the tensors themselves", "tie_word_embeddings"),
+    **_keys(SUPPORTED, "settings of this package's own heads", "spanbert_keras"),
+    **_rejected("model family; the encoder is BERT's", model_type=("bert",)),
+    **_rejected("the exact GELU", hidden_act=("gelu", "gelu_python")),
+    **_rejected("learned absolute positions", position_embedding_type=("absolute",)),
+    **_rejected("epsilon of the layer norms", layer_norm_eps=(1e-12,)),
+    **_rejected("attention is bidirectional", is_decoder=(False,), add_cross_attention=(False,)),
+    **_rejected("attention is bidirectional", is_encoder_decoder=(False,), tie_encoder_decoder=(False,)),
+    **_rejected("attention is bidirectional", cross_attention_hidden_size=()),
+    **_rejected("pruned attention heads", pruned_heads=({},)),
+    **_rejected("quantized weights", quantization_config=()),
+    **_rejected("custom model code in the folder", auto_map=()),
+    **_rejected("tokenizer class", tokenizer_class=TOKENIZER_CLASSES),
+    **_keys(HARMLESS, "checked on the tensors", "tie_word_embeddings"),
     **_keys(HARMLESS, "initial weights", "initializer_range"),
     **_keys(
         HARMLESS,
@@ -88,7 +90,7 @@ CONFIG: dict[str, ForeignKey] = {
     **_keys(HARMLESS, "storage: tensors are read in their own dtype", "torch_dtype dtype use_bfloat16"),
     **_keys(
         HARMLESS,
-        "runtime options of the other program that do not change results",
+        "runtime options of the other program, which do not change results",
         "use_cache gradient_checkpointing torchscript xla_device chunk_size_feed_forward tf_legacy_loss"
         " attn_implementation _attn_implementation _attn_implementation_autoset _attn_implementation_internal"
         " output_attentions output_hidden_states output_past return_dict use_return_dict experts_implementation",
@@ -101,7 +103,7 @@ CONFIG: dict[str, ForeignKey] = {
     ),
     **_keys(
         HARMLESS,
-        "Google's keys of pooler and direction, which no program reads",
+        "Google's keys for pooler and direction, which no program reads",
         "directionality pooler_fc_size pooler_num_attention_heads pooler_num_fc_layers pooler_size_per_head"
         " pooler_type",
     ),
@@ -117,33 +119,33 @@ CONFIG: dict[str, ForeignKey] = {
 }
 
 TOKENIZER_CONFIG: dict[str, ForeignKey] = {
-    **_keys(READ, "how text is normalized", "do_lower_case strip_accents tokenize_chinese_chars"),
-    **_keys(READ, "tokens matched in the text before it is split into word pieces", "added_tokens_decoder"),
+    **_keys(SUPPORTED, "how text is normalized", "do_lower_case strip_accents tokenize_chinese_chars"),
+    **_keys(SUPPORTED, "tokens matched in the text before it is split into word pieces", "added_tokens_decoder"),
     **_keys(
-        READ,
+        SUPPORTED,
         "special tokens besides BERT's five, matched in the text before it is split into word pieces",
         "additional_special_tokens extra_special_tokens model_specific_special_tokens bos_token eos_token",
     ),
-    **_keys(READ, "longest row, in tokens", "model_max_length max_len"),
-    **{name: ForeignKey(FIXED, "BERT's special token", (piece,)) for name, piece in SPECIAL_TOKENS.items()},
-    **_fixed("the tokenizer's class", tokenizer_class=TOKENIZER_CLASSES),
-    **_fixed("text is first split at whitespace, punctuation and CJK characters", do_basic_tokenize=(True,)),
-    **_fixed("text is first split at whitespace, punctuation and CJK characters", do_word_tokenize=(True,)),
-    **_fixed("words are split into word pieces", do_subword_tokenize=(True,), subword_tokenizer_type=("wordpiece",)),
-    **_fixed("BERT's basic word splitter", word_tokenizer_type=("basic",), mecab_kwargs=(), sudachi_kwargs=()),
-    **_fixed("BERT's basic word splitter", jumanpp_kwargs=()),
-    **_fixed("words that are never split into pieces", never_split=([],)),
-    **_fixed("prefix of pieces that continue a word", wordpieces_prefix=("##",)),
-    **_fixed("rows are [CLS] text [SEP] (text [SEP])", add_bos_token=(False,), add_eos_token=(False,)),
-    **_fixed("control characters are removed", clean_text=(True,)),
-    **_fixed("longest word, in characters", max_input_chars_per_word=(100,)),
-    **_fixed("custom tokenizer code in the folder", auto_map=()),
-    **_fixed("positional arguments of the tokenizer's class", init_inputs=([],)),
-    **_keys(NOTED, "rows are padded and truncated at their end", "padding_side truncation_side", ("right",)),
-    **_keys(NOTED, "padding has segment 0", "pad_token_type_id", (0,)),
+    **_keys(SUPPORTED, "longest row, in tokens", "model_max_length max_len"),
+    **{name: ForeignKey(REJECTED, "BERT's special token", (piece,)) for name, piece in SPECIAL_TOKENS.items()},
+    **_rejected("tokenizer class", tokenizer_class=TOKENIZER_CLASSES),
+    **_rejected("text is first split at whitespace, punctuation and CJK characters", do_basic_tokenize=(True,)),
+    **_rejected("text is first split at whitespace, punctuation and CJK characters", do_word_tokenize=(True,)),
+    **_rejected("words are split into word pieces", do_subword_tokenize=(True,), subword_tokenizer_type=("wordpiece",)),
+    **_rejected("BERT's basic word splitter", word_tokenizer_type=("basic",), mecab_kwargs=(), sudachi_kwargs=()),
+    **_rejected("BERT's basic word splitter", jumanpp_kwargs=()),
+    **_rejected("words that are never split into pieces", never_split=([],)),
+    **_rejected("prefix of pieces that continue a word", wordpieces_prefix=("##",)),
+    **_rejected("rows are [CLS] text [SEP] (text [SEP])", add_bos_token=(False,), add_eos_token=(False,)),
+    **_rejected("control characters are removed", clean_text=(True,)),
+    **_rejected("longest word, in characters", max_input_chars_per_word=(100,)),
+    **_rejected("custom tokenizer code in the folder", auto_map=()),
+    **_rejected("positional arguments of the tokenizer class", init_inputs=([],)),
+    **_keys(REPORTED, "rows are padded and truncated at their end", "padding_side truncation_side", ("right",)),
+    **_keys(REPORTED, "padding has segment 0", "pad_token_type_id", (0,)),
     **_keys(
         HARMLESS,
-        "a literal [MASK] in a text is ordinary text here, unless `special_tokens_in_text`",
+        "a literal [MASK] in a text is ordinary text here, unless `special_tokens_in_text` is set",
         "split_special_tokens",
     ),
     **_keys(
@@ -178,42 +180,46 @@ SPECIAL_TOKENS_MAP: dict[str, ForeignKey] = {
 
 TOKENIZER: dict[str, ForeignKey] = {  # `a.b` is key `b` of the object `a`
     **_keys(HARMLESS, "version of the file's format", "version"),
-    **_keys(READ, "tokens matched in the text before it is split into word pieces, with their flags", "added_tokens"),
-    **_fixed("`BertNormalizer`, or `null` for none", **{"normalizer.type": ("BertNormalizer",)}),
     **_keys(
-        READ,
+        SUPPORTED, "tokens matched in the text before it is split into word pieces, with their flags", "added_tokens"
+    ),
+    **_rejected("`BertNormalizer`, or `null` for none", **{"normalizer.type": ("BertNormalizer",)}),
+    **_keys(
+        SUPPORTED,
         "how text is normalized",
         "normalizer.clean_text normalizer.handle_chinese_chars normalizer.strip_accents normalizer.lowercase",
     ),
-    **_fixed("BERT's word splitter", **{"pre_tokenizer.type": ("BertPreTokenizer",)}),
-    **_fixed("word pieces", **{"model.type": ("WordPiece",), "model.unk_token": ("[UNK]",)}),
-    **_fixed("prefix of pieces that continue a word", **{"model.continuing_subword_prefix": ("##",)}),
-    **_fixed("longest word, in characters", **{"model.max_input_chars_per_word": (100,)}),
-    **_keys(READ, "the vocabulary", "model.vocab"),
-    **_keys(READ, "rows must be [CLS] text [SEP] and [CLS] text [SEP] text [SEP], segments 0 and 1", "post_processor"),
+    **_rejected("BERT's word splitter", **{"pre_tokenizer.type": ("BertPreTokenizer",)}),
+    **_rejected("word pieces", **{"model.type": ("WordPiece",), "model.unk_token": ("[UNK]",)}),
+    **_rejected("prefix of pieces that continue a word", **{"model.continuing_subword_prefix": ("##",)}),
+    **_rejected("longest word, in characters", **{"model.max_input_chars_per_word": (100,)}),
+    **_keys(SUPPORTED, "the vocabulary", "model.vocab"),
+    **_keys(
+        SUPPORTED, "rows must be [CLS] text [SEP] and [CLS] text [SEP] text [SEP], segments 0 and 1", "post_processor"
+    ),
     **_keys(HARMLESS, "decoding of ids to text", "decoder"),
-    **_keys(READ, "longest row, in tokens", "truncation.max_length"),
-    **_keys(NOTED, "rows are truncated at their end", "truncation.direction", ("Right",)),
+    **_keys(SUPPORTED, "longest row, in tokens", "truncation.max_length"),
+    **_keys(REPORTED, "rows are truncated at their end", "truncation.direction", ("Right",)),
     **_keys(HARMLESS, "windows, chosen per call", "truncation.strategy truncation.stride"),
-    **_keys(NOTED, "rows are padded at their end", "padding.direction", ("Right",)),
-    **_keys(NOTED, "padding has segment 0", "padding.pad_type_id", (0,)),
-    **_fixed("BERT's special token", **{"padding.pad_token": ("[PAD]",)}),
+    **_keys(REPORTED, "rows are padded at their end", "padding.direction", ("Right",)),
+    **_keys(REPORTED, "padding has segment 0", "padding.pad_type_id", (0,)),
+    **_rejected("BERT's special token", **{"padding.pad_token": ("[PAD]",)}),
     **_keys(HARMLESS, "row length, chosen per call", "padding.strategy padding.pad_to_multiple_of"),
     **_keys(HARMLESS, "ids, taken from the vocabulary", "padding.pad_id"),
 }
 
 MODEL_GARDEN: dict[str, ForeignKey] = {  # of the encoder, in TF Model Garden's params.yaml
-    **_keys(READ, "sizes of the encoder", "num_layers num_attention_heads"),
+    **_keys(SUPPORTED, "sizes of the encoder", "num_layers num_attention_heads"),
     **_keys(
-        READ,
+        SUPPORTED,
         "must agree with the tensors' shapes",
         "hidden_size intermediate_size max_position_embeddings type_vocab_size vocab_size",
     ),
-    **_keys(READ, "dropout rates", "dropout_rate attention_dropout_rate"),
-    **_fixed("GELU (Model Garden uses its tanh approximation)", hidden_activation=("gelu",)),
-    **_fixed("layer norms come after the residual sum", norm_first=(False,)),
-    **_fixed("embeddings as wide as the hidden states", embedding_size=()),
-    **_fixed("the whole sequence is returned", output_range=()),
+    **_keys(SUPPORTED, "dropout rates", "dropout_rate attention_dropout_rate"),
+    **_rejected("GELU (Model Garden uses its tanh approximation)", hidden_activation=("gelu",)),
+    **_rejected("layer norms come after the residual sum", norm_first=(False,)),
+    **_rejected("embeddings as wide as the hidden states", embedding_size=()),
+    **_rejected("the whole sequence is returned", output_range=()),
     **_keys(HARMLESS, "initial weights", "initializer_range"),
     **_keys(HARMLESS, "which outputs a call returns", "return_all_encoder_outputs return_attention_scores"),
 }
@@ -248,12 +254,12 @@ def check_keys(found: Mapping[str, Any], table: Mapping[str, ForeignKey], where:
     """Checks the keys of a configuration against a table.
 
     Args:
-        found: the configuration.
-        table: one of `KEY_TABLES`.
+        found: dict. The configuration.
+        table: dict. One of `KEY_TABLES`.
         where: str. Path of the file, for messages.
 
     Returns:
-        list of str. A sentence for each value that is not followed, and one for all unknown keys.
+        list of str. A note on each value that is not followed, and one on all unknown keys.
 
     Raises:
         InputError: a value would change results and is not supported.
@@ -265,9 +271,9 @@ def check_keys(found: Mapping[str, Any], table: Mapping[str, ForeignKey], where:
             continue
         if key is None:
             unknown.append(name)
-        elif key.status in (FIXED, NOTED) and _content(value) not in key.allowed:
+        elif key.status in (REJECTED, REPORTED) and _content(value) not in key.allowed:
             expected = " or ".join(map(repr, key.allowed)) or "no such key"
-            if key.status == FIXED:
+            if key.status == REJECTED:
                 raise InputError(
                     f"{where} cannot be used: its configuration says {name}={_content(value)!r}. Expected: {expected} "
                     f"({key.meaning})."
@@ -279,5 +285,5 @@ def check_keys(found: Mapping[str, Any], table: Mapping[str, ForeignKey], where:
 
 
 def _content(value: Any) -> Any:
-    """Returns the text of a token that is written as an object; other values unchanged."""
+    """Returns the text of a token that is written as a JSON object; other values are returned unchanged."""
     return value["content"] if isinstance(value, dict) and "content" in value else value

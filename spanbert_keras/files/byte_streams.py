@@ -1,4 +1,4 @@
-"""The bytes of a text file as UTF-8: decompressed, and recoded where the text is UTF-16."""
+"""The bytes of a text file as UTF-8: decompressed if necessary, and recoded if the text is UTF-16."""
 
 import codecs
 import contextlib
@@ -46,9 +46,9 @@ def read_gunzipped(path: str, flag: str = "") -> bytes:
 
 
 def open_binary(path: str) -> tuple[BinaryIO, BinaryIO]:
-    """Returns (the stream of UTF-8 bytes, the file on disk, whose position tells progress).
+    """Returns (stream, file): UTF-8 bytes, and the file on disk, whose position shows progress.
 
-    gzip and zstandard are recognised by their first bytes or by the name's ending; UTF-16 by its byte order mark.
+    gzip and zstandard are recognised by their first bytes or by the file name's suffix, UTF-16 by its byte order mark.
     """
     raw = open(path, "rb")
     try:
@@ -69,23 +69,25 @@ def open_binary(path: str) -> tuple[BinaryIO, BinaryIO]:
 
 
 def as_utf_8(stream: Any) -> Any:
-    """Returns a stream of bytes, which can `peek`, as UTF-8 without a mark if it begins with UTF-16's byte order mark;
-    the same stream otherwise."""
+    """Returns UTF-16 with a byte order mark as a UTF-8 stream without the mark; any other stream unchanged.
+
+    The stream of bytes must have `peek`.
+    """
     encoding = utf_16_of(stream.peek(4)[:4])
     return stream if encoding is None else io.BufferedReader(_Utf16Stream(stream, encoding), BUFFER_BYTES)
 
 
 def utf_16_of(head: bytes) -> str | None:
-    """Returns the encoding that the byte order mark in four first bytes says, `None` where it is not UTF-16."""
-    if head == codecs.BOM_UTF32_LE:  # begins like UTF-16's mark
+    """Returns the encoding according to the byte order mark in the first four bytes, `None` unless it is UTF-16."""
+    if head == codecs.BOM_UTF32_LE:  # begins with UTF-16's mark
         return None
     return UTF_16.get(head[:2])
 
 
 class _ZstdStream(io.RawIOBase):
-    """Decompressed zstandard frames; damage and a missing end are `OSError`, as gzip's are.
+    """Decompressed zstandard frames. Raises `OSError` for damaged or truncated data, like gzip.
 
-    The package's own stream ends quietly where a file was cut short.
+    The zstandard package's own stream ends silently if a file is truncated.
     """
 
     def __init__(self, raw: BinaryIO, zstandard: Any):
@@ -101,7 +103,7 @@ class _ZstdStream(io.RawIOBase):
             data = self._raw.read(1 << 16)
             if not data:
                 if self._frame is not None:
-                    raise OSError(None, "the zstandard data end too early")
+                    raise OSError(None, "the zstandard data are truncated")
                 return 0
             self._ready = b"".join(self._decompress(data))
         size = min(len(buffer), len(self._ready))
@@ -109,7 +111,7 @@ class _ZstdStream(io.RawIOBase):
         return size
 
     def _decompress(self, data: bytes) -> Iterator[bytes]:
-        """Yields what some bytes of the file hold; a frame may end in them and the next begin."""
+        """Yields the decompressed content of some bytes of the file, in which a frame may end and the next begin."""
         while data:
             if self._frame is None:
                 self._frame = self._zstandard.ZstdDecompressor().decompressobj()
@@ -123,8 +125,10 @@ class _ZstdStream(io.RawIOBase):
 
 
 class _Utf16Stream(io.RawIOBase):
-    """UTF-16 as UTF-8. What is not UTF-16 stays undecodable: half a character is encoded as such, a single last byte
-    becomes 0xff, so that readers count it like any other byte that is not text."""
+    """UTF-16 recoded to UTF-8. Invalid UTF-16 stays undecodable, so that readers count it like other invalid bytes.
+
+    An unpaired surrogate is encoded as such; a single last byte becomes 0xff.
+    """
 
     def __init__(self, stream: BinaryIO, encoding: str):
         self._stream = stream

@@ -1,4 +1,4 @@
-"""Detects the type of a corpus file by its first bytes: text, JSON lines, Parquet, or a file without text."""
+"""Detects the type of a corpus file from its first bytes: text, JSON lines, Parquet, or a file without text."""
 
 import json
 import re
@@ -7,7 +7,7 @@ from typing import Any
 from spanbert_keras.files.byte_streams import GZIP, ZSTANDARD, open_binary
 
 PREFIX_BYTES = 1 << 16  # read from each file to detect its type
-MAX_CONTROL_SHARE = 0.05  # of control characters in a text
+MAX_CONTROL_SHARE = 0.05  # largest share of control characters in a text
 JSON_LINES, JSON_NAMES = (".jsonl", ".ndjson"), (".json", ".jsonl", ".ndjson")
 PARQUET = b"PAR1"
 ARCHIVE, COMPRESSED = "an archive ({})", "compressed in a form that is not supported ({})"
@@ -49,22 +49,22 @@ FIRST_BYTES: tuple[tuple[bytes, str], ...] = (
     (b"version https://git-lfs", "a pointer of git-lfs; fetch the file itself with `git lfs pull`"),
 )
 BZIP2 = re.compile(rb"BZh[1-9](?:1AY&SY|\x17rE8P\x90)")
-PARQUET_BEGINNING = re.compile(rb"PAR([1E])[\x00-\x1f\x7f-\xff]")  # of a file with at least one number
+PARQUET_BEGINNING = re.compile(rb"PAR([1E])[\x00-\x1f\x7f-\xff]")  # the signature alone could be a word
 PICKLE = re.compile(rb"\x80[\x02-\x05][\x00-\xff]")
 CONTROLS = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
 JSON_STRING = r'"(?:[^"\\\n]|\\.)*"'
 JSON_VALUE_START = r"(?:[\"\[{]|-?\d|true\b|false\b|null\b)"
 FIRST_KEY = re.compile(rf"\{{\s*{JSON_STRING}\s*:\s*{JSON_VALUE_START}")
 ADVICE = {
-    "array": "a JSON array; expected: JSON lines, one object with the text on a line (jq -c '.[]' makes them)",
-    "document": "JSON on several lines; expected: JSON lines, one object with the text on a line (jq -c . makes them)",
+    "array": "a JSON array; expected: JSON lines, one object with the text per line (jq -c '.[]' makes them)",
+    "document": "JSON on several lines; expected: JSON lines, one object with the text per line (jq -c . makes them)",
 }
 
 
 def binary_form(content: bytes) -> str:
     """Returns the type of a binary file as a noun phrase, from its first bytes; "" for text.
 
-    For readers of plain text. Content that the reader can decompress is passed decompressed.
+    For readers of plain text. A reader that can decompress a file passes the decompressed content.
 
     Args:
         content: bytes. The file's content, or at least its first line.
@@ -76,23 +76,23 @@ def binary_form(content: bytes) -> str:
         return COMPRESSED.format("zstandard")
     if PARQUET_BEGINNING.match(head):
         return BINARY.format("Parquet")
-    return _not_text(head, compressed=False)
+    return _binary_type(head, compressed=False)
 
 
 def examine(path: str, kind: str, text_column: str = "text") -> tuple[str, str]:
-    """Returns the kind of source that a file is, and why it cannot be read as text.
+    """Returns the kind of source that a file is, and the reason if it cannot be read as text.
 
-    Reads at most `PREFIX_BYTES` of its content. Prose that begins with a bracket stays prose: JSON lines need an object
-    on the first line, and on most of the others.
+    Reads at most `PREFIX_BYTES` of its content. Prose that begins with a bracket stays prose: JSON lines have an object
+    on the first line and on most of the others.
 
     Args:
         path: str. Path of a regular file.
-        kind: str. Kind if its content shows no other: "text" or "document".
+        kind: str. Kind unless the content shows another: "text" or "document".
         text_column: str. Name of the field with the text in JSON lines.
 
     Returns:
-        (kind, reason): kind is the one given, "jsonl" or "parquet"; reason is empty for a file that can be read, else
-        a noun phrase. A "document" in JSON without the field of the text has a reason too.
+        (kind, reason): kind is the given one, "jsonl" or "parquet"; reason is empty for a file that can be read, else a
+        noun phrase. A "document" in JSON without the text field has a reason too.
 
     Raises:
         OSError, EOFError, zlib.error: the file cannot be read, or is damaged.
@@ -102,13 +102,13 @@ def examine(path: str, kind: str, text_column: str = "text") -> tuple[str, str]:
         head = file.read(512)
     if head.startswith(PARQUET) or path.endswith(".parquet"):
         return "parquet", ""
-    reason = _not_text(head, compressed=False)
+    reason = _binary_type(head, compressed=False)
     if not reason:
         stream, raw = open_binary(path)
         with raw, stream:
             prefix = stream.read(PREFIX_BYTES + 1)
         whole, prefix = len(prefix) <= PREFIX_BYTES, prefix[:PREFIX_BYTES]
-        reason = _not_text(prefix, compressed=prefix[:512] != head[: len(prefix)]) or _binary(prefix, named)
+        reason = _binary_type(prefix, compressed=prefix[:512] != head[: len(prefix)]) or _binary_reason(prefix, named)
     if reason:
         return kind, reason
     form = _json_form(_text_of(prefix), whole, named.endswith(JSON_NAMES))
@@ -118,17 +118,17 @@ def examine(path: str, kind: str, text_column: str = "text") -> tuple[str, str]:
         return "jsonl", ""
     if form != "lines":
         return kind, ""
-    if kind == "document" and _lacks(_text_of(prefix), text_column):
+    if kind == "document" and _lacks_field(_text_of(prefix), text_column):
         return kind, f"JSON without the field {text_column!r} (--text_column)"
     return "jsonl", ""
 
 
-def _not_text(head: bytes, compressed: bool) -> str:
+def _binary_type(head: bytes, compressed: bool) -> str:
     """Returns the type of a file as a noun phrase, from its first bytes; "" if it may be text.
 
     Args:
-        head: bytes.
-        compressed: bool. Whether they were decompressed. Then compressed data or Parquet are rejected too.
+        head: bytes. First bytes of the file's content.
+        compressed: bool. Whether they come from a compressed file. Then compressed data and Parquet are rejected too.
     """
     for first, reason in FIRST_BYTES:
         if head.startswith(first):
@@ -148,8 +148,8 @@ def _not_text(head: bytes, compressed: bool) -> str:
     return ""
 
 
-def _binary(prefix: bytes, named: str) -> str:
-    """Returns why some content is not text; "" if it may be."""
+def _binary_reason(prefix: bytes, named: str) -> str:
+    """Returns the reason why content is not text, as a noun phrase; "" if it may be text."""
     if named.endswith(".br") and "\ufffd" in prefix.decode("utf-8", "replace"):  # Brotli has no signature
         return COMPRESSED.format("Brotli")
     if b"\x00" in prefix:
@@ -160,8 +160,10 @@ def _binary(prefix: bytes, named: str) -> str:
 
 
 def looks_binary(content: bytes) -> bool:
-    """Returns whether content begins with NUL bytes or more control characters than text in an encoding of one byte per
-    character has."""
+    """Returns whether the beginning of content has NUL bytes or many control characters.
+
+    Text in an encoding of one byte per character has fewer.
+    """
     prefix = content[:PREFIX_BYTES]
     return b"\x00" in prefix or len(CONTROLS.findall(prefix)) > MAX_CONTROL_SHARE * len(prefix)
 
@@ -191,7 +193,7 @@ def _json_form(text: str, whole: bool, named: bool) -> str:
     Args:
         text: str. The content's beginning, without leading whitespace.
         whole: bool. Whether this is the whole content.
-        named: bool. Whether the file's name has an ending of JSON.
+        named: bool. Whether the file's name has a suffix of JSON.
     """
     if text.startswith("{"):
         return _object_form(text, whole, named)
@@ -233,7 +235,7 @@ def _parsed(text: str) -> Any:
         return None
 
 
-def _lacks(text: str, text_column: str) -> bool:
-    """Returns whether the first line is a JSON object without the field of the text."""
+def _lacks_field(text: str, text_column: str) -> bool:
+    """Returns whether the first line is a JSON object without the text field."""
     value = _parsed(text.split("\n", 1)[0])
     return isinstance(value, dict) and text_column not in value

@@ -6,7 +6,7 @@ from spanbert_keras.errors import InputError
 from spanbert_keras.files.contents import begins_like_array, binary_form, looks_binary
 
 UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
-ENCODING_SAMPLE = 200  # bytes from which an encoding is guessed
+ENCODING_SAMPLE = 200  # number of bytes from which an encoding is guessed
 
 
 def decode(content: bytes, path: str, line: int = 1, errors: str = "strict") -> str:
@@ -19,8 +19,8 @@ def decode(content: bytes, path: str, line: int = 1, errors: str = "strict") -> 
         errors: str. As in `bytes.decode`.
 
     Raises:
-        InputError: it is not UTF-8, or the file is not text. The message names the type of the file; for text in
-            another encoding also line and byte, and how to convert the file.
+        InputError: it is not UTF-8, or the file is not text. The message names the type of the file or, for text in
+            another encoding, line and byte, and how to convert the file.
     """
     form = binary_form(content) if line == 1 else ""
     if form:
@@ -50,17 +50,17 @@ def decode(content: bytes, path: str, line: int = 1, errors: str = "strict") -> 
 
 
 def _is_utf_16(content: bytes) -> bool:
-    """Returns whether content begins with UTF-16's byte order mark, or has a zero byte for every other letter."""
+    """Returns whether content has UTF-16's byte order mark, or many zero bytes, nearly all in one half of each pair."""
     head = content[:ENCODING_SAMPLE]
     zeros = sorted((head[::2].count(0), head[1::2].count(0)))
     return head.startswith(UTF_16_MARKS) or (len(head) > 1 and 3 * sum(zeros) > len(head) and 10 * zeros[0] <= zeros[1])
 
 
 def json_lines_fault(text: str) -> str:
-    """Returns the form of a text that should hold one JSON object per line, `""` if it is not a known wrong one.
+    """Returns the form of a text that should hold one JSON object per line; `""` if it is not a known wrong form.
 
     Args:
-        text: str. All of it, or its beginning up to the end of the first value.
+        text: str. The whole text, or its beginning up to the end of the first value.
     """
     text = text.removeprefix("\ufeff").lstrip()
     if text[:1] == "[":
@@ -72,7 +72,7 @@ def json_lines_fault(text: str) -> str:
 
 
 def _is_array(text: str) -> bool:
-    """Returns whether a text is a JSON array, whole or damaged, without more text or a cell after it."""
+    """Returns whether a text is a JSON array, complete or damaged, not followed by more text or a table cell."""
     if _begins_with_value(text):
         _, end = json.JSONDecoder().raw_decode(text)
         return text[end:].partition("\n")[0].strip() in ("", ",")

@@ -1,4 +1,4 @@
-"""Tests of the table of foreign keys: complete, documented, and obeyed."""
+"""Tests of the table of foreign keys: it is complete, documented and followed."""
 
 import json
 import re
@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from spanbert_keras import load_pretrained
-from spanbert_keras.conversion.foreign_keys import CONFIG, FIXED, KEY_TABLES, NOTED, ForeignKey, check_keys
+from spanbert_keras.conversion.foreign_keys import CONFIG, KEY_TABLES, REJECTED, REPORTED, ForeignKey, check_keys
 from spanbert_keras.conversion.sources import open_source
 from spanbert_keras.errors import InputError
 
 ROW = re.compile(r"\| `([^`]+)` \| (\w+) \| (.*) \| (.*) \|")
-# A value that no table accepts, for each key that rejects or reports some.
+# A value that every rejecting or reporting key of the tables rejects or reports.
 OTHER = "something else"
 
 
@@ -25,7 +25,7 @@ def test_the_documentation_lists_every_key_with_its_status_and_values(root):
         assert rows.keys() == table.keys(), name
         for key, entry in table.items():
             assert (rows[key][2], rows[key][4]) == (entry.status, entry.meaning), key
-            if entry.status in (FIXED, NOTED):
+            if entry.status in (REJECTED, REPORTED):
                 assert [json.loads(value) for value in re.findall("`(.*?)`", rows[key][3])] == list(
                     json.loads(json.dumps(entry.allowed))
                 )
@@ -43,19 +43,19 @@ def test_every_key_that_transformers_writes_is_known(tmp_path, transformers):
 @pytest.mark.parametrize("name", sorted(KEY_TABLES))
 def test_a_value_that_is_not_accepted_is_rejected_or_reported_for_every_key(name):
     for key, entry in KEY_TABLES[name].items():
-        if entry.status == FIXED:
+        if entry.status == REJECTED:
             with pytest.raises(InputError, match=rf"{re.escape(key)}='{OTHER}'\. Expected: "):
                 check_keys({key: OTHER}, KEY_TABLES[name], name)
         else:
             notes = check_keys({key: OTHER}, KEY_TABLES[name], name)
-            assert len(notes) == (entry.status == NOTED) and all(key in note for note in notes)
+            assert len(notes) == (entry.status == REPORTED) and all(key in note for note in notes)
         assert check_keys({key: None}, KEY_TABLES[name], name) == []
         for value in entry.allowed:
             assert check_keys({key: value}, KEY_TABLES[name], name) == []
 
 
 def test_unknown_keys_are_reported_in_one_sentence():
-    table = {"known": ForeignKey(FIXED, "what it is", (1,))}
+    table = {"known": ForeignKey(REJECTED, "meaning", (1,))}
     notes = check_keys({"b": 2, "known": 1, "a": False, "none": None}, table, "config.json")
     assert notes == ["config.json has unknown keys, which are ignored: a, b."]
 
@@ -96,7 +96,7 @@ def test_sizes_that_contradict_the_tensors_are_rejected(make_bert, name):
         open_source(folder)
 
 
-def test_a_dropout_that_the_configuration_leaves_out_is_berts(make_bert):
+def test_a_dropout_rate_missing_in_the_configuration_is_berts(make_bert):
     folder, _ = make_bert(hidden_dropout_prob=0.0)
     path = folder / "config.json"
     config = json.loads(path.read_text())
@@ -106,7 +106,7 @@ def test_a_dropout_that_the_configuration_leaves_out_is_berts(make_bert):
     assert (sizes["dropout"], sizes["attention_dropout"]) == (0.0, 0.1)
 
 
-def test_the_other_programs_name_of_the_exact_gelu_is_taken(make_bert, transformers, rows, to_numpy):
+def test_both_names_of_the_exact_gelu_are_accepted(make_bert, transformers, rows, to_numpy):
     import torch
 
     folder, model = make_bert(kind="BertModel", hidden_act="gelu_python")
@@ -118,7 +118,7 @@ def test_the_other_programs_name_of_the_exact_gelu_is_taken(make_bert, transform
     np.testing.assert_allclose(to_numpy(encoder(rows)["sequence_output"])[real], expected[real], atol=1e-5)
 
 
-def test_unknown_keys_and_sides_of_padding_are_in_the_notes_of_the_model(make_bert):
+def test_unknown_keys_and_padding_sides_are_in_the_models_notes(make_bert):
     folder, _ = make_bert(kind="BertModel")
     path = folder / "config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"frobnicate": 1}))

@@ -28,7 +28,7 @@ def test_compression_is_recognised_by_content(tmp_path, name, compress):
     assert content_of(tmp_path / name) == TEXT.encode()
 
 
-def test_members_of_gzip_may_follow_each_other(tmp_path):
+def test_gzip_files_may_have_several_members(tmp_path):
     (tmp_path / "a").write_bytes(gzip.compress(b"one ") + gzip.compress(b"") + gzip.compress(b"two"))
     assert content_of(tmp_path / "a") == b"one two"
 
@@ -46,8 +46,8 @@ def test_utf_16_with_a_byte_order_mark_is_recoded(tmp_path, encoding, compress):
     [
         (b"", b""),
         (b"a\x00b", b"a\xff"),  # a single last byte
-        (b"a\x00\x00\xd8", b"a\xff"),  # half a character at the end
-        (b"\x00\xdca\x00", b"\xed\xb0\x80a"),  # half a character inside
+        (b"a\x00\x00\xd8", b"a\xff"),  # an unpaired surrogate at the end
+        (b"\x00\xdca\x00", b"\xed\xb0\x80a"),  # an unpaired surrogate inside
     ],
 )
 def test_damaged_utf_16_stays_undecodable(tmp_path, data, expected):
@@ -70,7 +70,7 @@ def test_the_byte_order_mark_gives_the_encoding(head, encoding):
     assert utf_16_of(head) == encoding
 
 
-def test_a_file_that_cannot_be_opened_leaves_nothing_open(tmp_path):
+def test_a_file_that_cannot_be_opened_is_closed(tmp_path):
     (tmp_path / "a.gz").write_bytes(b"nonsense")
     with pytest.raises(OSError, match="gzip"):
         open_binary(str(tmp_path / "a.gz"))

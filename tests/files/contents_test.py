@@ -1,4 +1,4 @@
-"""Tests of the kinds of files: JSON lines under any name, files without text by name, prose that only looks so."""
+"""Tests of file types: JSON lines under any name, files without text, prose that only looks like them."""
 
 import bz2
 import gzip
@@ -139,15 +139,18 @@ def test_files_without_text_are_named(tmp_path, name):
 
 @pytest.mark.parametrize("name", ["a.json", "a.txt", "a", "a.jsonl", "c4-train.00000-of-01024.json.gz", "a.json.zst"])
 @pytest.mark.parametrize("compress", [bytes, gzip.compress, zst])
-@pytest.mark.parametrize("content", [
-    ROWS,
-    "\n \n" + ROWS,
-    "\ufeff" + ROWS,
-    ROWS.splitlines()[0],
-    json.dumps({"text": "word " * 99_999}) + "\n" + ROWS,
-    ROWS.replace("\n", "\r\n"),
-    ROWS + '{"text": "cut',
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "content",
+    [
+        ROWS,
+        "\n \n" + ROWS,
+        "\ufeff" + ROWS,
+        ROWS.splitlines()[0],
+        json.dumps({"text": "word " * 99_999}) + "\n" + ROWS,
+        ROWS.replace("\n", "\r\n"),
+        ROWS + '{"text": "cut',
+    ],
+)
 def test_json_lines_are_found_under_any_name(tmp_path, name, compress, content):
     compress = {".gz": gzip.compress, ".zst": zst}.get(name[name.rfind(".") :], compress)
     (tmp_path / name).write_bytes(compress(content.encode()))
@@ -201,7 +204,7 @@ def test_damaged_json_lines_stay_json_lines(tmp_path):
     assert examine(str(tmp_path / "a.json"), "text") == ("jsonl", "")
 
 
-def test_json_without_a_text_field_in_a_folder_has_no_text(tmp_path):
+def test_a_document_in_json_without_a_text_field_has_no_text(tmp_path):
     path = str(tmp_path / "info.json")
     (tmp_path / "info.json").write_text('{"name": "corpus", "version": 2}')
     kind, reason = examine(path, "document", "body")

@@ -42,7 +42,7 @@ def test_binary_files_are_named_without_advice_for_text(content, form):
 )
 def test_words_that_begin_like_other_files_are_text(text):
     assert decode(text.encode(), "f") == text
-    assert decode(ZIP + b"", "f", 2) == ZIP.decode()  # in a later line they say nothing
+    assert decode(ZIP + b"", "f", 2) == ZIP.decode()  # in a later line, first bytes mean nothing
 
 
 @pytest.mark.parametrize("text", ["", "a", "caf\u00e9 \U0001f600\n", "\ufeffa", "a\0b c d", "\0"])
@@ -67,7 +67,7 @@ def test_another_encoding_is_named_with_file_line_and_byte(content, line, senten
     assert "skip" not in str(caught.value)
 
 
-def test_half_characters_pass_if_errors_allows_them():
+def test_unpaired_surrogates_pass_if_errors_allows_them():
     assert decode(b"a\xed\xa0\x80", "f", errors="surrogatepass") == "a\ud800"
 
 

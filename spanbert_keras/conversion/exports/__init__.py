@@ -1,1 +1,1 @@
-"""Models for other runtimes: SavedModel, ONNX, LiteRT; each file is run and compared."""
+"""Exports for other runtimes: SavedModel, ONNX, LiteRT. Each export is run and compared with the model."""

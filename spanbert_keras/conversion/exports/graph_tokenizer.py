@@ -4,12 +4,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from spanbert_keras.conversion.exports.normalization_tables import ALONE, SPACE, NormalizationTables, PagedTable
+from spanbert_keras.conversion.exports.normalization_tables import SEPARATE, SPACE, NormalizationTables, PagedTable
 from spanbert_keras.conversion.foreign_keys import SPECIAL_TOKENS
 from spanbert_keras.errors import InputError
 
 NEEDED_PIECES = tuple(SPECIAL_TOKENS[name] for name in ("pad_token", "unk_token", "cls_token", "sep_token"))
-MAX_WORD_LENGTH = 100  # characters; to BERT's tokenizer a longer word is unknown
+MAX_WORD_LENGTH = 100  # characters; BERT's tokenizer maps longer words to [UNK]
 MAX_BYTES_PER_CHARACTER = 4  # of UTF-8
 
 
@@ -18,7 +18,7 @@ class GraphTokenizer:
 
     Gives the same ids as `SpanBertTokenizer`. tensorflow-text finds the pieces of a word. The steps before (cleaning,
     lower-casing, accents, splitting at spaces, punctuation and Chinese characters) use tables over all code points,
-    because tensorflow-text's own versions follow another version of Unicode and other rules than BERT's.
+    because tensorflow-text's own operations follow another version of Unicode and other rules than BERT's.
     Literal "[MASK]" or "[SEP]" in a text is ordinary text. Bytes that are not valid UTF-8 are dropped, as in BERT.
 
     Runs under every Keras backend, and needs TensorFlow and tensorflow-text. A SavedModel that holds it loads after
@@ -36,11 +36,11 @@ class GraphTokenizer:
         length: int or `None`. T, in tokens, at most `max_sequence_length`; `None`: that of the longest row.
 
     Returns:
-        A dict of int32 tensors. The end of a text that is too long for a row is cut off:
+        A dict of int32 tensors. A text that is too long for a row loses its end:
 
         token_ids `(B, T)`: [CLS], the pieces, [SEP], then padding.
         segment_ids `(B, T)`: zeros.
-        padding_mask `(B, T)`: 1 at pieces, 0 at padding.
+        padding_mask `(B, T)`: 1 at tokens, 0 at padding.
         truncated_pieces `(B,)`: number of pieces of each text that were cut off.
 
     Raises:
@@ -51,6 +51,8 @@ class GraphTokenizer:
     Example:
 
     ```python
+    import tensorflow as tf
+
     tokenize = GraphTokenizer(encoder.tokenizer.get_vocabulary())
     encoder(tokenize(tf.constant(["Tokenized in the graph."])))
     ```
@@ -71,7 +73,7 @@ class GraphTokenizer:
         if missing:
             raise InputError(
                 f"The vocabulary given to GraphTokenizer lacks {' and '.join(missing)}. "
-                f"Expected: {', '.join(NEEDED_PIECES)}. Received: {len(vocabulary)} pieces without."
+                f"Expected: {', '.join(NEEDED_PIECES)}. Received: {len(vocabulary)} pieces without them."
             )
         if max_sequence_length < 2:
             raise ValueError(f"`max_sequence_length` must be at least 2. Received: {max_sequence_length}.")
@@ -79,7 +81,7 @@ class GraphTokenizer:
         self.max_sequence_length = max_sequence_length
         self._pad, self._unknown, self._cls, self._sep = (vocabulary.index(piece) for piece in NEEDED_PIECES)
         self._tables = NormalizationTables.read(self.lowercase, strip_accents, split_chinese_characters)
-        self._pieces_of = _wordpiece_operation(vocabulary).tokenize
+        self._split_words = _wordpiece_operation(vocabulary).tokenize
 
     def __call__(self, texts, length: int | None = None):
         import tensorflow as tf
@@ -105,7 +107,7 @@ class GraphTokenizer:
         import tensorflow as tf
 
         words, rows, too_long = self._words(texts)
-        pieces = self._pieces_of(tf.where(too_long, "[UNK]", words))  # ragged (N, None); "[UNK]" stays one piece
+        pieces = self._split_words(tf.where(too_long, "[UNK]", words))  # ragged (N, None); "[UNK]" stays one piece
         by_word = tf.RaggedTensor.from_value_rowids(pieces, rows, nrows=tf.size(texts, tf.int64), validate=False)
         return by_word.merge_dims(1, 2)
 
@@ -122,9 +124,12 @@ class GraphTokenizer:
 
         points, rows = self._normalize(tf.strings.unicode_decode(tf.convert_to_tensor(texts), "UTF-8"))
         kinds = _look_up(self._tables.kinds, points)
-        space, alone = tf.equal(kinds, SPACE), tf.equal(kinds, ALONE)
-        follows = tf.logical_not(tf.logical_or(_changes(rows), _shifted(tf.logical_or(space, alone))))
-        begins = tf.logical_not(tf.logical_or(space, tf.logical_and(follows, tf.logical_not(alone))))
+        space, separate = tf.equal(kinds, SPACE), tf.equal(kinds, SEPARATE)
+        # A word begins at a separate character, and at an ordinary one unless another in the same text precedes it.
+        follows = tf.logical_not(
+            tf.logical_or(_differs_from_previous(rows), _shifted_right(tf.logical_or(space, separate)))
+        )
+        begins = tf.logical_not(tf.logical_or(space, tf.logical_and(follows, tf.logical_not(separate))))
         inside = tf.logical_not(space)
         begins = tf.boolean_mask(begins, inside)
         word_of = tf.cumsum(tf.cast(begins, tf.int64)) - 1
@@ -167,7 +172,7 @@ def _wordpiece_operation(vocabulary: list[str]):
     except ImportError as error:
         raise InputError(
             f"A tokenizer inside a TensorFlow graph needs tensorflow-text. Received: {error}; install it with "
-            "`pip install tensorflow-text`, in TensorFlow's own minor version."
+            "`pip install tensorflow-text`, in the minor version of your TensorFlow."
         ) from error
     import tensorflow as tf
 
@@ -194,14 +199,14 @@ def _look_up(table: PagedTable, points):
     return tf.gather(table.entries, page * 256 + points % 256)
 
 
-def _shifted(flags):
+def _shifted_right(flags):
     """Returns bool `(N,)` shifted right by one, with False first."""
     import tensorflow as tf
 
     return tf.concat([[False], flags], axis=0)[:-1]
 
 
-def _changes(values):
+def _differs_from_previous(values):
     """Returns bool `(N,)`: whether an entry differs from the one before; True for the first."""
     import tensorflow as tf
 
@@ -209,8 +214,8 @@ def _changes(values):
 
 
 def _in_canonical_order(points, ranks, rows):
-    """Returns code points `(N,)` with marks sorted by rank between any two that no mark moves across."""
+    """Returns code points `(N,)` with each run of marks sorted by rank; no mark moves across a code point of rank 0."""
     import tensorflow as tf
 
-    runs = tf.cumsum(tf.cast(tf.logical_or(tf.equal(ranks, 0), _changes(rows)), tf.int64))
+    runs = tf.cumsum(tf.cast(tf.logical_or(tf.equal(ranks, 0), _differs_from_previous(rows)), tf.int64))
     return tf.gather(points, tf.argsort(runs * 256 + tf.cast(ranks, tf.int64), stable=True))

@@ -14,37 +14,44 @@ SIGNATURE = "serving_default"
 
 
 def export_litert(model, path: str | os.PathLike) -> float:
-    """Writes a LiteRT file, whole or not at all, after running it in LiteRT's interpreter beside the model.
+    """Writes a LiteRT file atomically, after comparing its outputs in LiteRT's interpreter with the model's.
 
-    It holds LiteRT's built-in operations alone, so that every LiteRT runtime can run it. Its signature
-    `serving_default` has the names of the model's inputs, int32, and outputs. Batch and length are resizable: a
-    signature runner takes arrays of any sizes and resizes by itself; an interpreter that is used by tensor index needs
-    `resize_tensor_input` first, since sizes are 1 x 1 in the file.
+    It uses only LiteRT's built-in operations, so every LiteRT runtime can run it. Its signature `serving_default` has
+    the names of the model's inputs (int32) and outputs. Batch and length are resizable: a signature runner takes arrays
+    of any size and resizes automatically; an interpreter that is used by tensor index needs `resize_tensor_input`
+    first, because the file's shapes are 1 x 1.
 
     Args:
         model: `SpanBertEncoder` or `SpanBertPretrainer` that computes in float32.
-        path: the file, `*.tflite`. An older one is replaced. Needs the extra `export`.
+        path: path of the file, `*.tflite`. An existing file is replaced. Needs the extra `export`.
 
     Returns:
-        float. The largest difference between an output in the interpreter and of the model, on a batch with padding.
+        float. The largest difference between the interpreter's outputs and the model's, on a batch with padding.
 
     Raises:
-        InputError: the file's name does not end with .tflite; a package of the extra `export` is absent; the backend
-            is not TensorFlow; the model is none of ours or computes in another dtype or is quantized; the file cannot
-            be written; what was written computes something else.
+        InputError: the file's name does not end with .tflite; a package of the extra `export` is not installed; the
+            backend is not TensorFlow; the model is not one of this package, computes in another dtype, or is quantized;
+            the file cannot be written; its outputs differ from the model's.
 
     Example:
-        export_litert(encoder, "encoder.tflite")
-        interpreter = ai_edge_litert.interpreter.Interpreter("encoder.tflite")
-        interpreter.get_signature_runner("serving_default")(**rows)["sequence_output"]
+
+    ```python
+    from ai_edge_litert.interpreter import Interpreter
+
+    export_litert(encoder, "encoder.tflite")
+    runner = Interpreter("encoder.tflite").get_signature_runner("serving_default")
+    runner(**rows)["sequence_output"]
+    ```
     """
     if Path(path).suffix != ".tflite":
-        raise InputError(f"The name of a LiteRT file is wrong. Expected: one that ends with .tflite. Received: {path}.")
+        raise InputError(
+            f"The name of a LiteRT file is wrong. Expected: a name that ends with .tflite. Received: {path}."
+        )
     check_exportable(model, "LiteRT")
     if any(getattr(layer, "quantization_mode", None) for layer in model._flatten_layers()):
         raise InputError(
             "LiteRT lacks the matrix product of quantized Keras models. Expected: the model before `quantize`. "
-            "Received: a quantized one; export that to ONNX or to a SavedModel instead."
+            "Received: a quantized model; export it to ONNX or to a SavedModel instead."
         )
     require_extra("LiteRT", "ai_edge_litert")
     differences = []

@@ -9,9 +9,9 @@ from tokenizers import normalizers, pre_tokenizers
 CODE_POINTS = 0x110000
 PAGE_SIZE = 256  # code points; most pages are equal, and equal pages are stored once
 SURROGATES = range(0xD800, 0xE000)  # do not occur in text
-ORDINARY, ALONE, SPACE = range(3)
+ORDINARY, SEPARATE, SPACE = range(3)
 BLOCKER = "\0"  # a removed accent that keeps its neighbours in their order; cleaned text holds no other NUL
-HIGHEST_MARK = "\u0345"  # Unicode's mark of the highest combining class, 240
+HIGHEST_MARK = "\u0345"  # the mark of Unicode's highest combining class, 240
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +40,7 @@ class NormalizationTables:
         replacements: by original code point. 0: unchanged; k > 0: replaced by `values[splits[k - 1]:splits[k]]`.
         values: int32 `(N,)`. Code points, and 0 for a removed accent that no mark may move across.
         splits: int32 `(K + 1,)`.
-        kinds: by replaced code point: `ORDINARY`, `ALONE` (a separate word) or `SPACE` (between words).
+        kinds: by replaced code point: `ORDINARY`, `SEPARATE` (a separate word) or `SPACE` (between words).
         ranks: by replaced code point. 0: a mark may not move across it; else its rank among marks, by Unicode's
             canonical combining class. `None` if accents are kept.
     """
@@ -56,7 +56,7 @@ class NormalizationTables:
     def read(
         cls, lowercase: bool, strip_accents: bool | None = None, split_chinese_characters: bool = True
     ) -> "NormalizationTables":
-        """Returns the tables of a tokenizer; the first call takes some seconds.
+        """Returns the tables of a tokenizer. The first call takes a few seconds.
 
         Args:
             lowercase: bool. Whether text is lowercased (uncased models).
@@ -72,6 +72,7 @@ class NormalizationTables:
         kinds = _kinds(characters)
         ranks = _ranks() if strips else None
         if ranks is not None:
+            # Accents are removed after reordering, so a removed accent of rank 0 must still block it.
             with_accents = normalizers.BertNormalizer(lowercase=False, strip_accents=False).normalize_str
             for code, text in enumerate(normalized):
                 accent = "" if text else normalizers.NFD().normalize_str(with_accents(characters[code]))
@@ -81,22 +82,22 @@ class NormalizationTables:
         replacements = np.zeros(CODE_POINTS, np.int32)
         for code, (character, text) in enumerate(zip(characters, normalized, strict=True)):
             if text == f" {character} " and character:  # a Chinese character
-                kinds[code] = ALONE
+                kinds[code] = SEPARATE
             elif text != character:
                 replacements[code] = 1 + sequences.setdefault(text, len(sequences))
         splits = np.cumsum([0, *map(len, sequences)]).astype(np.int32)
         values = np.array([ord(character) for text in sequences for character in text], np.int32)
-        packed = None if ranks is None else PagedTable.of(ranks)
-        return cls(PagedTable.of(replacements), values, splits, PagedTable.of(kinds), packed)
+        rank_table = None if ranks is None else PagedTable.of(ranks)
+        return cls(PagedTable.of(replacements), values, splits, PagedTable.of(kinds), rank_table)
 
 
 def _kinds(characters: list[str]) -> np.ndarray:
     """Returns uint8 `(0x110000,)`: how BERT's splitter treats each character after an "a"."""
     codes = [code for code, character in enumerate(characters) if character]
-    text = "".join(f"a{characters[code]}" for code in codes)  # character k stands at 2 k + 1
+    text = "".join(f"a{characters[code]}" for code in codes)  # character k is at 2 k + 1
     places = np.full(len(text), SPACE, np.uint8)
     for word, (start, end) in pre_tokenizers.BertPreTokenizer().pre_tokenize_str(text):
-        places[start:end] = ALONE if len(word) == 1 else ORDINARY
+        places[start:end] = SEPARATE if len(word) == 1 else ORDINARY
     kinds = np.full(CODE_POINTS, SPACE, np.uint8)
     kinds[codes] = places[1::2]
     return kinds

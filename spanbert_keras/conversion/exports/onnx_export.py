@@ -10,32 +10,38 @@ import numpy as np
 from spanbert_keras.conversion.exports.verification import check_exportable, check_outputs, require_extra, sample_inputs
 from spanbert_keras.files.writing import input_error_if_unwritable, write_atomically
 
-CATCH_ERRORS = "TF2ONNX_CATCH_ERRORS"  # tf2onnx' switch: undo a pass that fails, for which it needs a copy
+CATCH_ERRORS = "TF2ONNX_CATCH_ERRORS"  # tf2onnx's switch: undo a pass that fails, which needs a copy of the weights
 
 
 def export_onnx(model, path: str | os.PathLike) -> float:
-    """Writes an ONNX file, whole or not at all, after running it in onnxruntime beside the model.
+    """Writes an ONNX file atomically, after comparing its outputs in onnxruntime with the model's.
 
-    Its inputs have the names of the model's inputs and are int32 of any batch and length, its outputs those of the
-    model's: for an encoder `token_ids`, `segment_ids` and `padding_mask` `(batch, length)`, for a pretrainer its four
-    position inputs `(batch, positions)` too. The conversion (tf2onnx) needs memory for some fifty times the weights:
-    21 GB for an encoder of base size.
+    Inputs and outputs have the model's names. Inputs are int32 of any batch size and length: for an encoder
+    `token_ids`, `segment_ids` and `padding_mask` `(batch, length)`; a pretrainer also has its four position inputs
+    `(batch, positions)`. The conversion (tf2onnx) needs about fifty times the memory of the weights: 21 GB for an
+    encoder of base size.
 
     Args:
         model: `SpanBertEncoder` or `SpanBertPretrainer` that computes in float32.
-        path: the file, usually `*.onnx`. An older one is replaced. Needs the extra `export`.
+        path: path of the file, usually `*.onnx`. An existing file is replaced. Needs the extra `export`.
 
     Returns:
-        float. The largest difference between an output in onnxruntime and of the model, on a batch with padding.
+        float. The largest difference between onnxruntime's outputs and the model's, on a batch with padding.
 
     Raises:
-        InputError: a package of the extra `export` is absent; the backend is not TensorFlow; the model is none of
-            ours or computes in another dtype; the file cannot be written; what was written computes something else.
+        InputError: a package of the extra `export` is not installed; the backend is not TensorFlow; the model is not
+            one of this package or computes in another dtype; the file cannot be written; its outputs differ from the
+            model's.
 
     Example:
-        export_onnx(encoder, "encoder.onnx")
-        session = onnxruntime.InferenceSession("encoder.onnx")
-        (sequence_output,) = session.run(["sequence_output"], rows)
+
+    ```python
+    import onnxruntime
+
+    export_onnx(encoder, "encoder.onnx")
+    session = onnxruntime.InferenceSession("encoder.onnx")
+    (sequence_output,) = session.run(["sequence_output"], rows)
+    ```
     """
     check_exportable(model, "ONNX")
     require_extra("ONNX", "onnx", "onnxruntime", "tf2onnx")
@@ -43,10 +49,10 @@ def export_onnx(model, path: str | os.PathLike) -> float:
 
     def write(temporary: Path) -> None:
         inputs = sample_inputs(model)
-        model(inputs)  # Keras exports what was called before
+        model(inputs)  # Keras exports the signature of an earlier call
         with _without_copies():
             model.export(str(temporary), format="onnx", verbose=False)
-        _name_sizes(temporary)
+        _name_free_axes(temporary)
         differences.append(check_outputs(model, inputs, lambda rows: _run(temporary, rows)))
 
     with input_error_if_unwritable(path):
@@ -68,8 +74,8 @@ def _without_copies():
             os.environ[CATCH_ERRORS] = before
 
 
-def _name_sizes(path: Path) -> None:
-    """Gives the free axes of all inputs and outputs their names instead of numbered ones."""
+def _name_free_axes(path: Path) -> None:
+    """Names the free axes of all inputs and outputs, which tf2onnx only numbers."""
     import onnx
 
     exported = onnx.load(str(path))
@@ -88,5 +94,5 @@ def _run(path: Path, inputs: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarra
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()]
-    picked = {value.name: inputs[value.name] for value in session.get_inputs()}
-    return dict(zip(names, session.run(names, picked), strict=True))
+    selected = {value.name: inputs[value.name] for value in session.get_inputs()}
+    return dict(zip(names, session.run(names, selected), strict=True))

@@ -17,37 +17,41 @@ SAMPLE_TEXTS = ("", "Ångström's café, 東京 (Tokyo): naïve co-operation!", 
 
 
 def export_saved_model(model, folder: str | os.PathLike, strings: bool = False, length: int | None = None) -> float:
-    """Writes a TensorFlow SavedModel for serving, whole or not at all, after comparing it with the model.
+    """Writes a TensorFlow SavedModel for serving atomically, after comparing its outputs with the model's.
 
-    The file needs neither Keras nor this package. Its signature is called `serving_default` (and the endpoint
-    `serve`). With token ids, its inputs have the names of the model's inputs, int32 of any batch and length, and its
-    outputs those of the model's.
+    It needs neither Keras nor this package. Its signature is `serving_default` (endpoint `serve`). With token ids,
+    inputs and outputs have the model's names; inputs are int32 of any batch size and length.
 
-    With `strings` it takes `text`, string `(B,)` in UTF-8, and returns next to the encoder's `sequence_output`
-    `(B, T, D)` what it computed that of: `token_ids` and `padding_mask`, int32 `(B, T)`, and `truncated_pieces`, int32
-    `(B,)`: how many pieces of a text found no room in a row (see `GraphTokenizer`). Such a SavedModel needs
-    tensorflow-text where it is loaded: `import tensorflow_text` comes before `tf.saved_model.load`.
+    With `strings` it takes `text`, string `(B,)` in UTF-8. Besides the encoder's `sequence_output` `(B, T, D)` it
+    returns that output's `token_ids` and `padding_mask`, int32 `(B, T)`, and `truncated_pieces`, int32 `(B,)`: the
+    number of pieces of each text that were cut off (see `GraphTokenizer`). Loading it needs tensorflow-text:
+    `import tensorflow_text` before `tf.saved_model.load`.
 
     Args:
         model: `SpanBertEncoder` or `SpanBertPretrainer`; with `strings` an encoder that has its tokenizer.
-        folder: the SavedModel's folder. An older SavedModel there is replaced.
+        folder: path of the SavedModel's folder. An existing SavedModel is replaced.
         strings: bool. Whether the SavedModel takes texts. Defaults to `False`: token ids.
-        length: int or `None`. With `strings`: T, in pieces; `None` means that of the longest text of the batch.
+        length: int or `None`. With `strings`: T, in tokens; `None`: that of the longest text of the batch.
 
     Returns:
-        float. The largest difference between an output of the SavedModel and of the model, on a batch with padding.
+        float. The largest difference between the SavedModel's outputs and the model's, on a batch with padding.
 
     Raises:
-        InputError: the backend is not TensorFlow; the model is none of ours or, with `strings`, no encoder with a
-            tokenizer that a graph can hold; the folder holds other things or cannot be written; what was written
-            computes something else.
+        InputError: the backend is not TensorFlow; the model is not one of this package or, with `strings`, not an
+            encoder with a tokenizer that a graph can hold; the folder holds other files or cannot be written; the
+            outputs differ from the model's.
         ValueError: `length` is above the encoder's `max_sequence_length`, or given without `strings`.
 
     Example:
-        export_saved_model(encoder, "served", strings=True)
-        import tensorflow_text
-        serve = tf.saved_model.load("served").signatures["serving_default"]
-        serve(text=tf.constant(["An example."]))["sequence_output"]
+
+    ```python
+    import tensorflow as tf
+    import tensorflow_text
+
+    export_saved_model(encoder, "served", strings=True)
+    serve = tf.saved_model.load("served").signatures["serving_default"]
+    serve(text=tf.constant(["An example."]))["sequence_output"]
+    ```
     """
     if length is not None and not strings:
         raise ValueError(f"`length` is for strings=True; token ids come in rows of any length. Received: {length}.")
@@ -56,8 +60,8 @@ def export_saved_model(model, folder: str | os.PathLike, strings: bool = False, 
     folder = Path(folder)
     if folder.exists() and not (folder / "saved_model.pb").is_file() and (folder.is_file() or any(folder.iterdir())):
         raise InputError(
-            f"{folder} is in the way of a SavedModel. Expected: a new or empty folder, or an older SavedModel. "
-            "Received: something else; name another folder."
+            f"{folder} is not a place for a SavedModel. Expected: a new or empty folder, or an older SavedModel. "
+            "Received: a path with other content; choose another folder."
         )
     differences = []
 
@@ -89,13 +93,13 @@ def _graph_tokenizer(model) -> GraphTokenizer:
         )
     if tokenizer.special_tokens_in_text:
         raise InputError(
-            "A SavedModel takes a literal [MASK] in a text for ordinary text. Expected: a tokenizer with "
+            "A SavedModel treats a literal [MASK] in a text as ordinary text. Expected: a tokenizer with "
             "special_tokens_in_text=False. Received: True; export token ids with strings=False."
         )
     if tokenizer.added_tokens or not tokenizer.clean_text:
         names = [token["content"] for token in tokenizer.added_tokens[:3]] or ["clean_text=False"]
         raise InputError(
-            "A SavedModel that takes strings cannot hold added tokens, nor text that is not cleaned. Expected: a "
+            "A SavedModel that takes strings cannot hold added tokens or skip text cleaning. Expected: a "
             f"tokenizer of plain word pieces. Received: {', '.join(names)}; export token ids with strings=False."
         )
     return GraphTokenizer(
@@ -121,8 +125,8 @@ def _write_strings(model, tokenizer: GraphTokenizer, length: int | None, folder:
 
     def serve(text):
         inputs = tokenizer(text, length=length)
-        told = {name: inputs[name] for name in ("token_ids", "padding_mask", "truncated_pieces")}
-        return {**model(inputs, training=False), **told}
+        reported = {name: inputs[name] for name in ("token_ids", "padding_mask", "truncated_pieces")}
+        return {**model(inputs, training=False), **reported}
 
     _write(serve, tf.TensorSpec((None,), tf.string, name="text"), folder)
 
@@ -130,7 +134,7 @@ def _write_strings(model, tokenizer: GraphTokenizer, length: int | None, folder:
 def _write(serve, signature, folder: Path) -> None:
     """Writes a function of one argument as a SavedModel."""
     archive = keras.export.ExportArchive()
-    # It finds the weights that the function uses. `archive.track(model)`, as in `model.export`, writes them twice.
+    # `add_endpoint` finds the weights itself. `archive.track(model)`, as in `model.export`, would write them twice.
     archive.add_endpoint("serve", serve, [signature])
     archive.write_out(str(folder), verbose=False)
 
@@ -142,14 +146,14 @@ def _check_ids(model, folder: Path) -> float:
     loaded = tf.saved_model.load(str(folder))
 
     def run(inputs: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
-        picked = {name: tf.constant(inputs[name]) for name in model.input_keys}
-        return loaded.signatures["serving_default"](**picked)
+        selected = {name: tf.constant(inputs[name]) for name in model.input_keys}
+        return loaded.signatures["serving_default"](**selected)
 
     return check_outputs(model, sample_inputs(model), run)
 
 
 def _check_strings(model, length: int | None, folder: Path) -> float:
-    """The same for texts, where the pieces must be those of the encoder's own tokenizer too."""
+    """Like `_check_ids`, for texts. The token ids must also equal those of the encoder's own tokenizer."""
     import tensorflow as tf
 
     tokenizer = model.tokenizer
@@ -162,7 +166,7 @@ def _check_strings(model, length: int | None, folder: Path) -> float:
     padding_mask = np.array([[1] * len(row) + [0] * (width - len(row)) for row in rows], np.int32)
     if not np.array_equal(outputs["token_ids"], token_ids):
         raise InputError(
-            "The export cuts texts into other pieces than the encoder's tokenizer, and was not written. "
+            "The export and the encoder's tokenizer split texts into different pieces; nothing was written. "
             f"Expected: {token_ids.tolist()}. Received: {outputs['token_ids'].numpy().tolist()}."
         )
     inputs = {"token_ids": token_ids, "segment_ids": np.zeros_like(token_ids), "padding_mask": padding_mask}

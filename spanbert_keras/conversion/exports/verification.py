@@ -10,8 +10,8 @@ from spanbert_keras.errors import InputError
 from spanbert_keras.models.coreference_resolver import SpanBertCoreferenceResolver
 from spanbert_keras.models.named_inputs import NamedInputs
 
-# Largest difference from the Keras model, relative to its largest output where that is above 1. Float32 runtimes
-# differ by about 1e-6; half precision by the order in which sums are rounded.
+# Largest allowed difference from the Keras model, relative to its largest output if that is above 1. Float32 runtimes
+# differ by about 1e-6; half precision differs with the order of summation.
 TOLERANCES = {"float32": 1e-4, "bfloat16": 5e-2, "float16": 1e-2}
 
 
@@ -34,11 +34,11 @@ def check_exportable(model, form: str, dtypes: tuple[str, ...] = ("float32",)) -
         )
     if isinstance(model, SpanBertCoreferenceResolver):
         model.export("", form)  # raises with the reason
-    is_ours = isinstance(model, NamedInputs)
+    is_ours = isinstance(model, NamedInputs)  # not inlined: mypy would narrow `model` to a class without dtype
     if not is_ours:
         raise InputError(
             f"Only models of spanbert_keras can be exported to {form}. Expected: e.g. a SpanBertEncoder. "
-            f"Received: {type(model).__name__}; for other Keras models there is `model.export`."
+            f"Received: {type(model).__name__}; export other Keras models with `model.export`."
         )
     if model.compute_dtype not in dtypes:
         raise InputError(
@@ -50,11 +50,11 @@ def check_exportable(model, form: str, dtypes: tuple[str, ...] = ("float32",)) -
 
 def require_extra(form: str, *modules: str) -> None:
     """Raises `InputError` with the command that installs the extra `export` if a module is missing."""
-    absent = [module for module in modules if importlib.util.find_spec(module) is None]
-    if absent:
+    missing = [module for module in modules if importlib.util.find_spec(module) is None]
+    if missing:
         raise InputError(
             f"An export to {form} needs packages that are not installed. Expected: {' and '.join(modules)}. Received: "
-            f'no {" and no ".join(absent)}; install them with `pip install "spanbert-keras[export]"`.'
+            f'no {" and no ".join(missing)}; install them with `pip install "spanbert-keras[export]"`.'
         )
 
 
@@ -103,9 +103,9 @@ def check_outputs(
     for name, values in expected.items():
         difference = float(np.abs(_as_float32(received[name]) - values).max())
         allowed = TOLERANCES[model.compute_dtype] * max(1.0, float(np.abs(values).max()))
-        if not difference <= allowed:  # rejects NaN too
+        if not difference <= allowed:  # also rejects NaN
             raise InputError(
-                f"The export does not compute the same as the model and was not written. Expected: {name} within "
+                f"The export does not compute the same as the model; nothing was written. Expected: {name} within "
                 f"{allowed:.1e}. Received: a difference of {difference:.1e}."
             )
         largest = max(largest, difference)

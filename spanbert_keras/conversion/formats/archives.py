@@ -9,7 +9,7 @@ import zlib
 from spanbert_keras.conversion.formats.pickles import CUT_SHORT
 from spanbert_keras.errors import InputError
 
-MAX_BYTES = 16 * 1024**3  # unpacked; a large model with its optimizer has 5 GB
+MAX_BYTES = 16 * 1024**3  # unpacked; a large model with its optimizer state takes 5 GB
 CHECKPOINT_FILES = (
     "config.json",
     "bert_config.json",
@@ -25,15 +25,16 @@ CHECKPOINT_FILES = (
 def unpack(path: str | os.PathLike, folder: str | os.PathLike, max_bytes: int = MAX_BYTES) -> list[str]:
     """Extracts the files of a checkpoint from a tar archive into one flat folder, and returns their names.
 
-    Only regular files with known names are extracted, without their folders: no path of the archive is followed.
+    Only regular files with known names are extracted, without their folders: paths in the archive are never followed.
 
     Args:
-        path: `.tar`, `.tar.gz` or another form that `tarfile` opens.
-        folder: existing folder to extract to.
+        path: path of the archive: `.tar`, `.tar.gz` or another format that `tarfile` opens.
+        folder: path of an existing folder to extract to.
         max_bytes: int. Largest size of the unpacked archive.
 
     Raises:
-        InputError: the archive is truncated, has a member outside of its folder, is too large, or holds no checkpoint.
+        InputError: the archive is truncated or too large, has a member whose path leads out of the folder, or holds no
+            checkpoint.
     """
     extracted: list[str] = []
     total = 0
@@ -44,9 +45,7 @@ def unpack(path: str | os.PathLike, folder: str | os.PathLike, max_bytes: int = 
                 name = pathlib.PurePosixPath(member.name).name
                 total += member.size
                 if total > max_bytes:
-                    raise InputError(
-                        f"{path} unpacks to more than {max_bytes:,} bytes, the largest size that is accepted."
-                    )
+                    raise InputError(f"{path} unpacks to more than {max_bytes:,} bytes, the limit.")
                 source = archive.extractfile(member) if member.isreg() and name in CHECKPOINT_FILES else None
                 if source is None:
                     continue
@@ -64,12 +63,12 @@ def unpack(path: str | os.PathLike, folder: str | os.PathLike, max_bytes: int = 
 
 
 def _read_rest(path, archive: tarfile.TarFile, max_bytes: int) -> None:
-    """Reads what follows the last member: a compressed file reveals only at its end whether it is complete."""
+    """Reads the rest of the archive: a compressed file is only known to be complete at its end."""
     total = 0
     while archive.fileobj is not None and (block := archive.fileobj.read(1 << 20)):
         total += len(block)
         if total > max_bytes:
-            raise InputError(f"{path} unpacks to more than {max_bytes:,} bytes, the largest size that is accepted.")
+            raise InputError(f"{path} unpacks to more than {max_bytes:,} bytes, the limit.")
 
 
 def _check_member_path(path, name: str) -> None:

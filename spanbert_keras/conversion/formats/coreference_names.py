@@ -14,7 +14,7 @@ from spanbert_keras.conversion.checkpoint import Checkpoint
 from spanbert_keras.conversion.tensor_names import COREFERENCE
 from spanbert_keras.errors import InputError
 
-Variables = dict[str, tuple[str, str]]  # a variable's name -> (ours, its shape in letters and numbers)
+Variables = dict[str, tuple[str, str]]  # a variable's name -> (our name, its shape in letters and numbers)
 
 
 def _dense(scope: str, ours: str, inputs: str, outputs: str) -> Variables:
@@ -33,7 +33,7 @@ def _score(scope: str, ours: str, inputs: str) -> Variables:
     }
 
 
-DISTANCE_PRIOR = _dense("", "coarse_antecedents.distance_score", "F", "1")  # BERT classifiers have these names too
+DISTANCE_PRIOR = _dense("", "coarse_antecedents.distance_score", "F", "1")  # BERT classifiers also use these names
 VARIABLES: Variables = {
     "span_width_embeddings": ("span_vectors.width_embeddings", "W F"),
     **_dense("mention_word_attn/", "span_vectors.head_score", "D", "1"),
@@ -51,11 +51,11 @@ VARIABLES: Variables = {
     **_dense("coref_layer/f/", "span_refinement.gate", "2G", "G"),
 }
 GENRES = ["bc", "bn", "mz", "nw", "pt", "tc", "wb"]  # rows of `genre_embeddings`; an unknown genre uses the first
-# max_segment_len of the released configurations, by D and R = max_training_sentences; bert_large, (1024, 3) too,
+# max_segment_len of the released configurations, by D and R = max_training_sentences. bert_large, also (1024, 3),
 # has 384.
 SEGMENT_LENGTHS = {(768, 11): 128, (768, 3): 384, (1024, 3): 512}
 DEEPER_LAYERS = re.compile(r".*/hidden_weights_[1-9]\d*")
-MAX_NAMES = 4  # in a message
+MAX_NAMES = 4  # listed in a message
 
 
 def holds_coreference(names: Iterable[str]) -> bool:
@@ -64,13 +64,13 @@ def holds_coreference(names: Iterable[str]) -> bool:
 
 
 def with_coreference(checkpoint: Checkpoint, source: str | os.PathLike) -> Checkpoint:
-    """Returns a checkpoint whose coreference variables have our names, with the resolver's settings.
+    """Returns a checkpoint with the resolver's settings and our names for the coreference variables.
 
-    If they do not fit our resolver, they keep their own names, and `refusal` holds the reason.
+    Variables that do not fit our resolver keep their own names, and the checkpoint's `refusal` holds the reason.
 
     Args:
-        checkpoint: with the coreference variables under their own names.
-        source: where it was read from, for messages.
+        checkpoint: `Checkpoint` with the coreference variables under their own names.
+        source: path that it was read from, for messages.
     """
     kind = "a TensorFlow checkpoint of the coreference research code"
     shapes = {name: tuple(value.shape) for name, value in checkpoint.tensors.items()}
@@ -90,7 +90,7 @@ def with_coreference(checkpoint: Checkpoint, source: str | os.PathLike) -> Check
 
 
 def _settings(shapes: dict[str, tuple], architecture: dict[str, Any]) -> tuple[dict[str, Any], str]:
-    """Returns the resolver's settings and a sentence on those that shapes do not determine.
+    """Returns the resolver's settings, and a note on those that the shapes do not determine.
 
     Raises:
         InputError: the variables do not fit our resolver. The message does not name the source.
@@ -119,39 +119,39 @@ def _settings(shapes: dict[str, tuple], architecture: dict[str, Any]) -> tuple[d
         "candidates": "pieces",
     }
     note = (
-        f"Segments have {length} pieces, {reason}; --segment_length overrides it. Other settings that weights do not "
-        "contain are those of the released code: [CLS], [SEP] and parts of words may begin and end mentions, 0.4 spans "
-        f"per piece are kept, 50 antecedents per span among the 3,900 before it, one refinement, dropout 0.3, genres "
-        f"{' '.join(GENRES)}, {GENRES[0]} for a document without one."
+        f"Segments have {length} word pieces, {reason}; --segment_length overrides it. Other settings that the "
+        "weights do not contain are those of the released code: [CLS], [SEP] and parts of words may begin and end "
+        "mentions, 0.4 spans per word piece are kept, 50 antecedents per span among the 3,900 before it, one "
+        f"refinement, dropout 0.3, genres {' '.join(GENRES)}, {GENRES[0]} for a document without one."
     )
     return settings, note
 
 
 def _check_variant(shapes: dict[str, tuple]) -> None:
-    """Raises for other models of the research code, and if variables are missing."""
+    """Raises if it is another model of the research code, or if variables are missing."""
     passes = sorted(name for name in shapes if name.startswith("combo/"))
     if passes:
         raise InputError(
             "it is the overlap variant, which combines two passes of BERT. Expected: the independent variant. "
-            f"Received: {_listed(passes)}."
+            f"Received: {_list_names(passes)}."
         )
     deeper = sorted(name for name in shapes if DEEPER_LAYERS.fullmatch(name))
     if deeper:
         raise InputError(
             "its scores have several hidden layers. Expected: one layer (ffnn_depth = 1, hidden_weights_0). "
-            f"Received: {_listed(deeper)}."
+            f"Received: {_list_names(deeper)}."
         )
     missing = sorted(VARIABLES.keys() - shapes.keys())
     if missing:
         raise InputError(
-            f"it lacks {len(missing)} of its {len(VARIABLES)} variables ({_listed(missing)}). "
+            f"it lacks {len(missing)} of its {len(VARIABLES)} variables ({_list_names(missing)}). "
             "Expected: those of the released configuration, with all its options (use_prior, use_metadata, "
             "use_features, use_segment_distance, model_heads, coarse_to_fine, fine_grained) enabled."
         )
 
 
 def _sizes(shapes: dict[str, tuple], width: int) -> dict[str, int]:
-    """Returns the value of each letter; 0 if a shape has no such axis, which then matches no shape."""
+    """Returns the value of each letter. A missing axis gives 0, which matches no shape."""
 
     def axis(name: str, number: int) -> int:
         return int((*shapes[name], 0, 0)[number])
@@ -180,11 +180,12 @@ def _check_shapes(shapes: dict[str, tuple], sizes: dict[str, int]) -> None:
     if wrong:
         raise InputError(
             f"the shapes of its variables do not fit together. Expected, with BERT {sizes['D']} wide, {sizes['W']} "
-            f"span widths, {sizes['F']} numbers per feature and {sizes['H']} in a hidden layer: {_listed(wrong, '; ')}."
+            f"span widths, {sizes['F']} numbers per feature and {sizes['H']} per hidden layer: "
+            f"{_list_names(wrong, '; ')}."
         )
 
 
-def _listed(names: list[str], separator: str = ", ") -> str:
-    """Returns the first names, and how many more there are."""
+def _list_names(names: list[str], separator: str = ", ") -> str:
+    """Returns the first names and the number of remaining ones, as text."""
     more = [f"{len(names) - MAX_NAMES} more"] if len(names) > MAX_NAMES else []
     return separator.join([*names[:MAX_NAMES], *more])

@@ -21,7 +21,7 @@ NAMED = re.compile(
     r"|(?:attention/)?output/(?:dense|LayerNorm)|intermediate/dense))|cls/predictions/transform/(?:dense|LayerNorm))"
     r"/(kernel|bias|gamma|beta)"
 )
-NAMED_OTHERWISE = {
+IRREGULAR_NAMES = {
     "bert/embeddings/word_embeddings": "bert.embeddings.word_embeddings.weight",
     "bert/embeddings/position_embeddings": "bert.embeddings.position_embeddings.weight",
     "bert/embeddings/token_type_embeddings": "bert.embeddings.token_type_embeddings.weight",
@@ -41,7 +41,7 @@ IN_BLOCK = {
     "_attention_layer/_key_dense": "attention.self.key",
     "_attention_layer/_value_dense": "attention.self.value",
     "_attention_layer/_output_dense": "attention.output.dense",
-    "_attention_output_dense": "attention.output.dense",  # its place before the summer of 2020
+    "_attention_output_dense": "attention.output.dense",  # where it was before the summer of 2020
     "_attention_layer_norm": "attention.output.LayerNorm",
     "_intermediate_dense": "intermediate.dense",
     "_output_dense": "output.dense",
@@ -67,7 +67,7 @@ BOOKKEEPING = re.compile(
     r"|(?:.*/)?(?:global_step|save_counter|beta[12]_power)(?:/\.ATTRIBUTES/.*)?"
 )
 
-Shapes = Mapping[str, Iterable[int]]  # of variables, by key or by path
+Shapes = Mapping[str, Iterable[int]]  # shapes of variables, by key or by path
 Stems = dict[str, str | None]  # a layer's path -> its Hugging Face name; `None`: a copy to leave out
 
 
@@ -75,8 +75,8 @@ def hugging_face_names(shapes: Shapes, prefix: str | os.PathLike) -> dict[str, s
     """Returns the Hugging Face name of every variable of a checkpoint, by its key.
 
     A variable that is not part of BERT keeps its key as its name. Optimizer state, step counters and the object graph
-    are left out. `BertPretrainerV2` gives the next-sentence head a separate pooler and trains that one: it is used, and
-    the encoder's is left out.
+    are left out. `BertPretrainerV2` trains a separate pooler for the next-sentence head, which is used instead of the
+    encoder's.
 
     Args:
         shapes: dict from every key of the checkpoint to its shape.
@@ -111,11 +111,11 @@ def torch_layout(key: str, name: str, value: np.ndarray) -> np.ndarray:
     Args:
         key: str. Its key in the checkpoint.
         name: str. Its Hugging Face name.
-        value: array. A kernel is (in, out); with a separate axis for heads (D, H, K) or, in the projection after the
-            attention, (H, K, D). A bias may be (H, K).
+        value: array. A kernel is (in, out) or, with a separate axis for heads, (D, H, K); (H, K, D) in the projection
+            after the attention. A bias may be (H, K).
 
     Returns:
-        Array: kernels `[out, in]`, biases with one axis; other variables unchanged.
+        Array. Kernels become `[out, in]`, biases get one axis; other variables are unchanged.
     """
     if name == key:
         return value
@@ -136,7 +136,7 @@ def heads_of(shapes: Shapes) -> int | None:
 
 
 def _is_bookkeeping(key: str, keys: Shapes) -> bool:
-    """Returns whether a key is not a weight of the model: optimizer state, counters, the object graph."""
+    """Returns whether a key is not a weight of the model but optimizer state, a counter or the object graph."""
     if BOOKKEEPING.fullmatch(key):
         return True
     if "/.ATTRIBUTES/" in key:
@@ -151,7 +151,7 @@ def _path(name: str) -> str:
 
 
 def _name(stem: str, kind: str) -> str | None:
-    """Returns the name of a layer's variable, `None` if such layers have no such variable."""
+    """Returns the name of a layer's variable, `None` if that kind of layer has no such variable."""
     kinds = DENSE_KINDS
     if stem.endswith("_embeddings"):
         kinds = EMBEDDING_KINDS
@@ -161,16 +161,16 @@ def _name(stem: str, kind: str) -> str | None:
 
 
 def _name_based(key: str) -> str:
-    """Returns the Hugging Face name of a TensorFlow 1 variable, its own if it has none."""
+    """Returns the Hugging Face name of a TensorFlow 1 variable, or its own name if there is no counterpart."""
     match = NAMED.fullmatch(key)
     if match is None:
-        return NAMED_OTHERWISE.get(key, key)
+        return IRREGULAR_NAMES.get(key, key)
     stem = re.sub(r"/layer_(\d+)/", r"/layer/\1/", match[1]).replace("/", ".")
     return _name(stem, match[2]) or key
 
 
 def _object_based(key: str, stems: Stems) -> str | None:
-    """Returns the Hugging Face name of an object-based key, its own if it has none, `None` for a copy."""
+    """Returns the Hugging Face name of an object-based key, the key if there is no counterpart, `None` for a copy."""
     path = _path(key)
     if path in stems:  # a variable of the masked-LM head itself
         return stems[path]
@@ -182,7 +182,7 @@ def _object_based(key: str, stems: Stems) -> str | None:
 
 
 def _stems(shapes: Shapes, prefix: str | os.PathLike) -> Stems:
-    """Returns the layers of an object-based checkpoint, from the shapes of its variables by path."""
+    """Returns the Hugging Face names of an object-based checkpoint's layers, from its variables' shapes by path."""
     stems = _encoder_stems(shapes, prefix)
     stems |= _masked_lm_stems(shapes, stems, prefix)
     if any(name == "cls.predictions.bias" for name in stems.values()):
@@ -191,12 +191,12 @@ def _stems(shapes: Shapes, prefix: str | os.PathLike) -> Stems:
 
 
 def _encoder_stems(paths: Iterable[str], prefix: str | os.PathLike) -> Stems:
-    """Returns the encoder's layers: embeddings, blocks, pooler."""
+    """Returns the names of the encoder's layers: embeddings, blocks, pooler."""
     matches = [match for match in map(BLOCK.fullmatch, paths) if match]
     roots = sorted({match[1] for match in matches})
     if not roots:
         return {}
-    root = _only(roots, "encoders", prefix)
+    root = _single_root(roots, "encoders", prefix)
     stems: Stems = {f"{root}{theirs}": ours for theirs, ours in BEFORE_BLOCKS.items()}
     for _, kind, number in (match.groups() for match in matches):
         block = f"bert.encoder.layer.{int(number) - FIRST_BLOCK[kind]}"
@@ -206,14 +206,14 @@ def _encoder_stems(paths: Iterable[str], prefix: str | os.PathLike) -> Stems:
 
 
 def _masked_lm_stems(paths: Iterable[str], encoder: Stems, prefix: str | os.PathLike) -> Stems:
-    """Returns the layers of the masked-LM head.
+    """Returns the names of the masked-LM head's layers.
 
     The word embeddings may be stored as its `embedding_table`: a variable with several owners is written once.
     """
     roots = sorted(path.removesuffix("output_bias/bias") for path in paths if path.endswith("/output_bias/bias"))
     if not roots:
         return {}
-    root = _only(roots, "masked-LM heads", prefix)
+    root = _single_root(roots, "masked-LM heads", prefix)
     words = "bert.embeddings.word_embeddings"
     in_encoder = any(encoder.get(path.removesuffix("/embeddings")) == words for path in paths)
     return {
@@ -225,7 +225,7 @@ def _masked_lm_stems(paths: Iterable[str], encoder: Stems, prefix: str | os.Path
 
 
 def _next_sentence_stems(shapes: Shapes, stems: Stems) -> Stems:
-    """Returns the layers of the next-sentence head of a pretrainer: the only head, of two classes."""
+    """Returns the names of the next-sentence head's layers: that head is the only one, and has two classes."""
     if any("/classification_heads/1/" in f"/{path}" for path in shapes):
         return {}
     layers = {path.removesuffix("/kernel"): list(shape) for path, shape in shapes.items() if path.endswith("/kernel")}
@@ -239,8 +239,8 @@ def _next_sentence_stems(shapes: Shapes, stems: Stems) -> Stems:
     return found
 
 
-def _only(roots: list[str], what: str, prefix: str | os.PathLike) -> str:
-    """Returns the only element."""
+def _single_root(roots: list[str], what: str, prefix: str | os.PathLike) -> str:
+    """Returns the only root; raises if there are several."""
     if len(roots) > 1:
         raise InputError(
             f"The TensorFlow checkpoint {prefix} holds {len(roots)} {what} "

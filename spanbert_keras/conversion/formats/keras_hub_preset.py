@@ -1,4 +1,4 @@
-"""Reads BERT presets of keras-hub."""
+"""Reads BERT presets of keras-hub. Shape letters: D hidden_dim, H heads, K = D / H."""
 
 import os
 from pathlib import Path
@@ -12,58 +12,51 @@ from spanbert_keras.errors import InputError
 
 GELU_NOTE = gelu_note("keras-hub's BERT computes", "5e-4")
 ACCENTS_NOTE = (
-    "keras-hub's tokenizer lowercases text but keeps accents, and so does this model; BERT's uncased models were "
+    "keras-hub's tokenizer lowercases text but keeps accents, and so does this model. BERT's uncased models were "
     "trained on text without accents."
 )
-EXPECTED_SETTINGS = {"split": True, "suffix_indicator": "##", "oov_token": "[UNK]"}  # of keras-hub's tokenizer
+EXPECTED_SETTINGS = {
+    "split": True,
+    "suffix_indicator": "##",
+    "oov_token": "[UNK]",
+}  # attributes of keras-hub's tokenizer
 EMBEDDINGS = {
     "token_embedding": "word_embeddings",
     "segment_embedding": "token_type_embeddings",
     "position_embedding": "position_embeddings",
 }
-LAYERS = {
-    "_self_attention_layer": "attention.self",
+# Attributes of a transformer layer -> Hugging Face's names; attention has separate axes for heads, see `_block`.
+LAYER_NORMS = {
     "_self_attention_layer_norm": "attention.output.LayerNorm",
-    "_feedforward_intermediate_dense": "intermediate.dense",
-    "_feedforward_output_dense": "output.dense",
     "_feedforward_layer_norm": "output.LayerNorm",
 }
+DENSE_LAYERS = {"_feedforward_intermediate_dense": "intermediate.dense", "_feedforward_output_dense": "output.dense"}
 
 
 def read_keras_hub_preset(preset: str | os.PathLike) -> Checkpoint:
     """Reads a BERT preset of keras-hub: its encoder and its vocabulary.
 
     Args:
-        preset: a folder or another handle that keras-hub accepts.
+        preset: path of a folder, or another handle that keras-hub accepts.
+
+    Raises:
+        InputError: its tokenizer splits text in a way that `SpanBertTokenizer` does not support.
     """
     import keras_hub
 
     backbone = keras_hub.models.BertBackbone.from_preset(os.fspath(preset))
-    heads, width = backbone.num_heads, backbone.hidden_dim
+    width = backbone.hidden_dim
     tensors = {}
     for name, theirs in EMBEDDINGS.items():
         tensors[f"bert.embeddings.{theirs}.weight"] = _array(backbone.get_layer(name).weights[0])
     tensors |= _norm("bert.embeddings.LayerNorm", backbone.get_layer("embeddings_layer_norm"))
     tensors |= _dense("bert.pooler.dense", backbone.get_layer("pooled_dense"))
     for i in range(backbone.num_layers):
-        layer, theirs = backbone.get_layer(f"transformer_layer_{i}"), f"bert.encoder.layer.{i}"
-        attention = layer._self_attention_layer
-        for part in ("query", "key", "value"):
-            kernel, bias = map(_array, getattr(attention, f"_{part}_dense").weights)  # (D, H, K), (H, K)
-            tensors[f"{theirs}.attention.self.{part}.weight"] = kernel.reshape(width, width).T
-            tensors[f"{theirs}.attention.self.{part}.bias"] = bias.reshape(width)
-        kernel, bias = map(_array, attention._output_dense.weights)  # (H, K, D), (D,)
-        tensors[f"{theirs}.attention.output.dense.weight"] = kernel.reshape(width, width).T
-        tensors[f"{theirs}.attention.output.dense.bias"] = bias
-        for ours, name in LAYERS.items():
-            if name.endswith("LayerNorm"):
-                tensors |= _norm(f"{theirs}.{name}", getattr(layer, ours))
-            elif name.endswith("dense"):
-                tensors |= _dense(f"{theirs}.{name}", getattr(layer, ours))
+        tensors |= _block(f"bert.encoder.layer.{i}", backbone.get_layer(f"transformer_layer_{i}"), width)
     architecture = {
         "vocabulary_size": backbone.vocabulary_size,
         "num_layers": backbone.num_layers,
-        "num_heads": heads,
+        "num_heads": backbone.num_heads,
         "hidden_dim": width,
         "intermediate_dim": backbone.intermediate_dim,
         "dropout": backbone.dropout,
@@ -88,17 +81,35 @@ def read_keras_hub_preset(preset: str | os.PathLike) -> Checkpoint:
     )
 
 
+def _block(name: str, layer, width: int) -> dict[str, np.ndarray]:
+    """Returns the tensors of one transformer layer."""
+    tensors: dict[str, np.ndarray] = {}
+    attention = layer._self_attention_layer
+    for part in ("query", "key", "value"):
+        kernel, bias = map(_array, getattr(attention, f"_{part}_dense").weights)  # (D, H, K), (H, K)
+        tensors[f"{name}.attention.self.{part}.weight"] = kernel.reshape(width, width).T
+        tensors[f"{name}.attention.self.{part}.bias"] = bias.reshape(width)
+    kernel, bias = map(_array, attention._output_dense.weights)  # (H, K, D), (D,)
+    tensors[f"{name}.attention.output.dense.weight"] = kernel.reshape(width, width).T
+    tensors[f"{name}.attention.output.dense.bias"] = bias
+    for attribute, theirs in LAYER_NORMS.items():
+        tensors |= _norm(f"{name}.{theirs}", getattr(layer, attribute))
+    for attribute, theirs in DENSE_LAYERS.items():
+        tensors |= _dense(f"{name}.{theirs}", getattr(layer, attribute))
+    return tensors
+
+
 def _task_note(preset: str | os.PathLike) -> list[str]:
-    """Returns a sentence on the task model in a preset's folder, if there is one."""
+    """Returns a note on the task model in a preset's folder, if any."""
     task = read_settings(Path(preset) / "task.json")
     if task is None:
         return []
     name = str(task.get("class_name") or "a task's model")
-    return [f"The preset holds {name} (task.json); only its encoder is used, not its head and preprocessing."]
+    return [f"The preset holds {name} (task.json); only its encoder is used, not its head or preprocessing."]
 
 
 def _tokenizer(preset):
-    """Returns the preset's tokenizer, `None` without one."""
+    """Returns the preset's tokenizer, `None` if it has none."""
     import keras_hub
 
     if Path(preset).is_dir() and not (Path(preset) / "tokenizer.json").is_file():

@@ -8,7 +8,7 @@ from spanbert_keras.conversion.foreign_keys import MODEL_GARDEN, check_keys
 from spanbert_keras.errors import InputError
 
 FILE = "params.yaml"
-NAMES = {  # Model Garden's key of the encoder -> Hugging Face's
+NAMES = {  # Model Garden's key -> Hugging Face's key
     "vocab_size": "vocab_size",
     "hidden_size": "hidden_size",
     "num_layers": "num_hidden_layers",
@@ -25,7 +25,7 @@ def read_model_garden_config(folder: str | os.PathLike) -> tuple[dict[str, Any],
     """Returns the encoder's settings of a folder's `params.yaml` under Hugging Face's names, and notes.
 
     Args:
-        folder: folder of the checkpoint. Without `params.yaml` the settings are empty.
+        folder: path of the checkpoint's folder. Without `params.yaml` the settings are empty.
 
     Raises:
         InputError: the file is damaged, or its encoder is not the BERT that `SpanBertEncoder` computes.
@@ -34,18 +34,18 @@ def read_model_garden_config(folder: str | os.PathLike) -> tuple[dict[str, Any],
 
     path = Path(folder) / FILE
     try:
-        whole = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}, []
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         line = str(error).splitlines()[0]
-        raise InputError(f"{path} is not YAML as TF Model Garden writes it: {line}.") from error
-    encoder = _encoder_of(whole)
+        raise InputError(f"{path} is not valid YAML as written by TF Model Garden: {line}.") from error
+    encoder = _encoder_of(content)
     if encoder is None:
         return {}, [f"{path} has no encoder settings and is ignored."]
     kind = encoder.get("type", "bert")
     if kind != "bert":
-        raise InputError(f"{path} cannot be used: its encoder has the type {kind!r}. Expected: 'bert'.")
+        raise InputError(f"{path} cannot be used: its encoder has type {kind!r}. Expected: 'bert'.")
     settings = encoder.get("bert") or {}
     notes = check_keys(settings, MODEL_GARDEN, str(path))
     return {theirs: settings[name] for name, theirs in NAMES.items() if settings.get(name) is not None}, notes

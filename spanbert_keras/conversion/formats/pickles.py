@@ -9,15 +9,17 @@ import numpy as np
 
 from spanbert_keras.errors import InputError
 
+CUT_SHORT = "The download may have been cut short: compare its size and download it again."
+
 
 def read_pickle(path: str | os.PathLike) -> dict[str, Any]:
-    """Returns what `torch.save` wrote: a dict, its tensors as arrays.
+    """Returns the dict in a file of `torch.save`, with its tensors as arrays.
 
     The file is opened with `weights_only=True` and a fixed list of harmless classes besides torch's own: those of a
     fairseq training checkpoint's settings (`argparse.Namespace`, NumPy scalars).
 
     Args:
-        path: a `.bin` or `.pt` file, in the current (zip) or the legacy format.
+        path: path of a `.bin` or `.pt` file, in the current (zip) or the legacy format.
 
     Raises:
         InputError: torch is not installed; the file is truncated, needs other classes, or does not hold a dict.
@@ -26,7 +28,7 @@ def read_pickle(path: str | os.PathLike) -> dict[str, Any]:
         import torch
     except ImportError:
         raise InputError(
-            f'{path} is a torch pickle, which only torch can read: pip install "spanbert-keras[torch]". Or give a '
+            f'{path} is a torch pickle, which only torch can read: pip install "spanbert-keras[torch]". Or use a '
             "folder with model.safetensors."
         ) from None
     try:
@@ -41,11 +43,8 @@ def read_pickle(path: str | os.PathLike) -> dict[str, Any]:
     return {str(key): _as_arrays(value) for key, value in found.items()}
 
 
-CUT_SHORT = "The download may have been cut short: compare its size and download it again."
-
-
 def harmless_globals() -> list:
-    """Returns the classes and functions allowed in addition to torch's own: they only hold values."""
+    """Returns the classes and functions allowed in addition to torch's own. They only hold values."""
     scalar = np.float64(0.0).__reduce__()[0]
     kinds = {type(np.dtype(kind)) for kind in ("float64", "float32", "float16", "int64", "int32", "int16", "bool")}
     # Files written before NumPy 2 use the function's old module; `encode` turns their text into bytes.
@@ -60,7 +59,7 @@ def _encode():
 
 
 def _unpickling_message(path, message: str) -> str:
-    """Returns the error message for a pickle; torch's own contains the name of the class among much advice."""
+    """Returns the error message for a pickle. torch's own buries the name of the class in advice."""
     for mark in ("Unsupported global: GLOBAL ", "Trying to load unsupported GLOBAL ", "Unsupported class "):
         if mark in message:
             wanted = message.split(mark, 1)[1].split()[0]
@@ -72,13 +71,13 @@ def _unpickling_message(path, message: str) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """Returns the first line of another library's error message, for use in a sentence."""
+    """Returns the first line of another library's error message, to be quoted in ours."""
     lines = str(error).strip().splitlines()
     return lines[0][:200] if lines else type(error).__name__
 
 
 def _as_arrays(value: Any) -> Any:
-    """Replaces tensors by arrays of the same dtype (bfloat16 of ml_dtypes); leaves everything else unchanged."""
+    """Replaces tensors by arrays of the same dtype (ml_dtypes for bfloat16); other values stay unchanged."""
     if isinstance(value, dict):
         return {key: _as_arrays(entry) for key, entry in value.items()}
     if type(value).__module__.split(".")[0] != "torch" or not hasattr(value, "detach"):

@@ -20,7 +20,12 @@ from spanbert_keras.errors import InputError
 
 SAFETENSORS, PICKLE = "model.safetensors", "pytorch_model.bin"
 LFS_POINTER = b"version https://git-lfs"
-STATES = ("state_dict", "model_state_dict", "model", "module")  # where training checkpoints keep the model's weights
+STATES = (
+    "state_dict",
+    "model_state_dict",
+    "model",
+    "module",
+)  # entries of training checkpoints that hold the model's weights
 
 
 def find_tensor_files(folder: Path) -> list[Path]:
@@ -43,15 +48,15 @@ def find_tensor_files(folder: Path) -> list[Path]:
 
 
 def read_tensors(paths: list[Path], notes: list[str] | None = None) -> dict[str, np.ndarray]:
-    """Returns the tensors of safetensors files and pickles together, under canonical names.
+    """Returns the tensors of all given safetensors files and pickles, under canonical names.
 
     Args:
-        paths: the files of one checkpoint.
-        notes: list of str or `None`. Receives a sentence for each prefix that was removed.
+        paths: list of paths. All files of one checkpoint.
+        notes: list of str or `None`. A note is appended for each removed prefix.
 
     Raises:
-        InputError: a file is damaged, truncated, a git-lfs pointer, or holds other values than tensors; or there are
-            several models in it.
+        InputError: a file is damaged, truncated or a git-lfs pointer, or holds several models or values other than
+            tensors.
     """
     notes = [] if notes is None else notes
     tensors: dict[str, np.ndarray] = {}
@@ -68,25 +73,25 @@ def read_tensors(paths: list[Path], notes: list[str] | None = None) -> dict[str,
 
 
 def state_of(found: dict[str, Any], where: str = "The file", notes: list[str] | None = None) -> dict[str, Any]:
-    """Returns the state dict in a pickle: the model's own, if the pickle is a training checkpoint.
+    """Returns the state dict in a pickle; in a training checkpoint, the model's.
 
     Args:
-        found: dict. Content of the pickle. The model's state is at `model` (fairseq), `state_dict` (Lightning),
-            `model_state_dict` or `module`, beside the states of optimizers; otherwise it is the one entry that holds a
-            BERT.
+        found: dict. Content of the pickle. Training checkpoints have the model's state at `model` (fairseq),
+            `state_dict` (Lightning), `model_state_dict` or `module`, next to optimizer states; otherwise it is the one
+            entry that holds a BERT.
         where: str. The file, for messages.
-        notes: list of str or `None`. Receives a sentence on the entry that was chosen and those that were left out,
-            except for fairseq checkpoints, the format of the research code.
+        notes: list of str or `None`. A note is appended on the chosen entry and those left out, except for fairseq
+            checkpoints, the format of the research code.
 
     Raises:
-        InputError: several entries are states of models, or there are no tensors.
+        InputError: several entries are states of models, or no entry has tensors.
     """
-    with_bert = [] if _words(found) else [key for key, value in found.items() if _holds_bert(value)]
+    with_bert = [] if _word_embedding_names(found) else [key for key, value in found.items() if _holds_bert(value)]
     named = [key for key in STATES if isinstance(found.get(key), dict)]
     states = [key for key in named if key in with_bert] or with_bert or named
     if not states:
         kinds = {type(value) for value in found.values()}
-        if dict in kinds and np.ndarray not in kinds and not _words(found):
+        if dict in kinds and np.ndarray not in kinds and not _word_embedding_names(found):
             entries = ", ".join(f"{key} ({type(value).__name__})" for key, value in found.items())
             raise InputError(
                 f"{where} holds no tensors, and no entry with the tensors of a BERT. Expected: a state dict, or an "
@@ -102,37 +107,37 @@ def state_of(found: dict[str, Any], where: str = "The file", notes: list[str] | 
     others = [str(key) for key in found if key != states[0]]
     if notes is not None and not (states[0] == "model" and "args" in found):
         left_out = f" Left out: {', '.join(others)}." if others else ""
-        notes.append(f"The weights are those of its entry `{states[0]}`.{left_out}")
+        notes.append(f"The weights come from its entry `{states[0]}`.{left_out}")
     return state_of(found[states[0]], where, notes)
 
 
-def _words(names: Iterable) -> dict[str, str]:
-    """Returns the names of word embeddings under any prefix, and what each is without inner wrappings."""
+def _word_embedding_names(names: Iterable) -> dict[str, str]:
+    """Returns the names of word embeddings under any prefix, each with its form without inner wrappings."""
     plain = {str(name): without_inner_wrapping(str(name)) for name in names}
     return {name: new for name, new in plain.items() if WORDS_AFTER_PREFIX.fullmatch(new)}
 
 
 def _holds_bert(value: Any) -> bool:
-    """Returns whether an entry of a checkpoint is a state dict of a BERT, or has one in it."""
-    return isinstance(value, dict) and (bool(_words(value)) or any(map(_holds_bert, value.values())))
+    """Returns whether an entry of a checkpoint is, or contains, a state dict of a BERT."""
+    return isinstance(value, dict) and (bool(_word_embedding_names(value)) or any(map(_holds_bert, value.values())))
 
 
 def unwrapped(tensors: dict[str, Any], where: str, notes: list[str]) -> dict[str, Any]:
     """Returns tensors without the prefixes that wrappers add to their names, e.g. `module.`, `model.` and `_orig_mod.`.
 
-    DataParallel, Lightning, torch.compile and FSDP add them, and so do models that hold a BERT in an attribute. The
+    DataParallel, Lightning, torch.compile, FSDP and models that hold a BERT in an attribute add them. The
     prefix of the word embeddings is removed from all names that have it; other names stay unchanged.
 
     Args:
         tensors: dict of arrays.
         where: str. The file, for messages.
-        notes: list of str. Receives a sentence on what was removed.
+        notes: list of str. A note on the removed prefixes is appended.
 
     Raises:
         InputError: word embeddings have several different prefixes, or two names become the same.
     """
     names = {name: without_inner_wrapping(name) for name in tensors}
-    prefixes = sorted({WORDS_AFTER_PREFIX.sub(r"\1", new) for new in _words(tensors).values()})
+    prefixes = sorted({WORDS_AFTER_PREFIX.sub(r"\1", new) for new in _word_embedding_names(tensors).values()})
     if len(prefixes) > 1 and "" not in prefixes:
         raise InputError(
             f"{where} holds several BERT encoders, under {', '.join(map(repr, prefixes))}. Expected: one. Save the "
@@ -156,7 +161,7 @@ def read_safetensors(path: Path) -> dict[str, np.ndarray]:
     Raises:
         InputError: it is damaged or truncated.
     """
-    import ml_dtypes  # noqa: F401  NumPy then knows bfloat16
+    import ml_dtypes  # noqa: F401  registers bfloat16 with NumPy
     from safetensors import SafetensorError, safe_open
 
     try:

@@ -1,4 +1,4 @@
-"""Reads Google's BERT from TensorFlow's checkpoint files."""
+"""Reads Google's BERT from TensorFlow checkpoints."""
 
 import os
 import re
@@ -15,13 +15,14 @@ def find_tensorflow_checkpoint(path: str | os.PathLike) -> str | None:
     """Returns the prefix of a TensorFlow checkpoint, for `read_tensorflow_checkpoint`.
 
     Args:
-        path: a prefix, or a folder: the checkpoint that its `checkpoint` file names as newest, else its only one.
+        path: a prefix or a folder. For a folder: the checkpoint that its `checkpoint` file names as newest, else the
+            only one.
 
     Returns:
-        str, or `None` without a TensorFlow checkpoint.
+        str, or `None` if there is no TensorFlow checkpoint.
 
     Raises:
-        InputError: a folder holds several checkpoints and no `checkpoint` file to choose one.
+        InputError: a folder holds several checkpoints, and no `checkpoint` file that names one.
     """
     path = Path(path)
     if Path(f"{path}.index").is_file():
@@ -41,7 +42,7 @@ def find_tensorflow_checkpoint(path: str | os.PathLike) -> str | None:
 
 
 def _newest(folder: Path) -> str | None:
-    """Returns the prefix that TensorFlow's state file names, in this folder, which may have been moved since."""
+    """Returns the prefix, in this folder, that TensorFlow's state file names. The folder may have been moved since."""
     try:
         state = (folder / "checkpoint").read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
@@ -55,12 +56,12 @@ def read_tensorflow_checkpoint(prefix: str | os.PathLike) -> dict[str, np.ndarra
 
     TensorFlow 1 names variables (`bert/encoder/layer_0/...`). Model Garden writes paths of attributes: of the
     functional `BertEncoder`, of `BertEncoderV2`, and of the pretrainers around them; the encoder may be at any depth.
-    Optimizer state, step counters and the object graph are left out. In `BertPretrainerV2` the next-sentence head has a
-    separate pooler, which is the trained one: it is used instead of the encoder's.
+    Optimizer state, step counters and the object graph are left out. `BertPretrainerV2` trains a separate pooler for
+    the next-sentence head, which is used instead of the encoder's.
 
     A checkpoint does not record its GELU. In Google's programs "gelu" is the tanh approximation
-    (google-research/bert's `modeling.gelu`, Model Garden's default); our encoder computes the exact one, as
-    Hugging Face's BERT does with the same weights.
+    (google-research/bert's `modeling.gelu`, Model Garden's default); our encoder computes the exact GELU, like
+    Hugging Face's BERT with the same weights.
 
     Args:
         prefix: path without `.index` and `.data-...`, e.g. `folder/bert_model.ckpt`.
@@ -97,8 +98,8 @@ def _open(prefix: str | os.PathLike) -> Any:
         ) from None
     if not Path(f"{os.fspath(prefix)}.index").is_file():
         raise InputError(
-            f"There is no TensorFlow checkpoint {prefix}: {prefix}.index is missing. Expected: a path without "
-            "`.index` and `.data-00000-of-00001`, e.g. folder/bert_model.ckpt, next to which both files are."
+            f"TensorFlow checkpoint {prefix} not found: {prefix}.index is missing. Expected: the path of both files "
+            "without `.index` and `.data-00000-of-00001`, e.g. folder/bert_model.ckpt."
         )
     try:
         return tf.train.load_checkpoint(os.fspath(prefix))

@@ -12,12 +12,12 @@ def write_tokenizer_files(tokenizer: SpanBertTokenizer, folder: Path, max_sequen
     """Writes `vocab.txt`, `tokenizer.json` and `tokenizer_config.json`.
 
     Args:
-        tokenizer: with its vocabulary.
-        folder: existing folder to write to.
+        tokenizer: `SpanBertTokenizer` with a vocabulary.
+        folder: path of an existing folder to write to.
         max_sequence_length: int. Longest row, in tokens.
 
     Raises:
-        InputError: an added token's id lies among those of the word pieces, which these files cannot express.
+        InputError: an added token's id is among those of the word pieces, which these files cannot represent.
     """
     pieces = tokenizer.get_vocabulary()
     tokens = tokenizer.added_tokens
@@ -27,16 +27,16 @@ def write_tokenizer_files(tokenizer: SpanBertTokenizer, folder: Path, max_sequen
         pieces = pieces[: last + 1]  # the reader gives these names to rows beyond the vocabulary
         tokenizer = SpanBertTokenizer(pieces, lowercase=tokenizer.lowercase, **tokenizer.text_settings)
     base = pieces[: len(pieces) - len(outside)]
-    amid = sorted(outside.intersection(base))
-    if amid:
+    inside = sorted(outside.intersection(base))
+    if inside:
         raise InputError(
-            f"A Hugging Face folder cannot represent this tokenizer: {amid[0]!r} has the id {pieces.index(amid[0])}. "
-            f"Expected: added tokens after all {len(base)} word pieces."
+            f"A Hugging Face folder cannot represent this tokenizer: {inside[0]!r} has the id "
+            f"{pieces.index(inside[0])}. Expected: added tokens after all {len(base)} word pieces."
         )
     text = "".join(f"{piece}\n" for piece in base)
     (folder / "vocab.txt").write_text(text, encoding="utf-8", newline="\n")
     (folder / "tokenizer.json").write_text(tokenizer.wordpiece.to_json(), encoding="utf-8", newline="\n")
-    # Only tokenizer.json can express that text is not cleaned; this class takes all settings from it.
+    # Only tokenizer.json can state that text is not cleaned. This class takes all settings from it.
     name = "BertTokenizer" if tokenizer.clean_text else "PreTrainedTokenizerFast"
     settings: dict[str, Any] = {
         "tokenizer_class": name,

@@ -19,26 +19,22 @@ from spanbert_keras.errors import InputError
 from spanbert_keras.models.encoder import SpanBertTokenizer
 
 BRACKETED_PIECE = re.compile(r"\[.*\]")  # [CLS], [unused7]
-NORMALIZATION = {  # key of tokenizer_config.json -> (key of the normalizer in tokenizer.json, argument of ours)
+NORMALIZATION = {  # key of tokenizer_config.json -> (key of tokenizer.json's normalizer, our argument)
     "do_lower_case": ("lowercase", "lowercase"),
     "strip_accents": ("strip_accents", "strip_accents"),
     "tokenize_chinese_chars": ("handle_chinese_chars", "split_chinese_characters"),
 }
 TRANSFORMERS_DEFAULTS = {"do_lower_case": True, "strip_accents": None, "tokenize_chinese_chars": True}
 NO_NORMALIZATION = {"lowercase": False, "strip_accents": False, "handle_chinese_chars": False, "clean_text": False}
-FILE_ONLY_CLASSES = (
-    "PreTrainedTokenizerFast",
-    "TokenizersBackend",
-)  # classes that take all settings from tokenizer.json
+# Classes that take all settings from tokenizer.json.
+FILE_ONLY_CLASSES = ("PreTrainedTokenizerFast", "TokenizersBackend")
 SPECIAL_PIECES = tuple(SPECIAL_TOKENS.values())
 JSON_TYPE_NAMES: dict[type, str] = {dict: "a JSON object", list: "a JSON array"}
-FLAGS = ("special", "lstrip", "rstrip", "single_word", "normalized")  # of an added token
+TOKEN_FLAGS = ("special", "lstrip", "rstrip", "single_word", "normalized")  # of an added token
 
 Token = dict[str, Any]  # `content` and its flags, as in `SpanBertTokenizer(added_tokens=...)`
-BERT_ROWS = (
-    ["[CLS]0", "A0", "[SEP]0"],
-    ["[CLS]0", "A0", "[SEP]0", "B1", "[SEP]1"],
-)  # parts, each followed by its segment
+# Rows of a text and of a pair: parts, each followed by its segment.
+BERT_ROWS = (["[CLS]0", "A0", "[SEP]0"], ["[CLS]0", "A0", "[SEP]0", "B1", "[SEP]1"])
 
 
 @dataclasses.dataclass
@@ -46,10 +42,10 @@ class TokenizerFiles:
     """Vocabulary and settings of a folder's tokenizer.
 
     Attributes:
-        vocabulary: list of str, every token at its id, or `None` without a vocabulary.
-        lowercase: bool, or `None` if no file sets it.
+        vocabulary: list of str: every token at its id. `None` without a vocabulary.
+        lowercase: bool. `None` if no file sets it.
         settings: dict. Further arguments of `SpanBertTokenizer` that differ from their defaults.
-        notes: list of str. Sentences to show to the user.
+        notes: list of str. Notes for the user.
     """
 
     vocabulary: list[str] | None = None
@@ -65,7 +61,7 @@ def read_tokenizer_files(folder: str | os.PathLike) -> TokenizerFiles:
     on normalization, `tokenizer_config.json` takes precedence, as in transformers.
 
     Args:
-        folder: folder with any of these files.
+        folder: path of a folder with any of these files.
 
     Returns:
         `TokenizerFiles`.
@@ -77,37 +73,37 @@ def read_tokenizer_files(folder: str | os.PathLike) -> TokenizerFiles:
     folder = Path(folder)
     config = read_settings(folder / "tokenizer_config.json") or {}
     special_map = read_settings(folder / "special_tokens_map.json") or {}
-    whole = read_settings(folder / "tokenizer.json")
-    notes = _check_flat(config, TOKENIZER_CONFIG, folder / "tokenizer_config.json")
-    notes += _check_flat(special_map, SPECIAL_TOKENS_MAP, folder / "special_tokens_map.json")
-    if whole is not None:
-        notes += _check_whole(whole, folder / "tokenizer.json")
-    base = _base_vocabulary(folder, whole)
+    tokenizer_json = read_settings(folder / "tokenizer.json")
+    notes = _check_flat_file(config, TOKENIZER_CONFIG, folder / "tokenizer_config.json")
+    notes += _check_flat_file(special_map, SPECIAL_TOKENS_MAP, folder / "special_tokens_map.json")
+    if tokenizer_json is not None:
+        notes += _check_tokenizer_json(tokenizer_json, folder / "tokenizer.json")
+    base = _base_vocabulary(folder, tokenizer_json)
     if base is None:
         lowercase = _normalization(config, None, folder, notes)[0]
         return TokenizerFiles(None, lowercase, {}, notes)
-    lowercase, settings = _normalization(config, whole, folder, notes)
-    tokens = _added_tokens(folder, config, special_map, whole)
+    lowercase, settings = _normalization(config, tokenizer_json, folder, notes)
+    tokens = _added_tokens(folder, config, special_map, tokenizer_json)
     specials = _special_tokens(special_map) | _special_tokens(config)
-    vocabulary, added = _whole_vocabulary(folder, base, tokens, specials, notes)
+    vocabulary, added = _vocabulary_with_added_tokens(folder, base, tokens, specials, notes)
     if added:
         settings["added_tokens"] = added
     return TokenizerFiles(vocabulary, lowercase, settings, notes)
 
 
-def _check_flat(found: dict, table: dict, path: Path) -> list[str]:
-    """Checks every key of a file except for custom special tokens, such as `entity_token`."""
+def _check_flat_file(found: dict, table: dict, path: Path) -> list[str]:
+    """Checks every key of a file except custom special tokens, such as `entity_token`."""
     custom = {name for name, value in found.items() if name.endswith("_token") and isinstance(value, str | dict)}
     return check_keys(
         {name: value for name, value in found.items() if name in table or name not in custom}, table, str(path)
     )
 
 
-def _check_whole(whole: dict, path: Path) -> list[str]:
+def _check_tokenizer_json(tokenizer_json: dict, path: Path) -> list[str]:
     """Checks every key of a `tokenizer.json`, and its row template."""
-    model = whole.get("model")
+    model = tokenizer_json.get("model")
     for name in ("normalizer", "pre_tokenizer", "post_processor", "truncation", "padding"):
-        _typed(whole.get(name), dict, f"{name} in {path}")
+        _as_type(tokenizer_json.get(name), dict, f"{name} in {path}")
     if not isinstance(model, dict) or not isinstance(model.get("vocab"), dict):
         kind = model.get("type") if isinstance(model, dict) else model
         raise InputError(
@@ -116,22 +112,22 @@ def _check_whole(whole: dict, path: Path) -> list[str]:
     wrong = next((piece for piece, index in model["vocab"].items() if not isinstance(index, int)), None)
     if wrong is not None:
         raise InputError(f"model.vocab in {path} must hold ids. Received: {wrong!r}: {model['vocab'][wrong]!r}.")
-    if whole.get("pre_tokenizer", "BERT's") is None:
+    if tokenizer_json.get("pre_tokenizer", "BERT's") is None:
         raise InputError(f"{path} has no word splitter (pre_tokenizer=None). Expected: BertPreTokenizer.")
-    rows = _rows_of(whole.get("post_processor"), path)
+    rows = _rows_of(tokenizer_json.get("post_processor"), path)
     if rows is not None and rows != BERT_ROWS:
         raise InputError(
-            f"{path} does not make BERT's rows (post_processor). Expected: [CLS] text [SEP], and for pairs "
+            f"{path} does not build BERT's rows (post_processor). Expected: [CLS] text [SEP], and for pairs "
             f"[CLS] text [SEP] text [SEP] with segments 0 and 1. Received: {rows}."
         )
     flat: dict[str, Any] = {}
-    for name, value in whole.items():
+    for name, value in tokenizer_json.items():
         inner = isinstance(value, dict) and name not in ("post_processor", "decoder")
         flat |= {f"{name}.{key}": entry for key, entry in value.items()} if inner else {name: value}
     return check_keys(flat, TOKENIZER, str(path))
 
 
-def _typed(value: Any, kind: type, what: str) -> Any:
+def _as_type(value: Any, kind: type, what: str) -> Any:
     """Returns a value of a JSON file; `null` becomes an empty object or list.
 
     Raises:
@@ -145,14 +141,16 @@ def _typed(value: Any, kind: type, what: str) -> Any:
 
 
 def _rows_of(processor: Any, path: Path) -> tuple[list[str], list[str]] | None:
-    """Returns the rows of a text and of a pair that a post-processor makes, each part with its segment.
+    """Returns a post-processor's rows for a text and for a pair, each part with its segment.
 
-    `None`: without a post-processor transformers makes BERT's rows.
+    `None` without a post-processor: transformers then builds BERT's rows.
     """
     if processor is None:
         return None
     if processor.get("type") == "BertProcessing":
-        cls, sep = (_typed(processor.get(name), list, f"{name} of post_processor in {path}") for name in ("cls", "sep"))
+        cls, sep = (
+            _as_type(processor.get(name), list, f"{name} of post_processor in {path}") for name in ("cls", "sep")
+        )
         cls, sep = f"{(cls or [None])[0]}0", (sep or [None])[0]
         return [cls, "A0", f"{sep}0"], [cls, "A0", f"{sep}0", "B1", f"{sep}1"]
     if processor.get("type") != "TemplateProcessing":
@@ -160,72 +158,75 @@ def _rows_of(processor: Any, path: Path) -> tuple[list[str], list[str]] | None:
 
     def template(name: str) -> list[str]:
         what = f"{name} of post_processor in {path}"
-        parts = [_typed(part, dict, what) for part in _typed(processor.get(name), list, what)]
-        found = [_typed(part.get("Sequence") or part.get("SpecialToken"), dict, what) for part in parts]
+        parts = [_as_type(part, dict, what) for part in _as_type(processor.get(name), list, what)]
+        found = [_as_type(part.get("Sequence") or part.get("SpecialToken"), dict, what) for part in parts]
         return [f"{part.get('id')}{part.get('type_id')}" for part in found]
 
     return template("single"), template("pair")
 
 
-def _base_vocabulary(folder: Path, whole: dict | None) -> dict[str, int] | None:
-    """Returns the ids of WordPiece's pieces, `None` without a vocabulary.
+def _base_vocabulary(folder: Path, tokenizer_json: dict | None) -> dict[str, int] | None:
+    """Returns the ids of the word pieces, `None` without a vocabulary.
 
     Raises:
         InputError: `vocab.txt` and `tokenizer.json` give a piece different ids.
     """
-    in_whole = None if whole is None else whole["model"]["vocab"]
+    in_json = None if tokenizer_json is None else tokenizer_json["model"]["vocab"]
     if not (folder / "vocab.txt").is_file():
-        return in_whole
+        return in_json
     lines = read_lines(folder / "vocab.txt")
     listed = {piece: index for index, piece in enumerate(lines)}
     if len(listed) < len(lines):
-        SpanBertTokenizer(folder / "vocab.txt")  # raises, as it holds a piece twice
-    if whole is None or in_whole is None or in_whole == listed:
+        SpanBertTokenizer(folder / "vocab.txt")  # raises with the duplicate piece
+    if tokenizer_json is None or in_json is None or in_json == listed:
         return listed
-    added = [token for token in whole.get("added_tokens") or [] if isinstance(token, dict)]
-    theirs = in_whole | {token.get("content"): token.get("id") for token in added}
+    added = [token for token in tokenizer_json.get("added_tokens") or [] if isinstance(token, dict)]
+    theirs = in_json | {token.get("content"): token.get("id") for token in added}
     for piece, index in listed.items():
         if theirs.get(piece, index) != index or piece not in theirs:
             raise InputError(
                 f"{folder / 'vocab.txt'} and {folder / 'tokenizer.json'} hold different vocabularies: {piece!r} has "
-                f"the id {index} in the first and {theirs.get(piece, 'none')} in the second. Remove the wrong one."
+                f"the id {index} in the first and {theirs.get(piece, 'none')} in the second. Remove the wrong file."
             )
-    return in_whole
+    return in_json
 
 
 def _normalization(
-    config: dict, whole: dict | None, folder: Path, notes: list[str]
+    config: dict, tokenizer_json: dict | None, folder: Path, notes: list[str]
 ) -> tuple[bool | None, dict[str, Any]]:
     """Returns whether text is lowercased, and the other settings that differ from BERT's."""
     in_file: dict[str, Any] = {}
-    if whole is not None and "normalizer" in whole:
-        in_file = NO_NORMALIZATION if whole["normalizer"] is None else whole["normalizer"]
+    if tokenizer_json is not None and "normalizer" in tokenizer_json:
+        in_file = NO_NORMALIZATION if tokenizer_json["normalizer"] is None else tokenizer_json["normalizer"]
     file_only = bool(in_file) and config.get("tokenizer_class") in FILE_ONLY_CLASSES
     found: dict[str, Any] = {}
     for key, (inner, ours) in NORMALIZATION.items():
+        # `null` means "not set", except for strip_accents, where it means "as lower-casing".
         stated = key in config and (config[key] is not None or key == "strip_accents") and not file_only
         value, other = (config[key], in_file.get(inner)) if stated else (in_file.get(inner), None)
         if not isinstance(value, bool | None):
-            raise InputError(f"{folder / 'tokenizer_config.json'} says {key}={value!r}. Expected: true, false or null.")
+            where = f"tokenizer_config.json sets {key}" if stated else f"tokenizer.json sets normalizer.{inner}"
+            raise InputError(f"{folder / where}={value!r}. Expected: true, false or null.")
         if stated and inner in in_file and other != value:
             notes.append(
-                f"{folder}: tokenizer_config.json says {key}={value}, the normalizer of tokenizer.json {inner}={other}."
+                f"{folder}: tokenizer_config.json sets {key}={value}, the normalizer of tokenizer.json {inner}={other}."
                 " The first takes precedence, as in transformers."
             )
         elif inner in in_file and not stated and not file_only and value != TRANSFORMERS_DEFAULTS[key]:
             notes.append(
-                f"{folder}: only tokenizer.json says {inner}={value}, which is used. transformers' BertTokenizer "
+                f"{folder}: only tokenizer.json sets {inner}={value}, which is used. transformers' BertTokenizer "
                 f"reads {key} only from tokenizer_config.json, and its default is {TRANSFORMERS_DEFAULTS[key]}."
             )
         if value is not None:
             found[ours] = value
     if in_file.get("clean_text", True) is False:
+        # BertTokenizer and the like, if stated, always clean text in transformers. Otherwise the file is followed.
         followed = file_only or "tokenizer_class" not in config
         found |= {"clean_text": False} if followed else {}
         if not file_only:
             notes.append(
                 f"{folder}: tokenizer.json keeps control characters, transformers' BertTokenizer removes them. "
-                f"They are {'kept' if followed else 'removed'}."
+                f"Here they are {'kept' if followed else 'removed'}."
             )
     lowercase = found.pop("lowercase", None)
     if lowercase is None and config:
@@ -233,6 +234,7 @@ def _normalization(
             f"{folder}: no file sets do_lower_case, so lower-casing is inferred from the vocabulary. "
             "transformers would lowercase."
         )
+    # Keep only what differs from the defaults of `SpanBertTokenizer`.
     if found.get("split_chinese_characters"):
         del found["split_chinese_characters"]
     if found.get("strip_accents") == lowercase:
@@ -240,40 +242,40 @@ def _normalization(
     return lowercase, found
 
 
-def _added_tokens(folder: Path, config: dict, special_map: dict, whole: dict | None) -> dict[int, Token]:
-    """Returns the added tokens by id, as listed in the files; later files override earlier ones."""
+def _added_tokens(folder: Path, config: dict, special_map: dict, tokenizer_json: dict | None) -> dict[int, Token]:
+    """Returns the added tokens of all files, by id. Later files override earlier ones."""
     specials = {*SPECIAL_PIECES, *_special_tokens(special_map), *_special_tokens(config)}
     found: dict[int, Token] = {}
     for content, index in (read_settings(folder / "added_tokens.json") or {}).items():
         entry = {"content": content, "special": content in specials}
-        found[_id(index, content, folder / "added_tokens.json")] = _token(entry, folder)
+        found[_checked_id(index, content, folder / "added_tokens.json")] = _checked_token(entry, folder)
     path = folder / "tokenizer.json"
-    for entry in _typed((whole or {}).get("added_tokens"), list, f"added_tokens in {path}"):
-        _typed(entry, dict, f"added_tokens in {path}: each")
-        found[_id(entry.get("id"), entry.get("content"), path)] = _token(entry, folder)
+    for entry in _as_type((tokenizer_json or {}).get("added_tokens"), list, f"added_tokens in {path}"):
+        _as_type(entry, dict, f"added_tokens in {path}: each")
+        found[_checked_id(entry.get("id"), entry.get("content"), path)] = _checked_token(entry, folder)
     path = folder / "tokenizer_config.json"
     what = f"added_tokens_decoder in {path}"
-    for index, entry in _typed(config.get("added_tokens_decoder"), dict, what).items():
-        _typed(entry, dict, f"{what}: each token")
+    for index, entry in _as_type(config.get("added_tokens_decoder"), dict, what).items():
+        _as_type(entry, dict, f"{what}: each token")
         number = int(index) if index.isascii() and index.isdigit() else index
-        found[_id(number, entry.get("content"), path)] = _token(entry, folder)
+        found[_checked_id(number, entry.get("content"), path)] = _checked_token(entry, folder)
     return found
 
 
-def _id(value: Any, content: Any, path: Path) -> int:
-    """Returns the id of an added token; raises `InputError` for anything but a whole number."""
+def _checked_id(value: Any, content: Any, path: Path) -> int:
+    """Returns the id of an added token. Raises `InputError` unless it is a whole number."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise InputError(f"{path}: the added token {content!r} needs an id, a whole number. Received: {value!r}.")
     return value
 
 
-def _token(entry: dict[str, Any], folder: Path | str) -> Token:
-    """Returns the content and all flags of a token.
+def _checked_token(entry: dict[str, Any], folder: Path | str) -> Token:
+    """Returns a token's content and all its flags.
 
     Raises:
-        InputError: it has no text, or a flag that is not a boolean.
+        InputError: it has no text, or a flag is not a boolean.
     """
-    flags = {name: entry.get(name) or False for name in FLAGS}
+    flags = {name: entry.get(name) or False for name in TOKEN_FLAGS}
     if entry.get("normalized") is None:
         flags["normalized"] = not flags["special"]
     content = entry.get("content")
@@ -285,24 +287,26 @@ def _token(entry: dict[str, Any], folder: Path | str) -> Token:
 
 
 def _special_tokens(settings: dict) -> dict[str, Token]:
-    """Returns a file's special tokens other than BERT's five, by their text."""
+    """Returns a file's special tokens besides BERT's five, by their text."""
     values: list[Any] = []
     for name in ("additional_special_tokens", "extra_special_tokens", "model_specific_special_tokens"):
         value = settings.get(name) or []
-        values += value.values() if isinstance(value, dict) else _typed(value, list, f"{name} of the tokenizer's files")
+        values += (
+            value.values() if isinstance(value, dict) else _as_type(value, list, f"{name} of the tokenizer's files")
+        )
     wrong = [value for value in values if not isinstance(value, str | dict)]
     if wrong:
-        raise InputError(f"Special tokens in the tokenizer's files must be text. Received: {json.dumps(wrong[0])}.")
+        raise InputError(f"Special tokens in the tokenizer's files must be strings. Received: {json.dumps(wrong[0])}.")
     values += [value for name, value in settings.items() if name.endswith("_token") and isinstance(value, str | dict)]
     entries = [{"content": value} if isinstance(value, str) else value for value in values]
     return {
-        entry["content"]: _token(entry | {"special": True}, "The folder")
+        entry["content"]: _checked_token(entry | {"special": True}, "The folder")
         for entry in entries
         if entry.get("content") not in (None, "", *SPECIAL_PIECES)
     }
 
 
-def _whole_vocabulary(
+def _vocabulary_with_added_tokens(
     folder: Path, base: dict[str, int], tokens: dict[int, Token], specials: dict[str, Token], notes: list[str]
 ) -> tuple[list[str], list[Token]]:
     """Returns every token at its id, and the added tokens that change how text is split.
@@ -320,7 +324,7 @@ def _whole_vocabulary(
             )
     places = {index: piece for piece, index in ids.items()}
     if len(places) != len(ids) or sorted(places) != list(range(len(places))):
-        raise InputError(f"{folder} does not number its {len(ids)} pieces from 0 without a gap.")
+        raise InputError(f"{folder} does not number its {len(ids)} tokens from 0 without a gap.")
     absent = [content for content in specials if content not in ids]
     if absent:
         notes.append(
@@ -331,16 +335,16 @@ def _whole_vocabulary(
     added = []
     for content in sorted(named, key=lambda content: ids[content]):
         token = named[content] | {"word_piece": content in base}
-        if content in SPECIAL_PIECES:  # matched only if texts may hold special tokens; most have no relevant flag
+        if content in SPECIAL_PIECES:  # matched only if texts may hold special tokens; most set no other flag
             token |= {"special": True}
-            if not any(token[name] for name in FLAGS if name != "special"):
+            if not any(token[name] for name in TOKEN_FLAGS if name != "special"):
                 continue
         added.append(token)
     return [places[index] for index in range(len(places))], added
 
 
 def read_lines(path: str | os.PathLike) -> list[str]:
-    """Returns the pieces of a `vocab.txt`, one per line.
+    """Returns the word pieces of a `vocab.txt`, one per line.
 
     Raises:
         InputError: the file is missing or is not UTF-8.

@@ -1,4 +1,4 @@
-"""The tokenizer in the graph equals ours: on BERT's hard strings, on every code point, on text at random."""
+"""The tokenizer in the graph equals ours: on BERT's hard strings, on every code point, on random text."""
 
 import gzip
 import itertools
@@ -39,13 +39,13 @@ def in_graph(method):
 
 
 def words_of(texts, lowercase):
-    """Returns the words that the library under our tokenizer makes of texts, in UTF-8."""
+    """Returns the words, in UTF-8, that the `tokenizers` library splits texts into."""
     normalize = normalizers.BertNormalizer(lowercase=lowercase).normalize_str
     split = pre_tokenizers.BertPreTokenizer().pre_tokenize_str
     return [[word.encode("utf-8") for word, _ in split(normalize(text))] for text in texts]
 
 
-def test_all_300_hard_strings_equal_berts_pieces_and_ours(data_folder, lowercase):
+def test_all_300_hard_strings_give_berts_pieces_and_ours(data_folder, lowercase):
     kind = "uncased" if lowercase else "cased"
     cases = [json.loads(line) for line in (data_folder / "vocab/wordpiece_fixture.jsonl").open(encoding="utf-8")]
     ours = SpanBertTokenizer(data_folder / f"vocab/bert-base-{kind}-vocab.txt", lowercase=lowercase)
@@ -60,14 +60,14 @@ def test_all_300_hard_strings_equal_berts_pieces_and_ours(data_folder, lowercase
     assert tokenize(texts) == ours(texts)
 
 
-def test_every_code_point_is_split_as_our_tokenizer_does(lowercase):
+def test_every_code_point_is_split_as_by_our_tokenizer(lowercase):
     codes = [code for code in range(0x110000) if not 0xD800 <= code < 0xE000]
     texts = ["".join(f"a{chr(code)}" for code in codes[i : i + 512]) for i in range(0, len(codes), 512)]
     received = in_graph(GraphTokenizer(PIECES, lowercase).words)(texts)
     assert received == words_of(texts, lowercase)
 
 
-def test_thousands_of_odd_strings_are_split_as_our_tokenizer_does(lowercase):
+def test_thousands_of_odd_strings_are_split_as_by_our_tokenizer(lowercase):
     texts = odd_strings(10_000, seed=2)
     assert sum(any(unicodedata.combining(c) for c in text) for text in texts) > 5000
     received = in_graph(GraphTokenizer(PIECES, lowercase).words)(texts)
@@ -117,7 +117,7 @@ def test_invalid_utf8_gives_our_ids(lowercase):
     assert in_graph(GraphTokenizer(PIECES, lowercase).tokenize)(texts) == ours(texts)
 
 
-def test_rows_have_special_tokens_padding_and_the_longest_texts_length():
+def test_rows_have_special_tokens_and_padding_to_the_longest_text():
     rows = GraphTokenizer(PIECES)(["ab a", "", "a a a a"])
     assert {value.dtype for value in rows.values()} == {tf.int32}
     assert rows["token_ids"].numpy().tolist() == [[2, 5, 6, 5, 3, 0], [2, 3, 0, 0, 0, 0], [2, 5, 5, 5, 5, 3]]
@@ -148,7 +148,7 @@ def test_an_empty_batch_gives_no_rows():
     assert rows["token_ids"].shape == (0, 7) and rows["truncated_pieces"].shape == (0,)
 
 
-def test_sizes_and_vocabularies_that_do_not_fit_are_rejected():
+def test_invalid_lengths_and_vocabularies_are_rejected():
     with pytest.raises(InputError, match=r"lacks \[UNK\] and \[SEP\]"):
         GraphTokenizer(["[PAD]", "[CLS]", "a"])
     with pytest.raises(InputError, match="exceeds the max supported.*remove that piece"):

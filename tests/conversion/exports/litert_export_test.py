@@ -1,4 +1,4 @@
-"""LiteRT files: equal to the model in LiteRT's interpreter on other rows than the exporter compares."""
+"""LiteRT files: equal to the model in LiteRT's interpreter on rows other than the exporter's."""
 
 import sys
 
@@ -20,9 +20,7 @@ def interpreter():
 
 
 @pytest.mark.parametrize("kind", ["encoder", "pretrainer"])
-def test_it_computes_what_the_model_computes_at_any_size(
-    interpreter, make_encoder, make_pretrainer, rows_for, tmp_path, kind
-):
+def test_outputs_equal_the_models_at_any_size(interpreter, make_encoder, make_pretrainer, rows_for, tmp_path, kind):
     model = make_encoder(num_layers=2) if kind == "encoder" else make_pretrainer()
     assert export_litert(model, tmp_path / "model.tflite") < 1e-5
     assert [path.name for path in tmp_path.iterdir()] == ["model.tflite"]
@@ -39,7 +37,7 @@ def test_it_computes_what_the_model_computes_at_any_size(
             np.testing.assert_allclose(received[name], values.numpy(), atol=1e-5)
 
 
-def test_it_holds_built_in_operations_alone(interpreter, make_encoder, tmp_path):
+def test_only_built_in_operations_are_used(interpreter, make_encoder, tmp_path):
     export_litert(make_encoder(), tmp_path / "model.tflite")
     operations = [detail["op_name"] for detail in interpreter(str(tmp_path / "model.tflite"))._get_ops_details()]
     assert "SOFTMAX" in operations and [name for name in operations if "Flex" in name or "CUSTOM" in name] == []
@@ -53,7 +51,7 @@ def test_a_wrong_export_is_not_written(interpreter, make_encoder, tmp_path, monk
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_litert_cannot_hold_is_refused(make_encoder, tmp_path, monkeypatch):
+def test_wrong_names_dtypes_and_quantized_models_are_rejected(make_encoder, tmp_path, monkeypatch):
     encoder = make_encoder()
     with pytest.raises(InputError, match=r"ends with \.tflite. Received: .*model\.bin"):
         export_litert(encoder, tmp_path / "model.bin")

@@ -8,8 +8,8 @@ import pytest
 from tokenizers import normalizers
 
 from spanbert_keras.conversion.exports.normalization_tables import (
-    ALONE,
     ORDINARY,
+    SEPARATE,
     SPACE,
     SURROGATES,
     NormalizationTables,
@@ -25,7 +25,7 @@ def look_up(table, codes):
 
 
 def replace(tables, text):
-    """Returns a text with each code point replaced by what the tables say."""
+    """Returns a text with each code point replaced according to the tables."""
     parts = []
     for character, which in zip(text, look_up(tables.replacements, [ord(c) for c in text]), strict=True):
         values = tables.values[tables.splits[which - 1] : tables.splits[which]]
@@ -43,7 +43,7 @@ def tables(lowercase):
     return NormalizationTables.read(lowercase)
 
 
-def test_a_paged_table_holds_every_number():
+def test_a_paged_table_returns_every_number():
     dense = np.random.default_rng(0).integers(0, 9, 0x110000)
     dense[512:99_999] = 4
     table = PagedTable.of(dense)
@@ -63,7 +63,7 @@ def test_every_code_point_is_replaced_as_by_the_library(tables, lowercase):
         if which[code]:
             values = tables.values[tables.splits[which[code] - 1] : tables.splits[which[code]]]
             text = "".join(map(chr, values)).replace("\0", "")
-        elif kinds[code] == ALONE and normalize(text) != text:
+        elif kinds[code] == SEPARATE and normalize(text) != text:
             text = f" {text} "
         wrong += [] if normalize(chr(code)) == text else [hex(code)]
     assert wrong == []
@@ -78,17 +78,19 @@ def test_examples_follow_berts_rules(tables, lowercase):
 
 def test_kinds_follow_berts_rules(tables):
     kinds = dict(zip(EVERY, look_up(tables.kinds, EVERY), strict=True))
-    ascii_kinds = {c: ALONE for c in string.punctuation} | {c: ORDINARY for c in string.ascii_letters + string.digits}
+    ascii_kinds = {c: SEPARATE for c in string.punctuation} | {
+        c: ORDINARY for c in string.ascii_letters + string.digits
+    }
     assert {c: kinds[ord(c)] for c in ascii_kinds} == ascii_kinds
     assert [kinds[ord(c)] for c in " \u2003\u3000"] == [SPACE] * 3
-    assert [kinds[ord(c)] for c in "中\U00020000。—¿"] == [ALONE] * 5
+    assert [kinds[ord(c)] for c in "中\U00020000。—¿"] == [SEPARATE] * 5
     assert [kinds[ord(c)] for c in "éßя\u0301가かカ€\U0001f600"] == [ORDINARY] * 9
 
 
 def test_only_uncased_text_is_put_in_canonical_order():
     assert NormalizationTables.read(False).ranks is None
     ranks = look_up(NormalizationTables.read(True).ranks, EVERY)
-    # The library and Python hold different versions of Unicode: what both call a mark must stand in the same order.
+    # The library and Python follow different versions of Unicode: marks known to both must be in the same order.
     marks = sorted((unicodedata.combining(chr(code)), int(ranks[code])) for code in np.flatnonzero(ranks))
     assert len(marks) > 700 and marks[0][0] == 1 and marks[-1][0] == 240
     classes = {}
@@ -98,7 +100,7 @@ def test_only_uncased_text_is_put_in_canonical_order():
     assert [min(of_class) for of_class in classes.values()] == list(range(1, len(classes) + 1))
 
 
-def test_a_removed_accent_that_stops_marks_leaves_a_blocker():
+def test_a_removed_accent_that_blocks_reordering_leaves_a_blocker():
     tables = NormalizationTables.read(True)
     assert replace(tables, "\u034f") == "\0"  # class 0: the combining grapheme joiner
     assert replace(tables, "\u0301\u0340\u0344") == ""  # classes above 0, one of them by its decomposition

@@ -1,4 +1,4 @@
-"""ONNX files: equal to the model in onnxruntime on other rows than the exporter compares."""
+"""ONNX files: equal to the model in onnxruntime on rows other than the exporter's."""
 
 import sys
 
@@ -26,9 +26,7 @@ INT8 = pytest.param("int8 encoder", marks=pytest.mark.slow)
 
 
 @pytest.mark.parametrize("kind", ["encoder", "pretrainer", INT8])
-def test_it_computes_what_the_model_computes_at_any_size(
-    onnxruntime, make_encoder, make_pretrainer, rows_for, tmp_path, kind
-):
+def test_outputs_equal_the_models_at_any_size(onnxruntime, make_encoder, make_pretrainer, rows_for, tmp_path, kind):
     model = make_pretrainer() if kind == "pretrainer" else make_encoder(num_layers=1 + (kind == "encoder"))
     if kind == "int8 encoder":
         model.quantize("int8")
@@ -49,14 +47,14 @@ def test_it_computes_what_the_model_computes_at_any_size(
 
 def test_a_wrong_export_is_not_written(onnxruntime, make_encoder, tmp_path, monkeypatch):
     encoder, other = make_encoder(), make_encoder(num_heads=2)
-    other({name: np.ones((2, 5), "int32") for name in other.input_keys})  # Keras exports what was called before
+    other({name: np.ones((2, 5), "int32") for name in other.input_keys})  # Keras exports a called signature
     monkeypatch.setattr(encoder, "export", other.export)
     with pytest.raises(InputError, match="does not compute the same as the model"):
         export_onnx(encoder, tmp_path / "model.onnx")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_absent_package_and_half_precision_are_refused(make_encoder, tmp_path, monkeypatch):
+def test_a_missing_package_and_half_precision_are_rejected(make_encoder, tmp_path, monkeypatch):
     with pytest.raises(InputError, match="Expected: float32. Received: float16"):
         export_onnx(make_encoder(dtype="mixed_float16"), tmp_path / "model.onnx")
     monkeypatch.setitem(sys.modules, "onnxruntime", None)

@@ -1,4 +1,4 @@
-"""SavedModels: equal to the model on other rows than the exporter compares, without our code, whole or not at all."""
+"""SavedModels: equal to the model on rows other than the exporter's, without our code, and written atomically."""
 
 import json
 import subprocess
@@ -14,7 +14,7 @@ from spanbert_keras.conversion.exports.saved_model import export_saved_model
 from spanbert_keras.errors import InputError
 
 tf = pytest.importorskip("tensorflow", reason="a SavedModel needs TensorFlow")
-pytest.importorskip("tensorflow_text", reason="the SavedModel of strings needs tensorflow-text")
+pytest.importorskip("tensorflow_text", reason="a SavedModel that takes strings needs tensorflow-text")
 pytestmark = pytest.mark.skipif(
     keras.backend.backend() != "tensorflow", reason="exports are made on the TensorFlow backend"
 )
@@ -47,7 +47,7 @@ def serve(folder, rows):
 
 
 @pytest.mark.parametrize("kind", ["encoder", "pretrainer"])
-def test_it_computes_what_the_model_computes_at_any_size(make_encoder, make_pretrainer, rows_for, tmp_path, kind):
+def test_outputs_equal_the_models_at_any_size(make_encoder, make_pretrainer, rows_for, tmp_path, kind):
     model = make_encoder(num_layers=2) if kind == "encoder" else make_pretrainer()
     assert export_saved_model(model, tmp_path / "served") < 1e-5
     loaded = tf.saved_model.load(str(tmp_path / "served"))
@@ -66,7 +66,7 @@ def test_it_computes_what_the_model_computes_at_any_size(make_encoder, make_pret
             np.testing.assert_allclose(received[name], values.numpy(), atol=1e-5)
 
 
-def test_one_of_strings_runs_in_a_fresh_process_with_our_ids(make_encoder, tmp_path):
+def test_strings_are_served_in_a_fresh_process_with_our_ids(make_encoder, tmp_path):
     encoder = make_encoder()
     assert export_saved_model(encoder, tmp_path / "served", strings=True, length=20) < 1e-5
     (tmp_path / "texts.json").write_text(json.dumps(TEXTS), encoding="utf-8")
@@ -84,7 +84,7 @@ def test_one_of_strings_runs_in_a_fresh_process_with_our_ids(make_encoder, tmp_p
     np.testing.assert_allclose(outputs["sequence_output"], encoder(inputs)["sequence_output"].numpy(), atol=1e-5)
 
 
-def test_half_precision_is_served_as_it_computes_in_rows_of_the_longest_text(make_encoder, tmp_path):
+def test_half_precision_is_served_in_its_own_dtype_and_rows_are_as_long_as_the_longest_text(make_encoder, tmp_path):
     assert export_saved_model(make_encoder(dtype="mixed_bfloat16"), tmp_path / "served", strings=True) < 0.1
     outputs = tf.saved_model.load(str(tmp_path / "served")).signatures["serving_default"](tf.constant(["ab", "a b c"]))
     assert outputs["sequence_output"].dtype == tf.bfloat16
@@ -94,13 +94,13 @@ def test_half_precision_is_served_as_it_computes_in_rows_of_the_longest_text(mak
 def test_strings_need_an_encoder_whose_tokenizer_a_graph_can_hold(make_encoder, make_pretrainer, tmp_path):
     marked = make_encoder()
     marked.tokenizer = SpanBertTokenizer(marked.tokenizer.get_vocabulary(), special_tokens_in_text=True)
-    refused = {
+    rejected = {
         "Expected: a SpanBertEncoder. Received: SpanBertPretrainer": make_pretrainer(),
         "needs the encoder's tokenizer": make_encoder(tokenizer=None),
         "with a vocabulary. Received: none": make_encoder(tokenizer=SpanBertTokenizer()),
         "special_tokens_in_text=False. Received: True": marked,
     }
-    for message, model in refused.items():
+    for message, model in rejected.items():
         with pytest.raises(InputError, match=message):
             export_saved_model(model, tmp_path / "served", strings=True)
     with pytest.raises(ValueError, match=r"must be in \[2, 24\]. Received: 25"):
@@ -110,10 +110,10 @@ def test_strings_need_an_encoder_whose_tokenizer_a_graph_can_hold(make_encoder, 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_of_other_things_is_left_alone_and_an_older_export_replaced(make_encoder, rows_for, tmp_path):
+def test_other_folders_are_left_unchanged_and_an_older_export_is_replaced(make_encoder, rows_for, tmp_path):
     (tmp_path / "notes").mkdir()
     (tmp_path / "notes" / "text").touch()
-    with pytest.raises(InputError, match="is in the way of a SavedModel"):
+    with pytest.raises(InputError, match="is not a place for a SavedModel"):
         export_saved_model(make_encoder(), tmp_path / "notes")
     assert (tmp_path / "notes" / "text").exists()
     (tmp_path / "served").mkdir()
@@ -134,7 +134,7 @@ def test_a_wrong_export_is_not_written(make_encoder, tmp_path, monkeypatch):
     cased = encoder.tokenizer
     encoder.tokenizer = SpanBertTokenizer(cased.get_vocabulary()[:5] + cased.get_vocabulary()[:4:-1])
     monkeypatch.setattr(encoder.tokenizer, "get_vocabulary", cased.get_vocabulary)
-    with pytest.raises(InputError, match="cuts texts into other pieces"):
+    with pytest.raises(InputError, match="split texts into different pieces"):
         export_saved_model(encoder, tmp_path / "served", strings=True)
     assert list(tmp_path.iterdir()) == []
 

@@ -1,4 +1,4 @@
-"""The common part of exports: what is rejected, and that a wrong export is detected."""
+"""Checks that all exports share: what is rejected, and that a wrong export is detected."""
 
 import sys
 
@@ -31,7 +31,7 @@ def test_other_models_and_dtypes_are_rejected(make_encoder):
         check_exportable(half, "ONNX")
 
 
-def test_an_absent_package_is_named_with_the_command_that_installs_it(monkeypatch):
+def test_a_missing_package_is_named_with_the_command_that_installs_it(monkeypatch):
     require_extra("ONNX", "json", "csv")
     monkeypatch.setitem(sys.modules, "tf2onnx", None)
     with pytest.raises(InputError, match=r'no tf2onnx; install them with `pip install "spanbert-keras\[export\]"`'):
@@ -39,7 +39,7 @@ def test_an_absent_package_is_named_with_the_command_that_installs_it(monkeypatc
 
 
 @pytest.mark.parametrize("longest", [24, 5, 2])
-def test_the_comparison_has_padding_segments_and_positions_inside_the_row(make_pretrainer, longest):
+def test_sample_inputs_have_padding_segments_and_positions_inside_the_row(make_pretrainer, longest):
     pretrainer = make_pretrainer(max_sequence_length=longest)
     inputs = sample_inputs(pretrainer)
     assert set(inputs) == set(pretrainer.input_keys) and {str(v.dtype) for v in inputs.values()} == {"int32"}
@@ -50,7 +50,7 @@ def test_the_comparison_has_padding_segments_and_positions_inside_the_row(make_p
     pretrainer(inputs)
 
 
-def test_the_largest_difference_is_returned_and_a_wrong_output_rejected(make_pretrainer, to_numpy):
+def test_the_largest_difference_is_returned_and_a_wrong_output_is_rejected(make_pretrainer, to_numpy):
     pretrainer = make_pretrainer()
     inputs = sample_inputs(pretrainer)
     right = to_numpy(pretrainer(inputs))

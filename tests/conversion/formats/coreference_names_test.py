@@ -1,4 +1,4 @@
-"""Coreference checkpoints of the research code, written by TensorFlow 1's saver beside the optimizers' slots.
+"""Coreference checkpoints of the research code, written by TensorFlow 1's saver with the optimizers' slots.
 
 The weights are those of the golden documents, whose scores the released code computed, and of a small resolver.
 """
@@ -30,9 +30,10 @@ PLACES = {
     "coref_layer/same_speaker_emb": ("same_speaker_emb", "pair_scorer.speaker_embeddings"),
     "coref_layer/antecedent_distance_emb": ("antecedent_distance_emb", "pair_scorer.distance_embeddings"),
     "coref_layer/segment_distance/segment_distance_embeddings": (
-        "segment_distance_emb", "pair_scorer.segment_embeddings"
+        "segment_distance_emb",
+        "pair_scorer.segment_embeddings",
     ),
-}  # fmt: skip
+}
 for scope, array, layer in (
     ("mention_word_attn/", "head_attn", "span_vectors.head_score"),
     ("", "dist_prior/out", "coarse_antecedents.distance_score"),
@@ -57,7 +58,7 @@ SEGMENTS = "coref_layer/segment_distance/segment_distance_embeddings"
 
 
 def save(folder, variables):
-    """Writes a checkpoint as the released code trains: TensorFlow's Adam on the task, its own on BERT, a counter."""
+    """Writes a checkpoint as the released code does: TensorFlow's Adam on the task, its own Adam on BERT, a counter."""
     v1 = tf.compat.v1
     with tf.Graph().as_default(), v1.Session() as session:
         made = {name: v1.get_variable(name, initializer=value) for name, value in variables.items()}
@@ -70,7 +71,7 @@ def save(folder, variables):
                 for slot in ("adam_m", "adam_v"):
                     v1.get_variable(f"{name}/{slot}", initializer=value + 1)
         session.run(v1.global_variables_initializer())
-        session.run(train)  # so that slots and counters are no zeros
+        session.run(train)  # so that slots and counters are not zero
         session.run([variable.assign(variables[name]) for name, variable in made.items()])
         v1.train.Saver().save(session, str(folder / PREFIX))
 
@@ -79,15 +80,17 @@ def write(folder, variables):
     """Writes a checkpoint with just these variables."""
     names = sorted(variables)
     tf.raw_ops.SaveV2(
-        prefix=str(folder / PREFIX), tensor_names=names, shape_and_slices=[""] * len(names),
+        prefix=str(folder / PREFIX),
+        tensor_names=names,
+        shape_and_slices=[""] * len(names),
         tensors=[tf.constant(variables[name]) for name in names],
-    )  # fmt: skip
+    )
     return folder
 
 
 @pytest.fixture
 def make_folder(tmp_path):
-    """Function that makes a folder as the released archives are, without the checkpoint."""
+    """Function that makes a folder like the released archives, without the checkpoint."""
 
     def make(pieces, heads):
         folder = tmp_path / "spanbert_tiny"
@@ -102,7 +105,7 @@ def make_folder(tmp_path):
 
 @pytest.fixture(scope="module")
 def resolver(toy_tokenizer, randomize):
-    """A small resolver full of noise, with the settings that a conversion gives; 16 positions, segments of 10."""
+    """A small resolver of random weights, with the settings of a conversion; 16 positions, segments of 10."""
     encoder = SpanBertEncoder(64, 1, 2, 8, 12, max_sequence_length=16, tokenizer=toy_tokenizer)
     model = SpanBertCoreferenceResolver(
         encoder, segment_length=10, candidates="pieces", default_genre="bc", max_segment_distance=4, **TASK
@@ -129,7 +132,7 @@ def values(model, path):
 
 
 def converted(folder, *flags):
-    """Runs the program on a folder, and returns the resolver that it wrote."""
+    """Runs the program on a folder and returns the resolver that it wrote."""
     destination = folder.parent / "resolver.keras"
     arguments = [f"--source={folder}", f"--destination={destination}", *flags]
     program.run(convert.main, convert.Config, arguments)
@@ -156,7 +159,7 @@ def test_released_weights_give_the_released_codes_scores(coreference_golden, goo
     for key, value in from_model(model.encoder).tensors.items():
         np.testing.assert_array_equal(value, bert[key], err_msg=key)
 
-    model.coarse_antecedents.max_antecedents = 6  # the golden documents', which no weight tells
+    model.coarse_antecedents.max_antecedents = 6  # that of the golden documents; no weight contains it
     exact = coreference_golden.expected(arrays)
     found = coreference_golden.computed(model, coreference_golden.make_batch(arrays))
     assert found.spans == exact.spans
@@ -192,7 +195,7 @@ def test_a_source_without_segment_length_gets_a_default_with_a_note(variables, f
     model = converted(folder)
     assert model.segments.segment_length == 16 and model.segments.candidates == "pieces"
     printed = capsys.readouterr().out
-    length = "Segments have 16 pieces, the number of the encoder's positions; --segment_length overrides it"
+    length = "Segments have 16 word pieces, the number of the encoder's positions; --segment_length overrides it"
     genres = "genres bc bn mz nw pt tc wb, bc for a document without"
     for words in (length, genres, "If this is a published file", "parts of words may begin and end"):
         assert words in printed
@@ -216,7 +219,7 @@ def test_released_sizes_have_the_released_segment_length(width, rows, positions,
     assert ("as in the released model" in made.notes[-1]) == (length < positions)
     assert "50 antecedents per span among the 3,900 before it" in made.notes[-1] and "dropout 0.3" in made.notes[-1]
     defaults = inspect.signature(SpanBertCoreferenceResolver).parameters.keys() - {"encoder", "kwargs"}
-    assert made.head_settings.keys() == defaults  # none is left to a default of ours
+    assert made.head_settings.keys() == defaults  # none depends on our defaults
     assert made.head_settings["max_segment_distance"] == rows and made.head_settings["max_span_width"] == 30
 
 
@@ -225,13 +228,14 @@ def without(variables, *names):
 
 
 def other(variables, **shapes):
-    """Returns variables of which some have another shape; their names with `__` for each slash."""
+    """Returns variables, some with another shape; keyword names have `__` for each slash."""
     return variables | {name.replace("__", "/"): np.ones(shape, "float32") for name, shape in shapes.items()}
 
 
 REFUSED = {
     "one is missing": (
-        lambda v: without(v, "output_bias"), r"lacks 1 of its 27 variables \(output_bias\)\. Expected: those of the re"
+        lambda v: without(v, "output_bias"),
+        r"lacks 1 of its 27 variables \(output_bias\)\. Expected: those of the re",
     ),
     "a switch was off": (
         lambda v: without(v, *(name for name in v if "width" in name and name != "span_width_embeddings")),
@@ -245,9 +249,7 @@ REFUSED = {
         lambda v: other(v, mention_scores__hidden_weights_1=(12, 12), mention_scores__hidden_bias_1=(12,)),
         r"several hidden layers\. Expected: one .* Received: mention_scores/hidden_weights_1\.",
     ),
-    "genres": (
-        lambda v: other(v, genre_embeddings=(8, 4)), r"genre_embeddings \(7, 4\), received \(8, 4\)\."
-    ),
+    "genres": (lambda v: other(v, genre_embeddings=(8, 4)), r"genre_embeddings \(7, 4\), received \(8, 4\)\."),
     "transposed": (
         lambda v: other(v, mention_scores__output_weights=(1, 12)),
         r"do not fit together.* BERT 8 wide.*: mention_scores/output_weights \(12, 1\), received \(1, 12\)\.",
@@ -258,7 +260,7 @@ REFUSED = {
     ),
     "axes": (lambda v: other(v, span_width_embeddings=(5,)), r"span_width_embeddings \(5, 0\), received \(5,\)"),
     "nothing": (lambda v: other(v, **{SEGMENTS.replace("/", "__"): (0, 4)}), r"\(0, 4\), received \(0, 4\)"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", REFUSED)

@@ -1,4 +1,4 @@
-"""Keys as Google's programs write them, spelled out, and what they are called elsewhere."""
+"""Keys as Google's programs write them, spelled out, and their Hugging Face names."""
 
 import numpy as np
 import pytest
@@ -69,7 +69,7 @@ HEAD = {
 
 
 def names(keys, shapes=()):
-    """Returns the names of these keys; a shape counts only where it is given."""
+    """Returns the names of these keys. Shapes matter only if given."""
     return hugging_face_names(dict.fromkeys(keys, [3]) | dict(shapes), "folder/model.ckpt")
 
 
@@ -155,7 +155,7 @@ def test_the_state_of_model_gardens_training_is_left_out():
         "output_weights",
         "global_steps",
         "a/lambda",
-        "a/m",  # there is no variable `a`
+        "a/m",  # no variable `a` exists
         "bert/pooler/dense/gamma",
         "bert/embeddings/word_embeddings/kernel",
         "bert/encoder/layer_0/gate/kernel",

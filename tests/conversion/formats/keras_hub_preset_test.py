@@ -43,7 +43,7 @@ def test_a_preset_of_a_classifier_gives_its_encoder_with_a_note(preset, pieces, 
 
 
 def test_every_weight_is_converted(preset):
-    """Layer by layer, which tanh and erf do not blur."""
+    """Weights are compared, because outputs differ by the GELU."""
     folder, backbone = preset
     tensors = open_source(folder).tensors
     layer = backbone.get_layer("transformer_layer_1")

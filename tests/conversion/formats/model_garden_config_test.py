@@ -22,9 +22,11 @@ def test_sizes_and_rates_have_hugging_faces_names(tmp_path):
     write(tmp_path, BERT | {"num_layers": 3})
     config, notes = read_model_garden_config(tmp_path)
     assert notes == [] and config == {
-        "num_attention_heads": 2, "hidden_dropout_prob": 0.2, "attention_probs_dropout_prob": 0.3,
+        "num_attention_heads": 2,
+        "hidden_dropout_prob": 0.2,
+        "attention_probs_dropout_prob": 0.3,
         "num_hidden_layers": 3,
-    }  # fmt: skip
+    }
 
 
 def test_a_folder_without_the_file_has_no_settings(tmp_path):
@@ -48,10 +50,10 @@ def test_settings_of_another_architecture_are_rejected_by_name(tmp_path, change,
 
 def test_other_encoders_and_damaged_files_give_an_error_of_one_sentence(tmp_path):
     write(tmp_path, BERT, "albert")
-    with pytest.raises(InputError, match="has the type 'albert'. Expected: 'bert'"):
+    with pytest.raises(InputError, match="has type 'albert'. Expected: 'bert'"):
         read_model_garden_config(tmp_path)
     (tmp_path / "params.yaml").write_text("a: [1")
-    with pytest.raises(InputError, match="is not YAML as TF Model Garden writes it"):
+    with pytest.raises(InputError, match="is not valid YAML as written by TF Model Garden"):
         read_model_garden_config(tmp_path)
     (tmp_path / "params.yaml").write_text("runtime: {}")
     assert "has no encoder settings" in read_model_garden_config(tmp_path)[1][0]

@@ -17,7 +17,7 @@ torch = pytest.importorskip("torch", reason="the files are pickles of torch")
 
 
 class Command:
-    """Unpickled, it runs a command."""
+    """Runs a command when it is unpickled."""
 
     def __init__(self, command):
         self.command = command

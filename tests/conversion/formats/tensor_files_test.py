@@ -66,13 +66,13 @@ WORDS = "bert.embeddings.word_embeddings.weight"
 @pytest.mark.parametrize(
     "found, note",
     [
-        ({"state_dict": {"a": 1}, "epoch": 3}, "The weights are those of its entry `state_dict`. Left out: epoch."),
+        ({"state_dict": {"a": 1}, "epoch": 3}, "The weights come from its entry `state_dict`. Left out: epoch."),
         (
             {"model_state_dict": {"a": 1}, "optimizer_state_dict": {0: 1}, "loss": 0.5},
             "Left out: optimizer_state_dict, l",
         ),
-        ({"model": {"a": 1}}, "The weights are those of its entry `model`."),
-        ({"net": {"bert.embeddings.word_embeddings.weight": 1}}, "The weights are those of its entry `net`."),
+        ({"model": {"a": 1}}, "The weights come from its entry `model`."),
+        ({"net": {"bert.embeddings.word_embeddings.weight": 1}}, "The weights come from its entry `net`."),
         ({"best": {"x.embeddings.word_embeddings.weight": 1}, "optimizer": {"state": {}}}, "Left out: optimizer."),
         ({"module": {"a": 1}, "ema": {"a": 2}, "score": np.ones(())}, "`module`. Left out: ema, score."),
     ],
@@ -91,13 +91,13 @@ def test_the_entry_that_holds_a_bert_comes_before_one_with_the_name_of_a_state()
     bert, notes = {"module." + WORDS: 1}, []
     assert state_of({"model": {"size": 1}, "weights": {"net": bert}}, "x.pt", notes) == bert
     assert notes == [
-        "The weights are those of its entry `weights`. Left out: model.",
-        "The weights are those of its entry `net`.",
+        "The weights come from its entry `weights`. Left out: model.",
+        "The weights come from its entry `net`.",
     ]
     assert state_of({WORDS: 1, "sub": {WORDS: 2}}, "x.pt", []) == {WORDS: 1, "sub": {WORDS: 2}}
 
 
-def test_what_holds_no_tensors_is_rejected_by_its_entries():
+def test_a_file_without_tensors_is_rejected_with_its_entries():
     with pytest.raises(InputError, match=r"x.pt holds no tensors.*Received: hyper \(dict\), names \(list\)\. Save"):
         state_of({"hyper": {"lr": 1}, "names": ["a"]}, "x.pt")
     with pytest.raises(InputError, match=r"several models: best, last\. Expected: one model\. Save the one"):
@@ -138,7 +138,7 @@ def test_prefixes_of_wrappers_are_removed_and_reported(prefix, said, names):
     assert notes == [f"Prefixes removed from the names of its tensors: {said}."]
 
 
-def test_a_compiled_part_is_found_inside_of_a_name():
+def test_a_wrapper_is_removed_from_inside_a_name():
     tensors = {"model.bert._orig_mod." + WORDS[5:]: 1, "model.classifier.bias": 2}
     assert unwrapped(tensors, "x.pt", []) == {WORDS: 1, "classifier.bias": 2}
 
@@ -184,15 +184,19 @@ def test_two_tensors_never_become_one():
 def lightning(bert):
     state = {f"model.{name}": value for name, value in bert.state_dict().items()}
     return {
-        "epoch": 3, "global_step": 100, "pytorch-lightning_version": "2.5.0", "state_dict": state,
-        "loops": {"fit_loop": {"state_dict": {}}}, "callbacks": {"Checkpoint": {"best_model_score": state[min(state)]}},
+        "epoch": 3,
+        "global_step": 100,
+        "pytorch-lightning_version": "2.5.0",
+        "state_dict": state,
+        "loops": {"fit_loop": {"state_dict": {}}},
+        "callbacks": {"Checkpoint": {"best_model_score": state[min(state)]}},
         "optimizer_states": [{"state": {0: {"step": 1}}, "param_groups": [{"lr": 1e-4, "params": [0]}]}],
         "hyper_parameters": {"lr": 1e-4},
-    }  # fmt: skip
+    }
 
 
 def wrapped(bert, form):
-    """Returns what a user of torch saves of a model in one of these wrappers."""
+    """Returns what torch users save of a model in one of these wrappers."""
     import torch
 
     if form == "lightning":
@@ -207,7 +211,7 @@ def wrapped(bert, form):
         return {f"{form.removeprefix('prefix ')}{name}": value for name, value in bert.state_dict().items()}
     if form == "compiled data parallel":
         return {"model": torch.nn.DataParallel(torch.compile(bert)).state_dict(), "step": 7}
-    bert.bert = torch.compile(bert.bert)  # a part of the model alone
+    bert.bert = torch.compile(bert.bert)  # only a part of the model
     return bert.state_dict()
 
 
@@ -260,7 +264,7 @@ def test_any_entry_and_any_prefix_is_the_plain_state_dict_with_a_note(make_bert,
     found = open_source(folder)
     assert all(np.array_equal(found.tensors[name], value) for name, value in expected.tensors.items())
     kind, _, name = form.partition(" ")
-    said = f"The weights are those of its entry `{name}`." if kind == "entry" else f"names of its tensors: '{name}'."
+    said = f"The weights come from its entry `{name}`." if kind == "entry" else f"names of its tensors: '{name}'."
     assert any(said in note for note in found.notes)
 
 

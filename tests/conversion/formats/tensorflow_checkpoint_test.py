@@ -24,6 +24,7 @@ from spanbert_keras.errors import InputError
 tf = pytest.importorskip("tensorflow", reason="TensorFlow writes the checkpoints that are read here")
 
 V, D, H, INNER, LAYERS, T, SEGMENTS = 21, 12, 3, 20, 2, 9, 4
+SIZES = {"vocab_size": V, "hidden_size": D, "num_attention_heads": H, "type_vocab_size": SEGMENTS}
 VALUE = "/.ATTRIBUTES/VARIABLE_VALUE"
 # In a block, TensorFlow 1's layer -> (its kernel's shape, Model Garden's attribute, Hugging Face's name).
 DENSE = {
@@ -38,14 +39,13 @@ NORMS = {
     "attention/output/LayerNorm": ("_attention_layer_norm", "attention.output.LayerNorm"),
     "output/LayerNorm": ("_output_layer_norm", "output.LayerNorm"),
 }
-# Where Model Garden's two encoders keep words, positions, segments, norm, block i, pooler.
-FUNCTIONAL = (
-    *(f"layer_with_weights-{i}" for i in range(4)),
-    "layer_with_weights-{}",
-    f"layer_with_weights-{4 + LAYERS}",
+# Attributes of Model Garden's two encoders for words, positions, segments, norm, block i, pooler.
+FUNCTIONAL = tuple(f"layer_with_weights-{place}" for place in (0, 1, 2, 3, "{}", 4 + LAYERS))
+ATTRIBUTES = (
+    *(f"_{name}_layer" for name in ("embedding", "position_embedding", "type_embedding", "embedding_norm")),
+    "_transformer_layers/{}",
+    "_pooler_layer",
 )
-ATTRIBUTES = (*(f"_{name}_layer" for name in ("embedding", "position_embedding", "type_embedding", "embedding_norm")),
-              "_transformer_layers/{}", "_pooler_layer")  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -184,8 +184,10 @@ def google_bert(bert, token_ids, segment_ids, mask):
     x = norm(x + v["bert/embeddings/token_type_embeddings"][segment_ids], "bert/embeddings/LayerNorm")
     for i in range(LAYERS):
         name = f"bert/encoder/layer_{i}"
-        q, k, value = (dense(x, f"{name}/attention/self/{part}").reshape(*x.shape[:2], H, D // H)
-                       for part in ("query", "key", "value"))  # fmt: skip
+        q, k, value = (
+            dense(x, f"{name}/attention/self/{part}").reshape(*x.shape[:2], H, D // H)
+            for part in ("query", "key", "value")
+        )
         scores = np.einsum("bthk,buhk->bhtu", q, k) / np.sqrt(D // H) - 1e4 * (1 - mask)[:, None, None]
         weights = np.exp(scores - scores.max(-1, keepdims=True))
         weights /= weights.sum(-1, keepdims=True)
@@ -211,9 +213,8 @@ def test_transformers_computes_googles_numbers_with_what_was_read(bert, tmp_path
     transformers = pytest.importorskip("transformers", reason="the independent BERT is that of transformers")
     state = read_tensorflow_checkpoint(save_names(tmp_path / "bert_model.ckpt", bert))
     config = transformers.BertConfig(
-        vocab_size=V, hidden_size=D, num_hidden_layers=LAYERS, num_attention_heads=H, intermediate_size=INNER,
-        max_position_embeddings=T + 2, type_vocab_size=SEGMENTS,
-    )  # fmt: skip
+        **SIZES, num_hidden_layers=LAYERS, intermediate_size=INNER, max_position_embeddings=T + 2
+    )
     model = transformers.BertForPreTraining(config).eval()
     missing, unexpected = model.load_state_dict({k: torch.tensor(v) for k, v in state.items()}, strict=False)
     assert unexpected == [] and all("decoder" in name or "_ids" in name for name in missing), missing
@@ -247,7 +248,7 @@ def test_pretrainers_keep_the_word_embeddings_in_the_head(bert, expected, layout
     paths[f"{root}masked_lm/embedding_table"] = paths.pop(words)
     paths |= garden_masked_lm(bert, f"{root}masked_lm/")
     head = "model/classification_heads/0/dense/" if root else "next_sentence.pooler_dense/"
-    for leaf in ("kernel", "bias"):  # the encoder's own pooler is another, untrained
+    for leaf in ("kernel", "bias"):  # the encoder's own pooler differs and is untrained
         paths |= {f"{head}{leaf}": paths[f"{pooler}{leaf}"], f"{pooler}{leaf}": paths[f"{pooler}{leaf}"] + 1}
     if root:
         logits = {
@@ -258,7 +259,7 @@ def test_pretrainers_keep_the_word_embeddings_in_the_head(bert, expected, layout
     prefix = save_objects(tmp_path, paths)
     check(read_tensorflow_checkpoint(prefix), expected if root else only(expected, "bert.", "cls.predictions."))
     escaped = "next_sentence..pooler_dense/kernel" if not root else "model/masked_lm/output_bias.Sbias"
-    assert f"{escaped}{VALUE}" in dict(tf.train.list_variables(prefix))  # TensorFlow's way to write such names
+    assert f"{escaped}{VALUE}" in dict(tf.train.list_variables(prefix))  # how TensorFlow writes such names
 
 
 def test_the_functional_pretrainer_is_read(bert, expected, tmp_path):
@@ -301,8 +302,8 @@ def test_damage_gives_an_error_of_one_sentence(bert, tmp_path):
     prefix, index, _ = copy("no_index")
     index.write_bytes(b"text")
     messages[prefix] = "incomplete or damaged"
-    messages[str(tmp_path / "nothing")] = r"There is no TensorFlow checkpoint .*nothing\.index is missing"
-    messages[f"{good}.index"] = "Expected: a path without `.index`"
+    messages[str(tmp_path / "nothing")] = r"TensorFlow checkpoint .*nothing not found: .*nothing\.index is missing"
+    messages[f"{good}.index"] = "Expected: the path of both files without `.index`"
     for prefix, message in messages.items():
         with pytest.raises(InputError, match=message) as caught:
             read_tensorflow_checkpoint(prefix)
@@ -342,18 +343,17 @@ def test_the_state_file_that_tensorflow_writes_names_the_newest(bert, tmp_path):
 @pytest.mark.parametrize("name", ["BertEncoder", "BertEncoderV2", "BertPretrainerV2"])
 @pytest.mark.parametrize("approximate", [False, True], ids=["erf", "tanh"])
 def test_model_gardens_own_encoder_computes_the_same_hidden_states(name, approximate, to_numpy, tmp_path):
-    reason = "TF Model Garden is not installed: see setup.py, extra model-garden; it wants an environment of its own"
+    reason = "TF Model Garden is not installed: see setup.py, extra model-garden; it needs a separate environment"
     networks = pytest.importorskip("official.nlp.modeling.networks", reason=reason)
     from official.nlp.modeling import models
 
     def gelu(x):
-        return tf.nn.gelu(x, approximate=approximate)  # the approximate one is Model Garden's default
+        return tf.nn.gelu(x, approximate=approximate)  # Model Garden's default is the approximation
 
     make = getattr(networks, name.replace("PretrainerV2", "EncoderV2"))
     encoder = make(
-        vocab_size=V, hidden_size=D, num_layers=LAYERS, num_attention_heads=H, max_sequence_length=T + 2,
-        type_vocab_size=SEGMENTS, inner_dim=INNER, inner_activation=gelu, dict_outputs=True,
-    )  # fmt: skip
+        **SIZES, num_layers=LAYERS, max_sequence_length=T + 2, inner_dim=INNER, inner_activation=gelu, dict_outputs=True
+    )
     encoder(encoder.inputs)
     items = {"encoder": encoder}
     if name == "BertPretrainerV2":

@@ -83,7 +83,7 @@ def test_rows_of_the_embeddings_beyond_the_added_tokens_are_kept(tmp_path, make_
     assert again.vocabulary == checkpoint.vocabulary and again.tokenizer_settings == checkpoint.tokenizer_settings
 
 
-def test_a_vocabulary_file_without_the_added_tokens_stands_for_both(tmp_path, make_bert, pieces):
+def test_a_vocabulary_file_without_the_added_tokens_gives_the_same_tokenizer(tmp_path, make_bert, pieces):
     folder, _ = make_bert(kind="BertModel", vocab_size=len(pieces) + 1)
     put_beside(folder, pieces)
     (folder / "added_tokens.json").write_text(json.dumps({"[E1]": len(pieces)}))

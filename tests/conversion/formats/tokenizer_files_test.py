@@ -34,8 +34,8 @@ def test_odd_characters_do_not_end_a_piece(tmp_path):
     assert read_lines(tmp_path / "vocab.txt") == pieces
 
 
-def told(folder):
-    """Returns vocabulary and lower-casing, the form of most tests."""
+def vocabulary_and_case(folder):
+    """Returns vocabulary and lower-casing, which most tests compare."""
     files = read_tokenizer_files(folder)
     return files.vocabulary, files.lowercase
 
@@ -43,28 +43,28 @@ def told(folder):
 def test_tokenizer_json_replaces_a_missing_vocab_txt(tmp_path):
     model = {"type": "WordPiece", "vocab": {"b": 1, "[PAD]": 0, "c": 2}}
     (tmp_path / "tokenizer.json").write_text(json.dumps({"model": model, "normalizer": {"lowercase": True}}))
-    assert told(tmp_path) == (["[PAD]", "b", "c"], True)
+    assert vocabulary_and_case(tmp_path) == (["[PAD]", "b", "c"], True)
     (tmp_path / "tokenizer_config.json").write_text('{"do_lower_case": false}')
-    assert told(tmp_path) == (["[PAD]", "b", "c"], False)
+    assert vocabulary_and_case(tmp_path) == (["[PAD]", "b", "c"], False)
     (tmp_path / "vocab.txt").write_text("x\n")
     with pytest.raises(InputError, match="hold different vocabularies: 'x' has the id 0 in the first and none in the"):
         read_tokenizer_files(tmp_path)
     (tmp_path / "vocab.txt").write_text("[PAD]\nb\nc\n")
-    assert told(tmp_path) == (["[PAD]", "b", "c"], False)
+    assert vocabulary_and_case(tmp_path) == (["[PAD]", "b", "c"], False)
 
 
 def test_pieces_have_the_ids_of_the_file(tmp_path):
     model = {"type": "WordPiece", "vocab": {"a": 0, "b": 2}}
     whole = {"model": model, "added_tokens": [{"id": 1, "content": "[E1]"}, {"id": 2, "content": "b"}]}
     (tmp_path / "tokenizer.json").write_text(json.dumps(whole))
-    assert told(tmp_path) == (["a", "[E1]", "b"], None)
+    assert vocabulary_and_case(tmp_path) == (["a", "[E1]", "b"], None)
     (tmp_path / "tokenizer.json").write_text(json.dumps({"model": model}))
-    with pytest.raises(InputError, match="does not number its 2 pieces from 0 without a gap"):
+    with pytest.raises(InputError, match="does not number its 2 tokens from 0 without a gap"):
         read_tokenizer_files(tmp_path)
 
 
 def test_a_folder_without_vocabulary_has_none(tmp_path):
-    assert told(tmp_path) == (None, None)
+    assert vocabulary_and_case(tmp_path) == (None, None)
 
 
 def test_other_tokenizers_and_damaged_files_are_rejected(tmp_path):
@@ -86,7 +86,16 @@ def test_other_tokenizers_and_damaged_files_are_rejected(tmp_path):
 
 def test_normalization_that_is_neither_true_nor_false_is_rejected(tmp_path):
     (tmp_path / "tokenizer_config.json").write_text('{"do_lower_case": "false"}')
-    with pytest.raises(InputError, match="do_lower_case='false'. Expected: true, false or null"):
+    with pytest.raises(
+        InputError, match="tokenizer_config.json sets do_lower_case='false'. Expected: true, false or n"
+    ):
+        read_tokenizer_files(tmp_path)
+    (tmp_path / "tokenizer_config.json").unlink()
+    content = {"model": {"type": "WordPiece", "vocab": {"a": 0}}, "normalizer": {"lowercase": "false"}}
+    (tmp_path / "tokenizer.json").write_text(json.dumps(content))
+    with pytest.raises(
+        InputError, match="tokenizer.json sets normalizer.lowercase='false'. Expected: true, false or nu"
+    ):
         read_tokenizer_files(tmp_path)
 
 
@@ -95,7 +104,7 @@ def test_case_is_inferred_from_ordinary_pieces_only():
     assert not looks_lowercased(["[CLS]", "a", "##B"])
 
 
-# Beside transformers and the tokenizers library, on 300 hard strings.
+# Comparisons with transformers and the tokenizers library, on 300 hard strings.
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +146,7 @@ def test_every_normalizer_of_a_tokenizer_json_gives_the_ids_of_tokenizers(tmp_pa
     library.save(str(tmp_path / "tokenizer.json"))
     expected = [encoding.ids for encoding in library.encode_batch(texts, add_special_tokens=False)]
     assert ours_of(tmp_path)(texts) == expected
-    write_tokenizer(tmp_path, pieces)  # the same vocabulary beside it changes nothing
+    write_tokenizer(tmp_path, pieces)  # an equal vocabulary in a second file changes nothing
     assert ours_of(tmp_path)(texts) == expected
 
 
@@ -160,7 +169,7 @@ def test_the_configuration_takes_precedence_as_in_transformers(tmp_path, transfo
     assert len([note for note in read_tokenizer_files(tmp_path).notes if "The first takes precedence" in note]) == 2
 
 
-def test_japanese_stays_one_word_and_accents_go_without_lower_case(tmp_path, pieces):
+def test_japanese_stays_one_word_and_accents_are_removed_without_lower_casing(tmp_path, pieces):
     folder = write_tokenizer(tmp_path / "a", pieces, {"do_lower_case": False, "tokenize_chinese_chars": False})
     assert ours_of(folder)("日本語") == [pieces.index("日本語")]
     folder = write_tokenizer(tmp_path / "b", pieces, {"do_lower_case": False, "strip_accents": True})
@@ -251,15 +260,23 @@ def test_settings_that_split_text_differently_are_rejected_by_name(tmp_path, pie
         ({"pre_tokenizer": {"type": "Whitespace"}}, "pre_tokenizer.type='Whitespace'"),
         ({"pre_tokenizer": None}, "pre_tokenizer=None"),
         ({"post_processor": {"type": "RobertaProcessing"}}, "RobertaProcessing"),
-        ({"post_processor": {"type": "TemplateProcessing", "single": [{"Sequence": {"id": "A", "type_id": 0}}],
-                             "pair": []}}, r"Received: \(\['A0'\], \[\]\)"),
+        (
+            {
+                "post_processor": {
+                    "type": "TemplateProcessing",
+                    "single": [{"Sequence": {"id": "A", "type_id": 0}}],
+                    "pair": [],
+                }
+            },
+            r"Received: \(\['A0'\], \[\]\)",
+        ),
         ({"model": {"continuing_subword_prefix": "@@"}}, "model.continuing_subword_prefix='@@'"),
         ({"model": {"max_input_chars_per_word": 50}}, "model.max_input_chars_per_word=50"),
         ({"model": {"unk_token": "<unk>"}}, "model.unk_token='<unk>'"),
         ({"model": {"type": "WordLevel"}}, "model.type='WordLevel'"),
         ({"padding": {"pad_token": "<pad>"}}, "padding.pad_token='<pad>'"),
     ],
-)  # fmt: skip
+)
 def test_parts_of_a_tokenizer_json_that_split_text_differently_are_rejected_by_name(tmp_path, pieces, change, name):
     write_tokenizer_files(SpanBertTokenizer(pieces), tmp_path, 512)
     path = tmp_path / "tokenizer.json"
@@ -277,7 +294,7 @@ def test_settings_that_are_not_followed_are_reported(tmp_path, pieces):
     write_tokenizer_files(SpanBertTokenizer(pieces), tmp_path, 512)  # its tokenizer.json keeps case
     (tmp_path / "tokenizer_config.json").write_text(json.dumps(config | {"entity_token": "<none>"}))
     files = read_tokenizer_files(tmp_path)
-    assert files.lowercase is True  # as transformers
+    assert files.lowercase is True  # as in transformers
     told = "\n".join(files.notes)
     assert "padding_side='left'" in told and "has unknown keys, which are ignored: frobnicate" in told
     assert "do_lower_case=True, the normalizer of tokenizer.json lowercase=False. The first takes precedence" in told
@@ -305,7 +322,7 @@ def test_vocabularies_that_contradict_each_other_are_rejected(tmp_path, pieces):
             {"post_processor": {"type": "TemplateProcessing", "single": "x"}},
             "single of post_processor",
         ),
-        ("tokenizer.json", {"post_processor": {"type": "BertProcessing"}}, "does not make BERT's rows"),
+        ("tokenizer.json", {"post_processor": {"type": "BertProcessing"}}, "does not build BERT's rows"),
         (
             "tokenizer.json",
             {"added_tokens": [{"content": "x"}]},
@@ -324,7 +341,7 @@ def test_vocabularies_that_contradict_each_other_are_rejected(tmp_path, pieces):
         ("tokenizer_config.json", {"added_tokens_decoder": {"abc": {"content": "x"}}}, "needs an id.* Received: 'abc'"),
         ("tokenizer_config.json", {"added_tokens_decoder": []}, "added_tokens_decoder in .* must be a JSON object"),
         ("tokenizer_config.json", {"added_tokens_decoder": {"40": "x"}}, "each token must be a JSON object"),
-        ("tokenizer_config.json", {"additional_special_tokens": [1]}, "Special tokens .* must be text. Received: 1"),
+        ("tokenizer_config.json", {"additional_special_tokens": [1]}, "Special tokens .* must be strings. Received: 1"),
         ("tokenizer_config.json", {"additional_special_tokens": "[E1]"}, "must be a JSON array. Received: .*E1"),
         ("added_tokens.json", {"x": "40"}, "the added token 'x' needs an id, a whole number. Received: '40'"),
         ("added_tokens.json", {"x": None}, "needs an id, a whole number. Received: None"),
@@ -346,6 +363,6 @@ def test_differences_from_transformers_are_reported(tmp_path, pieces):
     )
     write_tokenizer_files(SpanBertTokenizer(pieces, clean_text=False), tmp_path, 512)
     (tmp_path / "tokenizer_config.json").unlink()
-    assert any("They are kept." in note for note in read_tokenizer_files(tmp_path).notes)
+    assert any("Here they are kept." in note for note in read_tokenizer_files(tmp_path).notes)
     (tmp_path / "tokenizer_config.json").write_text('{"tokenizer_class": "BertTokenizer", "do_lower_case": false}')
-    assert any("They are removed." in note for note in read_tokenizer_files(tmp_path).notes)
+    assert any("Here they are removed." in note for note in read_tokenizer_files(tmp_path).notes)
