@@ -26,6 +26,8 @@ class Progress:
     Example:
 
     ```python
+    from spanbert_keras.progress import Progress
+
     with Progress(1000, "questions") as progress:
         progress.advance(32)
     ```

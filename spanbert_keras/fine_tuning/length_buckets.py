@@ -57,6 +57,10 @@ class LengthBuckets:
     Example:
 
     ```python
+    import numpy as np
+
+    from spanbert_keras.fine_tuning.length_buckets import LengthBuckets
+
     make_batch = lambda examples, length, epoch: {"token_ids": np.zeros((len(examples), length), "int32")}
     LengthBuckets([5, 9, 7], make_batch, 2, (0, 1)).batch(0)["example_weights"].shape  # (2,)
     ```

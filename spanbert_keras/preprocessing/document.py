@@ -131,6 +131,8 @@ def merge_clusters(clusters: Iterable[Iterable[Span]]) -> Clusters:
     Example:
 
     ```python
+    from spanbert_keras.preprocessing.document import merge_clusters
+
     merge_clusters([[(0, 1), (2, 3)], [(5, 6)], [(2, 3), (7, 8)]])
     # (((0, 1), (2, 3), (7, 8)), ((5, 6),))
     ```

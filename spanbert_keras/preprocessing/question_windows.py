@@ -99,6 +99,10 @@ class QuestionWindows:
     Example:
 
     ```python
+    from spanbert_keras import SpanBertTokenizer
+    from spanbert_keras.preprocessing.question_windows import QuestionWindows
+
+    tokenizer = SpanBertTokenizer(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "is", "a", "book", "?", "."])
     windows = QuestionWindows(tokenizer)
     passage = windows.passages(["The Bible is a book."])[0]
     question_ids, was_cut = windows.questions(["What is it?"])[0]

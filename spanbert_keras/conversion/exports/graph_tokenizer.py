@@ -53,8 +53,11 @@ class GraphTokenizer:
     ```python
     import tensorflow as tf
 
-    tokenize = GraphTokenizer(encoder.tokenizer.get_vocabulary())
-    encoder(tokenize(tf.constant(["Tokenized in the graph."])))
+    from spanbert_keras.conversion.exports.graph_tokenizer import GraphTokenizer
+
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "token", "##s"]
+    tokenize = GraphTokenizer(vocabulary, lowercase=True)
+    tokenize(tf.constant(["Tokens"]))["token_ids"]  # [[2, 4, 5, 3]]
     ```
 
     Reference: Devlin et al., 2019, section 3; Song et al., 2021 (the WordPiece operation).

@@ -36,11 +36,19 @@ def export_litert(model, path: str | os.PathLike) -> float:
     Example:
 
     ```python
+    import numpy as np
     from ai_edge_litert.interpreter import Interpreter
 
+    from spanbert_keras import SpanBertEncoder
+    from spanbert_keras.conversion.exports.litert_export import export_litert
+
+    encoder = SpanBertEncoder(
+        vocabulary_size=7, num_layers=1, num_heads=2, hidden_dim=4, intermediate_dim=8, max_sequence_length=16
+    )
     export_litert(encoder, "encoder.tflite")
     runner = Interpreter("encoder.tflite").get_signature_runner("serving_default")
-    runner(**rows)["sequence_output"]
+    rows = {name: np.ones((1, 16), "int32") for name in ("token_ids", "segment_ids", "padding_mask")}
+    runner(**rows)["sequence_output"].shape  # (1, 16, 4)
     ```
     """
     if Path(path).suffix != ".tflite":

@@ -36,11 +36,20 @@ def export_onnx(model, path: str | os.PathLike) -> float:
     Example:
 
     ```python
+    import numpy as np
     import onnxruntime
 
+    from spanbert_keras import SpanBertEncoder
+    from spanbert_keras.conversion.exports.onnx_export import export_onnx
+
+    encoder = SpanBertEncoder(
+        vocabulary_size=7, num_layers=1, num_heads=2, hidden_dim=4, intermediate_dim=8, max_sequence_length=16
+    )
     export_onnx(encoder, "encoder.onnx")
     session = onnxruntime.InferenceSession("encoder.onnx")
+    rows = {name: np.ones((1, 9), "int32") for name in ("token_ids", "segment_ids", "padding_mask")}
     (sequence_output,) = session.run(["sequence_output"], rows)
+    sequence_output.shape  # (1, 9, 4)
     ```
     """
     check_exportable(model, "ONNX")

@@ -46,8 +46,17 @@ def export_saved_model(model, folder: str | os.PathLike, strings: bool = False, 
 
     ```python
     import tensorflow as tf
-    import tensorflow_text
+    import tensorflow_text  # the operations of the tokenizer
 
+    from spanbert_keras import SpanBertEncoder, SpanBertTokenizer
+    from spanbert_keras.conversion.exports.saved_model import export_saved_model
+
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "an", "example"]
+    tokenizer = SpanBertTokenizer(vocabulary, lowercase=True)
+    encoder = SpanBertEncoder(
+        vocabulary_size=7, num_layers=1, num_heads=2, hidden_dim=4, intermediate_dim=8, max_sequence_length=16,
+        tokenizer=tokenizer,
+    )
     export_saved_model(encoder, "served", strings=True)
     serve = tf.saved_model.load("served").signatures["serving_default"]
     serve(text=tf.constant(["An example."]))["sequence_output"]

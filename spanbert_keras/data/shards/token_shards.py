@@ -106,7 +106,14 @@ class TokenShards:
     Example:
 
     ```python
-    shards = TokenShards("shards/")
+    from spanbert_keras.data.corpus.preparation_settings import PreparationSettings
+    from spanbert_keras.data.corpus.prepare_corpus import prepare_corpus
+    from spanbert_keras.data.shards.token_shards import TokenShards
+
+    with open("text.txt", "w") as file:
+        file.write("A first document.\\n\\nAnother document.\\n\\nThe last document.\\n")
+    prepare_corpus(PreparationSettings(input=("text.txt",), train_vocabulary=60, output_dir="shards"))
+    shards = TokenShards("shards")
     first = shards.split("train").pieces[0][:10]
     shards.tokenizer().detokenize(first)
     ```

@@ -88,7 +88,7 @@ class SpanMasker(keras_hub.models.Preprocessor):
     token_ids = np.array([[2, *tokenizer("a super bowls game a game"), 3, 0]])  # (1, 10)
     masked = masker({"token_ids": token_ids, "padding_mask": token_ids != 0}, seed=(1, 2))
     masked["token_ids"]  # (1, 10), ceil(0.3 x 7) = 3 pieces replaced, or fewer
-    masked["mask_positions"]  # (1, 3)
+    masked["mask_positions"].shape  # (1, 3)
     ```
 
     In `tf.data`: `dataset.map(lambda inputs, seed: masker(inputs, seed=seed))`.
