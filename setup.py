@@ -33,7 +33,6 @@ EXTRAS = {
     "model-garden": ["tf-models-official>=2.20,<2.21"],  # Keras 2 only; makes pip choose TensorFlow 2.20.
     "linguistic": ["spacy>=3.8"],
     "export": ["ai-edge-litert>=2", "onnx>=1.17", "onnxruntime>=1.20", "tf2onnx>=1.17"],
-    "demo": ["gradio>=5"],
     "parquet": ["pyarrow>=18"],
     "coreference": ["scipy>=1.14", "spacy>=3.8"],
     "classification": ["matplotlib>=3.9", "scikit-learn>=1.5", "scipy>=1.14"],

@@ -189,7 +189,7 @@ def parse(config_class: type, argv: Sequence[str], about: str = "") -> Any:
 
 
 def _about(defined: Any) -> str:
-    """Returns the docstring of the module of a class or function, or its own docstring if there is none."""
+    """Returns the docstring of the module of a class or function, or its own docstring if the module has none."""
     return getattr(sys.modules.get(defined.__module__), "__doc__", None) or defined.__doc__ or ""
 
 

@@ -90,7 +90,7 @@ def test_bad_input_is_one_sentence(ask, flags, context, sentence):
 
 def test_another_kind_of_file_is_rejected(ask, tmp_path, toy_tokenizer):
     (tmp_path / "text.keras").write_text("no model")
-    with pytest.raises(InputError, match="is no whole .keras file"):
+    with pytest.raises(InputError, match="is not a complete .keras file"):
         ask(f"--model={tmp_path / 'text.keras'}")
     SpanBertEncoder(64, 1, 2, 8, 12, tokenizer=toy_tokenizer).save(tmp_path / "encoder.keras")
     with pytest.raises(InputError, match="holds a SpanBertEncoder. Expected: a SpanBertQuestionAnswerer"):

@@ -42,9 +42,13 @@ def make_bert(transformers, tmp_path):
     def make(name="hf", kind="BertForMaskedLM", half=False, seed=0, max_shard_size="5GB", **changes):
         torch.manual_seed(seed)
         config = {
-            "vocab_size": len(PIECES), "hidden_size": 12, "num_hidden_layers": 2, "num_attention_heads": 3,
-            "intermediate_size": 20, "max_position_embeddings": 16,
-        }  # fmt: skip
+            "vocab_size": len(PIECES),
+            "hidden_size": 12,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 3,
+            "intermediate_size": 20,
+            "max_position_embeddings": 16,
+        }
         model = getattr(transformers, kind)(transformers.BertConfig(**(config | changes))).eval()
         for parameter in model.parameters():
             parameter.data.normal_(0.0, 0.3)
@@ -189,9 +193,7 @@ def make_pretrainer(make_encoder, randomize):
 @pytest.fixture(scope="session")
 def rows_for(masked):
     """Function of (model, batch, times): the model's inputs from the first `batch` rows of `masked`, repeated."""
-    return lambda model, batch, times: {
-        name: np.tile(masked[name][:batch], (1, times)) for name in model.input_keys
-    }  # fmt: skip
+    return lambda model, batch, times: {name: np.tile(masked[name][:batch], (1, times)) for name in model.input_keys}
 
 
 def norm(x, state, name):
@@ -265,10 +267,14 @@ def google_variables():
 
     def rename(name):
         for ours, theirs in (
-            (r"_embeddings\.weight$", "_embeddings"), (r"LayerNorm\.weight$", "LayerNorm/gamma"),
-            (r"LayerNorm\.bias$", "LayerNorm/beta"), (r"\.weight$", "/kernel"), (r"layer\.(\d+)", r"layer_\1"),
-            (r"^cls\.predictions\.bias$", "cls/predictions/output_bias"), (r"\.", "/"),
-        ):  # fmt: skip
+            (r"_embeddings\.weight$", "_embeddings"),
+            (r"LayerNorm\.weight$", "LayerNorm/gamma"),
+            (r"LayerNorm\.bias$", "LayerNorm/beta"),
+            (r"\.weight$", "/kernel"),
+            (r"layer\.(\d+)", r"layer_\1"),
+            (r"^cls\.predictions\.bias$", "cls/predictions/output_bias"),
+            (r"\.", "/"),
+        ):
             name = re.sub(ours, theirs, name)
         return name
 

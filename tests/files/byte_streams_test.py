@@ -78,7 +78,7 @@ def test_a_file_that_cannot_be_opened_is_closed(tmp_path):
 
 @pytest.mark.parametrize("name", ["a.txt", "a.gz"])
 @pytest.mark.parametrize("compress", [bytes, gzip.compress])
-def test_gzip_is_recognised_by_content_whatever_the_name(tmp_path, name, compress):
+def test_gzip_is_recognised_by_content_under_any_name(tmp_path, name, compress):
     (tmp_path / name).write_bytes(compress(TEXT.encode()))
     assert read_gunzipped(str(tmp_path / name)) == TEXT.encode()
     with gunzipped(str(tmp_path / name)) as stream:

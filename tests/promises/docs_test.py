@@ -10,10 +10,20 @@ import pytest
 MAX_README_BYTES = 10_000
 MAX_CELL = 80  # characters of a cell in docs/results.md; the rest belongs in a note
 PAGES = (
-    "pretraining", "distributed", "fault_tolerance", "monitoring", "conversion", "configuration_keys",
-    "question_answering", "coreference", "relation_extraction", "text_classification", "results", "architecture",
+    "pretraining",
+    "distributed",
+    "fault_tolerance",
+    "monitoring",
+    "conversion",
+    "configuration_keys",
+    "question_answering",
+    "coreference",
+    "relation_extraction",
+    "text_classification",
+    "results",
+    "architecture",
     "extending",
-)  # fmt: skip
+)
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
 FENCE = re.compile(r"^```.*?^```", re.DOTALL | re.MULTILINE)
@@ -22,12 +32,23 @@ FLAG = re.compile(r"(?<![\w-])--(\w+)")
 CODE = re.compile(r"`([^`\n]+)`")
 OUR_PATH = re.compile(r"(?:\.\./)?((?:spanbert_keras|tasks|configs|benchmarks|tests|docs)/[\w./-]+)")
 PROGRAMS = (
-    "spanbert_keras.prepare", "spanbert_keras.pretrain", "spanbert_keras.convert", "spanbert_keras.answer",
-    "spanbert_keras.resolve", "tasks.question_answering.finetune", "tasks.question_answering.evaluate",
-    "tasks.question_answering.report", "tasks.coreference.finetune", "tasks.coreference.evaluate",
-    "tasks.relation_extraction.finetune", "tasks.relation_extraction.evaluate", "tasks.glue.finetune",
-    "tasks.glue.evaluate", "tasks.glue.report", "benchmarks.classification_scores",
-)  # fmt: skip
+    "spanbert_keras.prepare",
+    "spanbert_keras.pretrain",
+    "spanbert_keras.convert",
+    "spanbert_keras.answer",
+    "spanbert_keras.resolve",
+    "tasks.question_answering.finetune",
+    "tasks.question_answering.evaluate",
+    "tasks.question_answering.report",
+    "tasks.coreference.finetune",
+    "tasks.coreference.evaluate",
+    "tasks.relation_extraction.finetune",
+    "tasks.relation_extraction.evaluate",
+    "tasks.glue.finetune",
+    "tasks.glue.evaluate",
+    "tasks.glue.report",
+    "benchmarks.classification_scores",
+)
 NOT_OURS = {"flagfile", "help", "slow", "logdir"}  # flags of absl, pytest and TensorBoard
 
 

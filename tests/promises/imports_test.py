@@ -24,12 +24,10 @@ ARROWS: dict[str, set[str]] = {
     "data": {"preprocessing", "files", "settings"},
     "training": {"data", "files"},
     "fine_tuning": {"training", "data", "preprocessing", "files", "settings"},
-    "pretraining": {
-        "training", "data", "preprocessing", "models", "losses", "conversion", "files", "settings"
-    },
+    "pretraining": {"training", "data", "preprocessing", "models", "losses", "conversion", "files", "settings"},
     "program": {"files", "settings", "standard_streams"},
     "model_flag": {""},
-}  # fmt: skip
+}
 # Inside the rooms that have inner ones: what each inner room, or file beside them, may import of its own room.
 INNER_ARROWS: dict[str, dict[str, set[str]]] = {
     "layers": {"coreference": {"functional", "saving"}, "saving": set()},

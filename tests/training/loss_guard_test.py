@@ -104,7 +104,7 @@ def test_a_non_finite_loss_ends_the_run_and_keeps_weights_and_checkpoints(make_t
         np.testing.assert_array_equal(one, two)
 
 
-def test_without_a_checkpoint_the_message_says_so(make_trainer, poison):
+def test_without_a_checkpoint_the_message_reports_that(make_trainer, poison):
     for on_divergence in ("stop", "rollback"):
         trainer = make_trainer(log_every=1, on_divergence=on_divergence)
         poison(trainer, lambda k: True)

@@ -1,4 +1,4 @@
-"""Folders in the form of Hugging Face transformers, read and written."""
+"""Reads and writes folders in the format of Hugging Face transformers."""
 
 import json
 import os
@@ -22,12 +22,12 @@ from spanbert_keras.conversion.tasks import TASKS, longest_row, read_head_settin
 from spanbert_keras.conversion.tensor_names import canonical
 from spanbert_keras.errors import InputError
 
-SBO_FILE = "span_boundary_head.safetensors"  # transformers has no such head, and would warn of its tensors
+SBO_FILE = "span_boundary_head.safetensors"  # transformers lacks this head and would warn about its tensors
 CONFIGS = ("config.json", "bert_config.json")
 
 
 def read_config(folder: str | os.PathLike) -> dict | None:
-    """Returns BERT's configuration from a folder, `None` where there is none."""
+    """Returns BERT's configuration from a folder, or `None` if the folder has no configuration file."""
     for name in CONFIGS:
         config = read_settings(Path(folder) / name)
         if config is not None:
@@ -44,15 +44,15 @@ def config_path(folder: str | os.PathLike) -> Path:
 def read_hugging_face(folder: str | os.PathLike, paths: list[Path] | None = None, kind: str = "auto") -> Checkpoint:
     """Reads a folder with `config.json`, `model.safetensors` or `pytorch_model.bin` (in parts too) and a vocabulary.
 
-    Also what the research code left: an archive's `model.pt`, a training checkpoint.
+    It also reads the files of the research code: the `model.pt` of an archive, and training checkpoints.
 
     Args:
-        folder: the folder.
-        paths: files with the tensors, found by their usual names by default.
-        kind: str. The model that is wanted, see `read_head_settings`.
+        folder: Path of the folder.
+        paths: list of paths. Files with the tensors. By default they are found by their usual names.
+        kind: str. Kind of the requested model, see `read_head_settings`.
 
     Raises:
-        InputError: a file is missing or damaged, or it is no BERT.
+        InputError: A file is missing or damaged, or the tensors are not those of a BERT.
     """
     folder = Path(folder)
     paths = find_tensor_files(folder) if paths is None else paths
@@ -71,8 +71,8 @@ def read_hugging_face(folder: str | os.PathLike, paths: list[Path] | None = None
     notes += tokenizer.notes
     if config is None:
         notes.append(
-            f"There is no config.json: {architecture['num_heads']} attention heads are taken for granted, as BERT has "
-            f"at width {architecture['hidden_dim']}."
+            f"There is no config.json: {architecture['num_heads']} attention heads are assumed, as in BERT of width "
+            f"{architecture['hidden_dim']}."
         )
     form = "a Hugging Face folder"
     if config is None:
@@ -93,17 +93,17 @@ def read_hugging_face(folder: str | os.PathLike, paths: list[Path] | None = None
 
 def write_hugging_face(checkpoint: Checkpoint, folder: str | os.PathLike) -> list[str]:
     """Writes a folder that `transformers.BertModel`, `BertForMaskedLM`, `BertForQuestionAnswering` and, with a pooler,
-    `BertForSequenceClassification` load. A task's settings are kept under a key of our own in `config.json`.
+    `BertForSequenceClassification` load. A task's settings are kept under an additional key in `config.json`.
 
     Args:
-        checkpoint: with a vocabulary; its tensors are written in their dtype, those without a place left out.
-        folder: an empty folder.
+        checkpoint: Checkpoint. It has a vocabulary. Tensors keep their dtype; those without a place are left out.
+        folder: Path of an empty folder.
 
     Returns:
-        Sentences that a user must be told.
+        list of str. Notes for the user.
 
     Raises:
-        InputError: a tensor is missing.
+        InputError: A tensor is missing.
     """
     import ml_dtypes  # noqa: F401  NumPy then knows bfloat16
     from safetensors.numpy import save_file
@@ -126,7 +126,7 @@ def write_hugging_face(checkpoint: Checkpoint, folder: str | os.PathLike) -> lis
     length = longest_row(checkpoint.head_settings, checkpoint.architecture["max_sequence_length"])
     write_tokenizer_files(make_tokenizer(checkpoint), folder, length)
     for path in folder.glob("*.safetensors"):
-        shutil.copymode(folder / "config.json", path)  # safetensors lets the owner alone read
+        shutil.copymode(folder / "config.json", path)  # safetensors makes its files readable by the owner only
     return notes
 
 
@@ -161,7 +161,7 @@ def _config(checkpoint: Checkpoint) -> dict:
 
 
 def _architecture(checkpoint: Checkpoint) -> str:
-    """Returns the name of the class in transformers that computes the same."""
+    """Returns the name of the equivalent class in transformers."""
     of_task = TASKS[checkpoint.task].architecture(checkpoint.head_settings) if checkpoint.task else ""
     return of_task or ("BertForMaskedLM" if "masked_lm" in checkpoint.heads else "BertModel")
 

@@ -1,4 +1,4 @@
-"""Our own models from a checkpoint, and back."""
+"""Makes models of this package from checkpoints, and checkpoints from models."""
 
 import os
 import zipfile
@@ -22,16 +22,23 @@ OWN_KIND = "a model of this package"
 KINDS = ("auto", "encoder", "pretrainer", *TASKS)
 TASK_MODELS: tuple[Any, ...] = tuple(task.model for task in TASKS.values())
 SIZES = (
-    "vocabulary_size", "num_layers", "num_heads", "hidden_dim", "intermediate_dim", "dropout", "attention_dropout",
-    "max_sequence_length", "num_segments",
-)  # fmt: skip
+    "vocabulary_size",
+    "num_layers",
+    "num_heads",
+    "hidden_dim",
+    "intermediate_dim",
+    "dropout",
+    "attention_dropout",
+    "max_sequence_length",
+    "num_segments",
+)
 
 
 def make_tokenizer(checkpoint: Checkpoint) -> SpanBertTokenizer:
     """Returns the tokenizer of a checkpoint.
 
     Raises:
-        InputError: its vocabulary lacks a special piece.
+        InputError: The vocabulary lacks a special piece.
     """
     lowercase = checkpoint.lowercase
     vocabulary = checkpoint.vocabulary or []
@@ -42,24 +49,27 @@ def make_tokenizer(checkpoint: Checkpoint) -> SpanBertTokenizer:
 def to_model(checkpoint: Checkpoint, kind: str = "auto", **overrides: Any):
     """Makes a model with a checkpoint's weights.
 
-    Weights that the checkpoint lacks are fresh, and so are heads that it lacks.
+    Weights and heads that the checkpoint lacks keep their random initial values.
 
     Args:
-        checkpoint: checked.
-        kind: `"encoder"`, `"pretrainer"` or one of `TASKS`; `"auto"`: the task's model where it was fine-tuned for one,
-            else the pretrainer where there is a head.
-        **overrides: arguments of `SpanBertEncoder` that are no sizes, e.g. `dropout`, `dtype`.
+        checkpoint: Checkpoint. It has passed `Checkpoint.check`.
+        kind: str. `"encoder"`, `"pretrainer"` or one of `TASKS`. `"auto"` makes the task's model if the checkpoint was
+            fine-tuned for a task, else the pretrainer if it has a pre-training head, else the encoder.
+        **overrides: Arguments of `SpanBertEncoder` other than sizes, e.g. `dropout`, `dtype`.
 
     Returns:
         `SpanBertEncoder`, `SpanBertPretrainer` or the task's model, with its tokenizer.
 
     Raises:
-        InputError: another kind, or a size among the overrides; a task's model of a source without vocabulary.
+        InputError: The kind is unknown, an override is a size, or the source lacks the vocabulary or the settings
+            that the task's model needs.
     """
     fixed = sorted(overrides.keys() & (set(SIZES) - {"dropout", "attention_dropout"}))
     if fixed or kind not in KINDS:
-        wrong = f"{fixed[0]}={overrides[fixed[0]]!r}, which is the source's to say" if fixed else f"kind={kind!r}"
-        raise InputError(f"A model cannot be made so. Expected: one of {', '.join(KINDS)}. Received: {wrong}.")
+        wrong = f"{fixed[0]}={overrides[fixed[0]]!r}, which the source determines" if fixed else f"kind={kind!r}"
+        raise InputError(
+            f"Invalid arguments for a model. Expected: one of {', '.join(KINDS)}; no sizes. Received: {wrong}."
+        )
     sizes = checkpoint.architecture | overrides
     encoder = SpanBertEncoder(**sizes, tokenizer=make_tokenizer(checkpoint) if checkpoint.vocabulary else None)
     model: keras.Model = encoder
@@ -77,10 +87,10 @@ def to_model(checkpoint: Checkpoint, kind: str = "auto", **overrides: Any):
 
 
 def _settings_of(checkpoint: Checkpoint, kind: str) -> dict[str, Any]:
-    """Returns the head settings that are those of a kind, or that it takes from another's; {} if there are none.
+    """Returns the checkpoint's head settings for a kind of model, adopted from another kind if possible, else {}.
 
     Raises:
-        InputError: those of another kind that it takes make no such model.
+        InputError: The adopted settings do not fit the kind.
     """
     settings, own = dict(checkpoint.head_settings), _kind_of(checkpoint)
     if kind == own:
@@ -90,16 +100,16 @@ def _settings_of(checkpoint: Checkpoint, kind: str) -> dict[str, Any]:
 
 
 def _task_model(kind: str, encoder: SpanBertEncoder, settings: dict[str, Any]):
-    """Returns a task's model over an encoder.
+    """Returns a task's model on top of an encoder.
 
     Raises:
-        InputError: there is no vocabulary, or the settings make no such model.
+        InputError: There is no vocabulary, or the model rejects the settings.
     """
     cls, length = TASKS[kind].model, TASKS[kind].length
     what = kind.replace("_", " ")
     if encoder.tokenizer is None:
         raise InputError(f"A {what} needs its vocabulary. Give its vocab.txt (--vocab_file).")
-    if settings.get(length) is not None:  # the table of positions may have been cut
+    if settings.get(length) is not None:  # the position table may have been shortened
         settings = settings | {length: min(settings[length], encoder.max_sequence_length)}
     if issubclass(cls, RowClassifier) and "labels" not in settings:
         raise InputError(f"A {what} cannot be made of this source: it has no labels. Fine-tune its encoder first.")
@@ -110,16 +120,16 @@ def _task_model(kind: str, encoder: SpanBertEncoder, settings: dict[str, Any]):
 
 
 def _kind_of(checkpoint: Checkpoint) -> str:
-    """Returns the kind that the checkpoint's head settings are of."""
+    """Returns the kind of model that the checkpoint's head settings belong to."""
     return checkpoint.task or "pretrainer"
 
 
 def assign(model, checkpoint: Checkpoint) -> list[str]:
-    """Sets those weights of a model that a checkpoint has, and returns the paths of all others.
+    """Sets the weights of a model that the checkpoint holds, and returns the paths of the remaining ones.
 
     Args:
-        model: one of `to_model`'s, of the checkpoint's sizes.
-        checkpoint: checked.
+        model: A model as `to_model` makes it, with the checkpoint's sizes.
+        checkpoint: Checkpoint. It has passed `Checkpoint.check`.
     """
     table, fresh = checkpoint.table(), []
     for weight in model.weights:
@@ -140,7 +150,8 @@ def from_model(model: Any) -> Checkpoint:
         model: `SpanBertEncoder`, `SpanBertPretrainer` or a task model.
 
     Raises:
-        InputError: it is none of these, or quantized.
+        InputError: The model is of another class, or it has weights that these classes do not have, as quantized
+            and LoRA models do.
     """
     kinds: tuple[Any, ...] = (SpanBertEncoder, SpanBertPretrainer, *TASK_MODELS)
     if not isinstance(model, kinds):
@@ -162,8 +173,8 @@ def from_model(model: Any) -> Checkpoint:
             continue
         if weight.path not in table:
             raise InputError(
-                f"The model cannot be converted: its weight {weight.path} is none of a plain encoder, pretrainer "
-                "or question answerer (a quantized or adapted model, perhaps). Convert the model that it was made from."
+                f"The model cannot be converted. Expected: weights of an encoder, a pretrainer or a task model. "
+                f"Received: {weight.path}. Quantized and LoRA models cannot be converted: convert the original model."
             )
         theirs = table[weight.path]
         value = np.array(keras.ops.convert_to_numpy(weight.value))
@@ -184,7 +195,7 @@ def from_model(model: Any) -> Checkpoint:
 
 
 def _head_settings(model) -> dict[str, Any]:
-    """Returns the settings that a model has besides its encoder's and those that its tensors' shapes tell."""
+    """Returns the settings of a model's head that follow neither from its encoder nor from the tensors' shapes."""
     if isinstance(model, SpanBertPretrainer):
         return {"sbo_weight": model.sbo_weight, "loss_normalization": model.loss_normalization}
     if isinstance(model, TASK_MODELS):
@@ -195,9 +206,9 @@ def _head_settings(model) -> dict[str, Any]:
 
 
 def _drop_fresh_heads(tensors: dict[str, np.ndarray]) -> list[str]:
-    """Removes heads that no update has touched, of a converted encoder perhaps, and returns a sentence for each.
+    """Drops pre-training heads that were never trained, e.g. those of a converted encoder; returns a note for each.
 
-    Their biases are still 0, and the scales of their norms 1.
+    Such a head still has its initial values: all biases are 0, and the scales of its normalisation layers are 1.
     """
     notes = []
     for head, make in tensor_names.HEADS.items():
@@ -214,10 +225,10 @@ def read_keras_file(path: str | os.PathLike) -> Checkpoint:
     """Reads a `.keras` file of this package.
 
     Raises:
-        InputError: it is damaged, or of another class.
+        InputError: The file is damaged, or holds a model of another class.
     """
     if not zipfile.is_zipfile(path):
-        raise InputError(f"{path} is no whole .keras file: perhaps writing or copying it was cut short.")
+        raise InputError(f"{path} is not a complete .keras file: it is truncated or damaged. Copy or write it again.")
     try:
         model = keras.saving.load_model(path, compile=False)
     except (ValueError, TypeError, OSError, KeyError, zipfile.BadZipFile) as error:

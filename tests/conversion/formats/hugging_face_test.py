@@ -51,9 +51,8 @@ def test_an_encoder_alone_is_a_bert_model_without_unexpected_weights(make_bert, 
     encoder = to_model(open_source(make_bert()[0]), "encoder")
     (tmp_path / "ours").mkdir()
     assert write_hugging_face(from_model(encoder), tmp_path / "ours") == []
-    _, info = transformers.BertModel.from_pretrained(
-        tmp_path / "ours", output_loading_info=True, add_pooling_layer=False
-    )  # fmt: skip
+    options = {"output_loading_info": True, "add_pooling_layer": False}
+    _, info = transformers.BertModel.from_pretrained(tmp_path / "ours", **options)
     assert not any(info.values())
 
 

@@ -123,16 +123,29 @@ def corpus(tmp_path_factory, small_vocabulary):
 def flags(corpus, tmp_path_factory):
     """The settings of a small run: 8 rows of 32 pieces, 2 blocks of 16, clipping active at every step."""
     return {
-        "corpus": corpus, "cache_dir": tmp_path_factory.mktemp("cache"), "architecture": "tiny", "hidden_dim": 16,
-        "max_sequence_length": 32, "batch_sequences": 8, "steps": 50, "learning_rate": 2e-3, "warmup_steps": 5,
-        "clip_norm": 0.1, "dropout": 0, "attention_dropout": 0, "log_every": 1, "evaluate_every": 0, "eval_rows": 8,
-        "checkpoint_every": 10, "examples": 1,
-    }  # fmt: skip
+        "corpus": corpus,
+        "cache_dir": tmp_path_factory.mktemp("cache"),
+        "architecture": "tiny",
+        "hidden_dim": 16,
+        "max_sequence_length": 32,
+        "batch_sequences": 8,
+        "steps": 50,
+        "learning_rate": 2e-3,
+        "warmup_steps": 5,
+        "clip_norm": 0.1,
+        "dropout": 0,
+        "attention_dropout": 0,
+        "log_every": 1,
+        "evaluate_every": 0,
+        "eval_rows": 8,
+        "checkpoint_every": 10,
+        "examples": 1,
+    }
 
 
 @pytest.fixture(scope="session")
 def starting(flags, forkserver):
-    """Context of a folder that gives the function of `start`; whatever still runs at its end is killed."""
+    """Context of a folder that gives the function of `start`; runs that are still alive at its end are killed."""
 
     @contextlib.contextmanager
     def within(parent):
@@ -148,10 +161,8 @@ def starting(flags, forkserver):
                 root = str(pathlib.Path(__file__).resolve().parents[3])
                 environ = os.environ | environ | {"PYTHONPATH": root}
                 with open(log, "a") as output:
-                    process = subprocess.Popen(
-                        [sys.executable, "-m", "spanbert_keras.pretrain", *arguments],
-                        env=environ, stdout=output, stderr=subprocess.STDOUT,
-                    )  # fmt: skip
+                    command = [sys.executable, "-m", "spanbert_keras.pretrain", *arguments]
+                    process = subprocess.Popen(command, env=environ, stdout=output, stderr=subprocess.STDOUT)
             else:
                 code = CHILD.format(log=str(log), environ=environ, arguments=arguments)
                 process = forkserver.Process(target=exec, args=(code, {"__name__": "child"}))
@@ -171,7 +182,7 @@ def starting(flags, forkserver):
 
 @pytest.fixture
 def start(starting, tmp_path):
-    """Function that starts a run: `start("name", steps=20)`; whatever runs at the end of the test is killed."""
+    """Function that starts a run: `start("name", steps=20)`; runs still alive at the end of the test are killed."""
     with starting(tmp_path) as begin:
         yield begin
 
@@ -203,13 +214,9 @@ def start_workers(start):
         for s in sockets:
             s.close()
         config = lambda i: json.dumps({"cluster": {"worker": addresses}, "task": {"type": "worker", "index": i}})  # noqa: E731
-        return [
-            start(
-                name, {"TF_CONFIG": config(i), "CUDA_VISIBLE_DEVICES": ""}, logged_as=f"{name}{attempt}-{i}",
-                distribution="multi_worker", **changes,
-            )
-            for i in range(workers)
-        ]  # fmt: skip
+        changes["distribution"] = "multi_worker"
+        environs = [{"TF_CONFIG": config(i), "CUDA_VISIBLE_DEVICES": ""} for i in range(workers)]
+        return [start(name, environ, logged_as=f"{name}{attempt}-{i}", **changes) for i, environ in enumerate(environs)]
 
     return begin
 

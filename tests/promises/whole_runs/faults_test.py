@@ -14,7 +14,7 @@ pytestmark = pytest.mark.skipif(
 
 
 @pytest.mark.slow
-def test_a_second_run_in_one_output_directory_is_refused(start):
+def test_a_second_run_in_one_output_directory_is_rejected(start):
     first = start("run", steps=2000)
     first.wait_for("step 2/2000")
     second = start("run", logged_as="second", steps=2000)

@@ -43,11 +43,14 @@ def batch():
     random = np.random.default_rng(3)
     positions = np.tile([2, 7, 11, 20], (2, 1))
     values = {
-        "token_ids": random.integers(5, 64, (2, 24)), "segment_ids": np.zeros((2, 24)),
+        "token_ids": random.integers(5, 64, (2, 24)),
+        "segment_ids": np.zeros((2, 24)),
         "padding_mask": np.ones((2, 24)),
-        "mask_positions": positions, "left_positions": positions - 1, "right_positions": positions + 1,
+        "mask_positions": positions,
+        "left_positions": positions - 1,
+        "right_positions": positions + 1,
         "span_offsets": random.integers(0, 4, (2, 4)),
-    }  # fmt: skip
+    }
     return {name: value.astype("int32") for name, value in values.items()}
 
 

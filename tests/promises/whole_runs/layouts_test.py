@@ -25,7 +25,7 @@ def test_two_mirrored_replicas_compute_what_one_device_does(one, start, check_sa
 
 
 @pytest.mark.slow
-def test_accumulation_and_several_steps_a_call_compute_what_one_step_does(one, start, check_same_numbers):
+def test_accumulation_and_several_steps_per_call_compute_what_one_step_does(one, start, check_same_numbers):
     check_same_numbers(one, start("accumulated", accumulation_steps=2, steps_per_call=7).finish())
 
 
@@ -57,7 +57,7 @@ def test_two_workers_under_xla_do_too(one, start_workers, check_same_numbers):
 def test_a_run_continues_on_two_then_one_then_two_workers(one, start, start_workers, check_same_numbers):
     first = start_workers("moving", attempt="-a", log_every=1)
     first[0].wait_for("step 12/50")
-    first[1].send(signal.SIGUSR1)  # one worker is told: all stop at one step
+    first[1].send(signal.SIGUSR1)  # one worker gets the signal: all stop at the same step
     assert [worker.wait() for worker in first] == [75, 75]
     alone = start("moving", steps_per_call=1)
     alone.wait_for("step 30/50")

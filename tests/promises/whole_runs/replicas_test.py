@@ -99,9 +99,13 @@ answer = dict(
 def test_an_overflow_on_one_replica_skips_the_update_on_all(in_child, row):
     found = in_child(SETTING.format(replicas=2) + OVERFLOW.format(row=row))
     assert found == {
-        "finite": [False, True], "scales": [512.0, 512.0], "steps": 0, "moved": [False, True], "good": True,
+        "finite": [False, True],
+        "scales": [512.0, 512.0],
+        "steps": 0,
+        "moved": [False, True],
+        "good": True,
         "updates": 1,
-    }  # fmt: skip
+    }
 
 
 @pytest.mark.slow

@@ -142,7 +142,7 @@ class AskedStream:
 
 
 def test_start_up_does_not_look_at_the_batches_before(tmp_path):
-    """Batch k is computed from k: training that goes on at step 10^9 asks for that batch first."""
+    """Batch k is computed from k: training that resumes at step 10^9 asks for that batch first."""
     start, step, stream = 10**9, CountingStep(), AskedStream()
     cadence = Cadence(total_steps=start + 2, evaluate_every=0)
     trainer = Trainer(step, stream, cadence, Checkpoints(tmp_path), (7, 8))
@@ -168,5 +168,5 @@ def test_a_batch_far_into_training_takes_no_longer_than_the_first(toy_corpus, to
             taken.append(time.perf_counter() - began)
         return min(taken)
 
-    stream.batch(0)  # whatever is made once
+    stream.batch(0)  # warm-up: creates what is made once
     assert seconds(10**9) < 20 * seconds(0)

@@ -112,7 +112,7 @@ def test_unusable_input_is_rejected_before_anything_is_computed(saved, squad_fil
         with pytest.raises(InputError, match=message):
             run(f"--model={saved}", f"--data={path}", flag)
     (tmp_path / "broken.keras").write_text("no model")
-    with pytest.raises(InputError, match="is no whole .keras file"):
+    with pytest.raises(InputError, match="is not a complete .keras file"):
         run(f"--model={tmp_path / 'broken.keras'}", f"--data={path}")
 
 
