@@ -1,4 +1,4 @@
-"""A checkpoint as every reader gives it."""
+"""A checkpoint in the common form that every reader returns."""
 
 import dataclasses
 from typing import Any
@@ -10,25 +10,25 @@ from spanbert_keras.conversion.foreign_keys import CONFIG, check_keys
 from spanbert_keras.conversion.tasks import TASKS, task_of
 from spanbert_keras.errors import InputError
 
-HEAD_SIZE = 64  # numbers an attention head has in BERT and SpanBERT of every published size
+HEAD_SIZE = 64  # width of an attention head in all published sizes of BERT and SpanBERT
 CASED_SIZE, UNCASED_SIZE = 28_996, 30_522
 
 
 @dataclasses.dataclass
 class Checkpoint:
-    """Weights and settings, whatever program wrote them.
+    """Weights and settings, independent of the program that wrote them.
 
     Attributes:
-        tensors: dict of arrays under Hugging Face's names and in its layout (products are `x W^T`), in the source's
-            dtype; the span-boundary head under the research code's names.
+        tensors: dict of arrays. Weights by Hugging Face's names, in its layout (products are `x W^T`) and in the
+            source's dtype; the span-boundary head has the research code's names.
         architecture: dict. Arguments of `SpanBertEncoder`, without a tokenizer.
-        vocabulary: list of str, or `None` where the source has none.
-        lowercase: bool or `None` (the vocabulary tells).
-        kind: str. What the source is, for people.
-        head_settings: dict. Arguments of the pretrainer or of the task's model that are no weights.
-        notes: list of str. Sentences that a user must be told.
-        refusal: str. Why what it has besides the encoder cannot be used; `check` says so.
-        tokenizer_settings: dict. Further arguments of `SpanBertTokenizer`: how text is cut where not as in BERT.
+        vocabulary: list of str, or `None` if the source has no vocabulary.
+        lowercase: bool or `None`. Whether text is lower-cased. `None`: inferred from the vocabulary.
+        kind: str. Description of the source, for messages.
+        head_settings: dict. Arguments of the pretrainer or of the task's model.
+        notes: list of str. Sentences to show to the user.
+        refusal: str. Why the head cannot be used, for the error of `check`; "" if it can.
+        tokenizer_settings: dict. Further arguments of `SpanBertTokenizer`, where it differs from BERT's.
     """
 
     tensors: dict[str, np.ndarray]
@@ -43,7 +43,7 @@ class Checkpoint:
 
     @property
     def heads(self) -> list[str]:
-        """The pre-training heads of which it has weights: of `masked_lm`, `span_boundary`."""
+        """The pre-training heads that it has weights of: `masked_lm`, `span_boundary` or both."""
         found = []
         for name, table in tensor_names.HEADS.items():
             if any(weight.name in self.tensors for weight in table().values()):
@@ -52,16 +52,16 @@ class Checkpoint:
 
     @property
     def task(self) -> str | None:
-        """The fine-tuned task of which it has weights, a kind of `to_model`, or `None`."""
+        """The fine-tuned task that it has weights of (a kind of `to_model`), or `None`."""
         return task_of(self.head_settings, self.tensors)
 
     @property
     def all_heads(self) -> list[str]:
-        """The heads, of pre-training and of a task."""
+        """The pre-training heads and the head of a task."""
         return [*self.heads, *([self.task] if self.task else [])]
 
     def table(self) -> tensor_names.Table:
-        """Returns the weights of ours that it should have: the encoder's, and those of its heads."""
+        """Returns the weights that our models need from it: those of the encoder and of its heads."""
         table = tensor_names.encoder_table(self.architecture["num_layers"])
         for name in self.heads:
             table |= tensor_names.HEADS[name]()
@@ -70,21 +70,21 @@ class Checkpoint:
         return table
 
     def without_place(self) -> list[str]:
-        """Returns the names of tensors that BERT has and our models do not: pooler, next sentence, copies."""
+        """Returns names of BERT tensors that our models lack: pooler, next-sentence head, tied copies."""
         ours = {weight.name for weight in self.table().values()}
         return sorted(name for name in self.tensors.keys() - ours if tensor_names.WITHOUT_PLACE.fullmatch(name))
 
     def problems(self) -> tuple[list[str], list[str], list[str]]:
-        """Returns the names that are missing and those that are unknown, and sentences on shapes that do not fit."""
+        """Returns the missing names, the unknown names, and a sentence for each wrong shape."""
         expected = {weight.name for weight in self.table().values()}
         missing = sorted(expected - self.tensors.keys())
         unknown = sorted(self.tensors.keys() - expected - set(self.without_place()))
-        return missing, unknown, self._wrong_shapes()
+        return missing, unknown, self._shape_mismatches()
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Returns the shape of each tensor that it should have, but for those whose shapes other settings tell."""
+        """Returns the expected shape of each tensor, except those whose shape depends on other settings."""
         sizes = self.architecture
-        spans = self.tensors.get(tensor_names.SBO_POSITIONS)  # whose own size counts
+        spans = self.tensors.get(tensor_names.SBO_POSITIONS)  # its own sizes are the expected ones
         places, width = spans.shape if spans is not None and spans.ndim == 2 else (0, 0)
         letters = {
             "V": sizes["vocabulary_size"],
@@ -103,97 +103,100 @@ class Checkpoint:
             if weight.shape
         }
 
-    def _wrong_shapes(self) -> list[str]:
+    def _shape_mismatches(self) -> list[str]:
         shapes = self.shapes()
         return [
-            f"{name} is {tuple(array.shape)}, not {shapes[name]}"
+            f"{name} has shape {tuple(array.shape)}, expected {shapes[name]}"
             for name, array in sorted(self.tensors.items())
             if name in shapes and tuple(array.shape) != shapes[name]
         ]
 
-    def _untied(self) -> list[str]:
-        """Returns the output matrices that are not the word embeddings."""
+    def _untied_outputs(self) -> list[str]:
+        """Returns the names of output matrices that differ from the word embeddings."""
         words = self.tensors[tensor_names.WORD_EMBEDDINGS]
         known = [name for name in tensor_names.TIED if name in self.tensors]
         return [name for name in known if not np.array_equal(self.tensors[name], words)]
 
     def without_refused_head(self) -> "Checkpoint":
-        """Returns the encoder alone, with a note, if the head beside it cannot be used; else the same."""
+        """Returns only the encoder, with a note, if the head cannot be used; otherwise the checkpoint itself."""
         if not self.refusal:
             return self
         tensors = {name: value for name, value in self.tensors.items() if name.startswith("bert.")}
-        notes = [*self.notes, f"{self.refusal} The encoder alone is taken."]
+        notes = [*self.notes, f"{self.refusal} Only the encoder is loaded."]
         return dataclasses.replace(self, tensors=tensors, head_settings={}, notes=notes, refusal="")
 
     def check(self, source: str, allow_mismatch: bool = False) -> None:
-        """Refuses tensors that are missing, unknown or of another shape, and heads that cannot be used.
+        """Raises if tensors are missing, unknown or of the wrong shape, or if a head cannot be used.
 
         Args:
-            source: str. Where it came from, for the sentence.
-            allow_mismatch: bool. Whether missing and unknown ones and such heads are accepted; `normalised` leaves
-                them out, with notes.
+            source: str. Where the checkpoint was read from, for the error message.
+            allow_mismatch: bool. Whether missing tensors, unknown tensors and unusable heads are accepted;
+                `normalised` handles them and adds notes.
 
         Raises:
-            InputError: with all names.
+            InputError: the message lists all names.
         """
         if not allow_mismatch:
             if self.refusal:
-                raise InputError(f"{self.refusal} convert --allow_mismatch takes the encoder alone.")
-            for name in self._untied():
+                raise InputError(f"{self.refusal} convert --allow_mismatch loads only the encoder.")
+            for name in self._untied_outputs():
                 raise InputError(
-                    f"{source} cannot be used whole: {name} is not the word embeddings. Expected: the tied matrix of "
-                    "BERT. Received: one of its own; convert --allow_mismatch leaves that head out."
+                    f"{source} cannot be used as a whole: {name} differs from the word embeddings. Expected: tied "
+                    "weights, as in BERT. Received: a separate matrix. convert --allow_mismatch drops that head."
                 )
         if self._has_two_biases():
-            raise InputError(f"{source} has two biases of its masked-LM head, which differ. Expected: one.")
+            raise InputError(f"{source} has two different biases for its masked-LM head. Expected: one.")
         missing, unknown, shapes = self.problems()
-        parts = [f"{len(shapes)} tensors do not fit ({'; '.join(shapes)})"] if shapes else []
+        parts = [f"{len(shapes)} tensors have wrong shapes ({'; '.join(shapes)})"] if shapes else []
         if not allow_mismatch:
             parts += [f"{len(missing)} tensors are missing ({', '.join(missing)})"] if missing else []
             parts += [f"{len(unknown)} are unknown ({', '.join(unknown)})"] if unknown else []
         if parts:
-            advice = "" if shapes else " convert --allow_mismatch leaves unknown ones out and begins missing ones anew."
-            raise InputError(f"{source} is not a BERT or SpanBERT encoder as expected: {'; '.join(parts)}.{advice}")
+            advice = "" if shapes else " convert --allow_mismatch drops unknown tensors and initialises missing ones."
+            raise InputError(f"{source} does not match a BERT or SpanBERT encoder: {'; '.join(parts)}.{advice}")
 
     def _has_two_biases(self) -> bool:
-        """Returns whether transformers' two names of the masked-LM head's bias have different values."""
+        """Returns whether the masked-LM bias differs between its two names in transformers."""
         bias, other = (self.tensors.get(name) for name in (tensor_names.MLM_BIAS, tensor_names.MLM_BIAS_AGAIN))
         return bias is not None and other is not None and not np.array_equal(bias, other)
 
     def normalised(self, allow_mismatch: bool = False) -> "Checkpoint":
-        """Returns a checkpoint in which each weight has the name that our tables have, for `check`.
+        """Returns a copy whose weights have the names of our tables, as `check` expects.
 
         Args:
-            allow_mismatch: bool. Whether heads that cannot be used are left out, with notes on them and on tensors
-                that are missing or unknown.
+            allow_mismatch: bool. Whether unusable heads are dropped, with notes on them and on missing or unknown
+                tensors.
         """
         tensors, notes = dict(self.tensors), list(self.notes)
         if allow_mismatch:
             notes += [self.refusal] if self.refusal else []
-            for name in self._untied():
+            for name in self._untied_outputs():
                 head = name.removesuffix("decoder.weight")
                 tensors = {key: value for key, value in tensors.items() if not key.startswith(head)}
-                notes.append(f"{name} is not the word embeddings: its head is left out.")
+                notes.append(f"{name} differs from the word embeddings: its head is dropped.")
         if tensor_names.MLM_BIAS_AGAIN in tensors:
             tensors.setdefault(tensor_names.MLM_BIAS, tensors[tensor_names.MLM_BIAS_AGAIN])
         whole = dataclasses.replace(self, tensors=tensors, notes=notes)
         if allow_mismatch:
             missing, unknown, _ = whole.problems()
-            notes += [f"Missing, hence begun anew: {', '.join(missing)}."] if missing else []
-            notes += [f"Unknown, hence left out: {', '.join(unknown)}."] if unknown else []
+            notes += [f"Missing, so re-initialised: {', '.join(missing)}."] if missing else []
+            notes += [f"Unknown, so dropped: {', '.join(unknown)}."] if unknown else []
         return whole
 
 
 def architecture_of(tensors: dict[str, np.ndarray], source: str, config: dict[str, Any] | None = None) -> dict:
-    """Returns the arguments of `SpanBertEncoder` that tensors and Hugging Face's `config.json` tell.
+    """Infers the arguments of `SpanBertEncoder` from tensors and Hugging Face's `config.json`.
 
     Args:
-        tensors: under canonical names.
-        source: str. For the sentences.
-        config: dict or `None`. Without it heads are 64 numbers wide.
+        tensors: dict of arrays by canonical names.
+        source: str. Where they were read from, for error messages.
+        config: dict or `None`. Contents of `config.json`. `None`: attention heads of width 64.
+
+    Returns:
+        dict. Keyword arguments, without a tokenizer.
 
     Raises:
-        InputError: there is no BERT in it, or `config` says something that our encoder does not compute.
+        InputError: the tensors are not of a BERT encoder, or `config` has a value that our encoder does not support.
     """
     config = config or {}
     check_keys(config, CONFIG, source)
@@ -203,39 +206,37 @@ def architecture_of(tensors: dict[str, np.ndarray], source: str, config: dict[st
         intermediate = tensors["bert.encoder.layer.0.intermediate.dense.bias"]
     except KeyError as error:
         raise InputError(
-            f"{source} holds no BERT encoder: {error.args[0]} is missing. Received: {len(tensors)} tensors, e.g. "
-            f"{', '.join(sorted(tensors)[:3]) or 'none'}."
+            f"{source} does not contain a BERT encoder: {error.args[0]} is missing. Received: {len(tensors)} tensors, "
+            f"e.g. {', '.join(sorted(tensors)[:3]) or 'none'}."
         ) from None
     if words.ndim != 2 or positions.ndim != 2 or intermediate.ndim != 1:
-        raise InputError(f"{source} holds no BERT encoder: its embeddings have {words.ndim} and {positions.ndim} axes.")
+        raise InputError(
+            f"{source} does not contain a BERT encoder: its embeddings have {words.ndim} and {positions.ndim} axes, "
+            f"and the first intermediate bias has {intermediate.ndim}. Expected: 2, 2 and 1."
+        )
     layers = {int(match[1]) for match in map(tensor_names.LAYER.match, tensors) if match}
     segments = tensors.get("bert.embeddings.token_type_embeddings.weight")
     width = words.shape[1]
-    numbers = {
-        name: _number(config, name, default, source)
-        for name, default in (
-            ("num_hidden_layers", max(layers) + 1), ("num_attention_heads", max(1, width // HEAD_SIZE)),
-            ("hidden_dropout_prob", 0.1), ("attention_probs_dropout_prob", 0.1),  # BertConfig's defaults
-        )
-    }  # fmt: skip
+    defaults = {
+        "num_hidden_layers": max(layers) + 1,
+        "num_attention_heads": max(1, width // HEAD_SIZE),
+        "hidden_dropout_prob": 0.1,  # this and the next are BertConfig's defaults
+        "attention_probs_dropout_prob": 0.1,
+    }
+    numbers = {name: _number(config, name, default, source) for name, default in defaults.items()}
     if numbers["num_attention_heads"] < 1 or width % int(numbers["num_attention_heads"]):
         raise InputError(
             f"{source} cannot be used: {numbers['num_attention_heads']:g} attention heads do not divide its width, "
             f"{width}."
         )
-    shapes = {
+    sizes = {
         "hidden_size": width,
         "intermediate_size": intermediate.shape[0],
         "max_position_embeddings": positions.shape[0],
         "type_vocab_size": 2 if segments is None else segments.shape[0],
         "vocab_size": words.shape[0],
     }
-    for name, size in shapes.items():
-        if config.get(name) not in (None, size):
-            raise InputError(
-                f"{source} cannot be used: its configuration says {name}={config[name]!r}, its tensors {size}. "
-                "Expected: the configuration that belongs to these tensors."
-            )
+    _check_sizes(config, sizes, source)
     return {
         "vocabulary_size": int(words.shape[0]),
         "num_layers": int(numbers["num_hidden_layers"]),
@@ -249,18 +250,30 @@ def architecture_of(tensors: dict[str, np.ndarray], source: str, config: dict[st
     }
 
 
+def _check_sizes(config: dict[str, Any], sizes: dict[str, int], source: str) -> None:
+    """Raises if the configuration contradicts the sizes of the tensors."""
+    for name, size in sizes.items():
+        if config.get(name) not in (None, size):
+            raise InputError(
+                f"{source} cannot be used: its configuration says {name}={config[name]!r}, its tensors {size}. "
+                "Expected: the configuration that belongs to these tensors."
+            )
+
+
 def _number(config: dict[str, Any], name: str, default: float, source: str) -> float:
-    """Returns a number of the configuration; `null` is as good as nothing."""
+    """Returns a number of the configuration, or the default if it is absent or `null`."""
     value = config.get(name)
     if value is None:
         return float(default)
     if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
-        raise InputError(f"{source} cannot be used: its configuration says {name}={value!r}. Expected: a number.")
+        raise InputError(
+            f"{source} cannot be used: its configuration says {name}={value!r}. Expected: a number, at least 0."
+        )
     return float(value)
 
 
 def vocabulary_of_size(size: int) -> str:
-    """Returns words for the vocabulary that belongs to so many pieces."""
+    """Returns a phrase that names the vocabulary of this size, for messages."""
     known = {CASED_SIZE: "bert-base-cased", UNCASED_SIZE: "bert-base-uncased"}
     if size in known:
         return f"the vocab.txt of {known[size]} ({size:,} pieces) belongs to it"
@@ -268,13 +281,13 @@ def vocabulary_of_size(size: int) -> str:
 
 
 def gelu_note(who: str, difference: str) -> str:
-    """Returns the sentence on programs whose activation is not quite ours.
+    """Returns a note on programs that approximate GELU.
 
     Args:
-        who: str. The program, with its verb.
-        difference: str. How far hidden states may lie apart.
+        who: str. The program and a verb, e.g. "keras-hub computes".
+        difference: str. Largest expected difference between hidden states.
     """
     return (
-        f"{who} the tanh approximation of GELU, this package the exact one, as transformers does: hidden states "
-        f"differ by up to about {difference}."
+        f"{who} the tanh approximation of GELU; this package computes the exact function, like transformers. Hidden "
+        f"states differ by up to about {difference}."
     )

@@ -1,6 +1,6 @@
-"""Writes a checkpoint in the form that its reader wants, whole or not at all.
+"""Writes a checkpoint atomically in the requested format.
 
-Each form is a row of `FORMATS`: a new one is a module that writes it, and a row.
+Each format is a row of `FORMATS`. To add one, write a module that writes it and add a row.
 """
 
 import dataclasses
@@ -27,7 +27,7 @@ DTYPES = ("source", "float32", "float16", "bfloat16")
 
 
 def _write_folder_of_tensors(checkpoint: Checkpoint, destination: Path) -> list[str]:
-    """Writes a Hugging Face folder; returns sentences that a user must be told, as all functions of `FORMATS` do."""
+    """Writes a Hugging Face folder; returns notes for the user, like all functions of `FORMATS`."""
     notes: list[str] = []
 
     def write_files(folder: Path) -> None:
@@ -52,16 +52,16 @@ def _write_preset(encoder, destination: Path) -> list[str]:
 
 
 def _exported(export: Callable[[Any, Path], float]) -> Callable[[Any, Path], list[str]]:
-    """Returns the function of a row from one that exports, runs the export and returns the largest difference."""
+    """Wraps a function that exports, runs the export and returns the largest difference, for a row of `FORMATS`."""
 
     def write_export(model, destination: Path) -> list[str]:
-        return [f"It was run: its outputs differ from the model's by at most {export(model, destination):.1e}."]
+        return [f"The export was run: its outputs differ from the model's by at most {export(model, destination):.1e}."]
 
     return write_export
 
 
 def _tensors(checkpoint: Checkpoint, model: str, dtype: str) -> tuple[Checkpoint, list[str]]:
-    """Returns the checkpoint itself in a dtype, without its heads for `model="encoder"`, and notes."""
+    """Returns the checkpoint in a dtype, without its heads for `model="encoder"`, and notes."""
     notes: list[str] = []
     heads = checkpoint.all_heads
     if model == "encoder" and heads:
@@ -72,43 +72,43 @@ def _tensors(checkpoint: Checkpoint, model: str, dtype: str) -> tuple[Checkpoint
 
 
 def _model(checkpoint: Checkpoint, model: str, dtype: str = "source") -> tuple[Any, list[str]]:
-    """Returns the model of a kind, and notes on the heads that it lacks or has anew."""
+    """Returns the model of a kind, and notes on heads that are left out or re-initialised."""
     made, notes = to_model(checkpoint, model), []
     heads, fresh = checkpoint.all_heads, _fresh_heads(checkpoint)
     if model == "encoder" and heads:
         notes.append(f"The heads ({', '.join(heads)}) are left out: this form holds an encoder.")
     if hasattr(made, "masked_lm_head") and fresh:
-        notes.append(f"The source has no weights of these heads, which begin anew: {', '.join(fresh)}.")
+        notes.append(f"The source has no weights for these heads, which are re-initialised: {', '.join(fresh)}.")
     return made, notes
 
 
 def _encoder(checkpoint: Checkpoint, model: str, dtype: str) -> tuple[Any, list[str]]:
-    """Returns the encoder, whatever is asked for, and notes."""
+    """Returns the encoder and notes, whichever model is requested."""
     return _model(checkpoint, "encoder")
 
 
 def _served_graph(checkpoint: Checkpoint, model: str, dtype: str) -> tuple[Any, list[str]]:
-    """Returns the model of a kind, or the encoder where a head would be fresh: that serves nobody. Then notes."""
+    """Returns the model of a kind, or the encoder if a head would be untrained and not worth exporting; and notes."""
     whole = model == "pretrainer" or not _fresh_heads(checkpoint)
     return _model(checkpoint, model if whole else "encoder")
 
 
 def _fresh_heads(checkpoint: Checkpoint) -> list[str]:
-    """Returns the pre-training heads that a pretrainer would begin anew."""
+    """Returns the pre-training heads that a pretrainer would re-initialise."""
     return [name for name in tensor_names.HEADS if name not in checkpoint.heads]
 
 
 @dataclasses.dataclass(frozen=True)
 class Format:
-    """What is to know of one form.
+    """One format of a destination.
 
     Attributes:
-        content: function of (checkpoint, model, dtype) that returns what a destination of this form holds, and
-            sentences that a user must be told: one of `_tensors`, `_model`, `_served_graph`, `_encoder`.
-        write: function of (content, destination) that writes it, whole or not at all, and returns such sentences.
-        suffix: str. Ending of a file's name that asks for this form; "" for a folder.
-        needs_suffix: bool. Whether a file of this form must end so.
-        files: names that a folder of this form may hold if it is to be replaced; empty for a file.
+        content: function of (checkpoint, model, dtype) that returns what a destination of this format holds, and notes
+            for the user: one of `_tensors`, `_model`, `_served_graph`, `_encoder`.
+        write: function of (content, destination) that writes it atomically and returns notes for the user.
+        suffix: str. File name suffix that selects this format; "" for a folder.
+        needs_suffix: bool. Whether a file of this format must have the suffix.
+        files: names that a folder of this format may hold if it is to be replaced; empty for a file.
     """
 
     content: Callable[[Checkpoint, str, str], tuple[Any, list[str]]]
@@ -129,7 +129,7 @@ _SAVED_MODEL_FILES = "saved_model.pb fingerprint.pb variables assets keras_metad
 
 
 def _folder(content, write, files: str) -> Format:
-    """Returns the row of a form that is a folder with these files."""
+    """Returns the row of a format that is a folder with these files."""
     return Format(content, write, files=frozenset(files.split()))
 
 
@@ -147,9 +147,9 @@ FORMATS: dict[str, Format] = {
 
 
 def format_of(destination: str | os.PathLike, source_kind: str) -> str:
-    """Returns the form that a destination's name asks for.
+    """Returns the format that a destination's name selects.
 
-    A folder is a Hugging Face folder for a model of this package, else a preset.
+    A folder becomes a Hugging Face folder if the source is a model of this package, else a preset.
     """
     suffix = Path(destination).suffix
     for name, form in FORMATS.items():
@@ -169,18 +169,18 @@ def write(
     """Writes a checkpoint.
 
     Args:
-        checkpoint: with a vocabulary that fits.
-        destination: path of a file or of a folder; what is there is replaced if it is of the same form.
+        checkpoint: checkpoint whose vocabulary fits its embeddings.
+        destination: path of a file or of a folder. Existing content is replaced if it has the same format.
         form: "auto" or one of `FORMATS`.
         model: a kind of `to_model`: what a `.keras` file or an export holds.
-        dtype: of a Hugging Face folder: the source's, or one for all tensors.
-        source: where the checkpoint was read from, which is never written over.
+        dtype: dtype of the tensors of a Hugging Face folder; "source" keeps each tensor's own.
+        source: path that the checkpoint was read from. It is never overwritten.
 
     Returns:
-        Sentences that a user must be told.
+        Notes for the user.
 
     Raises:
-        InputError: the place is taken by something else, or cannot be written.
+        InputError: the destination holds something else, or cannot be written.
     """
     name = format_of(destination, checkpoint.kind) if form == "auto" else form
     destination = Path(destination)
@@ -193,7 +193,7 @@ def write(
 
 
 def _check_model(checkpoint: Checkpoint, form: str, model: str) -> None:
-    """Raises `InputError` if a form cannot hold the model that is asked for."""
+    """Raises `InputError` if a format cannot hold the requested model."""
     content = FORMATS[form].content
     asked = (checkpoint.task if model == "auto" else model) or "auto"
     reason = TASKS[asked].not_a_graph if asked in TASKS else ""
@@ -214,7 +214,7 @@ def _cast(checkpoint: Checkpoint, dtype: str, notes: list[str]) -> Checkpoint:
     import ml_dtypes
 
     kind = np.dtype(ml_dtypes.bfloat16) if dtype == "bfloat16" else np.dtype(dtype)
-    with np.errstate(over="ignore"):  # refused below, by name
+    with np.errstate(over="ignore"):  # rejected below, with the names
         tensors = {name: array.astype(kind) for name, array in checkpoint.tensors.items()}
     overflown = sorted(name for name, array in tensors.items() if not np.isfinite(array.astype(np.float32)).all())
     if overflown:
@@ -226,18 +226,18 @@ def _cast(checkpoint: Checkpoint, dtype: str, notes: list[str]) -> Checkpoint:
 
 
 def _check_free(destination: Path, form: str, source: str | os.PathLike) -> None:
-    """Refuses a place that holds something else than what an earlier conversion to this form left there.
+    """Checks that a destination is empty or holds only the result of an earlier conversion to this format.
 
     Raises:
-        InputError: replacing it would lose something.
+        InputError: the name is not valid for the format, or other content would be lost.
     """
     if not destination.name or destination.name == "..":
-        raise InputError(f"--destination={destination} is no name of a file or folder. Give one.")
+        raise InputError(f"--destination={destination} is not the name of a file or folder. Give one.")
     suffix, files = FORMATS[form].suffix, FORMATS[form].files
     if FORMATS[form].needs_suffix and destination.suffix != suffix:
         raise InputError(f"--destination={destination} must end with {suffix} for --format={form}.")
     if destination.is_symlink():
-        raise InputError(f"--destination={destination} is a link. Give the place itself.")
+        raise InputError(f"--destination={destination} is a link. Give the path that it points to.")
     here, there = destination.resolve(), Path(source).resolve()
     if Path(source).exists() and (here == there or here in there.parents):
         raise InputError(f"--destination={destination} holds the source, {source}, which would be lost. Give another.")
@@ -251,5 +251,5 @@ def _check_free(destination: Path, form: str, source: str | os.PathLike) -> None
     others = sorted(found - files)
     if others:
         raise InputError(
-            f"--destination={destination} is a folder with other things in it ({', '.join(others[:3])}). Give another."
+            f"--destination={destination} is a folder with other content ({', '.join(others[:3])}). Give another."
         )

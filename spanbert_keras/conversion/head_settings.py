@@ -1,7 +1,7 @@
-"""The settings of a task's model in Hugging Face's files: read from them, and written to `config.json`.
+"""Settings of a task's model in Hugging Face's files: read from them, and written to `config.json`.
 
-`tasks.py` says which function is of which task. What a source says is taken from there; what it leaves open has the
-encoder's maximum or the value that its own programs use, and a note.
+`tasks.py` assigns these functions to tasks. Settings that the source does not specify get the encoder's maximum or the
+value that the source's own programs use, and a note.
 """
 
 import dataclasses
@@ -14,17 +14,17 @@ from spanbert_keras.conversion.foreign_keys import read_settings
 from spanbert_keras.errors import InputError
 
 CLASSIFIER = "BertForSequenceClassification"
-PROBLEM_TYPES = {  # transformers' words and ours
+PROBLEM_TYPES = {  # transformers' names and ours
     "single_label_classification": "single_label",
     "multi_label_classification": "multi_label",
     "regression": "regression",
 }
-# Classes of transformers whose head is a `classifier` too, but of something else than a text.
+# Classes of transformers whose head is called `classifier` too, but does not classify whole texts.
 OTHER_CLASSIFIERS = {
     "BertForTokenClassification": "labels each token",
     "BertForMultipleChoice": "scores each of several choices",
 }
-NO_LENGTH = 1e20  # transformers writes 1e30 as the length of a tokenizer that has none
+NO_LENGTH = 1e20  # transformers writes 1e30 for a tokenizer without a maximum length
 THRESHOLD = 0.5
 READING = {
     "input_order": "question_first",
@@ -38,12 +38,12 @@ READING = {
 
 @dataclasses.dataclass
 class HeadSettings:
-    """What a folder says about the head beside its encoder.
+    """Settings of the head in a folder, with notes on them.
 
     Attributes:
-        settings: dict. Arguments of the task's model; {} if there is none.
-        notes: list of str. Sentences that a user must be told.
-        refusal: str. Why the head cannot be used, see `Checkpoint.refusal`.
+        settings: dict. Arguments of the task's model; {} without a task.
+        notes: list of str. Sentences to show to the user.
+        refusal: str. Why the head cannot be used; see `Checkpoint.refusal`.
     """
 
     settings: dict[str, Any] = dataclasses.field(default_factory=dict)
@@ -56,11 +56,11 @@ class HeadSource:
     """What the settings of a head are read from.
 
     Attributes:
-        folder: with the tokenizer's files.
-        config: dict. What `config.json` holds; {} without one.
-        tensors: dict of arrays under canonical names.
+        folder: path. Folder of the tokenizer's files.
+        config: dict. Contents of `config.json`; {} if there is no such file.
+        tensors: dict of arrays by canonical names.
         positions: int. The encoder's `max_sequence_length`.
-        wants_classifier: bool. Whether a model that classifies texts is asked for.
+        wants_classifier: bool. Whether the user asked for a model that classifies texts.
     """
 
     folder: Path
@@ -71,23 +71,23 @@ class HeadSource:
 
     @property
     def architectures(self) -> list[str]:
-        """Names of transformers' classes that the configuration is of."""
+        """The classes of transformers that the configuration names."""
         names = self.config.get("architectures") or ()
         return [names] if isinstance(names, str) else [str(name) for name in names]
 
     @property
     def other_classifier(self) -> str | None:
-        """The class that the configuration is of if its classifier is of something else than a text."""
+        """The configuration's class if its classifier does not classify whole texts, or `None`."""
         return next((name for name in self.architectures if name in OTHER_CLASSIFIERS), None)
 
     @property
     def names_classifier(self) -> bool:
-        """Whether the configuration is of a class with a classifier, of whatever."""
+        """Whether the configuration names a class with a classifier of any kind."""
         return CLASSIFIER in self.architectures or self.other_classifier is not None
 
     @property
     def has_classifier(self) -> bool:
-        """Whether there is a classifier, or the configuration is of a class that has one."""
+        """Whether there are weights of a classifier, or the configuration names a class with one."""
         return (
             self.names_classifier
             or bool(self.config)
@@ -96,29 +96,29 @@ class HeadSource:
 
 
 def read_text_classifier(source: HeadSource) -> HeadSettings | None:
-    """Returns the settings of a classifier, or why it cannot be used; `None` if there is none."""
+    """Returns the settings of a classifier or the reason why it is unusable; `None` without one."""
     if not source.has_classifier:
         return None
     folder, other = source.folder, source.other_classifier
     if CLASSIFIER in source.architectures:
         return _text_classifier(folder, source.config, source.tensors, source.positions)
     if other is not None:
-        refusal = f"{folder} holds a {other}, which {OTHER_CLASSIFIERS[other]}: this package has no such model."
+        refusal = f"{folder} contains a {other}, which {OTHER_CLASSIFIERS[other]}: this package has no such model."
         return HeadSettings(refusal=refusal)
     if source.wants_classifier:
         return _text_classifier(folder, source.config, source.tensors, source.positions)
     return HeadSettings(
-        refusal=f"{folder} holds a classifier, and its config.json does not say of what. Expected: "
-        f'"architectures": ["{CLASSIFIER}"] if it classifies texts, or the kind that is wanted '
+        refusal=f"{folder} contains a classifier, but its config.json does not say what it classifies. Expected: "
+        f'"architectures": ["{CLASSIFIER}"] if it classifies texts, or an explicit kind '
         '(kind="text_classifier", convert --model=text_classifier). Received: '
         f"{', '.join(source.architectures) or 'none'}."
     )
 
 
 def classifier_still_fits(settings: dict[str, Any], source: HeadSource) -> bool:
-    """Returns whether a classifier's settings in `config.json` belong to the weights beside them.
+    """Returns whether a classifier's settings in `config.json` match the weights in the same folder.
 
-    transformers keeps them there when it trains such a folder's model further, also with other labels.
+    transformers keeps these settings when it trains the model further, even if the labels change.
     """
     if "classifier.bias" not in source.tensors or source.other_classifier is not None:
         return False
@@ -130,16 +130,17 @@ def classifier_still_fits(settings: dict[str, Any], source: HeadSource) -> bool:
 
 
 def read_question_answerer(source: HeadSource) -> HeadSettings | None:
-    """Returns the settings of `BertForQuestionAnswering`; `None` if there is none."""
+    """Returns the settings of `BertForQuestionAnswering`; `None` if the source has another head."""
     if source.has_classifier or "qa_outputs.weight" not in source.tensors:
         return None
     return _question_answerer(source.folder, source.positions)
 
 
 def _text_classifier(folder: Path, config: dict, tensors: dict[str, np.ndarray], positions: int) -> HeadSettings:
-    """Returns the settings of `BertForSequenceClassification`, as transformers understands them."""
+    """Returns the settings of `BertForSequenceClassification`, by transformers' rules."""
     if "classifier.bias" not in tensors:
-        return HeadSettings(notes=[f"config.json says {CLASSIFIER}, but there is no classifier: the encoder is taken."])
+        note = f"config.json names {CLASSIFIER}, but there are no weights of a classifier: only the encoder is loaded."
+        return HeadSettings(notes=[note])
     classes = len(tensors["classifier.bias"])
     notes: list[str] = []
     try:
@@ -159,17 +160,17 @@ def _text_classifier(folder: Path, config: dict, tensors: dict[str, np.ndarray],
         "threshold": THRESHOLD,
     }
     if problem == "multi_label":
-        notes.append(f"No file says which probability a label must reach: {THRESHOLD} is taken (`threshold`).")
+        notes.append(f"No file specifies the probability that a label must reach: `threshold` is {THRESHOLD}.")
     notes.append(
-        "It is taken for a classifier of texts. Of a relation extractor (kind `relation_extractor`) the markers of "
-        'entities are not in such a folder, nor is its `feature_mode`, which is taken for "ner": the markers must be '
-        "set before it reads."
+        "It is treated as a text classifier. To use it as a relation extractor (kind `relation_extractor`), set the "
+        "entity markers first: the folder contains neither them nor the `feature_mode`, which is assumed to be "
+        '"ner".'
     )
     return HeadSettings(settings, [*notes, note])
 
 
 def _problem_type(config: dict, classes: int, notes: list[str]) -> str:
-    """Returns what the logits are, by transformers' rules.
+    """Returns our name of the problem type, by transformers' rules.
 
     Raises:
         InputError: an unknown type, or one that makes no sense with this number of outputs.
@@ -179,8 +180,8 @@ def _problem_type(config: dict, classes: int, notes: list[str]) -> str:
         if classes > 1:
             return "single_label"
         notes.append(
-            "config.json has no problem_type: its one output is taken for a number (regression), as in transformers' "
-            "loss. For the logit of a label set it to multi_label_classification."
+            "config.json has no problem_type: its single output is treated as a number (regression), as in "
+            "transformers' loss. If it is the logit of a label, set problem_type to multi_label_classification."
         )
         return "regression"
     if not isinstance(given, str) or given not in PROBLEM_TYPES:
@@ -188,16 +189,16 @@ def _problem_type(config: dict, classes: int, notes: list[str]) -> str:
     if given == "single_label_classification" and classes == 1:
         raise InputError(
             "its config.json says problem_type='single_label_classification' for one output, whose softmax is always "
-            "1. Expected: two labels at least; for one output regression or multi_label_classification."
+            "1. Expected: at least two labels, or regression or multi_label_classification for one output."
         )
     return PROBLEM_TYPES[given]
 
 
 def _labels(config: dict, classes: int, notes: list[str]) -> list[str]:
-    """Returns the names of the outputs; transformers' own where `config.json` has none.
+    """Returns the names of the outputs; transformers' default names if `config.json` has no names.
 
     Raises:
-        InputError: there are more or fewer of them than outputs, or one is there twice.
+        InputError: the number of names differs from the number of outputs, or a name occurs twice.
     """
     for key in ("num_labels", "_num_labels"):
         if config.get(key) not in (None, classes):
@@ -209,7 +210,7 @@ def _labels(config: dict, classes: int, notes: list[str]) -> list[str]:
     if names is None:
         labels = [f"LABEL_{i}" for i in range(classes)]
         if classes > 1:
-            notes.append(f"config.json names no labels (id2label): they are called {labels[0]} to {labels[-1]}.")
+            notes.append(f"config.json has no label names (id2label): they are called {labels[0]} to {labels[-1]}.")
         return labels
     if not isinstance(names, dict) or set(names) != {str(i) for i in range(classes)}:
         shown = ", ".join(map(str, names))[:60] if isinstance(names, dict) else repr(names)[:60]
@@ -219,28 +220,28 @@ def _labels(config: dict, classes: int, notes: list[str]) -> list[str]:
         )
     labels = [str(names[str(i)]) for i in range(classes)]
     if len(set(labels)) < classes:
-        raise InputError(f"id2label of its config.json must be different names. Received: {', '.join(labels)[:80]}.")
+        raise InputError(f"id2label of its config.json must have distinct names. Received: {', '.join(labels)[:80]}.")
     if config.get("label2id") not in (None, {label: i for i, label in enumerate(labels)}):
-        notes.append("label2id of config.json contradicts id2label, which counts, as in transformers' predictions.")
+        notes.append("label2id of config.json contradicts id2label; id2label is used, as in transformers' predictions.")
     return labels
 
 
 def _question_answerer(folder: Path, positions: int) -> HeadSettings:
-    """Returns the settings of `BertForQuestionAnswering`, which its folder does not have but for a length."""
+    """Returns the settings of `BertForQuestionAnswering`; its folder specifies only a length."""
     length, note = row_length(folder, positions)
     reading = (
-        "Such a folder does not say how a question and its context are read: the question stands first and has up to "
-        f"{READING['max_question_pieces']} pieces, windows begin every {READING['stride']} pieces, answers have up to "
-        f"{READING['max_answer_pieces']} pieces, and without a `no_answer_threshold` there is always an answer."
+        "The folder does not specify how a question and its context are read. Assumed: the question comes first and "
+        f"has up to {READING['max_question_pieces']} tokens, windows begin every {READING['stride']} tokens, answers "
+        f"have up to {READING['max_answer_pieces']} tokens, and the model always answers (no `no_answer_threshold`)."
     )
     return HeadSettings({"window_length": length, **READING}, [note, reading])
 
 
 def row_length(folder: Path, positions: int) -> tuple[int, str]:
-    """Returns the number of pieces in the longest row of a fine-tuned model, and a sentence on where it is from.
+    """Returns the longest row of a fine-tuned model, in tokens, and a sentence on its origin.
 
     `model_max_length` of `tokenizer_config.json` comes first, as in transformers; then `truncation` of
-    `tokenizer.json`; then what the encoder reads.
+    `tokenizer.json`; then the encoder's maximum.
 
     Raises:
         InputError: a length is not a positive number.
@@ -249,8 +250,8 @@ def row_length(folder: Path, positions: int) -> tuple[int, str]:
     key = "max_len" if "model_max_length" not in config else "model_max_length"
     truncation = (read_settings(folder / "tokenizer.json") or {}).get("truncation")
     of_truncation = truncation.get("max_length") if isinstance(truncation, dict) else None
-    told = [(config.get(key), f"tokenizer_config.json ({key})"), (of_truncation, "tokenizer.json (truncation)")]
-    for value, where in told:
+    lengths = [(config.get(key), f"tokenizer_config.json ({key})"), (of_truncation, "tokenizer.json (truncation)")]
+    for value, where in lengths:
         if value is None:
             continue
         if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 1:
@@ -258,16 +259,17 @@ def row_length(folder: Path, positions: int) -> tuple[int, str]:
         if value >= NO_LENGTH:
             continue
         length = min(int(value), positions)
-        short = f", and the encoder reads {positions}" if value > positions else ""
-        return length, f"Rows have up to {length} pieces: {where} says {int(value)}{short}."
-    return positions, f"No file says how long a row may be: rows have up to {positions} pieces, all that is encoded."
+        short = f", but the encoder reads at most {positions}" if value > positions else ""
+        return length, f"Rows have up to {length} tokens: {where} says {int(value)}{short}."
+    note = f"No file specifies the length of rows: they have up to {positions} tokens, the encoder's maximum."
+    return positions, note
 
 
 def label_settings(settings: dict[str, Any]) -> dict[str, Any]:
-    """Returns how transformers describes a classifier's labels.
+    """Returns a classifier's labels and problem type as keys of transformers' `config.json`.
 
     Args:
-        settings: dict. Arguments of the classifier; those of an earlier version lack `problem_type`.
+        settings: dict. Arguments of the classifier; those from an earlier version lack `problem_type`.
     """
     labels = settings["labels"] or ["LABEL_0"]
     problem = settings.get("problem_type") or ("single_label" if settings["labels"] else "regression")
@@ -279,7 +281,7 @@ def label_settings(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def classifier_config(settings: dict[str, Any]) -> dict[str, Any]:
-    """Returns what transformers' `config.json` says of a classifier.
+    """Returns a classifier's keys of transformers' `config.json`.
 
     Args:
         settings: dict. Arguments of the classifier.

@@ -1,4 +1,4 @@
-"""One call from a checkpoint of any form to a model."""
+"""Loads a model from a checkpoint of any format."""
 
 import os
 from pathlib import Path
@@ -19,26 +19,45 @@ def load_pretrained(
     allow_mismatch: bool = False,
     **overrides,
 ):
-    """Returns a model with the weights of a checkpoint of any form, and its tokenizer.
+    """Returns a model with the weights and the tokenizer of a checkpoint of any format.
 
     Args:
-        source: path or hub name; see `open_source`, also for the arguments not named here.
+        source: path or hub name, see `open_source`.
         kind: `"encoder"`, `"pretrainer"`, `"question_answerer"`, `"coreference_resolver"`, `"text_classifier"` or
-            `"relation_extractor"`; `"auto"`: the task's model where the source was fine-tuned for one, else the
-            pretrainer where it has a pre-training head. Give `"text_classifier"` for a classifier whose `config.json`
-            does not name its architecture.
-        max_sequence_length: int or `None`. Another number of positions than the source's (`resize_positions`).
+            `"relation_extractor"`; `"auto"`: the task's model if the source was fine-tuned for a task, else the
+            pretrainer if it has a pre-training head, else the encoder. Give `"text_classifier"` for a classifier whose
+            `config.json` does not name its architecture.
+        vocabulary_file: `vocab.txt` to use instead of the source's own.
+        lowercase: bool or `None`. Whether text is lower-cased. Defaults to the source's setting, see `open_source`.
+        max_sequence_length: int or `None`. New number of positions, see `resize_positions`. Defaults to the source's.
+        allow_mismatch: bool. Whether missing tensors are re-initialised and unknown ones left out, with notes, instead
+            of raising an error.
         **overrides: other arguments of `SpanBertEncoder`, e.g. `dropout`, `dtype`.
 
     Returns:
-        `SpanBertEncoder`, `SpanBertPretrainer` or the task's model; its attribute `conversion_notes` lists what a user
-        should know.
+        `SpanBertEncoder`, `SpanBertPretrainer` or the task's model; its attribute `conversion_notes` is a
+        list of notes for the user.
 
     Raises:
         InputError: the source cannot be used.
 
     Example:
-        encoder = load_pretrained("hf://SpanBERT/spanbert-base-cased", kind="encoder")
+
+    ```python
+    import tempfile
+
+    from spanbert_keras import SpanBertEncoder, SpanBertTokenizer, load_pretrained
+
+    tokenizer = SpanBertTokenizer(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "an", "example"])
+    encoder = SpanBertEncoder(
+        vocabulary_size=7, num_layers=1, num_heads=2, hidden_dim=4, intermediate_dim=8, max_sequence_length=16,
+        tokenizer=tokenizer,
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        encoder.save_to_preset(folder)
+        loaded = load_pretrained(folder, kind="encoder", dropout=0.0)  # or "hf://SpanBERT/spanbert-base-cased"
+    loaded.tokenizer.tokenize("an example")  # [5, 6]
+    ```
     """
     checkpoint = open_source(source, vocabulary_file, lowercase, allow_mismatch, kind)
     if max_sequence_length is not None:
@@ -49,7 +68,7 @@ def load_pretrained(
 
 
 def _convert_preset(preset: str, load_weights: bool, arguments: dict):
-    """Returns the encoder of a checkpoint in another form than keras-hub's, `None` for all else."""
+    """Returns the encoder of a checkpoint, or `None` for a preset that keras-hub itself reads."""
     if not preset.startswith(HUB_SCHEME):
         config = read_settings(Path(preset) / "config.json") if Path(preset).is_dir() else None
         if config is None or "registered_name" in config:

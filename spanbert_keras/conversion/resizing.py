@@ -1,4 +1,4 @@
-"""Other lengths and other vocabularies than a checkpoint's."""
+"""Changes the lengths and the vocabulary of a checkpoint."""
 
 import dataclasses
 
@@ -18,20 +18,20 @@ from spanbert_keras.conversion.tensor_names import (
 from spanbert_keras.errors import InputError
 
 UNUSED = "[unused"
-MOST_PADDING = 127  # rows that programs add to make a table's size a multiple of up to 128
+MOST_PADDING = 127  # rows that some programs add to make the table's size a multiple of up to 128
 GIVE = "give it as --vocab_file (of pretrain: --vocabulary)"
 
 
 def resize_positions(checkpoint: Checkpoint, length: int) -> Checkpoint:
-    """Returns a checkpoint for rows of another length.
+    """Returns a checkpoint with another number of positions.
 
-    Fewer positions keep the first rows of the table. More repeat its rows from the second on (the first is that of
-    [CLS]): neighbours stay neighbours, and training has something to start from. The rows of a task's model that were
-    as long as the table remain so.
+    A shorter table keeps the first rows. A longer one repeats the rows from the second on (the first is that of [CLS]):
+    neighbours stay neighbours, and training has a starting point. If a task's model reads rows as long as the table,
+    its row length changes too.
 
     Args:
-        checkpoint: with a table of positions.
-        length: int. Pieces with [CLS] and [SEP].
+        checkpoint: checkpoint with a table of positions.
+        length: int. New number of positions: tokens, [CLS] and [SEP] included.
     """
     old = checkpoint.architecture["max_sequence_length"]
     if length == old:
@@ -42,9 +42,9 @@ def resize_positions(checkpoint: Checkpoint, length: int) -> Checkpoint:
     else:
         repeated = np.concatenate([table, *[table[1:]] * -(-(length - old) // max(1, old - 1))])
         rows = repeated[:length]
-        note = f"Positions: extended from {old} to {length} rows by repeating them; train before use beyond {old}."
+        note = f"Positions: extended from {old} to {length} rows by repeating them; train before using more than {old}."
     whole = [name for name in row_lengths() if checkpoint.head_settings.get(name) == old]
-    note += f" The longest row has {length} pieces now." if whole else ""
+    note += f" The longest row now has {length} tokens." if whole else ""
     return dataclasses.replace(
         checkpoint,
         tensors=checkpoint.tensors | {POSITION_EMBEDDINGS: rows},
@@ -55,34 +55,34 @@ def resize_positions(checkpoint: Checkpoint, length: int) -> Checkpoint:
 
 
 def resize_segments(checkpoint: Checkpoint, length: int) -> Checkpoint:
-    """Returns a coreference resolver's checkpoint for segments of another length.
+    """Returns a coreference resolver's checkpoint with another segment length.
 
     Args:
-        checkpoint: with head settings that say the segments' length.
-        length: int. Pieces with [CLS] and [SEP].
+        checkpoint: checkpoint of a coreference resolver.
+        length: int. New segment length: tokens, [CLS] and [SEP] included.
 
     Raises:
-        InputError: it is of no coreference resolver, or the encoder has fewer positions.
+        InputError: the checkpoint is not of a coreference resolver, or the encoder has fewer positions.
     """
     if checkpoint.task != "coreference_resolver":
-        raise InputError("--segment_length is for a coreference resolver. Received: a source that is none.")
+        raise InputError("--segment_length is for a coreference resolver. Received: a source of another kind.")
     positions = checkpoint.architecture["max_sequence_length"]
     if not 3 <= length <= positions:
         raise InputError(
             f"--segment_length must be at least 3 and at most the encoder's {positions} positions. Received: {length}."
         )
     settings = checkpoint.head_settings | {"segment_length": length}
-    note = f"Segments: {length} pieces."
+    note = f"Segments: {length} tokens."
     return dataclasses.replace(checkpoint, head_settings=settings, notes=[*checkpoint.notes, note])
 
 
 def fit_vocabulary(checkpoint: Checkpoint, source: str) -> Checkpoint:
-    """Returns a checkpoint whose vocabulary has a piece for each row of the embeddings.
+    """Returns a checkpoint whose vocabulary has a word piece for each row of the embeddings.
 
-    Some programs pad the table; the rows at its end then get [unusedN] names.
+    Some programs pad the table; the rows at its end are then called [unusedN].
 
     Raises:
-        InputError: there is no vocabulary, or it has more pieces than rows.
+        InputError: the vocabulary is missing, or does not fit the embeddings.
     """
     size = checkpoint.architecture["vocabulary_size"]
     if not checkpoint.vocabulary:
@@ -97,37 +97,37 @@ def fit_vocabulary(checkpoint: Checkpoint, source: str) -> Checkpoint:
         return checkpoint
     if size - len(pieces) > MOST_PADDING or size in (CASED_SIZE, UNCASED_SIZE):
         raise InputError(
-            f"The vocabulary of {source} has {len(pieces)} pieces only, its embeddings {size} rows: "
+            f"The vocabulary of {source} has only {len(pieces)} pieces, its embeddings {size} rows: "
             f"{vocabulary_of_size(size)}; {GIVE}."
         )
     taken, numbers = set(pieces), (f"{UNUSED}{i}]" for i in range(2 * size))
     free = [name for name in numbers if name not in taken][: size - len(pieces)]
-    note = f"The embeddings have {len(free)} rows more than the vocabulary has pieces: they are called [unusedN]."
+    note = f"The embeddings have {len(free)} more rows than the vocabulary has pieces; these are called [unusedN]."
     return dataclasses.replace(checkpoint, vocabulary=pieces + free, notes=[*checkpoint.notes, note])
 
 
 def add_pieces(checkpoint: Checkpoint, pieces: list[str]) -> Checkpoint:
-    """Returns a checkpoint with more pieces: first in the places of [unusedN], then at the end.
+    """Returns a checkpoint with more word pieces: first in place of [unusedN], then at the end.
 
-    A new row of the embeddings is the mean of the rows of the pieces that the old vocabulary gives for the same text; a
+    The old vocabulary splits each new piece into known ones. A new row of the embeddings is the mean of their rows; a
     new entry of each vocabulary bias is the mean of their entries.
 
     Args:
-        checkpoint: with a vocabulary that fits.
-        pieces: list of str, in WordPiece's form: `##` in front of what continues a word. Those known already are left
-            out, and counted in a note.
+        checkpoint: checkpoint whose vocabulary fits its embeddings.
+        pieces: list of str in WordPiece notation: the prefix `##` marks the continuation of a word. Known pieces are
+            left out and counted in a note.
 
     Raises:
-        InputError: a piece is empty or has a space in it, or none is new.
+        InputError: a piece is empty or contains a space, or no piece is new.
     """
     vocabulary = list(checkpoint.vocabulary or [])
     for piece in pieces:
         if not piece.removeprefix("##") or any(character.isspace() for character in piece):
-            raise InputError(f"A piece must be text without spaces, perhaps with ## in front. Received: {piece!r}.")
+            raise InputError(f"A piece must be text without spaces, with the optional prefix ##. Received: {piece!r}.")
     known = set(vocabulary)
     new = [piece for piece in dict.fromkeys(pieces) if piece not in known]
     if not new:
-        raise InputError(f"None of the {len(pieces)} pieces to add is new: the vocabulary has them all.")
+        raise InputError(f"None of the {len(pieces)} pieces to add is new: the vocabulary already has them all.")
     tokenizer = make_tokenizer(checkpoint)
     parts = [_parts(piece, tokenizer) for piece in new]
     unknown = sum(tokenizer.unk_token_id in ids for ids in parts)
@@ -142,8 +142,8 @@ def add_pieces(checkpoint: Checkpoint, pieces: list[str]) -> Checkpoint:
     for place, piece in zip(places, new, strict=True):
         vocabulary[place] = piece
     note = f"{len(new)} pieces added: {len(unused)} in place of [unusedN], {len(new) - len(unused)} at the end"
-    note += f"; {len(pieces) - len(new)} were known" if len(new) < len(pieces) else ""
-    note += f"; {unknown} have a part that the old vocabulary does not know" if unknown else ""
+    note += f"; {len(pieces) - len(new)} were already known" if len(new) < len(pieces) else ""
+    note += f"; {unknown} have a part that the old vocabulary lacks" if unknown else ""
     grown = dataclasses.replace(
         checkpoint,
         tensors=tensors,
@@ -153,12 +153,14 @@ def add_pieces(checkpoint: Checkpoint, pieces: list[str]) -> Checkpoint:
     )
     lost = _unreachable(grown, new)
     if lost:
-        grown.notes.append(f"No text gives these pieces, since it is cut or lower-cased before: {', '.join(lost)}.")
+        grown.notes.append(
+            f"The tokenizer never produces these pieces, since it splits or lower-cases text first: {', '.join(lost)}."
+        )
     return grown
 
 
 def _parts(piece: str, tokenizer) -> list[int]:
-    """Returns the ids that the old vocabulary gives for the text of a piece, longest first as WordPiece does."""
+    """Returns the ids of a piece's text in the old vocabulary, longest match first as in WordPiece."""
     if not piece.startswith("##"):
         return tokenizer.tokenize(piece) or [tokenizer.unk_token_id]
     known, rest, ids = tokenizer.wordpiece.ids, piece[2:], []
@@ -172,14 +174,14 @@ def _parts(piece: str, tokenizer) -> list[int]:
 
 
 def _unreachable(checkpoint: Checkpoint, pieces: list[str]) -> list[str]:
-    """Returns those of the pieces that the tokenizer never gives."""
+    """Returns the pieces that the tokenizer never produces."""
     tokenizer = make_tokenizer(checkpoint)
     plain = [piece for piece in pieces if not piece.startswith("##")]
     return [piece for piece in plain if tokenizer.tokenize(piece) != [tokenizer.token_to_id(piece)]]
 
 
 def _grown(table: np.ndarray, size: int, places: list[int], parts: list[list[int]]) -> np.ndarray:
-    """Returns a table of `size` rows whose new rows are means of old ones."""
+    """Returns a table of `size` rows whose new rows are means of old rows."""
     grown = np.zeros((size, *table.shape[1:]), table.dtype)
     grown[: len(table)] = table
     for place, ids in zip(places, parts, strict=True):

@@ -1,6 +1,6 @@
-"""Opens whatever holds a BERT or SpanBERT, by looking at it.
+"""Opens a BERT or SpanBERT checkpoint and detects its format.
 
-Each format is a row of `FORMATS`: a new one is a module that reads it, and a row.
+Each format is a row of `FORMATS`. To add one, write a module that reads it and add a row.
 """
 
 import dataclasses
@@ -40,20 +40,20 @@ from spanbert_keras.errors import InputError
 HUB_SCHEME = "hf://"
 HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
 HUB_SETTINGS = ["*.json", "vocab.txt"]
-HUB_TENSORS = (["model*.safetensors"], ["pytorch_model*.bin"])  # the second where there is none of the first
+HUB_TENSORS = (["model*.safetensors"], ["pytorch_model*.bin"])  # the second only if nothing matches the first
 HUB_PRESET = ["*.h5", "assets/**"]
 ARCHIVE_FILES = ("model.pt",)
 ARCHIVE_SUFFIXES = (".gz", ".tgz", ".tar", ".xz", ".bz2")
 KERAS_FILES = ("pretrainer.keras", "encoder.keras")  # of an output directory
-# Names under which the published weights lie about: of folders, archives, and of the hub with its cache.
+# Usual names of the published weights: of folders and archives, on the hub and in its cache.
 PUBLISHED = re.compile(
     r"(models--)?(spanbert--)?spanbert-(base|large)-cased"
     r"|spanbert_(hf|hf_base|large_with_head|squad1|squad2|tacred)(\.tar)?(\.gz)?",
     re.IGNORECASE,
 )
 LICENCE = (
-    "The published SpanBERT weights are under CC BY-NC 4.0: no commercial use, and name their authors (Joshi et al., "
-    "2020). That holds for what is made of them too."
+    "The published SpanBERT weights are under CC BY-NC 4.0: no commercial use, and credit their authors (Joshi et al., "
+    "2020). This also applies to everything derived from them."
 )
 
 
@@ -64,25 +64,25 @@ def open_source(
     allow_mismatch: bool = False,
     kind: str = "auto",
 ) -> Checkpoint:
-    """Reads a checkpoint of any form: weights, sizes and vocabulary.
+    """Reads a checkpoint of any format: weights, sizes and vocabulary.
 
-    Forms: a Hugging Face BERT folder or hub name (`hf://` may stand in front); the research code's archives, `model.pt`
-    and training checkpoints; state dicts of PyTorch, also as DataParallel, torch.compile and Lightning save them;
-    Google's and TF Model Garden's checkpoints; those of the coreference research code; a keras-hub BERT preset (a
+    Formats: a Hugging Face BERT folder or hub name (the prefix `hf://` is optional); the research code's archives,
+    `model.pt` and training checkpoints; PyTorch state dicts, including those of DataParallel, torch.compile and
+    Lightning; checkpoints of Google, TF Model Garden and the coreference research code; a keras-hub BERT preset (a
     folder, or `kaggle://...`); a `.keras` file, preset or output directory of this package.
 
     Args:
-        source: path, also with `~` and `$HOME`, or hub name.
-        vocabulary_file: `vocab.txt` to take instead of the source's own.
-        lowercase: bool or `None`. Whether text is lower-cased; what the source says by default, and what its vocabulary
-            looks like where it does not say.
-        allow_mismatch: bool. Whether missing tensors begin anew and unknown ones are left out, with notes, instead of
-            a refusal.
-        kind: str. The model that is wanted, see `load_pretrained`. A head that cannot be used is left out, with a note,
-            for "encoder"; a classifier of a folder that does not say of what is one of texts for "text_classifier".
+        source: path, which may contain `~` and `$HOME`, or hub name.
+        vocabulary_file: `vocab.txt` to use instead of the source's own.
+        lowercase: bool or `None`. Whether text is lower-cased. `None`: the source's own setting; if it has none, this
+            is inferred from the vocabulary.
+        allow_mismatch: bool. Whether missing tensors are re-initialised and unknown ones left out, with notes, instead
+            of raising an error.
+        kind: str. Requested model, see `load_pretrained`. For "encoder", a head that cannot be used is left out, with a
+            note; for "text_classifier", a classifier whose folder does not name its task classifies texts.
 
     Raises:
-        InputError: there is nothing of these forms, or it is damaged, unsafe, or no BERT.
+        InputError: the source has none of these formats, is damaged or unsafe, or is not a BERT.
     """
     name = _expanded(source)
     path = Path(name)
@@ -99,7 +99,7 @@ def open_source(
         checkpoint.lowercase = lowercase
     elif checkpoint.lowercase is None:
         checkpoint.lowercase = looks_lowercased(checkpoint.vocabulary or [])
-    make_tokenizer(checkpoint)  # refuses a vocabulary without [MASK], or with a piece twice
+    make_tokenizer(checkpoint)  # raises if the vocabulary lacks [MASK] or has duplicates
     checkpoint = checkpoint.without_refused_head() if kind == "encoder" else checkpoint
     checkpoint = checkpoint.normalised(allow_mismatch)
     checkpoint.check(name, allow_mismatch)
@@ -113,10 +113,10 @@ def open_source(
 def _take_vocabulary(
     checkpoint: Checkpoint, name: str, vocabulary_file: str | os.PathLike, allow_mismatch: bool
 ) -> None:
-    """Gives a checkpoint the vocabulary of a file; one without the source's added tokens stands for both.
+    """Replaces a checkpoint's vocabulary by that of a file, which may lack the source's added tokens.
 
     Raises:
-        InputError: the source has another vocabulary.
+        InputError: the source has a different vocabulary.
     """
     own, given = checkpoint.vocabulary, read_lines(vocabulary_file)
     settings = dict(checkpoint.tokenizer_settings)
@@ -126,7 +126,7 @@ def _take_vocabulary(
     if own and not allow_mismatch:
         raise InputError(
             f"{vocabulary_file} is not the vocabulary of {name}, which has its own ({len(own)} pieces). Leave the "
-            "flag out; convert --allow_mismatch takes it all the same."
+            "flag out, or use it anyway with convert --allow_mismatch."
         )
     kept = [token for token in tokens if token["content"] in given]
     checkpoint.vocabulary = given
@@ -144,7 +144,7 @@ def _from_hub(name: str, kind: str) -> Checkpoint:
 
     handle = name.removeprefix(HUB_SCHEME)
     if not HUB_NAME.fullmatch(handle):
-        raise InputError(f"{name}: there is no such file or folder, and it is no Hugging Face name either.")
+        raise InputError(f"{name}: there is no such file or folder, and it is not a Hugging Face name either.")
     try:
         folder = Path(snapshot_download(handle, allow_patterns=HUB_SETTINGS))
         if "registered_name" in (read_settings(folder / "config.json") or {}):
@@ -154,7 +154,7 @@ def _from_hub(name: str, kind: str) -> Checkpoint:
                 snapshot_download(handle, allow_patterns=patterns)
     except InputError:
         raise
-    except Exception as error:  # of several libraries underneath: requests, httpx, huggingface_hub
+    except Exception as error:  # raised by several libraries: requests, httpx, huggingface_hub
         raise InputError(
             f"{name}: there is no such file or folder, and as a Hugging Face name it cannot be fetched: "
             f"{first_line(error)}"
@@ -166,12 +166,12 @@ def _from_kaggle(name: str) -> Checkpoint:
     """Fetches a preset of keras-hub and reads it."""
     try:
         return read_keras_hub_preset(name)
-    except Exception as error:  # of several libraries underneath
+    except Exception as error:  # raised by several libraries
         raise InputError(f"{name} cannot be fetched: {first_line(error)}") from error
 
 
 def _registered_name(path: Path) -> str | None:
-    """Returns the name of the class that a preset folder is of."""
+    """Returns the class name of a preset folder."""
     if not path.is_dir():
         return None
     config = read_settings(path / "config.json") or {}
@@ -180,7 +180,7 @@ def _registered_name(path: Path) -> str | None:
 
 
 def _read_preset(folder: Path, name: str) -> Checkpoint:
-    """Reads a preset folder of the class of this name."""
+    """Reads a preset folder of the class `name`."""
     readers = {"SpanBertEncoder": read_preset, "BertBackbone": read_keras_hub_preset}
     if name not in readers:
         raise InputError(f"{folder} holds a preset of another model. Expected: BertBackbone. Received: {name}.")
@@ -193,22 +193,22 @@ def _read_preset(folder: Path, name: str) -> Checkpoint:
 
 
 def _keras_file(path: Path) -> Path | None:
-    """Returns the path of a `.keras` file: the one given, or that of an output directory."""
+    """Returns the path of a `.keras` file: `path` itself, or the file in an output directory."""
     if path.is_dir():
         return next((path / name for name in KERAS_FILES if (path / name).is_file()), None)
     return path if path.suffix == ".keras" and path.is_file() else None
 
 
 def _tensors_in_folder(path: Path) -> list[Path] | None:
-    """Returns the paths of the files with tensors that a folder holds."""
+    """Returns the paths of the tensor files in a folder."""
     if not path.is_dir():
         return None
     return find_tensor_files(path) or [path / name for name in ARCHIVE_FILES if (path / name).is_file()][:1] or None
 
 
 def _tensorflow_prefix(path: Path) -> str | None:
-    """Returns the prefix of a TensorFlow checkpoint, given it, one of its files or its folder."""
-    if path.is_dir() or Path(f"{path}.index").exists():  # TensorFlow also leaves a file of just that name, at times
+    """Returns the prefix of a TensorFlow checkpoint, given the prefix, one of its files or its folder."""
+    if path.is_dir() or Path(f"{path}.index").exists():  # at times TensorFlow also writes a file of just that name
         return find_tensorflow_checkpoint(path)
     if path.name.endswith((".index", ".meta")) or ".data-" in path.name:
         return re.sub(r"\.(index|meta|data-\d+-of-\d+)$", "", str(path))
@@ -229,7 +229,7 @@ def _is_tar(path: Path) -> bool:
 
 
 def _read_archive(path: Path, kind: str) -> Checkpoint:
-    """Reads what the research code published."""
+    """Reads an archive that the research code's authors published."""
     with tempfile.TemporaryDirectory() as folder:
         unpack(path, folder)
         checkpoint = _read(Path(folder), kind)
@@ -239,18 +239,18 @@ def _read_archive(path: Path, kind: str) -> Checkpoint:
 
 @dataclasses.dataclass(frozen=True)
 class Format:
-    """What is to know of one format.
+    """One format of a source.
 
     Attributes:
-        recognise: function of a path of a file or folder; what it returns is not true where it is of another format.
-        read: function of the path, of what `recognise` returned, and of the kind of model that is wanted.
+        recognise: function of the path of a file or folder; it returns a falsy value for another format.
+        read: function of (path, value that `recognise` returned, requested kind of model) that returns the checkpoint.
     """
 
     recognise: Callable[[Path], Any]
     read: Callable[[Path, Any, str], Checkpoint]
 
 
-FORMATS: dict[str, Format] = {  # the first that recognises a path reads it
+FORMATS: dict[str, Format] = {  # the first format that recognises a path reads it
     "preset": Format(_registered_name, lambda folder, name, kind: _read_preset(folder, name)),
     "keras": Format(_keras_file, lambda path, file, kind: read_keras_file(file)),
     "hugging_face": Format(_tensors_in_folder, read_hugging_face),
@@ -261,7 +261,7 @@ FORMATS: dict[str, Format] = {  # the first that recognises a path reads it
 
 
 def _read(path: Path, kind: str) -> Checkpoint:
-    """Reads a file or folder by what is in it."""
+    """Reads a file or folder; its content determines the format."""
     for form in FORMATS.values():
         found = form.recognise(path)
         if found:
@@ -273,7 +273,7 @@ def _read(path: Path, kind: str) -> Checkpoint:
 
 
 def _from_tensorflow(prefix: str) -> Checkpoint:
-    """Reads Google's checkpoints, and those of the coreference research code."""
+    """Reads a checkpoint of Google or of the coreference research code."""
     tensors = {canonical(name): value for name, value in read_tensorflow_checkpoint(prefix).items()}
     folder = Path(prefix).parent
     config, notes = read_model_garden_config(folder)
@@ -285,10 +285,10 @@ def _from_tensorflow(prefix: str) -> Checkpoint:
     )
     of_coreference = holds_coreference(tensors)
     notes += check_keys(config, CONFIG, str(config_path(folder))) + tokenizer.notes
-    if not of_coreference:  # that code's `bert/modeling.py` computes the exact one
+    if not of_coreference:  # the coreference code's `bert/modeling.py` computes the exact GELU
         notes.append(gelu_note("Google's programs compute", "1e-3"))
     if "num_attention_heads" not in config and known is None:
-        notes.append(f"There is no bert_config.json: {architecture['num_heads']} heads are taken for granted.")
+        notes.append(f"bert_config.json is missing: {architecture['num_heads']} attention heads are assumed.")
     checkpoint = Checkpoint(
         tensors,
         architecture,

@@ -1,4 +1,4 @@
-"""The fine-tuned tasks: one row each says all that conversion has to know of it."""
+"""The fine-tuned tasks: one entry per task holds everything that conversion needs to know about it."""
 
 import dataclasses
 from collections.abc import Callable, Collection
@@ -22,7 +22,7 @@ from spanbert_keras.models.question_answerer import SpanBertQuestionAnswerer
 from spanbert_keras.models.relation_extractor import SpanBertRelationExtractor
 from spanbert_keras.models.text_classifier import SpanBertTextClassifier
 
-OWN = "spanbert_keras"  # a key of config.json, which transformers leaves alone: the settings of a task's model
+SETTINGS_KEY = "spanbert_keras"  # key of config.json for the settings of a task's model; transformers preserves it
 NEXT_SENTENCE = ("BertForNextSentencePrediction", "BertForPreTraining")
 
 Settings = dict[str, Any]  # arguments of a task's model besides its encoder
@@ -30,21 +30,24 @@ Settings = dict[str, Any]  # arguments of a task's model besides its encoder
 
 @dataclasses.dataclass(frozen=True)
 class Task:
-    """What conversion has to know of one task.
+    """What conversion needs to know about one task.
 
     Attributes:
-        model: class of its model.
-        length: str. The setting that is the length of what it reads at once.
-        mark: str. A setting that tells its settings from those of other tasks' models.
-        head: function of the settings that returns the weights of its head.
-        is_task: function of a checkpoint's head settings and tensor names: whether it is of this task.
-        fits: function of its settings in `config.json` and of the source: whether they belong to the tensors there.
-        read: function of a Hugging Face folder without such settings; returns `None` if that is of another task.
-        config: function of its settings that returns further keys of `config.json`.
-        architecture: function of its settings that returns the class of transformers that computes the same, or "".
-        adopt: function of another task's name and settings; returns its own, or `None` if they make none.
-        reads_rows: bool. Whether it reads one row at a time, whose length the tokenizer's files say too.
-        not_a_graph: str. Why it cannot be exported; "" if it can.
+        model: class. The task's model.
+        length: str. Name of the setting for the length of the model's input.
+        mark: str. Name of a setting that identifies the settings of this task.
+        head: function. Takes the settings; returns the weights of the head.
+        is_task: function. Takes a checkpoint's head settings and tensor names; returns whether they are of this task.
+        fits: function. Takes the task's settings in `config.json` and the source; returns whether they match the
+            tensors.
+        read: function. Takes a Hugging Face source without settings of ours; returns the head's settings, or `None` if
+            the source is of another task.
+        config: function. Takes the settings; returns further keys of `config.json`.
+        architecture: function. Takes the settings; returns the equivalent class of transformers, or "".
+        adopt: function. Takes another task's name and settings; returns settings of this task, or `None` if they cannot
+            be derived.
+        reads_rows: bool. Whether the model reads one row at a time; the tokenizer's files then have its length too.
+        not_a_graph: str. Why the model cannot be exported; "" if it can.
     """
 
     model: Any
@@ -62,7 +65,7 @@ class Task:
 
 
 def _has(table: Table, names: Collection[str]) -> bool:
-    """Returns whether some weight of a head is among tensors."""
+    """Returns whether any weight of a head is among the tensor names."""
     return any(weight.name in names for weight in table.values())
 
 
@@ -70,22 +73,22 @@ def _classifier_head(settings: Settings) -> Table:
     return classifier_table() | (pooler_table() if settings.get("pooler") else {})
 
 
-def _relation_of_texts(name: str | None, settings: Settings) -> Settings | None:
-    """Returns a text classifier's settings as those of a relation extractor, whose markers must be set.
+def _relation_settings(name: str | None, settings: Settings) -> Settings | None:
+    """Returns a relation extractor's settings from those of a text classifier; its markers remain to be set.
 
     Raises:
-        InputError: the classifier gives something else than one label.
+        InputError: the classifier does not predict a single label.
     """
     if name != "text_classifier":
         return None
     problem = settings.get("problem_type")
     if problem not in (None, "single_label"):
         raise InputError(
-            "A relation extractor cannot be made of this source: it must give one label for each text "
+            "A relation extractor cannot be made from this source. Expected: a classifier with one label per text "
             f"(single_label). Received: {problem}."
         )
-    others = ("problem_type", "takes_pairs", "threshold")
-    return {key: value for key, value in settings.items() if key not in others} | {"markers": {}}
+    dropped = ("problem_type", "takes_pairs", "threshold")
+    return {key: value for key, value in settings.items() if key not in dropped} | {"markers": {}}
 
 
 TASKS: dict[str, Task] = {
@@ -129,80 +132,80 @@ TASKS: dict[str, Task] = {
         fits=head_settings.classifier_still_fits,
         config=head_settings.classifier_config,
         architecture=lambda settings: CLASSIFIER if settings.get("pooler") else "",
-        adopt=_relation_of_texts,
+        adopt=_relation_settings,
     ),
 }
 
 
 def task_of(settings: Settings, names: Collection[str]) -> str | None:
-    """Returns the name of the task that head settings and tensors of these names are of, or `None`."""
+    """Returns the name of the task that these head settings and tensor names are of, or `None`."""
     return next((name for name, task in TASKS.items() if task.is_task(settings, names)), None)
 
 
 def read_head_settings(
     folder: Path, config: Settings, tensors: dict[str, np.ndarray], positions: int, kind: str = "auto"
 ) -> HeadSettings:
-    """Returns the settings of the head that a folder's tensors belong to.
+    """Returns the settings of the head in a folder.
 
     Args:
-        folder: with the tokenizer's files.
-        config: dict. What `config.json` holds; {} without one.
-        tensors: dict of arrays under canonical names.
+        folder: path. Folder of the tokenizer's files.
+        config: dict. Contents of `config.json`; {} if there is no such file.
+        tensors: dict of arrays by canonical names.
         positions: int. The encoder's `max_sequence_length`.
-        kind: str. The model that is wanted; a classifier is taken for what `config.json` does not name.
+        kind: str. The model asked for; decides what a classifier is if `config.json` does not.
 
     Raises:
         InputError: a length in the tokenizer's files is not a number.
     """
     wants_classifier = kind in TASKS and TASKS[kind].head is _classifier_head
     source = HeadSource(folder, config, tensors, positions, wants_classifier)
-    own, notes = config.get(OWN), []
+    own, notes = config.get(SETTINGS_KEY), []
     if isinstance(own, dict):
         if _still_fits(own, source):
             return HeadSettings(dict(own))
         notes.append(
-            f"The settings under {OWN} in config.json are those of another model: its labels or its head have changed "
-            "since. They are left out."
+            f"The settings under {SETTINGS_KEY} in config.json are those of another model: its labels or its head have "
+            "changed since. They are ignored."
         )
     found = next((head for head in (task.read(source) for task in TASKS.values()) if head is not None), None)
     if found is None:
         found = HeadSettings()
         if "cls.seq_relationship.weight" in tensors and set(source.architectures) & set(NEXT_SENTENCE):
             found.notes.append(
-                "Its next-sentence head (cls.seq_relationship) is left out: this package has no such model."
+                "Its next-sentence head (cls.seq_relationship) is dropped: this package has no such model."
             )
     found.notes = [*notes, *found.notes]
     return found
 
 
 def _still_fits(own: Settings, source: HeadSource) -> bool:
-    """Returns whether our settings in `config.json` belong to the weights beside them.
+    """Returns whether our settings in `config.json` match the weights in the same folder.
 
-    transformers keeps them there when it trains such a folder's model further.
+    transformers keeps these settings when it trains the model further.
     """
     for task in TASKS.values():
         if task.mark in own:
             return task.fits(own, source)
-    return not source.names_classifier  # a pretrainer's
+    return not source.names_classifier  # settings of a pretrainer
 
 
 def task_config(settings: Settings) -> Settings:
-    """Returns what a task's model adds to `config.json`: its settings, and what transformers says of such a head.
+    """Returns a task's keys of `config.json`: the settings of its model, and transformers' own keys for such a head.
 
     Args:
-        settings: dict. Arguments of the task's model; {} for none.
+        settings: dict. Arguments of the task's model; {} without a task.
     """
-    found: Settings = {OWN: settings} if settings else {}
+    found: Settings = {SETTINGS_KEY: settings} if settings else {}
     task = next((task for task in TASKS.values() if task.mark in settings), None)
     return found | (task.config(settings) if task else {})
 
 
 def longest_row(settings: Settings, positions: int) -> int:
-    """Returns the length of the longest row that a task's model reads, `positions` for all others."""
+    """Returns the longest row that a task's model reads, in tokens; `positions` for other models."""
     lengths = (settings.get(name) for name in row_lengths())
     return min(next((length for length in lengths if length), positions), positions)
 
 
 def row_lengths() -> list[str]:
-    """Returns the settings that are lengths of rows."""
+    """Returns the names of the settings for the length of rows."""
     return list(dict.fromkeys(task.length for task in TASKS.values() if task.reads_rows))

@@ -1,9 +1,9 @@
-"""Names of BERT's tensors: Hugging Face's, which all readers give, and those of our weights."""
+"""Names of BERT's tensors: Hugging Face's, which all readers return, and those of our weights."""
 
 import re
 from typing import NamedTuple
 
-# What other programs keep that has no place in our models; the readers list it.
+# Tensors of other programs without a counterpart in our models; the readers list them.
 WITHOUT_PLACE = re.compile(
     r"bert\.embeddings\.(position_ids|token_type_ids)|bert\.pooler\..*|cls\.seq_relationship\..*"
     r"|cls\.predictions\.decoder\.(weight|bias)|cls\.pair_target_predictions\.decoder\.weight"
@@ -11,14 +11,14 @@ WITHOUT_PLACE = re.compile(
 TIED = ("cls.predictions.decoder.weight", "cls.pair_target_predictions.decoder.weight")
 WORD_EMBEDDINGS = "bert.embeddings.word_embeddings.weight"
 POSITION_EMBEDDINGS = "bert.embeddings.position_embeddings.weight"
-COREFERENCE = "coreference."  # before the names of the resolver's weights
+COREFERENCE = "coreference."  # prefix of the names of the resolver's weights
 MLM_BIAS = "cls.predictions.bias"
-MLM_BIAS_AGAIN = "cls.predictions.decoder.bias"  # the same in transformers
+MLM_BIAS_AGAIN = "cls.predictions.decoder.bias"  # its second name in transformers
 SBO_BIAS = "cls.pair_target_predictions.bias"
 SBO_POSITIONS = "cls.pair_target_predictions.position_embeddings.weight"
 LAYER = re.compile(r"bert\.encoder\.layer\.(\d+)\.")
 
-# What torch.compile, FSDP, activation checkpointing and Fabric put into names, in front or inside.
+# What torch.compile, FSDP, activation checkpointing and Fabric insert into names, at the start or inside.
 INNER_WRAPPING = re.compile(r"(?<![^.])(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module|_forward_module)\.")
 # Other models whose tensors have BERT's names after their own; those that end with "bert" differ in the name itself.
 OTHER_MODELS = re.compile(
@@ -29,12 +29,12 @@ WORDS_AFTER_PREFIX = re.compile(r"(.*?)(?:decoder\.)?(?:bert\.)?embeddings\.word
 
 
 class Weight(NamedTuple):
-    """What Hugging Face has for a weight of ours.
+    """The Hugging Face tensor of one of our weights.
 
     Attributes:
-        name: str. The tensor's name.
-        shape: str. Its shape there in letters, for `Checkpoint.sizes`; "" where other settings tell it.
-        transposed: bool. Whether ours is its transpose.
+        name: str. Name of the tensor.
+        shape: str. Shape of the tensor in letters, for `Checkpoint.sizes`; "" if other settings determine it.
+        transposed: bool. Whether our weight is its transpose.
     """
 
     name: str
@@ -42,14 +42,14 @@ class Weight(NamedTuple):
     transposed: bool = False
 
 
-Table = dict[str, Weight]  # by the path of our weight
+Table = dict[str, Weight]  # keys: paths of our weights
 
 
 def canonical(name: str) -> str:
-    """Returns a tensor's name as Hugging Face writes it today.
+    """Returns a tensor's name in the current Hugging Face notation.
 
-    `decoder.` in front is the research code's; `gamma`, `beta` are those of its time; a folder of a bare `BertModel`
-    leaves `bert.` out.
+    The research code adds the prefix `decoder.`; older programs write `gamma` and `beta`; a folder of a bare
+    `BertModel` omits `bert.`.
     """
     if name.startswith(("decoder.bert.", "decoder.cls.")):
         name = name.removeprefix("decoder.")
@@ -59,12 +59,12 @@ def canonical(name: str) -> str:
 
 
 def without_inner_wrapping(name: str) -> str:
-    """Returns a tensor's name without the `_orig_mod` of torch.compile and its like, wherever it stands."""
+    """Returns a tensor's name without `_orig_mod` of torch.compile and similar wrappers, at any position."""
     return INNER_WRAPPING.sub("", name)
 
 
 def is_wrapping(prefix: str) -> bool:
-    """Returns whether BERT's names after this prefix are BERT's, not those of another model that is called so."""
+    """Returns whether the names after this prefix are BERT's, not those of another model with the same names."""
     return prefix.endswith(".") and not OTHER_MODELS.fullmatch(prefix)
 
 
@@ -99,7 +99,7 @@ def encoder_table(num_layers: int) -> Table:
 
 
 def masked_lm_table() -> Table:
-    """Returns the weights of the masked-LM head, but the tied matrix."""
+    """Returns the weights of the masked-LM head, except the tied matrix."""
     ours, theirs = "masked_lm_head", "cls.predictions"
     return {
         f"{ours}/vocabulary_bias": Weight(MLM_BIAS, "V"),
@@ -109,7 +109,7 @@ def masked_lm_table() -> Table:
 
 
 def span_boundary_table() -> Table:
-    """Returns the weights of the span-boundary head under the research code's names, but the tied matrix."""
+    """Returns the weights of the span-boundary head under the research code's names, except the tied matrix."""
     ours, theirs = "span_boundary_head", "cls.pair_target_predictions"
     return {
         f"{ours}/span_position_embeddings": Weight(SBO_POSITIONS, "N E"),
@@ -122,12 +122,12 @@ def span_boundary_table() -> Table:
 
 
 def answer_table() -> Table:
-    """Returns the weights of the question answerer's layer, as `transformers.BertForQuestionAnswering` has them."""
+    """Returns the weights of the question answerer's layer, as in `transformers.BertForQuestionAnswering`."""
     return _dense("answer_head", "qa_outputs", outputs="2")
 
 
 def coreference_table() -> Table:
-    """Returns the weights of the coreference resolver's layers; no other library has them, so the names are ours."""
+    """Returns the weights of the coreference resolver's layers, under our own names: no other library has them."""
     of_ffnn = [f"{layer}/{part}" for layer in ("hidden", "out") for part in ("kernel", "bias")]
     of_dense = ["kernel", "bias"]
     paths = ["span_vectors/width_embeddings", *(f"span_vectors/head_score/{part}" for part in of_dense)]
@@ -142,7 +142,7 @@ def coreference_table() -> Table:
 
 
 def classifier_table() -> Table:
-    """Returns the weights of a classifier's layer, as `transformers.BertForSequenceClassification` has them."""
+    """Returns the weights of a classifier's layer, as in `transformers.BertForSequenceClassification`."""
     return _dense("head/classifier", "classifier", outputs="L")
 
 
@@ -151,4 +151,4 @@ def pooler_table() -> Table:
     return _dense("head/pooler_dense", "bert.pooler.dense")
 
 
-HEADS = {"masked_lm": masked_lm_table, "span_boundary": span_boundary_table}  # of pre-training
+HEADS = {"masked_lm": masked_lm_table, "span_boundary": span_boundary_table}  # heads of pre-training

@@ -1,4 +1,4 @@
-"""Files that are whole or absent: written under a temporary name, then renamed."""
+"""Atomic writing: files and folders are written under a temporary name, then renamed."""
 
 import contextlib
 import errno
@@ -13,38 +13,38 @@ from typing import Any
 
 from spanbert_keras.errors import InputError
 
-# Names of what is not whole yet, or about to go: `.<mark>.<name>`; `.<mark>.old.<name>` is what stood in the place of a
-# folder that is being replaced; earlier versions wrote `.tmp-<name>`. Only a killed process leaves such names behind.
+# Temporary names: `.<mark>.<name>` is being written; `.<mark>.old.<name>` is a folder that is being replaced; earlier
+# versions wrote `.tmp-<name>`. Only a killed process leaves such names in a folder.
 TEMPORARY_NAME = re.compile(r"\.(?:[0-9a-f]{8}\.(old\.)?|tmp-)(.+)", re.DOTALL)  # groups: "old." or None, the name
-# What the system says when a disk or folder cannot be written, as TensorFlow's messages quote it.
+# Errors of a disk or folder that cannot be written; TensorFlow's messages quote the system's text for them.
 WRITE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROFS, errno.EIO)
 
 
 def temporary_path(path: str | os.PathLike) -> Path:
-    """Returns a new name beside `path` that ends like it (Keras looks at the suffix)."""
+    """Returns a new name beside `path` that ends like it (Keras checks the suffix)."""
     path = Path(path)
     return path.with_name(f".{uuid.uuid4().hex[:8]}.{path.name}")
 
 
 def is_temporary(name: str) -> bool:
-    """Returns whether a name in a folder is one that only a killed process leaves behind."""
+    """Returns whether a name is temporary. In a finished folder, only a killed process leaves such names."""
     return TEMPORARY_NAME.fullmatch(name) is not None
 
 
 def final_name(name: str) -> str:
-    """Returns the name that a temporary was to get; any other name as it is."""
+    """Returns the final name of a temporary one; any other name is returned unchanged."""
     match = TEMPORARY_NAME.fullmatch(name)
     return match[2] if match else name
 
 
 def write_atomically(path: str | os.PathLike, write: Callable[[Path], Any]) -> None:
-    """Calls `write(temporary)` and renames the file or folder it made to `path`, replacing what was there.
+    """Calls `write(temporary)` and renames the resulting file or folder to `path`, replacing existing content.
 
-    If writing fails, what was at `path` is still there and the temporary is removed.
+    If writing fails, `path` keeps its old content and the temporary file or folder is removed.
 
     Args:
-        path: the final place; folders above it are made.
-        write: makes a file or folder at the path it is given, which ends like `path` (Keras looks at the suffix).
+        path: final path; missing parent folders are created.
+        write: function that creates a file or folder at a given path, which ends like `path` (Keras checks the suffix).
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -52,7 +52,7 @@ def write_atomically(path: str | os.PathLike, write: Callable[[Path], Any]) -> N
     try:
         write(temporary)
         sync(temporary)
-        if path.is_dir():  # a folder cannot be replaced in one step: put the old one aside first
+        if path.is_dir():  # a folder cannot be replaced in one step: move the old one aside first
             mark = temporary.name.removesuffix(path.name)
             old = path.with_name(f"{mark}old.{path.name}")
             path.rename(old)
@@ -75,11 +75,11 @@ def write_atomically(path: str | os.PathLike, write: Callable[[Path], Any]) -> N
 
 @contextlib.contextmanager
 def input_error_if_unwritable(path: str | os.PathLike, then: str = " and try again") -> Iterator[None]:
-    """Turns the error of a disk that is full, or cannot be written for another reason, into an `InputError`.
+    """Turns the error of a disk that is full or cannot be written for another reason into an `InputError`.
 
     Args:
-        path: what is written, for the message.
-        then: str. The end of the message's last sentence: what the user does once there is room.
+        path: path that is written, for the message.
+        then: str. End of the message's last sentence: what the user does once the cause is fixed.
     """
     try:
         yield
@@ -88,15 +88,15 @@ def input_error_if_unwritable(path: str | os.PathLike, then: str = " and try aga
         if reason is None:
             raise
         full = reason in map(os.strerror, (errno.ENOSPC, errno.EDQUOT))
-        advice = "Free some space" if full else "Mend this"
+        advice = "Free some space" if full else "Fix this"
         raise InputError(f"{path} could not be written: {reason}. {advice}{then}.") from error
 
 
 def _reason(error: Exception) -> str | None:
-    """Returns the system's words for why nothing could be written; `None` where that is not what happened."""
+    """Returns the system's reason why nothing could be written; `None` for any other error."""
     if isinstance(error, OSError):
         return os.strerror(error.errno) if error.errno else str(error)
-    if type(error).__module__.startswith("tensorflow"):  # its errors only quote the system's
+    if type(error).__module__.startswith("tensorflow"):  # its errors only quote the system's text
         return next((reason for reason in map(os.strerror, WRITE_ERRORS) if reason in str(error)), None)
     return None
 
@@ -107,12 +107,12 @@ def write_bytes(path: str | os.PathLike, content: bytes) -> None:
 
 
 def write_text(path: str | os.PathLike, text: str, errors: str = "strict") -> None:
-    """Writes text as UTF-8, atomically; line ends stay as they are on every system.
+    """Writes text as UTF-8, atomically; line ends are kept on every system.
 
     Args:
-        path: the final place.
-        text: str.
-        errors: str. What is done with half characters, as in `str.encode`.
+        path: final path.
+        text: str. Content of the file.
+        errors: str. Handling of unpaired surrogates, as in `str.encode`.
     """
     write_bytes(path, text.encode("utf-8", errors))
 
@@ -128,10 +128,10 @@ def sync(path: Path) -> None:
 
 
 def sync_folder(path: Path) -> None:
-    """Waits until a folder's entries are on disk, where the system can."""
+    """Waits until a folder's entries are on disk, if the system supports it."""
     try:
         descriptor = os.open(path, os.O_RDONLY)
-    except OSError:  # not on every system
+    except OSError:  # not every system can open a folder
         return
     try:
         os.fsync(descriptor)
@@ -144,7 +144,7 @@ def sync_folder(path: Path) -> None:
 def write_json(path: str | os.PathLike, value: Any) -> None:
     """Writes `value` as readable JSON, atomically."""
     text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
-    write_text(path, text, errors="backslashreplace")  # half characters, as JSON has them
+    write_text(path, text, errors="backslashreplace")  # unpaired surrogates, escaped as in JSON
 
 
 def read_json(path: str | os.PathLike) -> Any:

@@ -1,4 +1,4 @@
-"""Tests of writing checkpoints: whole or not at all, in the numbers asked for."""
+"""Tests of writing checkpoints: atomically and in the requested dtype."""
 
 import json
 
@@ -28,17 +28,23 @@ def checkpoint(make_bert):
 
 @pytest.mark.parametrize(
     "name, kind, form",
-    [("a.keras", "x", "keras"), ("a.onnx", "x", "onnx"), ("a.tflite", "x", "litert"), ("a", "x", "preset"),
-     ("a", OWN_KIND, "hugging_face"), ("a.b", OWN_KIND, "hugging_face")],
-)  # fmt: skip
-def test_the_name_says_the_form(name, kind, form):
+    [
+        ("a.keras", "x", "keras"),
+        ("a.onnx", "x", "onnx"),
+        ("a.tflite", "x", "litert"),
+        ("a", "x", "preset"),
+        ("a", OWN_KIND, "hugging_face"),
+        ("a.b", OWN_KIND, "hugging_face"),
+    ],
+)
+def test_the_name_selects_the_format(name, kind, form):
     assert format_of(name, kind) == form
 
 
-def test_a_keras_file_holds_the_heads_that_there_are(checkpoint, tmp_path):
+def test_a_keras_file_holds_the_heads_of_the_source(checkpoint, tmp_path):
     notes = write(checkpoint, tmp_path / "a.keras")
     assert type(keras.saving.load_model(tmp_path / "a.keras")) is SpanBertPretrainer
-    assert notes == ["The source has no weights of these heads, which begin anew: span_boundary."]
+    assert notes == ["The source has no weights for these heads, which are re-initialised: span_boundary."]
     assert write(checkpoint, tmp_path / "b.keras", model="encoder")[0].startswith("The heads (masked_lm) are left out")
     assert type(keras.saving.load_model(tmp_path / "b.keras")) is SpanBertEncoder
     assert [p.name for p in sorted(tmp_path.glob("*.keras"))] == ["a.keras", "b.keras"]
@@ -52,7 +58,7 @@ def test_a_preset_loads_with_its_tokenizer_and_can_be_written_again(checkpoint, 
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])
-def test_numbers_are_those_asked_for(checkpoint, tmp_path, dtype):
+def test_tensors_have_the_requested_dtype(checkpoint, tmp_path, dtype):
     notes = write(checkpoint, tmp_path / "hf", "hugging_face", dtype=dtype)
     kind = ml_dtypes.bfloat16 if dtype == "bfloat16" else np.dtype(dtype)
     for name, value in load_file(tmp_path / "hf" / "model.safetensors").items():
@@ -61,7 +67,7 @@ def test_numbers_are_those_asked_for(checkpoint, tmp_path, dtype):
     assert notes == ([] if dtype == "float32" else [f"{len(checkpoint.tensors)} tensors are rounded to {dtype}."])
 
 
-def test_half_precision_there_and_back_by_a_keras_file(make_bert, tmp_path):
+def test_half_precision_survives_a_round_trip_through_a_keras_file(make_bert, tmp_path):
     folder, _ = make_bert(half=True)
     write(open_source(folder), tmp_path / "a.keras")
     notes = write(open_source(tmp_path / "a.keras"), tmp_path / "hf", dtype="float16")
@@ -71,7 +77,7 @@ def test_half_precision_there_and_back_by_a_keras_file(make_bert, tmp_path):
         assert first[name].tobytes() == second[name].tobytes()
 
 
-def test_flags_do_what_they_say_or_are_refused(checkpoint, tmp_path):
+def test_flags_take_effect_or_are_rejected(checkpoint, tmp_path):
     notes = write(checkpoint, tmp_path / "encoder", "hugging_face", model="encoder")
     assert notes == ["The heads (masked_lm) are left out."] and open_source(tmp_path / "encoder").heads == []
     with pytest.raises(InputError, match="--dtype=float16 is for a Hugging Face folder. Received: --format=keras"):
@@ -79,7 +85,7 @@ def test_flags_do_what_they_say_or_are_refused(checkpoint, tmp_path):
 
 
 @pytest.mark.parametrize("pooler", [False, True])
-def test_a_folder_takes_the_encoder_of_a_classifier_alone(make_encoder, tmp_path, pooler):
+def test_a_folder_may_hold_only_the_encoder_of_a_classifier(make_encoder, tmp_path, pooler):
     model = SpanBertTextClassifier(make_encoder(), ["no", "yes"], row_length=16, pooler=pooler)
     notes = write(from_model(model), tmp_path / "encoder", "hugging_face", model="encoder")
     assert notes == ["The heads (text_classifier) are left out."]
@@ -92,7 +98,7 @@ def test_a_folder_takes_the_encoder_of_a_classifier_alone(make_encoder, tmp_path
 
 @pytest.mark.parametrize("pooler", [False, True])
 @pytest.mark.parametrize("kind, theirs", [("multi_label", "multi_label_classification"), ("regression", "regression")])
-def test_a_folder_keeps_what_a_classifiers_logits_are(make_encoder, tmp_path, randomize, pooler, kind, theirs):
+def test_a_folder_keeps_the_problem_type_of_a_classifier(make_encoder, tmp_path, randomize, pooler, kind, theirs):
     settings = {"problem_type": kind, "threshold": 0.3, "row_length": 16, "pooler": pooler}
     model = SpanBertTextClassifier(make_encoder(), ["up", "down"], **settings)
     randomize(model, scale=0.3)
@@ -108,41 +114,41 @@ def test_a_folder_keeps_what_a_classifiers_logits_are(make_encoder, tmp_path, ra
         assert list(one.scores.values()) == pytest.approx(list(other.scores.values()), abs=1e-6)
 
 
-def test_values_that_a_dtype_cannot_hold_are_refused(checkpoint, tmp_path):
+def test_values_that_a_dtype_cannot_hold_are_rejected(checkpoint, tmp_path):
     checkpoint.tensors["cls.predictions.bias"] = checkpoint.tensors["cls.predictions.bias"] + 1e6
     with pytest.raises(InputError, match=r"--dtype=float16 cannot hold the values of cls\.predictions\.bias"):
         write(checkpoint, tmp_path / "half", "hugging_face", dtype="float16")
     assert [p.name for p in tmp_path.iterdir()] == ["hf"]
 
 
-def test_a_folder_with_other_things_is_left_alone(checkpoint, tmp_path):
+def test_a_folder_with_other_content_is_left_unchanged(checkpoint, tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("years of work")
     for form in ("preset", "hugging_face"):
-        with pytest.raises(InputError, match="is a folder with other things in it"):
+        with pytest.raises(InputError, match="is a folder with other content"):
             write(checkpoint, tmp_path / "mine", form)
     assert [p.name for p in (tmp_path / "mine").iterdir()] == ["thesis.txt"]
 
 
 @pytest.mark.parametrize("form", ["hugging_face", "preset", "saved_model"])
-def test_a_folder_that_is_more_than_a_model_is_left_alone(checkpoint, tmp_path, form):
+def test_a_folder_that_holds_more_than_a_model_is_left_unchanged(checkpoint, tmp_path, form):
     (tmp_path / "mine" / "sub").mkdir(parents=True)
     for name in ("config.json", "saved_model.pb", "thesis.txt"):
         (tmp_path / "mine" / name).write_text("mine")
-    with pytest.raises(InputError, match="with other things in it"):
+    with pytest.raises(InputError, match="with other content"):
         write(checkpoint, tmp_path / "mine", form)
     assert len(list((tmp_path / "mine").iterdir())) == 4
 
 
 @pytest.mark.parametrize("name", ["x.keras", "x.onnx", "x.tflite"])
-def test_a_file_does_not_take_the_place_of_a_folder(checkpoint, tmp_path, name):
+def test_a_file_does_not_replace_a_folder(checkpoint, tmp_path, name):
     (tmp_path / name).mkdir()
     with pytest.raises(InputError, match="is a folder. Expected: the name of a file"):
         write(checkpoint, tmp_path / name)
     assert (tmp_path / name).is_dir()
 
 
-def test_the_source_is_never_written_over(checkpoint, tmp_path):
+def test_the_source_is_never_overwritten(checkpoint, tmp_path):
     before = sorted(p.name for p in (tmp_path / "hf").iterdir())
     for destination in (tmp_path / "hf", tmp_path, tmp_path / "x" / ".." / "hf"):
         with pytest.raises(InputError, match="holds the source, .* which would be lost"):
@@ -154,7 +160,7 @@ def test_the_source_is_never_written_over(checkpoint, tmp_path):
 
 
 @pytest.mark.parametrize("name, form", [("", "auto"), ("..", "auto"), ("x", "keras")])
-def test_a_place_without_a_fitting_name_is_refused(checkpoint, name, form):
+def test_an_invalid_destination_name_is_rejected(checkpoint, name, form):
     with pytest.raises(InputError, match="--destination="):
         write(checkpoint, name, form)
 
@@ -162,18 +168,18 @@ def test_a_place_without_a_fitting_name_is_refused(checkpoint, name, form):
 @pytest.mark.parametrize(
     "name, form", [("a.onnx", "auto"), ("a.tflite", "auto"), ("a", "saved_model"), ("b", "saved_model_strings")]
 )
-def test_exports_are_run_and_said_to_be_equal(checkpoint, tmp_path, name, form):
+def test_exports_are_run_and_their_difference_is_reported(checkpoint, tmp_path, name, form):
     if keras.backend.backend() != "tensorflow":
         pytest.skip("exports are made on the TensorFlow backend")
     if not form.startswith("saved_model"):
         pytest.importorskip("onnx" if name.endswith("onnx") else "ai_edge_litert", reason="of the extra `export`")
-    notes = write(checkpoint, tmp_path / "exports" / name, form)  # without the second head the encoder alone
+    notes = write(checkpoint, tmp_path / "exports" / name, form)  # only the encoder, since one head is missing
     assert notes[0].startswith("The heads (masked_lm) are left out")
     assert float(notes[1].rpartition(" ")[2].rstrip(".")) < 1e-5
     assert [p.name for p in (tmp_path / "exports").iterdir()] == [name]
 
 
-def test_what_fails_half_way_leaves_what_was_there(checkpoint, tmp_path, monkeypatch):
+def test_a_failed_write_keeps_the_old_file(checkpoint, tmp_path, monkeypatch):
     write(checkpoint, tmp_path / "a.keras")
     before = (tmp_path / "a.keras").read_bytes()
 
@@ -189,7 +195,7 @@ def test_what_fails_half_way_leaves_what_was_there(checkpoint, tmp_path, monkeyp
 
 
 @pytest.mark.parametrize("name, form", [("a.onnx", "onnx"), ("a.tflite", "litert"), ("a", "saved_model")])
-def test_a_resolver_is_not_exported_and_its_encoder_only_if_asked_for(make_encoder, tmp_path, name, form):
+def test_a_resolver_is_not_exported_and_its_encoder_only_on_request(make_encoder, tmp_path, name, form):
     resolver = SpanBertCoreferenceResolver(make_encoder(), max_span_width=2, hidden_dim=3, feature_dim=2)
     for model in ("auto", "coreference_resolver"):
         with pytest.raises(InputError, match=f"A coreference resolver cannot be exported with --format={form}"):
@@ -199,7 +205,7 @@ def test_a_resolver_is_not_exported_and_its_encoder_only_if_asked_for(make_encod
     assert list(tmp_path.iterdir()) == []
 
 
-def test_another_form_is_one_row(checkpoint, tmp_path, monkeypatch):
+def test_a_new_format_needs_one_row(checkpoint, tmp_path, monkeypatch):
     def write_names(content, destination):
         destination.write_text("\n".join(content.tensors))
         return ["Names alone."]

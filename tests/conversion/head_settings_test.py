@@ -1,4 +1,4 @@
-"""Tests of the settings of heads in Hugging Face's folders; transformers is the oracle for labels and probabilities."""
+"""Tests of head settings in Hugging Face folders; transformers is the oracle for labels and probabilities."""
 
 import inspect
 import json
@@ -28,12 +28,12 @@ from spanbert_keras.model_flag import load_task_model
 
 SINGLE, MULTI, REGRESSION = "single_label_classification", "multi_label_classification", "regression"
 TEXTS = ["The a w3", "a w5 w7 w7", "w1"]
-ANYWHERE = "convert --allow_mismatch takes the encoder alone"
+ADVICE = "convert --allow_mismatch loads only the encoder"
 
 
 @pytest.fixture
 def make_folder(make_bert):
-    """Function of labels, a problem type and others of `BertConfig` that saves a model; returns (folder, model)."""
+    """Function that saves a model with the given labels, problem type and `BertConfig`; returns (folder, model)."""
 
     def make(labels=("no", "yes"), problem=None, kind=CLASSIFIER, tokenizer=None, **changes):
         named = {"id2label": dict(enumerate(labels)), "label2id": {label: i for i, label in enumerate(labels)}}
@@ -49,14 +49,14 @@ def make_folder(make_bert):
 
 
 def change(folder, **changes):
-    """Changes `config.json`; a key that becomes `...` is taken out."""
+    """Changes `config.json`; a key whose value is `...` is removed."""
     config = json.loads((folder / "config.json").read_text()) | changes
     (folder / "config.json").write_text(json.dumps({k: v for k, v in config.items() if v is not ...}))
     return folder
 
 
 def pipeline_scores(transformers, folder, regression=False):
-    """Returns a dict from label to score for each text, as the pipeline of transformers answers."""
+    """Returns a dict from label to score for each text, computed by the pipeline of transformers."""
     pipe = transformers.pipeline("text-classification", model=str(folder), tokenizer=str(folder), device="cpu")
     found = pipe(TEXTS, top_k=None, **({"function_to_apply": "none"} if regression else {}))
     return [{one["label"]: one["score"] for one in answer} for answer in found]
@@ -70,13 +70,13 @@ def written(model, folder):
 
 CASES = {
     "two labels": (("no", "yes"), SINGLE, "single_label"),
-    "three labels, type not said": (("x", "y", "z"), None, "single_label"),
-    "several labels a text": (("toxic", "rude", "spam"), MULTI, "multi_label"),
-    "two labels, several a text": (("toxic", "rude"), MULTI, "multi_label"),
+    "three labels, unspecified type": (("x", "y", "z"), None, "single_label"),
+    "several labels per text": (("toxic", "rude", "spam"), MULTI, "multi_label"),
+    "two labels, several per text": (("toxic", "rude"), MULTI, "multi_label"),
     "one label with a sigmoid": (("toxic",), MULTI, "multi_label"),
     "one number": (("LABEL_0",), REGRESSION, "regression"),
     "one number with a name": (("stars",), REGRESSION, "regression"),
-    "one number, type not said": (("stars",), None, "regression"),
+    "one number, unspecified type": (("stars",), None, "regression"),
     "three numbers": (("valence", "arousal", "dominance"), REGRESSION, "regression"),
 }
 
@@ -126,54 +126,54 @@ REJECTED = {
     "another type": (("x", "y"), {"problem_type": "ranking"}, "problem_type='ranking'. Expected: single_label_class"),
     "several types": (("x", "y"), {"problem_type": ["x"]}, r"problem_type=\['x'\]. Expected: single_label"),
     "more names than outputs": (
-        ("x", "y"), {"id2label": {"0": "x", "1": "y", "2": "z"}},
+        ("x", "y"),
+        {"id2label": {"0": "x", "1": "y", "2": "z"}},
         "must name the 2 outputs of classifier.bias, from 0 to 1. Received: 0, 1, 2",
     ),
     "names with a gap": (("x", "y"), {"id2label": {"0": "x", "2": "y"}}, "from 0 to 1. Received: 0, 2"),
     "a list of names": (("x", "y"), {"id2label": ["x", "y"]}, r"from 0 to 1. Received: \['x', 'y'\]"),
-    "one name twice": (("x", "y"), {"id2label": {"0": "x", "1": "x"}}, "must be different names. Received: x, x"),
+    "one name twice": (("x", "y"), {"id2label": {"0": "x", "1": "x"}}, "must have distinct names. Received: x, x"),
     "another number of labels": (("x", "y", "z"), {"num_labels": 5}, "num_labels=5, but classifier.bias has 3 outputs"),
     "another old number": (("x", "y"), {"_num_labels": 3}, "_num_labels=3, but classifier.bias has 2 outputs"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("labels, changes, message", REJECTED.values(), ids=REJECTED.keys())
-def test_a_head_that_cannot_be_computed_is_rejected_by_name(make_folder, labels, changes, message):
+def test_an_unusable_classifier_is_rejected_with_the_reason(make_folder, labels, changes, message):
     folder = change(make_folder(labels)[0], **changes)
-    with pytest.raises(InputError, match=f"cannot become a text classifier: .*{message}.*{ANYWHERE}"):
+    with pytest.raises(InputError, match=f"cannot become a text classifier: .*{message}.*{ADVICE}"):
         load_pretrained(folder)
     encoder = load_pretrained(folder, allow_mismatch=True)
     assert type(encoder) is SpanBertEncoder and any("cannot become" in note for note in encoder.conversion_notes)
     encoder = load_pretrained(folder, "encoder")
-    assert any("The encoder alone is taken" in note for note in encoder.conversion_notes)
-    notes = convert.convert(
-        program.parse(convert.Config, [f"--source={folder}", f"--destination={folder}_e.keras", "--model=encoder"])
-    )
-    assert any("The encoder alone is taken" in note for note in notes)
+    assert any("Only the encoder is loaded" in note for note in encoder.conversion_notes)
+    flags = [f"--source={folder}", f"--destination={folder}_e.keras", "--model=encoder"]
+    notes = convert.convert(program.parse(convert.Config, flags))
+    assert any("Only the encoder is loaded" in note for note in notes)
 
 
 @pytest.mark.parametrize(
     "kind, what", [("BertForTokenClassification", "labels each token"), ("BertForMultipleChoice", "several choices")]
 )
-def test_heads_of_something_else_than_a_text_are_no_text_classifiers(
+def test_classifiers_of_tokens_or_choices_are_rejected_as_text_classifiers(
     make_folder, bert_outputs, rows, to_numpy, kind, what
 ):
     folder, theirs = make_folder(kind=kind)
     for asked in ("auto", "text_classifier", "relation_extractor"):
-        with pytest.raises(InputError, match=f"holds a {kind}, which .*{what}: this package has no such.*{ANYWHERE}"):
+        with pytest.raises(InputError, match=f"contains a {kind}, which .*{what}: this package has no such.*{ADVICE}"):
             load_pretrained(folder, asked)
     assert type(load_pretrained(folder, allow_mismatch=True)) is SpanBertEncoder
     encoder = load_pretrained(folder, "encoder")
-    assert any("The encoder alone is taken" in note for note in encoder.conversion_notes)
+    assert any("Only the encoder is loaded" in note for note in encoder.conversion_notes)
     real = rows["padding_mask"] > 0
     hidden = to_numpy(encoder(rows)["sequence_output"])
     np.testing.assert_allclose(hidden[real], bert_outputs(theirs.bert, rows)[real], atol=1e-5)
 
 
 @pytest.mark.parametrize("architectures", [None, [], ["BertForMultiLabelSequenceClassification"], ["BertModel"], ...])
-def test_a_classifier_of_nobody_knows_what_is_rejected_with_what_to_write(make_folder, architectures):
+def test_a_classifier_of_unspecified_inputs_is_rejected_with_advice(make_folder, architectures):
     folder = change(make_folder()[0], architectures=architectures)
-    with pytest.raises(InputError, match=f'Expected: "architectures": ."{CLASSIFIER}". if it classifies .*{ANYWHERE}'):
+    with pytest.raises(InputError, match=f'Expected: "architectures": ."{CLASSIFIER}". if it classifies .*{ADVICE}'):
         load_pretrained(folder)
     assert type(load_pretrained(folder, allow_mismatch=True)) is SpanBertEncoder
 
@@ -187,24 +187,21 @@ def test_a_classifier_of_nobody_knows_what_is_rejected_with_what_to_write(make_f
         (("x", "y", "z"), None, ["MyBert", "BertModel"]),
     ],
 )
-def test_the_kind_that_is_asked_for_says_what_a_classifier_is_of(
+def test_the_requested_kind_decides_what_an_unspecified_classifier_is(
     make_folder, transformers, tmp_path, labels, problem, architectures
 ):
     folder, _ = make_folder(labels, problem)
     expected = pipeline_scores(transformers, folder, problem == REGRESSION)
     change(folder, architectures=architectures)
-    convert.convert(
-        program.parse(
-            convert.Config, [f"--source={folder}", f"--destination={tmp_path / 'a.keras'}", "--model=text_classifier"]
-        )
-    )
+    flags = [f"--source={folder}", f"--destination={tmp_path / 'a.keras'}", "--model=text_classifier"]
+    convert.convert(program.parse(convert.Config, flags))
     for model in (load_pretrained(folder, "text_classifier"), load_pretrained(tmp_path / "a.keras")):
         assert model.labels == labels
         for one, scores in zip(model.classify(TEXTS), expected, strict=True):
             assert one.scores == pytest.approx(scores, abs=1e-5)
 
 
-def test_files_and_archives_of_an_unnamed_classifier_are_taken_for_the_kind_too(make_folder, tmp_path):
+def test_the_requested_kind_also_decides_for_files_and_archives(make_folder, tmp_path):
     folder = change(make_folder()[0], architectures=...)
     with tarfile.open(tmp_path / "a.tar.gz", "w:gz") as archive:
         for path in folder.iterdir():
@@ -214,17 +211,17 @@ def test_files_and_archives_of_an_unnamed_classifier_are_taken_for_the_kind_too(
         assert load_pretrained(source, "text_classifier").classify(TEXTS) == expected
     assert isinstance(load_pretrained(folder, "relation_extractor"), SpanBertRelationExtractor)
     for kind in ("auto", "question_answerer", "pretrainer"):
-        with pytest.raises(InputError, match='does not say of what.*kind="text_classifier", convert --model=text_'):
+        with pytest.raises(InputError, match='what it classifies.*kind="text_classifier", convert --model=text_'):
             load_pretrained(folder, kind)
 
 
 @pytest.mark.parametrize(
     "kind, cls", [("BertForNextSentencePrediction", SpanBertEncoder), ("BertForPreTraining", SpanBertPretrainer)]
 )
-def test_a_next_sentence_head_is_left_out_and_reported(make_bert, kind, cls):
+def test_a_next_sentence_head_is_dropped_and_reported(make_bert, kind, cls):
     model = load_pretrained(make_bert(kind=kind)[0])
     assert type(model) is cls
-    assert any("next-sentence head (cls.seq_relationship) is left out" in note for note in model.conversion_notes)
+    assert any("next-sentence head (cls.seq_relationship) is dropped" in note for note in model.conversion_notes)
 
 
 def test_a_classifier_without_its_weights_is_an_encoder_and_one_without_pooler_is_rejected(make_bert, make_folder):
@@ -233,7 +230,7 @@ def test_a_classifier_without_its_weights_is_an_encoder_and_one_without_pooler_i
     folder = change(make_bert(kind="BertModel")[0], architectures=[CLASSIFIER])
     encoder = load_pretrained(folder)
     assert type(encoder) is SpanBertEncoder
-    assert any(f"says {CLASSIFIER}, but there is no classifier" in note for note in encoder.conversion_notes)
+    assert any(f"names {CLASSIFIER}, but there are no weights" in note for note in encoder.conversion_notes)
     folder, _ = make_folder(name="other")
     tensors = load_file(folder / "model.safetensors")
     save_file({name: x for name, x in tensors.items() if "pooler" not in name}, folder / "model.safetensors")
@@ -241,32 +238,32 @@ def test_a_classifier_without_its_weights_is_an_encoder_and_one_without_pooler_i
         load_pretrained(folder)
 
 
-def test_unnamed_labels_and_a_type_that_is_not_said_are_reported(make_folder):
+def test_unnamed_labels_and_an_unspecified_type_are_reported(make_folder):
     folder = change(make_folder(("x", "y", "z"))[0], id2label=..., label2id=...)
     model = load_pretrained(folder)
     assert model.labels == ("LABEL_0", "LABEL_1", "LABEL_2")
-    assert any("names no labels (id2label): they are called LABEL_0 to LABEL_2" in x for x in model.conversion_notes)
+    assert any("has no label names (id2label): they are called LABEL_0 to LABEL_2" in x for x in model.conversion_notes)
     number = load_pretrained(make_folder(("LABEL_0",), name="number")[0])
     assert number.labels == () and number.problem_type == "regression"
-    assert any("no problem_type: its one output is taken for a number" in note for note in number.conversion_notes)
+    assert any("no problem_type: its single output is treated as a number" in note for note in number.conversion_notes)
 
 
-def test_only_a_classifier_of_one_label_makes_a_relation_extractor(make_folder):
+def test_only_a_single_label_classifier_becomes_a_relation_extractor(make_folder):
     model = load_pretrained(make_folder(("no", "yes"), SINGLE)[0], "relation_extractor")
     assert isinstance(model, SpanBertRelationExtractor) and model.row_length == 16
-    assert any('taken for "ner"' in note for note in model.conversion_notes)
+    assert any('assumed to be "ner"' in note for note in model.conversion_notes)
     for problem in (MULTI, REGRESSION):
         folder, _ = make_folder(("x", "y"), problem, name=problem)
-        with pytest.raises(InputError, match="must give one label for each text .single_label.. Received: "):
+        with pytest.raises(InputError, match="one label per text .single_label.. Received: "):
             load_pretrained(folder, "relation_extractor")
 
 
-def test_a_folder_of_ours_that_transformers_trained_further_has_its_new_labels(make_folder, transformers, tmp_path):
+def test_our_folder_has_the_new_labels_after_further_training_with_transformers(make_folder, transformers, tmp_path):
     model = load_pretrained(make_folder(("no", "yes"), SINGLE)[0])
     folder = written(model, tmp_path / "ours")
     changed = transformers.BertForSequenceClassification.from_pretrained(
         folder, num_labels=3, problem_type=MULTI, id2label=dict(enumerate("xyz")), ignore_mismatched_sizes=True
-    )  # fmt: skip
+    )
     changed.save_pretrained(tmp_path / "new")
     (tmp_path / "new" / "vocab.txt").write_bytes((folder / "vocab.txt").read_bytes())
     again = load_pretrained(tmp_path / "new")
@@ -278,7 +275,7 @@ def test_a_folder_of_ours_that_transformers_trained_further_has_its_new_labels(m
 
 
 @pytest.mark.parametrize("kind", ["BertForMaskedLM", CLASSIFIER])
-def test_a_reader_of_ours_that_became_another_model_is_that_model(make_folder, transformers, tmp_path, kind):
+def test_our_reader_that_transformers_saved_as_another_model_is_that_model(make_folder, transformers, tmp_path, kind):
     reader = load_pretrained(make_folder(kind="BertForQuestionAnswering")[0])
     folder = written(reader, tmp_path / "ours")
     getattr(transformers, kind).from_pretrained(folder).save_pretrained(tmp_path / "new")
@@ -287,11 +284,11 @@ def test_a_reader_of_ours_that_became_another_model_is_that_model(make_folder, t
     assert type(load_pretrained(tmp_path / "new")) is expected
 
 
-def test_a_classifier_reads_as_much_as_its_encoder(make_folder, transformers):
+def test_a_classifier_reads_as_many_tokens_as_its_encoder(make_folder, transformers):
     folder, theirs = make_folder(max_position_embeddings=200)
     model = load_pretrained(folder)
     assert model.row_length == 200
-    assert any("rows have up to 200 pieces, all that is encoded" in note for note in model.conversion_notes)
+    assert any("they have up to 200 tokens, the encoder's maximum" in note for note in model.conversion_notes)
     text = " ".join(f"w{i % 28}" for i in range(150))
     found = model.classify(text)
     assert model.counts["texts_cut"] == 0
@@ -303,20 +300,20 @@ def test_a_classifier_reads_as_much_as_its_encoder(make_folder, transformers):
 
 
 LENGTHS = {
-    "nothing said": ({}, None, 200, "No file says"),
+    "unspecified": ({}, None, 200, "No file specifies"),
     "a length": ({"model_max_length": 64}, None, 64, r"tokenizer_config.json \(model_max_length\) says 64\."),
     "as a fraction": ({"model_max_length": 64.0}, None, 64, "says 64"),
     "its old name": ({"max_len": 50}, None, 50, r"tokenizer_config.json \(max_len\) says 50"),
-    "more than is encoded": ({"model_max_length": 512}, None, 200, "says 512, and the encoder reads 200"),
-    "transformers' none": ({"model_max_length": int(1e30)}, None, 200, "No file says"),
-    "none, but a truncation": ({"model_max_length": 1e30}, 99, 99, r"tokenizer.json \(truncation\) says 99"),
+    "more than is encoded": ({"model_max_length": 512}, None, 200, "says 512, but the encoder reads at most 200"),
+    "no maximum": ({"model_max_length": int(1e30)}, None, 200, "No file specifies"),
+    "no maximum, but a truncation": ({"model_max_length": 1e30}, 99, 99, r"tokenizer.json \(truncation\) says 99"),
     "both": ({"model_max_length": 64}, 99, 64, "tokenizer_config.json .* says 64"),
-    "null": ({"model_max_length": None}, None, 200, "No file says"),
+    "null": ({"model_max_length": None}, None, 200, "No file specifies"),
 }
 
 
 @pytest.mark.parametrize("config, truncation, length, note", LENGTHS.values(), ids=LENGTHS.keys())
-def test_the_length_of_a_row_is_what_the_files_say(tmp_path, config, truncation, length, note):
+def test_the_length_of_a_row_is_read_from_the_files(tmp_path, config, truncation, length, note):
     (tmp_path / "tokenizer_config.json").write_text(json.dumps(config))
     cut = None if truncation is None else {"max_length": truncation, "strategy": "LongestFirst"}
     (tmp_path / "tokenizer.json").write_text(json.dumps({"truncation": cut}))
@@ -326,43 +323,43 @@ def test_the_length_of_a_row_is_what_the_files_say(tmp_path, config, truncation,
 
 
 @pytest.mark.parametrize("value", ["512", True, 0, -1, [512]])
-def test_a_length_that_is_no_number_is_rejected(tmp_path, value):
+def test_a_length_that_is_not_a_positive_number_is_rejected(tmp_path, value):
     (tmp_path / "tokenizer_config.json").write_text(json.dumps({"model_max_length": value}))
     with pytest.raises(InputError, match=r"tokenizer_config.json \(model_max_length\) must be a positive number"):
         row_length(tmp_path, 200)
 
 
-def test_lengths_of_classifiers_and_readers_come_from_the_folder_and_go_back_to_it(make_folder, tmp_path):
-    said = {"model_max_length": 12}
-    model = load_pretrained(make_folder(tokenizer=said)[0])
+def test_lengths_of_classifiers_and_readers_are_read_from_and_written_to_the_folder(make_folder, tmp_path):
+    settings = {"model_max_length": 12}
+    model = load_pretrained(make_folder(tokenizer=settings)[0])
     assert model.row_length == 12
     folder = written(model, tmp_path / "classifier")
     assert json.loads((folder / "tokenizer_config.json").read_text())["model_max_length"] == 12
-    reader = load_pretrained(make_folder(kind="BertForQuestionAnswering", tokenizer=said, name="reader")[0])
+    reader = load_pretrained(make_folder(kind="BertForQuestionAnswering", tokenizer=settings, name="reader")[0])
     assert isinstance(reader, SpanBertQuestionAnswerer) and reader.windows.window_length == 12
     notes = " ".join(reader.conversion_notes)
-    assert "says 12" in notes and "does not say how a question and its context are read" in notes
-    assert "up to 64 pieces, windows begin every 128 pieces, answers have up to 30" in notes
+    assert "says 12" in notes and "does not specify how a question and its context are read" in notes
+    assert "up to 64 tokens, windows begin every 128 tokens, answers have up to 30" in notes
     folder = written(reader, tmp_path / "again")
     assert json.loads((folder / "tokenizer_config.json").read_text())["model_max_length"] == 12
     assert load_pretrained(folder).conversion_notes == []
     whole = load_pretrained(make_folder(kind="BertForQuestionAnswering", name="whole")[0])
-    assert whole.windows.window_length == 16 and any("No file says" in note for note in whole.conversion_notes)
+    assert whole.windows.window_length == 16 and any("No file specifies" in note for note in whole.conversion_notes)
     assert load_pretrained(make_folder(name="cut")[0], max_sequence_length=9).row_length == 9
     long = load_pretrained(make_folder(name="long")[0], max_sequence_length=40)
-    assert long.row_length == 40 and "The longest row has 40 pieces now." in long.conversion_notes[-1]
-    assert load_pretrained(make_folder(tokenizer=said, name="l")[0], max_sequence_length=40).row_length == 12
+    assert long.row_length == 40 and "The longest row now has 40 tokens." in long.conversion_notes[-1]
+    assert load_pretrained(make_folder(tokenizer=settings, name="l")[0], max_sequence_length=40).row_length == 12
 
 
 @pytest.mark.parametrize(
     "kind, cls", [(CLASSIFIER, SpanBertTextClassifier), ("BertForQuestionAnswering", SpanBertQuestionAnswerer)]
 )
-def test_no_setting_of_a_foreign_model_is_left_to_a_default_of_ours(make_folder, kind, cls):
+def test_every_setting_of_a_foreign_model_is_set_explicitly(make_folder, kind, cls):
     folder, _ = make_folder(problem=MULTI if kind == CLASSIFIER else None, kind=kind)
     checkpoint = open_source(folder)
     parameters = inspect.signature(cls).parameters.keys() - {"encoder", "kwargs"}
     assert checkpoint.head_settings.keys() == parameters
-    assert kind != CLASSIFIER or any("0.5 is taken (`threshold`)" in note for note in checkpoint.notes)
+    assert kind != CLASSIFIER or any("`threshold` is 0.5" in note for note in checkpoint.notes)
 
 
 def test_settings_of_an_earlier_version_describe_the_same_labels(make_folder, tmp_path):
@@ -385,13 +382,13 @@ def test_settings_of_an_earlier_version_describe_the_same_labels(make_folder, tm
         assert longest_row(settings, 9) == length
 
 
-def test_programs_log_what_a_foreign_model_does_not_say(make_folder, caplog):
+def test_programs_log_what_a_foreign_model_does_not_specify(make_folder, caplog):
     caplog.set_level("INFO")
     load_task_model(str(make_folder()[0]), "SpanBertTextClassifier")
-    assert "No file says how long a row may be: rows have up to 16 pieces" in caplog.text
+    assert "No file specifies the length of rows: they have up to 16 tokens" in caplog.text
 
 
-def test_names_that_contradict_each_other_are_reported_and_one_architecture_may_be_a_str(make_folder):
+def test_contradictory_label_names_are_reported_and_one_architecture_may_be_a_str(make_folder):
     folder, _ = make_folder()
     assert not any("label2id" in note for note in open_source(folder).notes)
     checkpoint = open_source(change(folder, label2id={"no": 1, "yes": 0}, architectures=CLASSIFIER))

@@ -12,7 +12,7 @@ from spanbert_keras import SpanBertEncoder, SpanBertPretrainer, load_pretrained
 from spanbert_keras.errors import InputError
 
 
-def test_a_folder_of_hugging_face_is_a_preset(make_bert, bert_outputs, rows, to_numpy):
+def test_a_hugging_face_folder_is_a_preset(make_bert, bert_outputs, rows, to_numpy):
     folder, bert = make_bert()
     encoder = SpanBertEncoder.from_preset(str(folder))
     real = rows["padding_mask"] > 0
@@ -53,7 +53,7 @@ def test_kind_and_length_are_arguments(make_bert):
     assert type(load_pretrained(folder, "encoder")) is SpanBertEncoder
 
 
-def test_errors_are_sentences(make_bert):
+def test_a_missing_vocabulary_is_reported(make_bert):
     folder, _ = make_bert()
     (folder / "vocab.txt").unlink()
     with pytest.raises(InputError, match="has no vocabulary"):

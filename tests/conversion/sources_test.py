@@ -1,4 +1,4 @@
-"""Tests of recognising checkpoints, against transformers and a NumPy oracle."""
+"""Tests of detecting and reading checkpoints, against transformers and a NumPy oracle."""
 
 import argparse
 import fnmatch
@@ -57,9 +57,11 @@ def test_googles_folder_computes_what_transformers_does(
     (folder / "vocab.txt").rename(google / "vocab.txt")
     names = sorted(values)
     tf.raw_ops.SaveV2(
-        prefix=str(google / "bert_model.ckpt"), tensor_names=names, shape_and_slices=[""] * len(names),
+        prefix=str(google / "bert_model.ckpt"),
+        tensor_names=names,
+        shape_and_slices=[""] * len(names),
         tensors=[tf.constant(values[name]) for name in names],
-    )  # fmt: skip
+    )
     checkpoint = open_source(google / source if source else google)
     assert checkpoint.heads == ["masked_lm"] and any("tanh" in note for note in checkpoint.notes)
     model = to_model(checkpoint)
@@ -94,7 +96,7 @@ def test_a_checkpoint_in_parts_is_read_whole(make_bert):
 
 @pytest.mark.parametrize("rows_of_table", [15, 20])
 @pytest.mark.parametrize("form", ["archive", "model.pt", "training"])
-def test_the_research_codes_files_give_both_heads(
+def test_the_research_codes_files_contain_both_heads(
     research_state, save_torch, oracle, masked, pieces, to_numpy, tmp_path, form, rows_of_table
 ):
     state = research_state(position_rows=rows_of_table)
@@ -114,7 +116,7 @@ def test_the_research_codes_files_give_both_heads(
         (tmp_path / "alone").mkdir()
         open_source(path.rename(tmp_path / "alone" / path.name))
     checkpoint = open_source(tmp_path / "alone" / path.name, vocabulary)
-    checkpoint.architecture["num_heads"] = 3  # 12 numbers wide: no published width
+    checkpoint.architecture["num_heads"] = 3  # no published model has a width of 12
     model = to_model(checkpoint)
     assert model.max_span_positions == rows_of_table and model.position_dim == 7
     outputs = to_numpy(model(masked))
@@ -125,7 +127,7 @@ def test_the_research_codes_files_give_both_heads(
     assert any("1 attention heads are taken" in note for note in checkpoint.notes)
 
 
-def test_our_own_forms_are_read_back(make_bert, tmp_path):
+def test_our_own_formats_are_read_back(make_bert, tmp_path):
     folder, _ = make_bert()
     first = open_source(folder)
     model = to_model(first)
@@ -145,7 +147,7 @@ def test_our_own_forms_are_read_back(make_bert, tmp_path):
 @pytest.mark.parametrize(
     "settings, lowercase", [({"do_lower_case": True}, True), ({"do_lower_case": False}, False), (None, False)]
 )
-def test_case_is_what_the_source_says_or_its_vocabulary_shows(make_bert, settings, lowercase):
+def test_case_is_the_sources_setting_or_inferred_from_its_vocabulary(make_bert, settings, lowercase):
     folder, _ = make_bert()
     if settings is not None:
         (folder / "tokenizer_config.json").write_text(json.dumps(settings))
@@ -163,23 +165,23 @@ def test_published_weights_come_with_their_licence(make_bert, name):
         assert not any("CC BY-NC" in note for note in open_source(make_bert(own)[0]).notes)
 
 
-def test_a_name_that_is_neither_a_path_nor_on_the_hub_is_refused(monkeypatch, tmp_path):
+def test_a_name_that_is_neither_a_path_nor_on_the_hub_is_rejected(monkeypatch, tmp_path):
     import huggingface_hub
 
     asked = []
 
-    def refuse(name, **settings):
+    def fail(name, **settings):
         asked.append(name)
         raise OSError("offline")
 
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", refuse)
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", fail)
     for source, handle in (("org/model", "org/model"), ("hf://a/b", "a/b"), ("bert-base-cased", "bert-base-cased")):
         with pytest.raises(
             InputError, match=f"{source}: there is no such file or folder, .* cannot be fetched: offline"
         ):
             open_source(source)
         assert asked.pop() == handle
-    with pytest.raises(InputError, match="no Hugging Face name either"):
+    with pytest.raises(InputError, match="not a Hugging Face name either"):
         open_source(tmp_path / "absent" / "model")
     assert asked == []
 
@@ -188,7 +190,7 @@ def test_a_hub_name_is_fetched_once_and_read_as_its_folder(make_bert, monkeypatc
     import huggingface_hub
 
     folder, _ = make_bert("SpanBERT--spanbert-base-cased")
-    (folder / "pytorch_model.bin").write_bytes(b"the same once more")
+    (folder / "pytorch_model.bin").write_bytes(b"a second copy")
     cache, asked = tmp_path / "cache" / "models--SpanBERT--spanbert-base-cased", []
     cache.mkdir(parents=True)
 
@@ -209,7 +211,7 @@ def test_a_hub_name_is_fetched_once_and_read_as_its_folder(make_bert, monkeypatc
         open_source("SpanBERT/spanbert-base-cased")
 
 
-def test_tensors_that_do_not_fit_are_refused_by_name(make_bert, save_torch):
+def test_tensors_that_do_not_fit_are_rejected_by_name(make_bert, save_torch):
     folder, bert = make_bert()
     state = {name: value.numpy() for name, value in bert.state_dict().items()}
     (folder / "model.safetensors").unlink()
@@ -227,16 +229,21 @@ def test_tensors_that_do_not_fit_are_refused_by_name(make_bert, save_torch):
     assert to_model(checkpoint).encoder.num_layers == 2
     save_torch(state | {lost[0]: np.zeros(13, np.float32)}, folder / "pytorch_model.bin")
     for allow in (False, True):
-        with pytest.raises(InputError, match=r"layer\.1\.output\.dense\.bias is \(13,\), not \(12,\)"):
+        with pytest.raises(InputError, match=r"layer\.1\.output\.dense\.bias has shape \(13,\), expected \(12,\)"):
             open_source(folder, allow_mismatch=allow)
 
 
 @pytest.mark.parametrize(
     "setting, value",
-    [("hidden_act", "gelu_new"), ("layer_norm_eps", 1e-5), ("position_embedding_type", "relative_key"),
-     ("model_type", "roberta"), ("is_decoder", True)],
-)  # fmt: skip
-def test_a_bert_that_computes_something_else_is_refused(make_bert, setting, value):
+    [
+        ("hidden_act", "gelu_new"),
+        ("layer_norm_eps", 1e-5),
+        ("position_embedding_type", "relative_key"),
+        ("model_type", "roberta"),
+        ("is_decoder", True),
+    ],
+)
+def test_a_bert_with_another_computation_is_rejected(make_bert, setting, value):
     folder, _ = make_bert()
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | {setting: value}))
@@ -246,11 +253,13 @@ def test_a_bert_that_computes_something_else_is_refused(make_bert, setting, valu
 
 @pytest.mark.parametrize(
     "setting, value, words",
-    [("num_attention_heads", 5, "5 attention heads do not divide its width, 12"),
-     ("num_attention_heads", "x", "num_attention_heads='x'. Expected: a number"),
-     ("hidden_dropout_prob", -1, "hidden_dropout_prob=-1. Expected: a number")],
-)  # fmt: skip
-def test_a_damaged_configuration_is_one_sentence(make_bert, setting, value, words):
+    [
+        ("num_attention_heads", 5, "5 attention heads do not divide its width, 12"),
+        ("num_attention_heads", "x", "num_attention_heads='x'. Expected: a number"),
+        ("hidden_dropout_prob", -1, "hidden_dropout_prob=-1. Expected: a number"),
+    ],
+)
+def test_a_damaged_configuration_is_reported_in_one_sentence(make_bert, setting, value, words):
     folder, _ = make_bert()
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | {"attention_probs_dropout_prob": None, setting: value}))
@@ -258,7 +267,7 @@ def test_a_damaged_configuration_is_one_sentence(make_bert, setting, value, word
         open_source(folder)
 
 
-def test_another_vocabulary_than_the_sources_own_is_refused(make_bert, pieces, tmp_path):
+def test_a_vocabulary_that_is_not_the_sources_is_rejected(make_bert, pieces, tmp_path):
     folder, _ = make_bert()
     (tmp_path / "other.txt").write_text("\n".join(pieces[::-1]) + "\n")
     with pytest.raises(InputError, match=r"other\.txt is not the vocabulary of .*, which has its own \(40 pieces\)"):
@@ -270,15 +279,15 @@ def test_another_vocabulary_than_the_sources_own_is_refused(make_bert, pieces, t
         open_source(folder)
 
 
-def test_an_output_matrix_of_its_own_is_refused(make_bert):
+def test_an_untied_output_matrix_is_rejected(make_bert):
     folder, _ = make_bert(tie_word_embeddings=False)
-    with pytest.raises(InputError, match=r"cls\.predictions\.decoder\.weight is not the word embeddings"):
+    with pytest.raises(InputError, match=r"cls\.predictions\.decoder\.weight differs from the word embeddings"):
         open_source(folder)
     checkpoint = open_source(folder, allow_mismatch=True)
-    assert checkpoint.heads == [] and any("its head is left out" in note for note in checkpoint.notes)
+    assert checkpoint.heads == [] and any("its head is dropped" in note for note in checkpoint.notes)
 
 
-def test_a_bias_under_its_other_name_is_the_heads(make_bert, save_torch):
+def test_a_bias_under_its_second_name_is_that_of_the_head(make_bert, save_torch):
     folder, bert = make_bert()
     state = {name: value.numpy() for name, value in bert.state_dict().items()}
     (folder / "model.safetensors").unlink()
@@ -288,12 +297,12 @@ def test_a_bias_under_its_other_name_is_the_heads(make_bert, save_torch):
     save_torch(
         state | {"cls.predictions.bias": bias, "cls.predictions.decoder.bias": bias + 1}, folder / "pytorch_model.bin"
     )
-    with pytest.raises(InputError, match=r"two biases of its masked-LM head, which differ"):
+    with pytest.raises(InputError, match=r"two different biases for its masked-LM head"):
         open_source(folder)
 
 
 @pytest.mark.parametrize("form", ["folder", "text", "other preset"])
-def test_what_holds_no_checkpoint_is_refused(tmp_path, form):
+def test_a_path_without_a_checkpoint_is_rejected(tmp_path, form):
     path = tmp_path / "nothing"
     if form == "text":
         path.write_text("no checkpoint at all\n" * 100)
@@ -309,7 +318,7 @@ def test_what_holds_no_checkpoint_is_refused(tmp_path, form):
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "pytorch_model.bin", "spanbert_hf.tar.gz", "encoder.keras"])
-def test_half_a_download_is_recognised(make_bert, save_torch, tmp_path, name):
+def test_an_incomplete_download_is_detected(make_bert, save_torch, tmp_path, name):
     folder, bert = make_bert()
     path = folder / name
     if name == "pytorch_model.bin":
@@ -325,7 +334,7 @@ def test_half_a_download_is_recognised(make_bert, save_torch, tmp_path, name):
         open_source(folder if name.startswith(("model", "pytorch")) else path)
 
 
-def test_the_pointer_of_git_lfs_is_recognised(make_bert):
+def test_a_git_lfs_pointer_is_detected(make_bert):
     folder, _ = make_bert()
     (folder / "model.safetensors").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
     with pytest.raises(InputError, match="is a git-lfs pointer"):
@@ -339,7 +348,7 @@ def test_a_source_may_be_in_the_home_folder(make_bert, monkeypatch, tmp_path):
         assert open_source(source, vocabulary_file="~/mine/vocab.txt").heads == ["masked_lm"]
 
 
-def test_another_format_is_one_row(make_bert, tmp_path, monkeypatch):
+def test_a_new_format_needs_one_row(make_bert, tmp_path, monkeypatch):
     folder, _ = make_bert()
     (tmp_path / "a.pointer").write_text(str(folder))
     row = sources.Format(

@@ -1,4 +1,4 @@
-"""Tests of the table of tasks: one row says all, and no two rows claim the same checkpoint."""
+"""Tests of the table of tasks: every entry is complete, and no two entries claim the same checkpoint."""
 
 import pytest
 
@@ -14,7 +14,7 @@ SETTINGS = {
 }
 
 
-def test_every_task_can_be_asked_for():
+def test_every_task_is_a_kind_of_model_to_load():
     assert KINDS == ("auto", "encoder", "pretrainer", *TASKS) and SETTINGS.keys() == TASKS.keys()
     assert row_lengths() == ["window_length", "row_length"]
 
@@ -38,10 +38,12 @@ def test_a_pooler_belongs_to_the_head_of_a_classifier(name, pooler):
     assert TASKS[name].architecture(settings) == ("BertForSequenceClassification" if pooler else "")
 
 
-def test_a_relation_extractor_takes_a_text_classifier_of_one_label_alone():
+def test_a_relation_extractor_is_made_only_from_a_single_label_classifier():
     adopt = TASKS["relation_extractor"].adopt
     settings = SETTINGS["text_classifier"] | {"takes_pairs": None, "threshold": 0.5}
     assert adopt("text_classifier", settings) == SETTINGS["relation_extractor"]
     assert adopt("question_answerer", {}) is None
-    with pytest.raises(InputError, match=r"must give one label for each text \(single_label\)\. Received: regression"):
+    with pytest.raises(
+        InputError, match=r"a classifier with one label per text \(single_label\)\. Received: regression"
+    ):
         adopt("text_classifier", settings | {"problem_type": "regression"})

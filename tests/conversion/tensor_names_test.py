@@ -1,4 +1,4 @@
-"""Tests of the names: every weight of ours has one, and every tensor of BERT has a place or is known to have none."""
+"""Tests of tensor names: each of our weights has one, and each tensor of BERT has a counterpart or is listed."""
 
 import pytest
 
@@ -22,7 +22,7 @@ def test_the_tables_name_every_weight_of_a_model_once(pretrainer):
 
 
 @pytest.mark.parametrize("kind", ["BertModel", "BertForMaskedLM", "BertForPreTraining"])
-def test_every_tensor_of_transformers_has_a_place_or_is_known_to_have_none(make_bert, kind):
+def test_every_tensor_of_transformers_has_a_counterpart_or_is_listed(make_bert, kind):
     _, bert = make_bert(kind=kind)
     table = encoder_table(2) | HEADS["masked_lm"]()
     known = {weight.name for weight in table.values()}
@@ -31,7 +31,7 @@ def test_every_tensor_of_transformers_has_a_place_or_is_known_to_have_none(make_
     assert {weight.name for weight in encoder_table(2).values()} <= names
 
 
-def test_the_research_codes_tensors_have_a_place_or_are_known_to_have_none(research_state):
+def test_every_tensor_of_the_research_code_has_a_counterpart_or_is_listed(research_state):
     table = encoder_table(2)
     for make in HEADS.values():
         table |= make()
@@ -53,5 +53,5 @@ def test_the_research_codes_tensors_have_a_place_or_are_known_to_have_none(resea
         ("alphabet", "alphabet"),
     ],
 )
-def test_old_names_become_todays(name, expected):
+def test_old_names_become_current_ones(name, expected):
     assert canonical(name) == expected

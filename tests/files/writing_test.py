@@ -1,4 +1,4 @@
-"""Tests of files that are whole or absent."""
+"""Tests of atomic writing."""
 
 import errno
 import os
@@ -20,7 +20,7 @@ from spanbert_keras.files.writing import (
 )
 
 
-def test_a_file_appears_under_its_name_alone(tmp_path):
+def test_only_the_finished_file_remains(tmp_path):
     path = tmp_path / "new" / "folder" / "a.txt"
     seen = []
 
@@ -41,7 +41,7 @@ def test_a_file_is_replaced(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["file", "folder"])
-def test_a_write_that_fails_leaves_what_was_there(tmp_path, kind):
+def test_a_failed_write_keeps_the_old_content(tmp_path, kind):
     path = tmp_path / "a"
 
     def write(temporary, text="old"):
@@ -71,7 +71,7 @@ def test_a_folder_is_replaced_whole(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["folder"]
 
 
-def test_a_folder_that_cannot_be_put_in_place_leaves_the_old_one(tmp_path, monkeypatch):
+def test_a_folder_that_cannot_be_renamed_keeps_the_old_one(tmp_path, monkeypatch):
     def write(temporary, name="old"):
         temporary.mkdir()
         (temporary / name).write_text(name)
@@ -91,7 +91,7 @@ def test_a_folder_that_cannot_be_put_in_place_leaves_the_old_one(tmp_path, monke
     assert [p.name for p in path.iterdir()] == ["old"]
 
 
-def test_json_comes_back(tmp_path):
+def test_json_is_read_back(tmp_path):
     value = {"a": [1, 2.5, None, True], "ü": "·"}
     write_json(tmp_path / "a.json", value)
     assert read_json(tmp_path / "a.json") == value
@@ -101,19 +101,19 @@ def test_json_comes_back(tmp_path):
     assert read_json(tmp_path / "a.json") == value
 
 
-def test_a_folder_that_cannot_be_opened_is_no_error(tmp_path):
+def test_a_folder_that_cannot_be_opened_is_ignored(tmp_path):
     sync_folder(tmp_path)
     sync_folder(tmp_path / os.devnull.strip(os.sep) / "missing")
 
 
-def test_half_characters_of_a_path_survive_json(tmp_path):
-    """Under the C locale a path of other characters arrives as half characters."""
+def test_unpaired_surrogates_of_a_path_survive_json(tmp_path):
+    """Under the C locale, non-ASCII bytes of a path are decoded as unpaired surrogates."""
     value = {"output_dir": "runs/\udcd0\udcba", "text": "к 🙂"}
     write_json(tmp_path / "a.json", value)
     assert read_json(tmp_path / "a.json") == value and "к 🙂" in (tmp_path / "a.json").read_text(encoding="utf-8")
 
 
-def test_bytes_and_text_come_back_and_replace_the_file(tmp_path):
+def test_bytes_and_text_are_read_back_and_replace_the_file(tmp_path):
     for content in (b"one\r\n", b"two\n"):
         write_bytes(tmp_path / "a", content)
         write_text(tmp_path / "deep" / "b", content.decode())
@@ -122,7 +122,7 @@ def test_bytes_and_text_come_back_and_replace_the_file(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["state.npz", ".hidden", "two\nlines"])
-def test_the_name_of_a_temporary_is_recognised(tmp_path, name):
+def test_a_temporary_name_is_recognised(tmp_path, name):
     temporary = temporary_path(tmp_path / name)
     assert temporary.parent == tmp_path and temporary.name.endswith(name)
     for left in (temporary.name, temporary.name.replace(name, f"old.{name}"), f".tmp-{name}"):
@@ -130,17 +130,17 @@ def test_the_name_of_a_temporary_is_recognised(tmp_path, name):
     assert not is_temporary(name) and final_name(name) == name
 
 
-def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path):
+def test_a_path_that_cannot_be_written_is_reported_in_one_sentence(tmp_path):
     (tmp_path / "file").touch()
     path = tmp_path / "file" / "a.onnx"
     with (
-        pytest.raises(InputError, match=r"file.a\.onnx could not be written: .*exist.*\. Mend this and try again\."),
+        pytest.raises(InputError, match=r"file.a\.onnx could not be written: .*exist.*\. Fix this and try again\."),
         input_error_if_unwritable(path),
     ):
         write_atomically(path, lambda temporary: temporary.touch())
 
 
-def test_a_full_disk_is_one_sentence_for_tensorflow_too(tmp_path):
+def test_a_full_disk_is_reported_in_one_sentence_also_by_tensorflow(tmp_path):
     errors = pytest.importorskip("tensorflow", reason="TensorFlow's own errors").errors
 
     def fill(temporary):

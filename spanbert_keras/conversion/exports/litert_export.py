@@ -26,7 +26,7 @@ def export_litert(model, path: str | os.PathLike) -> float:
         path: path of the file, `*.tflite`. An existing file is replaced. Needs the extra `export`.
 
     Returns:
-        float. The largest difference between the interpreter's outputs and the model's, on a batch with padding.
+        float. Largest difference between the interpreter's outputs and the model's, on a batch with padding.
 
     Raises:
         InputError: the file's name does not end with .tflite; a package of the extra `export` is not installed; the

@@ -10,7 +10,7 @@ import numpy as np
 from spanbert_keras.conversion.exports.verification import check_exportable, check_outputs, require_extra, sample_inputs
 from spanbert_keras.files.writing import input_error_if_unwritable, write_atomically
 
-CATCH_ERRORS = "TF2ONNX_CATCH_ERRORS"  # tf2onnx's switch: undo a pass that fails, which needs a copy of the weights
+CATCH_ERRORS = "TF2ONNX_CATCH_ERRORS"  # tf2onnx's switch: undo a failed pass, which needs a copy of the weights
 
 
 def export_onnx(model, path: str | os.PathLike) -> float:
@@ -26,7 +26,7 @@ def export_onnx(model, path: str | os.PathLike) -> float:
         path: path of the file, usually `*.onnx`. An existing file is replaced. Needs the extra `export`.
 
     Returns:
-        float. The largest difference between onnxruntime's outputs and the model's, on a batch with padding.
+        float. Largest difference between onnxruntime's outputs and the model's, on a batch with padding.
 
     Raises:
         InputError: a package of the extra `export` is not installed; the backend is not TensorFlow; the model is not

@@ -34,7 +34,7 @@ def export_saved_model(model, folder: str | os.PathLike, strings: bool = False, 
         length: int or `None`. With `strings`: T, in tokens; `None`: that of the longest text of the batch.
 
     Returns:
-        float. The largest difference between the SavedModel's outputs and the model's, on a batch with padding.
+        float. Largest difference between the SavedModel's outputs and the model's, on a batch with padding.
 
     Raises:
         InputError: the backend is not TensorFlow; the model is not one of this package or, with `strings`, not an
@@ -69,7 +69,7 @@ def export_saved_model(model, folder: str | os.PathLike, strings: bool = False, 
     folder = Path(folder)
     if folder.exists() and not (folder / "saved_model.pb").is_file() and (folder.is_file() or any(folder.iterdir())):
         raise InputError(
-            f"{folder} is not a place for a SavedModel. Expected: a new or empty folder, or an older SavedModel. "
+            f"{folder} cannot be used for a SavedModel. Expected: a new or empty folder, or an older SavedModel. "
             "Received: a path with other content; choose another folder."
         )
     differences = []

@@ -71,8 +71,8 @@ def read_hugging_face(folder: str | os.PathLike, paths: list[Path] | None = None
     notes += tokenizer.notes
     if config is None:
         notes.append(
-            f"There is no config.json: {architecture['num_heads']} attention heads are assumed, as in BERT of width "
-            f"{architecture['hidden_dim']}."
+            f"There is no config.json: {architecture['num_heads']} attention heads are taken as the default for "
+            f"width {architecture['hidden_dim']}."
         )
     form = "a Hugging Face folder"
     if config is None:

@@ -228,7 +228,7 @@ def read_keras_file(path: str | os.PathLike) -> Checkpoint:
         InputError: The file is damaged, or holds a model of another class.
     """
     if not zipfile.is_zipfile(path):
-        raise InputError(f"{path} is not a complete .keras file: it is truncated or damaged. Copy or write it again.")
+        raise InputError(f"{path} is not a complete .keras file: it was cut short or damaged. Copy or save it again.")
     try:
         model = keras.saving.load_model(path, compile=False)
     except (ValueError, TypeError, OSError, KeyError, zipfile.BadZipFile) as error:

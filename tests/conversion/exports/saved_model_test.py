@@ -113,7 +113,7 @@ def test_strings_need_an_encoder_whose_tokenizer_a_graph_can_hold(make_encoder, 
 def test_other_folders_are_left_unchanged_and_an_older_export_is_replaced(make_encoder, rows_for, tmp_path):
     (tmp_path / "notes").mkdir()
     (tmp_path / "notes" / "text").touch()
-    with pytest.raises(InputError, match="is not a place for a SavedModel"):
+    with pytest.raises(InputError, match="cannot be used for a SavedModel"):
         export_saved_model(make_encoder(), tmp_path / "notes")
     assert (tmp_path / "notes" / "text").exists()
     (tmp_path / "served").mkdir()

@@ -176,7 +176,7 @@ def test_a_converted_resolver_equals_the_original(resolver, variables, folder, c
     assert {*slots, "bert/encoder/layer_0/output/dense/kernel/adam_v"} < stored.keys()
     model = converted(folder, "--segment_length=10")
     assert "Unknown" not in (said := capsys.readouterr().out)
-    assert "heads: coreference_resolver." in said and "Segments: 10 pieces." in said and "tanh" not in said
+    assert "heads: coreference_resolver." in said and "Segments: 10 tokens." in said and "tanh" not in said
     settings = [one.get_config() for one in (resolver, model)]
     for config in settings:
         del config["encoder"], config["name"]
@@ -271,7 +271,7 @@ def test_variables_that_do_not_fit_are_rejected_in_one_line(variables, folder, c
         open_source(folder)
     said = str(caught.value)
     assert said.startswith(f"{folder / PREFIX} cannot become a coreference resolver: ") and "\n" not in said
-    assert said.endswith("convert --allow_mismatch takes the encoder alone.")
+    assert said.endswith("convert --allow_mismatch loads only the encoder.")
     with pytest.raises(SystemExit) as ended:
         program.run(convert.main, convert.Config, [f"--source={folder}", f"--destination={folder}.keras"])
     assert ended.value.code == 1 and not os.path.exists(f"{folder}.keras")

@@ -284,8 +284,8 @@ def test_other_models_in_a_wrapper_are_still_rejected(make_bert, save_torch):
     state = {name: value.numpy() for name, value in bert.state_dict().items()}
     (folder / "model.safetensors").unlink()
     for change, said in (
-        (lambda name: f"model.{name.replace('bert.', 'roberta.', 1)}", "holds no BERT encoder"),
-        (lambda name: f"network.{name.replace('bert.', 'distilbert.', 1)}", "holds no BERT encoder"),
+        (lambda name: f"model.{name.replace('bert.', 'roberta.', 1)}", "does not contain a BERT encoder"),
+        (lambda name: f"network.{name.replace('bert.', 'distilbert.', 1)}", "does not contain a BERT encoder"),
     ):
         save_torch({"state_dict": {change(name): value for name, value in state.items()}}, folder / "pytorch_model.bin")
         with pytest.raises(InputError, match=said):
