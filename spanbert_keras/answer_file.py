@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 
 from spanbert_keras.errors import InputError
 from spanbert_keras.files.byte_streams import BYTE_ORDER_MARK, as_utf_8, gunzipped
-from spanbert_keras.files.faults import decode, json_lines_fault
+from spanbert_keras.files.text_errors import decode, json_lines_fault
 from spanbert_keras.files.writing import write_atomically
 from spanbert_keras.progress import tracked
 

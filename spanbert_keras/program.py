@@ -16,7 +16,7 @@ from typing import Any
 from absl import flags, logging
 
 from spanbert_keras.errors import INPUT_EXIT_CODE, InputError
-from spanbert_keras.files.contents import binary_form, looks_binary
+from spanbert_keras.files.file_types import binary_form, looks_binary
 from spanbert_keras.settings import Settings, expand, setting, to_flags
 from spanbert_keras.standard_streams import lenient_streams
 

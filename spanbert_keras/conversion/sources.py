@@ -21,7 +21,6 @@ from spanbert_keras.conversion.formats.hugging_face import config_path, read_con
 from spanbert_keras.conversion.formats.keras_hub_preset import read_keras_hub_preset
 from spanbert_keras.conversion.formats.model_garden_config import read_model_garden_config
 from spanbert_keras.conversion.formats.own_models import OWN_KIND, make_tokenizer, read_keras_file, read_preset
-from spanbert_keras.conversion.formats.pickles import CUT_SHORT, first_line
 from spanbert_keras.conversion.formats.tensor_files import find_tensor_files
 from spanbert_keras.conversion.formats.tensorflow_checkpoint import (
     attention_heads,
@@ -33,6 +32,7 @@ from spanbert_keras.conversion.formats.tokenizer_files import (
     read_lines,
     read_tokenizer_files,
 )
+from spanbert_keras.conversion.formats.torch_pickles import CUT_SHORT, first_line
 from spanbert_keras.conversion.resizing import fit_vocabulary
 from spanbert_keras.conversion.tensor_names import canonical
 from spanbert_keras.errors import InputError

@@ -16,7 +16,7 @@ from spanbert_keras.model_flag import load_task_model
 from spanbert_keras.program import InputError, setting
 from spanbert_keras.progress import Progress
 from tasks.coreference import baselines, metrics, page, predictions, pronouns
-from tasks.coreference.errors import errors_of
+from tasks.coreference.error_kinds import errors_of
 from tasks.shared.evaluation_settings import EvaluationSettings
 from tasks.shared.task import log_left_out
 from tasks.shared.text_files import write_lines

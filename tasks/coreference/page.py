@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tasks.coreference.errors import errors_of
+from tasks.coreference.error_kinds import errors_of
 from tasks.shared.error_page import utf16_converter, write_browsing_page
 
 TASK_PAGE = Path(__file__).with_name("page")

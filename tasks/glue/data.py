@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 
 from absl import logging
 
-from spanbert_keras.files.faults import json_lines_fault
+from spanbert_keras.files.text_errors import json_lines_fault
 from spanbert_keras.program import InputError
 from tasks.glue.benchmark_set import BenchmarkSet, Columns
-from tasks.glue.file_form import holds_json_lines
+from tasks.glue.file_format import holds_json_lines
 from tasks.shared.example_collector import LEAVE_OUT, ExampleCollector
 from tasks.shared.text_files import read_text
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
-from spanbert_keras.files.faults import decode, json_lines_fault
+from spanbert_keras.files.text_errors import decode, json_lines_fault
 from spanbert_keras.program import InputError
 from tasks.shared.text_files import open_binary
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from spanbert_keras import EntityPair
-from spanbert_keras.files.faults import json_lines_fault
+from spanbert_keras.files.text_errors import json_lines_fault
 from spanbert_keras.program import InputError
 from tasks.shared.example_collector import LEAVE_OUT, ExampleCollector
 from tasks.shared.text_files import read_text

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from spanbert_keras.files.faults import decode
+from spanbert_keras.files.text_errors import decode
 from spanbert_keras.files.writing import write_atomically
 from spanbert_keras.program import InputError
 

@@ -6,7 +6,7 @@ import shutil
 import tarfile
 import zlib
 
-from spanbert_keras.conversion.formats.pickles import CUT_SHORT
+from spanbert_keras.conversion.formats.torch_pickles import CUT_SHORT
 from spanbert_keras.errors import InputError
 
 MAX_BYTES = 16 * 1024**3  # unpacked; a large model with its optimizer state takes 5 GB

@@ -10,8 +10,8 @@ import numpy as np
 
 from spanbert_keras.conversion import tensor_names
 from spanbert_keras.conversion.checkpoint import Checkpoint
-from spanbert_keras.conversion.formats.pickles import first_line
 from spanbert_keras.conversion.formats.tokenizer_files import looks_lowercased
+from spanbert_keras.conversion.formats.torch_pickles import first_line
 from spanbert_keras.conversion.tasks import TASKS
 from spanbert_keras.errors import InputError
 from spanbert_keras.models.encoder import SpanBertEncoder, SpanBertTokenizer

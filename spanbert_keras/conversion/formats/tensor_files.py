@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from spanbert_keras.conversion.foreign_keys import read_settings
-from spanbert_keras.conversion.formats.pickles import CUT_SHORT, read_pickle
+from spanbert_keras.conversion.formats.torch_pickles import CUT_SHORT, read_pickle
 from spanbert_keras.conversion.tensor_names import (
     INNER_WRAPPING,
     WORDS_AFTER_PREFIX,

@@ -13,7 +13,7 @@ from typing import BinaryIO
 from spanbert_keras.data.corpus import embedded_corpus
 from spanbert_keras.errors import InputError
 from spanbert_keras.files.byte_streams import BYTE_ORDER_MARK, open_binary
-from spanbert_keras.files.contents import examine
+from spanbert_keras.files.file_types import examine
 from spanbert_keras.preprocessing.wordpiece import LONE_SURROGATES
 
 EMBEDDED = "embedded"

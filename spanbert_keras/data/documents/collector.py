@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator, Iterable
 
 from spanbert_keras.errors import InputError
 from spanbert_keras.files.byte_streams import gunzipped
-from spanbert_keras.files.faults import decode
+from spanbert_keras.files.text_errors import decode
 from spanbert_keras.preprocessing.document import Document, Span, drop_repeats
 
 

@@ -16,7 +16,7 @@ from spanbert_keras.data.documents.collector import (
     read_lines,
     read_whole_lines,
 )
-from spanbert_keras.data.documents.conll_table import FEWEST_WITH_WORDS, ConllTable, read_table
+from spanbert_keras.data.documents.conll_columns import FEWEST_WITH_WORDS, ConllTable, read_table
 from spanbert_keras.errors import InputError
 from spanbert_keras.files.writing import write_bytes
 from spanbert_keras.preprocessing.document import Document, genre_of

@@ -10,7 +10,7 @@ from typing import Any
 
 from spanbert_keras.data.documents.collector import BadDocumentError, DocumentCollector, DocumentFile, read_lines
 from spanbert_keras.errors import InputError
-from spanbert_keras.files.faults import json_lines_fault
+from spanbert_keras.files.text_errors import json_lines_fault
 from spanbert_keras.files.writing import write_text
 from spanbert_keras.preprocessing.document import Document, genre_of
 

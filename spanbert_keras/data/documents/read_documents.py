@@ -7,7 +7,7 @@ from spanbert_keras.data.documents.collector import DocumentFile, read_lines
 from spanbert_keras.data.documents.conll import BEGIN_LINE, read_conll
 from spanbert_keras.data.documents.jsonl import read_jsonl
 from spanbert_keras.errors import InputError
-from spanbert_keras.files.faults import json_lines_fault
+from spanbert_keras.files.text_errors import json_lines_fault
 
 
 def read_documents(path: str | os.PathLike, skip_bad: bool = False, clusters: bool = True) -> DocumentFile:

@@ -10,7 +10,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from spanbert_keras.conversion.formats.pickles import harmless_globals, read_pickle
+from spanbert_keras.conversion.formats.torch_pickles import harmless_globals, read_pickle
 from spanbert_keras.errors import InputError
 
 torch = pytest.importorskip("torch", reason="the files are pickles of torch")
@@ -97,7 +97,7 @@ def test_without_torch_the_extra_is_named(tmp_path, root):
         # Not `sys.modules["torch"] = None`: SciPy, which Keras imports where scikit-learn is, looks inside of that.
         "import sys\nclass Absent:\n    def find_spec(self, name, path=None, target=None):\n"
         "        if name == 'torch':\n            raise ImportError(name)\nsys.meta_path.insert(0, Absent())\n"
-        "from spanbert_keras.conversion.formats.pickles import read_pickle\n"
+        "from spanbert_keras.conversion.formats.torch_pickles import read_pickle\n"
         "try:\n    read_pickle('x.bin')\nexcept ValueError as error:\n    print(error)\n"
     )
     environ = os.environ | {"PYTHONPATH": str(root), "KERAS_BACKEND": "tensorflow"}

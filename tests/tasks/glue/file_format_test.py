@@ -5,7 +5,7 @@ import pytest
 from spanbert_keras.program import InputError
 from tasks.glue.benchmark_set import Columns
 from tasks.glue.data import Example, read
-from tasks.glue.file_form import holds_json_lines
+from tasks.glue.file_format import holds_json_lines
 
 CUSTOM_SET = Columns("text", None, "label")
 

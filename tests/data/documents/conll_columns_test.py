@@ -6,7 +6,7 @@ import pytest
 
 from spanbert_keras.data.documents.collector import BadDocumentError
 from spanbert_keras.data.documents.conll import read_conll, write_conll, write_predictions
-from spanbert_keras.data.documents.conll_table import read_table
+from spanbert_keras.data.documents.conll_columns import read_table
 from spanbert_keras.errors import InputError
 from tests.data.documents.conll_test import row, text_of, write
 

@@ -15,7 +15,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from spanbert_keras.files.contents import (
+from spanbert_keras.files.file_types import (
     begins_like_array,
     begins_like_object,
     binary_form,

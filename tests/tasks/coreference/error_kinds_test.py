@@ -1,6 +1,6 @@
 """Tests of what counts as missed, invented, merged and split."""
 
-from tasks.coreference.errors import Errors, errors_of
+from tasks.coreference.error_kinds import Errors, errors_of
 
 A, B, C, D, E, F = [(i, i + 1) for i in range(6)]
 

@@ -3,7 +3,7 @@
 import json
 
 from spanbert_keras.errors import InputError
-from spanbert_keras.files.contents import begins_like_array, binary_form, looks_binary
+from spanbert_keras.files.file_types import begins_like_array, binary_form, looks_binary
 
 UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 ENCODING_SAMPLE = 200  # number of bytes from which an encoding is guessed

@@ -9,7 +9,7 @@ import pickle
 import pytest
 
 from spanbert_keras.errors import InputError
-from spanbert_keras.files.faults import decode, json_lines_fault
+from spanbert_keras.files.text_errors import decode, json_lines_fault
 
 ZIP = b"PK\x03\x04\x14\x00\x06\x00\x08\x00"
 FORMS = {

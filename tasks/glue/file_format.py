@@ -2,7 +2,7 @@
 
 import json
 
-from spanbert_keras.files.contents import begins_like_object
+from spanbert_keras.files.file_types import begins_like_object
 
 
 def holds_json_lines(text: str, columns: int) -> bool:
