@@ -39,7 +39,7 @@ class Config(Settings):
     )
     n_best: int = setting("Number of answers shown, best first.", default=1, above=0)
     max_answer_pieces: int | None = setting(
-        "Longest answer, in word pieces. Default: the model's.", default=None, above=0
+        "Length of the longest answer, in word pieces. Default: the model's.", default=None, above=0
     )
     batch_size: int = setting("Number of windows computed at once.", default=32, above=0)
     json: bool = setting("Prints a JSON line per answer: text, start, end, score, no_answer_score.", default=False)

@@ -3,9 +3,9 @@
     python -m spanbert_keras.prepare --input=books.jsonl.gz,more/*.txt --vocabulary=vocab.txt --output_dir=shards/
 
 Input: .txt (a blank line ends a document; one sentence or paragraph per line), a folder (one document per file), JSON
-lines with a text field, each also .gz or .zst; Parquet with a text column; or `embedded`, the prose that ships with
-Python. The content decides, not the name. Archives and other files without text are rejected if they are named; in a
-folder they are skipped and counted.
+lines with a text field, each also .gz or .zst; Parquet with a text column; or `embedded`, the documentation that ships
+with Python. The content decides, not the name. Archives and other files without text are rejected if they are named; in
+a folder they are skipped and counted.
 A stopped run continues when it is started again. On several machines: --shard=0/4 on the first, 1/4, 2/4, 3/4 on the
 others, with the same --output_dir; each reads all input and does a quarter of the work.
 """

@@ -23,7 +23,7 @@ def main(config: Config) -> None:
         )
     code = pretrain(config)
     if code:
-        logging.info("Stopped. The same command continues %s. Exit code %d.", config.output_dir, code)
+        logging.info("Stopped with exit code %d. The same command resumes %s.", code, config.output_dir)
         sys.exit(code)
 
 

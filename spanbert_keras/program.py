@@ -235,17 +235,14 @@ def _run(main: Callable[[Any], None], config_class: type, argv: Sequence[str] | 
     """Runs the program as `run` describes, inside of lenient streams."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
-        config = parse(config_class, arguments, _about(main))
-    except flags.Error as error:
-        print(f"Error: {error} (--help lists every flag)", file=sys.stderr)
-        raise SystemExit(USAGE_EXIT_CODE) from None
-    except InputError as error:
-        print(f"Error: {error}", file=sys.stderr)
-        raise SystemExit(INPUT_EXIT_CODE) from None
-    flags.FLAGS.mark_as_parsed()  # absl's logger warns unless the global flags are parsed
-    logging.use_absl_handler()
-    logging.set_verbosity(logging.INFO)
-    try:
+        try:
+            config = parse(config_class, arguments, _about(main))
+        except flags.Error as error:
+            print(f"Error: {error} (--help lists every flag)", file=sys.stderr)
+            raise SystemExit(USAGE_EXIT_CODE) from None
+        flags.FLAGS.mark_as_parsed()  # absl's logger warns unless the global flags are parsed
+        logging.use_absl_handler()
+        logging.set_verbosity(logging.INFO)
         main(config)
     except InputError as error:
         print(f"Error: {error}", file=sys.stderr)

@@ -35,7 +35,7 @@ class Config(Settings):
         "Genre of all documents, one of the model's. Default: that of each document.", default=None
     )
     singletons: bool = setting("Includes likely mentions that are linked to no other.", default=False)
-    skip_bad_examples: bool = setting("Leaves bad documents out and reports them.", default=False)
+    skip_bad_examples: bool = setting("Skips and reports bad documents.", default=False)
     batch_size: int = setting("Number of segments computed at once.", default=16)
 
 
@@ -78,6 +78,8 @@ def main(config: Config) -> None:
     ending = Path(config.output).suffix
     if ending not in FORMATS:
         raise InputError(f"--output={config.output} must end with one of {', '.join(FORMATS)}.")
+    if Path(config.output).is_dir():
+        raise InputError(f"--output={config.output} is a folder. Expected: the name of a file.")
     if not Path(config.output).resolve().parent.is_dir():
         raise InputError(f"--output={config.output}: its folder does not exist. Create it first.")
     request = Request(config.input, config.output, *_read_documents(config.input, config.skip_bad_examples))
@@ -122,8 +124,9 @@ def _read_documents(path: str, skip_bad: bool) -> tuple[list, str | None]:
 
 def _read_text(path: str) -> str:
     """Returns the text of a file, without its byte order mark."""
+    content = read_gunzipped(path, "--input=")
     try:
-        return program.decode_text(read_gunzipped(path, "--input="))
+        return program.decode_text(content)
     except ValueError as error:
         raise InputError(f"--input={path} {error}") from error
 

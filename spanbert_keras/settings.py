@@ -77,6 +77,8 @@ class Settings:
             if field.metadata.get("path") and value is not None:
                 value = tuple(map(expand, value)) if isinstance(value, tuple | list) else expand(value)
                 object.__setattr__(self, field.name, value)
+            if isinstance(field.default, tuple) and isinstance(value, str):
+                raise InputError(f"--{field.name} must be a tuple of strings. Received: {value!r}.")
             _check_range(field, value)
             _check_choice(field, value)
         self.check()
@@ -107,7 +109,7 @@ def _check_range(field: dataclasses.Field, value: Any) -> None:
     minimum, above, below = (field.metadata.get(name) for name in ("minimum", "above", "below"))
     if value is None or minimum is above is below is None:
         return
-    low_enough = math.isfinite(value) if below is None else value < below
+    low_enough = value < (math.inf if below is None else below)
     if low_enough and (minimum is None or value >= minimum) and (above is None or value > above):
         return
     limits = ["positive"] if above == 0 else [f"above {above}"] if above is not None else []

@@ -137,7 +137,7 @@ def test_a_signal_writes_a_checkpoint_and_the_same_command_continues_bit_for_bit
         assert stopped.wait() == code, rest
     finally:
         stopped.kill()
-    assert "same command continues" in rest and "Traceback" not in rest
+    assert "same command resumes" in rest and "Traceback" not in rest
     (path,) = (tmp_path / "parts" / "checkpoints").iterdir()
     assert 5 <= int(path.name.removeprefix("step_")) < steps
     assert not (tmp_path / "parts" / "pretrainer.keras").exists()

@@ -132,6 +132,18 @@ def test_bad_input_is_one_sentence(run, name, content, output, sentence):
         run(name, content, output)
 
 
+def test_a_missing_file_is_named_once(run, tmp_path):
+    with pytest.raises(InputError) as error:
+        run("in.txt", TEXT, "out.jsonl", f"--input={tmp_path / 'missing.txt'}")
+    assert str(error.value).count("missing.txt") == 1
+
+
+def test_a_folder_is_never_replaced(run, tmp_path):
+    (tmp_path / "folder.conll").mkdir()
+    with pytest.raises(InputError, match="is a folder. Expected: the name of a file"):
+        run("in.txt", TEXT, "out.jsonl", f"--output={tmp_path / 'folder.conll'}")
+
+
 def test_an_unknown_genre_is_rejected(run):
     with pytest.raises(InputError, match="'zz' is not one of the model's"):
         run("in.txt", TEXT, "out.jsonl", "--genre=zz")

@@ -27,7 +27,7 @@ DTYPES = ("source", "float32", "float16", "bfloat16")
 
 
 def _write_folder_of_tensors(checkpoint: Checkpoint, destination: Path) -> list[str]:
-    """Writes a Hugging Face folder; returns notes for the user, like all functions of `FORMATS`."""
+    """Writes a Hugging Face folder; returns notes for the user, like every `write` of `FORMATS`."""
     notes: list[str] = []
 
     def write_files(folder: Path) -> None:
@@ -76,7 +76,7 @@ def _model(checkpoint: Checkpoint, model: str, dtype: str = "source") -> tuple[A
     made, notes = to_model(checkpoint, model), []
     heads, fresh = checkpoint.all_heads, _fresh_heads(checkpoint)
     if model == "encoder" and heads:
-        notes.append(f"The heads ({', '.join(heads)}) are left out: this form holds an encoder.")
+        notes.append(f"The heads ({', '.join(heads)}) are left out: only the encoder is written.")
     if hasattr(made, "masked_lm_head") and fresh:
         notes.append(f"The source has no weights for these heads, which are re-initialised: {', '.join(fresh)}.")
     return made, notes

@@ -120,7 +120,7 @@ def classifier_still_fits(settings: dict[str, Any], source: HeadSource) -> bool:
 
     transformers keeps these settings when it trains the model further, even if the labels change.
     """
-    if "classifier.bias" not in source.tensors or source.other_classifier is not None:
+    if "classifier.bias" not in source.tensors or source.other_classifier is not None or "labels" not in settings:
         return False
     named, pooled = CLASSIFIER in source.architectures, "bert.pooler.dense.weight" in source.tensors
     if named and pooled and settings.get("pooler") is False:

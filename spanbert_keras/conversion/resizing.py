@@ -72,7 +72,7 @@ def resize_segments(checkpoint: Checkpoint, length: int) -> Checkpoint:
             f"--segment_length must be at least 3 and at most the encoder's {positions} positions. Received: {length}."
         )
     settings = checkpoint.head_settings | {"segment_length": length}
-    note = f"Segments: {length} tokens."
+    note = f"Segments: {length} word pieces."
     return dataclasses.replace(checkpoint, head_settings=settings, notes=[*checkpoint.notes, note])
 
 

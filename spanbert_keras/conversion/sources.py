@@ -196,7 +196,8 @@ def _keras_file(path: Path) -> Path | None:
     """Returns the path of a `.keras` file: `path` itself, or the file in an output directory."""
     if path.is_dir():
         return next((path / name for name in KERAS_FILES if (path / name).is_file()), None)
-    return path if path.suffix == ".keras" and path.is_file() else None
+    is_tensorflow = Path(f"{path}.index").exists()  # TensorFlow's checkpoints may have any name
+    return path if path.suffix == ".keras" and path.is_file() and not is_tensorflow else None
 
 
 def _tensors_in_folder(path: Path) -> list[Path] | None:

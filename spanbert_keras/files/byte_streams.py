@@ -25,7 +25,7 @@ def gunzipped(path: str, flag: str = "") -> Iterator[BinaryIO]:
         flag: str. Text before the path in messages, such as `"--input="`.
 
     Raises:
-        InputError: the file cannot be opened or, inside the `with` block, not be read to its end.
+        InputError: the file cannot be opened, or cannot be read to its end inside the `with` block.
     """
     try:
         with open(path, "rb") as raw:

@@ -45,6 +45,9 @@ def write_atomically(path: str | os.PathLike, write: Callable[[Path], Any]) -> N
     Args:
         path: final path; missing parent folders are created.
         write: function that creates a file or folder at a given path, which ends like `path` (Keras checks the suffix).
+
+    Raises:
+        IsADirectoryError: `path` is a folder and `write` made a file: a file never replaces a folder.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -52,6 +55,8 @@ def write_atomically(path: str | os.PathLike, write: Callable[[Path], Any]) -> N
     try:
         write(temporary)
         sync(temporary)
+        if path.is_dir() and not temporary.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
         if path.is_dir():  # a folder cannot be replaced in one step: move the old one aside first
             mark = temporary.name.removesuffix(path.name)
             old = path.with_name(f"{mark}old.{path.name}")

@@ -93,7 +93,7 @@ class FineTuningSettings(Settings):
     # --- what is kept and shown
     log_every: int = setting("Steps between TensorBoard points.", default=20, minimum=1, changeable=True)
     checkpoint_minutes: float = setting(
-        "Minutes since the last checkpoint after which another is written; 0: none.",
+        "Minutes since the last checkpoint after which another is written; 0: never.",
         default=15.0,
         minimum=0,
         changeable=True,
@@ -125,6 +125,10 @@ class FineTuningSettings(Settings):
         if self.batch_size % parts:
             raise InputError(
                 f"--batch_size={self.batch_size} must be a multiple of {parts}: accumulation steps times replicas."
+            )
+        if self.seed + self.seeds > 2**31:
+            raise InputError(
+                f"--seed={self.seed} with --seeds={self.seeds}: the last seed must be below {2**31}. Lower one of them."
             )
         if self.sweep and self.seeds > 1:
             raise InputError(

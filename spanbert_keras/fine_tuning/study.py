@@ -34,9 +34,6 @@ class FineTuningStudy:
         settings: `FineTuningSettings`, or a program's own.
         make_task: function of settings that returns the `FineTuningTask`.
         to_flags: function of settings that returns every one of them as plain JSON values.
-
-    Raises:
-        InputError: a setting is out of its range.
     """
 
     def __init__(
@@ -138,7 +135,7 @@ class FineTuningStudy:
             shutil.copyfile(folder / name, temporary)
 
         write_atomically(self.folder / name, write)
-        logging.info("Copied the best model on dev, of %s, to %s.", folder.name, self.folder / name)
+        logging.info("Copied the model of %s, the best on dev, to %s.", folder.name, self.folder / name)
 
     # --- sweep
 
@@ -191,12 +188,18 @@ class FineTuningStudy:
         folder, settings = self._trial_folder(trial.parameters), self._trial_settings(trial.parameters)
 
         def on_score(number: int, score: float) -> None:
-            if sweep.report(trial, number, score):
+            try:
+                is_pruned = sweep.report(trial, number, score)
+            except InputError as error:  # a full disk says nothing about the combination: it is tried again
+                raise _NotRecorded(str(error)) from error
+            if is_pruned:
                 raise _Pruned(f"{trial.parameters} at {score:.2f}")
 
         logging.info("Sweep: %s.", trial.parameters)
         try:
             outcome, scores = self._run_one(settings, folder, test=False, on_score=on_score)
+        except _NotRecorded as error:
+            raise InputError(str(error)) from error
         except _Pruned as error:
             logging.info("Sweep: pruned %s.", error)
             shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)  # a pruned run never continues
@@ -214,6 +217,10 @@ class FineTuningStudy:
 
 class _Pruned(Exception):
     """Raised to end a run whose scores are below the median."""
+
+
+class _NotRecorded(Exception):
+    """Raised to end a run whose score could not be written; not an `InputError`, which ends a run as failed."""
 
 
 def mean_and_deviation(scores: list[dict[str, Any]]) -> dict[str, tuple[float, float]]:

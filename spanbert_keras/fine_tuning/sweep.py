@@ -42,7 +42,7 @@ class Sweep:
 
     A trial is pruned if its best score so far is below the median of the complete trials' scores at the same
     evaluation. That is the median rule of Golovin et al., 2017, section 3.2.2, with scores in place of their running
-    averages.
+    averages. A trial whose scores are all not finite is pruned too.
 
     Args:
         folder: `Path` of the sweep, in which `sweep.json` is read or made.
@@ -91,7 +91,7 @@ class Sweep:
             write_json(self.path, {"trials": [trial.to_json() for trial in self.trials]} | self._result)
         except OSError as error:
             raise InputError(
-                f"The file {self.path} cannot be written: {error}. Make room, and start the same command again."
+                f"The file {self.path} cannot be written: {error}. Free some space, and run the same command again."
             ) from error
 
     @property

@@ -26,10 +26,15 @@ from spanbert_keras.preprocessing.document_segments import DocumentSegments, Seg
 
 
 def _setting(name: str) -> property:
-    """Returns a property that reads a setting of a model; assigning to it checks and replaces the setting."""
+    """Returns a property that reads a setting of a model; assigning to it checks and replaces the setting.
+
+    Settings that belong together, `genres` and `default_genre`, are assigned at once:
+    `model.settings = dataclasses.replace(model.settings, ...)`.
+    """
 
     def replace(self, value):
         self.settings = dataclasses.replace(self.settings, **{name: value})
+        self._tiled_resolver = None  # its compiled stages have the settings of before
 
     return property(lambda self: getattr(self.settings, name), replace, doc=f"The constructor's `{name}`.")
 

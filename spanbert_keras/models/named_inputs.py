@@ -1,4 +1,4 @@
-"""Functional models that pick their inputs by name."""
+"""Models that pick their inputs by name."""
 
 import keras
 

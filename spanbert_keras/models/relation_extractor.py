@@ -87,7 +87,7 @@ class SpanBertRelationExtractor(RowClassifier, keras.Model):
                 f"in mode {feature_mode!r}. "
                 f"Received: {tuple(subject_types)} and {tuple(object_types)}."
             )
-        super().__init__(encoder, labels, row_length, pooler, dropout, **kwargs)
+        super().__init__(encoder, labels, row_length, pooler, dropout, problem_type="single_label", **kwargs)
         if markers is None:
             markers = assign_markers(encoder.tokenizer, marker_names(feature_mode, subject_types, object_types))
         self.entities = EntityRows(encoder.tokenizer, markers, feature_mode, self.row_length)

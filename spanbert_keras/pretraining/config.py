@@ -1,7 +1,7 @@
 """Settings of pre-training, with their defaults, limits and contradictions."""
 
 import dataclasses
-from pathlib import Path
+import os
 
 from spanbert_keras.errors import InputError
 from spanbert_keras.preprocessing.masking.schemes import SCHEME_NAMES as SCHEMES
@@ -48,7 +48,7 @@ class Config(Settings):
         choices=("word", "line"),
     )
     batch_tokens: int | None = setting("Tokens per step: rows x max_sequence_length.", default=None, minimum=1)
-    batch_sequences: int | None = setting("Rows per step, instead of --batch_tokens.", default=None, minimum=0)
+    batch_sequences: int | None = setting("Rows per step, instead of --batch_tokens.", default=None, minimum=1)
     # --- masking (paper, section 3.1)
     scheme: str = setting(
         "Masking scheme: spans of words, whole words, or single word pieces.", default="span", choices=SCHEMES
@@ -164,7 +164,7 @@ class Config(Settings):
     )
     checkpoint_every: int = setting("Steps between checkpoints.", default=1000, minimum=1, changeable=True)
     checkpoint_minutes: float = setting(
-        "Minutes since the last checkpoint after which another is written; 0: no limit.",
+        "Minutes since the last checkpoint after which another is written; 0: never.",
         default=30.0,
         minimum=0,
         changeable=True,
@@ -199,7 +199,7 @@ class Config(Settings):
         "Number of steps recorded for TensorBoard's profiler; 0: none.", default=0, minimum=0, changeable=True
     )
     peak_tflops: float | None = setting(
-        "Peak rate of one device in TFLOP/s, for model FLOPs utilization. Common GPUs are known.",
+        "Peak rate of one device in TFLOP/s, for model FLOPs utilization. Default: known for common GPUs.",
         default=None,
         minimum=0.001,
         changeable=True,
@@ -215,7 +215,7 @@ class Config(Settings):
         "Tokens per second for the estimated days that --dry_run prints.",
         default=None,
         changeable=True,
-        above=0,
+        minimum=0,
         formerly=("pieces_per_second",),
     )
 
@@ -243,7 +243,7 @@ class Config(Settings):
             raise InputError(f"--warmup_steps={self.warmup_steps} must be below --steps={self.steps}.")
         if not self.eval_schemes:
             raise InputError(f"--eval_schemes names no scheme. Expected: {', '.join(SCHEMES)}.")
-        if Path(self.output_dir).exists() and not Path(self.output_dir).is_dir():
+        if os.path.exists(self.output_dir) and not os.path.isdir(self.output_dir):
             raise InputError(f"--output_dir={self.output_dir} is a file. Expected: a folder, new or of the same run.")
 
     @property

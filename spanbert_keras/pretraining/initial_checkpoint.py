@@ -86,7 +86,8 @@ class InitialCheckpoint:
             raise InputError(
                 f"--corpus was prepared with another vocabulary ({tokenizer.vocabulary_size()} pieces, "
                 f"{_case(tokenizer)}) than --init_checkpoint={self.config.init_checkpoint} has "
-                f"({self.tokenizer.vocabulary_size()} pieces, {_case(self.tokenizer)}). Use the checkpoint's."
+                f"({self.tokenizer.vocabulary_size()} pieces, {_case(self.tokenizer)}). "
+                "Prepare it with the checkpoint's vocabulary."
             )
 
     def make_model(self) -> SpanBertPretrainer:

@@ -47,7 +47,7 @@ class Config(EvaluationSettings):
 
 
 def main(config: Config) -> None:
-    """Predicts, scores, and writes everything down."""
+    """Predicts, scores, and writes the results."""
     gap = config.data.endswith(GAP_ENDINGS)
     if gap and config.anti_data:
         raise InputError(f"--anti_data belongs to a WinoBias file. Received: --data={config.data}, a file of GAP.")

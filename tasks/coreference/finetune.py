@@ -1,4 +1,4 @@
-"""Fine-tunes an encoder for coreference resolution: OntoNotes, and any documents in CoNLL-2012's form or in JSON lines.
+"""Fine-tunes an encoder for coreference resolution: OntoNotes, and any documents in CoNLL-2012 format or in JSON lines.
 
 python -m tasks.coreference.finetune --flagfile=configs/coreference_base.flags --encoder=encoder.keras \\
     --train_file=train.english.v4_gold_conll --dev_file=dev.english.v4_gold_conll --output_dir=runs/coreference
@@ -34,7 +34,7 @@ class Config(FineTuningSettings):
     dataset: str | None = setting(
         "Name of the data in the results table, e.g. OntoNotes.", default=None, changeable=True
     )
-    skip_bad_examples: bool = setting("Leaves bad documents out and reports them.", default=False, changeable=True)
+    skip_bad_examples: bool = setting("Skips and reports bad documents.", default=False, changeable=True)
     # --- how: the released code's, base
     batch_size: int = setting("Documents per step.", default=1, minimum=1)
     learning_rate: float = setting("Peak learning rate of the encoder.", default=2e-5, above=0)
@@ -69,7 +69,9 @@ class Config(FineTuningSettings):
     sweep_learning_rates: tuple[str, ...] = setting(
         "Learning rates of the encoder to try.", default=("1e-5", "2e-5"), changeable=True
     )
-    sweep_batch_sizes: tuple[str, ...] = setting("Documents per step.", default=("1",), changeable=True)
+    sweep_batch_sizes: tuple[str, ...] = setting(
+        "Batch sizes (documents per step) to try.", default=("1",), changeable=True
+    )
     sweep_task_learning_rates: tuple[str, ...] = setting(
         "Learning rates of the other layers to try.", default=("1e-4", "2e-4", "3e-4"), changeable=True
     )

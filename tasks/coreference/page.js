@@ -75,7 +75,7 @@ function sideOf(row, text, marks) {
   const groups = row.others.map((_, i) => marks.filter(({ number }) => number === i + 1));
   const rest = marks.filter(({ number }) => !number);
   return [
-    ...groups.map((group, i) => [`${one} ${i + 1}, ${grouped(group.length)} mentions`, ...listed(text, group)]),
+    ...groups.map((group, i) => [`${one} ${i + 1}, ${grouped(group.length)} ${group.length === 1 ? "mention" : "mentions"}`, ...listed(text, group)]),
     ...(rest.length ? [[row.kind === "merged" ? "In no gold chain" : "Missed", ...listed(text, rest)]] : []),
   ];
 }

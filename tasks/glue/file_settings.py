@@ -17,8 +17,8 @@ class FileSettings(Settings):
         "Set of GLUE, or `own` for your own files.", default=CUSTOM_SET, choices=(*SETS, CUSTOM_SET), changeable=True
     )
     text_column: str = setting(
-        "Own files: column or key of the text. In a table without a header, the number of the column from 1 (then all "
-        "columns are numbers; a header with these names takes precedence).",
+        "Own files: column or key of the text. In a table without a header, the number of the column from 1 (then give "
+        "every column as a number; a header with these names takes precedence).",
         default="text",
         changeable=True,
     )

@@ -53,7 +53,7 @@ class Config(FileSettings, ClassificationSettings):
     test_file: str | None = setting(
         "Own test file, scored once at the end by the chosen model.", default=None, path=True, changeable=True
     )
-    skip_bad_examples: bool = setting("Leaves bad lines out and reports them.", default=False, changeable=True)
+    skip_bad_examples: bool = setting("Skips and reports bad lines.", default=False, changeable=True)
     # --- model
     label_threshold: float = setting(
         "With --multi_label: lowest probability of a predicted label; saved with the model.",

@@ -123,7 +123,7 @@ class _QuestionCollector(ExampleCollector):
         """Raises if the file has no usable question."""
         if not self.examples:
             bad = self.left_out
-            why = f"all {len(bad)} are bad, the first: {bad[0]}" if bad else "it is empty."
+            why = f"all {len(bad)} are bad, the first: {bad[0]}" if bad else "it has no question."
             hint = NO_GOLD if self._without_gold == len(bad) > 0 else ""
             raise InputError(f"{self.path} has no usable question: {why}", hint)
 
@@ -163,8 +163,9 @@ def _read(path: str, expected: Format | None, skip_bad_examples: bool, gold: boo
         number, value = first_value(stream, path, " or ".join(FORMS.values()))
         found = _format_of(value, path)
         if expected not in (None, found):
+            wanted = expected or found
             raise InputError(
-                f"{path} is not a {FORMAT_NAMES[expected or found]} file. Expected: {FORMS[expected or found]}. "
+                f"{path} does not have the format of {FORMAT_NAMES[wanted]}. Expected: {FORMS[wanted]}. "
                 f"Received: {FORMS[found]}."
             )
         if found == "squad":

@@ -36,7 +36,7 @@ class Config(FineTuningSettings):
         "Splits --dev_file into dev and test by a hash of the context, since MRQA has no test files.", default=False
     )
     dataset: str | None = setting("Name of the data in the results table, e.g. NewsQA.", default=None, changeable=True)
-    skip_bad_examples: bool = setting("Leaves bad questions out and reports them.", default=False, changeable=True)
+    skip_bad_examples: bool = setting("Skips and reports bad questions.", default=False, changeable=True)
     calibration_share: float | None = setting(
         "Share of dev's articles on which the no-answer threshold is fitted; the rest of dev is scored with it.",
         default=None,
@@ -52,8 +52,10 @@ class Config(FineTuningSettings):
     # --- model
     max_sequence_length: int = setting("Tokens per window; at most the encoder's maximum.", default=512, minimum=1)
     stride: int = setting("Passage tokens from one window's start to the next.", default=128, minimum=1)
-    max_question_pieces: int = setting("Tokens of a question; longer questions are cut.", default=64, minimum=1)
-    max_answer_pieces: int = setting("Tokens of the longest answer.", default=30, minimum=1)
+    max_question_pieces: int = setting(
+        "Maximum length of a question, in word pieces; longer questions are truncated.", default=64, minimum=1
+    )
+    max_answer_pieces: int = setting("Length of the longest answer, in word pieces.", default=30, minimum=1)
     input_order: str = setting(
         "Order of the parts: question first as in the released code, or passage first as in the paper's section 4.1.",
         default="question_first",

@@ -55,7 +55,7 @@ class ExampleFile:
 def read(
     path: str | os.PathLike, skip_bad: bool = False, labels: str | os.PathLike | None = None, gold: bool = True
 ) -> ExampleFile:
-    """Reads a file of TACRED's form: a list of objects, or one object per line; gzipped or not.
+    """Reads a file in TACRED's format: a list of objects, or one object per line; gzipped or not.
 
     `subj_end` and `obj_end` are indices of the last token (inclusive), as in TACRED.
 
@@ -101,7 +101,7 @@ def _hint(path: str, gold: bool) -> str:
 
 
 def read_labels(path: str | os.PathLike) -> dict[str, str]:
-    """Returns a dict from id to relation, read from a file of Re-TACRED's form.
+    """Returns a dict from id to relation, read from a file in Re-TACRED's format.
 
     Raises:
         InputError: the file has another form.

@@ -1,4 +1,4 @@
-"""Scores a saved extractor on a file of TACRED's form, and shows its errors on a page.
+"""Scores a saved extractor on a file in TACRED's format, and shows its errors on a page.
 
 python -m tasks.relation_extraction.evaluate --model=runs/tacred/relation_extractor.keras --data=test.json
 """

@@ -1,4 +1,4 @@
-"""Fine-tunes an encoder for relation extraction: TACRED, Re-TACRED, and files of their form.
+"""Fine-tunes an encoder for relation extraction: TACRED, Re-TACRED, and files in their format.
 
 python -m tasks.relation_extraction.finetune --flagfile=configs/tacred.flags --encoder=encoder.keras \\
     --train_file=train.json --dev_file=dev.json --output_dir=runs/tacred
@@ -47,7 +47,7 @@ class Config(ClassificationSettings):
     )
     dataset: str | None = setting("Name of the data in run.json, e.g. TACRED.", default=None, changeable=True)
     no_relation: str = setting("Label of no relation, which is excluded from the scores.", default=data.NO_RELATION)
-    skip_bad_examples: bool = setting("Leaves bad examples out and reports them.", default=False, changeable=True)
+    skip_bad_examples: bool = setting("Skips and reports bad examples.", default=False, changeable=True)
     # --- model
     feature_mode: str = setting(
         "Form of the entities: masked by their type (ner) as in the paper, or with their words (text) as in the "

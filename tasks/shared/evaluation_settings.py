@@ -20,14 +20,14 @@ class EvaluationSettings(Settings):
     needs_gold: ClassVar[tuple[str, ...]] = ()
 
     model: str = setting("Model that was saved by the task's fine-tuning (.keras).", path=True)
-    data: str = setting("File to score; see the task's README section for the formats.", path=True)
+    data: str = setting("File to score; the task's page in docs/ describes the formats.", path=True)
     output_dir: str | None = setting(
         "Folder of predictions, scores and the page. Default: <model's folder>/evaluation/<data's name>.",
         default=None,
         path=True,
     )
     batch_size: int = setting("Rows computed at once.", default=32, minimum=1)
-    skip_bad_examples: bool = setting("Leaves bad examples out and reports them.", default=False)
+    skip_bad_examples: bool = setting("Skips and reports bad examples.", default=False)
     page: bool = setting("Writes errors.html.", default=True)
     predict_only: bool = setting("Writes only predictions, without reading gold answers.", default=False)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from absl import logging
 
+from spanbert_keras.fine_tuning.settings import FineTuningSettings
 from spanbert_keras.program import InputError, Settings, setting
 
 # Settings that do not make another experiment, or that a table shows anyway.
@@ -119,7 +120,11 @@ def _read(path: Path) -> dict:
     if not all(isinstance(part, dict) for part in parts):
         logging.warning("%s is not a record of a run and is left out.", path)
         return {}
-    return record | {"folder": path.parent} if all(parts) else {}
+    if not all(parts):
+        return {}
+    present = FineTuningSettings.former_names()  # a run of an earlier version has other names of some settings
+    flags = {present.get(name, name): value for name, value in record["flags"].items()}
+    return record | {"folder": path.parent, "flags": flags}
 
 
 def _json(path: Path) -> Any:

@@ -45,7 +45,9 @@ def test_a_resolver_reads_segments_of_another_length(make_encoder):
     whole = from_model(SpanBertCoreferenceResolver(make_encoder(), segment_length=10, **sizes))
     for length in (3, 24):
         changed = resize_segments(whole, length)
-        assert to_model(changed).segments.segment_length == length and changed.notes == [f"Segments: {length} tokens."]
+        assert to_model(changed).segments.segment_length == length and changed.notes == [
+            f"Segments: {length} word pieces."
+        ]
     assert to_model(whole).segments.segment_length == 10
     assert to_model(resize_positions(whole, 7)).segments.segment_length == 7
     for length in (2, 25):

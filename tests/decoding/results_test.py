@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 
+import spanbert_keras
 from spanbert_keras.decoding.results import Answer, Classification, Mention, Relation
 
 
@@ -18,7 +19,9 @@ from spanbert_keras.decoding.results import Answer, Classification, Mention, Rel
 )
 def test_a_record_has_the_promised_fields_in_order_and_cannot_be_changed(record, fields):
     assert [field.name for field in dataclasses.fields(record)] == fields
+    assert getattr(spanbert_keras, record.__name__) is record
     one = record(*[0.5] * len(fields))
+    assert one == record(*[0.5] * len(fields)) != record(0.25, *[0.5] * (len(fields) - 1))
     with pytest.raises(dataclasses.FrozenInstanceError):
         setattr(one, fields[0], "another")
 

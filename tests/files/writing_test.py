@@ -160,3 +160,13 @@ def test_a_full_disk_is_reported_in_one_sentence_also_by_tensorflow(tmp_path):
     with pytest.raises(errors.InvalidArgumentError), input_error_if_unwritable(path):
         write_atomically(path, misuse_tensorflow)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_never_replaces_a_folder(tmp_path):
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "precious").write_text("kept")
+    for write in (lambda: write_text(tmp_path / "results", "new"), lambda: write_bytes(tmp_path / "results", b"new")):
+        with pytest.raises(IsADirectoryError):
+            write()
+    assert [path.name for path in tmp_path.iterdir()] == ["results"]
+    assert (tmp_path / "results" / "precious").read_text() == "kept"

@@ -181,6 +181,7 @@ def test_an_interrupted_run_ends_like_an_uninterrupted_one(make_run, whole, stop
     assert first.finished() is None and not first.model_path.exists()
     assert Checkpoints(first.folder / "checkpoints").steps()[-1] == step
     second = finish(make_run())
+    assert second.monitor.start == step  # TensorBoard keeps the points before
     scores = [score for _, score in first.scores + second.scores]
     assert scores == [score for _, score in whole.scores]
     assert [number for number, _ in first.scores + second.scores] == [1, 2, 3, 4, 5]

@@ -3,103 +3,21 @@
 Most of them replace training by a script of scores; folders, records and the study are the real ones.
 """
 
-import dataclasses
 import json
 import math
 import os
-import pathlib
 import signal
-from collections.abc import Callable
 
 import keras
 import numpy as np
 import pytest
 
 from spanbert_keras.errors import InputError
-from spanbert_keras.files.writing import read_json, write_json
-from spanbert_keras.fine_tuning import study
 from spanbert_keras.fine_tuning.monitor import FineTuningMonitor
-from spanbert_keras.fine_tuning.run import FineTuningRun, TrainingFailed
-from spanbert_keras.fine_tuning.study import FineTuningStudy, mean_and_deviation
-from spanbert_keras.fine_tuning.sweep import STARTUP_TRIALS
-from spanbert_keras.program import to_flags
-
-
-class Killed(Exception):
-    """What ends a process at once, as a kill would."""
-
-
-@dataclasses.dataclass
-class Script:
-    """What stands for training: the scores of a run's evaluations, and after which of them something happens to it."""
-
-    scores: Callable = lambda settings: [10.0, 20.0, 30.0, 40.0]
-    hits: Callable = lambda settings: 0.5  # on test
-    interrupted: dict = dataclasses.field(default_factory=dict)
-    killed: dict = dataclasses.field(default_factory=dict)
-    errors: dict = dataclasses.field(default_factory=dict)
-    evaluated: list = dataclasses.field(default_factory=list)
-
-
-@pytest.fixture
-def script(monkeypatch):
-    """The `Script` of all runs of a test."""
-    found = Script()
-
-    class ScriptedRun(FineTuningRun):
-        def run(self):
-            name, checkpoint = self.folder.name, self.folder / "checkpoint.json"
-            done = read_json(checkpoint) if checkpoint.is_file() else 0
-            facts = self.task.facts()
-            changeable = self.settings.changeable() if done else (*self.flags, *facts)
-            self.record.begin(self.flags, facts, changeable)
-            self.record.update(facts=facts)
-            scores = found.scores(self.settings)
-            for number in range(done + 1, len(scores) + 1):
-                if name in found.errors:
-                    raise found.errors[name]
-                found.evaluated.append((name, number))
-                self.on_score(number, scores[number - 1])
-                if found.killed.get(name) == number:
-                    del found.killed[name]
-                    raise Killed
-                write_json(checkpoint, number)
-                if found.interrupted.get(name) == number:
-                    return "interrupted"
-            self.model_path.write_text(name)
-            self.record.update(scores={"dev": {"fit": max(scores), "of": name}}, finished_steps=9, best_step=2)
-            return "finished"
-
-    monkeypatch.setattr(study, "FineTuningRun", ScriptedRun)
-    monkeypatch.setattr(keras.saving, "load_model", lambda path: pathlib.Path(path).read_text())
-    return found
-
-
-@pytest.fixture
-def make_study(toy_settings, toy_task, tmp_path, request):
-    """Function that makes a study in the folder of the test; `events` is what its tasks are asked for."""
-
-    class ScriptedTask(toy_task):
-        def test(self, model, folder):
-            self.events.append(("test", model))
-            return {"hits": script.hits(self.settings)}
-
-    script = request.getfixturevalue("script") if "script" in request.fixturenames else None
-
-    def make(folder="run", **settings):
-        settings, events = toy_settings(output_dir=str(tmp_path / folder), **settings), []
-        study = FineTuningStudy(settings, lambda s: (ScriptedTask if script else toy_task)(s, events), to_flags)
-        study.events = events
-        return study
-
-    return make
-
-
-@pytest.fixture
-def make_sweep(make_study):
-    """Function that makes a sweep over three rates and two batch sizes, whose pruner waits for two evaluations."""
-    grid = {"sweep_learning_rates": ("0.1", "0.2", "0.3"), "sweep_batch_sizes": ("8", "16")}
-    return lambda **settings: make_study(**({"sweep": True, "evaluations_per_epoch": 2} | grid | settings))
+from spanbert_keras.fine_tuning.run import TrainingFailed
+from spanbert_keras.fine_tuning.study import mean_and_deviation
+from spanbert_keras.fine_tuning.sweep import STARTUP_TRIALS, Sweep
+from tests.fine_tuning.conftest import Killed
 
 
 def name_of(rate, size):
@@ -329,6 +247,22 @@ def test_an_unfinished_sweep_of_an_earlier_version_is_recognised(make_sweep, scr
     with pytest.raises(InputError, match=r"sweep.db is an unfinished sweep of an earlier version.*--output_dir"):
         study.run()
     assert script.evaluated == []
+
+
+def test_a_score_that_cannot_be_written_ends_the_sweep_and_its_run_is_tried_again(make_sweep, script, monkeypatch):
+    write = Sweep.write
+
+    def write_or_fail(self):
+        if len(script.evaluated) == 6:
+            raise InputError("The file sweep.json cannot be written: No space left on device.")
+        write(self)
+
+    with monkeypatch.context() as patched, pytest.raises(InputError, match="No space left"):
+        patched.setattr(Sweep, "write", write_or_fail)
+        make_sweep().run()
+    assert [trial["state"] for trial in result_of(make_sweep())["trials"]] == ["complete", "running"]
+    study = make_sweep()
+    assert study.run() == 0 and {trial["state"] for trial in result_of(study)["trials"]} == {"complete"}
 
 
 @pytest.mark.slow

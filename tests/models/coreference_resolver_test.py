@@ -370,6 +370,9 @@ def test_a_setting_that_is_assigned_is_checked_and_saved(make_resolver):
     with pytest.raises(ValueError, match="`default_genre` must be one of"):
         resolver.default_genre = "xx"
     assert resolver.default_genre == "tc" and resolver.genre_row(None) == 5
+    resolver.resolve("a b a b")
+    resolver.antecedent_window = 1
+    assert resolver._tiled_resolver is None  # compiled with the former window
 
 
 def test_added_tokens_of_the_tokenizer_stay_whole_in_raw_text(toy_tokenizer):

@@ -228,6 +228,11 @@ def test_invalid_settings_are_rejected(make_extractor, settings, message):
         make_extractor(**settings)
 
 
+def test_a_relation_has_one_label(make_extractor):
+    with pytest.raises(TypeError, match="problem_type"):
+        make_extractor(problem_type="multi_label")
+
+
 def test_threads_get_the_answers_of_one(extractor):
     columns, before = asked(10, seed=6), extractor.counts["sentences"]
     expected = extractor.extract(*columns, batch_size=4)

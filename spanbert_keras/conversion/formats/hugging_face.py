@@ -119,9 +119,14 @@ def write_hugging_face(checkpoint: Checkpoint, folder: str | os.PathLike) -> lis
     save_file(_contiguous(known), folder / SAFETENSORS, metadata={"format": "pt"})
     if boundary:
         save_file(_contiguous(boundary), folder / SBO_FILE, metadata={"format": "pt"})
-        notes.append(f"transformers has no span-boundary head: its weights are in {SBO_FILE}, which we read back.")
+        notes.append(
+            f"transformers has no span-boundary head: its weights are in {SBO_FILE}, which this package reads back."
+        )
     if "labels" in checkpoint.head_settings and not checkpoint.head_settings.get("pooler"):
-        notes.append("transformers' classifier has a pooler, which this model lacks: we read the folder, it does not.")
+        notes.append(
+            "transformers' classifier has a pooler, which this model lacks: this package reads the folder, "
+            "`BertForSequenceClassification` does not."
+        )
     _write_json(folder / "config.json", _config(checkpoint))
     length = longest_row(checkpoint.head_settings, checkpoint.architecture["max_sequence_length"])
     write_tokenizer_files(make_tokenizer(checkpoint), folder, length)

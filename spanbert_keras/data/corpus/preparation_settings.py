@@ -15,7 +15,8 @@ class PreparationSettings(Settings):
     """What to prepare and how.
 
     `input` takes what `find_sources` does. `output_dir` may also hold a stopped run of the same preparation, which then
-    continues. Neither `workers` nor `shard` changes the output.
+    continues. `workers` does not change the output; the parts of `shard` together are
+    the corpus that one run without it prepares.
 
     Raises:
         InputError: a value is out of range; both or neither of `vocabulary` and `train_vocabulary`; a malformed

@@ -26,9 +26,8 @@ class _JaxDistribution(Distribution):
 
         if self.num_workers == 1:
             return values
-        bits = np.ascontiguousarray(np.ravel(values), np.float64).view(
-            np.uint32
-        )  # as bits: JAX would round the numbers to float32
+        # As bits: JAX would round the numbers to float32.
+        bits = np.ascontiguousarray(np.ravel(values), np.float64).view(np.uint32)
         gathered = np.ascontiguousarray(multihost_utils.process_allgather(bits))
         return gathered.view(np.float64).sum(0).reshape(np.shape(values))
 

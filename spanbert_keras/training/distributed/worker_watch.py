@@ -245,7 +245,7 @@ class WorkerWatch:
                 raise InputError(self._loss or "A worker was lost.")
             if time.monotonic() - reported >= REPORT_SECONDS:
                 reported = time.monotonic()
-                logging.info("Waiting for worker 0 to make %s, %s, for %.0f s.", what, path, reported - began)
+                logging.info("Waiting for worker 0 to make %s (%s): %.0f s so far.", what, path, reported - began)
 
     # --- the thread
 
@@ -267,7 +267,7 @@ class WorkerWatch:
             if absent and waited - reported >= REPORT_SECONDS:
                 reported = waited
                 logging.info(
-                    "Waiting for %s in %s: all workers must see one --output_dir.", _names(absent), self.folder
+                    "Waiting for %s in %s: all workers must see the same --output_dir.", _names(absent), self.folder
                 )
             found = self._find_loss(absent if waited > self.arrival_seconds else [])
             if found is not None:
@@ -290,7 +290,7 @@ class WorkerWatch:
         if overdue:
             sentence = (
                 f"{_names(overdue)} did not come to {self.folder} within {self.arrival_seconds:.0f} s (all workers "
-                "must see one --output_dir)"
+                "must see the same --output_dir)"
             )
             return _Loss(overdue[0], sentence)
         return None

@@ -92,7 +92,7 @@ class EventWriter:
         self._retry_at = time.monotonic() + RETRY_SECONDS
         if not self._warned:
             logging.warning(
-                "Events for TensorBoard in %s could not be written: %s: the curves have a gap; training continues.",
+                "TensorBoard events could not be written to %s (%s). The curves have a gap; training continues.",
                 self._folder,
                 error,
             )

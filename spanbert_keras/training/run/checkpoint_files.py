@@ -123,8 +123,10 @@ def clean(folder: Path) -> None:
             continue
         is_old, name = match.groups()
         if is_old and not (folder / name).exists():
-            logging.warning("The checkpoint %s was being replaced when the run was killed: the old one is back.", name)
             entry.rename(folder / name)
+            logging.warning(
+                "The checkpoint %s was being replaced when the run was killed; the old one has been restored.", name
+            )
         elif entry.is_dir():
             shutil.rmtree(entry, ignore_errors=True)
         else:

@@ -47,9 +47,8 @@ class StopSignals:
 
     def __exit__(self, *error) -> None:
         for number, handler in self._previous.items():
-            signal.signal(
-                number, signal.SIG_DFL if handler is None else handler
-            )  # `None`: it was not installed from Python
+            # `None`: it was not installed from Python.
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
         self._previous = {}
 
     def check(self) -> None:

@@ -176,7 +176,7 @@ def test_a_converted_resolver_equals_the_original(resolver, variables, folder, c
     assert {*slots, "bert/encoder/layer_0/output/dense/kernel/adam_v"} < stored.keys()
     model = converted(folder, "--segment_length=10")
     assert "Unknown" not in (said := capsys.readouterr().out)
-    assert "heads: coreference_resolver." in said and "Segments: 10 tokens." in said and "tanh" not in said
+    assert "heads: coreference_resolver." in said and "Segments: 10 word pieces." in said and "tanh" not in said
     settings = [one.get_config() for one in (resolver, model)]
     for config in settings:
         del config["encoder"], config["name"]

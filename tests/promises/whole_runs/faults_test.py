@@ -35,7 +35,7 @@ def test_a_full_disk_costs_only_the_checkpoint(start):
     limit = min(events + 1, state.stat().st_size // 2)
     assert limit > 10 * run.log.stat().st_size
     resource.prlimit(run.process.pid, resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
-    run.wait_for("the curves have a gap; training continues")
+    run.wait_for("The curves have a gap; training continues")
     run.wait_for(f"could not be written to {run.folder / 'checkpoints'}")
     kept = sorted((run.folder / "checkpoints").glob("step_*"))
     assert kept and all((folder / "manifest.json").is_file() for folder in kept)

@@ -36,7 +36,7 @@ def test_a_run_that_was_preempted_continues_bit_for_bit(whole, start, check_same
     stopped.wait_for("step 17/50")
     stopped.send(signal.SIGTERM)
     assert stopped.wait() == 75
-    assert "The same command continues" in stopped.text()
+    assert "The same command resumes" in stopped.text()
     check_same_bits(whole, start("stopped", dropout=0.1).finish())
 
 

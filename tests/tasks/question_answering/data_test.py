@@ -65,7 +65,9 @@ def test_squad_is_read_with_any_name_and_layout(tmp_path, name, indent):
     for reader in (read, read_squad):
         found = reader(path)
         assert (found.examples, found.format, found.has_unanswerable, found.bad) == (expected, "squad", True, [])
-    with pytest.raises(InputError, match=r"is not a MRQA file\. Expected: MRQA's JSON lines.*Received: SQuAD's JSON"):
+    with pytest.raises(
+        InputError, match=r"does not have the format of MRQA\. Expected: MRQA's JSON lines.*Received: SQuAD's JSON"
+    ):
         read_mrqa(path)
 
 
@@ -85,7 +87,9 @@ def test_mrqa_is_read_with_any_name(tmp_path, name):
     for reader in (read, read_mrqa):
         found = reader(path)
         assert (found.examples, found.format, found.has_unanswerable, found.bad) == (expected, "mrqa", False, [])
-    with pytest.raises(InputError, match=r"is not a SQuAD file\. Expected: SQuAD's JSON.*Received: MRQA's JSON lines"):
+    with pytest.raises(
+        InputError, match=r"does not have the format of SQuAD\. Expected: SQuAD's JSON.*Received: MRQA's JSON lines"
+    ):
         read_squad(path)
 
 
@@ -259,9 +263,9 @@ def test_places_are_counted_from_one(tmp_path):
         ([{"data": [{"title": 3, "paragraphs": []}]}], r'article 1 lacks "title"\. Expected: text.*Received: 3'),
         ([{"data": [{"paragraphs": [{"qas": []}]}]}], r'article 1, paragraph 1 lacks "context"'),
         ([{"data": [{"paragraphs": [{"context": "a"}]}]}], r'article 1, paragraph 1 lacks "qas"'),
-        ([{"data": []}], r"has no usable question: it is empty"),
+        ([{"data": []}], r"has no usable question: it has no question"),
         ([squad(squad_question()), {}], r"is not valid JSON \(Extra data"),
-        ([HEADER], r"has no usable question: it is empty"),
+        ([HEADER], r"has no usable question: it has no question"),
         ([HEADER, {"qas": []}], r'line 2 lacks "context"'),
         ([HEADER, {"context": "a"}], r'line 2 lacks "qas"'),
         ([HEADER, HEADER], r'line 2 lacks "context".*\'header\''),

@@ -54,6 +54,14 @@ def test_records_without_flags_or_scores_are_never_asked_about(write_run, tmp_pa
     assert asked == ["a"]
 
 
+def test_a_run_of_an_earlier_version_is_grouped_with_those_of_this_one(write_run, tmp_path):
+    common = {"encoder": "e", "dataset": "d"}
+    write_run("old", **common, seed=1, warmup_share=0.1)
+    write_run("new", **common, seed=2, warmup_ratio=0.1)
+    groups = group_runs(find_runs(tmp_path, lambda record: True))
+    assert [sorted(run["folder"].name for run in runs) for runs in groups.values()] == [["new", "old"]]
+
+
 @pytest.mark.parametrize("of_an_earlier_version", [False, True])
 def test_of_a_sweep_the_chosen_run_alone_counts_and_of_an_unfinished_one_none(
     write_run, tmp_path, of_an_earlier_version

@@ -268,8 +268,8 @@ def test_missing_workers_are_logged_and_given_up(worker, monkeypatch, capfd):
     first = worker(0, 3, arrival_seconds=0.7)
     assert first.ended.wait(10) and first.code == WORKER_LOST_EXIT_CODE
     assert 2 <= len(lines) <= 4
-    assert "workers 1, 2" in lines[0] and str(first.path.parent) in lines[0] and "one --output_dir" in lines[0]
-    assert re.search("Workers 1, 2 did not come to .* within 1 s .*one --output_dir", capfd.readouterr().err)
+    assert "workers 1, 2" in lines[0] and str(first.path.parent) in lines[0] and "the same --output_dir" in lines[0]
+    assert re.search("Workers 1, 2 did not come to .* within 1 s .*the same --output_dir", capfd.readouterr().err)
 
 
 def test_an_explanation_is_waited_for_and_the_main_thread_ends_the_process(worker, capfd):
