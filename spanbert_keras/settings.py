@@ -98,10 +98,26 @@ class Settings:
         fields = dataclasses.fields(cls)  # type: ignore[arg-type]
         return {old: field.name for field in fields for old in field.metadata.get("formerly", ())}
 
+    @classmethod
+    def upgrade(cls, flags: dict[str, Any]) -> dict[str, Any]:
+        """Returns the flags that an earlier version recorded as this version would have recorded them.
+
+        Settings that were renamed have their present names; those that did not exist then have their defaults.
+        """
+        fields = dataclasses.fields(cls)  # type: ignore[arg-type]
+        known = {field.name: _plain(field.default) for field in fields if field.default is not dataclasses.MISSING}
+        renamed = cls.former_names()
+        return known | {renamed.get(name, name): value for name, value in flags.items()}
+
 
 def to_flags(config: Any) -> dict[str, Any]:
     """Returns every setting of `config` by flag name, as plain JSON values."""
-    return {name: list(v) if isinstance(v, tuple) else v for name, v in dataclasses.asdict(config).items()}
+    return {name: _plain(value) for name, value in dataclasses.asdict(config).items()}
+
+
+def _plain(value: Any) -> Any:
+    """Returns a setting as JSON has it: a tuple as a list."""
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _check_range(field: dataclasses.Field, value: Any) -> None:

@@ -85,6 +85,11 @@ def test_a_flag_is_accepted_by_its_former_names(arguments, tmp_path):
     assert program.to_flags(Config(path="a"))["steps"] == 5 and "rounds" not in program.to_flags(Config(path="a"))
 
 
+def test_flags_that_an_earlier_version_recorded_are_upgraded():
+    recorded = {"path": "a", "rounds": 7, "mode": "slow"}
+    assert Config.upgrade(recorded) == program.to_flags(Config(path="a", steps=7, mode="slow"))
+
+
 def test_a_value_out_of_range_ends_a_program_with_one_sentence(capsys):
     with pytest.raises(SystemExit) as error:
         program.run(print, Config, ["--path=a", "--steps=0"])

@@ -167,7 +167,7 @@ class FineTuningRun:
         self._begin_record(self.task.facts(), self.settings.changeable())
 
     def _begin_record(self, facts: dict[str, Any], changeable: tuple[str, ...]) -> None:
-        self.record.begin(self.flags, facts, changeable, self.settings.former_names())
+        self.record.begin(self.flags, facts, changeable, self.settings.upgrade)
 
     # --- the run
 

@@ -170,7 +170,7 @@ class FineTuningStudy:
         # Before the first trial has ended there is nothing to compare with: everything may still change.
         changeable = (*self.settings.changeable(), *tried) if begun else (*flags, *facts)
         record = RunRecord(self.folder)
-        record.begin(flags, facts, changeable, self.settings.former_names())
+        record.begin(flags, facts, changeable, self.settings.upgrade)
         record.update(facts=facts)
 
     def _trial_settings(self, combination: dict[str, Any]) -> FineTuningSettings:

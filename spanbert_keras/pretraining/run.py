@@ -200,7 +200,7 @@ class PretrainingRun:
         facts = self.data.facts()
         # Without a checkpoint there is nothing to lose: a first attempt may be corrected in its own folder.
         changeable = self.config.changeable() if checkpoints.steps() else (*self.flags, *facts)
-        self.record.begin(self.flags, facts, changeable, self.config.former_names())
+        self.record.begin(self.flags, facts, changeable, self.config.upgrade)
 
     def _check_workers(self) -> None:
         """Raises if the workers disagree on flags or text: they would deadlock."""

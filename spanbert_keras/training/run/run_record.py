@@ -4,6 +4,7 @@ import importlib.metadata
 import os
 import platform
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ class RunRecord:
         flags: dict[str, Any],
         facts: dict[str, Any],
         changeable: tuple[str, ...],
-        former_names: dict[str, str] | None = None,
+        upgrade: Callable[[dict[str, Any]], dict[str, Any]] = dict,
     ) -> dict[str, Any]:
         """Starts a record, or checks that the existing one is of the same run; returns it.
 
@@ -50,7 +51,7 @@ class RunRecord:
             flags: dict of every setting by name.
             facts: dict of everything else that identifies the run, e.g. the fingerprint of the corpus.
             changeable: tuple of names. Settings and facts that may differ when a run continues.
-            former_names: dict from the name of a setting in an earlier version to its name now.
+            upgrade: function that returns the flags of a record of an earlier version as this one would write them.
 
         Raises:
             InputError: the directory holds another run.
@@ -58,7 +59,7 @@ class RunRecord:
         record = {"flags": flags, "facts": facts, "versions": versions(), "started": _now(), "scores": {}}
         if self.path.is_file():
             found = self._read()
-            found["flags"] = {(former_names or {}).get(name, name): value for name, value in found["flags"].items()}
+            found["flags"] = upgrade(found["flags"])
             self._check_same(found, flags, facts, changeable)
             record = found | {"flags": flags, "versions": versions()}
         try:

@@ -42,6 +42,14 @@ def test_flags_that_do_not_make_the_run_may_change(tmp_path):
     assert read_json(tmp_path / "run.json")["flags"]["log_every"] == 1
 
 
+def test_a_run_of_an_earlier_version_continues(tmp_path):
+    begin(tmp_path, {name: value for name, value in FLAGS.items() if name != "steps"})
+    with pytest.raises(InputError, match="--steps was None there and is 10 now"):
+        begin(tmp_path)
+    RunRecord(tmp_path).begin(FLAGS, FACTS, ("log_every",), lambda flags: {"steps": 10} | flags)
+    assert read_json(tmp_path / "run.json")["flags"] == FLAGS
+
+
 @pytest.mark.parametrize(
     "flags, facts, name",
     [
