@@ -116,7 +116,7 @@ def to_flags(config: Any) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Returns a setting as JSON has it: a tuple as a list."""
+    """Returns a setting as a JSON value: a tuple becomes a list."""
     return list(value) if isinstance(value, tuple) else value
 
 

@@ -109,6 +109,9 @@ class Format:
         suffix: str. File name suffix that selects this format; "" for a folder.
         needs_suffix: bool. Whether a file of this format must have the suffix.
         files: names that a folder of this format may hold if it is to be replaced; empty for a file.
+        takes_dtype: bool. Whether `--dtype` applies.
+        is_graph: bool. Whether it holds the graph of one call, which not every task's model has.
+        holds_tasks: bool. Whether it holds the model of a task.
     """
 
     content: Callable[[Checkpoint, str, str], tuple[Any, list[str]]]
@@ -116,6 +119,9 @@ class Format:
     suffix: str = ""
     needs_suffix: bool = False
     files: frozenset[str] = frozenset()
+    takes_dtype: bool = False
+    is_graph: bool = False
+    holds_tasks: bool = False
 
 
 _HUGGING_FACE_FILES = (
@@ -128,21 +134,24 @@ _PRESET_FILES = (
 _SAVED_MODEL_FILES = "saved_model.pb fingerprint.pb variables assets keras_metadata.pb"
 
 
-def _folder(content, write, files: str) -> Format:
+def _folder(content, write, files: str, *, takes_dtype=False, is_graph=False, holds_tasks=False) -> Format:
     """Returns the row of a format that is a folder with these files."""
-    return Format(content, write, files=frozenset(files.split()))
+    named = frozenset(files.split())
+    return Format(content, write, files=named, takes_dtype=takes_dtype, is_graph=is_graph, holds_tasks=holds_tasks)
 
 
 FORMATS: dict[str, Format] = {
-    "keras": Format(_model, _write_keras_file, ".keras", needs_suffix=True),
+    "keras": Format(_model, _write_keras_file, ".keras", needs_suffix=True, holds_tasks=True),
     "preset": _folder(_encoder, _write_preset, _PRESET_FILES),
-    "hugging_face": _folder(_tensors, _write_folder_of_tensors, _HUGGING_FACE_FILES),
-    "saved_model": _folder(_served_graph, _exported(export_saved_model), _SAVED_MODEL_FILES),
+    "hugging_face": _folder(
+        _tensors, _write_folder_of_tensors, _HUGGING_FACE_FILES, takes_dtype=True, holds_tasks=True
+    ),
+    "saved_model": _folder(_served_graph, _exported(export_saved_model), _SAVED_MODEL_FILES, is_graph=True),
     "saved_model_strings": _folder(
         _encoder, _exported(functools.partial(export_saved_model, strings=True)), _SAVED_MODEL_FILES
     ),
-    "onnx": Format(_served_graph, _exported(export_onnx), ".onnx"),
-    "litert": Format(_served_graph, _exported(export_litert), ".tflite"),
+    "onnx": Format(_served_graph, _exported(export_onnx), ".onnx", is_graph=True),
+    "litert": Format(_served_graph, _exported(export_litert), ".tflite", is_graph=True),
 }
 
 
@@ -185,8 +194,9 @@ def write(
     name = format_of(destination, checkpoint.kind) if form == "auto" else form
     destination = Path(destination)
     _check_free(destination, name, source)
-    if dtype != "source" and FORMATS[name].content is not _tensors:
-        raise InputError(f"--dtype={dtype} is for a Hugging Face folder. Received: --format={name}.")
+    if dtype != "source" and not FORMATS[name].takes_dtype:
+        expected = ", ".join(other for other, row in FORMATS.items() if row.takes_dtype)
+        raise InputError(f"--dtype={dtype} needs --format={expected}. Received: --format={name}.")
     _check_model(checkpoint, name, model)
     content, notes = FORMATS[name].content(checkpoint, model, dtype)
     return notes + FORMATS[name].write(content, destination)
@@ -194,15 +204,14 @@ def write(
 
 def _check_model(checkpoint: Checkpoint, form: str, model: str) -> None:
     """Raises `InputError` if a format cannot hold the requested model."""
-    content = FORMATS[form].content
     asked = (checkpoint.task if model == "auto" else model) or "auto"
     reason = TASKS[asked].not_a_graph if asked in TASKS else ""
-    if content is _served_graph and reason:
+    if FORMATS[form].is_graph and reason:
         raise InputError(
             f"A {asked.replace('_', ' ')} cannot be exported with --format={form}, since {reason}. Expected: a .keras "
             "file, which `keras.saving.load_model` opens to serve it, or --model=encoder for its encoder alone."
         )
-    if content in (_served_graph, _encoder) and model in TASKS:
+    if not FORMATS[form].holds_tasks and model in TASKS:
         raise InputError(
             f"--format={form} does not hold a task's model. Expected: --model=encoder, or in Python `export` of the "
             f"model that `keras.saving.load_model` opens. Received: --model={model}."

@@ -257,7 +257,6 @@ FORMATS: dict[str, Format] = {  # the first format that recognises a path reads 
     "hugging_face": Format(_tensors_in_folder, read_hugging_face),
     "tensorflow": Format(_tensorflow_prefix, lambda path, prefix, kind: _from_tensorflow(prefix)),
     "archive": Format(_is_archive, lambda path, found, kind: _read_archive(path, kind)),
-    "state_dict": Format(Path.is_file, lambda path, found, kind: read_hugging_face(path.parent, [path], kind)),
 }
 
 
@@ -267,6 +266,8 @@ def _read(path: Path, kind: str) -> Checkpoint:
         found = form.recognise(path)
         if found:
             return form.read(path, found, kind)
+    if path.is_file():  # any other file may be a PyTorch state dict; if not, its reader says so
+        return read_hugging_face(path.parent, [path], kind)
     raise InputError(
         f"{path} holds no checkpoint. Expected: model.safetensors, pytorch_model.bin or model.pt, a TensorFlow "
         "checkpoint (*.index), a keras-hub preset, or a .keras file."

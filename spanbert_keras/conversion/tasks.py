@@ -46,6 +46,7 @@ class Task:
         architecture: function. Takes the settings; returns the equivalent class of transformers, or "".
         adopt: function. Takes another task's name and settings; returns settings of this task, or `None` if they cannot
             be derived.
+        needs_labels: bool. Whether a source without labels cannot be made its model.
         reads_rows: bool. Whether the model reads one row at a time; the tokenizer's files then have its length too.
         not_a_graph: str. Why the model cannot be exported; "" if it can.
     """
@@ -60,6 +61,7 @@ class Task:
     config: Callable[[Settings], Settings] = lambda settings: {}
     architecture: Callable[[Settings], str] = lambda settings: ""
     adopt: Callable[[str | None, Settings], Settings | None] = lambda name, settings: None
+    needs_labels: bool = False
     reads_rows: bool = True
     not_a_graph: str = ""
 
@@ -117,6 +119,7 @@ TASKS: dict[str, Task] = {
         length="row_length",
         mark="labels",
         head=_classifier_head,
+        needs_labels=True,
         is_task=lambda settings, names: "labels" in settings and "markers" not in settings,
         fits=head_settings.classifier_still_fits,
         read=head_settings.read_text_classifier,
@@ -128,6 +131,7 @@ TASKS: dict[str, Task] = {
         length="row_length",
         mark="markers",
         head=_classifier_head,
+        needs_labels=True,
         is_task=lambda settings, names: "labels" in settings and "markers" in settings,
         fits=head_settings.classifier_still_fits,
         config=head_settings.classifier_config,
@@ -157,7 +161,7 @@ def read_head_settings(
     Raises:
         InputError: a length in the tokenizer's files is not a number.
     """
-    wants_classifier = kind in TASKS and TASKS[kind].head is _classifier_head
+    wants_classifier = kind in TASKS and TASKS[kind].needs_labels
     source = HeadSource(folder, config, tensors, positions, wants_classifier)
     own, notes = config.get(SETTINGS_KEY), []
     if isinstance(own, dict):

@@ -80,7 +80,7 @@ def test_half_precision_survives_a_round_trip_through_a_keras_file(make_bert, tm
 def test_flags_take_effect_or_are_rejected(checkpoint, tmp_path):
     notes = write(checkpoint, tmp_path / "encoder", "hugging_face", model="encoder")
     assert notes == ["The heads (masked_lm) are left out."] and open_source(tmp_path / "encoder").heads == []
-    with pytest.raises(InputError, match="--dtype=float16 is for a Hugging Face folder. Received: --format=keras"):
+    with pytest.raises(InputError, match="--dtype=float16 needs --format=hugging_face. Received: --format=keras"):
         write(checkpoint, tmp_path / "a.keras", dtype="float16")
 
 

@@ -355,5 +355,5 @@ def test_a_new_format_needs_one_row(make_bert, tmp_path, monkeypatch):
         lambda path: path.suffix == ".pointer" and path.read_text(),
         lambda path, found, kind: open_source(found, kind=kind),
     )
-    monkeypatch.setattr(sources, "FORMATS", {"pointer": row, **sources.FORMATS})
+    monkeypatch.setattr(sources, "FORMATS", {**sources.FORMATS, "pointer": row})
     assert open_source(tmp_path / "a.pointer").tensors.keys() == open_source(folder).tensors.keys()

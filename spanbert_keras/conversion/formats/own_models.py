@@ -16,7 +16,6 @@ from spanbert_keras.conversion.tasks import TASKS
 from spanbert_keras.errors import InputError
 from spanbert_keras.models.encoder import SpanBertEncoder, SpanBertTokenizer
 from spanbert_keras.models.pretrainer import SpanBertPretrainer
-from spanbert_keras.models.row_classifier import RowClassifier
 
 OWN_KIND = "a model of this package"
 KINDS = ("auto", "encoder", "pretrainer", *TASKS)
@@ -105,13 +104,14 @@ def _task_model(kind: str, encoder: SpanBertEncoder, settings: dict[str, Any]):
     Raises:
         InputError: There is no vocabulary, or the model rejects the settings.
     """
-    cls, length = TASKS[kind].model, TASKS[kind].length
+    task = TASKS[kind]
+    cls, length = task.model, task.length
     what = kind.replace("_", " ")
     if encoder.tokenizer is None:
         raise InputError(f"A {what} needs its vocabulary. Give its vocab.txt (--vocab_file).")
     if settings.get(length) is not None:  # the position table may have been shortened
         settings = settings | {length: min(settings[length], encoder.max_sequence_length)}
-    if issubclass(cls, RowClassifier) and "labels" not in settings:
+    if task.needs_labels and "labels" not in settings:
         raise InputError(f"A {what} cannot be made of this source: it has no labels. Fine-tune its encoder first.")
     try:
         return cls(encoder, **settings)
