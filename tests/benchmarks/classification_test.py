@@ -38,7 +38,7 @@ def config(tmp_path, bert_folder):
 def test_both_sides_are_timed_on_the_same_texts(config, capsys):
     classification.main(config)
     out = capsys.readouterr().out
-    assert "8 rows to train on, 2 a step" in out
+    assert "8 training rows, 2 per step" in out
     assert out.count("ours is ") == 4 and out.count("p95") == 2
     assert out.count("steps/s") == 3 and out.count("texts/s") == 3
 
