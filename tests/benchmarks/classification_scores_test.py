@@ -79,7 +79,9 @@ def test_every_side_is_run_once_and_the_table_has_means_and_spreads(config, caps
     (tmp_path / "out" / "SST-2" / "seed_0" / "run.json").unlink()
     classification_scores.main(config)  # what is there is not run again
     assert not (tmp_path / "out" / "SST-2" / "seed_0" / "run.json").exists()
-    with pytest.raises(InputError, match="results.json has results with other settings. Expected: .*Give another --outp"):
+    with pytest.raises(
+        InputError, match="results.json has results with other settings. Expected: .*Give another --outp"
+    ):
         classification_scores.main(dataclasses.replace(config, epochs=2))
 
 

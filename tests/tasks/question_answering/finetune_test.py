@@ -129,7 +129,9 @@ def test_questions_that_the_encoder_cannot_read_are_rejected_or_left_out(fine_tu
     paragraph["qas"] = [{"id": "long", "question": "w1", "answers": [{"text": "xx", "answer_start": 3}]}]
     path.write_text(json.dumps(content))
     flags = (f"--train_file={path}", f"--dev_file={squad_file('dev.json', 1, first=9)}")
-    with pytest.raises(InputError, match="bad.json: Context of question 'long' has no word that the vocabulary can spell"):
+    with pytest.raises(
+        InputError, match="bad.json: Context of question 'long' has no word that the vocabulary can spell"
+    ):
         fine_tune(*flags)
     folder = fine_tune(*flags, "--skip_bad_examples", name="skipping")
     assert (folder / "question_answerer.keras").is_file() and "Examples left out in total: 1" in caplog.text
