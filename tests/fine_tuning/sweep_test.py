@@ -122,6 +122,6 @@ def test_a_full_disk_is_reported_and_the_file_stays(sweep, tmp_path, monkeypatch
 
     before = (tmp_path / "sweep.json").read_text()
     monkeypatch.setattr(module, "write_json", full)
-    with pytest.raises(InputError, match="sweep.json cannot be written: .*No space left.*start the same command again"):
+    with pytest.raises(InputError, match="sweep.json cannot be written: .*No space left.*run the same command again"):
         decisions(sweep, [1.0])
     assert (tmp_path / "sweep.json").read_text() == before
