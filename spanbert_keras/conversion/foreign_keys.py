@@ -234,7 +234,7 @@ KEY_TABLES = {
 
 
 def read_settings(path: Path) -> dict | None:
-    """Returns a JSON file's object, `None` where there is no such file.
+    """Returns a JSON file's object, `None` if the file is missing.
 
     Raises:
         InputError: it is not a JSON object.

@@ -57,7 +57,7 @@ class HeadSource:
 
     Attributes:
         folder: path. Folder of the tokenizer's files.
-        config: dict. Contents of `config.json`; {} if there is no such file.
+        config: dict. Contents of `config.json`; {} if the file is missing.
         tensors: dict of arrays by canonical names.
         positions: int. The encoder's `max_sequence_length`.
         wants_classifier: bool. Whether the user asked for a model that classifies texts.

@@ -153,7 +153,7 @@ def read_head_settings(
 
     Args:
         folder: path. Folder of the tokenizer's files.
-        config: dict. Contents of `config.json`; {} if there is no such file.
+        config: dict. Contents of `config.json`; {} if the file is missing.
         tensors: dict of arrays by canonical names.
         positions: int. The encoder's `max_sequence_length`.
         kind: str. The model asked for; decides what a classifier is if `config.json` does not.
