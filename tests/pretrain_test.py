@@ -185,7 +185,7 @@ def bad(toy_shards, toy_flags, call, tmp_path):
 @pytest.mark.parametrize(
     "flags, words",
     [
-        (["--batch_sequences=0"], "--accumulation_steps"),
+        (["--batch_sequences=0"], "--batch_sequences"),
         (["--accumulation_steps=3"], "--accumulation_steps=3"),
         (["--batch_tokens=128"], "--batch_tokens and --batch_sequences"),
         (["--warmup_steps=6"], "--warmup_steps=6"),
