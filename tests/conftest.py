@@ -16,10 +16,24 @@ import pytest
 from absl import logging
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
+MAX_PROCESSES = 4  # each imports TensorFlow, JAX and torch: up to 3 GB of memory
 
 
 def pytest_addoption(parser):
     parser.addoption("--slow", action="store_true", help="Runs the tests marked slow too.")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config):
+    """Shares the files of the whole quick suite among processes; `-n 0` keeps everything in one.
+
+    Named files and folders need no sharing, and the long tests have the machine to themselves.
+    """
+    options = config.option
+    whole = config.args_source != config.ArgsSource.ARGS and not options.slow and not options.usepdb
+    if whole and not hasattr(config, "workerinput") and getattr(options, "numprocesses", 0) is None:
+        options.numprocesses = min(os.cpu_count() or 1, MAX_PROCESSES)
+        options.dist = "loadfile"
 
 
 def pytest_collection_modifyitems(config, items):
