@@ -42,7 +42,7 @@ class Config(FineTuningSettings):
         "Initial learning rate of the other layers, without warm-up.", default=1e-4, above=0
     )
     epochs: float = setting("Passes over the training documents.", default=20.0, above=0)
-    evaluations_per_epoch: int = setting("Evaluations on dev per epoch; the best model is kept.", default=2, minimum=1)
+    evaluations_per_epoch: int = 2
     # --- model
     segment_length: int = setting("Word pieces per segment; at most the encoder's maximum.", default=384, minimum=3)
     max_training_segments: int = setting(

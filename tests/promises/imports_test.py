@@ -22,7 +22,7 @@ ARROWS: dict[str, set[str]] = {
     "conversion": {"models", "files"},
     # What trains it.
     "data": {"preprocessing", "files", "settings"},
-    "training": {"data", "files"},
+    "training": {"data", "files", "settings"},
     "fine_tuning": {"training", "data", "preprocessing", "files", "settings"},
     "pretraining": {"training", "data", "preprocessing", "models", "losses", "conversion", "files", "settings"},
     "program": {"files", "settings", "standard_streams"},
