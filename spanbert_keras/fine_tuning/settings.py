@@ -108,8 +108,11 @@ class FineTuningSettings(RunSettings):
         A program that tries further settings adds axes.
         """
         return [
-            [{"learning_rate": value} for value in numbers("sweep_learning_rates", self.sweep_learning_rates, float)],
-            [{"batch_size": value} for value in numbers("sweep_batch_sizes", self.sweep_batch_sizes, int)],
+            [
+                {"learning_rate": value}
+                for value in parse_numbers("sweep_learning_rates", self.sweep_learning_rates, float)
+            ],
+            [{"batch_size": value} for value in parse_numbers("sweep_batch_sizes", self.sweep_batch_sizes, int)],
         ]
 
     def sweep_grid(self) -> list[dict[str, Any]]:
@@ -123,7 +126,7 @@ class FineTuningSettings(RunSettings):
         return grid[: self.sweep_trials]
 
 
-def numbers(flag: str, texts: tuple[str, ...], kind: type) -> list:
+def parse_numbers(flag: str, texts: tuple[str, ...], kind: type) -> list:
     """Returns the numbers that a flag of a sweep lists.
 
     Raises:
