@@ -1,10 +1,14 @@
-"""Checks in run.json that a finished run learned more than word frequencies; fails otherwise."""
+"""Checks in a run.json that the finished run learned more than word frequencies; fails otherwise.
+
+Both losses must be below the unigram baseline on held-out tokens that were replaced by [MASK], and the span boundary
+loss must be higher with the boundaries of other spans.
+"""
 
 import json
 import pathlib
 import sys
 
-MARGIN = 0.3  # nat per token below the unigram line, on held-out tokens that were replaced by [MASK]
+MARGIN = 0.3  # nats per token
 
 
 def main(folder: str) -> None:
@@ -14,9 +18,11 @@ def main(folder: str) -> None:
         for head in ("masked_lm", "span_boundary")
     }
     other = scores["span_boundary/loss_other_boundaries"] - scores["span_boundary/loss"]
-    print(f"below the unigram line: {gains}; with other spans' boundaries {other:.3f} nat worse")
+    shown = ", ".join(f"{head} {gain:.3f}" for head, gain in gains.items())
+    print(f"Nats per token below the unigram baseline: {shown}.")
+    print(f"The span boundary loss is {other:.3f} nats per token higher with the boundaries of other spans.")
     if min(gains.values()) < MARGIN or other < MARGIN:
-        sys.exit(f"Expected: each figure at least {MARGIN} nat.")
+        sys.exit(f"Expected: each figure at least {MARGIN} nats per token.")
 
 
 if __name__ == "__main__":

@@ -116,7 +116,6 @@ def our_loop(config: Config, model, stream, unigram, folder: str, stack: context
     monitor = PretrainingMonitor(
         folder,
         (config.turns + 1) * config.steps,
-        0,
         lambda done: np.float32(LEARNING_RATE),
         MASK_ID,
         unigram,

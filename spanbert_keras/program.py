@@ -3,6 +3,7 @@
 import codecs
 import contextlib
 import dataclasses
+import inspect
 import os
 import re
 import sys
@@ -171,7 +172,7 @@ def parse(config_class: type, argv: Sequence[str], about: str = "") -> Any:
     flags.DEFINE_string("flagfile", "", "File with more flags, one per line.", flag_values=values)
     flags.DEFINE_bool("help", False, "Shows this text.", short_name="h", flag_values=values)
     annotations = typing.get_type_hints(config_class)
-    fields = dataclasses.fields(config_class)
+    fields = _fields_of(config_class)
     for field in fields:
         _define(field, annotations[field.name], values)
     rest = values(["program", *_with_present_names(_with_flag_files(argv), config_class)])[1:]
@@ -188,6 +189,17 @@ def parse(config_class: type, argv: Sequence[str], about: str = "") -> Any:
     )
 
 
+def _fields_of(config_class: type) -> list[dataclasses.Field]:
+    """Returns the fields of a dataclass in the order of `--help`.
+
+    Required ones come first; of both kinds, those of the class itself come before those that it inherits.
+    """
+    fields = {field.name: field for field in dataclasses.fields(config_class)}
+    names = dict.fromkeys(name for base in config_class.__mro__ for name in inspect.get_annotations(base))
+    own_first = [fields[name] for name in names if name in fields]
+    return sorted(own_first, key=lambda field: field.default is not dataclasses.MISSING)
+
+
 def _about(defined: Any) -> str:
     """Returns the docstring of the module of a class or function, or its own docstring if the module has none."""
     return getattr(sys.modules.get(defined.__module__), "__doc__", None) or defined.__doc__ or ""
@@ -196,7 +208,7 @@ def _about(defined: Any) -> str:
 def _help_text(about: str, config_class: type, values: flags.FlagValues) -> str:
     """Returns the text of `--help`: the description, and every flag with its default and meaning."""
     lines = [about.strip(), "", "Flags:"]
-    for name in ["flagfile", *(f.name for f in dataclasses.fields(config_class))]:
+    for name in ["flagfile", *(field.name for field in _fields_of(config_class))]:
         flag = values[name]
         shown = "" if flag.default in (None, "", []) else f" (default: {str(flag.default_as_str).strip(chr(39))})"
         choices = getattr(flag.parser, "enum_values", None)

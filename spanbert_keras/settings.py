@@ -67,9 +67,19 @@ class Settings:
     On construction paths are expanded, so `--output_dir=~/runs` works where no shell expands it (after `=`, inside
     lists, in flag files, in Python), and every value is checked, so that settings that exist can be used.
 
+    A subclass changes only the default of an inherited setting by a plain value: `log_every: int = 20`.
+
     Raises:
         InputError: a value is out of its range or not among its choices, or settings contradict each other.
     """
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        inherited: tuple[dataclasses.Field, ...] = dataclasses.fields(cls) if dataclasses.is_dataclass(cls) else ()
+        for field in inherited:
+            default = vars(cls).get(field.name, field)
+            if not isinstance(default, dataclasses.Field):
+                setattr(cls, field.name, dataclasses.field(default=default, metadata=field.metadata))
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):  # type: ignore[arg-type]

@@ -327,7 +327,7 @@ def _coreference_computed(model, batch):
 
     tensors = {key: ops.convert_to_tensor(value) for key, value in batch.items()}
     outputs = model(tensors)
-    loss = float(model.example_losses(outputs, tensors)[0])
+    loss = float(ops.convert_to_numpy(model.example_losses(outputs, tensors))[0])
     found = {key: ops.convert_to_numpy(value)[0] for key, value in outputs.items()}
     kept = found["kept"] > 0
     scores = found["antecedent_scores"][kept]

@@ -130,6 +130,27 @@ def test_help_names_every_flag(capsys):
         assert f"--{field.name}" in text and field.metadata["help"] in text
 
 
+def test_help_begins_with_what_must_be_given_and_ends_with_what_is_inherited(capsys):
+    @dataclasses.dataclass(frozen=True, kw_only=True)
+    class Base(program.Settings):
+        speed: int = program.setting("Speed.", default=1)
+        output: str = program.setting("Output.")
+        steps: int = program.setting("Steps.", default=2)
+
+    @dataclasses.dataclass(frozen=True, kw_only=True)
+    class Derived(Base):
+        mode: str = program.setting("Mode.", default="a")
+        input: str = program.setting("Input.")
+        steps: int = 3
+
+    with pytest.raises(SystemExit):
+        program.parse(Derived, ["--help"])
+    names = re.findall(r"--(\w+)", capsys.readouterr().out)
+    assert names == ["flagfile", "input", "output", "mode", "steps", "speed"]
+    with pytest.raises(flags.Error, match="Required flag is missing: --input"):
+        program.parse(Derived, [])
+
+
 @pytest.mark.parametrize("error, code", [(program.InputError("no corpus"), 1), (KeyboardInterrupt(), 130)])
 def test_user_errors_end_without_traceback(error, code, capsys):
     def main(config):

@@ -69,6 +69,31 @@ def test_changeable_settings_are_marked():
     assert Config.changeable() == ("path", "weight")
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Longer(Config):
+    """Settings that begin from other defaults."""
+
+    steps: int = 9
+    path: str = "b"
+
+
+def test_a_plain_value_in_a_subclass_changes_only_the_default():
+    assert (Longer(), Config(path="a").steps) == (Longer(path="b", steps=9), 5)
+    for name in ("steps", "path"):
+        assert Longer.__dataclass_fields__[name].metadata == Config.__dataclass_fields__[name].metadata
+    assert Longer.changeable() == Config.changeable() and Longer.former_names() == Config.former_names()
+    with pytest.raises(InputError, match="--steps must be at least 1"):
+        Longer(steps=0)
+
+
+def test_a_new_default_without_a_type_is_rejected():
+    with pytest.raises(TypeError, match="steps"):
+
+        @dataclasses.dataclass(frozen=True, kw_only=True)
+        class Untyped(Config):
+            steps = 9
+
+
 def test_programs_have_it_under_the_same_name():
     assert program.setting is setting
     assert program.parse(Config, ["--path=a", "--mode=slow"]) == Config(path="a", mode="slow")

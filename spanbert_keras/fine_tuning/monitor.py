@@ -16,7 +16,6 @@ class FineTuningMonitor(RunMonitor):
     Args:
         folder: the run's output directory.
         total_steps: int. Steps of the whole run.
-        start: int. Steps made before this process.
         learning_rate: function from a step to its learning rate.
         steps_per_epoch: int. Number of steps per epoch.
         distribution: `Distribution`.
@@ -26,12 +25,11 @@ class FineTuningMonitor(RunMonitor):
         self,
         folder: str | os.PathLike,
         total_steps: int,
-        start: int,
         learning_rate,
         steps_per_epoch: int,
         distribution: Distribution | None = None,
     ):
-        super().__init__(folder, total_steps, start, learning_rate, distribution)
+        super().__init__(folder, total_steps, learning_rate, distribution)
         self.steps_per_epoch = steps_per_epoch
 
     def on_log(self, done: int, window) -> None:

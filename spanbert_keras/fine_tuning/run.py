@@ -190,7 +190,7 @@ class FineTuningRun:
         rate = WarmupLinearDecay(settings.learning_rate, self.plan.warmup_steps, self.plan.total_steps)
         self.step = self._make_step(rate)
         self.monitor = FineTuningMonitor(
-            self.folder, self.plan.total_steps, 0, rate, self.batches.steps_per_epoch, self.distribution
+            self.folder, self.plan.total_steps, rate, self.batches.steps_per_epoch, self.distribution
         )
         checkpoints.on_written = self.monitor.on_checkpoint
         trainer = self._make_trainer(checkpoints)

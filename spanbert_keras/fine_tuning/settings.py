@@ -6,11 +6,12 @@ import math
 from typing import Any
 
 from spanbert_keras.errors import InputError
-from spanbert_keras.settings import Settings, setting
+from spanbert_keras.settings import setting
+from spanbert_keras.training.run.run_settings import RunSettings
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class FineTuningSettings(Settings):
+class FineTuningSettings(RunSettings):
     """Settings of every fine-tuning program; a program adds its own fields.
 
     Defaults are those of the paper, appendix B, or of the released code where the paper gives none.
@@ -20,14 +21,11 @@ class FineTuningSettings(Settings):
     encoder: str = setting(
         "Path of an encoder.keras, a pretrainer.keras, a preset or Hugging Face folder, or hf://owner/name.", path=True
     )
-    output_dir: str = setting(
-        "Folder of the run: the model, checkpoints, TensorBoard logs, run.json.", path=True, changeable=True
-    )
     method: str | None = setting(
         "Name of the encoder in the results table. Default: its path.", default=None, changeable=True
     )
     # --- how
-    learning_rate: float = setting("Peak learning rate.", default=2e-5, above=0)
+    learning_rate: float = 2e-5
     batch_size: int = setting("Rows per step.", default=32, minimum=1)
     epochs: float = setting("Number of passes over the training rows.", default=4.0, above=0)
     warmup_ratio: float = setting(
@@ -37,10 +35,7 @@ class FineTuningSettings(Settings):
         below=1,
         formerly=("warmup_share",),
     )
-    weight_decay: float = setting(
-        "Decoupled weight decay of all weights but biases and layer norms.", default=0.01, minimum=0
-    )
-    clip_norm: float = setting("Maximum global norm of the gradients; 0: no clipping.", default=1.0, minimum=0)
+    weight_decay: float = 0.01
     dropout: float | None = setting(
         "Dropout rate of the encoder. Default: the encoder's own.", default=None, minimum=0, below=1
     )
@@ -72,39 +67,9 @@ class FineTuningSettings(Settings):
         choices=("none", "mirrored"),
         changeable=True,
     )
-    replicas: int | None = setting(
-        "Number of this machine's devices to use, or of logical CPU devices without a GPU. Default: all GPUs.",
-        default=None,
-        minimum=1,
-        changeable=True,
-    )
-    accumulation_steps: int = setting(
-        "Number of parts in which a step's batch is computed, one after the other.",
-        default=1,
-        minimum=1,
-        changeable=True,
-    )
-    compile: str = setting(
-        "Use of XLA (TensorFlow) or torch.compile (torch); auto: on accelerators.",
-        default="auto",
-        choices=("auto", "on", "off"),
-        changeable=True,
-    )
     # --- what is kept and shown
-    log_every: int = setting("Steps between TensorBoard points.", default=20, minimum=1, changeable=True)
-    checkpoint_minutes: float = setting(
-        "Minutes since the last checkpoint after which another is written; 0: never.",
-        default=15.0,
-        minimum=0,
-        changeable=True,
-    )
-    preemption_exit_code: int = setting(
-        "Exit code after SIGTERM or SIGUSR1, once a checkpoint is written.",
-        default=75,
-        minimum=1,
-        below=256,
-        changeable=True,
-    )
+    log_every: int = 20
+    checkpoint_minutes: float = 15.0
     # --- sweep (appendix B: five learning rates, two batch sizes)
     sweep: bool = setting(
         "Whether all combinations of the values below are tried; dev scores choose one.", default=False, changeable=True
@@ -143,8 +108,11 @@ class FineTuningSettings(Settings):
         A program that tries further settings adds axes.
         """
         return [
-            [{"learning_rate": value} for value in numbers("sweep_learning_rates", self.sweep_learning_rates, float)],
-            [{"batch_size": value} for value in numbers("sweep_batch_sizes", self.sweep_batch_sizes, int)],
+            [
+                {"learning_rate": value}
+                for value in parse_numbers("sweep_learning_rates", self.sweep_learning_rates, float)
+            ],
+            [{"batch_size": value} for value in parse_numbers("sweep_batch_sizes", self.sweep_batch_sizes, int)],
         ]
 
     def sweep_grid(self) -> list[dict[str, Any]]:
@@ -158,7 +126,7 @@ class FineTuningSettings(Settings):
         return grid[: self.sweep_trials]
 
 
-def numbers(flag: str, texts: tuple[str, ...], kind: type) -> list:
+def parse_numbers(flag: str, texts: tuple[str, ...], kind: type) -> list:
     """Returns the numbers that a flag of a sweep lists.
 
     Raises:

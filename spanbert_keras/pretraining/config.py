@@ -5,20 +5,18 @@ import os
 
 from spanbert_keras.errors import InputError
 from spanbert_keras.preprocessing.masking.schemes import SCHEME_NAMES as SCHEMES
-from spanbert_keras.settings import Settings, setting
+from spanbert_keras.settings import setting
 from spanbert_keras.training.distributed.distribution import KINDS
+from spanbert_keras.training.run.run_settings import RunSettings
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(Settings):
+class Config(RunSettings):
     """Settings of one pre-training run."""
 
     # --- data
     corpus: str = setting(
         "Prepared folders or raw text, weighted a:0.7,b:0.3; or `embedded`.", path=True, changeable=True
-    )
-    output_dir: str = setting(
-        "Folder of the run: models, checkpoints, TensorBoard logs, run.json.", path=True, changeable=True
     )
     cache_dir: str | None = setting(
         "Folder of prepared raw text and block indices. Default: <output_dir>/cache.",
@@ -87,7 +85,7 @@ class Config(Settings):
     )
     # --- optimization (section 4.2)
     steps: int = setting("Number of updates of the whole run.", default=2_400_000, minimum=1)
-    learning_rate: float = setting("Peak learning rate.", default=1e-4, above=0)
+    learning_rate: float = 1e-4
     warmup_steps: int = setting("Number of updates over which the learning rate rises.", default=10_000, minimum=0)
     head_warmup_steps: int = setting(
         "Number of first updates in which only the heads are trained.", default=0, minimum=0
@@ -97,30 +95,15 @@ class Config(Settings):
         default="after_warmup",
         choices=("after_warmup", "from_start", "none"),
     )
-    weight_decay: float = setting(
-        "Decoupled weight decay of all weights but biases and layer norms.", default=0.1, minimum=0
-    )
+    weight_decay: float = 0.1
     decay_all: bool = setting("Whether biases and layer norms are decayed too (released code).", default=False)
     beta_1: float = setting("Adam's decay rate of the first moment.", default=0.9, minimum=0, below=1)
     beta_2: float = setting("Adam's decay rate of the second moment.", default=0.999, minimum=0, below=1)
     epsilon: float = setting("Adam's epsilon.", default=1e-8, above=0)
-    clip_norm: float = setting("Maximum global norm of the gradients; 0: no clipping.", default=1.0, minimum=0)
-    accumulation_steps: int = setting(
-        "Number of parts in which a step's batch is computed, one after the other.",
-        default=1,
-        changeable=True,
-        minimum=1,
-    )
     precision: str = setting(
         "Number format of the computation; weights stay float32.",
         default="float32",
         choices=("float32", "mixed_bfloat16", "mixed_float16"),
-    )
-    compile: str = setting(
-        "Use of XLA (TensorFlow) or torch.compile (torch); auto: on accelerators.",
-        default="auto",
-        choices=("auto", "on", "off"),
-        changeable=True,
     )
     seed: int = setting("Seed of initial weights, data order, masks and dropout.", default=1, minimum=0, below=2**32)
     # --- devices and machines
@@ -128,12 +111,6 @@ class Config(Settings):
         "Devices that share each step: one, this machine's, or several machines' (from TF_CONFIG or Slurm).",
         default="none",
         choices=KINDS,
-        changeable=True,
-    )
-    replicas: int | None = setting(
-        "Number of this machine's devices to use, or of logical CPU devices without a GPU. Default: all.",
-        default=None,
-        minimum=1,
         changeable=True,
     )
     local_workers: int = setting(
@@ -151,7 +128,7 @@ class Config(Settings):
         "Whether TensorFlow uses only operations that give the same bits in every run.", default=False, changeable=True
     )
     # --- what is seen and kept
-    log_every: int = setting("Steps between TensorBoard points.", default=50, minimum=1, changeable=True)
+    log_every: int = 50
     evaluate_every: int = setting(
         "Steps between held-out evaluations; 0: only at the end.", default=1000, minimum=0, changeable=True
     )
@@ -163,24 +140,12 @@ class Config(Settings):
         choices=SCHEMES,
     )
     checkpoint_every: int = setting("Steps between checkpoints.", default=1000, minimum=1, changeable=True)
-    checkpoint_minutes: float = setting(
-        "Minutes since the last checkpoint after which another is written; 0: never.",
-        default=30.0,
-        minimum=0,
-        changeable=True,
-    )
+    checkpoint_minutes: float = 30.0
     keep_checkpoints: int = setting(
         "Number of newest checkpoints that are kept, besides the best.", default=2, minimum=1, changeable=True
     )
     keep_every: int = setting(
         "Steps between checkpoints that are kept permanently; 0: none.", default=0, minimum=0, changeable=True
-    )
-    preemption_exit_code: int = setting(
-        "Exit code after SIGTERM or SIGUSR1, once a checkpoint is written.",
-        default=75,
-        minimum=1,
-        below=256,
-        changeable=True,
     )
     on_divergence: str = setting(
         "Reaction to a loss that is not finite, or to a spike: stop, or return to the last checkpoint "

@@ -62,7 +62,6 @@ class PretrainingMonitor(RunMonitor):
     Args:
         folder: the run's output directory.
         total_steps: int. Steps of the whole run.
-        start: int. Steps made before this process.
         learning_rate: maps a step to its learning rate.
         mask_token_id: int. Id of [MASK].
         unigram: float `(V,)`. From `unigram_losses`.
@@ -74,14 +73,13 @@ class PretrainingMonitor(RunMonitor):
         self,
         folder: str | os.PathLike,
         total_steps: int,
-        start: int,
         learning_rate,
         mask_token_id: int,
         unigram: np.ndarray,
         performance: Performance,
         distribution: Distribution | None = None,
     ):
-        super().__init__(folder, total_steps, start, learning_rate, distribution)
+        super().__init__(folder, total_steps, learning_rate, distribution)
         self.mask_token_id = mask_token_id
         self.unigram = unigram
         self.performance = performance

@@ -280,7 +280,6 @@ class PretrainingRun:
         return PretrainingMonitor(
             self.folder,
             self.config.steps,
-            0,
             rate,
             self.data.tokenizer.mask_token_id,
             self.data.unigram,

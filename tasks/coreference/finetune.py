@@ -12,7 +12,7 @@ from absl import logging
 
 import spanbert_keras
 from spanbert_keras import program
-from spanbert_keras.fine_tuning.settings import FineTuningSettings, numbers
+from spanbert_keras.fine_tuning.settings import FineTuningSettings, parse_numbers
 from spanbert_keras.program import InputError, setting
 from spanbert_keras.training.steps.optimizers import VariableGroup
 from tasks.coreference import features, predictions
@@ -42,7 +42,7 @@ class Config(FineTuningSettings):
         "Initial learning rate of the other layers, without warm-up.", default=1e-4, above=0
     )
     epochs: float = setting("Passes over the training documents.", default=20.0, above=0)
-    evaluations_per_epoch: int = setting("Evaluations on dev per epoch; the best model is kept.", default=2, minimum=1)
+    evaluations_per_epoch: int = 2
     # --- model
     segment_length: int = setting("Word pieces per segment; at most the encoder's maximum.", default=384, minimum=3)
     max_training_segments: int = setting(
@@ -83,7 +83,7 @@ class Config(FineTuningSettings):
 
     def sweep_axes(self) -> list[list[dict[str, Any]]]:
         """Returns the axes of a sweep: both learning rates, batch size, and segment lengths with their numbers."""
-        rates = numbers("sweep_task_learning_rates", self.sweep_task_learning_rates, float)
+        rates = parse_numbers("sweep_task_learning_rates", self.sweep_task_learning_rates, float)
         pairs = [text.split(":") for text in self.sweep_segments]
         whole = [
             len(pair) == 2 and all(part.isascii() and part.isdigit() and int(part) for part in pair) for pair in pairs

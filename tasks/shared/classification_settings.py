@@ -14,8 +14,8 @@ class ClassificationSettings(FineTuningSettings):
     """
 
     # --- how
-    epochs: float = setting("Passes over the training rows.", default=10.0, above=0)
-    evaluations_per_epoch: int = setting("Evaluations on dev per epoch; the best model is kept.", default=1, minimum=1)
+    epochs: float = 10.0
+    evaluations_per_epoch: int = 1
     class_weights: str = setting(
         "Class weights in the loss: none, or balanced, which is inversely proportional to the number of rows of each "
         "class.",

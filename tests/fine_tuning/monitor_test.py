@@ -31,8 +31,8 @@ def window_of(calls=CALLS, seconds=1000.0, waited=0.0):
 
 @pytest.fixture
 def make_monitor(tmp_path):
-    def make(start=0, distribution=None):
-        return FineTuningMonitor(tmp_path, 10, start, WarmupLinearDecay(0.5, 4, 10), 4, distribution)
+    def make(distribution=None):
+        return FineTuningMonitor(tmp_path, 10, WarmupLinearDecay(0.5, 4, 10), 4, distribution)
 
     return make
 

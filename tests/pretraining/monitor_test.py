@@ -31,10 +31,10 @@ def window_of(first, *calls, seconds=1.0, waited=0.0):
 
 @pytest.fixture
 def make_monitor(tmp_path):
-    def make(start=0, peak=None, distribution=None):
+    def make(peak=None, distribution=None):
         rate = WarmupLinearDecay(0.5, 4, 10)
         performance = Performance(1e9, 2, peak)
-        return PretrainingMonitor(tmp_path, 10, start, rate, 4, unigram_losses(np.ones(64)), performance, distribution)
+        return PretrainingMonitor(tmp_path, 10, rate, 4, unigram_losses(np.ones(64)), performance, distribution)
 
     return make
 

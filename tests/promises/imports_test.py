@@ -16,13 +16,13 @@ ARROWS: dict[str, set[str]] = {
     # What a model is made of.
     "layers": set(),
     "losses": set(),
-    "decoding": set(),
+    "decoding": {"files"},
     "preprocessing": set(),
     "models": {"layers", "losses", "preprocessing", "decoding", "presets"},
     "conversion": {"models", "files"},
     # What trains it.
     "data": {"preprocessing", "files", "settings"},
-    "training": {"data", "files"},
+    "training": {"data", "files", "settings"},
     "fine_tuning": {"training", "data", "preprocessing", "files", "settings"},
     "pretraining": {"training", "data", "preprocessing", "models", "losses", "conversion", "files", "settings"},
     "program": {"files", "settings", "standard_streams"},

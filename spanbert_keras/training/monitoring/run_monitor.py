@@ -23,7 +23,6 @@ class RunMonitor:
     Args:
         folder: the run's output directory.
         total_steps: int. Steps of the whole run.
-        start: int. Step at which this run starts or continues.
         learning_rate: function from a step to its learning rate.
         distribution: `Distribution`.
     """
@@ -32,13 +31,12 @@ class RunMonitor:
         self,
         folder: str | os.PathLike,
         total_steps: int,
-        start: int,
         learning_rate,
         distribution: Distribution | None = None,
     ):
         self.folder = Path(folder)
         self.total_steps = total_steps
-        self.start = start
+        self.start = 0  # the step at which this process began or continued
         self.learning_rate = learning_rate
         self.distribution = distribution or Distribution()
         self._lock = threading.Lock()
