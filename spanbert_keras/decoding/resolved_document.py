@@ -1,15 +1,16 @@
 """A document with its chains of mentions, as objects and as an HTML page."""
 
 import dataclasses
+import functools
 import html
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from spanbert_keras.decoding.results import Mention
-from spanbert_keras.files.html_page import fill_page
 
-TEMPLATE = Path(__file__).with_name("resolved_document.html")
+PLACEHOLDER = re.compile(r"\{\{(title|chains|count|text)\}\}")
 GOLDEN_ANGLE = 137.508  # degrees; keeps the hues of chains with neighbouring numbers far apart
 
 
@@ -66,12 +67,13 @@ class ResolvedDocument:
             f"<span>{len(names)} mentions</span></li>"
             for number, names in enumerate([m.text for m in cluster] for cluster in self.clusters)
         )
-        parts = {
+        filling = {
+            "title": html.escape(title),
             "chains": chains,
             "count": f"{len(self.token_clusters)} chains, {len(spans)} mentions",
             "text": _marked(text, spans),
         }
-        page = fill_page(TEMPLATE, title, parts)
+        page = PLACEHOLDER.sub(lambda found: filling[found[1]], _page())  # once: a text may look like a placeholder
         if path is not None:
             Path(path).write_text(page, encoding="utf-8", errors="backslashreplace")
         return page
@@ -90,6 +92,12 @@ class ResolvedDocument:
             for start, end in cluster
         ]
         return text, spans
+
+
+@functools.cache
+def _page() -> str:
+    """Returns the page with its placeholders; read when a document is first rendered."""
+    return Path(__file__).with_name("resolved_document.html").read_text(encoding="utf-8")
 
 
 def _marked(text: str, spans: Sequence[tuple[int, int, int]]) -> str:

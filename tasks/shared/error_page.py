@@ -1,6 +1,7 @@
 """Writes the HTML page that all tasks share: rows with filters, search, order, and texts with marks."""
 
 import bisect
+import html
 import json
 import math
 import os
@@ -9,10 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from spanbert_keras.files.html_page import fill_page
 from spanbert_keras.files.writing import write_atomically
 
 SHELL = Path(__file__).with_name("error_page.html")
+PLACEHOLDER = re.compile(r"\{\{(title|style|script|data)\}\}")
 # Code points that are two UTF-16 units.
 ASTRAL = re.compile("[\U00010000-\U0010ffff]")
 # Characters that could end the script element or, in old browsers, a string; JSON decodes their escapes.
@@ -31,11 +32,13 @@ def write_browsing_page(path: str | os.PathLike, title: str, task_page: Path, da
             with what `JSON.parse(byId("data").textContent)` gives.
         data: a JSON value, without NaN or infinity.
     """
-    # JSON is written in ASCII, so that it can hold lone surrogates.
-    parts = {"data": json.dumps(data, allow_nan=False, separators=(",", ":")).translate(ESCAPES)}
+    # JSON is written in ASCII, so that it can hold lone surrogates. A single pass leaves placeholders in texts alone.
+    embedded = json.dumps(data, allow_nan=False, separators=(",", ":")).translate(ESCAPES)
+    values = {"title": html.escape(title), "data": embedded}
     for name, ending in (("style", ".css"), ("script", ".js")):
-        parts[name] = task_page.with_suffix(ending).read_text(encoding="utf-8")
-    content = fill_page(SHELL, title, parts).encode("utf-8", errors="xmlcharrefreplace")
+        values[name] = task_page.with_suffix(ending).read_text(encoding="utf-8")
+    page = PLACEHOLDER.sub(lambda found: values[found[1]], SHELL.read_text(encoding="utf-8"))
+    content = page.encode("utf-8", errors="xmlcharrefreplace")
     write_atomically(path, lambda temporary: temporary.write_bytes(content))
 
 

@@ -16,7 +16,7 @@ ARROWS: dict[str, set[str]] = {
     # What a model is made of.
     "layers": set(),
     "losses": set(),
-    "decoding": {"files"},
+    "decoding": set(),
     "preprocessing": set(),
     "models": {"layers", "losses", "preprocessing", "decoding", "presets"},
     "conversion": {"models", "files"},
