@@ -52,8 +52,8 @@ class Checkpoint:
 
     @property
     def task(self) -> str | None:
-        """The fine-tuned task that it has weights of (a kind of `to_model`), or `None`."""
-        return task_of(self.head_settings, self.tensors)
+        """The task that it was fine-tuned for (a kind of `to_model`), or `None`."""
+        return task_of(self.head_settings)
 
     @property
     def all_heads(self) -> list[str]:

@@ -35,9 +35,8 @@ class Task:
     Attributes:
         model: class. The task's model.
         length: str. Name of the setting for the length of the model's input.
-        mark: str. Name of a setting that identifies the settings of this task.
+        mark: str. Name of the setting that identifies the settings of this task, see `task_of`.
         head: function. Takes the settings; returns the weights of the head.
-        is_task: function. Takes a checkpoint's head settings and tensor names; returns whether they are of this task.
         fits: function. Takes the task's settings in `config.json` and the source; returns whether they match the
             tensors.
         read: function. Takes a Hugging Face source without settings of ours; returns the head's settings, or `None` if
@@ -55,7 +54,6 @@ class Task:
     length: str
     mark: str
     head: Callable[[Settings], Table]
-    is_task: Callable[[Settings, Collection[str]], bool]
     fits: Callable[[Settings, HeadSource], bool]
     read: Callable[[HeadSource], HeadSettings | None] = lambda source: None
     config: Callable[[Settings], Settings] = lambda settings: {}
@@ -73,6 +71,19 @@ def _has(table: Table, names: Collection[str]) -> bool:
 
 def _classifier_head(settings: Settings) -> Table:
     return classifier_table() | (pooler_table() if settings.get("pooler") else {})
+
+
+def _coreference_without_settings(source: HeadSource) -> HeadSettings | None:
+    """Returns the reason why a resolver without its settings cannot be used; `None` for another source.
+
+    The sizes of its layers follow from the tensors, but not how it reads a document.
+    """
+    if not _has(coreference_table(), source.tensors):
+        return None
+    return HeadSettings(
+        refusal=f"{source.folder} contains a coreference resolver without its settings. Expected: `{SETTINGS_KEY}` in "
+        "config.json with segment_length and the like, as `convert` writes it."
+    )
 
 
 def _relation_settings(name: str | None, settings: Settings) -> Settings | None:
@@ -99,7 +110,6 @@ TASKS: dict[str, Task] = {
         length="window_length",
         mark="window_length",
         head=lambda settings: answer_table(),
-        is_task=lambda settings, names: "labels" not in settings and _has(answer_table(), names),
         fits=lambda settings, source: not source.names_classifier and "qa_outputs.weight" in source.tensors,
         read=head_settings.read_question_answerer,
         architecture=lambda settings: "BertForQuestionAnswering",
@@ -109,8 +119,8 @@ TASKS: dict[str, Task] = {
         length="segment_length",
         mark="segment_length",
         head=lambda settings: coreference_table(),
-        is_task=lambda settings, names: "labels" not in settings and _has(coreference_table(), names),
         fits=lambda settings, source: not source.names_classifier and _has(coreference_table(), source.tensors),
+        read=_coreference_without_settings,
         reads_rows=False,
         not_a_graph="it resolves a document in steps of different sizes",
     ),
@@ -120,7 +130,6 @@ TASKS: dict[str, Task] = {
         mark="labels",
         head=_classifier_head,
         needs_labels=True,
-        is_task=lambda settings, names: "labels" in settings and "markers" not in settings,
         fits=head_settings.classifier_still_fits,
         read=head_settings.read_text_classifier,
         config=head_settings.classifier_config,
@@ -132,7 +141,6 @@ TASKS: dict[str, Task] = {
         mark="markers",
         head=_classifier_head,
         needs_labels=True,
-        is_task=lambda settings, names: "labels" in settings and "markers" in settings,
         fits=head_settings.classifier_still_fits,
         config=head_settings.classifier_config,
         architecture=lambda settings: CLASSIFIER if settings.get("pooler") else "",
@@ -141,9 +149,12 @@ TASKS: dict[str, Task] = {
 }
 
 
-def task_of(settings: Settings, names: Collection[str]) -> str | None:
-    """Returns the name of the task that these head settings and tensor names are of, or `None`."""
-    return next((name for name, task in TASKS.items() if task.is_task(settings, names)), None)
+def task_of(settings: Settings) -> str | None:
+    """Returns the name of the task that the settings of a head belong to; `None` for those of a pretrainer, and for {}.
+
+    The last task whose mark is among them: a relation extractor's settings have a classifier's mark too.
+    """
+    return next((name for name, task in reversed(TASKS.items()) if task.mark in settings), None)
 
 
 def read_head_settings(
@@ -187,10 +198,8 @@ def _still_fits(own: Settings, source: HeadSource) -> bool:
 
     transformers keeps these settings when it trains the model further.
     """
-    for task in TASKS.values():
-        if task.mark in own:
-            return task.fits(own, source)
-    return not source.names_classifier  # settings of a pretrainer
+    task = task_of(own)
+    return TASKS[task].fits(own, source) if task else not source.names_classifier  # those of a pretrainer
 
 
 def task_config(settings: Settings) -> Settings:
@@ -200,8 +209,8 @@ def task_config(settings: Settings) -> Settings:
         settings: dict. Arguments of the task's model; {} without a task.
     """
     found: Settings = {SETTINGS_KEY: settings} if settings else {}
-    task = next((task for task in TASKS.values() if task.mark in settings), None)
-    return found | (task.config(settings) if task else {})
+    task = task_of(settings)
+    return found | (TASKS[task].config(settings) if task else {})
 
 
 def longest_row(settings: Settings, positions: int) -> int:
