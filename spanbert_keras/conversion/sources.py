@@ -25,6 +25,8 @@ from spanbert_keras.conversion.formats.tensorflow_variables import find_tensorfl
 from spanbert_keras.conversion.formats.tokenizer_files import looks_lowercased, read_lines
 from spanbert_keras.conversion.formats.torch_pickles import CUT_SHORT, first_line
 from spanbert_keras.conversion.resizing import fit_vocabulary
+from spanbert_keras.conversion.tasks import TASKS, in_words
+from spanbert_keras.conversion.tensor_names import any_in
 from spanbert_keras.errors import InputError
 
 HUB_SCHEME = "hf://"
@@ -82,9 +84,10 @@ def open_source(
         checkpoint = _from_hub(name, kind)
     else:
         checkpoint = _read(path, kind)
+    checkpoint.source = name
     if vocabulary_file is not None:
-        _take_vocabulary(checkpoint, name, _expanded(vocabulary_file), allow_mismatch)
-    checkpoint = fit_vocabulary(checkpoint, name)
+        _take_vocabulary(checkpoint, _expanded(vocabulary_file), allow_mismatch)
+    checkpoint = fit_vocabulary(checkpoint)
     if lowercase is not None:
         checkpoint.lowercase = lowercase
     elif checkpoint.lowercase is None:
@@ -92,7 +95,9 @@ def open_source(
     make_tokenizer(checkpoint)  # raises if the vocabulary lacks [MASK] or has duplicates
     checkpoint = checkpoint.without_refused_head() if kind == "encoder" else checkpoint
     checkpoint = checkpoint.normalised(allow_mismatch)
-    checkpoint.check(name, allow_mismatch)
+    checkpoint.check(allow_mismatch)
+    if kind in TASKS and not any_in(TASKS[kind].head(checkpoint.head_settings), checkpoint.tensors):
+        checkpoint.notes.append(f"The source has no head of {in_words(kind)}. The new one is random: fine-tune it.")
     if checkpoint.kind != OWN_KIND and any(map(PUBLISHED.fullmatch, path.absolute().parts)):
         checkpoint.notes.append(LICENCE)
     elif checkpoint.kind.endswith("research code"):
@@ -100,9 +105,7 @@ def open_source(
     return checkpoint
 
 
-def _take_vocabulary(
-    checkpoint: Checkpoint, name: str, vocabulary_file: str | os.PathLike, allow_mismatch: bool
-) -> None:
+def _take_vocabulary(checkpoint: Checkpoint, vocabulary_file: str, allow_mismatch: bool) -> None:
     """Replaces a checkpoint's vocabulary by that of a file, which may lack the source's added tokens.
 
     Raises:
@@ -115,8 +118,8 @@ def _take_vocabulary(
         return
     if own and not allow_mismatch:
         raise InputError(
-            f"{vocabulary_file} is not the vocabulary of {name}, which has its own ({len(own)} pieces). Leave the "
-            "flag out, or use it anyway with convert --allow_mismatch."
+            f"{vocabulary_file} is not the vocabulary of {checkpoint.source}, which has its own ({len(own)} pieces). "
+            "Leave the flag out, or use it anyway with convert --allow_mismatch."
         )
     kept = [token for token in tokens if token["content"] in given]
     checkpoint.vocabulary = given

@@ -1,7 +1,7 @@
 """The fine-tuned tasks: one entry per task holds everything that conversion needs to know about it."""
 
 import dataclasses
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,11 @@ from spanbert_keras.conversion.head_settings import CLASSIFIER, HeadSettings, He
 from spanbert_keras.conversion.tensor_names import (
     Table,
     answer_table,
+    any_in,
     classifier_table,
     coreference_table,
     pooler_table,
 )
-from spanbert_keras.errors import InputError
 from spanbert_keras.models.coreference_resolver import SpanBertCoreferenceResolver
 from spanbert_keras.models.question_answerer import SpanBertQuestionAnswerer
 from spanbert_keras.models.relation_extractor import SpanBertRelationExtractor
@@ -43,9 +43,10 @@ class Task:
             the source is of another task.
         config: function. Takes the settings; returns further keys of `config.json`.
         architecture: function. Takes the settings; returns the equivalent class of transformers, or "".
-        adopt: function. Takes another task's name and settings; returns settings of this task, or `None` if they cannot
-            be derived.
-        needs_labels: bool. Whether a source without labels cannot be made its model.
+        adopt: function. Takes another task's name, or `None` for an encoder or pretrainer, and its settings; returns
+            settings of this task, or `None` if the source cannot become its model. By default {}: a new head.
+        expected: str. What can become its model, for messages; "" for everything.
+        needs_labels: bool. Whether a source without labels cannot become its model.
         reads_rows: bool. Whether the model reads one row at a time; the tokenizer's files then have its length too.
         not_a_graph: str. Why the model cannot be exported; "" if it can.
     """
@@ -58,15 +59,11 @@ class Task:
     read: Callable[[HeadSource], HeadSettings | None] = lambda source: None
     config: Callable[[Settings], Settings] = lambda settings: {}
     architecture: Callable[[Settings], str] = lambda settings: ""
-    adopt: Callable[[str | None, Settings], Settings | None] = lambda name, settings: None
+    adopt: Callable[[str | None, Settings], Settings | None] = lambda name, settings: {}
+    expected: str = ""
     needs_labels: bool = False
     reads_rows: bool = True
     not_a_graph: str = ""
-
-
-def _has(table: Table, names: Collection[str]) -> bool:
-    """Returns whether any weight of a head is among the tensor names."""
-    return any(weight.name in names for weight in table.values())
 
 
 def _classifier_head(settings: Settings) -> Table:
@@ -78,7 +75,7 @@ def _coreference_without_settings(source: HeadSource) -> HeadSettings | None:
 
     The sizes of its layers follow from the tensors, but not how it reads a document.
     """
-    if not _has(coreference_table(), source.tensors):
+    if not any_in(coreference_table(), source.tensors):
         return None
     return HeadSettings(
         refusal=f"{source.folder} contains a coreference resolver without its settings. Expected: `{SETTINGS_KEY}` in "
@@ -89,17 +86,10 @@ def _coreference_without_settings(source: HeadSource) -> HeadSettings | None:
 def _relation_settings(name: str | None, settings: Settings) -> Settings | None:
     """Returns a relation extractor's settings from those of a text classifier; its markers remain to be set.
 
-    Raises:
-        InputError: the classifier does not predict a single label.
+    `None` unless the source is a classifier that predicts a single label.
     """
-    if name != "text_classifier":
+    if name != "text_classifier" or settings.get("problem_type") not in (None, "single_label"):
         return None
-    problem = settings.get("problem_type")
-    if problem not in (None, "single_label"):
-        raise InputError(
-            "A relation extractor cannot be made from this source. Expected: a classifier with one label per text "
-            f"(single_label). Received: {problem}."
-        )
     dropped = ("problem_type", "takes_pairs", "threshold")
     return {key: value for key, value in settings.items() if key not in dropped} | {"markers": {}}
 
@@ -119,7 +109,7 @@ TASKS: dict[str, Task] = {
         length="segment_length",
         mark="segment_length",
         head=lambda settings: coreference_table(),
-        fits=lambda settings, source: not source.names_classifier and _has(coreference_table(), source.tensors),
+        fits=lambda settings, source: not source.names_classifier and any_in(coreference_table(), source.tensors),
         read=_coreference_without_settings,
         reads_rows=False,
         not_a_graph="it resolves a document in steps of different sizes",
@@ -134,6 +124,8 @@ TASKS: dict[str, Task] = {
         read=head_settings.read_text_classifier,
         config=head_settings.classifier_config,
         architecture=lambda settings: CLASSIFIER if settings.get("pooler") else "",
+        adopt=lambda name, settings: None,
+        expected="a text classifier",
     ),
     "relation_extractor": Task(
         model=SpanBertRelationExtractor,
@@ -145,8 +137,14 @@ TASKS: dict[str, Task] = {
         config=head_settings.classifier_config,
         architecture=lambda settings: CLASSIFIER if settings.get("pooler") else "",
         adopt=_relation_settings,
+        expected="a relation extractor, or a text classifier with one label per text (single_label)",
     ),
 }
+
+
+def in_words(kind: str) -> str:
+    """Returns a kind of model with its article, for messages: "a question answerer"."""
+    return f"{'an' if kind.startswith('e') else 'a'} {kind.replace('_', ' ')}"
 
 
 def task_of(settings: Settings) -> str | None:

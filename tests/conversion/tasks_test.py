@@ -9,7 +9,7 @@ from spanbert_keras import SpanBertCoreferenceResolver, SpanBertEncoder, load_pr
 from spanbert_keras.conversion.formats.hugging_face import write_hugging_face
 from spanbert_keras.conversion.formats.own_models import KINDS, from_model
 from spanbert_keras.conversion.head_settings import HeadSource
-from spanbert_keras.conversion.tasks import TASKS, row_lengths, task_config, task_of
+from spanbert_keras.conversion.tasks import TASKS, in_words, row_lengths, task_config, task_of
 from spanbert_keras.errors import InputError
 
 SETTINGS = {
@@ -70,8 +70,15 @@ def test_a_relation_extractor_is_made_only_from_a_single_label_classifier():
     adopt = TASKS["relation_extractor"].adopt
     settings = SETTINGS["text_classifier"] | {"takes_pairs": None, "threshold": 0.5}
     assert adopt("text_classifier", settings) == SETTINGS["relation_extractor"]
-    assert adopt("question_answerer", {}) is None
-    with pytest.raises(
-        InputError, match=r"a classifier with one label per text \(single_label\)\. Received: regression"
-    ):
-        adopt("text_classifier", settings | {"problem_type": "regression"})
+    assert adopt("question_answerer", {}) is adopt(None, {}) is None
+    for problem in ("multi_label", "regression"):
+        assert adopt("text_classifier", settings | {"problem_type": problem}) is None
+
+
+def test_tasks_without_labels_get_a_new_head_for_any_encoder():
+    for name, task in TASKS.items():
+        assert task.needs_labels == (task.adopt(None, {}) is None) == bool(task.expected), name
+
+
+def test_kinds_in_words_have_their_article():
+    assert [in_words(kind) for kind in ("encoder", "coreference_resolver")] == ["an encoder", "a coreference resolver"]
