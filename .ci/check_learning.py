@@ -12,6 +12,7 @@ MARGIN = 0.3  # nats per token
 
 
 def main(folder: str) -> None:
+    """Prints by how much the run in a folder is better than word frequencies, and fails if that is too little."""
     scores = json.loads((pathlib.Path(folder) / "run.json").read_text(encoding="utf-8"))["scores"]["span"]
     gains = {
         head: scores[f"{head}/unigram_loss_masked"] - scores[f"{head}/loss_masked"]

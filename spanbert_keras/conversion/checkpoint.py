@@ -29,6 +29,7 @@ class Checkpoint:
         notes: list of str. Sentences to show to the user.
         refusal: str. Why the head cannot be used, for the error of `check`; "" if it can.
         tokenizer_settings: dict. Further arguments of `SpanBertTokenizer`, where it differs from BERT's.
+        source: str. Path or name that it was read from, for messages.
     """
 
     tensors: dict[str, np.ndarray]
@@ -40,20 +41,22 @@ class Checkpoint:
     notes: list[str] = dataclasses.field(default_factory=list)
     refusal: str = ""
     tokenizer_settings: dict[str, Any] = dataclasses.field(default_factory=dict)
+    source: str = "The checkpoint"
 
     @property
     def heads(self) -> list[str]:
         """The pre-training heads that it has weights of: `masked_lm`, `span_boundary` or both."""
-        found = []
-        for name, table in tensor_names.HEADS.items():
-            if any(weight.name in self.tensors for weight in table().values()):
-                found.append(name)
-        return found
+        return [name for name, table in tensor_names.HEADS.items() if tensor_names.any_in(table(), self.tensors)]
 
     @property
     def task(self) -> str | None:
-        """The fine-tuned task that it has weights of (a kind of `to_model`), or `None`."""
-        return task_of(self.head_settings, self.tensors)
+        """The task that it was fine-tuned for (a kind of `to_model`), or `None`."""
+        return task_of(self.head_settings)
+
+    @property
+    def model_kind(self) -> str:
+        """The kind of `to_model` that has all its heads: its task, else a pretrainer or an encoder."""
+        return self.task or ("pretrainer" if self.heads else "encoder")
 
     @property
     def all_heads(self) -> list[str]:
@@ -125,11 +128,10 @@ class Checkpoint:
         notes = [*self.notes, f"{self.refusal} Only the encoder is loaded."]
         return dataclasses.replace(self, tensors=tensors, head_settings={}, notes=notes, refusal="")
 
-    def check(self, source: str, allow_mismatch: bool = False) -> None:
+    def check(self, allow_mismatch: bool = False) -> None:
         """Raises if tensors are missing, unknown or of the wrong shape, or if a head cannot be used.
 
         Args:
-            source: str. Where the checkpoint was read from, for the error message.
             allow_mismatch: bool. Whether missing tensors, unknown tensors and unusable heads are accepted;
                 `normalised` handles them and adds notes.
 
@@ -141,11 +143,11 @@ class Checkpoint:
                 raise InputError(f"{self.refusal} convert --allow_mismatch loads only the encoder.")
             for name in self._untied_outputs():
                 raise InputError(
-                    f"{source} cannot be used as a whole: {name} differs from the word embeddings. Expected: tied "
+                    f"{self.source} cannot be used as a whole: {name} differs from the word embeddings. Expected: tied "
                     "weights, as in BERT. Received: a separate matrix. convert --allow_mismatch drops that head."
                 )
         if self._has_two_biases():
-            raise InputError(f"{source} has two different biases for its masked-LM head. Expected: one.")
+            raise InputError(f"{self.source} has two different biases for its masked-LM head. Expected: one.")
         missing, unknown, shapes = self.problems()
         parts = [f"{len(shapes)} tensors have wrong shapes ({'; '.join(shapes)})"] if shapes else []
         if not allow_mismatch:
@@ -153,7 +155,7 @@ class Checkpoint:
             parts += [f"{len(unknown)} are unknown ({', '.join(unknown)})"] if unknown else []
         if parts:
             advice = "" if shapes else " convert --allow_mismatch drops unknown tensors and initialises missing ones."
-            raise InputError(f"{source} does not match a BERT or SpanBERT encoder: {'; '.join(parts)}.{advice}")
+            raise InputError(f"{self.source} does not match a BERT or SpanBERT encoder: {'; '.join(parts)}.{advice}")
 
     def _has_two_biases(self) -> bool:
         """Returns whether the masked-LM bias differs between its two names in transformers."""

@@ -39,7 +39,7 @@ def load_pretrained(
         list of notes for the user.
 
     Raises:
-        InputError: the source cannot be used.
+        InputError: the source cannot be used, or cannot become a model of this kind.
 
     Example:
 

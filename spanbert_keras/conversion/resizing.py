@@ -76,7 +76,7 @@ def resize_segments(checkpoint: Checkpoint, length: int) -> Checkpoint:
     return dataclasses.replace(checkpoint, head_settings=settings, notes=[*checkpoint.notes, note])
 
 
-def fit_vocabulary(checkpoint: Checkpoint, source: str) -> Checkpoint:
+def fit_vocabulary(checkpoint: Checkpoint) -> Checkpoint:
     """Returns a checkpoint whose vocabulary has a word piece for each row of the embeddings.
 
     Some programs pad the table; the rows at its end are then called [unusedN].
@@ -86,18 +86,18 @@ def fit_vocabulary(checkpoint: Checkpoint, source: str) -> Checkpoint:
     """
     size = checkpoint.architecture["vocabulary_size"]
     if not checkpoint.vocabulary:
-        raise InputError(f"{source} has no vocabulary: {vocabulary_of_size(size)}; {GIVE}.")
+        raise InputError(f"{checkpoint.source} has no vocabulary: {vocabulary_of_size(size)}; {GIVE}.")
     pieces = list(checkpoint.vocabulary)
     if len(pieces) > size:
         raise InputError(
-            f"The vocabulary of {source} has {len(pieces)} pieces, its embeddings {size} rows: "
+            f"The vocabulary of {checkpoint.source} has {len(pieces)} pieces, its embeddings {size} rows: "
             f"{vocabulary_of_size(size)}; {GIVE}."
         )
     if len(pieces) == size:
         return checkpoint
     if size - len(pieces) > MOST_PADDING or size in (CASED_SIZE, UNCASED_SIZE):
         raise InputError(
-            f"The vocabulary of {source} has only {len(pieces)} pieces, its embeddings {size} rows: "
+            f"The vocabulary of {checkpoint.source} has only {len(pieces)} pieces, its embeddings {size} rows: "
             f"{vocabulary_of_size(size)}; {GIVE}."
         )
     taken, numbers = set(pieces), (f"{UNUSED}{i}]" for i in range(2 * size))

@@ -13,28 +13,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from spanbert_keras.conversion.checkpoint import Checkpoint, architecture_of, gelu_note
-from spanbert_keras.conversion.foreign_keys import CONFIG, check_keys, read_settings
+from spanbert_keras.conversion.checkpoint import Checkpoint
+from spanbert_keras.conversion.foreign_keys import read_settings
 from spanbert_keras.conversion.formats.archives import unpack
-from spanbert_keras.conversion.formats.coreference_names import holds_coreference, with_coreference
-from spanbert_keras.conversion.formats.hugging_face import config_path, read_config, read_hugging_face
+from spanbert_keras.conversion.formats.hugging_face import read_hugging_face
 from spanbert_keras.conversion.formats.keras_hub_preset import read_keras_hub_preset
-from spanbert_keras.conversion.formats.model_garden_config import read_model_garden_config
 from spanbert_keras.conversion.formats.own_models import OWN_KIND, make_tokenizer, read_keras_file, read_preset
 from spanbert_keras.conversion.formats.tensor_files import find_tensor_files
-from spanbert_keras.conversion.formats.tensorflow_checkpoint import (
-    attention_heads,
-    find_tensorflow_checkpoint,
-    read_tensorflow_checkpoint,
-)
-from spanbert_keras.conversion.formats.tokenizer_files import (
-    looks_lowercased,
-    read_lines,
-    read_tokenizer_files,
-)
+from spanbert_keras.conversion.formats.tensorflow_checkpoint import read_tensorflow_checkpoint
+from spanbert_keras.conversion.formats.tensorflow_variables import find_tensorflow_checkpoint
+from spanbert_keras.conversion.formats.tokenizer_files import looks_lowercased, read_lines
 from spanbert_keras.conversion.formats.torch_pickles import CUT_SHORT, first_line
 from spanbert_keras.conversion.resizing import fit_vocabulary
-from spanbert_keras.conversion.tensor_names import canonical
+from spanbert_keras.conversion.tasks import TASKS, in_words
+from spanbert_keras.conversion.tensor_names import any_in
 from spanbert_keras.errors import InputError
 
 HUB_SCHEME = "hf://"
@@ -92,9 +84,10 @@ def open_source(
         checkpoint = _from_hub(name, kind)
     else:
         checkpoint = _read(path, kind)
+    checkpoint.source = name
     if vocabulary_file is not None:
-        _take_vocabulary(checkpoint, name, _expanded(vocabulary_file), allow_mismatch)
-    checkpoint = fit_vocabulary(checkpoint, name)
+        _take_vocabulary(checkpoint, _expanded(vocabulary_file), allow_mismatch)
+    checkpoint = fit_vocabulary(checkpoint)
     if lowercase is not None:
         checkpoint.lowercase = lowercase
     elif checkpoint.lowercase is None:
@@ -102,7 +95,9 @@ def open_source(
     make_tokenizer(checkpoint)  # raises if the vocabulary lacks [MASK] or has duplicates
     checkpoint = checkpoint.without_refused_head() if kind == "encoder" else checkpoint
     checkpoint = checkpoint.normalised(allow_mismatch)
-    checkpoint.check(name, allow_mismatch)
+    checkpoint.check(allow_mismatch)
+    if kind in TASKS and not any_in(TASKS[kind].head(checkpoint.head_settings), checkpoint.tensors):
+        checkpoint.notes.append(f"The source has no head of {in_words(kind)}. The new one is random: fine-tune it.")
     if checkpoint.kind != OWN_KIND and any(map(PUBLISHED.fullmatch, path.absolute().parts)):
         checkpoint.notes.append(LICENCE)
     elif checkpoint.kind.endswith("research code"):
@@ -110,9 +105,7 @@ def open_source(
     return checkpoint
 
 
-def _take_vocabulary(
-    checkpoint: Checkpoint, name: str, vocabulary_file: str | os.PathLike, allow_mismatch: bool
-) -> None:
+def _take_vocabulary(checkpoint: Checkpoint, vocabulary_file: str, allow_mismatch: bool) -> None:
     """Replaces a checkpoint's vocabulary by that of a file, which may lack the source's added tokens.
 
     Raises:
@@ -125,8 +118,8 @@ def _take_vocabulary(
         return
     if own and not allow_mismatch:
         raise InputError(
-            f"{vocabulary_file} is not the vocabulary of {name}, which has its own ({len(own)} pieces). Leave the "
-            "flag out, or use it anyway with convert --allow_mismatch."
+            f"{vocabulary_file} is not the vocabulary of {checkpoint.source}, which has its own ({len(own)} pieces). "
+            "Leave the flag out, or use it anyway with convert --allow_mismatch."
         )
     kept = [token for token in tokens if token["content"] in given]
     checkpoint.vocabulary = given
@@ -255,7 +248,7 @@ FORMATS: dict[str, Format] = {  # the first format that recognises a path reads 
     "preset": Format(_registered_name, lambda folder, name, kind: _read_preset(folder, name)),
     "keras": Format(_keras_file, lambda path, file, kind: read_keras_file(file)),
     "hugging_face": Format(_tensors_in_folder, read_hugging_face),
-    "tensorflow": Format(_tensorflow_prefix, lambda path, prefix, kind: _from_tensorflow(prefix)),
+    "tensorflow": Format(_tensorflow_prefix, lambda path, prefix, kind: read_tensorflow_checkpoint(prefix)),
     "archive": Format(_is_archive, lambda path, found, kind: _read_archive(path, kind)),
 }
 
@@ -272,32 +265,3 @@ def _read(path: Path, kind: str) -> Checkpoint:
         f"{path} holds no checkpoint. Expected: model.safetensors, pytorch_model.bin or model.pt, a TensorFlow "
         "checkpoint (*.index), a keras-hub preset, or a .keras file."
     )
-
-
-def _from_tensorflow(prefix: str) -> Checkpoint:
-    """Reads a checkpoint of Google or of the coreference research code."""
-    tensors = {canonical(name): value for name, value in read_tensorflow_checkpoint(prefix).items()}
-    folder = Path(prefix).parent
-    config, notes = read_model_garden_config(folder)
-    config |= read_config(folder) or {}
-    tokenizer = read_tokenizer_files(folder)
-    known = attention_heads(prefix)
-    architecture = architecture_of(
-        tensors, prefix, config if known is None else config | {"num_attention_heads": known}
-    )
-    of_coreference = holds_coreference(tensors)
-    notes += check_keys(config, CONFIG, str(config_path(folder))) + tokenizer.notes
-    if not of_coreference:  # the coreference code's `bert/modeling.py` computes the exact GELU
-        notes.append(gelu_note("Google's programs compute", "1e-3"))
-    if "num_attention_heads" not in config and known is None:
-        notes.append(f"bert_config.json is missing: {architecture['num_heads']} attention heads are assumed.")
-    checkpoint = Checkpoint(
-        tensors,
-        architecture,
-        tokenizer.vocabulary,
-        tokenizer.lowercase,
-        "a TensorFlow checkpoint",
-        notes=notes,
-        tokenizer_settings=tokenizer.settings,
-    )
-    return with_coreference(checkpoint, prefix) if of_coreference else checkpoint

@@ -1,7 +1,7 @@
 """The fine-tuned tasks: one entry per task holds everything that conversion needs to know about it."""
 
 import dataclasses
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,11 @@ from spanbert_keras.conversion.head_settings import CLASSIFIER, HeadSettings, He
 from spanbert_keras.conversion.tensor_names import (
     Table,
     answer_table,
+    any_in,
     classifier_table,
     coreference_table,
     pooler_table,
 )
-from spanbert_keras.errors import InputError
 from spanbert_keras.models.coreference_resolver import SpanBertCoreferenceResolver
 from spanbert_keras.models.question_answerer import SpanBertQuestionAnswerer
 from spanbert_keras.models.relation_extractor import SpanBertRelationExtractor
@@ -35,18 +35,18 @@ class Task:
     Attributes:
         model: class. The task's model.
         length: str. Name of the setting for the length of the model's input.
-        mark: str. Name of a setting that identifies the settings of this task.
+        mark: str. Name of the setting that identifies the settings of this task, see `task_of`.
         head: function. Takes the settings; returns the weights of the head.
-        is_task: function. Takes a checkpoint's head settings and tensor names; returns whether they are of this task.
         fits: function. Takes the task's settings in `config.json` and the source; returns whether they match the
             tensors.
         read: function. Takes a Hugging Face source without settings of ours; returns the head's settings, or `None` if
             the source is of another task.
         config: function. Takes the settings; returns further keys of `config.json`.
         architecture: function. Takes the settings; returns the equivalent class of transformers, or "".
-        adopt: function. Takes another task's name and settings; returns settings of this task, or `None` if they cannot
-            be derived.
-        needs_labels: bool. Whether a source without labels cannot be made its model.
+        adopt: function. Takes another task's name, or `None` for an encoder or pretrainer, and its settings; returns
+            settings of this task, or `None` if the source cannot become its model. By default {}: a new head.
+        expected: str. What can become its model, for messages; "" for everything.
+        needs_labels: bool. Whether a source without labels cannot become its model.
         reads_rows: bool. Whether the model reads one row at a time; the tokenizer's files then have its length too.
         not_a_graph: str. Why the model cannot be exported; "" if it can.
     """
@@ -55,40 +55,41 @@ class Task:
     length: str
     mark: str
     head: Callable[[Settings], Table]
-    is_task: Callable[[Settings, Collection[str]], bool]
     fits: Callable[[Settings, HeadSource], bool]
     read: Callable[[HeadSource], HeadSettings | None] = lambda source: None
     config: Callable[[Settings], Settings] = lambda settings: {}
     architecture: Callable[[Settings], str] = lambda settings: ""
-    adopt: Callable[[str | None, Settings], Settings | None] = lambda name, settings: None
+    adopt: Callable[[str | None, Settings], Settings | None] = lambda name, settings: {}
+    expected: str = ""
     needs_labels: bool = False
     reads_rows: bool = True
     not_a_graph: str = ""
-
-
-def _has(table: Table, names: Collection[str]) -> bool:
-    """Returns whether any weight of a head is among the tensor names."""
-    return any(weight.name in names for weight in table.values())
 
 
 def _classifier_head(settings: Settings) -> Table:
     return classifier_table() | (pooler_table() if settings.get("pooler") else {})
 
 
+def _coreference_without_settings(source: HeadSource) -> HeadSettings | None:
+    """Returns the reason why a resolver without its settings cannot be used; `None` for another source.
+
+    The sizes of its layers follow from the tensors, but not how it reads a document.
+    """
+    if not any_in(coreference_table(), source.tensors):
+        return None
+    return HeadSettings(
+        refusal=f"{source.folder} contains a coreference resolver without its settings. Expected: `{SETTINGS_KEY}` in "
+        "config.json with segment_length and the like, as `convert` writes it."
+    )
+
+
 def _relation_settings(name: str | None, settings: Settings) -> Settings | None:
     """Returns a relation extractor's settings from those of a text classifier; its markers remain to be set.
 
-    Raises:
-        InputError: the classifier does not predict a single label.
+    `None` unless the source is a classifier that predicts a single label.
     """
-    if name != "text_classifier":
+    if name != "text_classifier" or settings.get("problem_type") not in (None, "single_label"):
         return None
-    problem = settings.get("problem_type")
-    if problem not in (None, "single_label"):
-        raise InputError(
-            "A relation extractor cannot be made from this source. Expected: a classifier with one label per text "
-            f"(single_label). Received: {problem}."
-        )
     dropped = ("problem_type", "takes_pairs", "threshold")
     return {key: value for key, value in settings.items() if key not in dropped} | {"markers": {}}
 
@@ -99,7 +100,6 @@ TASKS: dict[str, Task] = {
         length="window_length",
         mark="window_length",
         head=lambda settings: answer_table(),
-        is_task=lambda settings, names: "labels" not in settings and _has(answer_table(), names),
         fits=lambda settings, source: not source.names_classifier and "qa_outputs.weight" in source.tensors,
         read=head_settings.read_question_answerer,
         architecture=lambda settings: "BertForQuestionAnswering",
@@ -109,8 +109,8 @@ TASKS: dict[str, Task] = {
         length="segment_length",
         mark="segment_length",
         head=lambda settings: coreference_table(),
-        is_task=lambda settings, names: "labels" not in settings and _has(coreference_table(), names),
-        fits=lambda settings, source: not source.names_classifier and _has(coreference_table(), source.tensors),
+        fits=lambda settings, source: not source.names_classifier and any_in(coreference_table(), source.tensors),
+        read=_coreference_without_settings,
         reads_rows=False,
         not_a_graph="it resolves a document in steps of different sizes",
     ),
@@ -120,11 +120,12 @@ TASKS: dict[str, Task] = {
         mark="labels",
         head=_classifier_head,
         needs_labels=True,
-        is_task=lambda settings, names: "labels" in settings and "markers" not in settings,
         fits=head_settings.classifier_still_fits,
         read=head_settings.read_text_classifier,
         config=head_settings.classifier_config,
         architecture=lambda settings: CLASSIFIER if settings.get("pooler") else "",
+        adopt=lambda name, settings: None,
+        expected="a text classifier",
     ),
     "relation_extractor": Task(
         model=SpanBertRelationExtractor,
@@ -132,18 +133,26 @@ TASKS: dict[str, Task] = {
         mark="markers",
         head=_classifier_head,
         needs_labels=True,
-        is_task=lambda settings, names: "labels" in settings and "markers" in settings,
         fits=head_settings.classifier_still_fits,
         config=head_settings.classifier_config,
         architecture=lambda settings: CLASSIFIER if settings.get("pooler") else "",
         adopt=_relation_settings,
+        expected="a relation extractor, or a text classifier with one label per text (single_label)",
     ),
 }
 
 
-def task_of(settings: Settings, names: Collection[str]) -> str | None:
-    """Returns the name of the task that these head settings and tensor names are of, or `None`."""
-    return next((name for name, task in TASKS.items() if task.is_task(settings, names)), None)
+def in_words(kind: str) -> str:
+    """Returns a kind of model with its article, for messages: "a question answerer"."""
+    return f"{'an' if kind.startswith('e') else 'a'} {kind.replace('_', ' ')}"
+
+
+def task_of(settings: Settings) -> str | None:
+    """Returns the name of the task that the settings of a head belong to; `None` for those of a pretrainer, and for {}.
+
+    The last task whose mark is among them: a relation extractor's settings have a classifier's mark too.
+    """
+    return next((name for name, task in reversed(TASKS.items()) if task.mark in settings), None)
 
 
 def read_head_settings(
@@ -187,10 +196,8 @@ def _still_fits(own: Settings, source: HeadSource) -> bool:
 
     transformers keeps these settings when it trains the model further.
     """
-    for task in TASKS.values():
-        if task.mark in own:
-            return task.fits(own, source)
-    return not source.names_classifier  # settings of a pretrainer
+    task = task_of(own)
+    return TASKS[task].fits(own, source) if task else not source.names_classifier  # those of a pretrainer
 
 
 def task_config(settings: Settings) -> Settings:
@@ -200,8 +207,8 @@ def task_config(settings: Settings) -> Settings:
         settings: dict. Arguments of the task's model; {} without a task.
     """
     found: Settings = {SETTINGS_KEY: settings} if settings else {}
-    task = next((task for task in TASKS.values() if task.mark in settings), None)
-    return found | (task.config(settings) if task else {})
+    task = task_of(settings)
+    return found | (TASKS[task].config(settings) if task else {})
 
 
 def longest_row(settings: Settings, positions: int) -> int:

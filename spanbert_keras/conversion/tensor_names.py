@@ -1,6 +1,7 @@
 """Names of BERT's tensors: Hugging Face's, which all readers return, and those of our weights."""
 
 import re
+from collections.abc import Collection
 from typing import NamedTuple
 
 # Tensors of other programs without a counterpart in our models; the readers list them.
@@ -149,6 +150,11 @@ def classifier_table() -> Table:
 def pooler_table() -> Table:
     """Returns the weights of a classifier's pooler."""
     return _dense("head/pooler_dense", "bert.pooler.dense")
+
+
+def any_in(table: Table, names: Collection[str]) -> bool:
+    """Returns whether any weight of a table is among the tensor names."""
+    return any(weight.name in names for weight in table.values())
 
 
 HEADS = {"masked_lm": masked_lm_table, "span_boundary": span_boundary_table}  # heads of pre-training

@@ -4,8 +4,10 @@ import numpy as np
 
 
 def greedy_spans(scores: np.ndarray, valid: np.ndarray, limit: int) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the best spans that do not cross: from the best down, a span is kept unless it
-    partly overlaps a kept one.
+    """Returns the highest-scoring spans that do not cross each other.
+
+    Spans are taken by their scores, the highest first. One that crosses a kept span is left out: they overlap, and
+    neither contains the other.
 
     Args:
         scores: float `(T, W)`. Score of the span at [its first piece, its width - 1].

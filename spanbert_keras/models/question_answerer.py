@@ -15,7 +15,7 @@ from spanbert_keras.losses.answer_span_loss import answer_span_losses
 from spanbert_keras.models.bucketed_prediction import BucketedPrediction, row_lengths
 from spanbert_keras.models.given_texts import given_texts
 from spanbert_keras.models.task_model import TaskModel
-from spanbert_keras.models.windowed_reader import WindowedReader, pad_windows, read
+from spanbert_keras.models.windowed_reader import Reading, pad_windows, read
 from spanbert_keras.preprocessing.question_windows import QuestionWindows, Window
 
 SPANS_PER_WINDOW = 20  # best spans of a window that take part in a score (the released code's n-best size)
@@ -175,8 +175,8 @@ class SpanBertQuestionAnswerer(BucketedPrediction, keras.Model):
         max_question_pieces: int | None = None,
         stride: int | None = None,
         logits_of=None,
-    ) -> Iterator[WindowedReader]:
-        """Yields the candidates that `answer` chooses from: a `WindowedReader` for every question, in order.
+    ) -> Iterator[Reading]:
+        """Yields the candidates that `answer` chooses from: a `Reading` for every question, in order.
 
         Args:
             questions, contexts, batch_size, max_answer_pieces, max_question_pieces, stride: see `answer`.
@@ -203,7 +203,7 @@ class SpanBertQuestionAnswerer(BucketedPrediction, keras.Model):
 
     def answers_of(
         self,
-        reading: WindowedReader,
+        reading: Reading,
         context: str,
         n_best: int,
         max_answer_pieces: int | None = None,

@@ -1,4 +1,4 @@
-"""Windowed inference for question answering: batches of few shapes, the best spans. Shape letters: B rows, T tokens."""
+"""Reads contexts in windows for question answering: batches of few shapes. Shape letters: B rows, T tokens."""
 
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -13,13 +13,13 @@ CHUNK_BATCHES = 16  # windows are sorted by length within that many batches
 
 
 @dataclasses.dataclass(frozen=True)
-class WindowedReader:
-    """The candidate answers to a question, found in one context.
+class Reading:
+    """What reading one context for a question found: its candidate answers.
 
     Attributes:
-        passage: `Passage`.
-        candidates: `Candidates`.
-        question_cut: bool. Whether the question was longer than the limit.
+        passage: `Passage`. The context as pieces, with the place of each in the text.
+        candidates: `Candidates`. The best spans of the passage in all windows, and "no answer".
+        question_cut: bool. Whether the question was longer than the limit and its end was left out.
     """
 
     passage: Passage
@@ -48,8 +48,8 @@ class _OpenQuestion:
         self.found[number] = (starts + window.begin, ends + window.begin, logits)
         self.no_answer_logits[number] = float(start_logits[0]) + float(end_logits[0])
 
-    def reading(self) -> WindowedReader:
-        return WindowedReader(self.passage, merge(self.found, self.no_answer_logits), self.question_cut)
+    def reading(self) -> Reading:
+        return Reading(self.passage, merge(self.found, self.no_answer_logits), self.question_cut)
 
 
 def pad_windows(windows: Sequence[Window], rows: int, length: int) -> dict[str, np.ndarray]:
@@ -66,8 +66,8 @@ def read(
     max_answer_pieces: int,
     count: int = 20,
     single_rows: bool = True,
-) -> Iterator[WindowedReader]:
-    """Yields a `WindowedReader` for every question, in order; a bounded number of them is held at any time.
+) -> Iterator[Reading]:
+    """Yields a `Reading` for every question, in order; a bounded number of questions is held at any time.
 
     Args:
         questions, contexts: iterables of str, equally long.
@@ -83,7 +83,7 @@ def read(
     """
     lengths = row_lengths(windows.window_length)
 
-    def finish(chunk: list[_OpenQuestion]) -> Iterator[WindowedReader]:
+    def finish(chunk: list[_OpenQuestion]) -> Iterator[Reading]:
         rows = [(len(w), i, j) for i, one in enumerate(chunk) for j, w in enumerate(one.windows)]
         rows.sort(reverse=True)
         while rows:

@@ -69,8 +69,8 @@ def test_an_unusable_head_is_an_error_or_a_note(make_bert):
     checkpoint = open_source(make_bert()[0])
     checkpoint.refusal = "x cannot become y."
     with pytest.raises(InputError, match=r"^x cannot become y\. convert --allow_mismatch loads only the encoder\.$"):
-        checkpoint.check("x")
-    checkpoint.check("x", allow_mismatch=True)
+        checkpoint.check()
+    checkpoint.check(allow_mismatch=True)
     assert checkpoint.notes == []
     assert checkpoint.normalised(allow_mismatch=True).notes[-1] == "x cannot become y."
 
@@ -84,7 +84,7 @@ def test_expected_shapes_are_those_of_the_table(make_bert):
     rows, columns = shapes[name]
     assert checkpoint.problems()[2] == [f"{name} has shape {(columns, rows)}, expected {(rows, columns)}"]
     with pytest.raises(InputError, match="1 tensors have wrong shapes"):
-        checkpoint.check("x", allow_mismatch=True)
+        checkpoint.check(allow_mismatch=True)
 
 
 def test_check_changes_nothing_and_normalised_returns_a_copy(make_bert):
@@ -92,9 +92,9 @@ def test_check_changes_nothing_and_normalised_returns_a_copy(make_bert):
     bias = checkpoint.tensors["cls.predictions.decoder.bias"] = checkpoint.tensors.pop("cls.predictions.bias")
     checkpoint.tensors["extra"] = np.zeros(3)
     before = set(checkpoint.tensors)
-    checkpoint.check("x", allow_mismatch=True)
+    checkpoint.check(allow_mismatch=True)
     with pytest.raises(InputError, match=r"1 tensors are missing \(cls.predictions.bias\); 1 are unknown \(extra\)"):
-        checkpoint.check("x")
+        checkpoint.check()
     normalised = checkpoint.normalised(allow_mismatch=True)
     assert set(checkpoint.tensors) == before and checkpoint.notes == []
     assert normalised.tensors["cls.predictions.bias"] is bias

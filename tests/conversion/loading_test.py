@@ -1,6 +1,7 @@
 """Tests of `load_pretrained` and of `SpanBertEncoder.from_preset` with checkpoints of other programs."""
 
 import importlib.util
+import itertools
 import json
 import pathlib
 
@@ -8,7 +9,18 @@ import huggingface_hub
 import numpy as np
 import pytest
 
-from spanbert_keras import SpanBertEncoder, SpanBertPretrainer, load_pretrained
+from spanbert_keras import (
+    SpanBertCoreferenceResolver,
+    SpanBertEncoder,
+    SpanBertPretrainer,
+    SpanBertQuestionAnswerer,
+    SpanBertRelationExtractor,
+    SpanBertTextClassifier,
+    load_pretrained,
+)
+from spanbert_keras.conversion.formats.hugging_face import write_hugging_face
+from spanbert_keras.conversion.formats.own_models import from_model
+from spanbert_keras.conversion.tasks import TASKS
 from spanbert_keras.errors import InputError
 
 
@@ -58,6 +70,71 @@ def test_a_missing_vocabulary_is_reported(make_bert):
     (folder / "vocab.txt").unlink()
     with pytest.raises(InputError, match="has no vocabulary"):
         SpanBertEncoder.from_preset(str(folder))
+
+
+# Kind of checkpoint -> function that makes its model on top of an encoder.
+SOURCES = {
+    "encoder": lambda encoder: encoder,
+    "pretrainer": SpanBertPretrainer,
+    "question_answerer": lambda encoder: SpanBertQuestionAnswerer(encoder, window_length=12),
+    "coreference_resolver": lambda encoder: SpanBertCoreferenceResolver(
+        encoder, segment_length=8, feature_dim=4, hidden_dim=5
+    ),
+    "text_classifier": lambda encoder: SpanBertTextClassifier(encoder, ["a", "b", "c"], row_length=16),
+    "text_classifier (multi_label)": lambda encoder: SpanBertTextClassifier(
+        encoder, ["a", "b", "c"], problem_type="multi_label", row_length=16
+    ),
+    "text_classifier (regression)": lambda encoder: SpanBertTextClassifier(encoder, [], row_length=16),
+    "relation_extractor": lambda encoder: SpanBertRelationExtractor(
+        encoder, ["a", "b", "c"], row_length=16, markers={}
+    ),
+}
+CLASSES = {"encoder": SpanBertEncoder, "pretrainer": SpanBertPretrainer} | {
+    kind: task.model for kind, task in TASKS.items()
+}
+WITHOUT_LABELS = ("encoder", "pretrainer", "question_answerer", "coreference_resolver")
+EXPECTED = {
+    "text_classifier": "a text classifier",
+    "relation_extractor": "a relation extractor, or a text classifier with one label per text (single_label)",
+}
+MISFITS = {
+    *itertools.product(WITHOUT_LABELS, EXPECTED),
+    ("relation_extractor", "text_classifier"),
+    ("text_classifier (multi_label)", "relation_extractor"),
+    ("text_classifier (regression)", "relation_extractor"),
+}
+
+
+@pytest.fixture
+def make_folder(make_encoder, randomize, tmp_path):
+    """Function that writes a trained model of one of `SOURCES` and returns its folder."""
+
+    def make(source):
+        model = SOURCES[source](make_encoder())
+        randomize(model)
+        write_hugging_face(from_model(model), tmp_path)
+        return tmp_path
+
+    return make
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_every_kind_becomes_every_other_kind_or_the_error_says_what_to_do(make_folder, source):
+    folder = make_folder(source)
+    for kind in CLASSES:
+        if (source, kind) not in MISFITS:
+            model = load_pretrained(folder, kind)
+            assert type(model) is CLASSES[kind]
+            head_is_new = kind in ("question_answerer", "coreference_resolver") and kind != source
+            assert any("The new one is random: fine-tune it." in x for x in model.conversion_notes) == head_is_new
+            continue
+        with pytest.raises(InputError) as caught:
+            load_pretrained(folder, kind)
+        received = f"{'an' if source == 'encoder' else 'a'} {source.replace('_', ' ', 1)}"
+        assert str(caught.value) == (
+            f"{folder} cannot become a {kind.replace('_', ' ')}. Expected: {EXPECTED[kind]}. Received: {received}. "
+            'Load its encoder (kind="encoder", convert --model=encoder) and fine-tune it.'
+        )
 
 
 @pytest.mark.parametrize("file", ["minilm_reference_numpy.npz", "minilm_reference_pair.npz"])

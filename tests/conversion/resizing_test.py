@@ -62,7 +62,7 @@ def test_only_a_resolver_has_segments(checkpoint):
 
 def test_rows_without_a_piece_get_unused_names(checkpoint):
     checkpoint.vocabulary = checkpoint.vocabulary[:38]
-    fitted = fit_vocabulary(checkpoint, "x")
+    fitted = fit_vocabulary(checkpoint)
     assert fitted.vocabulary[38:] == ["[unused3]", "[unused4]"]  # 0 to 2 are taken
     assert "2 more rows" in fitted.notes[0]
 
@@ -72,13 +72,13 @@ def test_a_vocabulary_of_another_model_is_rejected(checkpoint, rows, pieces):
     checkpoint.architecture["vocabulary_size"] = rows
     checkpoint.vocabulary = [f"w{i}" for i in range(pieces)]
     with pytest.raises(InputError, match=f"has only {pieces} pieces, its embeddings {rows} rows: .* --vocab_file"):
-        fit_vocabulary(checkpoint, "x")
+        fit_vocabulary(checkpoint)
 
 
 def test_a_vocabulary_that_is_too_large_is_rejected(checkpoint):
     checkpoint.vocabulary += ["more"]
     with pytest.raises(InputError, match="has 41 pieces, its embeddings 40 rows: a vocab.txt of 40 pieces belongs"):
-        fit_vocabulary(checkpoint, "x")
+        fit_vocabulary(checkpoint)
 
 
 def test_new_pieces_take_unused_rows_first_and_are_means_of_their_parts(checkpoint):

@@ -1,9 +1,15 @@
 """Tests of the table of tasks: every entry is complete, and no two entries claim the same checkpoint."""
 
+import json
+
+import numpy as np
 import pytest
 
-from spanbert_keras.conversion.formats.own_models import KINDS
-from spanbert_keras.conversion.tasks import TASKS, row_lengths, task_config, task_of
+from spanbert_keras import SpanBertCoreferenceResolver, SpanBertEncoder, load_pretrained
+from spanbert_keras.conversion.formats.hugging_face import write_hugging_face
+from spanbert_keras.conversion.formats.own_models import KINDS, from_model
+from spanbert_keras.conversion.head_settings import HeadSource
+from spanbert_keras.conversion.tasks import TASKS, in_words, row_lengths, task_config, task_of
 from spanbert_keras.errors import InputError
 
 SETTINGS = {
@@ -20,13 +26,35 @@ def test_every_task_is_a_kind_of_model_to_load():
 
 
 @pytest.mark.parametrize("name", TASKS)
-def test_a_task_is_recognised_by_its_settings_and_tensors(name):
+def test_a_task_is_recognised_by_its_settings(name):
     settings, task = SETTINGS[name], TASKS[name]
-    names = {weight.name for weight in task.head(settings).values()}
-    assert task_of(settings, names) == name and task_of({}, {"bert.pooler.dense.weight"}) is None
-    assert task.mark in settings and task.length in settings
+    assert task_of(settings) == name and task.length in settings
     assert task_config(settings)["spanbert_keras"] == settings
     assert ("id2label" in task_config(settings)) == ("labels" in settings)
+
+
+def test_settings_of_a_pretrainer_belong_to_no_task():
+    assert task_of({"sbo_weight": 1.0, "loss_normalization": "separate"}) is None and task_of({}) is None
+
+
+def test_a_resolver_without_its_settings_is_rejected(tmp_path):
+    read = TASKS["coreference_resolver"].read
+    names = [weight.name for weight in TASKS["coreference_resolver"].head({}).values()]
+    found = read(HeadSource(tmp_path, {}, {name: np.zeros(1) for name in names}, 16))
+    assert found.settings == {} and "contains a coreference resolver without its settings" in found.refusal
+    assert read(HeadSource(tmp_path, {}, {"qa_outputs.weight": np.zeros(1)}, 16)) is None
+
+
+def test_a_resolvers_folder_that_lost_its_settings_gives_only_its_encoder(make_encoder, tmp_path):
+    model = SpanBertCoreferenceResolver(make_encoder(), segment_length=8, feature_dim=4, hidden_dim=5)
+    write_hugging_face(from_model(model), tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    del config["spanbert_keras"]
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(InputError, match="without its settings. Expected: `spanbert_keras` in config.json"):
+        load_pretrained(tmp_path)
+    encoder = load_pretrained(tmp_path, "encoder")
+    assert isinstance(encoder, SpanBertEncoder) and "without its settings" in encoder.conversion_notes[-1]
 
 
 @pytest.mark.parametrize("pooler", [False, True])
@@ -42,8 +70,15 @@ def test_a_relation_extractor_is_made_only_from_a_single_label_classifier():
     adopt = TASKS["relation_extractor"].adopt
     settings = SETTINGS["text_classifier"] | {"takes_pairs": None, "threshold": 0.5}
     assert adopt("text_classifier", settings) == SETTINGS["relation_extractor"]
-    assert adopt("question_answerer", {}) is None
-    with pytest.raises(
-        InputError, match=r"a classifier with one label per text \(single_label\)\. Received: regression"
-    ):
-        adopt("text_classifier", settings | {"problem_type": "regression"})
+    assert adopt("question_answerer", {}) is adopt(None, {}) is None
+    for problem in ("multi_label", "regression"):
+        assert adopt("text_classifier", settings | {"problem_type": problem}) is None
+
+
+def test_tasks_without_labels_get_a_new_head_for_any_encoder():
+    for name, task in TASKS.items():
+        assert task.needs_labels == (task.adopt(None, {}) is None) == bool(task.expected), name
+
+
+def test_kinds_in_words_have_their_article():
+    assert [in_words(kind) for kind in ("encoder", "coreference_resolver")] == ["an encoder", "a coreference resolver"]

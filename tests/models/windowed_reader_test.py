@@ -1,4 +1,4 @@
-"""WindowedReader contexts: shapes of batches, and candidates against a window-by-window count of all pairs."""
+"""Reading contexts in windows: shapes of batches, and candidates against a window-by-window count of all pairs."""
 
 import hashlib
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from spanbert_keras.conversion.checkpoint import Checkpoint, architecture_of
-from spanbert_keras.conversion.foreign_keys import CONFIG, check_keys, read_settings
+from spanbert_keras.conversion.checkpoint import Checkpoint
+from spanbert_keras.conversion.formats.bert_folder import checkpoint_of, read_config
 from spanbert_keras.conversion.formats.own_models import make_tokenizer
 from spanbert_keras.conversion.formats.tensor_files import (
     SAFETENSORS,
@@ -17,28 +17,11 @@ from spanbert_keras.conversion.formats.tensor_files import (
     read_tensors,
 )
 from spanbert_keras.conversion.formats.tokenizer_export import write_tokenizer_files
-from spanbert_keras.conversion.formats.tokenizer_files import read_tokenizer_files
 from spanbert_keras.conversion.tasks import TASKS, longest_row, read_head_settings, task_config
 from spanbert_keras.conversion.tensor_names import canonical
 from spanbert_keras.errors import InputError
 
 SBO_FILE = "span_boundary_head.safetensors"  # transformers lacks this head and would warn about its tensors
-CONFIGS = ("config.json", "bert_config.json")
-
-
-def read_config(folder: str | os.PathLike) -> dict | None:
-    """Returns BERT's configuration from a folder, or `None` if the folder has no configuration file."""
-    for name in CONFIGS:
-        config = read_settings(Path(folder) / name)
-        if config is not None:
-            return config
-    return None
-
-
-def config_path(folder: str | os.PathLike) -> Path:
-    """Returns the path of the file that `read_config` reads."""
-    paths = [Path(folder) / name for name in CONFIGS]
-    return next((path for path in paths if path.is_file()), paths[0])
 
 
 def read_hugging_face(folder: str | os.PathLike, paths: list[Path] | None = None, kind: str = "auto") -> Checkpoint:
@@ -64,31 +47,21 @@ def read_hugging_face(folder: str | os.PathLike, paths: list[Path] | None = None
     if (folder / SBO_FILE).is_file():
         tensors |= {canonical(name): value for name, value in read_safetensors(folder / SBO_FILE).items()}
     config = read_config(folder)
-    notes += check_keys(config or {}, CONFIG, str(config_path(folder)))
-    where = str(paths[0] if len(paths) == 1 else folder)
-    architecture = architecture_of(tensors, where, config)
-    tokenizer = read_tokenizer_files(folder)
-    notes += tokenizer.notes
-    if config is None:
-        notes.append(
-            f"There is no config.json: {architecture['num_heads']} attention heads are taken as the default for "
-            f"width {architecture['hidden_dim']}."
-        )
     form = "a Hugging Face folder"
     if config is None:
         form = "a state dict of PyTorch" if wrapped else "a checkpoint of the research code"
-    head = read_head_settings(folder, config or {}, tensors, architecture["max_sequence_length"], kind)
-    return Checkpoint(
-        tensors,
-        architecture,
-        tokenizer.vocabulary,
-        tokenizer.lowercase,
-        form,
-        head.settings,
-        notes + head.notes,
-        head.refusal,
-        tokenizer.settings,
-    )
+    where = str(paths[0] if len(paths) == 1 else folder)
+    checkpoint = checkpoint_of(tensors, folder, config or {}, form, where, notes)
+    sizes = checkpoint.architecture
+    if config is None:
+        checkpoint.notes.append(
+            f"There is no config.json: {sizes['num_heads']} attention heads are taken as the default for "
+            f"width {sizes['hidden_dim']}."
+        )
+    head = read_head_settings(folder, config or {}, tensors, sizes["max_sequence_length"], kind)
+    checkpoint.head_settings, checkpoint.refusal = head.settings, head.refusal
+    checkpoint.notes += head.notes
+    return checkpoint
 
 
 def write_hugging_face(checkpoint: Checkpoint, folder: str | os.PathLike) -> list[str]:

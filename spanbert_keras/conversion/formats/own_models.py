@@ -12,7 +12,7 @@ from spanbert_keras.conversion import tensor_names
 from spanbert_keras.conversion.checkpoint import Checkpoint
 from spanbert_keras.conversion.formats.tokenizer_files import looks_lowercased
 from spanbert_keras.conversion.formats.torch_pickles import first_line
-from spanbert_keras.conversion.tasks import TASKS
+from spanbert_keras.conversion.tasks import TASKS, in_words
 from spanbert_keras.errors import InputError
 from spanbert_keras.models.encoder import SpanBertEncoder, SpanBertTokenizer
 from spanbert_keras.models.pretrainer import SpanBertPretrainer
@@ -60,8 +60,7 @@ def to_model(checkpoint: Checkpoint, kind: str = "auto", **overrides: Any):
         `SpanBertEncoder`, `SpanBertPretrainer` or the task's model, with its tokenizer.
 
     Raises:
-        InputError: The kind is unknown, an override is a size, or the source lacks the vocabulary or the settings
-            that the task's model needs.
+        InputError: The kind is unknown, an override is a size, or the checkpoint cannot become this kind of model.
     """
     fixed = sorted(overrides.keys() & (set(SIZES) - {"dropout", "attention_dropout"}))
     if fixed or kind not in KINDS:
@@ -69,13 +68,13 @@ def to_model(checkpoint: Checkpoint, kind: str = "auto", **overrides: Any):
         raise InputError(
             f"Invalid arguments for a model. Expected: one of {', '.join(KINDS)}; no sizes. Received: {wrong}."
         )
+    kind = checkpoint.model_kind if kind == "auto" else kind
+    settings = _settings_of(checkpoint, kind)
     sizes = checkpoint.architecture | overrides
     encoder = SpanBertEncoder(**sizes, tokenizer=make_tokenizer(checkpoint) if checkpoint.vocabulary else None)
     model: keras.Model = encoder
-    kind = checkpoint.task or ("pretrainer" if checkpoint.heads else "encoder") if kind == "auto" else kind
-    settings = _settings_of(checkpoint, kind)
     if kind in TASKS:
-        model = _task_model(kind, encoder, settings)
+        model = _task_model(kind, encoder, settings, checkpoint.source)
     elif kind == "pretrainer":
         table = checkpoint.tensors.get(tensor_names.SBO_POSITIONS)
         if table is not None:
@@ -86,42 +85,43 @@ def to_model(checkpoint: Checkpoint, kind: str = "auto", **overrides: Any):
 
 
 def _settings_of(checkpoint: Checkpoint, kind: str) -> dict[str, Any]:
-    """Returns the checkpoint's head settings for a kind of model, adopted from another kind if possible, else {}.
+    """Returns the arguments of a kind of model besides its encoder: the checkpoint's own, or adopted ones.
 
     Raises:
-        InputError: The adopted settings do not fit the kind.
+        InputError: The checkpoint cannot become this kind of model.
     """
-    settings, own = dict(checkpoint.head_settings), _kind_of(checkpoint)
-    if kind == own:
-        return settings
-    adopted = TASKS[kind].adopt(own, settings) if kind in TASKS else None
-    return adopted or {}
+    if kind == (checkpoint.task or "pretrainer"):
+        return dict(checkpoint.head_settings)
+    if kind not in TASKS:
+        return {}
+    settings = TASKS[kind].adopt(checkpoint.task, checkpoint.head_settings)
+    if settings is None:
+        problem = checkpoint.head_settings.get("problem_type")
+        received = in_words(checkpoint.model_kind) + (f" ({problem})" if problem else "")
+        raise InputError(
+            f"{checkpoint.source} cannot become {in_words(kind)}. Expected: {TASKS[kind].expected}. "
+            f'Received: {received}. Load its encoder (kind="encoder", convert --model=encoder) and fine-tune it.'
+        )
+    return settings
 
 
-def _task_model(kind: str, encoder: SpanBertEncoder, settings: dict[str, Any]):
+def _task_model(kind: str, encoder: SpanBertEncoder, settings: dict[str, Any], source: str):
     """Returns a task's model on top of an encoder.
 
     Raises:
         InputError: There is no vocabulary, or the model rejects the settings.
     """
-    task = TASKS[kind]
-    cls, length = task.model, task.length
-    what = kind.replace("_", " ")
+    cls, length = TASKS[kind].model, TASKS[kind].length
     if encoder.tokenizer is None:
-        raise InputError(f"A {what} needs its vocabulary. Give its vocab.txt (--vocab_file).")
+        raise InputError(
+            f"{source} cannot become {in_words(kind)}: it has no vocabulary. Give its vocab.txt (--vocab_file)."
+        )
     if settings.get(length) is not None:  # the position table may have been shortened
         settings = settings | {length: min(settings[length], encoder.max_sequence_length)}
-    if task.needs_labels and "labels" not in settings:
-        raise InputError(f"A {what} cannot be made of this source: it has no labels. Fine-tune its encoder first.")
     try:
         return cls(encoder, **settings)
     except (TypeError, ValueError) as error:
-        raise InputError(f"A {what} cannot be made of this source: {first_line(error)}") from error
-
-
-def _kind_of(checkpoint: Checkpoint) -> str:
-    """Returns the kind of model that the checkpoint's head settings belong to."""
-    return checkpoint.task or "pretrainer"
+        raise InputError(f"{source} cannot become {in_words(kind)}: {first_line(error)}") from error
 
 
 def assign(model, checkpoint: Checkpoint) -> list[str]:
@@ -130,14 +130,23 @@ def assign(model, checkpoint: Checkpoint) -> list[str]:
     Args:
         model: A model as `to_model` makes it, with the checkpoint's sizes.
         checkpoint: Checkpoint. It has passed `Checkpoint.check`.
+
+    Raises:
+        InputError: The settings of the checkpoint's head belong to tensors of another shape.
     """
     table, fresh = checkpoint.table(), []
     for weight in model.weights:
         theirs = table.get(weight.path)
         value = checkpoint.tensors.get(theirs.name) if theirs else None
         if theirs and value is not None:
-            value = np.asarray(value, np.float32)
-            weight.assign(value.T if theirs.transposed else value)
+            value = np.asarray(value.T if theirs.transposed else value, np.float32)
+            if value.shape != tuple(weight.shape):
+                raise InputError(
+                    f"{checkpoint.source} cannot be used: the settings of its head give {weight.path} the shape "
+                    f"{tuple(weight.shape)}. Received: a tensor of shape {value.shape}. Restore the settings that it "
+                    "was written with."
+                )
+            weight.assign(value)
         elif "seed_generator" not in weight.path:
             fresh.append(weight.path)
     return fresh

@@ -10,12 +10,9 @@ import numpy as np
 from spanbert_keras.preprocessing import philox
 from spanbert_keras.preprocessing.masking.masking_settings import MaskingSettings
 from spanbert_keras.preprocessing.masking.masking_tables import MaskingTables, draw_random_ids
+from spanbert_keras.preprocessing.masking.random_streams import RandomStream
 from spanbert_keras.preprocessing.masking.row_units import RaggedRows, RowUnits, consecutive
 from spanbert_keras.preprocessing.masking.schemes import SCHEMES
-
-# Third word of the counter under a row's seed; `span_lengths.SPAN_STREAM` is 1, `unit_choice.CHOICE_STREAM` is 4.
-REPLACEMENT_STREAM = 2
-PIECE_STREAM = 3
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -147,13 +144,13 @@ def _replace(
         int32 `(N,)`: all pieces.
     """
     group_rows, group_positions = rows.locate(groups[0])
-    draws = philox.philox_words(rows.seeds[group_rows], (group_positions, 0, REPLACEMENT_STREAM, 0))[0]
+    draws = philox.philox_words(rows.seeds[group_rows], (group_positions, 0, RandomStream.REPLACEMENTS, 0))[0]
     actions = np.repeat(np.searchsorted(settings.replacement_thresholds, draws, side="right"), groups[1])  # (K,)
     pieces = rows.pieces.copy()
     pieces[flat[actions == 0]] = tables.mask_token_id
     # Numbers are counted by position and not in sequence, so a row's result does not depend on the rows beside it.
     random = flat[actions == 1]
     random_rows, positions = rows.locate(random)
-    words = philox.philox_words(rows.seeds[random_rows], (positions, 0, PIECE_STREAM, 0))
+    words = philox.philox_words(rows.seeds[random_rows], (positions, 0, RandomStream.RANDOM_PIECES, 0))
     pieces[random] = draw_random_ids(tables, words[0], words[1])
     return pieces

@@ -6,9 +6,7 @@ from typing import Any
 import numpy as np
 
 from spanbert_keras.preprocessing import philox
-
-# Third word of the counter under a row's seed: the purpose of a number.
-SPAN_STREAM = 1
+from spanbert_keras.preprocessing.masking.random_streams import RandomStream
 
 # A rate given as a float means the short decimal that was typed: 0.2 is 1/5, not the nearest double.
 RATE_DENOMINATOR = 10**6
@@ -89,7 +87,7 @@ def span_words(seeds: np.ndarray, begin: int, end: int) -> tuple[np.ndarray, np.
         Words for the lengths and words for the starts: uint64 `(end - begin, R)` both, each below 2**32.
     """
     counters = np.arange(begin // 2, -(-end // 2))[:, np.newaxis]  # (C, 1)
-    words = np.stack(philox.philox_words(seeds, (counters, 0, SPAN_STREAM, 0)), axis=1)  # (C, 4, R)
+    words = np.stack(philox.philox_words(seeds, (counters, 0, RandomStream.SPANS, 0)), axis=1)  # (C, 4, R)
     draws = words.reshape(-1, 2, len(seeds))[begin % 2 :][: end - begin]
     return draws[:, 0], draws[:, 1]
 

@@ -6,11 +6,9 @@ Shape letters: R rows, U units (specials included), W units without specials.
 import numpy as np
 
 from spanbert_keras.preprocessing import philox
+from spanbert_keras.preprocessing.masking.random_streams import RandomStream
 from spanbert_keras.preprocessing.masking.row_units import RaggedRows, RowUnits, consecutive
 from spanbert_keras.preprocessing.masking.span_lengths import lengths_of_words, span_words
-
-# Third word of the counter under a row's seed; `span_lengths.SPAN_STREAM` is 1, `masking_law` has 2 and 3.
-CHOICE_STREAM = 4
 
 # A row gives up after this many draws for each piece of its budget.
 DRAWS_PER_PIECE = 10
@@ -133,7 +131,7 @@ def choose_pieces(units: RowUnits, rows: RaggedRows, budgets: np.ndarray, length
     Arguments and result are those of `choose_spans`; every unit must be one piece, and no length is drawn.
     """
     unit_rows, positions = rows.locate(units.choosable)  # A unit is a piece here.        (W,)
-    words = philox.philox_words(rows.seeds[unit_rows], (positions, 0, CHOICE_STREAM, 0))[0]
+    words = philox.philox_words(rows.seeds[unit_rows], (positions, 0, RandomStream.SINGLE_PIECES, 0))[0]
     # Stable: of two equal numbers the earlier position wins, on every platform.
     order = np.argsort((unit_rows.astype(np.uint64) << philox.HALF) | words, kind="stable")
     return np.sort(units.choosable[order[consecutive(units.row_choosable[:-1], budgets)]])

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from spanbert_keras import (
+    SpanBertCoreferenceResolver,
     SpanBertEncoder,
     SpanBertPretrainer,
     SpanBertQuestionAnswerer,
@@ -215,18 +216,25 @@ def test_a_classifier_of_pairs_remains_one_after_conversion_and_its_extractor_ta
     assert load_pretrained(folder, "relation_extractor").labels == ("no", "yes")
 
 
-@pytest.mark.parametrize("kind", ["text_classifier", "relation_extractor"])
-def test_an_encoder_alone_has_no_labels(make_encoder, tmp_path, kind):
-    make_encoder().save(tmp_path / "encoder.keras")
-    with pytest.raises(InputError, match="it has no labels. Fine-tune its encoder first"):
-        load_pretrained(tmp_path / "encoder.keras", kind)
-
-
 def test_invalid_settings_of_a_folder_are_rejected(make_bert, tmp_path):
     folder, _ = make_bert(kind="BertForSequenceClassification")
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | {"spanbert_keras": {"labels": ["a", "a"]}}))
     with pytest.raises(
-        InputError, match="A text classifier cannot be made of this source: `labels` must be several different names"
+        InputError, match=r"/hf cannot become a text classifier: `labels` must be several different names"
     ):
         load_pretrained(folder, allow_mismatch=True)
+
+
+def test_settings_of_other_sizes_than_the_tensors_are_rejected_by_the_weight(make_encoder, tmp_path):
+    model = SpanBertCoreferenceResolver(make_encoder(), segment_length=8, feature_dim=4, hidden_dim=5)
+    folder = written(model, tmp_path / "folder")
+    config = json.loads((folder / "config.json").read_text())
+    config["spanbert_keras"]["hidden_dim"] = 6
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(InputError) as caught:
+        load_pretrained(folder)
+    assert str(caught.value) == (
+        f"{folder} cannot be used: the settings of its head give mention_scorer/span_score/hidden/kernel the shape "
+        "(40, 6). Received: a tensor of shape (40, 5). Restore the settings that it was written with."
+    )

@@ -12,6 +12,7 @@ from spanbert_keras.preprocessing import philox
 from spanbert_keras.preprocessing.masking.masking_law import mask_rows
 from spanbert_keras.preprocessing.masking.masking_settings import MaskingSettings
 from spanbert_keras.preprocessing.masking.masking_tables import MaskingTables
+from spanbert_keras.preprocessing.masking.schemes import SCHEMES
 
 PAD, UNK, CLS, SEP, MASK = 0, 1, 2, 3, 4
 FIRST_ORDINARY, SIZE = 6, 300  # Piece 5 is unused.
@@ -192,7 +193,7 @@ def test_no_rows_and_empty_rows_are_fine():
     assert masked.positions.size == 0
 
 
-@pytest.mark.parametrize("scheme", ["span", "whole_word", "subword"])
+@pytest.mark.parametrize("scheme", SCHEMES)
 def test_a_rows_masks_do_not_depend_on_the_batch(scheme):
     settings, rows = MaskingSettings(scheme=scheme), make_rows(1)
     seeds = seeds_of(rows)

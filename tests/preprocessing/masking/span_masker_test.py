@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from spanbert_keras.preprocessing import philox
+from spanbert_keras.preprocessing.masking.schemes import SCHEMES
 from spanbert_keras.preprocessing.masking.span_masker import SpanMasker
 from spanbert_keras.preprocessing.tokenizer import SpanBertTokenizer
 
@@ -123,7 +124,7 @@ def test_a_batch_may_be_split_in_any_way(masker):
         assert_same(part, {key: value[order] for key, value in whole.items()})
 
 
-@pytest.mark.parametrize("scheme", ["span", "whole_word", "subword"])
+@pytest.mark.parametrize("scheme", SCHEMES)
 def test_masks_do_not_depend_on_the_length_of_the_batch(tokenizer, scheme):
     masker = SpanMasker(tokenizer=tokenizer, scheme=scheme, max_predictions=9)
     seeds = philox.fold((5, 6), np.arange(5))
@@ -298,7 +299,7 @@ def test_predictions_must_be_positive(tokenizer):
         SpanMasker(tokenizer=tokenizer, max_predictions=0)
 
 
-@pytest.mark.parametrize("scheme", ["span", "whole_word", "subword"])
+@pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("length", [128, 512])
 def test_golden_values_stay(tokenizer, scheme, length):
     # 126 pieces by a rule that needs no generator; the same row must give the same at both lengths.
