@@ -66,8 +66,8 @@ def main(config: Config) -> None:
         return
     write_json(folder / "scores.json", tables)
     print_tables(tables)
-    page_name = " and errors.html" if config.page and not gap else ""
-    print(f"Predictions, scores{page_name} are in {folder}.")
+    others = ", scores and errors.html" if config.page and not gap else " and scores"
+    print(f"Predictions{others} are in {folder}.")
 
 
 def _read(config: Config, path: str) -> predictions.GoldFile:

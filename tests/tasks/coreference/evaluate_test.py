@@ -169,6 +169,7 @@ def test_gap_is_answered_from_its_raw_texts(saved, gap_file, tmp_path, monkeypat
     assert scores["overall_f1"] == pytest.approx(100 * 2 / 3) and scores["bias"] is None and scores["examples"] == 3
     printed = capsys.readouterr().out
     assert "feminine_f1          66.66" in printed and "bias                 -" in printed
+    assert f"Predictions and scores are in {out}." in printed
     assert sorted(p.name for p in out.iterdir()) == ["predictions.tsv", "scores.json"]
 
 
