@@ -352,7 +352,7 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
         axes.set_xlabel("words in the document")
         axes.grid(alpha=0.3)
         axes.legend()
-    figure.suptitle("Coreference resolution: cost by length of the document")
+    figure.suptitle("Cost of coreference resolution by document length")
     figure.tight_layout()
     figure.savefig(path, dpi=110)
     pyplot.close(figure)

@@ -14,7 +14,7 @@ from spanbert_keras.program import InputError, Settings, setting
 LINES = {
     "masked_lm/loss_masked": "masked LM",
     "span_boundary/loss_masked": "span boundary objective",
-    "masked_lm/unigram_loss_masked": "unigram cross-entropy",
+    "masked_lm/unigram_loss_masked": "unigram baseline",
 }
 
 
@@ -38,6 +38,12 @@ def read_scalars(folder: Path, tags) -> dict[str, dict[int, float]]:
     return {tag: {e.step: float(make_ndarray(e.tensor_proto)) for e in events.Tensors(tag)} for tag in known}
 
 
+def title(curve: str) -> str:
+    """Returns the title of the picture, given the folder of its scalars."""
+    text = "training text" if curve == "train" else f"held-out text, {curve.removeprefix('heldout_')} masking"
+    return f"Loss on tokens replaced by [MASK] ({text.replace('_', ' ')})"
+
+
 def main(config: Config) -> None:
     """Draws the losses of tokens that were replaced by [MASK]."""
     import matplotlib
@@ -56,7 +62,7 @@ def main(config: Config) -> None:
             axes.plot([step for step, _ in points], [value for _, value in points], label=name, **style)
     axes.set_xlabel("step")
     axes.set_ylabel("nats per token")
-    axes.set_title(f"Tokens that were replaced by [MASK]: {config.curve}")
+    axes.set_title(title(config.curve))
     axes.grid(alpha=0.3)
     axes.legend()
     figure.tight_layout()

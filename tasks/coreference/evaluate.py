@@ -66,8 +66,8 @@ def main(config: Config) -> None:
         return
     write_json(folder / "scores.json", tables)
     print_tables(tables)
-    page_name = " and errors.html" if config.page and not gap else ""
-    print(f"Predictions, scores{page_name} are in {folder}.")
+    others = ", scores and errors.html" if config.page and not gap else " and scores"
+    print(f"Predictions{others} are in {folder}.")
 
 
 def _read(config: Config, path: str) -> predictions.GoldFile:
@@ -176,10 +176,10 @@ def score_baselines(documents) -> dict[str, dict[str, float]]:
 
 
 def headlines(tables: dict[str, dict[str, Any]]) -> dict[str, str]:
-    """Returns the scores at the top of the page."""
+    """Returns the scores at the top of the page, as they are printed."""
     scores = tables["all documents"]
     names = {"average F1": "average_f1", "mentions F1": "mentions_f1", "MUC F1": "muc_f1", "B-cubed F1": "b_cubed_f1"}
-    return {title: f"{scores[name]:.2f}" for title, name in (names | {"CEAF-phi4 F1": "ceaf_f1"}).items()}
+    return {title: _format_score(name, scores[name]) for title, name in (names | {"CEAF-phi4 F1": "ceaf_f1"}).items()}
 
 
 def print_tables(tables: dict[str, dict[str, Any]]) -> None:

@@ -70,7 +70,7 @@ def main(config: Config) -> None:
         shares = None if model.problem_type == "regression" else model.probabilities(logits)
         title = f"Labels in {Path(config.data).name}"
         page.write_page(folder / "errors.html", title, file.examples, found, shares, model.labels, facts)
-    print(f"Predictions, scores{' and errors.html' if config.page else ''} are in {folder}.")
+    print(f"Predictions{', scores and errors.html' if config.page else ' and scores'} are in {folder}.")
 
 
 def _in_order(wanted: BenchmarkSet, model) -> BenchmarkSet:

@@ -121,7 +121,10 @@ class Glue(ClassificationTask):
             unknown = [label for one in examples for label in labels_of(one) if label not in self.labels]
             if unknown:
                 logging.warning(
-                    "--%s has %d labels that are not in the training data: %s.", flag, len(unknown), listed(unknown)
+                    "--%s has labels that are not in the training data (%d occurrences): %s.",
+                    flag,
+                    len(unknown),
+                    listed(unknown),
                 )
 
     def _read(self, path: str) -> list[Example]:

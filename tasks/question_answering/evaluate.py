@@ -63,7 +63,7 @@ def main(config: Config) -> None:
     print_tables(tables)
     if bad:
         print(f"{len(bad)} bad questions were left out.")
-    print(f"Predictions, scores{' and errors.html' if config.page else ''} are in {folder}.")
+    print(f"Predictions{', scores and errors.html' if config.page else ' and scores'} are in {folder}.")
 
 
 def score(

@@ -88,7 +88,10 @@ class RelationExtraction(ClassificationTask):
             unknown = [example.relation for example in examples if example.relation not in known]
             if unknown:
                 logging.warning(
-                    "--%s has %d relations that are not in the training data: %s.", flag, len(unknown), listed(unknown)
+                    "--%s has relations that are not in the training data (%d occurrences): %s.",
+                    flag,
+                    len(unknown),
+                    listed(unknown),
                 )
 
     def _read(self, path: str, labels: str | None) -> list:

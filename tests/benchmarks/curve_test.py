@@ -34,6 +34,25 @@ def test_the_scalars_of_a_run_are_read_by_step(curve, run):
     }
 
 
+@pytest.mark.parametrize(
+    "folder, text",
+    [
+        ("train", "training text"),
+        ("heldout_span", "held-out text, span masking"),
+        ("heldout_whole_word", "held-out text, whole word masking"),
+    ],
+)
+def test_the_title_says_which_text_was_scored(curve, folder, text):
+    assert curve.title(folder) == f"Loss on tokens replaced by [MASK] ({text})"
+
+
+def test_the_labels_of_the_picture_are_readable(curve, run, tmp_path):
+    curve.main(curve.Config(run=str(run), output=str(tmp_path / "curve.svg")))
+    drawn = (tmp_path / "curve.svg").read_text(encoding="utf-8")
+    labels = ("step", "nats per token", "masked LM", "unigram baseline", curve.title("heldout_span"))
+    assert [label for label in labels if f"<!-- {label} -->" not in drawn] == []
+
+
 def test_the_picture_is_a_png(curve, run, tmp_path):
     target = tmp_path / "pictures" / "curve.png"
     curve.main(curve.Config(run=str(run), output=str(target)))

@@ -53,8 +53,8 @@ def require_extra(form: str, *modules: str) -> None:
     missing = [module for module in modules if importlib.util.find_spec(module) is None]
     if missing:
         raise InputError(
-            f"An export to {form} needs packages that are not installed. Expected: {' and '.join(modules)}. Received: "
-            f'no {" and no ".join(missing)}; install them with `pip install "spanbert-keras[export]"`.'
+            f"An export to {form} needs the packages {', '.join(modules)}. Not installed: {', '.join(missing)}. "
+            'Install them with `pip install "spanbert-keras[export]"`.'
         )
 
 

@@ -34,7 +34,9 @@ def test_other_models_and_dtypes_are_rejected(make_encoder):
 def test_a_missing_package_is_named_with_the_command_that_installs_it(monkeypatch):
     require_extra("ONNX", "json", "csv")
     monkeypatch.setitem(sys.modules, "tf2onnx", None)
-    with pytest.raises(InputError, match=r'no tf2onnx; install them with `pip install "spanbert-keras\[export\]"`'):
+    with pytest.raises(
+        InputError, match=r'installed: tf2onnx. Install them with `pip install "spanbert-keras\[export\]"`'
+    ):
         require_extra("ONNX", "json", "tf2onnx")
 
 

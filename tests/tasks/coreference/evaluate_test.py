@@ -51,6 +51,13 @@ def test_the_program_writes_predictions_scores_and_the_page(saved, documents_fil
     assert f"and errors.html are in {out}" in printed
 
 
+def test_the_page_shows_the_scores_that_are_printed(capsys):
+    scores = dict.fromkeys(("mentions_f1", "muc_f1", "b_cubed_f1", "ceaf_f1", "average_f1"), 200 / 3)
+    evaluate.print_tables({"all documents": scores})
+    assert set(evaluate.headlines({"all documents": scores}).values()) == {"66.66"}
+    assert capsys.readouterr().out.count("66.66\n") == len(scores)
+
+
 def test_genres_have_tables_of_their_own(saved, documents_file, tmp_path):
     records = [json.loads(line) for line in documents_file(count=2).read_text().splitlines()]
     records[1]["genre"] = "wb"
@@ -162,6 +169,7 @@ def test_gap_is_answered_from_its_raw_texts(saved, gap_file, tmp_path, monkeypat
     assert scores["overall_f1"] == pytest.approx(100 * 2 / 3) and scores["bias"] is None and scores["examples"] == 3
     printed = capsys.readouterr().out
     assert "feminine_f1          66.66" in printed and "bias                 -" in printed
+    assert f"Predictions and scores are in {out}." in printed
     assert sorted(p.name for p in out.iterdir()) == ["predictions.tsv", "scores.json"]
 
 

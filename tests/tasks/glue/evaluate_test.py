@@ -116,7 +116,7 @@ def test_bad_lines_and_cut_texts_of_custom_files_are_reported(saved, tmp_path, c
     assert lines == ["index\tprediction", *(f"{id}\t{label}" for id, label in zip("023", found, strict=True))]
     assert set(read_json(out / "scores.json")) == {"matthews", "score", "examples"}
     printed = capsys.readouterr().out
-    assert f"Predictions, scores are in {out}." in printed and not (out / "errors.html").exists()
+    assert f"Predictions and scores are in {out}." in printed and not (out / "errors.html").exists()
 
 
 def test_unusable_input_is_rejected_before_anything_is_written(saved, encoder_path, tmp_path):

@@ -206,7 +206,7 @@ def test_a_label_of_no_relation_without_training_examples_is_reported(relation_f
 def test_relations_of_dev_that_training_lacks_are_reported(relation_file, caplog):
     dev = relation_file("dev.json", records=[record(0, relation="per:new"), record(1, relation="a"), record(2)])
     finetune.RelationExtraction(config_of(f"--train_file={relation_file()}", f"--dev_file={dev}"))
-    assert "--dev_file has 2 relations that are not in the training data: a, per:new." in caplog.text
+    assert "--dev_file has relations that are not in the training data (2 occurrences): a, per:new." in caplog.text
     assert "--test_file has" not in caplog.text
 
 
