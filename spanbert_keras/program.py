@@ -211,9 +211,11 @@ def _help_text(about: str, config_class: type, values: flags.FlagValues) -> str:
     for name in ["flagfile", *(field.name for field in _fields_of(config_class))]:
         flag = values[name]
         shown = "" if flag.default in (None, "", []) else f" (default: {str(flag.default_as_str).strip(chr(39))})"
-        choices = getattr(flag.parser, "enum_values", None)
-        one_of = f" One of: {', '.join(choices)}." if choices else ""
-        lines += [f"  --{name}{shown}", f"      {flag.help}{one_of}"]
+        text = flag.help
+        if choices := getattr(flag.parser, "enum_values", None):
+            bare = text.removeprefix(f"<{'|'.join(choices)}>: ")  # as absl puts them
+            text = f"{bare} One of: {', '.join(choices)}."
+        lines += [f"  --{name}{shown}", f"      {text}"]
     return "\n".join(lines)
 
 

@@ -128,6 +128,7 @@ def test_help_names_every_flag(capsys):
     text = capsys.readouterr().out
     for field in dataclasses.fields(Config):
         assert f"--{field.name}" in text and field.metadata["help"] in text
+    assert "|" not in text and "      Mode. One of: a, b.\n" in text
 
 
 def test_help_begins_with_what_must_be_given_and_ends_with_what_is_inherited(capsys):
