@@ -15,6 +15,7 @@ import spanbert_keras
 from spanbert_keras.layers.saving.saved_state import KEY
 from spanbert_keras.training.run import saving
 from tests.promises import round_trip_cases as cases
+from tests.promises.model_cases import PIECES
 from tests.promises.round_trip_cases import LAYERS, MODELS, registered
 
 # Not models, but saved inside them; and the base of what `compile` is given.
@@ -64,6 +65,9 @@ def saved_and_opened(model, folder):
 def same(subject, opened):
     """Asserts that a loaded model is what was saved."""
     assert type(opened) is type(subject.model)
+    if hasattr(opened, "tokenizer"):
+        assert opened.tokenizer.get_config() == subject.model.tokenizer.get_config()
+        assert opened.tokenizer.get_vocabulary() == PIECES
     np.testing.assert_equal(cases.state(opened), cases.state(subject.model))
     np.testing.assert_equal(cases.answers(subject, opened), cases.answers(subject, subject.model))
     assert json.dumps(opened.get_config(), sort_keys=True) == json.dumps(subject.model.get_config(), sort_keys=True)
@@ -250,7 +254,7 @@ def test_a_state_of_another_model_is_rejected_by_name():
 
 
 def test_tokenizer_masker_and_schedule_are_made_again():
-    tokenizer = spanbert_keras.SpanBertTokenizer(cases.PIECES)
+    tokenizer = spanbert_keras.SpanBertTokenizer(PIECES)
     masker = spanbert_keras.SpanMasker(tokenizer=tokenizer, scheme="whole_word", max_predictions=3)
     schedule = spanbert_keras.WarmupLinearDecay(1e-3, 2, 9)
     for one in (tokenizer, masker, schedule):
