@@ -91,7 +91,9 @@ def counts(model):
 
 def test_a_text_alone_gets_what_it_gets_among_others(case, model, said):
     same([case.ask_one(model, text) for text in case.texts], said)
-    same(case.ask(model, *case.texts[::-1])[::-1], said)
+    settings = inspect.signature(getattr(model, case.method)).parameters
+    for given in [{"batch_size": size} for size in (1, 2, 3)] if "batch_size" in settings else [{}]:
+        same(case.ask(model, *case.texts[::-1], **given)[::-1], said)
 
 
 def test_texts_need_a_tokenizer(case):
@@ -203,15 +205,16 @@ def test_every_setting_is_in_the_config_which_makes_the_model_again(case):
     arguments = inspect.signature(case.kind.__init__).parameters
     assert {*case.settings, *case.shorthands, "self", "encoder", "kwargs"} == set(arguments)
     assert [key for key, value in case.settings.items() if value == arguments[key].default] == []
-    for policy in ("float32", "mixed_bfloat16", "mixed_float16"):
-        model = case.make(model_cases.make_encoder(policy, num_layers=1), name="mine", trainable=False)
+    for policy, own in (("mixed_float16", None), ("float32", "mixed_bfloat16")):
+        encoder = model_cases.make_encoder(policy, num_layers=1)
+        model = case.make(encoder, name="mine", trainable=False, dtype=own)
         config = json.dumps(model.get_config())
         loaded = json.loads(config)
         assert {key: loaded[key] for key in case.settings} == case.settings
         assert (loaded["name"], loaded["trainable"]) == ("mine", False) and "##h" not in config
         again = case.kind.from_config(loaded)
         assert json.dumps(again.get_config()) == config == json.dumps(loaded)
-        assert (again.name, again.trainable, again.dtype_policy.name) == ("mine", False, policy)
+        assert (again.name, again.trainable, again.dtype_policy.name) == ("mine", False, own or policy)
 
 
 def test_a_saved_model_says_the_same(case, model, said, tmp_path):
