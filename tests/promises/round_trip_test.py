@@ -15,7 +15,7 @@ import spanbert_keras
 from spanbert_keras.layers.saving.saved_state import KEY
 from spanbert_keras.training.run import saving
 from tests.promises import round_trip_cases as cases
-from tests.promises.model_cases import PIECES
+from tests.promises.model_cases import PIECES, TASKS
 from tests.promises.round_trip_cases import LAYERS, MODELS, registered
 
 # Not models, but saved inside them; and the base of what `compile` is given.
@@ -125,14 +125,19 @@ def test_every_layer_in_every_state_opens_as_it_was_twice(tmp_path, name):
         check(tmp_path, *what)
 
 
-@pytest.mark.parametrize("name", [name for name in MODELS if name != "SpanBertEncoder"])
-@pytest.mark.parametrize("trainable", ["frozen", "lora"])
-def test_a_model_on_an_encoder_that_was_itself_loaded_opens_as_it_was(tmp_path, name, trainable):
-    first = make("SpanBertEncoder", "float32", None, trainable)
-    encoder = saved_and_opened(saved_and_opened(first.model, tmp_path), tmp_path)
-    subject = MODELS[name](encoder)
+@pytest.fixture(scope="module", params=["frozen", "lora"])
+def loaded_encoder(request, tmp_path_factory):
+    """An encoder that was saved and loaded twice."""
+    first, folder = make("SpanBertEncoder", "float32", None, request.param).model, tmp_path_factory.mktemp("encoder")
+    encoder = saved_and_opened(saved_and_opened(first, folder), folder)
+    assert encoder.get_config() == first.get_config()
+    return encoder
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_a_model_on_an_encoder_that_was_itself_loaded_opens_as_it_was(tmp_path, name, loaded_encoder):
+    subject = MODELS[name](loaded_encoder)
     cases.remember(subject)
-    assert subject.model.encoder.get_config() == first.model.get_config()
     same(subject, saved_and_opened(subject.model, tmp_path))
 
 
