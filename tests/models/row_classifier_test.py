@@ -1,6 +1,5 @@
 """What classifiers share: batches of few shapes, losses, errors. The models have separate tests."""
 
-import keras
 import numpy as np
 import pytest
 
@@ -10,7 +9,6 @@ from spanbert_keras.models.bucketed_prediction import row_lengths
 from spanbert_keras.preprocessing.piece_row import PieceRow
 
 LABELS = ("a", "b", "c", "d")
-BACKEND = keras.backend.backend()
 
 
 @pytest.fixture(scope="module")
