@@ -1,6 +1,5 @@
 """Filling spans: against the pretrainer's own logits."""
 
-import keras
 import numpy as np
 import pytest
 
@@ -84,14 +83,3 @@ def test_a_text_past_the_encoders_length_is_rejected(make_pretrainer):
     with pytest.raises(ValueError, match="Expected at most 32 pieces .* Received: 33"):
         make_pretrainer().fill_spans("[MASK]" + " a" * 30)
     assert len(make_pretrainer().fill_spans("[MASK]" + " a" * 29).spans) == 1
-
-
-def test_a_model_without_tokenizer_is_rejected(make_encoder, make_pretrainer):
-    with pytest.raises(ValueError, match="encoder was made without one"):
-        make_pretrainer(make_encoder()).fill_spans("[MASK]")
-
-
-def test_a_loaded_model_fills_the_same(make_pretrainer, tmp_path):
-    pretrainer = make_pretrainer()
-    pretrainer.save(tmp_path / "pretrainer.keras")
-    assert keras.saving.load_model(tmp_path / "pretrainer.keras").fill_spans(TEXT) == pretrainer.fill_spans(TEXT)

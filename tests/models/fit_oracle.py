@@ -223,6 +223,7 @@ def results(
     y="own",
     optimizer=None,
     evaluated=True,
+    models=("ours", "plain"),
     **settings,
 ):
     """Returns loss and weights of both after `steps` epochs, and what `evaluate` gave before if `evaluated`.
@@ -234,6 +235,7 @@ def results(
         y: "own", our targets, among the inputs unless sample weights are given; "among", always among them; "dict",
             always in `y`; "plain", what the plain model gets.
         optimizer: function that makes one. Default: SGD(0.5).
+        models: those that are fitted.
         **settings: for `compile` of both.
     """
     found = {}
@@ -245,6 +247,8 @@ def results(
         ("ours", case.ours, inputs, weights),
         ("plain", case.plain, (plain_x, case.plain_y), weigh(case, weights)),
     ):
+        if name not in models:
+            continue
         given = {} if own and name == "ours" else {"loss": case.loss, "loss_weights": case.loss_weights}
         made = optimizer() if optimizer else keras.optimizers.SGD(0.5)
         eager = keras.backend.backend() == "tensorflow"  # tracing takes longer than these steps

@@ -1,12 +1,6 @@
-"""The reader: BERT's numbers, answers against a window-by-window oracle, limits, shapes, threads, training, saving."""
+"""The reader: BERT's numbers, answers against a window-by-window oracle, limits, memory, loss."""
 
-import concurrent.futures
-import importlib.util
-import json
 import math
-import os
-import subprocess
-import sys
 import tracemalloc
 
 import keras
@@ -30,15 +24,6 @@ HARD = [  # questions and contexts of unusual Unicode
     "\u0130x ½ \ufb01 \ufdfa x",
     "\x00 x नि กำ \x00",
 ]
-LOAD = """
-import dataclasses, json, sys
-import keras
-import spanbert_keras
-reader = keras.saving.load_model(sys.argv[1])
-questions, contexts = json.loads(sys.argv[2])
-found = reader.answer(questions, contexts, n_best=3, batch_size=4)
-print(json.dumps([keras.backend.backend(), [[dataclasses.astuple(a) for a in answers] for answers in found]]))
-"""
 
 
 @pytest.fixture(scope="module")
@@ -250,46 +235,6 @@ def test_limits_can_be_overridden_and_hits_are_counted(make_reader):
     assert reader.counts["answers_at_limit"] == before["answers_at_limit"]  # no answer is not one at the limit
 
 
-def compiled(reader):
-    """Returns how many shapes the predicting function of a model was traced or compiled for."""
-    if BACKEND == "tensorflow":
-        return reader.predict_function.experimental_get_tracing_count()
-    found, waiting = [], [reader.predict_function]
-    while waiting:
-        function = waiting.pop()
-        if hasattr(function, "_cache_size"):
-            found.append(function._cache_size())
-        elif callable(function):
-            waiting += [cell.cell_contents for cell in getattr(function, "__closure__", None) or ()]
-    assert found
-    return max(found)
-
-
-@pytest.mark.skipif(BACKEND == "torch", reason="torch computes eagerly: there is nothing to compile")
-def test_warm_up_compiles_all_that_answers_need_and_never_more_than_eight_shapes(make_reader):
-    reader = make_reader()
-    reader.warm_up(batch_size=6)
-    count, function = compiled(reader), reader.predict_function
-    assert 1 <= count <= 8
-    questions, contexts = texts(9, seed=2)
-    for number in (1, 2, 9):
-        reader.answer(questions[:number], contexts[:number], batch_size=6)
-    assert compiled(reader) == count and reader.predict_function is function
-    for batch_size in (2, 3, 5):
-        reader.answer(questions, contexts, batch_size=batch_size)
-        assert compiled(reader) <= 8
-
-
-def test_threads_get_the_answers_of_one(reader, asked):
-    before = reader.counts["questions"]
-    with concurrent.futures.ThreadPoolExecutor(5) as pool:
-        jobs = [pool.submit(reader.answer, *pair, n_best=20, batch_size=7) for pair in zip(*asked[:2], strict=True)]
-        jobs += [pool.submit(reader.answer, *pair, n_best=20, batch_size=3) for pair in zip(*asked[:2], strict=True)]
-        for job, answers in zip(jobs, asked[2] * 2, strict=True):
-            same(job.result(), answers)
-    assert reader.counts["questions"] == before + 22
-
-
 @pytest.mark.slow
 def test_fifty_thousand_words_are_read_in_bounded_memory(reader):
     rng = np.random.default_rng(5)
@@ -304,21 +249,6 @@ def test_fifty_thousand_words_are_read_in_bounded_memory(reader):
     assert peak < 60  # MiB, most of it the tokenizer's lists
 
 
-@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
-def test_mixed_policies_give_float32_logits_and_finite_training(make_reader, rows, to_numpy, policy):
-    exact = to_numpy(make_reader(scale=0.2)(rows))
-    reader = make_reader(scale=0.2, dtype=policy)
-    for name, logits in reader(rows).items():
-        assert keras.backend.standardize_dtype(logits.dtype) == "float32"
-        np.testing.assert_allclose(to_numpy(logits), exact[name], atol=0.05)
-    assert reader.encoder.compute_dtype == policy.removeprefix("mixed_") and reader.dtype_policy.name == policy
-    config = json.loads(json.dumps(reader.get_config()))
-    assert SpanBertQuestionAnswerer.from_config(config).dtype_policy.name == policy
-    reader.compile("adam", run_eagerly=BACKEND == "tensorflow")
-    assert isinstance(reader.optimizer, keras.optimizers.LossScaleOptimizer) == (policy == "mixed_float16")
-    assert math.isfinite(reader.fit(targets(rows), batch_size=3, verbose=0).history["loss"][0])
-
-
 def targets(rows):
     """`rows` with answers, (B, A) = (3, 2)."""
     positions = {"start_positions": [[1, 4], [2, 0], [0, 0]], "end_positions": [[3, 4], [5, 0], [0, 0]]}
@@ -326,7 +256,7 @@ def targets(rows):
     return rows | {key: np.array(value, "int32") for key, value in positions.items()} | weights
 
 
-def test_fit_on_a_dict_learns_the_answers_and_targets_may_come_as_y(make_reader, rows, to_numpy):
+def test_the_loss_is_that_of_the_answers_and_of_the_rows_weights(make_reader, rows, to_numpy):
     reader, batch = make_reader(scale=0.1), targets(rows)
     logits = to_numpy(reader(rows))
     losses = []
@@ -337,28 +267,10 @@ def test_fit_on_a_dict_learns_the_answers_and_targets_may_come_as_y(make_reader,
         }
         pairs = zip(*(batch[key][b] for key in reader.target_keys), strict=True)
         losses.append(-0.5 * math.log(sum(p["start"][s] * p["end"][e] * w for s, e, w in pairs)))
-    reader.compile(keras.optimizers.Adam(0.02), run_eagerly=BACKEND == "tensorflow")
+    reader.compile("sgd", run_eagerly=BACKEND == "tensorflow")
     assert reader.evaluate(batch, batch_size=3, verbose=0) == pytest.approx(np.mean(losses), rel=1e-4)
-    answers = {key: batch[key] for key in reader.target_keys}
-    assert reader.evaluate(rows, answers, batch_size=3, verbose=0) == pytest.approx(np.mean(losses), rel=1e-4)
-    weighted = reader.evaluate(rows, answers, batch_size=3, verbose=0, sample_weight=np.array([1.0, 0.0, 3.0]))
+    weighted = reader.evaluate(batch, batch_size=3, verbose=0, sample_weight=np.array([1.0, 0.0, 3.0]))
     assert weighted == pytest.approx((losses[0] + 3 * losses[2]) / 3, rel=1e-4)
-    history = reader.fit(batch, batch_size=3, epochs=8, verbose=0).history["loss"]
-    assert history[0] == pytest.approx(np.mean(losses), rel=1e-4) and history[1] < history[0]
-    assert history[-1] < 0.7 * history[0]
-    with pytest.raises(ValueError, match=r"Missing: \['start_positions', 'end_positions', 'answer_weights'\]"):
-        reader.evaluate(rows, batch_size=3, verbose=0)
-
-
-def test_the_configuration_keeps_every_setting_and_no_vocabulary(make_reader):
-    lengths = {"window_length": 30, "stride": 11, "max_question_pieces": 7, "max_answer_pieces": 4}
-    others = {"input_order": "passage_first", "no_answer_threshold": -0.25, "special_tokens_in_text": True}
-    settings = lengths | others | {"name": "mine"}
-    config = json.loads(json.dumps(make_reader(**settings).get_config()))
-    assert {key: config[key] for key in settings} == settings and "##b" not in json.dumps(config)
-    config.pop("encoder")
-    again = SpanBertQuestionAnswerer.from_config(config | {"encoder": make_reader().encoder})
-    assert {key: again.get_config()[key] for key in settings} == settings
 
 
 @pytest.mark.parametrize(
@@ -370,30 +282,6 @@ def test_the_configuration_keeps_every_setting_and_no_vocabulary(make_reader):
         ({"stride": 0}, "stride=0"),
     ],
 )
-def test_invalid_settings_are_rejected(reader, make_encoder, settings, message):
+def test_invalid_settings_are_rejected(reader, settings, message):
     with pytest.raises(ValueError, match=message):
         SpanBertQuestionAnswerer(reader.encoder, **settings)
-    with pytest.raises(ValueError, match="needs an encoder with a tokenizer"):
-        SpanBertQuestionAnswerer(make_encoder(scale=None, num_layers=1))
-
-
-@pytest.mark.parametrize(
-    "backend", [b if b == BACKEND else pytest.param(b, marks=pytest.mark.slow) for b in ("tensorflow", "jax", "torch")]
-)
-def test_one_file_answers_the_same_in_a_fresh_process_on_every_backend(make_reader, root, tmp_path, backend):
-    if importlib.util.find_spec(backend) is None:
-        pytest.skip(f"{backend} is not installed")
-    reader = make_reader(lowercase=True, input_order="passage_first", no_answer_threshold=-1.0, max_answer_pieces=3)
-    questions, contexts = texts(6, seed=6)
-    contexts[0] = HARD[0]
-    expected = reader.answer(questions, contexts, n_best=3, batch_size=4)
-    assert {answers[0].text == "" for answers in expected} == {True, False}
-    reader.save(tmp_path / "reader.keras")
-    code = [sys.executable, "-c", LOAD, str(tmp_path / "reader.keras"), json.dumps([questions, contexts])]
-    environment = {**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": str(root)}
-    done = subprocess.run(code, cwd=tmp_path, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    name, found = json.loads(done.stdout.splitlines()[-1])
-    assert name == backend
-    for answers, mine in zip(found, expected, strict=True):
-        same([Answer(*values) for values in answers], mine)

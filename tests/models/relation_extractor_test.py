@@ -1,7 +1,4 @@
-"""The extractor: rows with markers to relations, texts as tokens, markers that travel, errors, threads, training."""
-
-import concurrent.futures
-import json
+"""The extractor: rows with markers to relations, texts as tokens, markers that travel, errors."""
 
 import keras
 import numpy as np
@@ -10,7 +7,6 @@ import pytest
 from spanbert_keras import Relation, SpanBertEncoder, SpanBertRelationExtractor, SpanBertTokenizer
 from spanbert_keras.errors import InputError
 from spanbert_keras.preprocessing.entity_rows import MODES
-from spanbert_keras.preprocessing.piece_row import pad_rows
 
 WORDS = ["Ann", "Bob", "was", "born", "in", "Oslo", "Rome", "the", "a", "city", "of", ".", ",", "(", ")"]
 LABELS = ("no_relation", "per:city_of_birth", "per:title")
@@ -18,7 +14,6 @@ UNUSED = [f"[unused{i}]" for i in range(1, 13)]
 TYPES = {"subject_types": ("PERSON", "ORGANIZATION"), "object_types": ("CITY", "PERSON")}
 MARKERS = dict(zip(["SUBJ-PERSON", "SUBJ-ORGANIZATION", "OBJ-CITY", "OBJ-PERSON"], UNUSED, strict=False))
 BORN = ("Ann was born in Oslo .".split(), (0, 1), (4, 5), "PERSON", "CITY")
-BACKEND = keras.backend.backend()
 
 
 @pytest.fixture(scope="module")
@@ -231,36 +226,3 @@ def test_invalid_settings_are_rejected(make_extractor, settings, message):
 def test_a_relation_has_one_label(make_extractor):
     with pytest.raises(TypeError, match="problem_type"):
         make_extractor(problem_type="multi_label")
-
-
-def test_threads_get_the_answers_of_one(extractor):
-    columns, before = asked(10, seed=6), extractor.counts["sentences"]
-    expected = extractor.extract(*columns, batch_size=4)
-    with concurrent.futures.ThreadPoolExecutor(5) as pool:
-        jobs = [pool.submit(extractor.extract, *row, batch_size=4) for row in zip(*columns, strict=True)]
-        same([job.result() for job in jobs], expected)
-    assert extractor.counts["sentences"] == before + 20
-
-
-def test_fit_learns_relations(make_extractor):
-    extractor, columns = make_extractor(scale=0.1), asked(6, seed=7, longest=15)
-    from spanbert_keras.models.given_entities import given_pairs
-
-    rows = extractor.entities.rows(given_pairs(*columns)[0])
-    batch = pad_rows(rows, 24) | {"label_targets": np.eye(3, dtype="float32")[[0, 1, 2, 0, 1, 2]]}
-    scores = [one.scores[LABELS[i % 3]] for i, one in enumerate(extractor.extract(*columns))]
-    extractor.compile(keras.optimizers.Adam(0.02), run_eagerly=BACKEND == "tensorflow")
-    assert extractor.evaluate(batch, batch_size=6, verbose=0) == pytest.approx(-np.log(scores).mean(), rel=1e-4)
-    history = extractor.fit(batch, batch_size=6, epochs=8, verbose=0).history["loss"]
-    assert history[-1] < 0.9 * history[0]
-
-
-def test_the_configuration_keeps_every_setting_and_no_vocabulary(make_extractor):
-    settings = {"feature_mode": "ner_text", "row_length": 17, "pooler": True, "dropout": 0.3, "name": "mine"}
-    config = json.loads(json.dumps(make_extractor(**settings).get_config()))
-    assert {key: config[key] for key in settings} == settings
-    assert config["labels"] == list(LABELS) and list(config["markers"]) == list(MARKERS)
-    assert '"born"' not in json.dumps(config)
-    config.pop("encoder")
-    again = SpanBertRelationExtractor.from_config(config | {"encoder": make_extractor().encoder})
-    assert again.get_config() | {"encoder": None} == config | {"encoder": None, "dtype": again.get_config()["dtype"]}

@@ -1,6 +1,5 @@
 """What classifiers share: batches of few shapes, losses, errors. The models have separate tests."""
 
-import keras
 import numpy as np
 import pytest
 
@@ -10,7 +9,6 @@ from spanbert_keras.models.bucketed_prediction import row_lengths
 from spanbert_keras.preprocessing.piece_row import PieceRow
 
 LABELS = ("a", "b", "c", "d")
-BACKEND = keras.backend.backend()
 
 
 @pytest.fixture(scope="module")
@@ -87,19 +85,6 @@ def test_logits_do_not_depend_on_batch_order_and_padding(classifier, to_numpy):
     assert np.std(expected, 0).min() > 0.05
 
 
-@pytest.mark.skipif(BACKEND == "torch", reason="torch computes eagerly: there is nothing to compile")
-def test_warm_up_makes_every_shape_that_is_needed(make_classifier, monkeypatch):
-    model, seen = make_classifier(row_length=20), []
-    original = model.compute_rows
-    monkeypatch.setattr(model, "compute_rows", lambda batch: seen.append(batch["token_ids"].shape) or original(batch))
-    model.warm_up(6)
-    warm, function = set(seen), model.predict_function
-    assert warm == {(rows, length) for rows in (1, 6) for length in (8, 16, 20)}
-    for count in (1, 2, 13):
-        model.logits_of(make_rows(count, longest=20), 6)
-    assert set(seen) == warm and model.predict_function is function
-
-
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_non_finite_logits_and_empty_batches_are_rejected(classifier, value):
     def broken(batch):
@@ -157,25 +142,6 @@ def test_targets_that_would_be_broadcast_are_rejected(make_classifier, labels, s
         make_classifier(labels).example_losses({"logits": logits}, {"label_targets": targets})
 
 
-def test_targets_are_asked_for_by_name(make_classifier):
-    model = make_classifier()
-    model.compile("sgd", run_eagerly=BACKEND == "tensorflow")
-    row = {key: np.ones((2, 6), "int32") for key in model.input_keys}
-    with pytest.raises(ValueError, match=r"Missing: \['label_targets'\]"):
-        model.evaluate(row, verbose=0)
-
-
-@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
-def test_mixed_policies_give_float32_logits_near_the_exact_ones(make_classifier, policy):
-    rows = make_rows(4, seed=3)
-    model = make_classifier(scale=0.2, dtype=policy, pooler=True)
-    found = model.logits_of(rows, 4)
-    np.testing.assert_allclose(found, make_classifier(scale=0.2, pooler=True).logits_of(rows, 4), atol=0.05)
-    assert model.dtype_policy.name == policy and model.output["logits"].dtype == "float32"
-    model.compile("adam")
-    assert isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer) == (policy == "mixed_float16")
-
-
 @pytest.mark.parametrize(
     "settings, message",
     [
@@ -197,11 +163,6 @@ def test_mixed_policies_give_float32_logits_near_the_exact_ones(make_classifier,
 def test_invalid_settings_are_rejected(make_classifier, settings, message):
     with pytest.raises(ValueError, match=message):
         make_classifier(**settings)
-
-
-def test_an_encoder_needs_its_tokenizer():
-    with pytest.raises(ValueError, match="`SpanBertTextClassifier` needs an encoder with a tokenizer"):
-        SpanBertTextClassifier(SpanBertEncoder(64, 1, 2, 10, 18, max_sequence_length=40), LABELS)
 
 
 def test_rows_have_the_papers_128_pieces_or_what_the_encoder_reads(toy_tokenizer, classifier):

@@ -1,7 +1,4 @@
-"""The classifier of texts and pairs: BERT's numbers, counts, errors, threads, training, saving."""
-
-import concurrent.futures
-import json
+"""The classifier of texts and pairs: BERT's numbers, counts, errors, losses, pairs."""
 
 import keras
 import numpy as np
@@ -172,16 +169,6 @@ def test_invalid_texts_are_rejected_with_a_message(classifier, given, message):
     assert classifier.counts == before
 
 
-def test_threads_get_the_answers_of_one(classifier):
-    given, before = texts(12, seed=3), classifier.counts["texts"]
-    expected = classifier.classify(given, batch_size=4)
-    with concurrent.futures.ThreadPoolExecutor(5) as pool:
-        jobs = [pool.submit(classifier.classify, one, 4) for one in given]
-        for job, mine in zip(jobs, expected, strict=True):
-            assert job.result().label == mine.label and job.result().score == pytest.approx(mine.score, abs=1e-5)
-    assert classifier.counts["texts"] == before + 24
-
-
 def test_with_the_pooler_it_is_the_bert_of_transformers(make_classifier, as_bert):
     """An independent `BertForSequenceClassification` of the same weights; as_bert skips where it is not installed."""
     model = make_classifier(pooler=True)
@@ -221,7 +208,7 @@ def batch_of(model, given, targets):
     [(LABELS, None), ((), None), (LABELS, "multi_label"), (LABELS, "regression")],
     ids=["classes", "regression", "several labels", "several numbers"],
 )
-def test_fit_lowers_the_loss_of_targets_in_x_or_y(make_classifier, labels, kind):
+def test_the_loss_is_that_of_the_problem_type_and_of_the_rows_weights(make_classifier, labels, kind):
     model, given = make_classifier(labels, scale=0.3, pooler=True, dropout=0.0, problem_type=kind), texts(6, seed=5)
     targets = np.eye(3)[[0, 1, 2, 0, 1, 2]] if labels else np.array([[0.0], [1], [2], [3], [4], [5]])
     if kind:
@@ -237,37 +224,22 @@ def test_fit_lowers_the_loss_of_targets_in_x_or_y(make_classifier, labels, kind)
             expected.append(((found - target) ** 2).mean())
         else:
             expected.append(-np.log(found) @ target)
-    model.compile(keras.optimizers.Adam(0.05), run_eagerly=BACKEND == "tensorflow")
+    model.compile("sgd", run_eagerly=BACKEND == "tensorflow")
     first = model.evaluate(batch, batch_size=6, verbose=0)
     assert first == pytest.approx(np.mean(expected), rel=1e-4)
     rows = {key: value for key, value in batch.items() if key != "label_targets"}
     weights = np.array([1.0, 0, 0, 0, 0, 3.0])
     found = model.evaluate(rows, {"label_targets": batch["label_targets"]}, 6, 0, sample_weight=weights)
     assert found == pytest.approx((expected[0] + 3 * expected[5]) / 6, rel=1e-4)
-    history = model.fit(batch, batch_size=6, epochs=20, verbose=0).history["loss"]
-    assert history[-1] < 0.9 * history[0]
 
 
-def test_a_model_of_pairs_rejects_single_texts_and_the_other_way_round(make_classifier, tmp_path):
+def test_a_model_of_pairs_rejects_single_texts_and_the_other_way_round(make_classifier):
     given = {True: pairs(2), False: texts(2)}
     for takes_pairs, kinds in ((True, ("pairs of texts", "single texts")), (False, ("single texts", "pairs of texts"))):
         model = make_classifier(takes_pairs=takes_pairs)
-        model.save(tmp_path / "model.keras")
-        for one in (model, keras.saving.load_model(tmp_path / "model.keras")):
-            assert len(one.classify(given[takes_pairs])) == 2 and one.classify([]) == []
-            with pytest.raises(InputError, match=f"This model classifies {kinds[0]}. Received: {kinds[1]}."):
-                one.classify(given[not takes_pairs][0])
-
-
-def test_the_configuration_keeps_every_setting_and_no_vocabulary(make_classifier):
-    settings = {"labels": ["x", "y"], "row_length": 17, "pooler": True, "dropout": 0.3, "name": "mine"}
-    settings |= {"takes_pairs": True, "problem_type": "multi_label", "threshold": 0.25}
-    config = json.loads(json.dumps(make_classifier(**settings).get_config()))
-    assert {key: config[key] for key in settings} == settings and "wrote" not in json.dumps(config)
-    config.pop("encoder")
-    again = SpanBertTextClassifier.from_config(config | {"encoder": make_classifier().encoder})
-    assert {key: again.get_config()[key] for key in settings} == settings
-    assert again.head.dropout == 0.3 and len(again.pairs.rows(["Ann " * 40])[0]) == 17
+        assert len(model.classify(given[takes_pairs])) == 2 and model.classify([]) == []
+        with pytest.raises(InputError, match=f"This model classifies {kinds[0]}. Received: {kinds[1]}."):
+            model.classify(given[not takes_pairs][0])
 
 
 @pytest.mark.parametrize("labels, kind", [(LABELS, "single_label"), ((), "regression")])
@@ -281,26 +253,10 @@ def test_a_configuration_of_an_earlier_version_is_read(make_classifier, labels, 
 
 @pytest.mark.parametrize(
     "labels, kind",
-    [(LABELS, "multi_label"), (("one",), "multi_label"), (("x", "y"), "regression"), (("x",), "regression")],
+    [(("one",), "multi_label"), (("x", "y"), "regression"), (("x",), "regression"), ((), "regression")],
 )
-def test_the_other_problem_types_survive_two_generations(make_classifier, tmp_path, labels, kind):
-    model, given = make_classifier(labels, problem_type=kind, threshold=0.3), texts(3)
-    expected, path = model.classify(given), tmp_path / "model.keras"
-    for _ in range(2):
-        model.save(path)
-        model = keras.saving.load_model(path)
-        assert (model.labels, model.problem_type, model.threshold) == (labels, kind, 0.3)
-        for found, one in zip(model.classify(given), expected, strict=True):
-            assert (found.label, found.labels) == (one.label, one.labels)
-            assert list(found.scores.values()) == pytest.approx(list(one.scores.values()), abs=1e-6)
-
-
-def test_a_saved_file_answers_the_same(make_classifier, tmp_path):
-    model = make_classifier(pooler=True, row_length=15)
-    model.save(tmp_path / "model.keras")
-    again = keras.saving.load_model(tmp_path / "model.keras")
-    given = pairs(5, seed=8)
-    for found, expected in zip(again.classify(given), model.classify(given), strict=True):
-        assert found.label == expected.label
-        np.testing.assert_allclose(list(found.scores.values()), list(expected.scores.values()), atol=1e-6)
-    assert (again.labels, again.row_length, again.counts["texts_cut"]) == (LABELS, 15, model.counts["texts_cut"])
+def test_the_configuration_keeps_every_problem_type(make_classifier, labels, kind):
+    config = make_classifier(labels, problem_type=kind, takes_pairs=False).get_config()
+    again = SpanBertTextClassifier.from_config(config)
+    assert again.get_config() == config and again.takes_pairs is False
+    assert (again.labels, again.problem_type) == (labels, kind)

@@ -1,15 +1,9 @@
-"""TiledResolver: a list against one by one, tiles, the model's own call, limits, shapes, memory, threads, saving.
+"""TiledResolver: a list against one by one, tiles, the model's own call, limits, shapes, memory.
 
 The words are of letters a to h, a piece each; L 16, W 4, A 5. Weights are noise, large enough for links.
 """
 
-import concurrent.futures
 import functools
-import importlib.util
-import json
-import os
-import subprocess
-import sys
 import tracemalloc
 
 import keras
@@ -32,14 +26,6 @@ SETTINGS = {
     "hidden_dim": 9,
     "dropout": 0.0,
 }
-LOAD = """
-import json, sys
-import keras
-import spanbert_keras
-resolver = keras.saving.load_model(sys.argv[1])
-found = [resolver.resolve(tokens=tokens, sentences=[[0, len(tokens)]]) for tokens in json.loads(sys.argv[2])]
-print(json.dumps([keras.backend.backend(), [one.token_clusters for one in found]]))
-"""
 
 
 @pytest.fixture(scope="module")
@@ -319,14 +305,6 @@ def test_weights_that_change_are_used(make_resolver, randomize):
     assert resolver.resolve(document) == first
 
 
-def test_threads_share_a_model(resolver, documents):
-    expected = [resolver.resolve(document) for document in documents]
-    counted = resolver.counts["documents"]
-    with concurrent.futures.ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(resolver.resolve, documents * 3))
-    assert found == expected * 3 and resolver.counts["documents"] == counted + 24
-
-
 @pytest.fixture
 def seen(monkeypatch):
     """Every call of a stage: (its name, the shapes of its inputs, the most numbers in one array)."""
@@ -376,23 +354,3 @@ def test_memory_grows_with_the_length_not_with_its_square(make_resolver, seen):
         assert len(found.tokens) == count and found.token_clusters
     assert largest[20_000] == largest[5_000]  # a stage's arrays do not grow with the document
     assert peaks[20_000] < 5 * peaks[5_000] and peaks[20_000] < 20_000 * 4_000
-
-
-@pytest.mark.parametrize(
-    "backend", [b if b == BACKEND else pytest.param(b, marks=pytest.mark.slow) for b in ("tensorflow", "jax", "torch")]
-)
-def test_one_file_resolves_the_same_in_a_fresh_process_on_every_backend(make_resolver, root, tmp_path, backend):
-    if importlib.util.find_spec(backend) is None:
-        pytest.skip(f"{backend} is not installed")
-    resolver = make_resolver(default_genre="tc", antecedent_window=40)
-    asked = [words(count, count) for count in (1, 25, 120)]
-    expected = [resolver.resolve(tokens=tokens, sentences=[(0, len(tokens))]).token_clusters for tokens in asked]
-    assert sum(map(len, expected)) > 3
-    resolver.save(tmp_path / "resolver.keras")  # after resolving: the compiled stages are not saved
-    code = [sys.executable, "-c", LOAD, str(tmp_path / "resolver.keras"), json.dumps(asked)]
-    environment = {**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": str(root)}
-    done = subprocess.run(code, cwd=tmp_path, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    name, found = json.loads(done.stdout.splitlines()[-1])
-    assert name == backend
-    assert found == json.loads(json.dumps(expected))

@@ -1,4 +1,4 @@
-"""Every registered class as a model with inputs and targets, for `round_trip_test.py`. B 2, T 7, M 2."""
+"""Every registered class inside a model with inputs and targets, and what is done to it, for `round_trip_test.py`."""
 
 import dataclasses
 
@@ -8,20 +8,8 @@ import numpy as np
 import spanbert_keras
 from spanbert_keras.layers import functional
 from spanbert_keras.training.steps.warmup_linear_decay import WarmupLinearDecay
+from tests.promises.model_cases import TASKS, B, D, M, T, make_encoder, rows
 
-B, T, M, D = 2, 7, 2, 8
-LETTERS = "abcdefgh"
-PIECES = [
-    "[PAD]",
-    "[UNK]",
-    "[CLS]",
-    "[SEP]",
-    "[MASK]",
-    "[unused1]",
-    "[unused2]",
-    *LETTERS,
-    *("##" + letter for letter in LETTERS),
-]
 PREFIX = "spanbert_keras>"
 
 
@@ -40,84 +28,18 @@ def registered() -> dict:
     return {name.removeprefix(PREFIX): known[name] for name in known if name.startswith(PREFIX)}
 
 
-def rows(segments=True) -> dict:
-    rng = np.random.default_rng(1)
-    batch = {"token_ids": rng.integers(7, len(PIECES), (B, T)), "padding_mask": np.ones((B, T))}
-    batch |= {"segment_ids": np.zeros((B, T))} if segments else {}
-    return {key: value.astype("int32") for key, value in batch.items()}
-
-
-def make_encoder(policy=None):
-    """Returns a small encoder of two blocks, with a tokenizer."""
-    return spanbert_keras.SpanBertEncoder(
-        vocabulary_size=len(PIECES),
-        num_layers=2,
-        num_heads=2,
-        hidden_dim=D,
-        intermediate_dim=12,
-        dropout=0.1,
-        max_sequence_length=16,
-        tokenizer=spanbert_keras.SpanBertTokenizer(PIECES),
-        dtype=policy,
-    )
-
-
-# --- models over an encoder
+# --- models
 
 
 def _encoder(encoder):
     return Subject(encoder, rows(), own_targets=False)
 
 
-def _pretrainer(encoder):
-    model = spanbert_keras.SpanBertPretrainer(encoder, max_span_positions=3, position_dim=4)
-    places = {key: np.ones((B, M), "int32") for key in model.input_keys[3:]}
-    targets = {"mask_ids": np.full((B, M), 8, "int32"), "mask_weights": np.ones((B, M), "float32")}
-    return Subject(model, rows() | places | targets | {"span_weights": targets["mask_weights"]})
+def _task(case):
+    return lambda encoder: Subject(case.make(encoder), case.batch)
 
 
-def _reader(encoder):
-    targets = {key: np.ones((B, 1), "int32") for key in ("start_positions", "end_positions", "answer_weights")}
-    model = spanbert_keras.SpanBertQuestionAnswerer(encoder, stride=1, max_question_pieces=4, no_answer_threshold=0.25)
-    return Subject(model, rows() | targets)
-
-
-def _classifier(encoder):
-    model = spanbert_keras.SpanBertTextClassifier(encoder, labels=["x", "y"], pooler=True, row_length=12)
-    return Subject(model, rows() | {"label_targets": np.eye(2, dtype="float32")})
-
-
-def _extractor(encoder):
-    model = spanbert_keras.SpanBertRelationExtractor(encoder, ["x", "y"], ["A"], ["B"], row_length=16)
-    return Subject(model, rows() | {"label_targets": np.eye(2, dtype="float32")})
-
-
-def _resolver(encoder):
-    model = spanbert_keras.SpanBertCoreferenceResolver(
-        encoder, segment_length=T, max_span_width=2, max_antecedents=2, hidden_dim=6, feature_dim=4
-    )
-    numbers = np.zeros((B, T), "int32")
-    batch = rows(segments=False) | {
-        "piece_places": np.repeat([np.arange(T)], B, 0).astype("int32"),
-        "start_groups": numbers,
-        "end_groups": numbers,
-        "speakers": numbers,
-        "segment_numbers": numbers,
-        "genres": numbers[:, :1],
-        "span_limits": np.full((B, 1), 2, "int32"),
-        "span_clusters": np.ones((B, T, 2), "int32"),
-    }
-    return Subject(model, batch)
-
-
-MODELS = {
-    "SpanBertEncoder": _encoder,
-    "SpanBertPretrainer": _pretrainer,
-    "SpanBertQuestionAnswerer": _reader,
-    "SpanBertTextClassifier": _classifier,
-    "SpanBertRelationExtractor": _extractor,
-    "SpanBertCoreferenceResolver": _resolver,
-}
+MODELS = {"SpanBertEncoder": _encoder} | {name: _task(case) for name, case in TASKS.items()}
 
 
 # --- layers, in graphs of their own
@@ -305,16 +227,9 @@ def remember(subject: Subject, seed=4) -> None:
 
 
 def answers(subject: Subject, model) -> list:
-    """Returns what a model computes, and says in text where it can."""
+    """Returns what a model computes."""
     outputs = keras.tree.flatten(model(subject.batch, training=False))
-    found = [keras.ops.convert_to_numpy(keras.ops.cast(x, "float32")) for x in outputs]
-    if isinstance(model, spanbert_keras.SpanBertQuestionAnswerer):
-        found.append(model.answer("a b", "bad cab head"))
-    elif isinstance(model, spanbert_keras.SpanBertTextClassifier):
-        found.append(model.classify("bad cab"))
-    elif isinstance(model, spanbert_keras.SpanBertRelationExtractor):
-        found.append(model.extract("a bad cab".split(), (0, 1), (2, 3), "A", "B"))
-    return found
+    return [keras.ops.convert_to_numpy(keras.ops.cast(x, "float32")) for x in outputs]
 
 
 def state(model) -> dict:

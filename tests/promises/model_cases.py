@@ -1,0 +1,206 @@
+"""A small model of every class, with settings, a batch and texts; used by `task_contract_test.py`, `round_trip_test.py`
+and `saved_models_test.py`. B 2, T 7, M 2."""
+
+import dataclasses
+
+import keras
+import numpy as np
+import pytest
+
+import spanbert_keras
+from spanbert_keras.preprocessing.entity_rows import BOUNDARIES
+
+B, T, M, D = 2, 7, 2, 8
+LETTERS = "abcdefgh"
+UNUSED = [f"[unused{number}]" for number in range(1, 5)]
+SPECIALS = ["[PAD]", *UNUSED, "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+PIECES = [*SPECIALS, *LETTERS, *("##" + letter for letter in LETTERS)]
+
+
+def make_encoder(policy=None, vocabulary=PIECES, num_layers=2):
+    """Returns a small encoder with a tokenizer, uncased; without one if there is no vocabulary."""
+    return spanbert_keras.SpanBertEncoder(
+        vocabulary_size=len(PIECES),
+        num_layers=num_layers,
+        num_heads=2,
+        hidden_dim=D,
+        intermediate_dim=12,
+        dropout=0.1,
+        max_sequence_length=20,
+        tokenizer=vocabulary and spanbert_keras.SpanBertTokenizer(vocabulary, lowercase=True),
+        dtype=policy,
+    )
+
+
+def rows(segments=True) -> dict:
+    rng = np.random.default_rng(1)
+    batch = {"token_ids": rng.integers(len(SPECIALS), len(PIECES), (B, T)), "padding_mask": np.ones((B, T))}
+    batch |= {"segment_ids": np.zeros((B, T))} if segments else {}
+    return {key: value.astype("int32") for key, value in batch.items()}
+
+
+@dataclasses.dataclass(frozen=True)
+class TaskCase:
+    """A task model.
+
+    Attributes:
+        kind: its class.
+        settings: what its constructor takes beside the encoder, nothing at its default.
+        batch: inputs and targets of a training step.
+        method: name of the method that takes texts.
+        texts: list of tuples, the arguments for one text each; given a list for each argument, it takes all at once.
+        shorthands: arguments of the constructor that only make one of the `settings`.
+    """
+
+    kind: type
+    settings: dict
+    batch: dict
+    method: str
+    texts: list[tuple]
+    shorthands: tuple[str, ...] = ()
+
+    def make(self, encoder=None, **others) -> keras.Model:
+        return self.kind(encoder or make_encoder(), **self.settings, **others)
+
+    def ask(self, model, *texts, **settings):
+        """Returns what a model says of each of the texts, of all by default, as plain values."""
+        columns = map(list, zip(*(texts or self.texts), strict=True))
+        return plain(getattr(model, self.method)(*columns, **settings))
+
+    def ask_one(self, model, text, **settings):
+        """Returns what a model says of one text, given alone."""
+        return plain(getattr(model, self.method)(*text, **settings))
+
+
+def plain(value):
+    """Returns results as values that JSON can hold."""
+    if isinstance(value, str) and hasattr(value, "spans"):
+        return [str(value), plain(value.spans)]
+    if isinstance(value, list | tuple):
+        return [plain(one) for one in value]
+    if isinstance(value, dict) or dataclasses.is_dataclass(value):
+        return {key: plain(one) for key, one in (value if isinstance(value, dict) else vars(value)).items()}
+    return value
+
+
+def outputs_of(model, batch: dict) -> dict:
+    """Returns what a model computes; compiled on JAX, where a resolver takes long operation by operation."""
+
+    def compute(inputs):
+        return model(inputs, training=False)
+
+    if keras.backend.backend() == "jax":
+        import jax
+
+        compute = jax.jit(compute)
+    return compute({key: keras.ops.convert_to_tensor(value) for key, value in batch.items()})
+
+
+def as_arrays(outputs: dict) -> dict:
+    return {key: keras.ops.convert_to_numpy(keras.ops.cast(x, "float32")) for key, x in outputs.items()}
+
+
+def same(found, expected, atol: float = 1e-5) -> None:
+    """Asserts that plain results agree: text and places exactly, numbers as far as float32 goes."""
+    if isinstance(expected, dict):
+        assert list(found) == list(expected)
+        found, expected = list(found.values()), list(expected.values())
+    if isinstance(expected, list):
+        assert len(found) == len(expected)
+        for one, other in zip(found, expected, strict=True):
+            same(one, other, atol)
+    else:
+        assert found == (pytest.approx(expected, abs=atol) if isinstance(expected, float) else expected)
+
+
+def _pretrainer() -> TaskCase:
+    kind = spanbert_keras.SpanBertPretrainer
+    places = {key: np.ones((B, M), "int32") for key in kind.input_keys[3:]}
+    weights = dict.fromkeys(("mask_weights", "span_weights"), np.ones((B, M), "float32"))
+    return TaskCase(
+        kind,
+        {"max_span_positions": 3, "position_dim": 4, "sbo_weight": 0.5, "loss_normalization": "separate"},
+        rows() | places | weights | {"mask_ids": np.full((B, M), 10, "int32")},
+        "fill_spans",
+        [("a [MASK] [MASK] Bad cab [MASK]",), ("[MASK]",), ("caf\u00e9 head [MASK] .",)],
+    )
+
+
+def _question_answerer() -> TaskCase:
+    lengths = {"window_length": 14, "stride": 3, "max_question_pieces": 4, "max_answer_pieces": 3}
+    others = {"input_order": "passage_first", "no_answer_threshold": -1.4, "special_tokens_in_text": True}
+    starts, ends = np.array([[1], [2]], "int32"), np.array([[3], [2]], "int32")
+    targets = {"start_positions": starts, "end_positions": ends, "answer_weights": np.ones((B, 1), "float32")}
+    long = "caf\u00e9 [SEP] bad .\tbead fab a b c d"
+    return TaskCase(
+        spanbert_keras.SpanBertQuestionAnswerer,
+        lengths | others,
+        rows() | targets,
+        "answer",
+        [("a B", "bad cab Head had a bad cab"), ("a B", "bad Cab"), ("c", "a e"), ("had head", long)],
+    )
+
+
+def _text_classifier() -> TaskCase:
+    settings = {"labels": ["x", "y"], "row_length": 12, "pooler": True, "dropout": 0.2, "takes_pairs": True}
+    return TaskCase(
+        spanbert_keras.SpanBertTextClassifier,
+        settings | {"problem_type": "multi_label", "threshold": 0.38},
+        rows() | {"label_targets": np.eye(2, dtype="float32")},
+        "classify",
+        [(("Bad cab", "a head had a caf\u00e9"),), (("a b", "c"),), (("fab", "bead ."),)],
+    )
+
+
+def _relation_extractor() -> TaskCase:
+    markers = dict(zip(BOUNDARIES, UNUSED[::-1], strict=True))
+    settings = {"labels": ["x", "y"], "feature_mode": "text", "markers": markers, "row_length": 16}
+    return TaskCase(
+        spanbert_keras.SpanBertRelationExtractor,
+        settings | {"pooler": True, "dropout": 0.2},
+        rows() | {"label_targets": np.eye(2, dtype="float32")},
+        "extract",
+        [
+            ("a Bad cab had a head in a fab caf\u00e9".split(), (1, 3), (5, 6)),
+            ("a b".split(), (1, 2), (0, 1)),
+            ("a bead".split(), (0, 1), (1, 2)),
+        ],
+        shorthands=("subject_types", "object_types"),
+    )
+
+
+def _coreference_resolver() -> TaskCase:
+    spans = {"segment_length": T, "max_span_width": 2, "top_span_ratio": 0.5, "candidates": "pieces"}
+    pairs = {"max_antecedents": 2, "antecedent_window": 5, "refinements": 2, "max_segment_distance": 2}
+    layers = {"feature_dim": 4, "hidden_dim": 6, "dropout": 0.2}
+    numbers = np.zeros((B, T), "int32")
+    batch = {
+        "piece_places": np.repeat([np.arange(T)], B, 0).astype("int32"),
+        "start_groups": numbers,
+        "end_groups": numbers,
+        "speakers": numbers,
+        "segment_numbers": numbers,
+        "genres": numbers[:, :1],
+        "span_limits": np.full((B, 1), 3, "int32"),
+        "span_clusters": np.ones((B, T, 2), "int32"),
+    }
+    words = [tuple(np.random.default_rng(count).choice([*LETTERS, "Ab", "\u00e9"], count)) for count in (3, 12, 25)]
+    return TaskCase(
+        spanbert_keras.SpanBertCoreferenceResolver,
+        spans | pairs | layers | {"genres": ["x", "y"], "default_genre": "y"},
+        rows(segments=False) | batch,
+        "resolve",
+        [(spanbert_keras.Document(tuple(map(str, one)), genre="x" * (len(one) == 12)),) for one in words],
+    )
+
+
+TASKS = {
+    case.kind.__name__: case
+    for case in (
+        _pretrainer(),
+        _question_answerer(),
+        _text_classifier(),
+        _relation_extractor(),
+        _coreference_resolver(),
+    )
+}
