@@ -52,8 +52,8 @@ def make_stream(config: Config):
     """Returns a `BatchStream` over random documents, and the unigram loss of each token `(V,)`."""
     from spanbert_keras import SpanBertTokenizer, SpanMasker
     from spanbert_keras.data.batches.batch_stream import BatchStream, CorpusSource
-    from spanbert_keras.data.batches.blocks import cut_blocks
     from spanbert_keras.data.batches.packing import plan_packing
+    from spanbert_keras.data.batches.row_blocks import cut_blocks
     from spanbert_keras.data.batches.row_stream import RowStream
     from spanbert_keras.pretraining.piece_scores import unigram_losses
 

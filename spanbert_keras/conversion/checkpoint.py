@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from spanbert_keras.conversion import tensor_names
+from spanbert_keras.conversion import hugging_face_names as names
 from spanbert_keras.conversion.foreign_keys import CONFIG, check_keys
 from spanbert_keras.conversion.tasks import TASKS, task_of
 from spanbert_keras.errors import InputError
@@ -46,7 +46,7 @@ class Checkpoint:
     @property
     def heads(self) -> list[str]:
         """The pre-training heads that it has weights of: `masked_lm`, `span_boundary` or both."""
-        return [name for name, table in tensor_names.HEADS.items() if tensor_names.any_in(table(), self.tensors)]
+        return [name for name, table in names.HEADS.items() if names.any_in(table(), self.tensors)]
 
     @property
     def task(self) -> str | None:
@@ -63,11 +63,11 @@ class Checkpoint:
         """The pre-training heads and the head of a task."""
         return [*self.heads, *([self.task] if self.task else [])]
 
-    def table(self) -> tensor_names.Table:
+    def table(self) -> names.Table:
         """Returns the weights that our models need from it: those of the encoder and of its heads."""
-        table = tensor_names.encoder_table(self.architecture["num_layers"])
+        table = names.encoder_table(self.architecture["num_layers"])
         for name in self.heads:
-            table |= tensor_names.HEADS[name]()
+            table |= names.HEADS[name]()
         if self.task is not None:
             table |= TASKS[self.task].head(self.head_settings)
         return table
@@ -75,7 +75,7 @@ class Checkpoint:
     def without_place(self) -> list[str]:
         """Returns names of BERT tensors that our models lack: pooler, next-sentence head, tied copies."""
         ours = {weight.name for weight in self.table().values()}
-        return sorted(name for name in self.tensors.keys() - ours if tensor_names.WITHOUT_PLACE.fullmatch(name))
+        return sorted(name for name in self.tensors.keys() - ours if names.WITHOUT_PLACE.fullmatch(name))
 
     def problems(self) -> tuple[list[str], list[str], list[str]]:
         """Returns the missing names, the unknown names, and a sentence for each wrong shape."""
@@ -87,7 +87,7 @@ class Checkpoint:
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Returns the expected shape of each tensor, except those whose shape depends on other settings."""
         sizes = self.architecture
-        spans = self.tensors.get(tensor_names.SBO_POSITIONS)  # its own sizes are the expected ones
+        spans = self.tensors.get(names.SBO_POSITIONS)  # its own sizes are the expected ones
         places, width = spans.shape if spans is not None and spans.ndim == 2 else (0, 0)
         letters = {
             "V": sizes["vocabulary_size"],
@@ -116,8 +116,8 @@ class Checkpoint:
 
     def _untied_outputs(self) -> list[str]:
         """Returns the names of output matrices that differ from the word embeddings."""
-        words = self.tensors[tensor_names.WORD_EMBEDDINGS]
-        known = [name for name in tensor_names.TIED if name in self.tensors]
+        words = self.tensors[names.WORD_EMBEDDINGS]
+        known = [name for name in names.TIED if name in self.tensors]
         return [name for name in known if not np.array_equal(self.tensors[name], words)]
 
     def without_refused_head(self) -> "Checkpoint":
@@ -159,7 +159,7 @@ class Checkpoint:
 
     def _has_two_biases(self) -> bool:
         """Returns whether the masked-LM bias differs between its two names in transformers."""
-        bias, other = (self.tensors.get(name) for name in (tensor_names.MLM_BIAS, tensor_names.MLM_BIAS_AGAIN))
+        bias, other = (self.tensors.get(name) for name in (names.MLM_BIAS, names.MLM_BIAS_AGAIN))
         return bias is not None and other is not None and not np.array_equal(bias, other)
 
     def normalised(self, allow_mismatch: bool = False) -> "Checkpoint":
@@ -176,8 +176,8 @@ class Checkpoint:
                 head = name.removesuffix("decoder.weight")
                 tensors = {key: value for key, value in tensors.items() if not key.startswith(head)}
                 notes.append(f"{name} differs from the word embeddings: its head is dropped.")
-        if tensor_names.MLM_BIAS_AGAIN in tensors:
-            tensors.setdefault(tensor_names.MLM_BIAS, tensors[tensor_names.MLM_BIAS_AGAIN])
+        if names.MLM_BIAS_AGAIN in tensors:
+            tensors.setdefault(names.MLM_BIAS, tensors[names.MLM_BIAS_AGAIN])
         whole = dataclasses.replace(self, tensors=tensors, notes=notes)
         if allow_mismatch:
             missing, unknown, _ = whole.problems()
@@ -203,8 +203,8 @@ def architecture_of(tensors: dict[str, np.ndarray], source: str, config: dict[st
     config = config or {}
     check_keys(config, CONFIG, source)
     try:
-        words = tensors[tensor_names.WORD_EMBEDDINGS]
-        positions = tensors[tensor_names.POSITION_EMBEDDINGS]
+        words = tensors[names.WORD_EMBEDDINGS]
+        positions = tensors[names.POSITION_EMBEDDINGS]
         intermediate = tensors["bert.encoder.layer.0.intermediate.dense.bias"]
     except KeyError as error:
         raise InputError(
@@ -216,7 +216,7 @@ def architecture_of(tensors: dict[str, np.ndarray], source: str, config: dict[st
             f"{source} does not contain a BERT encoder: its embeddings have {words.ndim} and {positions.ndim} axes, "
             f"and the first intermediate bias has {intermediate.ndim}. Expected: 2, 2 and 1."
         )
-    layers = {int(match[1]) for match in map(tensor_names.LAYER.match, tensors) if match}
+    layers = {int(match[1]) for match in map(names.LAYER.match, tensors) if match}
     segments = tensors.get("bert.embeddings.token_type_embeddings.weight")
     width = words.shape[1]
     defaults = {

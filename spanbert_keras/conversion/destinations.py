@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from spanbert_keras.conversion import tensor_names
+from spanbert_keras.conversion import hugging_face_names
 from spanbert_keras.conversion.checkpoint import Checkpoint
 from spanbert_keras.conversion.exports.litert_export import export_litert
 from spanbert_keras.conversion.exports.onnx_export import export_onnx
@@ -95,7 +95,7 @@ def _served_graph(checkpoint: Checkpoint, model: str, dtype: str) -> tuple[Any, 
 
 def _fresh_heads(checkpoint: Checkpoint) -> list[str]:
     """Returns the pre-training heads that a pretrainer would re-initialise."""
-    return [name for name in tensor_names.HEADS if name not in checkpoint.heads]
+    return [name for name in hugging_face_names.HEADS if name not in checkpoint.heads]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -6,8 +6,7 @@ import numpy as np
 
 from spanbert_keras.conversion.checkpoint import CASED_SIZE, UNCASED_SIZE, Checkpoint, vocabulary_of_size
 from spanbert_keras.conversion.formats.own_models import make_tokenizer
-from spanbert_keras.conversion.tasks import row_lengths
-from spanbert_keras.conversion.tensor_names import (
+from spanbert_keras.conversion.hugging_face_names import (
     MLM_BIAS,
     MLM_BIAS_AGAIN,
     POSITION_EMBEDDINGS,
@@ -15,6 +14,7 @@ from spanbert_keras.conversion.tensor_names import (
     TIED,
     WORD_EMBEDDINGS,
 )
+from spanbert_keras.conversion.tasks import row_lengths
 from spanbert_keras.errors import InputError
 
 UNUSED = "[unused"

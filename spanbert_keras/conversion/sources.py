@@ -24,9 +24,9 @@ from spanbert_keras.conversion.formats.tensorflow_checkpoint import read_tensorf
 from spanbert_keras.conversion.formats.tensorflow_variables import find_tensorflow_checkpoint
 from spanbert_keras.conversion.formats.tokenizer_files import looks_lowercased, read_lines
 from spanbert_keras.conversion.formats.torch_pickles import CUT_SHORT, first_line
+from spanbert_keras.conversion.hugging_face_names import any_in
 from spanbert_keras.conversion.resizing import fit_vocabulary
 from spanbert_keras.conversion.tasks import TASKS, in_words
-from spanbert_keras.conversion.tensor_names import any_in
 from spanbert_keras.errors import InputError
 
 HUB_SCHEME = "hf://"

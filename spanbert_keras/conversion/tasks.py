@@ -9,7 +9,7 @@ import numpy as np
 
 from spanbert_keras.conversion import head_settings
 from spanbert_keras.conversion.head_settings import CLASSIFIER, HeadSettings, HeadSource
-from spanbert_keras.conversion.tensor_names import (
+from spanbert_keras.conversion.hugging_face_names import (
     Table,
     answer_table,
     any_in,

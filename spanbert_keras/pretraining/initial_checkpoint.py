@@ -8,9 +8,9 @@ from absl import logging
 
 from spanbert_keras.conversion.checkpoint import Checkpoint
 from spanbert_keras.conversion.formats.own_models import make_tokenizer, to_model
+from spanbert_keras.conversion.hugging_face_names import HEADS, SBO_POSITIONS
 from spanbert_keras.conversion.resizing import resize_positions
 from spanbert_keras.conversion.sources import open_source
-from spanbert_keras.conversion.tensor_names import HEADS, SBO_POSITIONS
 from spanbert_keras.errors import InputError
 from spanbert_keras.files.writing import input_error_if_unwritable, write_atomically, write_text
 from spanbert_keras.models.pretrainer import SpanBertPretrainer

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from spanbert_keras.conversion.checkpoint import architecture_of, vocabulary_of_size
+from spanbert_keras.conversion.hugging_face_names import canonical
 from spanbert_keras.conversion.sources import open_source
-from spanbert_keras.conversion.tensor_names import canonical
 from spanbert_keras.errors import InputError
 
 

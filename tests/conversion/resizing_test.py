@@ -5,9 +5,9 @@ import pytest
 
 from spanbert_keras import SpanBertCoreferenceResolver
 from spanbert_keras.conversion.formats.own_models import from_model, make_tokenizer, to_model
+from spanbert_keras.conversion.hugging_face_names import MLM_BIAS, POSITION_EMBEDDINGS, SBO_BIAS, WORD_EMBEDDINGS
 from spanbert_keras.conversion.resizing import add_pieces, fit_vocabulary, resize_positions, resize_segments
 from spanbert_keras.conversion.sources import open_source
-from spanbert_keras.conversion.tensor_names import MLM_BIAS, POSITION_EMBEDDINGS, SBO_BIAS, WORD_EMBEDDINGS
 from spanbert_keras.errors import InputError
 
 

@@ -42,9 +42,9 @@ INNER_ARROWS: dict[str, dict[str, set[str]]] = {
     },
     "conversion": {
         "exports": {"foreign_keys"},
-        "formats": {"checkpoint", "tasks", "tensor_names", "foreign_keys"},
-        "checkpoint": {"tasks", "tensor_names", "foreign_keys"},
-        "tasks": {"head_settings", "tensor_names"},
+        "formats": {"checkpoint", "tasks", "hugging_face_names", "foreign_keys"},
+        "checkpoint": {"tasks", "hugging_face_names", "foreign_keys"},
+        "tasks": {"head_settings", "hugging_face_names"},
         "head_settings": {"foreign_keys"},
     },
 }

@@ -10,8 +10,8 @@ import pytest
 from absl import logging
 
 from spanbert_keras.data.batches.batch_stream import BatchStream, CorpusSource
-from spanbert_keras.data.batches.blocks import cut_blocks
 from spanbert_keras.data.batches.packing import plan_packing
+from spanbert_keras.data.batches.row_blocks import cut_blocks
 from spanbert_keras.data.batches.row_stream import RowStream
 from spanbert_keras.models.encoder import SpanBertEncoder
 from spanbert_keras.models.pretrainer import SpanBertPretrainer

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from spanbert_keras.conversion.checkpoint import Checkpoint
-from spanbert_keras.conversion.tensor_names import COREFERENCE
+from spanbert_keras.conversion.hugging_face_names import COREFERENCE
 from spanbert_keras.errors import InputError
 
 Variables = dict[str, tuple[str, str]]  # a variable's name -> (our name, its shape in letters and numbers)

@@ -17,8 +17,8 @@ from spanbert_keras.conversion.formats.tensor_files import (
     read_tensors,
 )
 from spanbert_keras.conversion.formats.tokenizer_export import write_tokenizer_files
+from spanbert_keras.conversion.hugging_face_names import canonical
 from spanbert_keras.conversion.tasks import TASKS, longest_row, read_head_settings, task_config
-from spanbert_keras.conversion.tensor_names import canonical
 from spanbert_keras.errors import InputError
 
 SBO_FILE = "span_boundary_head.safetensors"  # transformers lacks this head and would warn about its tensors

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from spanbert_keras.conversion import tensor_names
+from spanbert_keras.conversion import hugging_face_names
 from spanbert_keras.conversion.checkpoint import Checkpoint
 from spanbert_keras.conversion.formats.tokenizer_files import looks_lowercased
 from spanbert_keras.conversion.formats.torch_pickles import first_line
@@ -76,7 +76,7 @@ def to_model(checkpoint: Checkpoint, kind: str = "auto", **overrides: Any):
     if kind in TASKS:
         model = _task_model(kind, encoder, settings, checkpoint.source)
     elif kind == "pretrainer":
-        table = checkpoint.tensors.get(tensor_names.SBO_POSITIONS)
+        table = checkpoint.tensors.get(hugging_face_names.SBO_POSITIONS)
         if table is not None:
             settings |= {"max_span_positions": table.shape[0], "position_dim": table.shape[1]}
         model = SpanBertPretrainer(encoder, **settings)
@@ -171,8 +171,8 @@ def from_model(model: Any) -> Checkpoint:
         )
     encoder = model if isinstance(model, SpanBertEncoder) else model.encoder
     config = encoder.get_config()
-    table = tensor_names.encoder_table(encoder.num_layers)
-    for make in tensor_names.HEADS.values():
+    table = hugging_face_names.encoder_table(encoder.num_layers)
+    for make in hugging_face_names.HEADS.values():
         table |= make()
     for task in TASKS.values():
         table |= task.head({"pooler": True})
@@ -220,7 +220,7 @@ def _drop_fresh_heads(tensors: dict[str, np.ndarray]) -> list[str]:
     Such a head still has its initial values: all biases are 0, and the scales of its normalisation layers are 1.
     """
     notes = []
-    for head, make in tensor_names.HEADS.items():
+    for head, make in hugging_face_names.HEADS.items():
         names = [weight.name for weight in make().values()]
         vectors = [name for name in names if name in tensors and tensors[name].ndim == 1]
         if vectors and all((tensors[name] == name.endswith("weight")).all() for name in vectors):

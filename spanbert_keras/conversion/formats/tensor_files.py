@@ -9,7 +9,7 @@ import numpy as np
 
 from spanbert_keras.conversion.foreign_keys import read_settings
 from spanbert_keras.conversion.formats.torch_pickles import CUT_SHORT, read_pickle
-from spanbert_keras.conversion.tensor_names import (
+from spanbert_keras.conversion.hugging_face_names import (
     INNER_WRAPPING,
     WORDS_AFTER_PREFIX,
     canonical,

@@ -8,7 +8,7 @@ from spanbert_keras.conversion.formats.bert_folder import checkpoint_of, read_co
 from spanbert_keras.conversion.formats.coreference_names import holds_coreference, with_coreference
 from spanbert_keras.conversion.formats.model_garden_config import read_model_garden_config
 from spanbert_keras.conversion.formats.tensorflow_variables import attention_heads, read_tensorflow_variables
-from spanbert_keras.conversion.tensor_names import canonical
+from spanbert_keras.conversion.hugging_face_names import canonical
 
 
 def read_tensorflow_checkpoint(prefix: str | os.PathLike) -> Checkpoint:

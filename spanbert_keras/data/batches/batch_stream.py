@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from spanbert_keras.data.batches.blocks import SPECIALS_PER_BLOCK
+from spanbert_keras.data.batches.row_blocks import SPECIALS_PER_BLOCK
 from spanbert_keras.data.batches.row_stream import PlacedBlocks, RowStream
 from spanbert_keras.data.seeds import MIX_ORDER
 from spanbert_keras.errors import InputError

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from spanbert_keras.data.batches.batch_stream import BatchStream, CorpusSource
-from spanbert_keras.data.batches.blocks import cached_blocks, cut_blocks
 from spanbert_keras.data.batches.packing import plan_packing
+from spanbert_keras.data.batches.row_blocks import cached_blocks, cut_blocks
 from spanbert_keras.data.batches.row_stream import RowStream
 from spanbert_keras.data.seeds import CORPUS, HELD_OUT, MIXTURE
 from spanbert_keras.data.shards.token_shards import TokenShards

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from spanbert_keras.data.batches.blocks import SPECIALS_PER_BLOCK
+from spanbert_keras.data.batches.row_blocks import SPECIALS_PER_BLOCK
 
 Template = tuple[int, ...]
 

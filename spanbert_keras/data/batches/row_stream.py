@@ -4,8 +4,8 @@ import dataclasses
 
 import numpy as np
 
-from spanbert_keras.data.batches.blocks import SPECIALS_PER_BLOCK, Blocks
 from spanbert_keras.data.batches.packing import PackingPlan
+from spanbert_keras.data.batches.row_blocks import SPECIALS_PER_BLOCK, Blocks
 from spanbert_keras.data.seeds import BLOCK_ORDER, MASKS, ROW_ORDER
 from spanbert_keras.preprocessing.philox import fold, permute
 

@@ -9,7 +9,7 @@ from spanbert_keras.conversion.formats import tensorflow_checkpoint
 from spanbert_keras.conversion.formats.coreference_names import VARIABLES
 from spanbert_keras.conversion.formats.own_models import from_model
 from spanbert_keras.conversion.formats.tensorflow_checkpoint import read_tensorflow_checkpoint
-from spanbert_keras.conversion.tensor_names import COREFERENCE
+from spanbert_keras.conversion.hugging_face_names import COREFERENCE
 
 tf = pytest.importorskip("tensorflow", reason="TensorFlow writes the checkpoints that are read here")
 

@@ -18,7 +18,7 @@ from spanbert_keras.conversion.formats.tensorflow_variables import (
     find_tensorflow_checkpoint,
     read_tensorflow_variables,
 )
-from spanbert_keras.conversion.tensor_names import encoder_table
+from spanbert_keras.conversion.hugging_face_names import encoder_table
 from spanbert_keras.errors import InputError
 
 tf = pytest.importorskip("tensorflow", reason="TensorFlow writes the checkpoints that are read here")

@@ -5,8 +5,8 @@ import time
 import numpy as np
 import pytest
 
-from spanbert_keras.data.batches.blocks import SPECIALS_PER_BLOCK
 from spanbert_keras.data.batches.packing import plan_packing
+from spanbert_keras.data.batches.row_blocks import SPECIALS_PER_BLOCK
 from spanbert_keras.preprocessing.masking.masking_settings import MaskingSettings
 
 budget = MaskingSettings().budget

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from spanbert_keras.data.batches.blocks import SPECIALS_PER_BLOCK, Blocks
 from spanbert_keras.data.batches.packing import plan_packing
+from spanbert_keras.data.batches.row_blocks import SPECIALS_PER_BLOCK, Blocks
 from spanbert_keras.data.batches.row_stream import RowStream
 from spanbert_keras.preprocessing.masking.masking_settings import MaskingSettings
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from spanbert_keras.data.batches.batch_stream import BatchStream, CorpusSource
-from spanbert_keras.data.batches.blocks import cut_blocks
 from spanbert_keras.data.batches.packing import plan_packing
+from spanbert_keras.data.batches.row_blocks import cut_blocks
 from spanbert_keras.data.batches.row_stream import RowStream
 from spanbert_keras.preprocessing.masking.span_masker import SpanMasker
 from spanbert_keras.pretraining.objective import PretrainingObjective

@@ -6,8 +6,8 @@ import time
 import numpy as np
 import pytest
 
-from spanbert_keras.data.batches import blocks as blocks_module
-from spanbert_keras.data.batches.blocks import Blocks, cached_blocks, cut_blocks
+from spanbert_keras.data.batches import row_blocks
+from spanbert_keras.data.batches.row_blocks import Blocks, cached_blocks, cut_blocks
 from spanbert_keras.errors import InputError
 
 LENGTHS = [1, 2, 7, 30, 64, 5, 200, 11, 3, 90, 41, 1]
@@ -168,7 +168,7 @@ def test_a_cache_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "cache").write_text("a file")
     with pytest.raises(InputError, match="cache"):
         cached_blocks(tmp_path / "cache", "name", made)
-    assert blocks_module.SPECIALS_PER_BLOCK == 2
+    assert row_blocks.SPECIALS_PER_BLOCK == 2
 
 
 @pytest.mark.parametrize("damaged", [False, True])
@@ -177,7 +177,7 @@ def test_two_processes_build_one_index_at_once_and_neither_removes_the_others(tm
     if damaged:
         cached_blocks(tmp_path, "name", made)
         (path / "starts.npy").write_bytes(b"")
-    look, looks, files, still_there = blocks_module._open_index, [], {}, []
+    look, looks, files, still_there = row_blocks._open_index, [], {}, []
 
     def look_and_lose_time(path):
         found = look(path)
@@ -193,7 +193,7 @@ def test_two_processes_build_one_index_at_once_and_neither_removes_the_others(tm
         while threading.current_thread().name == "quick" and "slow" not in files:
             still_there.append(look(path) is not None)
 
-    monkeypatch.setattr(blocks_module, "_open_index", look_and_lose_time)
+    monkeypatch.setattr(row_blocks, "_open_index", look_and_lose_time)
     threads = [threading.Thread(target=work, name=name, daemon=True) for name in ("quick", "slow")]
     for thread in threads:
         thread.start()
@@ -208,6 +208,6 @@ def test_the_index_that_another_process_put_in_place_meanwhile_stays_and_ours_is
     path = tmp_path / "name.blocks"
     theirs = cached_blocks(tmp_path, "name", made)
     inode = (path / "starts.npy").stat().st_ino
-    blocks_module._write_index(path, made())
+    row_blocks._write_index(path, made())
     assert (path / "starts.npy").stat().st_ino == inode
     assert theirs.starts.tolist() == made().starts.tolist()

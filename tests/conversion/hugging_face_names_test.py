@@ -3,7 +3,7 @@
 import pytest
 
 from spanbert_keras import SpanBertEncoder, SpanBertPretrainer
-from spanbert_keras.conversion.tensor_names import HEADS, WITHOUT_PLACE, canonical, encoder_table
+from spanbert_keras.conversion.hugging_face_names import HEADS, WITHOUT_PLACE, canonical, encoder_table
 
 
 @pytest.fixture(scope="module")
