@@ -45,6 +45,43 @@ def _log_as_programs_do():
     logging.set_verbosity(logging.INFO)
 
 
+@pytest.fixture
+def eagerly():
+    """Lets TensorFlow run functions step by step: for a few small steps, tracing takes longer than computing.
+
+    For tests of what happens around training; what graphs compute is tested without it. No effect on other backends.
+    """
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        yield
+        return
+    import tensorflow as tf
+
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
+@pytest.fixture(scope="module")
+def plain_graphs():
+    """Lets TensorFlow run graphs as they were traced: optimizing many small ones takes longer than running them.
+
+    For tests whose subject is not the graph optimizer. No effect on other backends.
+    """
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        yield
+        return
+    import tensorflow as tf
+
+    before = tf.config.optimizer.get_experimental_options().get("disable_meta_optimizer", False)
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+    yield
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": before})
+
+
 @pytest.fixture(scope="session")
 def root():
     """Path of the repository."""
