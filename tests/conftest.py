@@ -1,5 +1,6 @@
 """Fixtures and options of all tests: `--slow`, quiet backends, the folder of real data and a small vocabulary."""
 
+import gc
 import os
 import pathlib
 import pydoc_data.topics
@@ -37,6 +38,13 @@ def pytest_make_parametrize_id(val, argname):
 
 def pytest_report_header(config):
     return f"keras backend: {os.environ['KERAS_BACKEND']}"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _collect_garbage_of_this_file_alone():
+    """Spares garbage collection what was there before: Keras collects for every run and every quantized layer."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
