@@ -5,12 +5,14 @@ import os
 import pathlib
 import pydoc_data.topics
 
-# Before the first import of a backend: no log noise, no framework that grabs all of a GPU, float32 means float32.
+# Before the first import of a backend: no log noise, no framework that grabs all of a GPU, float32 means float32; one
+# thread for torch, whose threads spin while they wait for each other, which small tensors are not worth.
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 os.environ.setdefault("NVIDIA_TF32_OVERRIDE", "0")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
 
 import pytest
