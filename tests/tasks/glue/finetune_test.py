@@ -117,9 +117,7 @@ def test_mnli_has_two_devs_two_tests_and_the_diagnostic_set(fine_tune, set_folde
         assert submitted == classified(model, rows, 100) and len({label for _, label in submitted}) > 1
 
 
-def test_wnlis_file_has_the_majority_of_training_which_is_scored_on_dev(
-    fine_tune, set_folder, monkeypatch, caplog, eagerly
-):
+def test_wnlis_file_has_the_majority_of_training_scored_on_dev(fine_tune, set_folder, monkeypatch, caplog, eagerly):
     caplog.set_level("INFO")
     train, dev, test = (
         [(*told(number, "01")[:2], label) for number, label in enumerate(labels)] for labels in ("11010", "0010", "000")
