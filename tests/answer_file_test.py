@@ -37,7 +37,7 @@ def model_path(reader, tmp_path_factory):
 
 
 @pytest.fixture
-def ask(model_path, tmp_path):
+def ask(model_path, tmp_path, eagerly):
     def run(content, *flags, output="answers.jsonl"):
         path = tmp_path / "questions"
         path.write_bytes(content if isinstance(content, bytes) else content.encode())

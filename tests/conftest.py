@@ -1,15 +1,18 @@
 """Fixtures and options of all tests: `--slow`, quiet backends, the folder of real data and a small vocabulary."""
 
+import gc
 import os
 import pathlib
 import pydoc_data.topics
 
-# Before the first import of a backend: no log noise, no framework that grabs all of a GPU, float32 means float32.
+# Before the first import of a backend: no log noise, no framework that grabs all of a GPU, float32 means float32; one
+# thread for torch, whose threads spin while they wait for each other, which small tensors are not worth.
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 os.environ.setdefault("NVIDIA_TF32_OVERRIDE", "0")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
 
 import pytest
@@ -53,10 +56,54 @@ def pytest_report_header(config):
     return f"keras backend: {os.environ['KERAS_BACKEND']}"
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _collect_garbage_of_this_file_alone():
+    """Spares garbage collection what was there before: Keras collects for every run and every quantized layer."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(autouse=True)
 def _log_as_programs_do():
     """Lets absl log what programs show, even if an earlier test of this process changed the verbosity."""
     logging.set_verbosity(logging.INFO)
+
+
+@pytest.fixture
+def eagerly():
+    """Lets TensorFlow run functions step by step: for a few small steps, tracing takes longer than computing.
+
+    For tests of what happens around training; what graphs compute is tested without it. No effect on other backends.
+    """
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        yield
+        return
+    import tensorflow as tf
+
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
+@pytest.fixture(scope="module")
+def plain_graphs():
+    """Lets TensorFlow run graphs as they were traced: optimizing many small ones takes longer than running them.
+
+    For tests whose subject is not the graph optimizer. No effect on other backends.
+    """
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        yield
+        return
+    import tensorflow as tf
+
+    before = tf.config.optimizer.get_experimental_options().get("disable_meta_optimizer", False)
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+    yield
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": before})
 
 
 @pytest.fixture(scope="session")

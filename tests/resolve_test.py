@@ -14,6 +14,8 @@ from spanbert_keras.program import InputError
 TEXT = "w3 w4 w3. w5 w6 w3 w4!\n\nw3 <b> w4"
 LINE = {"name": "nw/one", "tokens": ["w3", "w4", "w3", "w5"], "sentences": [[0, 2], [2, 4]], "clusters": []}
 
+pytestmark = pytest.mark.usefixtures("eagerly")
+
 
 @pytest.fixture(scope="module")
 def model_path(toy_tokenizer, tmp_path_factory):

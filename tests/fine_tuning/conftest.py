@@ -144,6 +144,11 @@ def toy_task():
     return ToyTask
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _plain_graphs(plain_graphs):
+    """All tests here."""
+
+
 # --- studies whose training is a script of scores
 
 

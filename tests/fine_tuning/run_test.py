@@ -111,7 +111,7 @@ def test_the_saved_model_is_that_of_the_run_as_the_task_completed_it(whole, toy_
 
 
 @pytest.mark.parametrize("best", [1, pytest.param(3, marks=pytest.mark.slow), 5])
-def test_the_best_model_is_kept_and_not_the_last(make_run, best):
+def test_the_best_model_is_kept_and_not_the_last(make_run, best, eagerly):
     """The best checkpoint outlives newer ones, and its weights are what is scored and saved."""
     seen = []
 
@@ -128,7 +128,7 @@ def test_the_best_model_is_kept_and_not_the_last(make_run, best):
     assert len({score for score, _ in seen}) == len(EVALUATED)  # the weights differ between evaluations
 
 
-def test_of_equal_scores_the_last_model_is_kept(make_run):
+def test_of_equal_scores_the_last_model_is_kept(make_run, eagerly):
     assert record_of(finish(make_run(lambda number, true: 50.0)))["best_step"] == STEPS
 
 
@@ -136,7 +136,7 @@ def rises_twice(number, true):
     return {1: 10.0, 2: 20.0}.get(number, 15.0)
 
 
-def test_with_patience_a_run_ends_when_the_score_stops_improving(make_run):
+def test_with_patience_a_run_ends_when_the_score_stops_improving(make_run, eagerly):
     run = make_run(rises_twice, patience=2, epochs=4.0)
     assert run.run() == "finished"
     assert [number for number, _ in run.scores] == [1, 2, 3, 4]  # two without progress
@@ -145,7 +145,7 @@ def test_with_patience_a_run_ends_when_the_score_stops_improving(make_run):
     assert run.events[-1][0] == "finish"
 
 
-def test_patience_is_counted_across_a_restart(make_run, stop_at):
+def test_patience_is_counted_across_a_restart(make_run, stop_at, eagerly):
     stop_at(make_run(rises_twice, patience=2, epochs=4.0), EVALUATED[2] + 1)
     # Another process knows of the evaluations before by the best checkpoint alone.
     run = make_run(lambda number, true: 15.0, patience=2, epochs=4.0)
@@ -154,13 +154,13 @@ def test_patience_is_counted_across_a_restart(make_run, stop_at):
     assert (record["finished_steps"], record["best_step"]) == (EVALUATED[3], EVALUATED[1])
 
 
-def test_a_better_score_resets_patience(make_run):
+def test_a_better_score_resets_patience(make_run, eagerly):
     run = make_run(lambda number, true: {1: 10.0, 3: 11.0}.get(number, 5.0), patience=2, epochs=1.5)
     assert run.run() == "finished"
     assert [number for number, _ in run.scores] == [1, 2, 3, 4, 5] and record_of(run)["finished_steps"] == STEPS
 
 
-def test_a_model_is_saved_even_if_its_predictions_cannot_be_written(make_run, monkeypatch):
+def test_a_model_is_saved_even_if_its_predictions_cannot_be_written(make_run, monkeypatch, eagerly):
     run = make_run()
 
     def fail(*given):
@@ -231,7 +231,7 @@ def test_a_run_killed_during_an_evaluation_ends_as_one_that_was_not(make_run, wh
 
 
 @pytest.mark.parametrize("where", ["finish", "save_model", pytest.param("update", marks=pytest.mark.slow)])
-def test_a_run_killed_after_its_training_finishes_without_training(make_run, monkeypatch, where):
+def test_a_run_killed_after_its_training_finishes_without_training(make_run, monkeypatch, where, eagerly):
     first = make_run(lambda number, true: -number)  # the first is the best
     target = {"finish": first.task, "save_model": run_module.saving, "update": first.record}[where]
     update = first.record.update
@@ -249,7 +249,7 @@ def test_a_run_killed_after_its_training_finishes_without_training(make_run, mon
         np.testing.assert_array_equal(a, b)
 
 
-def test_an_invalid_record_is_rejected(make_run):
+def test_an_invalid_record_is_rejected(make_run, eagerly):
     run = make_run()
     run.folder.mkdir()
     for text in ("{", "[1]", '{"finished_steps": 3}'):
@@ -313,7 +313,7 @@ def test_before_the_first_checkpoint_everything_may_change(make_run, stop_at):
         make_run(learning_rate=0.01).check_same()
 
 
-def test_a_non_finite_loss_is_a_training_failure(make_run):
+def test_a_non_finite_loss_is_a_training_failure(make_run, eagerly):
     run = make_run()
     make_model = run.task.make_model
 

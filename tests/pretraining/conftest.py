@@ -1,6 +1,7 @@
 """Streams, models and steps as in the tests of training."""
 
 from tests.training.conftest import (  # noqa: F401
+    _plain_graphs,
     batch,
     lines,
     make_model,

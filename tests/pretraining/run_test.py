@@ -86,7 +86,7 @@ def test_held_out_sets_have_the_same_rows_under_every_scheme_and_seed(make_run):
     assert all((originals(held_out) == originals(sets[0])).all() for held_out in sets)
 
 
-def test_other_weights_of_the_corpora_are_another_run(make_run, toy_shards, tmp_path):
+def test_other_weights_of_the_corpora_are_another_run(make_run, toy_shards, tmp_path, eagerly):
     run = make_run(f"--corpus={toy_shards}:0.7,{toy_shards}:0.3")
     assert run.train().status == "finished"
     facts = json.loads((tmp_path / "run" / "run.json").read_text())["facts"]
@@ -96,7 +96,7 @@ def test_other_weights_of_the_corpora_are_another_run(make_run, toy_shards, tmp_
     assert make_run(f"--corpus={toy_shards}:7,{toy_shards}:3").train().status == "finished"
 
 
-def test_a_moved_corpus_is_the_same_run(make_run, toy_shards, monkeypatch, tmp_path):
+def test_a_moved_corpus_is_the_same_run(make_run, toy_shards, monkeypatch, tmp_path, eagerly):
     assert make_run().train().status == "finished"
     (tmp_path / "moved").symlink_to(toy_shards)
     starts, train = [], run_module.Trainer.run
@@ -135,7 +135,7 @@ def test_a_worker_scores_no_more_rows_at_once_than_it_trains_on(make_run):
     assert [held_out.batch_rows for held_out in run._held_out_sets()] == [2]
 
 
-def test_the_best_checkpoint_is_that_of_the_first_schemes_masked_pieces(make_run, monkeypatch, tmp_path):
+def test_the_best_checkpoint_is_that_of_the_first_schemes_masked_pieces(make_run, monkeypatch, tmp_path, eagerly):
     run = make_run("--eval_schemes=subword,span", "--evaluate_every=2", "--checkpoint_every=100")
     scores, evaluate = {}, HeldOutEvaluator.evaluate
 
@@ -156,7 +156,7 @@ def test_the_peak_is_the_flags(make_run):
     assert (performance.peak, performance.replicas) == (2.5e12, 2)
 
 
-def test_flags_shape_schedule_and_guard(make_run):
+def test_flags_shape_schedule_and_guard(make_run, eagerly):
     flags = ["--steps_per_call=3", "--checkpoint_minutes=2.5", "--on_divergence=rollback", "--spike_nats=1.5"]
     run = make_run(*flags, "--keep_every=2", "--profile_steps=4", "--steps=4")
     assert run.train().status == "finished"
@@ -177,7 +177,7 @@ def test_callbacks_see_every_call(make_run):
     assert seen == [1, 3, 5]
 
 
-def test_workers_other_than_the_chief_write_nothing(make_run, tmp_path):
+def test_workers_other_than_the_chief_write_nothing(make_run, tmp_path, eagerly):
     class Second(Distribution):
         def sum(self, values):
             return values * 2.0

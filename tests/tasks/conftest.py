@@ -12,6 +12,11 @@ from spanbert_keras import program
 PIECES = ["[PAD]", *(f"[unused{i}]" for i in range(1, 13)), "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _plain_graphs(plain_graphs):
+    """All tests here."""
+
+
 @pytest.fixture(scope="session")
 def encoder_path(tmp_path_factory):
     """Path of a saved encoder of 32 positions, with pieces for markers and for the words w0 to w39."""

@@ -28,6 +28,11 @@ from spanbert_keras.training.trainer_events import Evaluation, TrainerEvents
 ROW_LENGTH, ROWS, SEED = 24, 4, (5, 6)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _plain_graphs(plain_graphs):
+    """All tests here."""
+
+
 @pytest.fixture(scope="session")
 def stream_of(toy_corpus, toy_tokenizer):
     """Function that makes a `BatchStream` of 4 rows x 24 tokens."""

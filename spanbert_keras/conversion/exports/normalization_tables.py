@@ -24,8 +24,10 @@ class PagedTable:
     @classmethod
     def of(cls, dense: np.ndarray) -> "PagedTable":
         """Returns the table of an integer array `(0x110000,)`."""
-        distinct, pages = np.unique(dense.reshape(-1, PAGE_SIZE), axis=0, return_inverse=True)
-        return cls(pages.reshape(-1).astype(np.int32), distinct.reshape(-1).astype(np.int32))
+        distinct: dict[bytes, int] = {}
+        pages = [distinct.setdefault(page.tobytes(), len(distinct)) for page in dense.reshape(-1, PAGE_SIZE)]
+        entries = np.frombuffer(b"".join(distinct), dense.dtype)
+        return cls(np.array(pages, np.int32), entries.astype(np.int32))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,34 +58,31 @@ class NormalizationTables:
     def read(
         cls, lowercase: bool, strip_accents: bool | None = None, split_chinese_characters: bool = True
     ) -> "NormalizationTables":
-        """Returns the tables of a tokenizer. The first call takes a few seconds.
+        """Returns the tables of a tokenizer. The first call takes about a second.
 
         Args:
             lowercase: bool. Whether text is lowercased (uncased models).
             strip_accents: bool or `None`. Whether accents are removed; `None`: same as `lowercase`.
             split_chinese_characters: bool. Whether every CJK character is a word.
         """
-        strips = lowercase if strip_accents is None else strip_accents
-        normalizer = normalizers.BertNormalizer(
-            lowercase=lowercase, strip_accents=strips, handle_chinese_chars=split_chinese_characters
-        )
-        characters = ["" if code in SURROGATES else chr(code) for code in range(CODE_POINTS)]
-        normalized = list(map(normalizer.normalize_str, characters))
-        kinds = _kinds(characters)
-        ranks = _ranks() if strips else None
+        if strip_accents is None:
+            return cls.read(lowercase, lowercase, split_chinese_characters)
+        normalized = _normalized(lowercase, strip_accents, split_chinese_characters)
+        kinds = _kinds().copy()
+        ranks = _ranks() if strip_accents else None
         if ranks is not None:
             # Accents are removed after reordering, so a removed accent of rank 0 must still block it.
-            with_accents = normalizers.BertNormalizer(lowercase=False, strip_accents=False).normalize_str
-            for code, text in enumerate(normalized):
-                accent = "" if text else normalizers.NFD().normalize_str(with_accents(characters[code]))
-                if accent and not ranks[ord(accent[0])]:
+            for code, (text, with_accents) in enumerate(zip(normalized, _normalized(False, False, True), strict=True)):
+                if with_accents and not text and not ranks[ord(normalizers.NFD().normalize_str(with_accents)[0])]:
                     normalized[code] = BLOCKER
         sequences: dict[str, int] = {}
         replacements = np.zeros(CODE_POINTS, np.int32)
-        for code, (character, text) in enumerate(zip(characters, normalized, strict=True)):
+        for code, (character, text) in enumerate(zip(_characters(), normalized, strict=True)):
+            if text == character:
+                continue
             if text == f" {character} " and character:  # a Chinese character
                 kinds[code] = SEPARATE
-            elif text != character:
+            else:
                 replacements[code] = 1 + sequences.setdefault(text, len(sequences))
         splits = np.cumsum([0, *map(len, sequences)]).astype(np.int32)
         values = np.array([ord(character) for text in sequences for character in text], np.int32)
@@ -91,18 +90,43 @@ class NormalizationTables:
         return cls(PagedTable.of(replacements), values, splits, PagedTable.of(kinds), rank_table)
 
 
-def _kinds(characters: list[str]) -> np.ndarray:
+def _characters() -> list[str]:
+    """Returns the character of each code point, an empty text for surrogates."""
+    return ["" if code in SURROGATES else chr(code) for code in range(CODE_POINTS)]
+
+
+def _normalized(lowercase: bool, strip_accents: bool, split_chinese_characters: bool) -> list[str]:
+    """Returns BERT's normalization of each character.
+
+    Many characters are normalized in one call: "|" stays as it is, and nothing moves across it or joins it.
+    """
+    normalizer = normalizers.BertNormalizer(
+        lowercase=lowercase, strip_accents=strip_accents, handle_chinese_chars=split_chinese_characters
+    )
+    characters = _characters()
+    characters[ord("|")] = ""
+    normalized = normalizer.normalize_str("|".join(characters)).split("|")
+    normalized[ord("|")] = "|"
+    return normalized
+
+
+@functools.cache
+def _kinds() -> np.ndarray:
     """Returns uint8 `(0x110000,)`: how BERT's splitter treats each character after an "a"."""
-    codes = [code for code, character in enumerate(characters) if character]
-    text = "".join(f"a{characters[code]}" for code in codes)  # character k is at 2 k + 1
-    places = np.full(len(text), SPACE, np.uint8)
-    for word, (start, end) in pre_tokenizers.BertPreTokenizer().pre_tokenize_str(text):
-        places[start:end] = SEPARATE if len(word) == 1 else ORDINARY
+    split = pre_tokenizers.BertPreTokenizer().pre_tokenize_str
     kinds = np.full(CODE_POINTS, SPACE, np.uint8)
-    kinds[codes] = places[1::2]
+    for start in range(0, CODE_POINTS, PAGE_SIZE):
+        if start in SURROGATES:
+            continue
+        characters = map(chr, range(start, start + PAGE_SIZE))
+        places = np.full(2 * PAGE_SIZE, SPACE, np.uint8)
+        for word, (first, end) in split("".join(f"a{character}" for character in characters)):
+            places[first:end] = SEPARATE if len(word) == 1 else ORDINARY
+        kinds[start : start + PAGE_SIZE] = places[1::2]  # character k is at 2 k + 1
     return kinds
 
 
+@functools.cache
 def _ranks() -> np.ndarray:
     """Returns uint8 `(0x110000,)`: 0 for code points that no mark moves across, else 1, 2, ... by combining class.
 

@@ -133,17 +133,24 @@ def _state_of(tree: LayerTree) -> dict:
     return {key: value for key, value in state.items() if value}
 
 
+def _quantize(tree: LayerTree, states: dict) -> None:
+    """Quantizes the layers that have such a state."""
+    if not states:
+        return
+    gc.freeze()  # Keras collects garbage once per quantized layer: among millions of objects, 0.3 s each
+    try:
+        for path, state in states.items():
+            layer = tree.layer(path)
+            if layer.quantization_mode is None:  # else a dtype policy did it already
+                layer.quantize(state["mode"], config=keras.saving.deserialize_keras_object(state["config"]))
+    finally:
+        gc.unfreeze()
+
+
 def _restore(tree: LayerTree, state: dict) -> None:
     """Applies a state: first what creates weights (quantization, LoRA), then their flags and regularizers."""
     revive = keras.saving.deserialize_keras_object
-    gc.freeze()  # Keras collects garbage once per quantized layer: among millions of objects, 0.3 s each
-    try:
-        for path, quantized in state.get("quantized", {}).items():
-            layer = tree.layer(path)
-            if layer.quantization_mode is None:  # else a dtype policy did it already
-                layer.quantize(quantized["mode"], config=revive(quantized["config"]))
-    finally:
-        gc.unfreeze()
+    _quantize(tree, state.get("quantized", {}))
     for path, lora in state.get("lora", {}).items():
         layer = tree.layer(path)
         if not layer.lora_enabled:

@@ -171,6 +171,7 @@ class WorkerWatch:
         self._loss: str | None = None
         self._explaining = False
         self._warned = False
+        self._waited = self._reported = 0.0  # seconds of watching
         self._thread: threading.Thread | None = None
 
     def __enter__(self) -> "WorkerWatch":
@@ -250,29 +251,36 @@ class WorkerWatch:
     # --- the thread
 
     def _watch(self) -> None:
-        waited = reported = 0.0
         last = time.monotonic()
         while not self._stopped.wait(self.beat_seconds):
             now = time.monotonic()
             # Do not count time in which we were not looking (suspended machine, hung file system) as a peer's silence.
             passed, last = min(now - last, 3 * self.beat_seconds), now
-            self._beat()
-            for i, peer in self._peers.items():
-                peer.observe(self._read(i), passed, self.worker, self._launch)
-                if peer.record is not None:
-                    with self._lock:
-                        self._record["peers"][str(i)] = peer.record["launch"]
-            waited += passed
-            absent = [i for i, peer in self._peers.items() if peer.record is None]
-            if absent and waited - reported >= REPORT_SECONDS:
-                reported = waited
-                logging.info(
-                    "Waiting for %s in %s: all workers must see the same --output_dir.", _names(absent), self.folder
-                )
-            found = self._find_loss(absent if waited > self.arrival_seconds else [])
-            if found is not None:
-                self._lose(*found)
+            loss = self._look(passed)
+            if loss is not None:
+                self._lose(*loss)
                 return
+
+    def _look(self, passed: float) -> _Loss | None:
+        """Writes our record, reads the others', and returns the worker that was lost, if any.
+
+        Args:
+            passed: float. Seconds since the last look.
+        """
+        self._beat()
+        for i, peer in self._peers.items():
+            peer.observe(self._read(i), passed, self.worker, self._launch)
+            if peer.record is not None:
+                with self._lock:
+                    self._record["peers"][str(i)] = peer.record["launch"]
+        self._waited += passed
+        absent = [i for i, peer in self._peers.items() if peer.record is None]
+        if absent and self._waited - self._reported >= REPORT_SECONDS:
+            self._reported = self._waited
+            logging.info(
+                "Waiting for %s in %s: all workers must see the same --output_dir.", _names(absent), self.folder
+            )
+        return self._find_loss(absent if self._waited > self.arrival_seconds else [])
 
     def _find_loss(self, overdue: list[int]) -> _Loss | None:
         """Returns the worker that was lost, if any; a cause before its consequences.

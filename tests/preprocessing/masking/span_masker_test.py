@@ -2,8 +2,6 @@
 
 import json
 import math
-import subprocess
-import sys
 import warnings
 
 import keras
@@ -313,30 +311,6 @@ def test_golden_values_stay(tokenizer, scheme, length):
     assert positions.tolist() == GOLDEN[scheme]["positions"]
     assert outputs["token_ids"][0, positions].tolist() == GOLDEN[scheme]["pieces"]
     assert (outputs["token_ids"][0, 128:] == 0).all()
-
-
-WITHOUT_TENSORFLOW = """
-import sys
-for name in ("tensorflow", "tensorflow_text"):
-    sys.modules[name] = None
-import numpy as np
-from spanbert_keras.preprocessing.masking.span_masker import SpanMasker
-from spanbert_keras.preprocessing.tokenizer import SpanBertTokenizer
-tokenizer = SpanBertTokenizer(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b", "##c"])
-ids = np.array([[2, 5, 6, 7, 5, 5, 6, 3]])
-masked = SpanMasker(tokenizer=tokenizer)({"token_ids": ids, "padding_mask": ids * 0 + 1}, seed=(1, 2))
-print(masked["mask_weights"].sum())
-"""
-
-
-@pytest.mark.parametrize("backend", ["jax", "torch"])
-def test_it_works_without_tensorflow(backend, root, monkeypatch):
-    pytest.importorskip(backend)
-    monkeypatch.setenv("KERAS_BACKEND", backend)
-    command = [sys.executable, "-c", WITHOUT_TENSORFLOW]
-    result = subprocess.run(command, capture_output=True, text=True, cwd=root)
-    assert result.returncode == 0, result.stderr
-    assert result.stdout.strip() == "1.0"
 
 
 GOLDEN = {

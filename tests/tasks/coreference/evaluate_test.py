@@ -13,6 +13,8 @@ from tasks.coreference import baselines, evaluate, metrics, predictions, pronoun
 
 A, B, C, D, E = [(i, i + 1) for i in range(5)]
 
+pytestmark = pytest.mark.usefixtures("eagerly")
+
 
 @pytest.fixture(scope="module")
 def saved(encoder_path, tmp_path_factory):

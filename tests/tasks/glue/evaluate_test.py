@@ -1,5 +1,6 @@
 """Tests of the evaluation program: the run's own scores again, files, page, models that do not fit."""
 
+import functools
 import json
 
 import keras
@@ -14,6 +15,8 @@ from tests.tasks.glue.conftest import official, told
 
 ENTAILMENT = ("entailment", "not_entailment")
 DEV = [told(number, ENTAILMENT) for number in range(50, 59)]
+
+pytestmark = pytest.mark.usefixtures("eagerly")
 
 
 @pytest.fixture(scope="module")
@@ -31,8 +34,9 @@ def finished(encoder_path, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def saved(encoder_path, tmp_path_factory, randomize):
-    """Function of labels that saves a classifier with random weights and returns its path."""
+    """Function of labels that saves a classifier with random weights, once for all tests, and returns its path."""
 
+    @functools.cache
     def make(*labels, **settings):
         model = SpanBertTextClassifier(keras.saving.load_model(encoder_path), labels, row_length=24, **settings)
         randomize(model, seed=3, scale=0.6)

@@ -117,7 +117,7 @@ def test_mnli_has_two_devs_two_tests_and_the_diagnostic_set(fine_tune, set_folde
         assert submitted == classified(model, rows, 100) and len({label for _, label in submitted}) > 1
 
 
-def test_wnlis_file_has_the_majority_of_training_which_is_scored_on_dev(fine_tune, set_folder, monkeypatch, caplog):
+def test_wnlis_file_has_the_majority_of_training_scored_on_dev(fine_tune, set_folder, monkeypatch, caplog, eagerly):
     caplog.set_level("INFO")
     train, dev, test = (
         [(*told(number, "01")[:2], label) for number, label in enumerate(labels)] for labels in ("11010", "0010", "000")
@@ -231,7 +231,7 @@ def test_all_sets_of_a_run_have_a_checksum_each(set_folder):
     assert not {"regression", "score"} & set(task.config.changeable())
 
 
-def test_a_test_file_that_comes_later_is_predicted_by_the_finished_run(fine_tune, set_folder, caplog):
+def test_a_test_file_that_comes_later_is_predicted_by_the_finished_run(fine_tune, set_folder, caplog, eagerly):
     caplog.set_level("INFO")
     rows = table(0, 8, ENTAILMENT)
     files = set_folder("RTE", train=rows, dev=rows[:3])

@@ -12,6 +12,8 @@ from spanbert_keras.program import InputError
 from tasks.question_answering import data, evaluate, splits
 from tasks.question_answering.data import Example
 
+pytestmark = pytest.mark.usefixtures("eagerly")
+
 
 @pytest.fixture
 def saved(reader, tmp_path):

@@ -48,7 +48,7 @@ def test_a_model_comes_out_that_answers(fine_tune, squad_file):
     assert read_json(folder / "dev" / "predictions.json")[examples[0].id] == answer.text
 
 
-def test_unanswerable_questions_give_the_model_a_threshold(fine_tune, squad_file):
+def test_unanswerable_questions_give_the_model_a_threshold(fine_tune, squad_file, eagerly):
     train, dev = squad_file(unanswerable=True), squad_file("dev.json", first=5, articles=4, unanswerable=True)
     folder = fine_tune(
         f"--train_file={train}", f"--dev_file={dev}", f"--test_file={squad_file('t.json', 2, 3, True, 20)}"
@@ -70,7 +70,7 @@ def test_a_calibrated_threshold_is_fitted_on_some_articles_and_scored_on_the_oth
     assert read_json(folder / "run.json")["scores"]["dev"]["calibrated_total"] == 12  # two articles of four
 
 
-def test_mrqas_dev_is_halved_by_context_and_the_ids_are_written(fine_tune, mrqa_file):
+def test_mrqas_dev_is_halved_by_context_and_the_ids_are_written(fine_tune, mrqa_file, eagerly):
     folder = fine_tune(
         f"--train_file={mrqa_file()}",
         f"--dev_file={mrqa_file('dev.jsonl.gz', 12, 20)}",

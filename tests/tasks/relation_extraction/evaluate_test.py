@@ -13,6 +13,8 @@ from tests.tasks.relation_extraction.conftest import record
 
 LABELS = ["no_relation", "per:city_of_birth", "per:date_of_birth", "org:founded"]
 
+pytestmark = pytest.mark.usefixtures("eagerly")
+
 
 @pytest.fixture(scope="module")
 def saved(encoder_path, tmp_path_factory, randomize):

@@ -73,7 +73,7 @@ def test_relations_that_the_types_decide_are_learnt_and_come_back_in_a_loaded_mo
         assert (folder / part / "gold.txt").read_text().splitlines() == [e.relation for e in examples]
 
 
-def test_relations_of_dev_that_training_lacks_count_as_not_found(fine_tune, relation_file):
+def test_relations_of_dev_that_training_lacks_count_as_not_found(fine_tune, relation_file, eagerly):
     dev = relation_file("dev.json", records=[record(i) | {"relation": "per:unseen"} for i in range(4)])
     folder = fine_tune(
         f"--train_file={relation_file()}",
@@ -236,7 +236,7 @@ def test_settings_of_an_invalid_model_are_reported_with_the_encoder(encoder_path
         task_of(encoder_path, relation_file, f"--train_file={alone}").make_model()
 
 
-def test_relations_with_directions_have_semevals_score_in_log_and_record(fine_tune, relation_file, caplog):
+def test_relations_with_directions_have_semevals_score_in_log_and_record(fine_tune, relation_file, caplog, eagerly):
     caplog.set_level("INFO")
     labels = ["Other", "A(e1,e2)", "A(e2,e1)", "B(e1,e2)"]
     path = relation_file(records=[record(i, relation=labels[i % 4]) for i in range(8)])

@@ -1,5 +1,6 @@
 """Tests of workers that watch each other."""
 
+import contextlib
 import errno
 import json
 import os
@@ -17,7 +18,7 @@ from spanbert_keras.errors import InputError
 from spanbert_keras.training.distributed import worker_watch
 from spanbert_keras.training.distributed.worker_watch import WORKER_LOST_EXIT_CODE, WorkerWatch
 
-BEAT, LOST = 0.03, 0.6
+BEAT, LOST = 1.0, 20.0  # seconds of a clock that the tests move
 # Another process, without the package's imports: they take seconds.
 WORKER = """
 import sys, time, types
@@ -25,25 +26,24 @@ package = types.ModuleType("spanbert_keras")
 package.__path__ = [sys.argv[1]]
 sys.modules["spanbert_keras"] = package
 from spanbert_keras.training.distributed.worker_watch import WorkerWatch
-with WorkerWatch(sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), 0.03, 0.6):
+with WorkerWatch(sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), 0.03, 1.5):
     print("watching", flush=True)
     time.sleep(60)
 """
 
 
 class Worker:
-    """A `WorkerWatch` whose process "ends" by leaving a code here."""
+    """A `WorkerWatch` that looks when the test says so, and whose process "ends" by leaving a code here."""
 
     def __init__(self, folder, worker, num_workers=2, **settings):
         self.code = None
-        self.ended = threading.Event()
-        settings = {"beat_seconds": BEAT, "lost_seconds": LOST} | settings
-        self.watch = WorkerWatch(folder, worker, num_workers, exit=self._exit, **settings)
+        settings = {"lost_seconds": LOST} | settings
+        # Its own thread sleeps for an hour.
+        self.watch = WorkerWatch(folder, worker, num_workers, beat_seconds=3600, exit=self._exit, **settings)
         self.path = folder / f"worker-{worker}.json"
 
     def _exit(self, code):
         self.code = code
-        self.ended.set()
 
     def record(self):
         return json.loads(self.path.read_text())
@@ -55,7 +55,16 @@ class Worker:
     def freeze(self):
         """Ends its thread, as SIGKILL would, and leaves its record."""
         self.watch._stopped.set()
-        self.watch._thread.join()
+
+
+def pass_time(*workers, seconds=BEAT):
+    """Lets the workers that have not ended do what their threads do, once in each beat of this time."""
+    for _ in range(round(seconds / BEAT)):
+        for one in workers:
+            if one.code is None and not one.watch._stopped.is_set():
+                loss = one.watch._look(BEAT)
+                if loss is not None:
+                    one.watch._lose(*loss)
 
 
 @pytest.fixture
@@ -74,7 +83,7 @@ def worker(tmp_path):
         one.watch._thread.join()
 
 
-def wait_until(condition, seconds=10):
+def wait_until(condition, seconds=60):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
@@ -82,19 +91,33 @@ def wait_until(condition, seconds=10):
 
 
 def met(*workers):
-    """Waits until all have seen each other."""
-    wait_until(lambda: all(len(one.record()["peers"]) == len(workers) - 1 for one in workers))
+    """Lets all see each other."""
+    pass_time(*workers, seconds=3 * BEAT)
+    assert all(len(one.record()["peers"]) == len(workers) - 1 for one in workers)
+
+
+@contextlib.contextmanager
+def time_passing(*workers):
+    """Lets time pass in another thread until the block ends."""
+    ended = threading.Event()
+    thread = threading.Thread(target=lambda: [pass_time(*workers) for _ in iter(ended.is_set, True)])
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 def test_two_live_workers_are_left_alone_and_finish(worker):
     first, second = worker(0), worker(1)
     met(first, second)
     beat = first.record()["beat"]
-    time.sleep(2 * LOST)
-    assert first.record()["beat"] > beat
+    pass_time(first, second, seconds=2 * LOST)
+    assert first.record()["beat"] == beat + 2 * LOST / BEAT
     second.watch.__exit__(None, None, None)
     assert second.record()["state"] == "finished"
-    time.sleep(LOST / 2)
+    pass_time(first, seconds=LOST)
     assert first.code is None and first.record()["state"] == "running"
 
 
@@ -102,7 +125,8 @@ def test_a_worker_that_finished_long_ago_is_lost_too(worker, capfd):
     first, second = worker(0), worker(1)
     met(first, second)
     second.watch.__exit__(None, None, None)
-    assert first.ended.wait(10) and first.code == WORKER_LOST_EXIT_CODE
+    pass_time(first, seconds=LOST + 2 * BEAT)
+    assert first.code == WORKER_LOST_EXIT_CODE
     assert "ended, and this one did not; worker 0 stops, and starting all" in capfd.readouterr().err
 
 
@@ -116,7 +140,10 @@ def test_a_silent_worker_ends_the_others_with_one_sentence(worker, capfd):
     first, second = worker(0), worker(1)
     met(first, second)
     second.freeze()
-    assert first.ended.wait(10) and first.code == WORKER_LOST_EXIT_CODE == 76
+    pass_time(first, seconds=LOST)
+    assert first.code is None
+    pass_time(first, seconds=2 * BEAT)
+    assert first.code == WORKER_LOST_EXIT_CODE == 76
     lines = [line for line in capfd.readouterr().err.splitlines() if "Error" in line]
     assert len(lines) == 1
     assert re.search(
@@ -139,7 +166,7 @@ def test_a_killed_process_ends_the_others_which_name_it(tmp_path, root):
         wait_until(lambda: all(len(json.loads(p.read_text())["peers"]) == 2 for p in tmp_path.glob("worker-*.json")))
         processes[1].send_signal(signal.SIGKILL)
         for number in (0, 2):
-            _, words = processes[number].communicate(timeout=20)
+            _, words = processes[number].communicate(timeout=60)
             assert processes[number].returncode == WORKER_LOST_EXIT_CODE
             assert f"Worker 1 (host {os.uname().nodename}, pid {processes[1].pid})" in words
     finally:
@@ -151,22 +178,23 @@ def test_a_killed_process_ends_the_others_which_name_it(tmp_path, root):
 def test_a_worker_that_fails_tells_the_others_why(worker, capfd):
     first, second = worker(0), worker(1)
     met(first, second)
-    began = time.monotonic()
     second.fail("The disk is gone.")
-    assert first.ended.wait(10) and time.monotonic() - began < LOST
+    pass_time(first)
+    assert first.code == WORKER_LOST_EXIT_CODE
     assert f"pid {os.getpid()}) failed: RuntimeError: The disk is gone; worker 0 stops" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("meets_first", [True, False])
 def test_the_first_cause_is_named_not_the_worker_that_noticed_it(worker, tmp_path, capfd, meets_first):
     # Worker 0 is patient: it hears of worker 2's death from worker 1 alone.
-    patient, quick, dead = worker(0, 3, lost_seconds=60), worker(1, 3), worker(2, 3)
+    patient, quick, dead = worker(0, 3, lost_seconds=60 * LOST), worker(1, 3), worker(2, 3)
     met(patient, quick, dead)
     if meets_first:
         dead.freeze()
     else:
         dead.fail("Out of memory.")
-    assert patient.ended.wait(10) and quick.ended.wait(10)
+    pass_time(patient, quick, seconds=2 * LOST)
+    assert patient.code == quick.code == WORKER_LOST_EXIT_CODE
     assert patient.record()["lost"] == quick.record()["lost"] == 2
     words = "has not been heard of" if meets_first else "failed: RuntimeError: Out of memory"
     assert len(re.findall(rf"Worker 2 \(host \S+, pid \d+\) {words}", capfd.readouterr().err)) == 2
@@ -177,7 +205,7 @@ def test_an_input_error_ends_all_workers_with_its_exit_code_and_no_advice_to_sta
     met(first, second, third)
     assert first.watch.exit_code == WORKER_LOST_EXIT_CODE
     third.watch.__exit__(InputError, InputError("No corpus."), None)
-    assert first.ended.wait(10) and second.ended.wait(10)
+    pass_time(first, second)
     assert first.code == second.code == first.watch.exit_code == program.INPUT_EXIT_CODE
     lines = [line for line in capfd.readouterr().err.splitlines() if "Error" in line]
     assert len(lines) == 2
@@ -188,9 +216,10 @@ def test_an_input_error_ends_all_workers_with_its_exit_code_and_no_advice_to_sta
 def test_the_code_comes_also_from_a_worker_that_knows_the_cause(worker):
     # Worker 2 failed before worker 0 saw it.
     first, second = worker(0, 3), worker(1, 3)
-    wait_until(lambda: first.watch._peers[1].record and second.watch._peers[0].record)
+    pass_time(first, second, seconds=2 * BEAT)
     second.watch._lose(2, "worker 2 failed: No corpus", program.INPUT_EXIT_CODE)
-    assert first.ended.wait(10) and first.code == program.INPUT_EXIT_CODE
+    pass_time(first)
+    assert first.code == program.INPUT_EXIT_CODE
     assert (first.record()["lost"], first.record()["code"]) == (2, program.INPUT_EXIT_CODE)
 
 
@@ -198,7 +227,9 @@ def test_an_explanation_by_an_input_error_has_its_exit_code_and_no_advice(worker
     first, second = worker(0), worker(1)
     met(first, second)
     second.watch.__exit__(InputError, InputError("No corpus."), None)
-    assert first.watch.explain(10).endswith("failed: No corpus; worker 0 stops.")
+    with time_passing(first):
+        assert first.watch.explain(60).endswith("failed: No corpus; worker 0 stops.")
+        first.watch._stopped.set()
     assert first.watch.exit_code == program.INPUT_EXIT_CODE
 
 
@@ -240,7 +271,7 @@ def test_records_of_an_earlier_attempt_are_ignored(worker):
     old.fail("The earlier attempt.")
     old.freeze()
     first = worker(0)
-    time.sleep(2 * LOST)
+    pass_time(first, seconds=2 * LOST)
     assert first.code is None
     second = worker(1)
     met(first, second)
@@ -252,9 +283,10 @@ def test_a_worker_that_was_started_again_ends_the_attempt_but_not_the_new_proces
     met(old, second)
     second.freeze()
     new = worker(1)  # before the silence is noticed
-    assert old.ended.wait(10)
+    pass_time(old, new)
+    assert old.code == WORKER_LOST_EXIT_CODE
     assert "was started again while this one ran; worker 0 stops" in capfd.readouterr().err
-    time.sleep(LOST)
+    pass_time(new, seconds=2 * LOST)
     assert new.code is None  # the old worker 0's failure is not its own attempt's
     first = worker(0)
     met(first, new)
@@ -263,22 +295,25 @@ def test_a_worker_that_was_started_again_ends_the_attempt_but_not_the_new_proces
 
 def test_missing_workers_are_logged_and_given_up(worker, monkeypatch, capfd):
     lines = []
-    monkeypatch.setattr(worker_watch, "REPORT_SECONDS", 0.2)
+    monkeypatch.setattr(worker_watch, "REPORT_SECONDS", 3.0)
     monkeypatch.setattr(worker_watch.logging, "info", lambda text, *values: lines.append(text % values))
-    first = worker(0, 3, arrival_seconds=0.7)
-    assert first.ended.wait(10) and first.code == WORKER_LOST_EXIT_CODE
-    assert 2 <= len(lines) <= 4
+    first = worker(0, 3, arrival_seconds=10)
+    pass_time(first, seconds=10)
+    assert first.code is None and len(lines) == 3
+    pass_time(first)
+    assert first.code == WORKER_LOST_EXIT_CODE
     assert "workers 1, 2" in lines[0] and str(first.path.parent) in lines[0] and "the same --output_dir" in lines[0]
-    assert re.search("Workers 1, 2 did not come to .* within 1 s .*the same --output_dir", capfd.readouterr().err)
+    assert re.search("Workers 1, 2 did not come to .* within 10 s .*the same --output_dir", capfd.readouterr().err)
 
 
 def test_an_explanation_is_waited_for_and_the_main_thread_ends_the_process(worker, capfd):
     first, second = worker(0), worker(1)
     met(first, second)
     second.freeze()
-    sentence = first.watch.explain(10)
-    assert sentence.startswith("Worker 1 (host ") and "the last checkpoint." in sentence
-    first.watch.__exit__(None, None, None)
+    with time_passing(first):
+        sentence = first.watch.explain(60)
+        assert sentence.startswith("Worker 1 (host ") and "the last checkpoint." in sentence
+        first.watch.__exit__(None, None, None)
     assert first.code is None and capfd.readouterr().err == ""
     assert first.record()["reason"] == "worker 1 was lost"
 
@@ -287,24 +322,28 @@ def test_a_main_thread_that_hangs_after_the_explanation_is_ended(worker):
     first, second = worker(0), worker(1)
     met(first, second)
     second.fail("It broke.")
-    assert "It broke" in first.watch.explain(10)
-    assert first.code is None
-    assert first.ended.wait(10) and first.code == WORKER_LOST_EXIT_CODE
+    first.watch.lost_seconds = 0.2  # the time that the main thread has to end the process
+    with time_passing(first):
+        assert "It broke" in first.watch.explain(60)
+        wait_until(lambda: first.code == WORKER_LOST_EXIT_CODE)
 
 
 def test_without_a_lost_worker_nothing_is_explained_and_the_watch_continues(worker):
     first, second = worker(0), worker(1)
     met(first, second)
-    assert first.watch.explain(0.1) is None
+    with time_passing(first, second):
+        assert first.watch.explain(0.1) is None
     second.fail("It broke.")
-    assert first.ended.wait(10)
+    pass_time(first)
+    assert first.code == WORKER_LOST_EXIT_CODE
 
 
 def test_workers_wait_for_a_file_of_worker_0(worker, tmp_path):
     worker(0)
     second = worker(1)
-    timer = threading.Timer(0.3, (tmp_path / "text").touch)
+    timer = threading.Timer(0.1, (tmp_path / "text").touch)
     timer.start()
+    second.watch.beat_seconds = 0.02
     second.watch.wait_for(tmp_path / "text", "the prepared text")
     assert (tmp_path / "text").exists()
     timer.join()
@@ -314,9 +353,9 @@ def test_waiting_ends_when_worker_0_fails(worker, tmp_path):
     first, second = worker(0), worker(1)
     met(first, second)
     first.fail("No text.")
-    with pytest.raises(InputError, match="Worker 0 .* failed: RuntimeError: No text; worker 1 stops"):
+    with time_passing(second), pytest.raises(InputError, match="Worker 0 .* RuntimeError: No text; worker 1 stops"):
         second.watch.wait_for(tmp_path / "text", "the prepared text")
-    assert second.ended.wait(10)
+    assert second.code == WORKER_LOST_EXIT_CODE
 
 
 def test_one_worker_alone_has_no_files_and_no_thread(tmp_path):
@@ -336,9 +375,9 @@ def test_a_full_disk_does_not_silence_a_worker(worker, monkeypatch):
 
     monkeypatch.setattr(type(first.path), "write_text", full)
     beat = first.record()["beat"]
-    time.sleep(2 * LOST)
+    pass_time(first, second, seconds=2 * LOST)
     assert first.code is None and second.code is None
-    wait_until(lambda: json.loads(first.path.read_text() or "{}").get("beat", 0) > beat + 10)
+    assert first.record()["beat"] == beat + 2 * LOST / BEAT
     assert [file.name for file in first.path.parent.iterdir() if file.name.startswith(".")] == []
 
 
@@ -356,4 +395,5 @@ def test_an_unreadable_record_is_ignored(worker):
     assert first.watch._read(1) is None
     second.path.write_text("[1]")
     assert first.watch._read(1) is None
-    assert first.ended.wait(10) and first.record()["lost"] == 1
+    pass_time(first, seconds=LOST + BEAT)
+    assert first.code == WORKER_LOST_EXIT_CODE and first.record()["lost"] == 1
