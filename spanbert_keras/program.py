@@ -213,7 +213,7 @@ def _help_text(about: str, config_class: type, values: flags.FlagValues) -> str:
         shown = "" if flag.default in (None, "", []) else f" (default: {str(flag.default_as_str).strip(chr(39))})"
         text = flag.help
         if choices := getattr(flag.parser, "enum_values", None):
-            bare = text.removeprefix(f"<{'|'.join(choices)}>: ")  # as absl puts them
+            bare = text.removeprefix(f"<{'|'.join(choices)}>: ")  # absl puts the choices before the text
             text = f"{bare} One of: {', '.join(choices)}."
         lines += [f"  --{name}{shown}", f"      {text}"]
     return "\n".join(lines)

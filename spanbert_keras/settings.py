@@ -75,8 +75,9 @@ class Settings:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        inherited: tuple[dataclasses.Field, ...] = dataclasses.fields(cls) if dataclasses.is_dataclass(cls) else ()
-        for field in inherited:
+        bases = [base for base in reversed(cls.__mro__[1:]) if dataclasses.is_dataclass(base)]
+        inherited = {field.name: field for base in bases for field in dataclasses.fields(base)}
+        for field in inherited.values():
             default = vars(cls).get(field.name, field)
             if not isinstance(default, dataclasses.Field):
                 setattr(cls, field.name, dataclasses.field(default=default, metadata=field.metadata))

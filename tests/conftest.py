@@ -6,7 +6,7 @@ import pathlib
 import pydoc_data.topics
 
 # Before the first import of a backend: no log noise, no framework that grabs all of a GPU, float32 means float32; one
-# thread for torch, whose threads spin while they wait for each other, which small tensors are not worth.
+# thread for torch, whose threads spin while they wait, which costs more than small tensors gain.
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
@@ -30,11 +30,13 @@ def pytest_addoption(parser):
 def pytest_cmdline_main(config):
     """Shares the files of the whole quick suite among processes; `-n 0` keeps everything in one.
 
-    Named files and folders need no sharing, and the long tests have the machine to themselves.
+    A part of the suite needs no sharing, and the long tests have the machine to themselves.
     """
     options = config.option
-    whole = config.args_source != config.ArgsSource.ARGS and not options.slow and not options.usepdb
-    if whole and not hasattr(config, "workerinput") and getattr(options, "numprocesses", 0) is None:
+    is_part = config.args_source == config.ArgsSource.ARGS or options.keyword or options.lf
+    is_watched = options.usepdb or options.capture == "no"
+    one_process = is_part or is_watched or options.slow or hasattr(config, "workerinput")
+    if not one_process and getattr(options, "numprocesses", 0) is None:
         options.numprocesses = min(os.cpu_count() or 1, MAX_PROCESSES)
         options.dist = "loadfile"
 
@@ -58,7 +60,7 @@ def pytest_report_header(config):
 
 @pytest.fixture(scope="module", autouse=True)
 def _collect_garbage_of_this_file_alone():
-    """Spares garbage collection what was there before: Keras collects for every run and every quantized layer."""
+    """Keeps garbage collection away from what earlier files left: Keras collects for every run and quantized layer."""
     gc.collect()
     gc.freeze()
 
@@ -82,20 +84,22 @@ def eagerly():
         return
     import tensorflow as tf
 
+    before = tf.config.functions_run_eagerly()
     tf.config.run_functions_eagerly(True)
     yield
-    tf.config.run_functions_eagerly(False)
+    tf.config.run_functions_eagerly(before)
 
 
 @pytest.fixture(scope="module")
-def plain_graphs():
+def plain_graphs(request):
     """Lets TensorFlow run graphs as they were traced: optimizing many small ones takes longer than running them.
 
-    For tests whose subject is not the graph optimizer. No effect on other backends.
+    For tests whose subject is not the graph optimizer. With `--slow`, graphs are optimized, as for users. No effect on
+    other backends.
     """
     import keras
 
-    if keras.backend.backend() != "tensorflow":
+    if keras.backend.backend() != "tensorflow" or request.config.getoption("--slow"):
         yield
         return
     import tensorflow as tf

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from typing import ClassVar
 
 import pytest
 
@@ -73,6 +74,7 @@ def test_changeable_settings_are_marked():
 class Longer(Config):
     """Settings that begin from other defaults."""
 
+    is_long: ClassVar = True  # no setting
     steps: int = 9
     path: str = "b"
 
@@ -84,6 +86,30 @@ def test_a_plain_value_in_a_subclass_changes_only_the_default():
     assert Longer.changeable() == Config.changeable() and Longer.former_names() == Config.former_names()
     with pytest.raises(InputError, match="--steps must be at least 1"):
         Longer(steps=0)
+
+
+def test_a_class_variable_can_be_changed_without_a_type():
+    class Longest(Longer):
+        is_long = False
+
+    assert (Longest().is_long, Longer().is_long) == (False, True)
+
+
+def test_defaults_of_any_base_can_be_changed():
+    @dataclasses.dataclass(frozen=True, kw_only=True)
+    class Other(Settings):
+        rows: int = setting("Rows.", default=2, minimum=1, changeable=True)
+
+    @dataclasses.dataclass(frozen=True, kw_only=True)
+    class Both(Other, Config):
+        steps: int = 9
+        rows: int = 3
+
+    made = Both(path="b")
+    assert (made.steps, made.rows, Both.changeable()) == (9, 3, ("path", "weight", "rows"))
+    for wrong in ({"steps": 0}, {"rows": 0}):
+        with pytest.raises(InputError, match="must be at least 1"):
+            Both(path="b", **wrong)
 
 
 def test_a_new_default_without_a_type_is_rejected():

@@ -18,7 +18,7 @@ from spanbert_keras.conversion.exports.litert_export import export_litert
 from spanbert_keras.conversion.exports.onnx_export import export_onnx
 from spanbert_keras.conversion.exports.saved_model import export_saved_model
 from spanbert_keras.conversion.formats.hugging_face import write_hugging_face
-from spanbert_keras.conversion.formats.own_models import OWN_KIND, to_model
+from spanbert_keras.conversion.formats.own_models import OWN_KIND, notes_on_new_head, to_model
 from spanbert_keras.conversion.tasks import TASKS
 from spanbert_keras.errors import InputError
 from spanbert_keras.files.writing import input_error_if_unwritable, write_atomically
@@ -73,7 +73,7 @@ def _tensors(checkpoint: Checkpoint, model: str, dtype: str) -> tuple[Checkpoint
 
 def _model(checkpoint: Checkpoint, model: str, dtype: str = "source") -> tuple[Any, list[str]]:
     """Returns the model of a kind, and notes on heads that are left out or re-initialised."""
-    made, notes = to_model(checkpoint, model), []
+    made, notes = to_model(checkpoint, model), notes_on_new_head(checkpoint, model)
     heads, fresh = checkpoint.all_heads, _fresh_heads(checkpoint)
     if model == "encoder" and heads:
         notes.append(f"The heads ({', '.join(heads)}) are left out: only the encoder is written.")
@@ -215,6 +215,11 @@ def _check_model(checkpoint: Checkpoint, form: str, model: str) -> None:
         raise InputError(
             f"--format={form} does not hold a task's model. Expected: --model=encoder, or in Python `export` of the "
             f"model that `keras.saving.load_model` opens. Received: --model={model}."
+        )
+    if FORMATS[form].content is _tensors and model in TASKS and model != checkpoint.task:
+        raise InputError(
+            f"--format={form} keeps the weights and the task of the source. Expected: --model={checkpoint.model_kind} "
+            f"or encoder, or a .keras file, whose head can be a new one. Received: --model={model}."
         )
 
 

@@ -34,7 +34,7 @@ class Weight(NamedTuple):
 
     Attributes:
         name: str. Name of the tensor.
-        shape: str. Shape of the tensor in letters, for `Checkpoint.sizes`; "" if other settings determine it.
+        shape: str. Shape of the tensor in letters, for `Checkpoint.shapes`; "" if other settings determine it.
         transposed: bool. Whether our weight is its transpose.
     """
 

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from spanbert_keras.conversion.foreign_keys import read_settings
-from spanbert_keras.conversion.formats.own_models import to_model
+from spanbert_keras.conversion.formats.own_models import notes_on_new_head, to_model
 from spanbert_keras.conversion.resizing import resize_positions
 from spanbert_keras.conversion.sources import HUB_SCHEME, open_source
 from spanbert_keras.models.encoder import SpanBertEncoder
@@ -63,7 +63,7 @@ def load_pretrained(
     if max_sequence_length is not None:
         checkpoint = resize_positions(checkpoint, max_sequence_length)
     model = to_model(checkpoint, kind, **overrides)
-    model.conversion_notes = list(checkpoint.notes)
+    model.conversion_notes = [*checkpoint.notes, *notes_on_new_head(checkpoint, kind)]
     return model
 
 

@@ -24,9 +24,7 @@ from spanbert_keras.conversion.formats.tensorflow_checkpoint import read_tensorf
 from spanbert_keras.conversion.formats.tensorflow_variables import find_tensorflow_checkpoint
 from spanbert_keras.conversion.formats.tokenizer_files import looks_lowercased, read_lines
 from spanbert_keras.conversion.formats.torch_pickles import CUT_SHORT, first_line
-from spanbert_keras.conversion.hugging_face_names import any_in
 from spanbert_keras.conversion.resizing import fit_vocabulary
-from spanbert_keras.conversion.tasks import TASKS, in_words
 from spanbert_keras.errors import InputError
 
 HUB_SCHEME = "hf://"
@@ -96,8 +94,6 @@ def open_source(
     checkpoint = checkpoint.without_refused_head() if kind == "encoder" else checkpoint
     checkpoint = checkpoint.normalised(allow_mismatch)
     checkpoint.check(allow_mismatch)
-    if kind in TASKS and not any_in(TASKS[kind].head(checkpoint.head_settings), checkpoint.tensors):
-        checkpoint.notes.append(f"The source has no head of {in_words(kind)}. The new one is random: fine-tune it.")
     if checkpoint.kind != OWN_KIND and any(map(PUBLISHED.fullmatch, path.absolute().parts)):
         checkpoint.notes.append(LICENCE)
     elif checkpoint.kind.endswith("research code"):

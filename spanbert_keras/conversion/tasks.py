@@ -46,7 +46,7 @@ class Task:
         adopt: function. Takes another task's name, or `None` for an encoder or pretrainer, and its settings; returns
             settings of this task, or `None` if the source cannot become its model. By default {}: a new head.
         expected: str. What can become its model, for messages; "" for everything.
-        needs_labels: bool. Whether a source without labels cannot become its model.
+        classifies: bool. Whether its model is a classifier: then a classifier of unknown task is one of texts.
         reads_rows: bool. Whether the model reads one row at a time; the tokenizer's files then have its length too.
         not_a_graph: str. Why the model cannot be exported; "" if it can.
     """
@@ -61,7 +61,7 @@ class Task:
     architecture: Callable[[Settings], str] = lambda settings: ""
     adopt: Callable[[str | None, Settings], Settings | None] = lambda name, settings: {}
     expected: str = ""
-    needs_labels: bool = False
+    classifies: bool = False
     reads_rows: bool = True
     not_a_graph: str = ""
 
@@ -79,7 +79,7 @@ def _coreference_without_settings(source: HeadSource) -> HeadSettings | None:
         return None
     return HeadSettings(
         refusal=f"{source.folder} contains a coreference resolver without its settings. Expected: `{SETTINGS_KEY}` in "
-        "config.json with segment_length and the like, as `convert` writes it."
+        "config.json, with the settings that `convert` writes, such as segment_length."
     )
 
 
@@ -94,6 +94,7 @@ def _relation_settings(name: str | None, settings: Settings) -> Settings | None:
     return {key: value for key, value in settings.items() if key not in dropped} | {"markers": {}}
 
 
+# A task whose settings contain the mark of another one comes after it, see `task_of`.
 TASKS: dict[str, Task] = {
     "question_answerer": Task(
         model=SpanBertQuestionAnswerer,
@@ -119,20 +120,20 @@ TASKS: dict[str, Task] = {
         length="row_length",
         mark="labels",
         head=_classifier_head,
-        needs_labels=True,
+        classifies=True,
         fits=head_settings.classifier_still_fits,
         read=head_settings.read_text_classifier,
         config=head_settings.classifier_config,
         architecture=lambda settings: CLASSIFIER if settings.get("pooler") else "",
         adopt=lambda name, settings: None,
-        expected="a text classifier",
+        expected="a text classifier, which has labels",
     ),
     "relation_extractor": Task(
         model=SpanBertRelationExtractor,
         length="row_length",
         mark="markers",
         head=_classifier_head,
-        needs_labels=True,
+        classifies=True,
         fits=head_settings.classifier_still_fits,
         config=head_settings.classifier_config,
         architecture=lambda settings: CLASSIFIER if settings.get("pooler") else "",
@@ -170,7 +171,7 @@ def read_head_settings(
     Raises:
         InputError: a length in the tokenizer's files is not a number.
     """
-    wants_classifier = kind in TASKS and TASKS[kind].needs_labels
+    wants_classifier = kind in TASKS and TASKS[kind].classifies
     source = HeadSource(folder, config, tensors, positions, wants_classifier)
     own, notes = config.get(SETTINGS_KEY), []
     if isinstance(own, dict):

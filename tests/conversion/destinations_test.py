@@ -12,6 +12,7 @@ from spanbert_keras import (
     SpanBertCoreferenceResolver,
     SpanBertEncoder,
     SpanBertPretrainer,
+    SpanBertQuestionAnswerer,
     SpanBertTextClassifier,
 )
 from spanbert_keras.conversion import destinations
@@ -48,6 +49,18 @@ def test_a_keras_file_holds_the_heads_of_the_source(checkpoint, tmp_path):
     assert write(checkpoint, tmp_path / "b.keras", model="encoder")[0].startswith("The heads (masked_lm) are left out")
     assert type(keras.saving.load_model(tmp_path / "b.keras")) is SpanBertEncoder
     assert [p.name for p in sorted(tmp_path.glob("*.keras"))] == ["a.keras", "b.keras"]
+
+
+def test_the_head_of_another_task_is_new_in_a_keras_file_and_rejected_in_a_folder(checkpoint, tmp_path):
+    notes = write(checkpoint, tmp_path / "b.keras", model="question_answerer")
+    assert "no weights for the head of a question answerer" in notes[0]
+    assert isinstance(keras.saving.load_model(tmp_path / "b.keras"), SpanBertQuestionAnswerer)
+    expected = r"Expected: --model=pretrainer or encoder, or a .keras file.*Received: --model=question_answerer\.$"
+    with pytest.raises(InputError, match=expected):
+        write(checkpoint, tmp_path / "b", "hugging_face", model="question_answerer")
+    assert not (tmp_path / "b").exists()
+    reader = from_model(keras.saving.load_model(tmp_path / "b.keras"))
+    assert not any("random" in note for note in write(reader, tmp_path / "b", model="question_answerer"))
 
 
 def test_a_preset_loads_with_its_tokenizer_and_can_be_written_again(checkpoint, tmp_path):

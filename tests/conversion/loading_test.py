@@ -94,7 +94,7 @@ CLASSES = {"encoder": SpanBertEncoder, "pretrainer": SpanBertPretrainer} | {
 }
 WITHOUT_LABELS = ("encoder", "pretrainer", "question_answerer", "coreference_resolver")
 EXPECTED = {
-    "text_classifier": "a text classifier",
+    "text_classifier": "a text classifier, which has labels",
     "relation_extractor": "a relation extractor, or a text classifier with one label per text (single_label)",
 }
 MISFITS = {
@@ -126,14 +126,14 @@ def test_every_kind_becomes_every_other_kind_or_the_error_says_what_to_do(make_f
             model = load_pretrained(folder, kind)
             assert type(model) is CLASSES[kind]
             head_is_new = kind in ("question_answerer", "coreference_resolver") and kind != source
-            assert any("The new one is random: fine-tune it." in x for x in model.conversion_notes) == head_is_new
+            assert any("so they are random: fine-tune the model." in x for x in model.conversion_notes) == head_is_new
             continue
         with pytest.raises(InputError) as caught:
             load_pretrained(folder, kind)
         received = f"{'an' if source == 'encoder' else 'a'} {source.replace('_', ' ', 1)}"
         assert str(caught.value) == (
             f"{folder} cannot become a {kind.replace('_', ' ')}. Expected: {EXPECTED[kind]}. Received: {received}. "
-            'Load its encoder (kind="encoder", convert --model=encoder) and fine-tune it.'
+            'Fine-tune its encoder (kind="encoder", convert --model=encoder).'
         )
 
 

@@ -58,7 +58,7 @@ class NormalizationTables:
     def read(
         cls, lowercase: bool, strip_accents: bool | None = None, split_chinese_characters: bool = True
     ) -> "NormalizationTables":
-        """Returns the tables of a tokenizer. The first call takes about a second.
+        """Returns the tables of a tokenizer. The first call takes a few seconds.
 
         Args:
             lowercase: bool. Whether text is lowercased (uncased models).

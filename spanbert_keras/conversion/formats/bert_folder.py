@@ -57,4 +57,5 @@ def checkpoint_of(
         kind,
         notes=[*notes, *on_config, *tokenizer.notes],
         tokenizer_settings=tokenizer.settings,
+        source=source,
     )

@@ -71,7 +71,7 @@ Shapes = Mapping[str, Iterable[int]]  # shapes of variables, by key or by path
 Stems = dict[str, str | None]  # a layer's path -> its Hugging Face name; `None`: a copy to leave out
 
 
-def hugging_face_names(shapes: Shapes, prefix: str | os.PathLike) -> dict[str, str]:
+def names_by_key(shapes: Shapes, prefix: str | os.PathLike) -> dict[str, str]:
     """Returns the Hugging Face name of every variable of a checkpoint, by its key.
 
     A variable that is not part of BERT keeps its key as its name. Optimizer state, step counters and the object graph

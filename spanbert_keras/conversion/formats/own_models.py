@@ -100,9 +100,16 @@ def _settings_of(checkpoint: Checkpoint, kind: str) -> dict[str, Any]:
         received = in_words(checkpoint.model_kind) + (f" ({problem})" if problem else "")
         raise InputError(
             f"{checkpoint.source} cannot become {in_words(kind)}. Expected: {TASKS[kind].expected}. "
-            f'Received: {received}. Load its encoder (kind="encoder", convert --model=encoder) and fine-tune it.'
+            f'Received: {received}. Fine-tune its encoder (kind="encoder", convert --model=encoder).'
         )
     return settings
+
+
+def notes_on_new_head(checkpoint: Checkpoint, kind: str) -> list[str]:
+    """Returns a note for the user if the head of a task's model, as `to_model` makes it, is random."""
+    if kind not in TASKS or hugging_face_names.any_in(TASKS[kind].head(checkpoint.head_settings), checkpoint.tensors):
+        return []
+    return [f"The source has no weights for the head of {in_words(kind)}, so they are random: fine-tune the model."]
 
 
 def _task_model(kind: str, encoder: SpanBertEncoder, settings: dict[str, Any], source: str):

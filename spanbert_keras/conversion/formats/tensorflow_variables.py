@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from spanbert_keras.conversion.formats.google_names import heads_of, hugging_face_names, torch_layout
+from spanbert_keras.conversion.formats.google_names import heads_of, names_by_key, torch_layout
 from spanbert_keras.errors import InputError
 
 
@@ -75,7 +75,7 @@ def read_tensorflow_variables(prefix: str | os.PathLike) -> dict[str, np.ndarray
         InputError: the checkpoint is missing or damaged, or holds several encoders or heads.
     """
     reader = _open(prefix)
-    names = hugging_face_names(reader.get_variable_to_shape_map(), prefix)
+    names = names_by_key(reader.get_variable_to_shape_map(), prefix)
     return {name: torch_layout(key, name, _get(reader, key, prefix)) for key, name in names.items()}
 
 

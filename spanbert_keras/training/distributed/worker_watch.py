@@ -171,7 +171,8 @@ class WorkerWatch:
         self._loss: str | None = None
         self._explaining = False
         self._warned = False
-        self._waited = self._reported = 0.0  # seconds of watching
+        self._waited = 0.0  # seconds of watching
+        self._reported = 0.0  # the same at the last log line
         self._thread: threading.Thread | None = None
 
     def __enter__(self) -> "WorkerWatch":

@@ -9,7 +9,7 @@ from spanbert_keras.settings import Settings, setting
 class RunSettings(Settings):
     """Settings of every training run; a program adds its own fields.
 
-    The user gives `output_dir`. Pre-training and fine-tuning give the other fields without a default their own.
+    Users must give `output_dir` alone: pre-training and fine-tuning set the defaults that are missing here.
     """
 
     output_dir: str = setting(

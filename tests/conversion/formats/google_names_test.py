@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from spanbert_keras.conversion.formats.google_names import heads_of, hugging_face_names, torch_layout
+from spanbert_keras.conversion.formats.google_names import heads_of, names_by_key, torch_layout
 from spanbert_keras.errors import InputError
 
 SUFFIX = "/.ATTRIBUTES/VARIABLE_VALUE"
@@ -70,7 +70,7 @@ HEAD = {
 
 def names(keys, shapes=()):
     """Returns the names of these keys. Shapes matter only if given."""
-    return hugging_face_names(dict.fromkeys(keys, [3]) | dict(shapes), "folder/model.ckpt")
+    return names_by_key(dict.fromkeys(keys, [3]) | dict(shapes), "folder/model.ckpt")
 
 
 def keys_of(paths, root=""):

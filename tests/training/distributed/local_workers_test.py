@@ -88,17 +88,22 @@ def once_all_run(folder, workers, do):
 
 
 def test_workers_know_each_other_and_share_the_threads(run, tmp_path):
-    assert run(workers=2, OMP_NUM_THREADS="7") == 0
+    assert run(workers=2) == 0
     environs = [facts(tmp_path, i)["environ"] for i in range(2)]
     configs = [json.loads(environ["TF_CONFIG"]) for environ in environs]
     assert [config["task"] for config in configs] == [{"type": "worker", "index": i} for i in range(2)]
     addresses = configs[0]["cluster"]["worker"]
     assert configs[1]["cluster"]["worker"] == addresses and len(set(addresses)) == 2
     assert all(address.startswith("127.0.0.1:") for address in addresses)
-    assert {environ["OMP_NUM_THREADS"] for environ in environs} == {"7"}
-    threads = max(1, len(os.sched_getaffinity(0)) // 2)
-    assert {environ["TF_NUM_INTRAOP_THREADS"] for environ in environs} == {str(threads)}
+    threads = str(max(1, len(os.sched_getaffinity(0)) // 2))
+    for name in ("TF_NUM_INTRAOP_THREADS", "OMP_NUM_THREADS"):
+        assert {environ[name] for environ in environs} == {threads}
     assert {environ["SPANBERT_KERAS_REHEARSAL"] for environ in environs} == {"1"}
+
+
+def test_a_number_of_threads_that_is_given_stays(run, tmp_path):
+    assert run(OMP_NUM_THREADS="7") == 0
+    assert {facts(tmp_path, i)["environ"]["OMP_NUM_THREADS"] for i in range(2)} == {"7"}
 
 
 def test_gpus_are_used_only_when_named_and_never_by_two_workers(run, tmp_path):
