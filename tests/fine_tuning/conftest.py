@@ -146,7 +146,7 @@ def toy_task():
 
 @pytest.fixture(scope="module", autouse=True)
 def _plain_graphs(plain_graphs):
-    """All tests here."""
+    """Runs the graphs of all tests here unoptimized."""
 
 
 # --- studies whose training is a script of scores

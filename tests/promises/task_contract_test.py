@@ -5,6 +5,7 @@ import inspect
 import json
 import math
 import sys
+import threading
 
 import keras
 import numpy as np
@@ -32,7 +33,7 @@ def make(case, randomize):
 
     def make(scale=0.4, **encoder):
         model = case.make(model_cases.make_encoder(num_layers=1, **encoder))
-        randomize(model, scale=scale)
+        randomize(model, seed=13, scale=scale)
         return model
 
     return make
@@ -60,8 +61,14 @@ def test_every_task_model_is_in_the_table():
 # --- texts
 
 
-def test_threads_get_the_answers_of_one_and_every_text_is_counted(case, model):
+def test_the_texts_show_different_decisions(case, said):
+    """Chains and none, answers and none, one label and another."""
+    assert len(case.decisions(said)) > 1
+
+
+def test_threads_get_the_answers_of_one_and_every_text_is_counted(case, make):
     """The first calls of all, which compile the model, are those of threads."""
+    model = make()
     before, interval = counts(model), sys.getswitchinterval()
     sys.setswitchinterval(1e-5)
     try:
@@ -72,17 +79,20 @@ def test_threads_get_the_answers_of_one_and_every_text_is_counted(case, model):
     by_threads = counts(model) - before
     same(found, case.ask(model) * 4)
     assert (by_threads == 4 * (counts(model) - before - by_threads)).all()
+    assert not len(by_threads) or by_threads[0] == 4 * len(case.texts)
 
 
-def test_a_thread_waits_until_another_is_done(case, model, said):
+def test_a_thread_waits_until_another_is_done(case, model, said, monkeypatch):
     if not isinstance(model, TaskModel):
         pytest.skip("computes without Keras' `predict`, which is not for several threads")
+    computing, predict = threading.Event(), keras.Model.predict_on_batch
+    monkeypatch.setattr(keras.Model, "predict_on_batch", lambda self, x: computing.set() or predict(self, x))
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         with model._one_call:
             job = pool.submit(case.ask, model)
-            with pytest.raises(concurrent.futures.TimeoutError):
-                job.result(timeout=0.1)
+            assert not computing.wait(0.2)
         same(job.result(), said)
+    assert computing.is_set()
 
 
 def counts(model):
@@ -110,7 +120,7 @@ def test_warm_up_compiles_the_shapes_of_all_texts_at_most_eight_and_no_others(ca
     monkeypatch.setattr(model, "compute_rows", lambda x: seen.append(x["token_ids"].shape) or compute(x))
     model.warm_up(batch_size=6)
     warm, function, count = set(seen), model.predict_function, compiled(model)
-    assert 1 <= count <= len(warm) <= 8
+    assert 1 <= count <= len(warm) <= 8 and len({length for _, length in warm}) >= 3
     seen.clear()
     for text in case.texts:
         case.ask(model, text, batch_size=6)
@@ -185,13 +195,14 @@ def test_a_few_steps_lower_the_loss_and_move_every_weight(case):
 
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
 def test_mixed_precision_gives_float32_near_the_exact_numbers_and_trains(case, make, policy):
-    exact = make(scale=0.1)
-    model = make(scale=0.1, policy=policy)
+    exact = make(scale=0.2)
+    model = make(scale=0.2, policy=policy)
     assert model.dtype_policy.name == policy and model.encoder.compute_dtype == policy.removeprefix("mixed_")
     outputs, expected = outputs_of(model, case.batch), as_arrays(outputs_of(exact, case.batch))
     assert {keras.backend.standardize_dtype(value.dtype) for value in outputs.values()} <= {"float32", "int32"}
     for key, value in as_arrays(outputs).items():
-        np.testing.assert_allclose(value, expected[key], atol=0.05, err_msg=key)
+        np.testing.assert_allclose(value, expected[key], rtol=0.02, atol=0.02, err_msg=key)
+    json.dumps(case.ask(model), allow_nan=False)
     model.compile("adam", **FAST)
     scaled = isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer)
     assert scaled == (policy == "mixed_float16")  # small gradients vanish in float16

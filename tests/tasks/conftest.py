@@ -14,7 +14,7 @@ PIECES = ["[PAD]", *(f"[unused{i}]" for i in range(1, 13)), "[UNK]", "[CLS]", "[
 
 @pytest.fixture(scope="module", autouse=True)
 def _plain_graphs(plain_graphs):
-    """All tests here."""
+    """Runs the graphs of all tests here unoptimized."""
 
 
 @pytest.fixture(scope="session")

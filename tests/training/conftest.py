@@ -30,7 +30,7 @@ ROW_LENGTH, ROWS, SEED = 24, 4, (5, 6)
 
 @pytest.fixture(scope="module", autouse=True)
 def _plain_graphs(plain_graphs):
-    """All tests here."""
+    """Runs the graphs of all tests here unoptimized."""
 
 
 @pytest.fixture(scope="session")

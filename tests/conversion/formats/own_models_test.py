@@ -226,7 +226,7 @@ def test_invalid_settings_of_a_folder_are_rejected(make_bert, tmp_path):
         load_pretrained(folder, allow_mismatch=True)
 
 
-def test_settings_of_other_sizes_than_the_tensors_are_rejected_by_the_weight(make_encoder, tmp_path):
+def test_settings_of_other_sizes_than_the_tensors_are_rejected_naming_the_weight(make_encoder, tmp_path):
     model = SpanBertCoreferenceResolver(make_encoder(), segment_length=8, feature_dim=4, hidden_dim=5)
     folder = written(model, tmp_path / "folder")
     config = json.loads((folder / "config.json").read_text())

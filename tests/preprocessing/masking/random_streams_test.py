@@ -12,10 +12,6 @@ def test_values_stay_so_that_seeds_give_the_same_masks():
     assert {name: stream.value for name, stream in RandomStream.__members__.items()} == values
 
 
-def test_no_two_purposes_share_a_stream():
-    assert len(RandomStream) == len(RandomStream.__members__)  # an enum counts equal values once
-
-
 def test_every_random_number_of_masking_is_drawn_from_a_stream_of_its_own():
     names = []
     for path in pathlib.Path(masking.__path__[0]).glob("*.py"):

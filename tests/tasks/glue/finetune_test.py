@@ -117,7 +117,9 @@ def test_mnli_has_two_devs_two_tests_and_the_diagnostic_set(fine_tune, set_folde
         assert submitted == classified(model, rows, 100) and len({label for _, label in submitted}) > 1
 
 
-def test_wnlis_file_has_the_majority_of_training_scored_on_dev(fine_tune, set_folder, monkeypatch, caplog, eagerly):
+def test_wnlis_file_holds_the_majority_of_training_and_its_dev_score_is_logged(
+    fine_tune, set_folder, monkeypatch, caplog, eagerly
+):
     caplog.set_level("INFO")
     train, dev, test = (
         [(*told(number, "01")[:2], label) for number, label in enumerate(labels)] for labels in ("11010", "0010", "000")
@@ -135,13 +137,11 @@ def test_wnlis_file_has_the_majority_of_training_scored_on_dev(fine_tune, set_fo
     assert "train.tsv, line 7 must have 4 cells" in caplog.text and "Examples left out in total: 2." in caplog.text
     assert "train.tsv, line 8: the label must be one of 0, 1" in caplog.text
     assert "5 training examples, 0 of them cut; 4 dev examples." in caplog.text
+    assert "majority 25.00" in caplog.text
     # Finished: the same command trains nothing, another one is rejected.
     monkeypatch.setattr(FineTuningMonitor, "on_step", lambda *given: pytest.fail("the run is finished"))
-    before = {
-        path: path.read_bytes()
-        for path in folder.rglob("*.*")
-        if path.is_file() and path.name not in ("run.json", "run.lock")
-    }
+    kept = [path for path in folder.rglob("*.*") if path.is_file() and path.name not in ("run.json", "run.lock")]
+    before = {path: path.read_bytes() for path in kept}
     caplog.clear()
     assert fine_tune(*flags) == folder and f"{folder} is finished." in caplog.text
     assert read_json(folder / "run.json")["scores"]["dev"] == scores
