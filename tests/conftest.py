@@ -19,7 +19,7 @@ import pytest
 from absl import logging
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
-MAX_PROCESSES = 4  # each imports TensorFlow, JAX and torch: up to 3 GB of memory
+MAX_PROCESSES = 4  # each imports TensorFlow, JAX and torch, which takes memory
 
 
 def pytest_addoption(parser):

@@ -19,7 +19,7 @@ PIECES = [*SPECIALS, *LETTERS, *("##" + letter for letter in LETTERS)]
 
 
 def make_encoder(policy=None, vocabulary=PIECES, num_layers=2):
-    """Returns a small encoder with a tokenizer, uncased; without one if there is no vocabulary."""
+    """Returns a small encoder with an uncased tokenizer; `vocabulary=None`: it has no tokenizer."""
     return spanbert_keras.SpanBertEncoder(
         vocabulary_size=len(PIECES),
         num_layers=num_layers,
