@@ -14,8 +14,8 @@ class TrainingSteps:
     """
 
     def __init__(self, model, rows, batch_size: int, learning_rate: float):
-        from spanbert_keras.fine_tuning.length_buckets import LengthBuckets
         from spanbert_keras.fine_tuning.objective import ExampleObjective
+        from spanbert_keras.preprocessing.length_buckets import LengthBuckets
         from spanbert_keras.training.backend import has_accelerator, make_step
         from spanbert_keras.training.steps.objective import StepSettings, seed_generators
         from spanbert_keras.training.steps.optimizers import make_adamw

@@ -11,13 +11,13 @@ import keras
 import numpy as np
 from absl import logging
 
-from spanbert_keras.data.seeds import run_seed
 from spanbert_keras.errors import InputError
 from spanbert_keras.files.writing import read_json
-from spanbert_keras.fine_tuning.length_buckets import LengthBuckets
 from spanbert_keras.fine_tuning.monitor import FineTuningMonitor
 from spanbert_keras.fine_tuning.objective import ExampleObjective
 from spanbert_keras.fine_tuning.settings import FineTuningSettings
+from spanbert_keras.preprocessing.length_buckets import LengthBuckets
+from spanbert_keras.preprocessing.seeds import run_seed
 from spanbert_keras.training.backend import has_accelerator, make_step
 from spanbert_keras.training.cadence import Cadence
 from spanbert_keras.training.loss_guard import LossGuard

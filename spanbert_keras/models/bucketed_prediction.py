@@ -47,9 +47,3 @@ def quiet_tracing():
         yield
     finally:
         logger.removeFilter(wanted)
-
-
-def row_lengths(longest: int, count: int = 4) -> list[int]:
-    """Returns the lengths that rows are padded to, ascending: `count` at most, so that few shapes are compiled."""
-    part = -(-longest // (8 * count)) * 8
-    return sorted({min(longest, part * (i + 1)) for i in range(count)})

@@ -17,12 +17,12 @@ from spanbert_keras.layers.coreference.span_vectors import SpanVectors, gather_s
 from spanbert_keras.layers.functional import MASKED, gather_positions
 from spanbert_keras.losses.antecedent_loss import antecedent_losses
 from spanbert_keras.models.coreference_settings import CoreferenceSettings
-from spanbert_keras.models.given_documents import given_documents
 from spanbert_keras.models.resolve_documents import resolve_documents
 from spanbert_keras.models.task_model import TaskModel
 from spanbert_keras.models.tiled_resolver import TiledResolver
 from spanbert_keras.preprocessing.document import GENRES
 from spanbert_keras.preprocessing.document_segments import DocumentSegments, SegmentedDocument
+from spanbert_keras.preprocessing.examples.given_documents import given_documents
 
 
 def _setting(name: str) -> property:

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 from spanbert_keras.errors import InputError
-from spanbert_keras.models.given_texts import given_texts
+from spanbert_keras.preprocessing.examples.given_texts import given_texts
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,10 +12,11 @@ from spanbert_keras.decoding.results import Answer
 from spanbert_keras.errors import InputError
 from spanbert_keras.layers.functional import initializer
 from spanbert_keras.losses.answer_span_loss import answer_span_losses
-from spanbert_keras.models.bucketed_prediction import BucketedPrediction, row_lengths
-from spanbert_keras.models.given_texts import given_texts
+from spanbert_keras.models.bucketed_prediction import BucketedPrediction
 from spanbert_keras.models.task_model import TaskModel
 from spanbert_keras.models.windowed_reader import Reading, pad_windows, read
+from spanbert_keras.preprocessing.examples.given_texts import given_texts
+from spanbert_keras.preprocessing.length_buckets import row_lengths
 from spanbert_keras.preprocessing.question_windows import QuestionWindows, Window
 
 SPANS_PER_WINDOW = 20  # best spans of a window that take part in a score (the released code's n-best size)

@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 import keras
 
 from spanbert_keras.decoding.results import Relation
-from spanbert_keras.models.document_pairs import document_pairs
-from spanbert_keras.models.given_entities import given_pairs
 from spanbert_keras.models.row_classifier import RowClassifier
 from spanbert_keras.preprocessing.entity_rows import MODES, EntityPair, EntityRows, assign_markers, marker_names
+from spanbert_keras.preprocessing.examples.document_pairs import document_pairs
+from spanbert_keras.preprocessing.examples.given_entities import given_pairs
 
 
 @keras.saving.register_keras_serializable(package="spanbert_keras")

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from spanbert_keras.decoding.antecedent_clusters import antecedent_clusters
 from spanbert_keras.decoding.resolved_document import ResolvedDocument
 from spanbert_keras.errors import InputError
-from spanbert_keras.models.given_documents import GivenDocument
 from spanbert_keras.models.tiled_resolver import Links
 from spanbert_keras.preprocessing.document_segments import SegmentedDocument
+from spanbert_keras.preprocessing.examples.given_documents import GivenDocument
 
 GROUP_BATCHES = 4  # documents are resolved together until they fill that many batches of segments
 

@@ -9,8 +9,9 @@ from keras import ops
 from spanbert_keras.errors import InputError
 from spanbert_keras.layers.classification_head import ClassificationHead
 from spanbert_keras.losses.classification_loss import classification_losses, multi_label_losses, regression_losses
-from spanbert_keras.models.bucketed_prediction import BucketedPrediction, row_lengths
+from spanbert_keras.models.bucketed_prediction import BucketedPrediction
 from spanbert_keras.models.task_model import TaskModel
+from spanbert_keras.preprocessing.length_buckets import row_lengths
 from spanbert_keras.preprocessing.piece_row import PieceRow, pad_rows
 
 LOSSES = {  # by problem type

@@ -2,12 +2,14 @@
 
 import threading
 from collections.abc import Callable
+from typing import Any
 
 import keras
 
 from spanbert_keras.layers.saving.saved_state import KEY, SavedState, plain_policy
 from spanbert_keras.models.named_inputs import NamedInputs
 from spanbert_keras.models.named_targets import NamedTargets, mean_over_rows
+from spanbert_keras.preprocessing.preprocessors.task_preprocessor import TaskPreprocessor
 
 
 class TaskModel(SavedState, NamedTargets, NamedInputs):
@@ -22,8 +24,11 @@ class TaskModel(SavedState, NamedTargets, NamedInputs):
         head: function from the encoder's output, float `(B, T, D)`, to the dict of the model's outputs. `None` for a
             model with a `call` of its own, which makes its layers after this constructor.
         dtype: dtype policy or its name. `None`: the encoder's.
+        preprocessor: what makes rows of raw examples; `"auto"`: `preprocessor_cls` with this model's settings; `None`:
+            the model takes arrays only.
 
     Attributes:
+        preprocessor_cls: class of the preprocessor.
         target_keys: entries of a training batch beside the model's inputs.
         static_shapes: whether `call` must know the shapes of its inputs.
 
@@ -33,7 +38,9 @@ class TaskModel(SavedState, NamedTargets, NamedInputs):
 
     static_shapes = False
 
-    def __init__(self, encoder, head: Callable | None = None, dtype=None, **kwargs):
+    preprocessor_cls: Any = staticmethod(lambda: None)
+
+    def __init__(self, encoder, head: Callable | None = None, dtype=None, preprocessor="auto", **kwargs):
         if encoder.tokenizer is None:
             raise ValueError(f"`{type(self).__name__}` needs an encoder with a tokenizer. Received: one without.")
         graph = {}
@@ -44,12 +51,32 @@ class TaskModel(SavedState, NamedTargets, NamedInputs):
         # Set afterwards, since a functional model takes no `dtype`; `compile` scales the loss if this is mixed_float16.
         self.dtype_policy = plain_policy(dtype or encoder.dtype_policy)
         self.encoder = encoder
+        self.preprocessor = (
+            self.preprocessor_cls() if preprocessor == "auto" and self.preprocessor_cls else preprocessor
+        )
         self._one_call = threading.RLock()  # Keras' own `predict` and the counts of a model are not for several threads
 
     @property
     def tokenizer(self):
         """The encoder's tokenizer."""
         return self.encoder.tokenizer
+
+    @property
+    def preprocessor(self):
+        """The preprocessor, with this model's tokenizer and settings; `None` if the model takes arrays only."""
+        preprocessor = self.__dict__.get("__preprocessor")
+        if isinstance(preprocessor, TaskPreprocessor):
+            preprocessor.adopt(self.tokenizer, self.preprocessor_settings())
+        return preprocessor
+
+    @preprocessor.setter
+    def preprocessor(self, preprocessor):
+        # Not a part of the model for Keras, which would save its tokenizer a second time.
+        self.__dict__["__preprocessor"] = preprocessor
+
+    def preprocessor_settings(self) -> dict:
+        """Returns the settings of the preprocessor that follow from those of the model."""
+        return {}
 
     def example_losses(self, outputs, batch):
         """Returns the loss of every row, float32 `(B,)`."""

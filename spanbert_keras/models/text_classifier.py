@@ -6,8 +6,9 @@ import keras
 
 from spanbert_keras.decoding.results import Classification
 from spanbert_keras.errors import InputError
-from spanbert_keras.models.given_texts import given_list
 from spanbert_keras.models.row_classifier import RowClassifier
+from spanbert_keras.preprocessing.examples.given_texts import given_list, text_columns
+from spanbert_keras.preprocessing.preprocessors.text_classifier_preprocessor import SpanBertTextClassifierPreprocessor
 from spanbert_keras.preprocessing.text_pairs import TextPairs
 
 
@@ -64,6 +65,8 @@ class SpanBertTextClassifier(RowClassifier, keras.Model):
     Reference: Joshi et al., 2020, section 4.1.
     """
 
+    preprocessor_cls = SpanBertTextClassifierPreprocessor
+
     def __init__(
         self,
         encoder,
@@ -100,7 +103,7 @@ class SpanBertTextClassifier(RowClassifier, keras.Model):
                 other kind.
         """
         given, single = given_list(texts, "texts", "a str, a pair of them, or a list of either", (str, tuple))
-        firsts, seconds = _columns(given)
+        firsts, seconds = text_columns(given)
         if given:
             self.check_kind(seconds is not None)
         rows = self.pairs.rows(firsts, seconds)
@@ -140,6 +143,15 @@ class SpanBertTextClassifier(RowClassifier, keras.Model):
             kinds = {True: "pairs of texts", False: "single texts"}
             raise InputError(f"This model classifies {kinds[self.takes_pairs]}. Received: {kinds[pairs]}.")
 
+    def preprocessor_settings(self):
+        return {
+            "labels": list(self.labels),
+            "row_length": self.row_length,
+            "takes_pairs": self.takes_pairs,
+            "problem_type": self.problem_type,
+            "num_segments": self.encoder.num_segments,
+        }
+
     def get_config(self):
         return super().get_config() | {
             "takes_pairs": self.takes_pairs,
@@ -156,23 +168,6 @@ class SpanBertTextClassifier(RowClassifier, keras.Model):
     def _numbers(self, row: list[float]) -> Classification:
         scores = dict(zip(self.labels, row, strict=True)) if self.labels else {}
         return Classification(None, row[0] if len(row) == 1 else None, scores)
-
-
-def _columns(given: list) -> tuple[list[str], list[str] | None]:
-    """Returns the first texts, and the second ones of pairs."""
-    for number, one in enumerate(given):
-        is_pair = isinstance(one, Sequence) and len(one) == 2 and all(isinstance(text, str) for text in one)
-        if not (isinstance(one, str) or is_pair):
-            raise InputError(f"Text {number} must be a str or a pair of them. Received: {one!r}.")
-    pairs = [not isinstance(one, str) for one in given]
-    if any(pairs) and not all(pairs):
-        raise InputError(
-            "Texts and pairs of texts cannot be classified together. "
-            f"Expected: one kind. Received: {pairs.count(False)} texts and {pairs.count(True)} pairs."
-        )
-    if not any(pairs):
-        return given, None
-    return [first for first, _ in given], [second for _, second in given]
 
 
 def _checked_threshold(threshold) -> float:

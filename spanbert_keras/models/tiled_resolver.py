@@ -12,8 +12,9 @@ from spanbert_keras.decoding.greedy_spans import greedy_spans
 from spanbert_keras.layers.coreference.pair_scorer import gather_antecedents
 from spanbert_keras.layers.coreference.span_refinement import with_dummy
 from spanbert_keras.layers.functional import MASKED
-from spanbert_keras.models.bucketed_prediction import quiet_tracing, row_lengths
+from spanbert_keras.models.bucketed_prediction import quiet_tracing
 from spanbert_keras.preprocessing.document_segments import SegmentedDocument
+from spanbert_keras.preprocessing.length_buckets import row_lengths
 
 PIECES_PER_TILE = 1024  # pieces whose spans are scored as mentions together
 SPANS_PER_TILE = 256  # spans that are compared with earlier ones together

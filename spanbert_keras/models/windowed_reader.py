@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import numpy as np
 
 from spanbert_keras.decoding.answer_spans import Candidates, best_spans, max_context, merge
-from spanbert_keras.models.bucketed_prediction import row_lengths
+from spanbert_keras.preprocessing.length_buckets import row_lengths
 from spanbert_keras.preprocessing.question_windows import Passage, QuestionWindows, Window
 
 CHUNK_BATCHES = 16  # windows are sorted by length within that many batches

@@ -1,5 +1,7 @@
 """Inputs of a tokenizer, of any framework, as plain lists: texts to cut, ids to join."""
 
+import sys
+
 import keras
 import numpy as np
 
@@ -11,6 +13,20 @@ def is_symbolic(inputs) -> bool:
     import tensorflow as tf
 
     return tf.is_tensor(inputs) and not tf.executing_eagerly()
+
+
+def in_tf_graph() -> bool:
+    """Returns whether this call is traced by TensorFlow, without importing it."""
+    tensorflow = sys.modules.get("tensorflow")
+    return tensorflow is not None and not tensorflow.executing_eagerly()
+
+
+def plain_array(values: np.ndarray) -> np.ndarray:
+    """Returns an array of TensorFlow's strings, bytes, as one of str; any other unchanged."""
+    if values.dtype != object:
+        return values
+    texts = [one.decode("utf-8", "replace") if isinstance(one, bytes) else one for one in values.reshape(-1).tolist()]
+    return np.array(texts, object).reshape(values.shape)
 
 
 def as_texts(inputs) -> tuple[list[str], bool]:

@@ -11,9 +11,9 @@ from spanbert_keras.data.batches.batch_stream import BatchStream
 from spanbert_keras.data.batches.corpus_mixture import Corpora, open_corpora
 from spanbert_keras.data.corpus.preparation_settings import PreparationSettings
 from spanbert_keras.data.corpus.prepare_corpus import open_tokenizer, prepare_corpus, warnings_of
-from spanbert_keras.data.seeds import run_seed
 from spanbert_keras.errors import InputError
 from spanbert_keras.preprocessing.masking.span_masker import SpanMasker
+from spanbert_keras.preprocessing.seeds import run_seed
 from spanbert_keras.pretraining.config import Config
 from spanbert_keras.pretraining.piece_scores import unigram_losses
 

@@ -9,8 +9,8 @@ from typing import Any, Protocol
 import numpy as np
 from absl import logging
 
-from spanbert_keras.data.seeds import dropout_seeds
 from spanbert_keras.errors import InputError
+from spanbert_keras.preprocessing.seeds import dropout_seeds
 from spanbert_keras.training.cadence import Cadence, LogWindow
 from spanbert_keras.training.loss_guard import LossGuard
 from spanbert_keras.training.monitoring.callback_driver import CallbackDriver

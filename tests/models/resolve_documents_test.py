@@ -7,10 +7,10 @@ import pytest
 
 from spanbert_keras import Document
 from spanbert_keras.errors import InputError
-from spanbert_keras.models.given_documents import given_documents
 from spanbert_keras.models.resolve_documents import resolve_documents, resolved, without_repetitions
 from spanbert_keras.models.tiled_resolver import Links
 from spanbert_keras.preprocessing.document_segments import DocumentSegments
+from spanbert_keras.preprocessing.examples.given_documents import given_documents
 
 
 def links_of(antecedents, mention_scores):

@@ -7,9 +7,9 @@ import numpy as np
 
 from spanbert_keras.data.batches.row_blocks import SPECIALS_PER_BLOCK
 from spanbert_keras.data.batches.row_stream import PlacedBlocks, RowStream
-from spanbert_keras.data.seeds import MIX_ORDER
 from spanbert_keras.errors import InputError
 from spanbert_keras.preprocessing.philox import fold, permute
+from spanbert_keras.preprocessing.seeds import MIX_ORDER
 
 MIX_CYCLE = 1000  # rows after which a mixture of corpora has its exact shares
 

@@ -12,10 +12,10 @@ from spanbert_keras.data.batches.batch_stream import BatchStream, CorpusSource
 from spanbert_keras.data.batches.packing import plan_packing
 from spanbert_keras.data.batches.row_blocks import cached_blocks, cut_blocks
 from spanbert_keras.data.batches.row_stream import RowStream
-from spanbert_keras.data.seeds import CORPUS, HELD_OUT, MIXTURE
 from spanbert_keras.data.shards.token_shards import TokenShards
 from spanbert_keras.errors import InputError
 from spanbert_keras.preprocessing.philox import fold
+from spanbert_keras.preprocessing.seeds import CORPUS, HELD_OUT, MIXTURE
 
 MAX_PADDING_SHARE = 0.05
 SLACKS = (0.06, 0.12, 0.25, 0.5, 1.0)  # masked pieces per row above those of one full block, tried in turn

@@ -6,8 +6,8 @@ import numpy as np
 
 from spanbert_keras.data.batches.packing import PackingPlan
 from spanbert_keras.data.batches.row_blocks import SPECIALS_PER_BLOCK, Blocks
-from spanbert_keras.data.seeds import BLOCK_ORDER, MASKS, ROW_ORDER
 from spanbert_keras.preprocessing.philox import fold, permute
+from spanbert_keras.preprocessing.seeds import BLOCK_ORDER, MASKS, ROW_ORDER
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,7 +3,6 @@
 Shape letters: B batch, T tokens, M masked positions, V vocabulary; of ragged rows: R rows, N pieces.
 """
 
-import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +14,7 @@ from spanbert_keras.preprocessing import philox
 from spanbert_keras.preprocessing.masking.masking_law import MaskedRows, mask_rows
 from spanbert_keras.preprocessing.masking.masking_settings import MaskingSettings
 from spanbert_keras.preprocessing.masking.masking_tables import MaskingTables
+from spanbert_keras.preprocessing.tokenizer_inputs import in_tf_graph
 
 SEQUENCE_KEYS = ("token_ids", "segment_ids", "padding_mask")
 POSITION_KEYS = ("mask_positions", "mask_ids", "left_positions", "right_positions", "span_offsets")
@@ -174,7 +174,7 @@ class SpanMasker(keras_hub.models.Preprocessor):
 
     def call(self, inputs, seed=None):
         _check_inputs(inputs, seed)
-        if _in_tf_graph():
+        if in_tf_graph():
             return self._call_in_graph(inputs, seed)
         values = [inputs[key] for key in SEQUENCE_KEYS if inputs.get(key) is not None]
         arrays = {key: _to_numpy(inputs[key]) for key in SEQUENCE_KEYS if inputs.get(key) is not None}
@@ -287,12 +287,6 @@ def _check_shapes(token_ids: Any, segment_ids: Any, padding_mask: Any) -> None:
         sizes = zip(value.shape, token_ids.shape, strict=False)
         if len(value.shape) != rank or any(None not in pair and pair[0] != pair[1] for pair in sizes):
             raise ValueError(f"`{name}` must have the shape of token_ids, {token_ids.shape}. Received: {value.shape}.")
-
-
-def _in_tf_graph() -> bool:
-    """Returns whether this call is traced by TensorFlow, without importing it."""
-    tensorflow = sys.modules.get("tensorflow")
-    return tensorflow is not None and not tensorflow.executing_eagerly()
 
 
 def _to_numpy(value: Any) -> np.ndarray:

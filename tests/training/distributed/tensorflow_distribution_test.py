@@ -22,7 +22,7 @@ import json, sys
 import keras
 import numpy as np
 import tensorflow as tf
-from spanbert_keras.data.seeds import dropout_seeds
+from spanbert_keras.preprocessing.seeds import dropout_seeds
 from spanbert_keras.errors import InputError
 from spanbert_keras.models.encoder import SpanBertEncoder
 from spanbert_keras.models.pretrainer import SpanBertPretrainer

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from spanbert_keras.errors import InputError
-from spanbert_keras.models.given_entities import given_pairs
 from spanbert_keras.preprocessing.entity_rows import EntityPair
+from spanbert_keras.preprocessing.examples.given_entities import given_pairs
 
 TOKENS = ["Ann", "lives", "in", "Oslo", "."]
 TYPES = ("PERSON", "CITY")

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from spanbert_keras.errors import InputError
-from spanbert_keras.models.given_texts import given_list, is_range, plain
 from spanbert_keras.preprocessing.entity_rows import EntityPair
+from spanbert_keras.preprocessing.examples.given_texts import given_list, is_range, plain
 
 NAMES = ("subject", "object", "subject_type", "object_type")
 

@@ -8,8 +8,8 @@ import pytest
 
 from spanbert_keras import Document, SpanBertTokenizer
 from spanbert_keras.errors import InputError
-from spanbert_keras.models.given_documents import GivenDocument, given_documents
 from spanbert_keras.preprocessing import text_words
+from spanbert_keras.preprocessing.examples.given_documents import GivenDocument, given_documents
 
 TEXT = "Ann left. Bob\nstayed!"
 WORDS = ["Ann", "left", ".", "Bob", "stayed", "!"]

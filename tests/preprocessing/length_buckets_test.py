@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from spanbert_keras.fine_tuning.length_buckets import LengthBuckets, choose_lengths
+from spanbert_keras.preprocessing.length_buckets import LengthBuckets, choose_lengths
 
 SEED = (3, 4)
 

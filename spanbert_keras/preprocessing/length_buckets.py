@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from spanbert_keras.data.seeds import BATCH_ORDER, EXAMPLE_ORDER
 from spanbert_keras.preprocessing.philox import fold, permute
+from spanbert_keras.preprocessing.seeds import BATCH_ORDER, EXAMPLE_ORDER
 
 MULTIPLE = 8  # tokens; matrix units are fastest with such lengths
 
@@ -35,6 +35,12 @@ def choose_lengths(lengths: Sequence[int] | np.ndarray, count: int = 8) -> list[
     return [MULTIPLE * size for size in best[-1][1]]
 
 
+def row_lengths(longest: int, count: int = 4) -> list[int]:
+    """Returns the lengths that rows are padded to, ascending: `count` at most, so that few shapes are compiled."""
+    part = -(-longest // (8 * count)) * 8
+    return sorted({min(longest, part * (i + 1)) for i in range(count)})
+
+
 class LengthBuckets:
     """Training batches of examples of different lengths: batch k is a pure function of (seed, k).
 
@@ -59,7 +65,7 @@ class LengthBuckets:
     ```python
     import numpy as np
 
-    from spanbert_keras.fine_tuning.length_buckets import LengthBuckets
+    from spanbert_keras.preprocessing.length_buckets import LengthBuckets
 
     make_batch = lambda examples, length, epoch: {"token_ids": np.zeros((len(examples), length), "int32")}
     LengthBuckets([5, 9, 7], make_batch, 2, (0, 1)).batch(0)["example_weights"].shape  # (2,)

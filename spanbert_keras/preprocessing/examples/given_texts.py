@@ -62,3 +62,24 @@ def given_texts(values: Any, name: str, of_one: str) -> tuple[list[str], bool]:
         if not isinstance(text, str):
             raise InputError(f"The {of_one} {number} must be a str. Received: {type(text).__name__}.")
     return texts, single
+
+
+def text_columns(given: list) -> tuple[list[str], list[str] | None]:
+    """Returns the first texts, and the second ones if pairs of texts were given, else `None`.
+
+    Raises:
+        InputError: something is neither a str nor a pair of them, or both are mixed.
+    """
+    for number, one in enumerate(given):
+        is_pair = isinstance(one, Sequence) and len(one) == 2 and all(isinstance(text, str) for text in one)
+        if not (isinstance(one, str) or is_pair):
+            raise InputError(f"Text {number} must be a str or a pair of them. Received: {one!r}.")
+    pairs = [not isinstance(one, str) for one in given]
+    if any(pairs) and not all(pairs):
+        raise InputError(
+            "Texts and pairs of texts cannot be classified together. "
+            f"Expected: one kind. Received: {pairs.count(False)} texts and {pairs.count(True)} pairs."
+        )
+    if not any(pairs):
+        return given, None
+    return [first for first, _ in given], [second for _, second in given]

@@ -4,7 +4,7 @@ import pytest
 
 from spanbert_keras import SpanBertEncoder, SpanBertRelationExtractor
 from spanbert_keras.errors import InputError
-from spanbert_keras.models.document_pairs import document_pairs
+from spanbert_keras.preprocessing.examples.document_pairs import document_pairs
 
 MARKERS = ["SUBJ-PERSON", "SUBJ-ORGANIZATION", "OBJ-PERSON", "OBJ-LOCATION", "OBJ-DATE"]
 PATTERNS = [("PERSON", "Ann"), ("PERSON", "Bob Ray"), ("GPE", "Oslo"), ("ORG", "Acme"), ("MONEY", "ten dollars")]

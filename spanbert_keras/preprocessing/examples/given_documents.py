@@ -4,8 +4,8 @@ import dataclasses
 from collections.abc import Sequence
 
 from spanbert_keras.errors import InputError
-from spanbert_keras.models.given_texts import given_list, is_range
 from spanbert_keras.preprocessing.document import Document
+from spanbert_keras.preprocessing.examples.given_texts import given_list, is_range
 from spanbert_keras.preprocessing.text_words import split_sentences, split_text
 
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from spanbert_keras.data import seeds
-from spanbert_keras.data.seeds import dropout_seeds, run_seed
+from spanbert_keras.preprocessing import seeds
+from spanbert_keras.preprocessing.seeds import dropout_seeds, run_seed
 
 PURPOSES = ("ROW_ORDER", "BLOCK_ORDER", "MASKS", "MIX_ORDER", "DROPOUT", "CORPUS", "MIXTURE", "HELD_OUT")
 

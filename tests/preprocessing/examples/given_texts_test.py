@@ -13,7 +13,7 @@ from spanbert_keras import (
     SpanBertTokenizer,
 )
 from spanbert_keras.errors import InputError
-from spanbert_keras.models.given_texts import given_list, given_texts, is_range
+from spanbert_keras.preprocessing.examples.given_texts import given_list, given_texts, is_range
 
 
 class Series:

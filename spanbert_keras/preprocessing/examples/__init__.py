@@ -1,0 +1,1 @@
+"""Raw examples as users give them: texts, entities, documents."""

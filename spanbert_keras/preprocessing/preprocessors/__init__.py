@@ -1,0 +1,1 @@
+"""From raw examples to the inputs, targets and sample weights of each task model."""
