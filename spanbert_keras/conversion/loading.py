@@ -7,7 +7,9 @@ from spanbert_keras.conversion.foreign_keys import read_settings
 from spanbert_keras.conversion.formats.own_models import notes_on_new_head, to_model
 from spanbert_keras.conversion.resizing import resize_positions
 from spanbert_keras.conversion.sources import HUB_SCHEME, open_source
+from spanbert_keras.conversion.task_presets import task_from_preset
 from spanbert_keras.models.encoder import SpanBertEncoder
+from spanbert_keras.models.task_model import TaskModel
 
 
 def load_pretrained(
@@ -80,3 +82,4 @@ def _convert_preset(preset: str, load_weights: bool, arguments: dict):
 
 
 SpanBertEncoder.converters.append(_convert_preset)
+TaskModel.preset_loaders.append(task_from_preset)

@@ -15,6 +15,8 @@ class BucketedPrediction(TaskModel):
         encoder, head, dtype: see `TaskModel`.
     """
 
+    functional = True
+
     def __init__(self, encoder, head, dtype=None, **kwargs):
         super().__init__(encoder, head, dtype, **kwargs)
         self._compiled_rows = None

@@ -40,7 +40,7 @@ def _setting(name: str) -> property:
 
 
 @keras.saving.register_keras_serializable(package="spanbert_keras")
-class SpanBertCoreferenceResolver(TaskModel, keras.Model):
+class SpanBertCoreferenceResolver(TaskModel):
     """Finds the mentions of a text and which of them corefer: an encoder and the span-ranking model on top of it.
 
     Segments are encoded one by one (the *independent* variant). All spans inside a sentence are scored as mentions, and
@@ -122,6 +122,7 @@ class SpanBertCoreferenceResolver(TaskModel, keras.Model):
     )
     target_keys = ("span_clusters",)
     static_shapes = True
+    raw_batch_size = 1  # documents; as in the released code
     max_span_width = _setting("max_span_width")
     top_span_ratio = _setting("top_span_ratio")
     antecedent_window = _setting("antecedent_window")
@@ -353,6 +354,9 @@ class SpanBertCoreferenceResolver(TaskModel, keras.Model):
         return antecedent_losses(outputs["antecedent_scores"], outputs["antecedents"], of_spans, outputs["kept"])
 
     # --- saving
+
+    def __dir__(self):  # Keras saves by attributes in alphabetical order: files have the encoder's weights by this name
+        return [name for name in super().__dir__() if name != "backbone"]
 
     def get_config(self):
         return TaskModel.get_config(self) | self.settings.config()

@@ -31,11 +31,13 @@ class NamedTargets:
         target_keys: the model's own targets, entries of a training batch beside its inputs.
         target_of: dict from an output to the one of these that Keras' losses and metrics compare it with.
         weight_of: dict from an output to the entry of a batch that weights the elements of its target.
+        default_learning_rate: of the optimizer `"auto"`; 2e-5 is in the paper's grid for fine-tuning (appendix B).
     """
 
     target_keys: tuple[str, ...] = ()
     target_of: ClassVar[dict[str, str]] = {}
     weight_of: ClassVar[dict[str, str]] = {}
+    default_learning_rate = 2e-5
     _loss_is_own = True
     _loss_outputs: tuple[str, ...] | None = None
 
@@ -49,6 +51,10 @@ class NamedTargets:
         """
         raise NotImplementedError
 
+    def default_metrics(self):
+        """Returns the metrics that `"auto"` means, as `compile` takes them."""
+        return None
+
     @property
     def takes_class_weights(self) -> bool:
         """Whether every row has one class, so that `class_weight` has a meaning."""
@@ -60,12 +66,24 @@ class NamedTargets:
 
     # --- Keras' interface
 
-    def compile(self, optimizer="rmsprop", loss=None, loss_weights=None, metrics=None, weighted_metrics=None, **kwargs):
-        """Configures training as `keras.Model.compile`; without a `loss` the model's own loss is minimised.
+    def compile(self, optimizer="auto", loss="auto", loss_weights=None, metrics=None, weighted_metrics=None, **kwargs):
+        """Configures training as `keras.Model.compile`.
+
+        Args:
+            optimizer: `"auto"`: Adam with the learning rate `default_learning_rate`.
+            loss: `"auto"` or `None`: the model's own loss.
+            metrics: `"auto"`: those of the task, such as the accuracy of a classifier. `None`: none, but with the
+                optimizer `"auto"` the same as `"auto"`.
+            loss_weights, weighted_metrics, **kwargs: as in Keras.
 
         Raises:
             ValueError: `loss_weights` without a `loss`.
         """
+        if _is_auto(optimizer):
+            optimizer = keras.optimizers.Adam(self.default_learning_rate)
+            metrics = "auto" if metrics is None and weighted_metrics is None else metrics
+        loss = None if _is_auto(loss) else loss
+        metrics = self.default_metrics() if _is_auto(metrics) else metrics
         if loss is None and loss_weights is not None:
             raise ValueError(
                 "`loss_weights` weight the losses given as `loss`. Expected: both or neither, since the own loss of "
@@ -110,15 +128,15 @@ class NamedTargets:
 
     @functools.wraps(keras.Model.fit)
     def fit(self, *args, **kwargs):
-        return self._with_weights(super().fit, args, kwargs)
+        return self._with_weights(functools.partial(keras.Model.fit, self), args, kwargs)
 
     @functools.wraps(keras.Model.evaluate)
     def evaluate(self, *args, **kwargs):
-        return self._with_weights(super().evaluate, args, kwargs)
+        return self._with_weights(functools.partial(keras.Model.evaluate, self), args, kwargs)
 
     @functools.wraps(keras.Model.train_on_batch)
     def train_on_batch(self, *args, **kwargs):
-        return self._with_weights(super().train_on_batch, args, kwargs)
+        return self._with_weights(functools.partial(keras.Model.train_on_batch, self), args, kwargs)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """Returns the loss of a batch for `fit` and `evaluate`."""
@@ -304,6 +322,10 @@ class _Given(keras.losses.Loss):
 
     def call(self, y_true, y_pred):
         return y_pred
+
+
+def _is_auto(argument) -> bool:
+    return isinstance(argument, str) and argument == "auto"
 
 
 def _entries(data) -> dict:

@@ -6,16 +6,16 @@ import keras
 from keras import ops
 
 from spanbert_keras.layers.masked_lm_head import MaskedLMHead
-from spanbert_keras.layers.saving.saved_state import KEY, SavedState, plain_policy, without_policy_map
+from spanbert_keras.layers.saving.saved_state import without_policy_map
 from spanbert_keras.layers.span_boundary_head import SpanBoundaryHead
 from spanbert_keras.losses.span_bert_loss import span_bert_loss, target_losses
 from spanbert_keras.models.fill_spans import fill_spans
-from spanbert_keras.models.named_inputs import NamedInputs
-from spanbert_keras.models.named_targets import NamedTargets, sum_over_replicas
+from spanbert_keras.models.named_targets import sum_over_replicas
+from spanbert_keras.models.task_model import TaskModel
 
 
 @keras.saving.register_keras_serializable(package="spanbert_keras")
-class SpanBertPretrainer(SavedState, NamedTargets, NamedInputs, keras.Model):
+class SpanBertPretrainer(TaskModel):
     """Encoder, masked-LM head and span-boundary head: the model that pre-training trains.
 
     A functional model. Both heads share the encoder's embedding layer, each has its own vocabulary bias, and they
@@ -80,6 +80,10 @@ class SpanBertPretrainer(SavedState, NamedTargets, NamedInputs, keras.Model):
     target_of: ClassVar = {"masked_lm": "mask_ids", "span_boundary": "mask_ids"}
     weight_of: ClassVar = {"masked_lm": "mask_weights", "span_boundary": "span_weights"}
 
+    functional = True
+    needs_tokenizer = False  # unless it is given texts
+    default_learning_rate = 1e-4  # section 4.2
+
     def __init__(
         self,
         encoder,
@@ -97,19 +101,16 @@ class SpanBertPretrainer(SavedState, NamedTargets, NamedInputs, keras.Model):
         )
 
         # === Graph ===
-        inputs = self.symbolic_inputs()
-        sequence = encoder(inputs)["sequence_output"]  # (B, T, D)
-        outputs = {
-            "masked_lm": masked_lm_head(sequence, inputs["mask_positions"]),  # (B, M, V)
-            "span_boundary": span_boundary_head(
-                sequence, inputs["left_positions"], inputs["right_positions"], inputs["span_offsets"]
-            ),  # (B, M, V)
-        }
-        super().__init__(inputs=inputs, outputs=outputs, **kwargs)
-        self.dtype_policy = plain_policy(dtype)  # `compile` scales the loss where this is mixed_float16
+        def head(sequence, inputs):  # (B, T, D)
+            borders = (inputs["left_positions"], inputs["right_positions"], inputs["span_offsets"])
+            return {
+                "masked_lm": masked_lm_head(sequence, inputs["mask_positions"]),  # (B, M, V)
+                "span_boundary": span_boundary_head(sequence, *borders),  # (B, M, V)
+            }
+
+        super().__init__(encoder, head, dtype, **kwargs)
 
         # === Config ===
-        self.encoder = encoder
         self.masked_lm_head = masked_lm_head
         self.span_boundary_head = span_boundary_head
         self.max_span_positions = max_span_positions
@@ -120,11 +121,6 @@ class SpanBertPretrainer(SavedState, NamedTargets, NamedInputs, keras.Model):
             name: keras.metrics.Mean(name=name)
             for name in ("masked_lm_loss", "span_boundary_loss", "masked_lm_accuracy", "span_boundary_accuracy")
         }
-
-    @property
-    def tokenizer(self):
-        """The encoder's tokenizer, or `None`."""
-        return self.encoder.tokenizer
 
     def fill_spans(self, text):
         """Returns `text`, or each of a list of texts, with its [MASK] filled in; see `models.fill_spans.fill_spans`."""
@@ -155,15 +151,8 @@ class SpanBertPretrainer(SavedState, NamedTargets, NamedInputs, keras.Model):
             normalization=self.loss_normalization,
         )
 
-    def saved_apart(self):
-        return (self.encoder,)
-
     def get_config(self):
-        return self.layer_state() | {
-            "name": self.name,
-            "trainable": self.trainable,
-            "dtype": keras.dtype_policies.serialize(plain_policy(self.dtype_policy)),
-            "encoder": keras.saving.serialize_keras_object(self.encoder),
+        return super().get_config() | {
             "max_span_positions": self.max_span_positions,
             "position_dim": self.position_dim,
             "sbo_weight": self.sbo_weight,
@@ -172,13 +161,4 @@ class SpanBertPretrainer(SavedState, NamedTargets, NamedInputs, keras.Model):
 
     @classmethod
     def from_config(cls, config):
-        config = without_policy_map(dict(config), ("masked_lm_head/", "span_boundary_head/"))
-        state = config.pop(KEY, None)
-        if isinstance(config["encoder"], dict):
-            config["encoder"] = keras.saving.deserialize_keras_object(config["encoder"])
-        if isinstance(config.get("dtype"), dict):
-            config["dtype"] = keras.dtype_policies.deserialize(config["dtype"])
-        made = cls(**config)
-        if state:
-            made.restore_layer_state(state)
-        return made
+        return super().from_config(without_policy_map(dict(config), ("masked_lm_head/", "span_boundary_head/")))

@@ -23,7 +23,7 @@ SPANS_PER_WINDOW = 20  # best spans of a window that take part in a score (the r
 
 
 @keras.saving.register_keras_serializable(package="spanbert_keras")
-class SpanBertQuestionAnswerer(BucketedPrediction, keras.Model):
+class SpanBertQuestionAnswerer(BucketedPrediction):
     """Answers questions with spans of a context: an encoder and one linear layer for the start and end of the answer.
 
     A functional model. One saved file holds weights, tokenizer and settings; `answer` takes raw text. A long context is
@@ -94,7 +94,7 @@ class SpanBertQuestionAnswerer(BucketedPrediction, keras.Model):
         answer_head = keras.layers.Dense(2, kernel_initializer=initializer(), dtype="float32", name="answer_head")
 
         # === Graph ===
-        def head(sequence):  # (B, T, D)
+        def head(sequence, inputs):  # (B, T, D)
             logits = answer_head(sequence)  # (B, T, 2)
             return {"start_logits": logits[:, :, 0], "end_logits": logits[:, :, 1]}  # (B, T)
 

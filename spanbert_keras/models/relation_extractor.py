@@ -12,7 +12,7 @@ from spanbert_keras.preprocessing.examples.given_entities import given_pairs
 
 
 @keras.saving.register_keras_serializable(package="spanbert_keras")
-class SpanBertRelationExtractor(RowClassifier, keras.Model):
+class SpanBertRelationExtractor(RowClassifier):
     """Predicts the relation of a subject to an object of the same sentence: an encoder and a linear layer on [CLS].
 
     A functional model. Each entity is replaced by one marker of its type, `[SUBJ-PERSON]` (entity masking, section

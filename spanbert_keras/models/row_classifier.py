@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import ClassVar
 
+import keras
 import numpy as np
 from keras import ops
 
@@ -53,7 +54,7 @@ class RowClassifier(BucketedPrediction):
             )
         labels, problem_type = checked_labels(labels, problem_type)
         head = ClassificationHead(len(labels) or 1, pooler, dropout, dtype=encoder.dtype_policy, name="head")
-        super().__init__(encoder, lambda sequence: {"logits": head(sequence)}, dtype, **kwargs)  # (B, C)
+        super().__init__(encoder, lambda sequence, inputs: {"logits": head(sequence)}, dtype, **kwargs)  # (B, C)
         self.labels = labels
         self.row_length = row_length
         self.head = head
@@ -120,6 +121,14 @@ class RowClassifier(BucketedPrediction):
             raise ValueError(f"`label_targets` must be of shape (B, {width}). Received: {tuple(targets.shape)}.")
         return LOSSES[self.problem_type](outputs["logits"], targets)
 
+    def default_metrics(self):
+        """Returns the accuracy, of each label if there are several for a text, or the root mean squared error."""
+        if self.problem_type == "single_label":
+            return ["accuracy"]
+        if self.problem_type == "multi_label":
+            return [keras.metrics.BinaryAccuracy(name="accuracy", threshold=0.0)]  # of a logit
+        return [keras.metrics.RootMeanSquaredError()]
+
     @property
     def takes_class_weights(self) -> bool:
         return self.problem_type == "single_label"
@@ -160,3 +169,20 @@ def checked_labels(labels, problem_type: str | None = None) -> tuple[tuple[str, 
         }
         raise ValueError(f"`labels` must be {expected[problem_type]}. Received: {labels}.")
     return labels, problem_type
+
+
+def numbered_labels(labels, num_classes: int | None):
+    """Returns the labels, or if there is only their number, "0", "1" and so on.
+
+    Raises:
+        ValueError: both are given and disagree, or the number is not positive.
+    """
+    if num_classes is None:
+        return labels
+    wrong = isinstance(num_classes, bool) or not isinstance(num_classes, int) or num_classes < 1
+    if wrong or labels and max(1, len(labels)) != num_classes:
+        raise ValueError(
+            f"`num_classes` must be the number of labels, at least 1. Received: num_classes={num_classes!r} with "
+            f"labels={labels!r}."
+        )
+    return labels or ([str(number) for number in range(num_classes)] if num_classes > 1 else ())

@@ -1,60 +1,92 @@
 """The base of all task models. Shape letters: B rows, T tokens, D hidden_dim."""
 
+import json
+import os
+import pathlib
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import keras
+import keras_hub
 
 from spanbert_keras.layers.saving.saved_state import KEY, SavedState, plain_policy
+from spanbert_keras.models.encoder import SpanBertEncoder
 from spanbert_keras.models.named_inputs import NamedInputs
-from spanbert_keras.models.named_targets import NamedTargets, mean_over_rows
+from spanbert_keras.models.named_targets import mean_over_rows
+from spanbert_keras.models.raw_examples import RawExamples
+from spanbert_keras.models.task_type import PipelineModel, TaskType
 from spanbert_keras.preprocessing.preprocessors.task_preprocessor import TaskPreprocessor
 
 
-class TaskModel(SavedState, NamedTargets, NamedInputs):
+class TaskModel(SavedState, RawExamples, NamedInputs, keras_hub.models.Task, metaclass=TaskType):
     """Base: an `encoder` with its tokenizer and layers on top of it, trained by the mean of its examples' losses.
 
-    A subclass is declared as `class Tagger(TaskModel, keras.Model)`: `keras.Model` comes last and only there, because
-    Keras replaces it among the bases of a functional model. The subclass sets `input_keys` and `target_keys`, calls
-    this constructor, and defines `example_losses` and `get_config`.
+    A subclass sets `input_keys` and `target_keys`, calls this constructor, and defines `example_losses` and
+    `get_config`.
 
     Args:
         encoder: `SpanBertEncoder`, with its tokenizer.
-        head: function from the encoder's output, float `(B, T, D)`, to the dict of the model's outputs. `None` for a
-            model with a `call` of its own, which makes its layers after this constructor.
+        head: function from the encoder's output, float `(B, T, D)`, and the dict of inputs to the dict of the model's
+            outputs, for a `functional` model. `None` for one with a `call` of its own, which makes its layers after
+            this constructor.
         dtype: dtype policy or its name. `None`: the encoder's.
-        preprocessor: what makes rows of raw examples; `"auto"`: `preprocessor_cls` with this model's settings; `None`:
-            the model takes arrays only.
+        preprocessor: makes rows of raw examples for `fit`, `evaluate` and `predict`: a `TaskPreprocessor`, or any
+            function of `x`. `"auto"`: `preprocessor_cls` with this model's settings. `None`: the model takes arrays
+            only.
 
     Attributes:
-        preprocessor_cls: class of the preprocessor.
+        functional: whether the model is made of a graph, by a `head`.
         target_keys: entries of a training batch beside the model's inputs.
         static_shapes: whether `call` must know the shapes of its inputs.
+        needs_tokenizer: whether an encoder without tokenizer is an error.
+        preprocessor_cls: class of the preprocessor.
 
     Raises:
-        ValueError: the encoder has no tokenizer.
+        ValueError: the encoder has no tokenizer, or a setting of the preprocessor differs from the model's.
     """
 
+    functional = False
     static_shapes = False
-
-    preprocessor_cls: Any = staticmethod(lambda: None)
+    needs_tokenizer = True
+    backbone_cls = SpanBertEncoder
+    preprocessor_cls: Any = None
+    preset_loaders: ClassVar[list[Callable]] = []  # `conversion` adds its own; see `from_preset`
+    _initialized = True  # for keras-hub's `__setattr__`
 
     def __init__(self, encoder, head: Callable | None = None, dtype=None, preprocessor="auto", **kwargs):
-        if encoder.tokenizer is None:
+        _share_tokenizer(encoder, preprocessor)
+        if encoder.tokenizer is None and self.needs_tokenizer:
             raise ValueError(f"`{type(self).__name__}` needs an encoder with a tokenizer. Received: one without.")
         graph = {}
         if head is not None:
             inputs = self.symbolic_inputs()
-            graph = {"inputs": inputs, "outputs": head(encoder(inputs)["sequence_output"])}
-        super().__init__(**graph, **kwargs)
+            graph = {"inputs": inputs, "outputs": head(encoder(inputs)["sequence_output"], inputs)}
+        super(PipelineModel, self).__init__(**graph, **kwargs)  # keras-hub's constructors switch bases; see `TaskType`
         # Set afterwards, since a functional model takes no `dtype`; `compile` scales the loss if this is mixed_float16.
         self.dtype_policy = plain_policy(dtype or encoder.dtype_policy)
         self.encoder = encoder
-        self.preprocessor = (
-            self.preprocessor_cls() if preprocessor == "auto" and self.preprocessor_cls else preprocessor
-        )
+        self.preprocessor = preprocessor
         self._one_call = threading.RLock()  # Keras' own `predict` and the counts of a model are not for several threads
+
+    @classmethod
+    def only_encoder(cls, encoder, backbone):
+        """Returns the encoder, given by one of its two names.
+
+        Raises:
+            TypeError: it is missing, or given twice.
+        """
+        if (encoder is None) == (backbone is None):
+            raise TypeError(
+                f"`{cls.__name__}` needs an `encoder`, which may be called `backbone`. "
+                f"Expected: one of them. Received: {'neither' if encoder is None else 'both'}."
+            )
+        return backbone if encoder is None else encoder
+
+    @property
+    def backbone(self):
+        """The encoder, by keras-hub's name."""
+        return self.encoder
 
     @property
     def tokenizer(self):
@@ -71,8 +103,15 @@ class TaskModel(SavedState, NamedTargets, NamedInputs):
 
     @preprocessor.setter
     def preprocessor(self, preprocessor):
-        # Not a part of the model for Keras, which would save its tokenizer a second time.
+        if isinstance(preprocessor, str) and preprocessor == "auto":
+            preprocessor = None if self.preprocessor_cls is None else self.preprocessor_cls()
         self.__dict__["__preprocessor"] = preprocessor
+
+    def __setattr__(self, name, value):
+        if name == "preprocessor":  # not a layer of the model, which would save the tokenizer a second time
+            object.__setattr__(self, name, value)
+        else:
+            super().__setattr__(name, value)
 
     def preprocessor_settings(self) -> dict:
         """Returns the settings of the preprocessor that follow from those of the model."""
@@ -88,26 +127,85 @@ class TaskModel(SavedState, NamedTargets, NamedInputs):
     def saved_apart(self):
         return (self.encoder,)
 
+    # --- saving
+
     def get_config(self):
         """Returns the entries that the config of every task model has."""
-        return self.layer_state() | {
+        config = self.layer_state() | {
             "name": self.name,
             "trainable": self.trainable,
             "dtype": keras.dtype_policies.serialize(plain_policy(self.dtype_policy)),
             "encoder": keras.saving.serialize_keras_object(self.encoder),
         }
+        preprocessor = self.preprocessor
+        if preprocessor is None and self.preprocessor_cls is not None:
+            config["preprocessor"] = None
+        elif getattr(preprocessor, "own_settings", True) and preprocessor is not None:
+            config["preprocessor"] = keras.saving.serialize_keras_object(preprocessor)
+            config["preprocessor"].get("config", {}).pop("tokenizer", None)  # saved with the encoder
+        return config
 
     @classmethod
     def from_config(cls, config):
         config = dict(config)
         state = config.pop(KEY, None)
-        for name, revive in (
-            ("encoder", keras.saving.deserialize_keras_object),
+        if "backbone" in config:  # a preset of keras-hub's form
+            config["encoder"] = config.pop("backbone")
+        revive = keras.saving.deserialize_keras_object
+        for name, of_name in (
+            ("encoder", revive),
+            ("preprocessor", revive),
             ("dtype", keras.dtype_policies.deserialize),
         ):
             if isinstance(config.get(name), dict):
-                config[name] = revive(config[name])
+                config[name] = of_name(config[name])
         made = cls(**config)
         if state:
             made.restore_layer_state(state)
         return made
+
+    @classmethod
+    def from_preset(cls, preset, load_weights=True, **kwargs):
+        """Makes a model from a preset, a checkpoint of any format, or the name of an architecture.
+
+        If the source has no head for the task, or `labels` (or `num_classes`) differ from those of its head, the head
+        is new: `conversion_notes` of the model says so. Train it before use.
+
+        Args:
+            preset: path or name: a folder that `save_to_preset` wrote, or anything that `load_pretrained` reads, e.g.
+                `"hf://SpanBERT/spanbert-base-cased"`. `"tiny"`, `"small"`, `"base"` and `"large"` name an architecture
+                without weights.
+            load_weights: bool. Whether weights are loaded; else they are random.
+            **kwargs: arguments of the constructor, which replace the source's settings; `dtype`; those of
+                `load_pretrained`; `tokenizer` for an architecture.
+
+        Raises:
+            InputError: the source cannot be used, or lacks settings that the model needs, such as `labels`.
+            ValueError: an architecture's weights were requested.
+        """
+        for load in cls.preset_loaders:
+            return load(cls, preset, load_weights, kwargs)
+        return super().from_preset(preset, load_weights=load_weights, **kwargs)
+
+    def save_to_preset(self, preset_dir, max_shard_size=10):
+        """Writes a keras-hub preset directory: configuration, weights of the encoder and of the head, tokenizer.
+
+        Args:
+            preset_dir: str or path. The directory; created if missing.
+            max_shard_size: float. Largest weights file, in GB.
+        """
+        super().save_to_preset(os.fspath(preset_dir), max_shard_size=max_shard_size)
+        path = pathlib.Path(preset_dir) / "task.json"
+        task = json.loads(path.read_text(encoding="utf-8"))
+        task["config"]["backbone"] = task["config"].pop("encoder")  # what keras-hub's loaders look for
+        path.write_text(json.dumps(task, indent=4), encoding="utf-8")
+
+
+def _share_tokenizer(encoder, preprocessor) -> None:
+    """Gives an encoder the tokenizer of a preprocessor if it has none, or one without its vocabulary."""
+    tokenizer = getattr(preprocessor, "tokenizer", None)
+    if tokenizer is not None and (encoder.tokenizer is None or not encoder.tokenizer.has_vocabulary):
+        encoder.tokenizer = tokenizer
+
+
+TaskPreprocessor.backbone_cls = SpanBertEncoder

@@ -3,17 +3,18 @@
 from collections.abc import Sequence
 
 import keras
+import keras_hub
 
 from spanbert_keras.decoding.results import Classification
 from spanbert_keras.errors import InputError
-from spanbert_keras.models.row_classifier import RowClassifier
+from spanbert_keras.models.row_classifier import RowClassifier, numbered_labels
 from spanbert_keras.preprocessing.examples.given_texts import given_list, text_columns
 from spanbert_keras.preprocessing.preprocessors.text_classifier_preprocessor import SpanBertTextClassifierPreprocessor
 from spanbert_keras.preprocessing.text_pairs import TextPairs
 
 
 @keras.saving.register_keras_serializable(package="spanbert_keras")
-class SpanBertTextClassifier(RowClassifier, keras.Model):
+class SpanBertTextClassifier(RowClassifier, keras_hub.models.TextClassifier):
     """Classifies texts, or pairs of texts: an encoder and a linear layer on [CLS].
 
     A functional model. One saved file holds weights, tokenizer and labels; `classify` takes raw text.
@@ -35,6 +36,10 @@ class SpanBertTextClassifier(RowClassifier, keras.Model):
             or regression without labels.
         threshold: float, from 0 to 1. With `"multi_label"`, a text has the labels whose probability is at least this.
             Defaults to `0.5`. May be set.
+        num_classes: int or `None`. In place of `labels`: that many classes, named "0", "1" and so on; with 1, a
+            regression.
+        backbone: another name for `encoder`, as in keras-hub.
+        **kwargs: `preprocessor`, `dtype`, `name`, `trainable`. See `TaskModel`.
 
     Call arguments:
         token_ids, segment_ids, padding_mask: int32 `(B, T)`. See `SpanBertEncoder`.
@@ -69,7 +74,7 @@ class SpanBertTextClassifier(RowClassifier, keras.Model):
 
     def __init__(
         self,
-        encoder,
+        encoder=None,
         labels=(),
         row_length=None,
         pooler=False,
@@ -77,8 +82,12 @@ class SpanBertTextClassifier(RowClassifier, keras.Model):
         takes_pairs=None,
         problem_type=None,
         threshold=0.5,
+        num_classes=None,
+        backbone=None,
         **kwargs,
     ):
+        encoder = self.only_encoder(encoder, backbone)
+        labels = numbered_labels(labels, num_classes)
         super().__init__(encoder, labels, row_length, pooler, dropout, problem_type, **kwargs)
         self.threshold = _checked_threshold(threshold)
         self.takes_pairs = None if takes_pairs is None else bool(takes_pairs)
@@ -158,6 +167,13 @@ class SpanBertTextClassifier(RowClassifier, keras.Model):
             "problem_type": self.problem_type,
             "threshold": self.threshold,
         }
+
+    @classmethod
+    def from_config(cls, config):
+        number = config.get("num_classes")
+        if number is not None and number != max(1, len(config.get("labels") or ())):
+            config = config | {"labels": None, "problem_type": None}  # keras-hub's `from_preset` asks for a new head
+        return super().from_config(config)
 
     def _named(self, row) -> Classification:
         best = int(row.argmax())

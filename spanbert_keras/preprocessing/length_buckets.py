@@ -54,6 +54,8 @@ class LengthBuckets:
         batch_rows: int. Rows per batch, B.
         seed: two integers of 32 bits. Seed of the order.
         max_shapes: int. Maximum number of row lengths.
+        row_lengths: sequence of int or `None`. The row lengths to use, ascending. `None`: those that need the least
+            padding.
 
     Attributes:
         steps_per_epoch: int. Number of batches per epoch.
@@ -74,24 +76,25 @@ class LengthBuckets:
 
     def __init__(
         self,
-        lengths: Sequence[int],
+        lengths: Sequence[int] | np.ndarray,
         make_batch: Callable[[np.ndarray, int, int], dict[str, np.ndarray]],
         batch_rows: int,
         seed,
         max_shapes: int = 8,
+        row_lengths: Sequence[int] | None = None,
     ):
         self.lengths = np.asarray(lengths, np.int64)
         self.make_batch = make_batch
         self.batch_rows = batch_rows
         self.seed = np.asarray(seed, np.uint32)
-        self.row_lengths = choose_lengths(self.lengths, max_shapes)
+        self.row_lengths = list(row_lengths or choose_lengths(self.lengths, max_shapes))
         self.steps_per_epoch = -(-len(self.lengths) // batch_rows)
         self._bucket = np.searchsorted(self.row_lengths, self.lengths)
         self._epoch: tuple[int, list[tuple[np.ndarray, int]]] = (-1, [])
-        places = sum(length for _, length in self._plan(0)) * batch_rows
+        places = sum(length for _, length in self.plan(0)) * batch_rows
         self.padding_share = 1.0 - float(self.lengths.sum()) / places
 
-    def _plan(self, epoch: int) -> list[tuple[np.ndarray, int]]:
+    def plan(self, epoch: int) -> list[tuple[np.ndarray, int]]:
         """Returns the examples (-1 for empty rows) and the row length of every batch of an epoch, in order."""
         if self._epoch[0] == epoch:
             return self._epoch[1]
@@ -117,7 +120,7 @@ class LengthBuckets:
     def part(self, number: int, worker: int, num_workers: int) -> dict[str, np.ndarray]:
         """Returns one worker's rows of batch `number`."""
         epoch, place = divmod(number, self.steps_per_epoch)
-        examples, length = self._plan(epoch)[place]
+        examples, length = self.plan(epoch)[place]
         share = self.batch_rows // num_workers
         examples = examples[worker * share : (worker + 1) * share]
         batch = self.make_batch(np.maximum(examples, 0), length, epoch)

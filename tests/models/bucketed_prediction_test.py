@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from keras import ops
 
-from spanbert_keras.models.bucketed_prediction import BucketedPrediction, quiet_tracing, row_lengths
+from spanbert_keras.models.bucketed_prediction import BucketedPrediction, quiet_tracing
+from spanbert_keras.preprocessing.length_buckets import row_lengths
 
 
 @pytest.mark.parametrize("length", [5, 8, 9, 21, 24, 31, 32, 33, 64, 100, 384, 512])
@@ -33,7 +34,7 @@ class Counting(BucketedPrediction, keras.Model):
     input_keys = ("token_ids", "segment_ids", "padding_mask")
 
     def __init__(self, encoder):
-        super().__init__(encoder, lambda sequence: {"sums": ops.sum(sequence, axis=-1)})
+        super().__init__(encoder, lambda sequence, inputs: {"sums": ops.sum(sequence, axis=-1)})
         self.running, self.most, self.dropped, self.lock = 0, 0, 0, threading.Lock()
 
     @property

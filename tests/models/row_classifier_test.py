@@ -5,7 +5,7 @@ import pytest
 
 from spanbert_keras import SpanBertEncoder, SpanBertTextClassifier
 from spanbert_keras.errors import InputError
-from spanbert_keras.models.bucketed_prediction import row_lengths
+from spanbert_keras.preprocessing.length_buckets import row_lengths
 from spanbert_keras.preprocessing.piece_row import PieceRow
 
 LABELS = ("a", "b", "c", "d")

@@ -102,10 +102,11 @@ def test_a_task_must_define_its_losses(make_encoder, tokenizer):
 class Summing(TaskModel, keras.Model):
     """A functional task with nothing but a head, the sum of `parts` numbers of each vector."""
 
+    functional = True
     input_keys = ("token_ids", "segment_ids", "padding_mask")
 
     def __init__(self, encoder, parts=3, **kwargs):
-        super().__init__(encoder, lambda sequence: {"sums": ops.sum(sequence[:, :, :parts], axis=-1)}, **kwargs)
+        super().__init__(encoder, lambda sequence, inputs: {"sums": ops.sum(sequence[:, :, :parts], axis=-1)}, **kwargs)
         self.parts = parts
 
     def get_config(self):

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from spanbert_keras.errors import InputError
-from spanbert_keras.models.bucketed_prediction import row_lengths
 from spanbert_keras.models.windowed_reader import CHUNK_BATCHES, pad_windows, read
+from spanbert_keras.preprocessing.length_buckets import row_lengths
 from spanbert_keras.preprocessing.question_windows import QuestionWindows
 
 LETTERS = "abcdefgh"

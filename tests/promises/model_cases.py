@@ -167,6 +167,7 @@ def _text_classifier() -> TaskCase:
         "classify",
         lambda one: one["labels"],
         [(("Bad cab", "a head had a caf\u00e9"),), (("a b", "c"),), (("fab", "bead ."),)],
+        shorthands=("num_classes",),
     )
 
 

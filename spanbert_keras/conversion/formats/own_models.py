@@ -10,6 +10,7 @@ import numpy as np
 
 from spanbert_keras.conversion import hugging_face_names
 from spanbert_keras.conversion.checkpoint import Checkpoint
+from spanbert_keras.conversion.foreign_keys import read_settings
 from spanbert_keras.conversion.formats.tokenizer_files import looks_lowercased
 from spanbert_keras.conversion.formats.torch_pickles import first_line
 from spanbert_keras.conversion.tasks import TASKS, in_words
@@ -19,6 +20,7 @@ from spanbert_keras.models.pretrainer import SpanBertPretrainer
 
 OWN_KIND = "a model of this package"
 KINDS = ("auto", "encoder", "pretrainer", *TASKS)
+DESCRIPTIONS = {"labels", "num_classes", "problem_type"}  # arguments that say what a new classifier predicts
 TASK_MODELS: tuple[Any, ...] = tuple(task.model for task in TASKS.values())
 SIZES = (
     "vocabulary_size",
@@ -45,7 +47,14 @@ def make_tokenizer(checkpoint: Checkpoint) -> SpanBertTokenizer:
     return SpanBertTokenizer(vocabulary, lowercase=lowercase, **checkpoint.tokenizer_settings)
 
 
-def to_model(checkpoint: Checkpoint, kind: str = "auto", **overrides: Any):
+def to_model(
+    checkpoint: Checkpoint,
+    kind: str = "auto",
+    cls: Any = None,
+    given: dict[str, Any] | None = None,
+    load_weights: bool = True,
+    **overrides: Any,
+):
     """Makes a model with a checkpoint's weights.
 
     Weights and heads that the checkpoint lacks keep their random initial values.
@@ -54,6 +63,9 @@ def to_model(checkpoint: Checkpoint, kind: str = "auto", **overrides: Any):
         checkpoint: Checkpoint. It has passed `Checkpoint.check`.
         kind: str. `"encoder"`, `"pretrainer"` or one of `TASKS`. `"auto"` makes the task's model if the checkpoint was
             fine-tuned for a task, else the pretrainer if it has a pre-training head, else the encoder.
+        cls: Class of the model, a subclass of the kind's; `None`: the kind's own.
+        given: Arguments of the model besides its encoder that replace the checkpoint's.
+        load_weights: bool. Whether the model gets the checkpoint's weights; else they are random.
         **overrides: Arguments of `SpanBertEncoder` other than sizes, e.g. `dropout`, `dtype`.
 
     Returns:
@@ -69,56 +81,62 @@ def to_model(checkpoint: Checkpoint, kind: str = "auto", **overrides: Any):
             f"Invalid arguments for a model. Expected: one of {', '.join(KINDS)}; no sizes. Received: {wrong}."
         )
     kind = checkpoint.model_kind if kind == "auto" else kind
-    settings = _settings_of(checkpoint, kind)
+    settings = _settings_of(checkpoint, kind, given or {})
     sizes = checkpoint.architecture | overrides
     encoder = SpanBertEncoder(**sizes, tokenizer=make_tokenizer(checkpoint) if checkpoint.vocabulary else None)
     model: keras.Model = encoder
     if kind in TASKS:
-        model = _task_model(kind, encoder, settings, checkpoint.source)
+        model = _task_model(kind, cls or TASKS[kind].model, encoder, settings, checkpoint.source)
     elif kind == "pretrainer":
         table = checkpoint.tensors.get(hugging_face_names.SBO_POSITIONS)
         if table is not None:
-            settings |= {"max_span_positions": table.shape[0], "position_dim": table.shape[1]}
-        model = SpanBertPretrainer(encoder, **settings)
-    assign(model, checkpoint)
+            settings = {"max_span_positions": table.shape[0], "position_dim": table.shape[1]} | settings
+        model = (cls or SpanBertPretrainer)(encoder, **settings)
+    if load_weights:
+        assign(model, checkpoint)
     return model
 
 
-def _settings_of(checkpoint: Checkpoint, kind: str) -> dict[str, Any]:
-    """Returns the arguments of a kind of model besides its encoder: the checkpoint's own, or adopted ones.
+def _settings_of(checkpoint: Checkpoint, kind: str, given: dict[str, Any]) -> dict[str, Any]:
+    """Returns the arguments of a kind of model besides its encoder: as given, the checkpoint's own, or adopted ones.
 
     Raises:
         InputError: The checkpoint cannot become this kind of model.
     """
     if kind == (checkpoint.task or "pretrainer"):
-        return dict(checkpoint.head_settings)
+        return checkpoint.head_settings | given
     if kind not in TASKS:
-        return {}
+        return dict(given)
     settings = TASKS[kind].adopt(checkpoint.task, checkpoint.head_settings)
+    if settings is None and DESCRIPTIONS & given.keys():
+        settings = {}
     if settings is None:
         problem = checkpoint.head_settings.get("problem_type")
         received = in_words(checkpoint.model_kind) + (f" ({problem})" if problem else "")
         raise InputError(
             f"{checkpoint.source} cannot become {in_words(kind)}. Expected: {TASKS[kind].expected}. "
-            f'Received: {received}. Fine-tune its encoder (kind="encoder", convert --model=encoder).'
+            f'Received: {received}. Fine-tune its encoder (kind="encoder", convert --model=encoder), '
+            "or give `labels` to `from_preset` for a new head."
         )
-    return settings
+    return settings | given
 
 
 def notes_on_new_head(checkpoint: Checkpoint, kind: str) -> list[str]:
     """Returns a note for the user if the head of a task's model, as `to_model` makes it, is random."""
+    if kind == "pretrainer" and not checkpoint.heads:
+        return ["The source has no weights for the heads of a pretrainer, so they are random: pre-train the model."]
     if kind not in TASKS or hugging_face_names.any_in(TASKS[kind].head(checkpoint.head_settings), checkpoint.tensors):
         return []
     return [f"The source has no weights for the head of {in_words(kind)}, so they are random: fine-tune the model."]
 
 
-def _task_model(kind: str, encoder: SpanBertEncoder, settings: dict[str, Any], source: str):
+def _task_model(kind: str, cls: Any, encoder: SpanBertEncoder, settings: dict[str, Any], source: str):
     """Returns a task's model on top of an encoder.
 
     Raises:
         InputError: There is no vocabulary, or the model rejects the settings.
     """
-    cls, length = TASKS[kind].model, TASKS[kind].length
+    length = TASKS[kind].length
     if encoder.tokenizer is None:
         raise InputError(
             f"{source} cannot become {in_words(kind)}: it has no vocabulary. Give its vocab.txt (--vocab_file)."
@@ -216,7 +234,7 @@ def _head_settings(model) -> dict[str, Any]:
         return {"sbo_weight": model.sbo_weight, "loss_normalization": model.loss_normalization}
     if isinstance(model, TASK_MODELS):
         config = model.get_config()
-        of_keras = ("name", "trainable", "dtype", "encoder", "layer_state")
+        of_keras = ("name", "trainable", "dtype", "encoder", "layer_state", "preprocessor")
         return {name: value for name, value in config.items() if name not in of_keras}
     return {}
 
@@ -253,5 +271,9 @@ def read_keras_file(path: str | os.PathLike) -> Checkpoint:
 
 
 def read_preset(folder: str | os.PathLike) -> Checkpoint:
-    """Reads a preset directory of this package."""
+    """Reads a preset directory of this package: a task's model if it holds one, else its encoder."""
+    task = read_settings(Path(folder) / "task.json") or {}
+    cls = keras.saving.get_registered_object(task.get("registered_name"))
+    if cls in (SpanBertPretrainer, *TASK_MODELS):
+        return from_model(cls.from_preset(str(Path(folder))))
     return from_model(SpanBertEncoder.from_preset(str(Path(folder))))

@@ -39,6 +39,7 @@ class TaskPreprocessor(keras_hub.models.Preprocessor):
     """
 
     tokenizer_cls = SpanBertTokenizer
+    single_length = False  # whether all rows, of any examples, are padded to the same length
     defaults: ClassVar[dict[str, Any]] = {}
 
     def __init__(self, tokenizer=None, settings: Mapping[str, Any] | None = None, **kwargs):

@@ -1,0 +1,158 @@
+"""Batches of rows for `fit`, `evaluate` and `predict`. Shape letters: E examples, N rows, B batch, T tokens."""
+
+import math
+from collections.abc import Callable
+
+import keras
+import numpy as np
+
+from spanbert_keras.preprocessing.examples.given_texts import plain
+from spanbert_keras.preprocessing.length_buckets import LengthBuckets
+from spanbert_keras.preprocessing.preprocessors.example_rows import ExampleRows
+
+MAX_SHAPES = 4  # lengths that rows are padded to; JAX compiles each
+
+
+class RowBatches(keras.utils.PyDataset):
+    """All rows of some examples, in batches of similar length; the last batch of an epoch may be smaller.
+
+    Args:
+        rows: `ExampleRows`.
+        batch_size: int. B.
+        length: int or `None`. The only length that rows are padded to; `None`: at most four that fit the rows.
+        seed: two integers of 31 bits, or `None`. Seed of the order, another one in each epoch; `None`: always the same.
+        in_order: bool. Whether rows stay in the order of the examples, as `predict` needs it.
+        epoch: int. Number of earlier passes.
+    """
+
+    def __init__(self, rows: ExampleRows, batch_size=32, length=None, seed=None, in_order=False, epoch=0):
+        super().__init__()
+        self.rows = rows
+        self.batch_size = min(int(batch_size), max(1, len(rows)))
+        self.length = length
+        self.in_order = in_order
+        self.is_shuffled = seed is not None
+        self.epoch = epoch
+        lengths = None if length is None else [length]
+        self._buckets = LengthBuckets(
+            rows.lengths,
+            rows.batch,
+            self.batch_size,
+            (0, 0) if seed is None else seed,
+            MAX_SHAPES,
+            lengths,
+        )
+
+    def __len__(self) -> int:
+        return math.ceil(len(self.rows) / self.batch_size)
+
+    def __getitem__(self, number: int):
+        """Returns batch `number` of the epoch as x, (x, y) or (x, y, sample_weight)."""
+        return self._packed(number, self.epoch)
+
+    def on_epoch_end(self) -> None:
+        self.epoch += 1
+
+    def _packed(self, number: int, epoch: int):
+        if self.in_order:
+            rows = np.arange(number * self.batch_size, min(len(self.rows), (number + 1) * self.batch_size))
+            return self.rows.packed(rows, self.length, epoch)
+        rows, length = self._buckets.plan(epoch if self.is_shuffled else 0)[number]
+        return self.rows.packed(rows[rows >= 0], length, epoch)
+
+    def for_backend(self):
+        """Returns these batches as Keras takes them on the backend in use: for TensorFlow a `tf.data.Dataset`.
+
+        Keras would make one itself, but from the shapes of the first two batches alone.
+        """
+        if keras.backend.backend() != "tensorflow":
+            return self
+        import tensorflow as tf
+
+        def epoch():
+            number, self.epoch = self.epoch, self.epoch + 1
+            for batch in range(len(self)):
+                yield self._packed(batch, number)
+
+        def spec(array):
+            sizes = (None if self.length is None and size == first_length else size for size in array.shape[1:])
+            return tf.TensorSpec((None, *sizes), array.dtype)
+
+        first = self._packed(0, self.epoch)
+        inputs = first[0] if isinstance(first, tuple) else first
+        first_length = inputs["token_ids"].shape[1]
+        dataset = tf.data.Dataset.from_generator(epoch, output_signature=tf.nest.map_structure(spec, first))
+        return dataset.apply(tf.data.experimental.assert_cardinality(len(self))).prefetch(2)
+
+
+class PreparedDataset(keras.utils.PyDataset):
+    """Another dataset whose batches of raw examples are made into batches of arrays.
+
+    Args:
+        dataset: `PyDataset`.
+        prepare: function of one of its batches.
+    """
+
+    def __init__(self, dataset: keras.utils.PyDataset, prepare: Callable):
+        super().__init__(dataset.workers, dataset.use_multiprocessing, dataset.max_queue_size)
+        self.dataset = dataset
+        self.prepare = prepare
+
+    @property
+    def num_batches(self):
+        return self.dataset.num_batches
+
+    def __getitem__(self, number: int):
+        return self.prepare(self.dataset[number])
+
+    def on_epoch_begin(self) -> None:
+        self.dataset.on_epoch_begin()
+
+    def on_epoch_end(self) -> None:
+        self.dataset.on_epoch_end()
+
+
+def split_examples(parts: tuple, share: float) -> tuple[tuple, tuple]:
+    """Returns the first examples, for training, and the last ones, for validation.
+
+    Args:
+        parts: x, y and sample weights, each `None`, a sequence of E, or a dict (or, as x, a tuple) of columns of E.
+        share: float. Share of the examples for validation.
+
+    Raises:
+        ValueError: there are too few examples for two parts.
+    """
+    parts = tuple(_columns(part) for part in parts)
+    count = _count(parts[0])
+    at = math.floor(count * (1.0 - share))
+    if not 0 < at < count:
+        raise ValueError(
+            f"`validation_split` leaves one part without examples. Expected: at least one in each. "
+            f"Received: validation_split={share} of {count} examples."
+        )
+    return tuple(_slice(part, None, at) for part in parts), tuple(_slice(part, at, None) for part in parts)
+
+
+def _columns(part):
+    """Returns examples that can be sliced: dicts and tuples of lists, and lists."""
+    if part is None:
+        return None
+    if hasattr(part, "keys"):
+        return {key: _columns(part[key]) for key in part.keys()}
+    if isinstance(part, tuple) and part and not isinstance(part[0], str) and hasattr(part[0], "__len__"):
+        return tuple(_columns(one) for one in part)
+    return part if isinstance(part, list | np.ndarray) else list(plain(part))
+
+
+def _count(part) -> int:
+    if hasattr(part, "keys"):
+        return len(next(iter(part.values())))
+    return len(part[0]) if isinstance(part, tuple) else len(part)
+
+
+def _slice(part, start, stop):
+    if part is None:
+        return None
+    if hasattr(part, "keys"):
+        return {key: value[start:stop] for key, value in part.items()}
+    return tuple(one[start:stop] for one in part) if isinstance(part, tuple) else part[start:stop]

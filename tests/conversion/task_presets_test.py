@@ -1,0 +1,136 @@
+"""`from_preset` of the task models: presets of ours and of other checkpoints, new heads, keras-hub's own loaders."""
+
+import keras
+import keras_hub
+import numpy as np
+import pytest
+
+import spanbert_keras
+from spanbert_keras.errors import InputError
+from tests.promises.model_cases import TASKS, make_encoder, same
+
+
+@pytest.fixture(params=TASKS, scope="module")
+def case(request):
+    return TASKS[request.param]
+
+
+@pytest.fixture
+def preset(case, randomize, tmp_path):
+    """Folder of a preset of the task's model, and the model."""
+    model = case.make(make_encoder(num_layers=1))
+    randomize(model, seed=5, scale=0.4)
+    model.save_to_preset(tmp_path / "preset")
+    return tmp_path / "preset", model
+
+
+@pytest.fixture(scope="module")
+def encoder_preset(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("encoder") / "preset"
+    make_encoder(num_layers=1).save_to_preset(folder)
+    return folder
+
+
+@pytest.fixture
+def classifier(randomize, tmp_path):
+    """Folder of a preset of a classifier with the labels x and y."""
+    model = spanbert_keras.SpanBertTextClassifier(make_encoder(num_layers=1), ["x", "y"], pooler=True)
+    randomize(model, seed=6, scale=0.4)
+    model.save_to_preset(tmp_path / "classifier")
+    return tmp_path / "classifier", model
+
+
+def test_a_preset_says_what_its_model_said(case, preset):
+    folder, model = preset
+    said = case.ask(model)
+    again = case.kind.from_preset(folder)
+    assert type(again) is case.kind and again.conversion_notes == []
+    same(case.ask(again), said)
+    same(case.ask(spanbert_keras.load_pretrained(folder)), said)
+
+
+def test_settings_and_precision_of_a_preset_may_be_replaced(case, preset):
+    folder, model = preset
+    again = case.kind.from_preset(folder, dtype="mixed_bfloat16", name="mine", trainable=False)
+    assert again.dtype_policy.name == again.encoder.dtype_policy.name == "mixed_bfloat16"
+    assert (again.name, again.trainable) == ("mine", False)
+    random = case.kind.from_preset(folder, load_weights=False)
+    assert {key: random.get_config()[key] for key in case.settings} == case.settings
+    of_model, of_random = ([keras.ops.convert_to_numpy(w) for w in one.trainable_weights] for one in (model, random))
+    assert [one.shape for one in of_model] == [one.shape for one in of_random]
+    assert any((one != other).any() for one, other in zip(of_model, of_random, strict=True))
+
+
+def test_a_preset_of_an_encoder_gets_a_new_head_with_a_note(case, encoder_preset):
+    model = case.kind.from_preset(encoder_preset, **case.settings)
+    assert {key: model.get_config()[key] for key in case.settings} == case.settings
+    [note] = model.conversion_notes
+    assert "random" in note and "head" in note
+    case.ask(model)
+
+
+def test_a_saved_file_is_a_preset_too(case, preset, tmp_path):
+    _, model = preset
+    model.save(tmp_path / "model.keras")
+    again = case.kind.from_preset(tmp_path / "model.keras")
+    same(case.ask(again), case.ask(model))
+
+
+def test_a_preset_of_another_task_gives_its_encoder(case, classifier):
+    if case.kind.__name__ == "SpanBertTextClassifier":
+        pytest.skip("the same task: see the tests of labels")
+    folder, other = classifier
+    model = case.kind.from_preset(folder, **case.settings)
+    for weight, of_other in zip(model.encoder.weights, other.encoder.weights, strict=True):
+        np.testing.assert_array_equal(*map(keras.ops.convert_to_numpy, (weight, of_other)))
+
+
+def test_other_labels_make_a_new_head(classifier):
+    folder, model = classifier
+    kind = spanbert_keras.SpanBertTextClassifier
+    expected = model.classify("a bad cab").scores
+    for given in ({}, {"labels": ["x", "y"]}, {"num_classes": 2}):
+        assert kind.from_preset(folder, **given).labels == ("x", "y")
+    assert kind.from_preset(folder).classify("a bad cab").scores == pytest.approx(expected)
+    for given, labels in (({"labels": ["y", "x"]}, ("y", "x")), ({"num_classes": 3}, ("0", "1", "2"))):
+        again = kind.from_preset(folder, **given)
+        assert again.labels == labels and "new" in again.conversion_notes[0]
+        of_encoder = zip(again.encoder.weights, model.encoder.weights, strict=True)
+        assert all((keras.ops.convert_to_numpy(a) == keras.ops.convert_to_numpy(b)).all() for a, b in of_encoder)
+    model.save(folder / "model.keras")
+    assert kind.from_preset(folder / "model.keras", labels=["y", "x"]).labels == ("y", "x")
+
+
+def test_keras_hub_finds_the_classifier(classifier, encoder_preset):
+    folder, model = classifier
+    kind = spanbert_keras.SpanBertTextClassifier
+    found = keras_hub.models.TextClassifier.from_preset(str(folder))
+    assert type(found) is kind
+    assert found.classify("a bad cab").scores == pytest.approx(model.classify("a bad cab").scores)
+    for source in (folder, encoder_preset):
+        found = keras_hub.models.TextClassifier.from_preset(str(source), num_classes=3)
+        assert type(found) is kind and found.labels == ("0", "1", "2")
+        assert found.predict(["a bad cab"], verbose=0)["logits"].shape == (1, 3)
+        preprocessor = keras_hub.models.TextClassifierPreprocessor.from_preset(str(source))
+        assert type(preprocessor) is spanbert_keras.SpanBertTextClassifierPreprocessor
+        assert preprocessor(["a bad cab"])["token_ids"].shape[0] == 1
+
+
+def test_an_architecture_needs_a_tokenizer_and_no_weights(case):
+    tokenizer = make_encoder(num_layers=1).tokenizer
+    model = case.kind.from_preset("tiny", load_weights=False, tokenizer=tokenizer, **case.settings)
+    assert model.encoder.num_layers == 2 and model.encoder.vocabulary_size == tokenizer.vocabulary_size()
+    with pytest.raises(ValueError, match="names an architecture and has no weights"):
+        case.kind.from_preset("tiny", tokenizer=tokenizer, **case.settings)
+
+
+def test_a_classifier_needs_labels(encoder_preset):
+    with pytest.raises(InputError, match="cannot become a text classifier.*give `labels` to `from_preset`"):
+        spanbert_keras.SpanBertTextClassifier.from_preset(encoder_preset)
+
+
+def test_a_subclass_loads_as_itself(encoder_preset, classifier):
+    class Mine(spanbert_keras.SpanBertTextClassifier):
+        pass
+
+    assert type(Mine.from_preset(encoder_preset, num_classes=2)) is Mine
