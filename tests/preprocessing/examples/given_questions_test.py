@@ -145,6 +145,11 @@ def test_an_answer_that_is_not_at_its_offset_is_rejected(start, received):
         given_questions(given)
 
 
+def test_an_offset_does_not_count_from_the_end():
+    with pytest.raises(InputError, match="Expected: 'Bob' at -4. Received: nothing there"):
+        given_questions({"question": "?", "context": "Ann, Bob.", "answer_start": -4, "answer_text": "Bob"})
+
+
 ONE = {"question": "?", "context": "Bob ate."}
 WRONG = [
     (5, "`x` must be a dict of columns, an example, or a list of examples"),

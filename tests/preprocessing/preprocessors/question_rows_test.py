@@ -165,7 +165,7 @@ def test_each_context_is_tokenized_once(windows, monkeypatch):
 def test_a_text_without_words_is_named_by_its_example(windows, monkeypatch, what, place):
     monkeypatch.setattr(question_rows, "CHUNK_SIZE", 3)
     columns = [["w1"] * 6, ["w2", "w2", "w2", "w2", "w3", "w2"]]
-    columns[place][4] = "\x00"
+    columns[place][4:] = ["\x00"] * 2
     with pytest.raises(InputError, match=f"{what.capitalize()} 4 has no words"):
         make_rows(*columns, None, windows)
 
