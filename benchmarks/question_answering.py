@@ -62,14 +62,16 @@ class _Ours:
 
     def __init__(self, config: Config, examples: list):
         import spanbert_keras
-        from tasks.question_answering import features
+        from spanbert_keras.preprocessing.preprocessors.question_rows import QuestionRows
 
         self.config = config
         encoder = spanbert_keras.load_pretrained(config.encoder, "encoder")
         self.reader = spanbert_keras.SpanBertQuestionAnswerer(encoder, window_length=config.max_sequence_length)
-        rows = features.make_rows(examples, self.reader.windows, MAX_ANSWER_LENGTH, "file", False)
-        wanted = min(len(rows.windows), config.steps * config.batch_size)
-        self.rows = dataclasses.replace(rows, windows=rows.windows[:wanted], targets=rows.targets[:wanted])
+        columns = ([getattr(one, name) for one in examples] for name in ("question", "context", "spans"))
+        rows = self.reader.preprocessor.rows_of(*columns)
+        wanted = config.steps * config.batch_size
+        parts = (part[:wanted] for part in (rows.windows, rows.positions, rows.examples))
+        self.rows = QuestionRows(*parts, rows.passages, rows.counts)
         self.steps = TrainingSteps(self.reader, self.rows, config.batch_size, LEARNING_RATE)
 
     def warm_up(self) -> None:

@@ -15,8 +15,11 @@ from spanbert_keras.losses.answer_span_loss import answer_span_losses
 from spanbert_keras.models.bucketed_prediction import BucketedPrediction
 from spanbert_keras.models.task_model import TaskModel
 from spanbert_keras.models.windowed_reader import Reading, pad_windows, read
-from spanbert_keras.preprocessing.examples.given_texts import given_texts
+from spanbert_keras.preprocessing.examples.given_questions import paired_texts
 from spanbert_keras.preprocessing.length_buckets import row_lengths
+from spanbert_keras.preprocessing.preprocessors.question_answerer_preprocessor import (
+    SpanBertQuestionAnswererPreprocessor,
+)
 from spanbert_keras.preprocessing.question_windows import QuestionWindows, Window
 
 SPANS_PER_WINDOW = 20  # best spans of a window that take part in a score (the released code's n-best size)
@@ -67,6 +70,7 @@ class SpanBertQuestionAnswerer(BucketedPrediction):
     Reference: Joshi et al., 2020, section 4.1.
     """
 
+    preprocessor_cls = SpanBertQuestionAnswererPreprocessor
     input_keys = ("token_ids", "segment_ids", "padding_mask")
     target_keys = ("start_positions", "end_positions", "answer_weights")
     target_of: ClassVar = {"start_logits": "start_positions", "end_logits": "end_positions"}
@@ -148,7 +152,7 @@ class SpanBertQuestionAnswerer(BucketedPrediction):
             InputError: a question or a context is not a str or has no words, there are more questions than contexts or
                 the reverse, or a number is not positive.
         """
-        questions, contexts, single = _paired(questions, contexts)
+        questions, contexts, single = paired_texts(questions, contexts)
         numbers = {
             "n_best": n_best,
             "batch_size": batch_size,
@@ -265,6 +269,17 @@ class SpanBertQuestionAnswerer(BucketedPrediction):
             )
         return targets
 
+    def preprocessor_settings(self):
+        return {
+            "window_length": self.windows.window_length,
+            "stride": self.windows.stride,
+            "max_question_pieces": self.windows.max_question_pieces,
+            "input_order": self.windows.input_order,
+            "max_answer_pieces": self.max_answer_pieces,
+            "special_tokens_in_text": self.windows.special_tokens_in_text,
+            "num_segments": self.encoder.num_segments,
+        }
+
     # --- saving
 
     def get_config(self):
@@ -282,18 +297,3 @@ class SpanBertQuestionAnswerer(BucketedPrediction):
 def no_answer_score_of(candidates: Candidates) -> float:
     """Returns the logit of "no answer" minus that of the best answer."""
     return candidates.no_answer_logit - float(candidates.logits[0])
-
-
-def _paired(questions, contexts) -> tuple[list[str], list[str], bool]:
-    """Returns as many questions as contexts, and whether both were single."""
-    questions, one_question = given_texts(questions, "questions", "question")
-    contexts, one_context = given_texts(contexts, "contexts", "context")
-    if one_question != one_context:  # the single one goes with each of the others
-        questions = questions * len(contexts) if one_question else questions
-        contexts = contexts * len(questions) if one_context else contexts
-    if len(questions) != len(contexts):
-        raise InputError(
-            f"There must be as many contexts as questions. Received: {len(questions)} questions and {len(contexts)} "
-            "contexts."
-        )
-    return questions, contexts, one_question and one_context

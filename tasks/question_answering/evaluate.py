@@ -11,7 +11,8 @@ from spanbert_keras import program
 from spanbert_keras.files.writing import write_json
 from spanbert_keras.model_flag import load_task_model
 from spanbert_keras.program import setting
-from tasks.question_answering import data, features, metrics, page, predictions, splits
+from tasks.question_answering import data, metrics, page, predictions, splits
+from tasks.question_answering.readable_examples import readable
 from tasks.shared.evaluation_settings import EvaluationSettings
 from tasks.shared.task import log_left_out
 
@@ -42,7 +43,7 @@ def main(config: Config) -> None:
     examples = file.examples
     if config.split != "all":
         examples = dict(zip(("dev", "test"), splits.halve(examples), strict=True))[config.split]
-    examples, unreadable = features.readable(examples, model.windows, config.data, config.skip_bad_examples)
+    examples, unreadable = readable(examples, model.windows, config.data, config.skip_bad_examples)
     bad = [*file.bad, *unreadable]
     log_left_out(bad)
     predictions.check_calibration(config.calibration_share, examples, file.has_unanswerable)

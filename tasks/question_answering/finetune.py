@@ -14,7 +14,8 @@ import spanbert_keras
 from spanbert_keras import program
 from spanbert_keras.fine_tuning.settings import FineTuningSettings
 from spanbert_keras.program import InputError, setting
-from tasks.question_answering import data, features, predictions, splits
+from tasks.question_answering import data, predictions, splits
+from tasks.question_answering.readable_examples import readable
 from tasks.shared.task import Task, fine_tune
 
 
@@ -118,22 +119,19 @@ class QuestionAnswering(Task):
         for name in ("train", "dev", "test_examples"):
             examples = getattr(self, name)
             if examples:
-                good, bad = features.readable(examples, model.windows, _file_of(config, name), config.skip_bad_examples)
+                good, bad = readable(examples, model.windows, _file_of(config, name), config.skip_bad_examples)
                 setattr(self, name, good)
                 self.left_out += bad
         self._warn_of_overlap()
         self.log_left_out()
         return model
 
-    def training_rows(self, model) -> features.Rows:
+    def training_rows(self, model):
         """Returns the training rows."""
-        rows = features.make_rows(
-            self.train,
-            model.windows,
-            self.config.max_answer_pieces,
-            "position" if self.train_format == "mrqa" else "file",
-            self.config.answers == "all",
-        )
+        first = "position" if self.train_format == "mrqa" else "file"
+        model.preprocessor = model.preprocessor_cls(answers=self.config.answers, first_answer=first)
+        columns = ([getattr(one, name) for one in self.train] for name in ("question", "context", "spans"))
+        rows = model.preprocessor.rows_of(*columns)
         counted = {name: count for name, count in dataclasses.asdict(rows.counts).items() if count}
         logging.info("%d training questions, %d dev questions; %s", len(self.train), len(self.dev), counted)
         return rows
@@ -167,7 +165,7 @@ class QuestionAnswering(Task):
             return {}
         config = self.config
         path = _file_of(config, "test_examples")
-        examples, _ = features.readable(self.test_examples, model.windows, path, config.skip_bad_examples)
+        examples, _ = readable(self.test_examples, model.windows, path, config.skip_bad_examples)
         found = predictions.predict(model, examples)
         predictions.write(folder / "test", found, model.no_answer_threshold)
         if model.no_answer_threshold is not None:

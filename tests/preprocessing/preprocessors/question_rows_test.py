@@ -8,10 +8,11 @@ import pytest
 
 from spanbert_keras import SpanBertEncoder, SpanBertQuestionAnswerer, SpanBertTokenizer
 from spanbert_keras.errors import InputError
+from spanbert_keras.preprocessing.preprocessors import question_rows
+from spanbert_keras.preprocessing.preprocessors.question_rows import MAX_ANSWERS, Counts, make_rows
 from spanbert_keras.preprocessing.question_windows import QuestionWindows
 from tasks.question_answering import data, metrics, predictions
-from tasks.question_answering.data import Example
-from tasks.question_answering.features import MAX_ANSWERS, Counts, make_rows, readable
+from tasks.question_answering.readable_examples import readable
 
 CLS, SEP = 2, 3
 CONTEXT = " ".join(f"w{i}" for i in range(9))  # w0 is piece 5, w1 6, ...: "w3" stands at the characters 9 to 11
@@ -24,12 +25,13 @@ def windows(toy_tokenizer):
     return QuestionWindows(toy_tokenizer, **SMALL)
 
 
-def example(*spans, question="w40 w41", context=CONTEXT, id="q"):
-    return Example(id, question, context, tuple(context[a:b] for a, b in spans), spans, "")
+def example(*spans, question="w40 w41", context=CONTEXT):
+    return question, context, spans
 
 
-def rows_of(windows, *examples, first="file", every_answer=False, max_answer_pieces=4):
-    return make_rows(examples, windows, max_answer_pieces, first, every_answer)
+def rows_of(windows, *examples, max_answer_pieces=4, **settings):
+    questions, contexts, spans = zip(*examples, strict=True)
+    return make_rows(questions, contexts, spans, windows, max_answer_pieces, **settings)
 
 
 def test_each_window_is_labelled_with_the_position_of_the_answer(windows):
@@ -39,49 +41,57 @@ def test_each_window_is_labelled_with_the_position_of_the_answer(windows):
         [CLS, 45, 46, SEP, 7, 8, 9, 10, 11, 12, SEP],
         [CLS, 45, 46, SEP, 9, 10, 11, 12, 13, SEP],
     ]
-    assert [target.tolist() for target in rows.targets] == [[[8, 9]], [[6, 7]], [[4, 5]]]
-    assert {target.dtype for target in rows.targets} == {np.dtype("int32")}
-    assert rows.examples == [0, 0, 0] and rows.lengths == [11, 11, 10] and rows.counts == Counts()
+    assert [target.tolist() for target in rows.positions] == [[[8, 9]], [[6, 7]], [[4, 5]]]
+    assert {target.dtype for target in rows.positions} == {np.dtype("int32")}
+    assert rows.examples.tolist() == [0, 0, 0] and rows.lengths.tolist() == [11, 11, 10] and rows.counts == Counts()
 
 
 def test_with_the_passage_first_labels_do_not_depend_on_the_question(toy_tokenizer):
     rows = rows_of(QuestionWindows(toy_tokenizer, **SMALL, input_order="passage_first"), example((12, 17)))
     assert rows.windows[1].token_ids.tolist() == [CLS, 7, 8, 9, 10, 11, 12, SEP, 45, 46, SEP]
-    assert [target.tolist() for target in rows.targets] == [[[5, 6]], [[3, 4]], [[1, 2]]]
+    assert [target.tolist() for target in rows.positions] == [[[5, 6]], [[3, 4]], [[1, 2]]]
 
 
 def test_a_window_without_the_whole_answer_is_trained_to_cls(windows):
     rows = rows_of(windows, example((15, 20)))  # w5 w6: the first window holds half of it
-    assert [target.tolist() for target in rows.targets] == [[[0, 0]], [[5 + 2, 6 + 2]], [[5, 6]]]
+    assert [target.tolist() for target in rows.positions] == [[[0, 0]], [[5 + 2, 6 + 2]], [[5, 6]]]
     assert rows.counts == Counts(rows_without_answer=1)
 
 
 def test_a_question_without_answer_is_trained_to_cls_everywhere(windows):
     rows = rows_of(windows, example())
-    assert [target.tolist() for target in rows.targets] == [[[0, 0]]] * 3
+    assert [target.tolist() for target in rows.positions] == [[[0, 0]]] * 3
     assert rows.counts == Counts(rows_without_answer=3)
 
 
 def test_the_target_is_the_first_answer_of_the_file_or_by_position(windows):
     asked = example((18, 20), (6, 8), (18, 20))  # w6, w2, w6
-    assert [t.tolist() for t in rows_of(windows, asked, first="file").targets] == [[[0, 0]], [[8, 8]], [[6, 6]]]
-    assert [t.tolist() for t in rows_of(windows, asked, first="position").targets] == [[[6, 6]], [[4, 4]], [[0, 0]]]
+    assert [t.tolist() for t in rows_of(windows, asked, first_answer="file").positions] == [
+        [[0, 0]],
+        [[8, 8]],
+        [[6, 6]],
+    ]
+    assert [t.tolist() for t in rows_of(windows, asked, first_answer="position").positions] == [
+        [[6, 6]],
+        [[4, 4]],
+        [[0, 0]],
+    ]
 
 
 def test_every_answer_is_a_target_once_where_it_is_whole(windows):
     asked = example((18, 20), (6, 8), (18, 20), (9, 11))  # w6, w2, w6 again, w3
-    by_file = rows_of(windows, asked, every_answer=True)
-    assert [t.tolist() for t in by_file.targets] == [[[6, 6], [7, 7]], [[8, 8], [4, 4], [5, 5]], [[6, 6]]]
-    by_position = rows_of(windows, asked, first="position", every_answer=True)
-    assert by_position.targets[1].tolist() == [[4, 4], [5, 5], [8, 8]]
+    by_file = rows_of(windows, asked, answers="all")
+    assert [t.tolist() for t in by_file.positions] == [[[6, 6], [7, 7]], [[8, 8], [4, 4], [5, 5]], [[6, 6]]]
+    by_position = rows_of(windows, asked, first_answer="position", answers="all")
+    assert by_position.positions[1].tolist() == [[4, 4], [5, 5], [8, 8]]
 
 
 def test_answers_beyond_the_limit_are_dropped_and_counted(toy_tokenizer):
     context = " ".join(f"w{i}" for i in range(MAX_ANSWERS + 3))
     starts = np.cumsum([0] + [len(word) + 1 for word in context.split()])[:-1].tolist()
     asked = example(*((s, s + 2) for s in starts), context=context)
-    rows = rows_of(QuestionWindows(toy_tokenizer, 64, 8, 5), asked, every_answer=True)
-    assert [len(t) for t in rows.targets] == [MAX_ANSWERS] and rows.counts == Counts(answers_dropped=3)
+    rows = rows_of(QuestionWindows(toy_tokenizer, 64, 8, 5), asked, answers="all")
+    assert [len(t) for t in rows.positions] == [MAX_ANSWERS] and rows.counts == Counts(answers_dropped=3)
 
 
 def test_cut_questions_long_answers_and_lost_ones_are_counted(windows):
@@ -89,18 +99,16 @@ def test_cut_questions_long_answers_and_lost_ones_are_counted(windows):
     assert rows_of(windows, *(example((0, 2), question=q) for q in questions)).counts.questions_cut == 1
     for last, too_long in ((11, 0), (14, 1)):  # w0 .. w3 are the four pieces that a model may give
         assert rows_of(windows, example((0, last))).counts.answers_too_long == too_long
-    assert rows_of(windows, example((0, 14), (3, 5)), every_answer=True).counts.answers_too_long == 0
-    lost = example((2, 3), context="w0 \x00\x01 w1")  # between the words
-    lost = Example("q", lost.question, lost.context, ("\x00",), ((3, 4),), "")
-    rows = rows_of(windows, lost)
-    assert rows.counts == Counts(answers_lost=1, rows_without_answer=1) and rows.targets[0].tolist() == [[0, 0]]
+    assert rows_of(windows, example((0, 14), (3, 5)), answers="all").counts.answers_too_long == 0
+    rows = rows_of(windows, example((3, 4), context="w0 \x00\x01 w1"))  # between the words
+    assert rows.counts == Counts(answers_lost=1, rows_without_answer=1) and rows.positions[0].tolist() == [[0, 0]]
 
 
 def test_examples_keep_their_order_and_their_passages_across_chunks(windows, monkeypatch):
-    monkeypatch.setattr("tasks.question_answering.features.CHUNK_SIZE", 3)
+    monkeypatch.setattr(question_rows, "CHUNK_SIZE", 3)
     asked = [example((0, 2), context=f"w{i % 4} w{i}", question=f"w{i}") for i in range(8)]
     rows = rows_of(windows, *asked)
-    assert rows.examples == list(range(8)) and len(rows.passages) == 8
+    assert rows.examples.tolist() == list(range(8)) and len(rows.passages) == 8
     for i, window in enumerate(rows.windows):
         assert window.token_ids.tolist() == [CLS, 5 + i, SEP, 5 + i % 4, 5 + i, SEP]
         assert rows.passages[i].token_ids.tolist() == [5 + i % 4, 5 + i]
@@ -108,7 +116,7 @@ def test_examples_keep_their_order_and_their_passages_across_chunks(windows, mon
 
 def test_a_batch_is_padded_with_zeros_in_rows_and_answers(windows):
     asked = example((18, 20), (6, 8), (9, 11))
-    rows = rows_of(windows, asked, example(context="w7 w8", question="w9"), every_answer=True)
+    rows = rows_of(windows, asked, example(context="w7 w8", question="w9"), answers="all")
     batch = rows.batch(np.array([3, 1]), 13)
     expected = {
         "token_ids": [[CLS, 14, SEP, 12, 13, SEP, *[0] * 7], [CLS, 45, 46, SEP, 7, 8, 9, 10, 11, 12, SEP, 0, 0]],
@@ -130,23 +138,36 @@ def test_starts_and_ends_of_an_answer_do_not_change_places(windows):
     assert (batch["start_positions"].tolist(), batch["end_positions"].tolist()) == ([[8]], [[9]])
 
 
-def test_unreadable_examples_are_rejected_or_left_out(windows, monkeypatch):
-    monkeypatch.setattr("tasks.question_answering.features.CHUNK_SIZE", 2)
-    asked = [
-        example(id="a"),
-        example(id="b", context="\x00\x01"),
-        example(id="c", question="\x00"),
-        example(id="d", context="zz zz"),
-        example(id="e", context="w1 zz"),
-    ]
-    good, bad = readable(asked, windows, "some.json", skip=True)
-    assert [e.id for e in good] == ["a", "e"]
-    assert bad[0] == "some.json: Context of question 'b' has no words. Expected: text. Received: '\\x00\\x01'."
-    assert bad[1].startswith("some.json: Question 'c' has no words. ")
-    assert bad[2].startswith("some.json: Context of question 'd' has no word that the vocabulary can spell. ")
-    with pytest.raises(InputError, match=r"some\.json: Context of question 'b' has no words.*--skip_bad_examples"):
-        readable(asked, windows, "some.json", skip=False)
-    assert readable([asked[0], asked[4]], windows, "some.json", skip=False) == ([asked[0], asked[4]], [])
+def test_without_known_answers_rows_have_no_targets(windows):
+    rows = make_rows(["w40 w41", "w1"], [CONTEXT, "w2"], None, windows)
+    assert rows.target_keys == () and rows.positions is None and rows.counts == Counts()
+    assert list(rows.batch(np.array([3]), 8)) == ["token_ids", "segment_ids", "padding_mask"]
+    assert rows.examples.tolist() == [0, 0, 0, 1]
+    nothing = make_rows([], [], [], windows)
+    assert len(nothing) == 0 and nothing.batch(np.arange(0), 8)["start_positions"].shape == (0, 1)
+
+
+def test_the_weight_of_a_question_is_that_of_all_its_windows(windows):
+    rows = make_rows(["w40 w41", "w1"], [CONTEXT, "w2"], [(), ()], windows, sample_weight=[0.5, 2])
+    assert rows.weights.tolist() == [0.5, 0.5, 0.5, 2.0]
+
+
+def test_each_context_is_tokenized_once(windows, monkeypatch):
+    seen, passages = [], QuestionWindows.passages
+    monkeypatch.setattr(
+        QuestionWindows, "passages", lambda self, texts, *a: seen.extend(texts) or passages(self, texts)
+    )
+    rows = rows_of(windows, example(), example(context="w1"), example(question="w3"))
+    assert seen == [CONTEXT, "w1"] and rows.passages[0] is rows.passages[2]
+
+
+@pytest.mark.parametrize("what, place", [("question", 0), ("context", 1)])
+def test_a_text_without_words_is_named_by_its_example(windows, monkeypatch, what, place):
+    monkeypatch.setattr(question_rows, "CHUNK_SIZE", 3)
+    columns = [["w1"] * 6, ["w2", "w2", "w2", "w2", "w3", "w2"]]
+    columns[place][4:] = ["\x00"] * 2
+    with pytest.raises(InputError, match=f"{what.capitalize()} 4 has no words"):
+        make_rows(*columns, None, windows)
 
 
 # --- every question of the real files
@@ -178,7 +199,7 @@ def row_keys(rows):
 
 def labels(rows):
     """Returns a function of a batch: logits that put all mass on the targets of its rows."""
-    trained = {key: target[0].tolist() for key, target in zip(row_keys(rows), rows.targets, strict=True)}
+    trained = {key: target[0].tolist() for key, target in zip(row_keys(rows), rows.positions, strict=True)}
 
     def logits_of(batch):
         logits = np.zeros((2, *batch["token_ids"].shape), "float32")
@@ -206,7 +227,7 @@ def reason(example, span, rows, number, limit):
         return LONG
     if read != gold and (within_word(example.context, span[0]) or within_word(example.context, span[1])):
         return WITHIN
-    mine = [target for target, row in zip(rows.targets, rows.examples, strict=True) if row == number]
+    mine = [target for target, row in zip(rows.positions, rows.examples, strict=True) if row == number]
     return None if any(target.any() for target in mine) else NO_WINDOW
 
 
@@ -223,11 +244,18 @@ def apart(examples, rows):
     return list(groups.values())
 
 
+def trained(model, examples):
+    """Returns the rows that a model is trained on."""
+    columns = ([getattr(one, name) for one in examples] for name in ("question", "context", "spans"))
+    return model.preprocessor.rows_of(*columns)
+
+
 def round_trip(model, examples, first, limit):
     """Returns the questions whose gold text does not come back: (reason, text that came, gold text) by id."""
     model.max_answer_pieces, missed = limit, {}
-    for group in apart(examples, make_rows(examples, model.windows, limit, first, every_answer=False)):
-        rows = make_rows(group, model.windows, limit, first, every_answer=False)
+    model.preprocessor = model.preprocessor_cls(first_answer=first)
+    for group in apart(examples, trained(model, examples)):
+        rows = trained(model, group)
         found = predictions.predict(model, group, logits_of=labels(rows), rows=64)
         for number, example in enumerate(group):
             best = found[example.id][0]
