@@ -21,6 +21,9 @@ from spanbert_keras.preprocessing.document import Document
 from spanbert_keras.preprocessing.entity_rows import EntityPair
 from spanbert_keras.preprocessing.masking.span_lengths import draw_span_lengths, span_length_probabilities
 from spanbert_keras.preprocessing.masking.span_masker import SpanMasker
+from spanbert_keras.preprocessing.preprocessors.question_answerer_preprocessor import (
+    SpanBertQuestionAnswererPreprocessor,
+)
 from spanbert_keras.preprocessing.preprocessors.text_classifier_preprocessor import SpanBertTextClassifierPreprocessor
 from spanbert_keras.preprocessing.tokenizer import SpanBertTokenizer
 from spanbert_keras.training.steps.warmup_linear_decay import WarmupLinearDecay
@@ -40,6 +43,7 @@ __all__ = [
     "SpanBertEncoder",
     "SpanBertPretrainer",
     "SpanBertQuestionAnswerer",
+    "SpanBertQuestionAnswererPreprocessor",
     "SpanBertRelationExtractor",
     "SpanBertTextClassifier",
     "SpanBertTextClassifierPreprocessor",

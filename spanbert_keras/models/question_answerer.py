@@ -44,6 +44,8 @@ class SpanBertQuestionAnswerer(BucketedPrediction):
         no_answer_threshold: float or `None`. The best answer is "no answer" if `Answer.no_answer_score` is above it.
             `None`: the model always answers (SQuAD 1.1, MRQA).
         special_tokens_in_text: bool. Whether a literal [SEP] in a context is read as that piece. Defaults to `False`.
+        backbone: another name for `encoder`, as in keras-hub.
+        **kwargs: `preprocessor`, `dtype`, `name`, `trainable`. See `TaskModel`.
 
     Call arguments:
         token_ids, segment_ids, padding_mask: int32 `(B, T)`. See `SpanBertEncoder`.
@@ -77,7 +79,7 @@ class SpanBertQuestionAnswerer(BucketedPrediction):
 
     def __init__(
         self,
-        encoder,
+        encoder=None,
         input_order="question_first",
         window_length=None,
         stride=128,
@@ -85,8 +87,10 @@ class SpanBertQuestionAnswerer(BucketedPrediction):
         max_answer_pieces=30,
         no_answer_threshold=None,
         special_tokens_in_text=False,
+        backbone=None,
         **kwargs,
     ):
+        encoder = self.only_encoder(encoder, backbone)
         window_length = encoder.max_sequence_length if window_length is None else int(window_length)
         if not window_length <= encoder.max_sequence_length or max_answer_pieces < 1:
             raise ValueError(
