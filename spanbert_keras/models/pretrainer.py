@@ -12,6 +12,7 @@ from spanbert_keras.losses.span_bert_loss import span_bert_loss, target_losses
 from spanbert_keras.models.fill_spans import fill_spans
 from spanbert_keras.models.named_inputs import NamedInputs
 from spanbert_keras.models.named_targets import NamedTargets, sum_over_replicas
+from spanbert_keras.preprocessing.preprocessors.pretrainer_preprocessor import SpanBertPretrainerPreprocessor
 
 
 @keras.saving.register_keras_serializable(package="spanbert_keras")
@@ -67,6 +68,7 @@ class SpanBertPretrainer(SavedState, NamedTargets, NamedInputs, keras.Model):
     Reference: Joshi et al., 2020, section 3.
     """
 
+    preprocessor_cls = SpanBertPretrainerPreprocessor
     input_keys = (
         "token_ids",
         "segment_ids",
@@ -125,6 +127,12 @@ class SpanBertPretrainer(SavedState, NamedTargets, NamedInputs, keras.Model):
     def tokenizer(self):
         """The encoder's tokenizer, or `None`."""
         return self.encoder.tokenizer
+
+    def preprocessor_settings(self):
+        return {
+            "max_sequence_length": self.encoder.max_sequence_length,
+            "max_span_positions": self.max_span_positions,
+        }
 
     def fill_spans(self, text):
         """Returns `text`, or each of a list of texts, with its [MASK] filled in; see `models.fill_spans.fill_spans`."""
