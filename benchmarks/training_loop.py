@@ -52,9 +52,9 @@ def make_stream(config: Config):
     """Returns a `BatchStream` over random documents, and the unigram loss of each token `(V,)`."""
     from spanbert_keras import SpanBertTokenizer, SpanMasker
     from spanbert_keras.data.batches.batch_stream import BatchStream, CorpusSource
-    from spanbert_keras.data.batches.packing import plan_packing
-    from spanbert_keras.data.batches.row_blocks import cut_blocks
-    from spanbert_keras.data.batches.row_stream import RowStream
+    from spanbert_keras.preprocessing.packing import plan_packing
+    from spanbert_keras.preprocessing.row_blocks import cut_blocks
+    from spanbert_keras.preprocessing.row_stream import RowStream
     from spanbert_keras.pretraining.piece_scores import unigram_losses
 
     names = range(config.vocabulary_size - len(SPECIAL_PIECES))

@@ -21,6 +21,7 @@ from spanbert_keras.preprocessing.document import Document
 from spanbert_keras.preprocessing.entity_rows import EntityPair
 from spanbert_keras.preprocessing.masking.span_lengths import draw_span_lengths, span_length_probabilities
 from spanbert_keras.preprocessing.masking.span_masker import SpanMasker
+from spanbert_keras.preprocessing.preprocessors.pretrainer_preprocessor import SpanBertPretrainerPreprocessor
 from spanbert_keras.preprocessing.preprocessors.question_answerer_preprocessor import (
     SpanBertQuestionAnswererPreprocessor,
 )
@@ -42,6 +43,7 @@ __all__ = [
     "SpanBertCoreferenceResolver",
     "SpanBertEncoder",
     "SpanBertPretrainer",
+    "SpanBertPretrainerPreprocessor",
     "SpanBertQuestionAnswerer",
     "SpanBertQuestionAnswererPreprocessor",
     "SpanBertRelationExtractor",

@@ -12,6 +12,7 @@ from spanbert_keras.losses.span_bert_loss import span_bert_loss, target_losses
 from spanbert_keras.models.fill_spans import fill_spans
 from spanbert_keras.models.named_targets import sum_over_replicas
 from spanbert_keras.models.task_model import TaskModel
+from spanbert_keras.preprocessing.preprocessors.pretrainer_preprocessor import SpanBertPretrainerPreprocessor
 
 
 @keras.saving.register_keras_serializable(package="spanbert_keras")
@@ -21,11 +22,11 @@ class SpanBertPretrainer(TaskModel):
     A functional model. Both heads share the encoder's embedding layer, each has its own vocabulary bias, and they
     compute logits at the masked positions only.
 
-    `compile` and `fit` work as in any Keras model, on one device and every backend: give `fit` the dict that
-    `SpanMasker` returns; the targets in it (`mask_ids`, `mask_weights`, `span_weights`) are found by name. A
-    `sample_weight` `(B,)` scales the losses of a row; the sum is still divided by the number of targets, on several
-    replicas of a strategy by that of all of them. `compile(loss={"masked_lm": ...})` uses Keras' losses instead; see
-    `NamedTargets`.
+    `fit` takes texts: it cuts and packs them, and masks other spans in every epoch; see
+    `SpanBertPretrainerPreprocessor`. It also takes the dict that `SpanMasker` returns; the targets in it (`mask_ids`,
+    `mask_weights`, `span_weights`) are found by name. A `sample_weight` `(B,)` scales the losses of a row; the sum is
+    still divided by the number of targets, on several replicas of a strategy by that of all of them.
+    `compile(loss={"masked_lm": ...})` uses Keras' losses instead; see `NamedTargets`.
 
     Args:
         encoder: `SpanBertEncoder`.
@@ -33,6 +34,8 @@ class SpanBertPretrainer(TaskModel):
         position_dim: int. Width of its vectors. Defaults to `200` (paper, section 4.2).
         sbo_weight: float. Weight of the SBO in the loss. Defaults to `1.0` (section 3.2).
         loss_normalization: `"targets"` (section 3.2) or `"separate"` (the released code's); see `span_bert_loss`.
+        backbone: another name for `encoder`, as in keras-hub.
+        **kwargs: `preprocessor`, `dtype`, `name`, `trainable`. See `TaskModel`.
 
     Call arguments:
         token_ids, segment_ids, padding_mask: int32 `(B, T)`. See `SpanBertEncoder`.
@@ -47,26 +50,20 @@ class SpanBertPretrainer(TaskModel):
     Example:
 
     ```python
-    import keras
-    import numpy as np
-    from spanbert_keras import SpanBertEncoder, SpanBertPretrainer, SpanBertTokenizer, SpanMasker
+    from spanbert_keras import SpanBertEncoder, SpanBertPretrainer, SpanBertTokenizer
 
     vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abcdefgh"]
     tokenizer = SpanBertTokenizer(vocabulary)
     encoder = SpanBertEncoder(len(vocabulary), 1, 2, 8, 16, max_sequence_length=32, tokenizer=tokenizer)
     pretrainer = SpanBertPretrainer(encoder, position_dim=4)
-
-    token_ids = np.array([[2, 5, 6, 7, 8, 9, 10, 11, 12, 3]], "int32")
-    masker = SpanMasker(tokenizer=tokenizer)
-    batch = masker({"token_ids": token_ids, "padding_mask": np.ones_like(token_ids)}, seed=(0, 1))
-    pretrainer.compile(optimizer=keras.optimizers.AdamW(1e-3))
-    pretrainer.fit(batch, verbose=0)
+    pretrainer.fit(["a b c d e f g h", "h g f e d c b a"], epochs=2, verbose=0)
     pretrainer.fill_spans("a b [MASK] d")  # the text, with a piece in place of [MASK]
     ```
 
     Reference: Joshi et al., 2020, section 3.
     """
 
+    preprocessor_cls = SpanBertPretrainerPreprocessor
     input_keys = (
         "token_ids",
         "segment_ids",
@@ -86,13 +83,15 @@ class SpanBertPretrainer(TaskModel):
 
     def __init__(
         self,
-        encoder,
+        encoder=None,
         max_span_positions=15,
         position_dim=200,
         sbo_weight=1.0,
         loss_normalization="targets",
+        backbone=None,
         **kwargs,
     ):
+        encoder = self.only_encoder(encoder, backbone)
         dtype = kwargs.pop("dtype", None) or encoder.dtype_policy
         # === Layers ===
         masked_lm_head = MaskedLMHead(encoder.token_embedding, dtype=dtype, name="masked_lm_head")
@@ -120,6 +119,12 @@ class SpanBertPretrainer(TaskModel):
         self.loss_trackers = {
             name: keras.metrics.Mean(name=name)
             for name in ("masked_lm_loss", "span_boundary_loss", "masked_lm_accuracy", "span_boundary_accuracy")
+        }
+
+    def preprocessor_settings(self):
+        return {
+            "max_sequence_length": self.encoder.max_sequence_length,
+            "max_span_positions": self.max_span_positions,
         }
 
     def fill_spans(self, text):

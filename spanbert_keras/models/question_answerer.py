@@ -74,6 +74,7 @@ class SpanBertQuestionAnswerer(BucketedPrediction):
 
     preprocessor_cls = SpanBertQuestionAnswererPreprocessor
     input_keys = ("token_ids", "segment_ids", "padding_mask")
+    outputs_by_token = True
     target_keys = ("start_positions", "end_positions", "answer_weights")
     target_of: ClassVar = {"start_logits": "start_positions", "end_logits": "end_positions"}
 

@@ -23,12 +23,14 @@ class RawExamples(NamedTargets):
 
     Attributes:
         raw_batch_size: rows of a batch if `batch_size` is not given.
+        outputs_by_token: whether the outputs have an entry for each token of a row.
     """
 
     preprocessor: Any
     input_keys: tuple[str, ...]
     compiled: bool
     raw_batch_size = 32
+    outputs_by_token = False
 
     @functools.wraps(keras.Model.fit)
     def fit(
@@ -51,11 +53,10 @@ class RawExamples(NamedTargets):
         if self.is_raw(x) and validation_split and validation_data is None:
             (x, y, sample_weight), validation_data = split_examples((x, y, sample_weight), validation_split)
         if self.is_raw(x):
-            weighted = functools.partial(self._weighted, class_weight=class_weight)
-            x, is_batched = self._prepared(x, y, sample_weight, batch_size, shuffle, initial_epoch, weighted)
+            x, is_batched = self._prepared(x, y, sample_weight, batch_size, shuffle, initial_epoch, class_weight)
             y = sample_weight = batch_size = None
-            if is_batched:
-                class_weight, shuffle = None, False
+            shuffle = False  # was done, or is the dataset's own matter
+            class_weight = None if is_batched else class_weight
             validation_split = 0.0
         if validation_data is not None:
             validation_data = self._prepared_validation(
@@ -81,14 +82,14 @@ class RawExamples(NamedTargets):
     def evaluate(self, x=None, y=None, batch_size=None, verbose="auto", sample_weight=None, **kwargs):
         self._compile_by_default()
         if self.is_raw(x):
-            x, _ = self._prepared(x, y, sample_weight, batch_size)
+            x, _ = self._prepared(x, y, sample_weight, batch_size, is_fixed=True)
             y = sample_weight = batch_size = None
         return super().evaluate(x, y, batch_size=batch_size, verbose=verbose, sample_weight=sample_weight, **kwargs)
 
     @functools.wraps(keras.Model.predict)
     def predict(self, x, batch_size=None, **kwargs):
         if self.is_raw(x):
-            x, _ = self._prepared(x, None, None, batch_size, in_order=True)
+            x, _ = self._prepared(x, None, None, batch_size, in_order=True, is_fixed=True)
             batch_size = None
         return keras.Model.predict(self, x, batch_size=batch_size, **kwargs)
 
@@ -137,7 +138,7 @@ class RawExamples(NamedTargets):
         if not self.compiled:
             self.compile()
 
-    def _prepared(self, x, y, weight, batch_size, shuffle=False, epoch=0, weighted=lambda rows: rows, in_order=False):
+    def _prepared(self, x, y, weight, batch_size, shuffle=False, epoch=0, class_weight=None, **kind):
         """Returns raw examples as batches of arrays, and whether these were made here, of examples in memory."""
         prepare = self.preprocessor
         if hasattr(x, "element_spec"):
@@ -149,18 +150,20 @@ class RawExamples(NamedTargets):
         if not isinstance(prepare, TaskPreprocessor):  # any function of x
             x = prepare(x)
             return keras.utils.pack_x_y_sample_weight(x, y, weight), False
-        rows = weighted(prepare.rows(x, y, weight))
-        length = prepare.row_length_for(rows) if in_order or prepare.single_length else None
+        rows = self._weighted(prepare.rows(x, y, weight), class_weight)
+        # TensorFlow traces Keras' metrics of tokens with a length that it must know.
+        is_single = prepare.single_length or self.outputs_by_token and self._compile_metrics is not None
+        length = prepare.row_length_for(rows) if is_single or kind.get("in_order") else None
         seed = np.random.randint(0, 2**31, 2) if shuffle else None
-        batches = RowBatches(rows, batch_size or self.raw_batch_size, length, seed, in_order, epoch)
+        batches = RowBatches(rows, batch_size or self.raw_batch_size, length, seed, epoch=epoch, **kind)
         return batches.for_backend(), True
 
     def _prepared_validation(self, data, batch_size):
         """Returns validation data, of which raw examples are batches of arrays."""
         if isinstance(data, list | tuple) and not hasattr(data, "element_spec"):
             x, y, weight = keras.utils.unpack_x_y_sample_weight(tuple(data))
-            return self._prepared(x, y, weight, batch_size)[0] if self.is_raw(x) else data
-        return self._prepared(data, None, None, batch_size)[0] if self.is_raw(data) else data
+            return self._prepared(x, y, weight, batch_size, is_fixed=True)[0] if self.is_raw(x) else data
+        return self._prepared(data, None, None, batch_size, is_fixed=True)[0] if self.is_raw(data) else data
 
     def _whole_batch(self, batch):
         """Returns a batch of raw examples, as a dataset yields it, as arrays."""

@@ -97,6 +97,23 @@ def test_encode_ragged_is_encode_in_flat_arrays():
     assert ids.tolist() == sum(wordpiece.encode(["abc a", "", "ab , a"]), [])
 
 
+def test_many_texts_are_encoded_a_few_at_a_time(monkeypatch):
+    batches = []
+
+    class Spy(WordPiece):
+        def encode_ragged(self, texts, specials=False):
+            batches.append(list(texts))
+            return super().encode_ragged(texts, specials)
+
+    monkeypatch.setattr("spanbert_keras.preprocessing.wordpiece.BATCH_CHARACTERS", 5)
+    texts = ["abc a", "", "a", "ab , [MASK]", "a"]
+    found = Spy(VOCABULARY, False).encode_many(texts, specials=True)
+    assert batches == [["abc a"], ["", "a", "ab , [MASK]"], ["a"]]
+    for part, expected in zip(found, WordPiece(VOCABULARY, False).encode_ragged(texts, specials=True), strict=True):
+        assert part.dtype == expected.dtype and part.tolist() == expected.tolist()
+    assert [part.tolist() for part in Spy(VOCABULARY, False).encode_many([])] == [[], []]
+
+
 def test_offsets_count_characters_of_the_text_as_given():
     wordpiece = WordPiece(VOCABULARY, True)
     text = "\x00É 北, \U0001d504 ABC"

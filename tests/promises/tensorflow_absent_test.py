@@ -42,6 +42,9 @@ losses = [target_losses(outputs[name], masked["mask_ids"]) for name in ("masked_
 weights = [keras.ops.convert_to_tensor(masked[name]) for name in ("mask_weights", "span_weights")]
 loss = spanbert_keras.span_bert_loss(*losses, *weights)
 assert abs(float(loss) - 2 * np.log(len(PIECES))) < 1.0, float(loss)  # both heads begin near uniform
+from spanbert_keras.preprocessing.preprocessors.pretrainer_preprocessor import SpanBertPretrainerPreprocessor
+rows, targets = SpanBertPretrainerPreprocessor(tokenizer, row_length=32)(["bad cab", "", "a head"])
+assert pretrainer(rows)["masked_lm"].shape == (*targets["mask_ids"].shape, len(PIECES))
 path = sys.argv[1] + "/pretrainer.keras"
 pretrainer.save(path)
 again = keras.saving.load_model(path)

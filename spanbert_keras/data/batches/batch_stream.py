@@ -5,10 +5,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from spanbert_keras.data.batches.row_blocks import SPECIALS_PER_BLOCK
-from spanbert_keras.data.batches.row_stream import PlacedBlocks, RowStream
 from spanbert_keras.errors import InputError
+from spanbert_keras.preprocessing.masked_batch import masked_batch
 from spanbert_keras.preprocessing.philox import fold, permute
+from spanbert_keras.preprocessing.row_stream import PlacedBlocks, RowStream
 from spanbert_keras.preprocessing.seeds import MIX_ORDER
 
 MIX_CYCLE = 1000  # rows after which a mixture of corpora has its exact shares
@@ -125,7 +125,14 @@ class BatchStream:
         )
         order = np.lexsort((placed.offsets, placed.rows))
         ordered = PlacedBlocks(*(getattr(placed, field.name)[order] for field in dataclasses.fields(PlacedBlocks)))
-        return self._mask(ordered, [pieces[i] for i in order.tolist()], len(positions))
+        return masked_batch(
+            ordered,
+            [pieces[i] for i in order.tolist()],
+            self.masker,
+            self.special_ids,
+            (len(positions), self.row_length),
+            self.max_predictions,
+        )
 
     def _read(self, number: int, placed: PlacedBlocks) -> list[np.ndarray]:
         """Returns the pieces of each block, read from the shards."""
@@ -137,51 +144,3 @@ class BatchStream:
             arrays[shard][begin : begin + length]
             for shard, begin, length in zip(shards.tolist(), begins.tolist(), placed.lengths.tolist(), strict=True)
         ]
-
-    def _mask(self, placed: PlacedBlocks, pieces: list[np.ndarray], batch_rows: int) -> dict[str, np.ndarray]:
-        """Masks every block by its own seed and lays all of them out in rows."""
-        full = placed.lengths + SPECIALS_PER_BLOCK  # (K,)
-        block_starts = np.concatenate([[0], np.cumsum(full)])
-        flat = np.empty(int(block_starts[-1]), np.int32)
-        flat[block_starts[:-1]] = self.special_ids[0]
-        flat[block_starts[1:] - 1] = self.special_ids[1]
-        inside = np.ones(len(flat), bool)
-        inside[block_starts[:-1]] = inside[block_starts[1:] - 1] = False
-        flat[inside] = np.concatenate(pieces)
-        masked = self.masker.mask_ragged(flat, block_starts, placed.seeds)
-
-        shape = (batch_rows, self.row_length)
-        origin = placed.rows * self.row_length + placed.offsets  # of each block in the flattened batch
-        place = np.arange(len(flat)) + np.repeat(origin - block_starts[:-1], full)
-        token_ids, padding_mask = np.zeros(shape, np.int32), np.zeros(shape, np.int32)
-        token_ids.reshape(-1)[place] = masked.pieces
-        rank = np.arange(len(placed.rows)) - np.searchsorted(placed.rows, placed.rows)  # of a block in its row
-        padding_mask.reshape(-1)[place] = np.repeat(rank + 1, full)
-        return {
-            "token_ids": token_ids,
-            "segment_ids": np.zeros(shape, np.int32),
-            "padding_mask": padding_mask,
-            **self._targets(masked, placed, batch_rows),
-        }
-
-    def _targets(self, masked, placed: PlacedBlocks, batch_rows: int) -> dict[str, np.ndarray]:
-        """Lays the masked positions of all blocks out as `(B, M)`."""
-        row = placed.rows[masked.rows]  # (K,)
-        offset = placed.offsets[masked.rows]
-        column = np.arange(len(row)) - np.searchsorted(row, row)
-        place = row * self.max_predictions + column
-        columns = {
-            "mask_positions": masked.positions + offset,
-            "mask_ids": masked.ids,
-            "left_positions": masked.left_positions + offset,
-            "right_positions": masked.right_positions + offset,
-            "span_offsets": masked.span_offsets,
-            "mask_weights": np.ones(len(row), np.float32),
-            "span_weights": masked.span_weights,
-        }
-        targets = {}
-        for name, values in columns.items():
-            dtype = np.float32 if name.endswith("weights") else np.int32
-            targets[name] = np.zeros((batch_rows, self.max_predictions), dtype)
-            targets[name].reshape(-1)[place] = values
-        return targets

@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from spanbert_keras.data.batches.batch_stream import BatchStream, CorpusSource
-from spanbert_keras.data.batches.packing import plan_packing
-from spanbert_keras.data.batches.row_blocks import cached_blocks, cut_blocks
-from spanbert_keras.data.batches.row_stream import RowStream
+from spanbert_keras.data.batches.block_cache import cached_blocks
 from spanbert_keras.data.shards.token_shards import TokenShards
 from spanbert_keras.errors import InputError
+from spanbert_keras.preprocessing.packing import plan_packing
 from spanbert_keras.preprocessing.philox import fold
+from spanbert_keras.preprocessing.row_blocks import cut_blocks
+from spanbert_keras.preprocessing.row_stream import RowStream
 from spanbert_keras.preprocessing.seeds import CORPUS, HELD_OUT, MIXTURE
 
 MAX_PADDING_SHARE = 0.05

@@ -14,7 +14,6 @@ from spanbert_keras.data.corpus.text_readers import CorpusFile, read_raw_documen
 from spanbert_keras.preprocessing.wordpiece import WordPiece
 
 CHUNK_CHARACTERS = 200_000
-BATCH_CHARACTERS = 50_000  # the library needs some 60 bytes per character while it encodes a batch
 
 
 @dataclasses.dataclass
@@ -44,10 +43,7 @@ class Chunk:
 
     def encode(self, wordpiece: WordPiece) -> "Chunk":
         """Replaces the text by pieces, a few lines at a time."""
-        encoded = [wordpiece.encode_ragged(lines) for lines in _batches(self.lines)]
-        if encoded:
-            self.pieces = np.concatenate([ids for ids, _ in encoded])
-            self.line_lengths = np.concatenate([lengths for _, lengths in encoded])
+        self.pieces, self.line_lengths = wordpiece.encode_many(self.lines)
         self.lines = []
         return self
 
@@ -55,20 +51,6 @@ class Chunk:
         """Returns int64 `(D,)`: the pieces of each document."""
         ends = np.concatenate([[0], np.cumsum(self.line_lengths)])
         return np.diff(ends[np.concatenate([[0], np.cumsum(np.array(self.line_counts, np.int64))])])
-
-
-def _batches(lines: Sequence[str]) -> Iterator[list[str]]:
-    """Yields the lines in batches of about `BATCH_CHARACTERS`."""
-    batch: list[str] = []
-    characters = 0
-    for line in lines:
-        batch.append(line)
-        characters += len(line)
-        if characters >= BATCH_CHARACTERS:
-            yield batch
-            batch, characters = [], 0
-    if batch:
-        yield batch
 
 
 def text_hash(lines: Sequence[str]) -> int:

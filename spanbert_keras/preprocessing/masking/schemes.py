@@ -21,8 +21,9 @@ class Scheme:
     A scheme that needs more, such as the entities or noun phrases of section 6.1, reads `RaggedRows.annotation` in
     `find_units`: one value per piece, passed through `SpanMasker.mask_ragged(..., annotation=)`. Prepared corpora can
     hold such values (`TokenSplit.write_annotation`). Nothing fills them in yet; besides the entry here it takes the
-    program that writes the annotation, `data/batches/corpus_mixture.py` (opens it beside the pieces) and
-    `data/batches/batch_stream.py` (lays it out as the pieces are, and passes it to the masker).
+    program that writes the annotation, `data/batches/corpus_mixture.py` (opens it beside the pieces),
+    `data/batches/batch_stream.py` (reads it as the pieces are) and `preprocessing/masked_batch.py` (lays it out as the
+    pieces are, and passes it to the masker).
 
     Attributes:
         find_units: function. Cuts `RaggedRows` into `RowUnits`, each masked as a whole or not at all.

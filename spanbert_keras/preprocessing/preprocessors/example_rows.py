@@ -17,6 +17,7 @@ class ExampleRows:
         lengths: sequence of int. Tokens of each row, N of them.
         examples: int `(N,)` or `None`. The example that each row was made from; `None`: one row for each example.
         sample_weight: float `(E,)` or `None`. Weight of each example, and so of its rows.
+        num_examples: int. E; by default the last example is one that made a row.
 
     Attributes:
         input_keys: entries of a batch that the model reads.
@@ -32,17 +33,18 @@ class ExampleRows:
     input_keys: tuple[str, ...] = ("token_ids", "segment_ids", "padding_mask")
     target_keys: tuple[str, ...] = ()
 
-    def __init__(self, lengths: Sequence[int], examples=None, sample_weight=None):
+    def __init__(self, lengths: Sequence[int], examples=None, sample_weight=None, num_examples: int | None = None):
         self.lengths = np.asarray(lengths, np.int64)
         self.examples = np.arange(len(self.lengths)) if examples is None else np.asarray(examples, np.int64)
-        self.weights = None if sample_weight is None else self._of_rows(sample_weight)
+        if num_examples is None:
+            num_examples = int(self.examples.max()) + 1 if len(self) else 0
+        self.weights = None if sample_weight is None else self._of_rows(sample_weight, num_examples)
 
     def __len__(self) -> int:
         return len(self.lengths)
 
-    def _of_rows(self, sample_weight) -> np.ndarray:
+    def _of_rows(self, sample_weight, count: int) -> np.ndarray:
         weights = np.asarray(sample_weight, np.float32)
-        count = int(self.examples.max()) + 1 if len(self) else 0
         if weights.shape not in ((count,), (count, 1)):
             raise InputError(
                 f"`sample_weight` must have one number for each example. Expected: shape ({count},). "

@@ -23,9 +23,12 @@ class RowBatches(keras.utils.PyDataset):
         seed: two integers of 31 bits, or `None`. Seed of the order, another one in each epoch; `None`: always the same.
         in_order: bool. Whether rows stay in the order of the examples, as `predict` needs it.
         epoch: int. Number of earlier passes.
+        is_fixed: bool. Whether all passes are the same, as for evaluation, rather than new ones.
     """
 
-    def __init__(self, rows: ExampleRows, batch_size=32, length=None, seed=None, in_order=False, epoch=0):
+    def __init__(
+        self, rows: ExampleRows, batch_size=32, length=None, seed=None, in_order=False, epoch=0, is_fixed=False
+    ):
         super().__init__()
         self.rows = rows
         self.batch_size = min(int(batch_size), max(1, len(rows)))
@@ -33,6 +36,7 @@ class RowBatches(keras.utils.PyDataset):
         self.in_order = in_order
         self.is_shuffled = seed is not None
         self.epoch = epoch
+        self.is_fixed = is_fixed
         lengths = None if length is None else [length]
         self._buckets = LengthBuckets(
             rows.lengths,
@@ -51,7 +55,7 @@ class RowBatches(keras.utils.PyDataset):
         return self._packed(number, self.epoch)
 
     def on_epoch_end(self) -> None:
-        self.epoch += 1
+        self.epoch += not self.is_fixed
 
     def _packed(self, number: int, epoch: int):
         if self.in_order:
@@ -70,7 +74,8 @@ class RowBatches(keras.utils.PyDataset):
         import tensorflow as tf
 
         def epoch():
-            number, self.epoch = self.epoch, self.epoch + 1
+            number = self.epoch
+            self.on_epoch_end()
             for batch in range(len(self)):
                 yield self._packed(batch, number)
 

@@ -10,6 +10,7 @@ import pytest
 from spanbert_keras.data.corpus import encoding
 from spanbert_keras.data.corpus.encoding import Chunk, encode_chunks, read_chunks, text_hash
 from spanbert_keras.data.corpus.text_readers import find_sources
+from spanbert_keras.preprocessing import wordpiece
 from spanbert_keras.preprocessing.wordpiece import WordPiece
 
 VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "##b", "c"]
@@ -18,7 +19,7 @@ VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "##b", "c"]
 @pytest.fixture
 def sources(tmp_path, monkeypatch):
     monkeypatch.setattr(encoding, "CHUNK_CHARACTERS", 12)
-    monkeypatch.setattr(encoding, "BATCH_CHARACTERS", 3)
+    monkeypatch.setattr(wordpiece, "BATCH_CHARACTERS", 3)
     (tmp_path / "a.txt").write_text("a ab\nc\n\nab ab ab ab ab\n\nc c\n")
     (tmp_path / "b.jsonl").write_text('{"text": ""}\n{"text": "x\\n\\u0000\\na"}\n')
     return find_sources([str(tmp_path / "a.txt"), str(tmp_path / "b.jsonl")])

@@ -36,6 +36,13 @@ def test_there_must_be_a_weight_for_each_example(weights):
         Numbers(sample_weight=weights)
 
 
+def test_the_last_examples_may_have_no_rows():
+    rows = ExampleRows([2, 1], examples=[0, 2], sample_weight=[1.0, 2.0, 3.0, 4.0], num_examples=4)
+    assert rows.weights.tolist() == [1.0, 3.0]
+    with pytest.raises(InputError, match=r"Expected: shape \(4,\)"):
+        ExampleRows([2, 1], examples=[0, 2], sample_weight=[1.0, 2.0, 3.0], num_examples=4)
+
+
 def test_weights_may_be_a_column():
     assert Numbers(sample_weight=[[1.0], [3.0]]).weights.tolist() == [1.0, 1.0, 3.0]
 

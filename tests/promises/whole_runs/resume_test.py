@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from spanbert_keras.data.batches.batch_stream import BatchStream, CorpusSource
-from spanbert_keras.data.batches.packing import plan_packing
-from spanbert_keras.data.batches.row_blocks import cut_blocks
-from spanbert_keras.data.batches.row_stream import RowStream
 from spanbert_keras.preprocessing.masking.span_masker import SpanMasker
+from spanbert_keras.preprocessing.packing import plan_packing
+from spanbert_keras.preprocessing.row_blocks import cut_blocks
+from spanbert_keras.preprocessing.row_stream import RowStream
 from spanbert_keras.pretraining.objective import PretrainingObjective
 from spanbert_keras.training.cadence import Cadence
 from spanbert_keras.training.distributed.distribution import Distribution

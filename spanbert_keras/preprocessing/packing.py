@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from spanbert_keras.data.batches.row_blocks import SPECIALS_PER_BLOCK
+from spanbert_keras.preprocessing.row_blocks import SPECIALS_PER_BLOCK
 
 Template = tuple[int, ...]
 
@@ -79,9 +79,8 @@ def plan_packing(
     Reference: after Krell et al., 2021 (packing on histograms), which packs shortest-pack-first.
     """
     predictions = budget(np.arange(row_length - SPECIALS_PER_BLOCK + 1))  # by pieces
-    full_block = int(predictions[-1])
     # M is an array dimension that every row pays for, so rows are bounded in masked pieces as well as in pieces.
-    empty_row = Room(row_length, full_block + max(1, int(slack * full_block)))
+    empty_row = Room(row_length, most_predictions(row_length, budget, slack))
     open_rows: dict[Room, dict[Template, int]] = {}
     # Longest first: short blocks come last and fill what the long ones leave.
     for length in np.flatnonzero(histogram)[::-1].tolist():
@@ -91,8 +90,24 @@ def plan_packing(
             remaining -= _fill_rows(open_rows, empty_row, block, length, remaining)
     rows = sorted((t, c) for templates in open_rows.values() for t, c in templates.items())
     templates = [template for template, _ in rows]
-    most = max((int(predictions[list(t)].sum()) for t in templates), default=full_block)
+    most = max((int(predictions[list(t)].sum()) for t in templates), default=int(predictions[-1]))
     return PackingPlan(row_length, max(most, 1), templates, np.array([c for _, c in rows], np.int64))
+
+
+def most_predictions(row_length: int, budget: Callable[[np.ndarray], np.ndarray], slack: float) -> int:
+    """Returns the most masked pieces that `plan_packing` lets a row have, whatever the blocks; see there."""
+    full_block = int(budget(np.array(row_length - SPECIALS_PER_BLOCK)))
+    return full_block + max(1, int(slack * full_block))
+
+
+def plan_single_blocks(
+    histogram: np.ndarray, row_length: int, budget: Callable[[np.ndarray], np.ndarray]
+) -> PackingPlan:
+    """Gives every block a row of its own; see `plan_packing` for the arguments."""
+    lengths = np.flatnonzero(histogram)
+    full_block = int(budget(np.array(row_length - SPECIALS_PER_BLOCK)))
+    templates: list[Template] = [(length,) for length in lengths.tolist()]
+    return PackingPlan(row_length, max(full_block, 1), templates, np.asarray(histogram, np.int64)[lengths])
 
 
 def _fill_rows(

@@ -1,14 +1,9 @@
 """Tests of the block index, against a slow cut of one document after the other."""
 
-import threading
-import time
-
 import numpy as np
 import pytest
 
-from spanbert_keras.data.batches import row_blocks
-from spanbert_keras.data.batches.row_blocks import Blocks, cached_blocks, cut_blocks
-from spanbert_keras.errors import InputError
+from spanbert_keras.preprocessing.row_blocks import cut_blocks
 
 LENGTHS = [1, 2, 7, 30, 64, 5, 200, 11, 3, 90, 41, 1]
 
@@ -119,95 +114,3 @@ def test_no_shards_give_no_blocks(toy_tokenizer):
     blocks = cut_blocks([], toy_tokenizer.word_starts(), 9)
     assert len(blocks) == 0
     assert blocks.left_out_pieces == 0
-
-
-def made(count=6):
-    return Blocks(np.arange(count, dtype=np.int64) * 3, np.bincount([2] * count, minlength=8), 5)
-
-
-def test_cached_blocks_are_made_once_and_memory_mapped(tmp_path):
-    calls = []
-
-    def make():
-        calls.append(1)
-        return made()
-
-    for _ in range(2):
-        blocks = cached_blocks(tmp_path / "cache", "name-9-word", make)
-        assert isinstance(blocks.starts, np.memmap)
-        assert blocks.starts.tolist() == made().starts.tolist()
-        assert blocks.histogram.tolist() == made().histogram.tolist()
-        assert blocks.left_out_pieces == 5
-    assert len(calls) == 1
-    assert len(cached_blocks(tmp_path / "cache", "other", lambda: made(4))) == 4
-    assert len(list((tmp_path / "cache").iterdir())) == 2
-
-
-def test_no_blocks_can_be_cached(tmp_path):
-    for _ in range(2):
-        assert len(cached_blocks(tmp_path, "none", lambda: made(0))) == 0
-
-
-def test_the_index_of_another_process_is_used_when_it_was_first(tmp_path):
-    def make():
-        cached_blocks(tmp_path, "name", lambda: made(4))  # meanwhile, elsewhere
-        return made(4)
-
-    assert len(cached_blocks(tmp_path, "name", make)) == 4
-    assert len(list(tmp_path.iterdir())) == 1
-
-
-def test_a_damaged_index_is_rebuilt(tmp_path):
-    cached_blocks(tmp_path, "name", made)
-    (file,) = tmp_path.glob("*/starts.npy")
-    file.write_bytes(file.read_bytes()[:-9])
-    assert cached_blocks(tmp_path, "name", made).starts.tolist() == made().starts.tolist()
-
-
-def test_a_cache_that_cannot_be_written_is_named(tmp_path):
-    (tmp_path / "cache").write_text("a file")
-    with pytest.raises(InputError, match="cache"):
-        cached_blocks(tmp_path / "cache", "name", made)
-    assert row_blocks.SPECIALS_PER_BLOCK == 2
-
-
-@pytest.mark.parametrize("damaged", [False, True])
-def test_two_processes_build_one_index_at_once_and_neither_removes_the_others(tmp_path, monkeypatch, damaged):
-    path = tmp_path / "name.blocks"
-    if damaged:
-        cached_blocks(tmp_path, "name", made)
-        (path / "starts.npy").write_bytes(b"")
-    look, looks, files, still_there = row_blocks._open_index, [], {}, []
-
-    def look_and_lose_time(path):
-        found = look(path)
-        slow = threading.current_thread().name == "slow"
-        looks.append(slow)
-        time.sleep((0 if looks.count(True) == 1 else 0.3) if slow else 0.05)  # the slow one acts on what it saw earlier
-        return found
-
-    def work():
-        found = cached_blocks(tmp_path, "name", made)
-        files[threading.current_thread().name] = path.stat().st_ino
-        assert found.starts.tolist() == made().starts.tolist()
-        while threading.current_thread().name == "quick" and "slow" not in files:
-            still_there.append(look(path) is not None)
-
-    monkeypatch.setattr(row_blocks, "_open_index", look_and_lose_time)
-    threads = [threading.Thread(target=work, name=name, daemon=True) for name in ("quick", "slow")]
-    for thread in threads:
-        thread.start()
-    for thread in reversed(threads):
-        thread.join(20)
-    assert files["quick"] == files["slow"]  # inodes of the folder
-    assert still_there and all(still_there)
-    assert [entry.name for entry in tmp_path.iterdir()] == ["name.blocks"]
-
-
-def test_the_index_that_another_process_put_in_place_meanwhile_stays_and_ours_is_dropped(tmp_path):
-    path = tmp_path / "name.blocks"
-    theirs = cached_blocks(tmp_path, "name", made)
-    inode = (path / "starts.npy").stat().st_ino
-    row_blocks._write_index(path, made())
-    assert (path / "starts.npy").stat().st_ino == inode
-    assert theirs.starts.tolist() == made().starts.tolist()

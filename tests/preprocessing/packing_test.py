@@ -5,9 +5,9 @@ import time
 import numpy as np
 import pytest
 
-from spanbert_keras.data.batches.packing import plan_packing
-from spanbert_keras.data.batches.row_blocks import SPECIALS_PER_BLOCK
 from spanbert_keras.preprocessing.masking.masking_settings import MaskingSettings
+from spanbert_keras.preprocessing.packing import most_predictions, plan_packing, plan_single_blocks
+from spanbert_keras.preprocessing.row_blocks import SPECIALS_PER_BLOCK
 
 budget = MaskingSettings().budget
 
@@ -109,3 +109,28 @@ def test_no_blocks_make_no_rows():
     assert plan.rows == 0
     assert plan.padding_share == 1.0
     assert plan.max_predictions >= 1
+
+
+@pytest.mark.parametrize("row_length", [3, 8, 128])
+@pytest.mark.parametrize("slack", [0.06, 0.25, 1.0])
+def test_no_blocks_need_more_masked_pieces_than_the_bound(row_length, slack):
+    bound = most_predictions(row_length, budget, slack)
+    full_block = int(budget(row_length - SPECIALS_PER_BLOCK))
+    assert full_block < bound <= max(full_block * (1 + slack), full_block + 1)
+    for length in range(1, row_length - SPECIALS_PER_BLOCK + 1):
+        histogram = np.zeros(row_length - SPECIALS_PER_BLOCK + 1, np.int64)
+        histogram[length] = 500
+        plan = plan_packing(histogram, row_length, budget, slack)
+        check(plan, histogram)
+        assert plan.max_predictions <= bound
+    ones = np.eye(row_length - SPECIALS_PER_BLOCK + 1, dtype=np.int64)[1] * 500  # one masked piece of three places
+    assert plan_packing(ones, row_length, budget, slack).max_predictions == min(bound, row_length // 3)
+
+
+def test_single_blocks_have_a_row_each():
+    histogram = np.array([0, 3, 0, 0, 2, 0, 1])
+    plan = plan_single_blocks(histogram, 8, budget)
+    check(plan, histogram)
+    assert plan.templates == [(1,), (4,), (6,)] and plan.counts.tolist() == [3, 2, 1]
+    assert plan.max_predictions == int(budget(6))
+    assert plan_single_blocks(np.zeros(7, np.int64), 8, budget).rows == 0

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from spanbert_keras.data.batches.packing import plan_packing
-from spanbert_keras.data.batches.row_blocks import SPECIALS_PER_BLOCK, Blocks
-from spanbert_keras.data.batches.row_stream import RowStream
 from spanbert_keras.preprocessing.masking.masking_settings import MaskingSettings
+from spanbert_keras.preprocessing.packing import plan_packing
+from spanbert_keras.preprocessing.row_blocks import SPECIALS_PER_BLOCK, Blocks
+from spanbert_keras.preprocessing.row_stream import RowStream
 
 ROW_LENGTH = 24
 

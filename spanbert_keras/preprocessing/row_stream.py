@@ -4,9 +4,9 @@ import dataclasses
 
 import numpy as np
 
-from spanbert_keras.data.batches.packing import PackingPlan
-from spanbert_keras.data.batches.row_blocks import SPECIALS_PER_BLOCK, Blocks
+from spanbert_keras.preprocessing.packing import PackingPlan
 from spanbert_keras.preprocessing.philox import fold, permute
+from spanbert_keras.preprocessing.row_blocks import SPECIALS_PER_BLOCK, Blocks
 from spanbert_keras.preprocessing.seeds import BLOCK_ORDER, MASKS, ROW_ORDER
 
 
