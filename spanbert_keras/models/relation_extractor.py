@@ -9,6 +9,9 @@ from spanbert_keras.models.row_classifier import RowClassifier
 from spanbert_keras.preprocessing.entity_rows import MODES, EntityPair, EntityRows, assign_markers, marker_names
 from spanbert_keras.preprocessing.examples.document_pairs import document_pairs
 from spanbert_keras.preprocessing.examples.given_entities import given_pairs
+from spanbert_keras.preprocessing.preprocessors.relation_extractor_preprocessor import (
+    SpanBertRelationExtractorPreprocessor,
+)
 
 
 @keras.saving.register_keras_serializable(package="spanbert_keras")
@@ -63,6 +66,8 @@ class SpanBertRelationExtractor(RowClassifier, keras.Model):
 
     Reference: Joshi et al., 2020, section 4.1; Zhang et al., 2017 (TACRED).
     """
+
+    preprocessor_cls = SpanBertRelationExtractorPreprocessor
 
     def __init__(
         self,
@@ -165,6 +170,14 @@ class SpanBertRelationExtractor(RowClassifier, keras.Model):
         found = document_pairs(doc, self.markers, types)
         relations = self.extract_pairs([pair for _, _, pair in found], batch_size)
         return [(subject, other, one) for (subject, other, _), one in zip(found, relations, strict=True)]
+
+    def preprocessor_settings(self):
+        return {
+            "labels": list(self.labels),
+            "markers": self.markers,
+            "feature_mode": self.entities.mode,
+            "row_length": self.row_length,
+        }
 
     def get_config(self):
         return super().get_config() | {"feature_mode": self.entities.mode, "markers": self.markers}
