@@ -116,6 +116,19 @@ def test_a_model_gives_its_settings(make_resolver):
     assert groups[0] == groups[1]  # [CLS] may begin a span
 
 
+def test_a_model_trains_on_what_its_preprocessor_makes(make_resolver):
+    model = make_resolver(max_segment_distance=1)
+    documents = [WITH, Document(WORDS, clusters=(((1, 2), (3, 4)),))]
+    batch = model.preprocessor.rows(documents).batch(np.arange(2), 8)
+    batch = {key: keras.ops.convert_to_tensor(values) for key, values in batch.items()}
+    expected = keras.ops.convert_to_numpy(model.example_losses(model(batch), batch))
+    model.compile("sgd")
+    packed = model.preprocessor(documents, sample_weight=[1.0, 3.0])
+    found = model.evaluate(*packed[:2], sample_weight=packed[2], verbose=0)
+    assert found == pytest.approx((expected[0] + 3 * expected[1]) / 2, rel=1e-4) and expected.min() > 0
+    assert np.isfinite(model.fit(*packed[:2], verbose=0).history["loss"][0])
+
+
 def test_segments_and_seed_are_a_preprocessors_own(make_resolver):
     own = SpanBertCoreferencePreprocessor(max_segments=1, seed=4)
     model = make_resolver(preprocessor=own)

@@ -149,6 +149,17 @@ def test_a_model_gives_its_settings(tokenizer):
         SpanBertRelationExtractor(encoder, LABELS, ["PERSON"], ["CITY"], "ner_text", preprocessor=own).preprocessor  # noqa: B018
 
 
+def test_a_model_trains_on_what_its_preprocessor_makes(tokenizer):
+    encoder = SpanBertEncoder(len(PIECES), 1, 2, 8, 12, max_sequence_length=24, tokenizer=tokenizer)
+    model = SpanBertRelationExtractor(encoder, LABELS, ["PERSON"], ["CITY"])
+    logits = model.logits_of(model.entities.rows(PAIRS)).astype(np.float64)
+    expected = [np.log(np.exp(row).sum()) - row[label] for row, label in zip(logits, (1, 2), strict=True)]
+    model.compile("sgd")
+    x, y = model.preprocessor(TEXTS, ["city", "birth"])
+    assert model.evaluate(x, y, verbose=0) == pytest.approx(np.mean(expected), rel=1e-4)
+    assert np.isfinite(model.fit(x, y, verbose=0).history["loss"][0])
+
+
 def test_a_config_makes_the_same_preprocessor(make):
     one = make(feature_mode="text_ner")
     other = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(one))
