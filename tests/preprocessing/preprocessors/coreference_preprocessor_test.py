@@ -65,6 +65,7 @@ def test_clusters_may_be_given_apart_and_replace_the_documents(make):
         found = make()([WITH, WITHOUT], y)[1]
         assert mentions(found) == {(0, 2, 0): 1, (0, 4, 0): 1, (1, 1, 1): 1}
     assert mentions(make()([WITH], [[]])[1]) == {}
+    assert make()([], [])[1]["span_clusters"].shape == (0, 16, 2)
     assert mentions(make()(WITHOUT, [[(1, 2)]])[1]) == {(0, 2, 0): 1}  # one document, and its clusters
 
 

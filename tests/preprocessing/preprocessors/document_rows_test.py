@@ -160,6 +160,12 @@ def test_mentions_that_cannot_be_found_are_counted(make_rows):
     assert (counts["mentions_too_long"], counts["mentions_across"], counts["mentions"]) == (1, 1, 4)
 
 
+def test_a_mention_may_be_as_wide_as_the_models_spans(make_rows):
+    rows = make_rows(Document(("w3",) * 8, clusters=(((0, 3), (4, 8)),), genre="nw"))
+    assert rows.counts["mentions_too_long"] == 1
+    assert np.argwhere(rows.batch(np.array([0]), LENGTH)["span_clusters"][0]).tolist() == [[1, 2]]  # after [CLS]
+
+
 def test_words_longer_than_a_segment_are_counted(make_rows):
     long = Document(("w3", "w4" + "e1" * 20), clusters=(((0, 1),),))
     assert make_rows(long, long).counts["words_cut"] == 2

@@ -100,7 +100,11 @@ def test_several_labels_are_lists_of_names_or_rows_of_zeros_and_ones(y):
     assert found.dtype == np.float32 and found.tolist() == [[1, 0, 1], [0, 0, 0], [0, 1, 0]]
 
 
-def test_no_example_may_have_a_label():
+def test_one_of_several_labels_may_be_a_name_without_a_list():
+    assert label_array(["blue", ["red", "blue"]], ("red", "blue"), "multi_label").tolist() == [[0, 1], [1, 1]]
+
+
+def test_examples_may_all_be_without_labels():
     assert label_array([[], []], NAMES, "multi_label").tolist() == [[0, 0, 0]] * 2
 
 
