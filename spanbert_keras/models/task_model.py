@@ -74,6 +74,12 @@ class TaskModel(SavedState, NamedTargets, NamedInputs):
         # Not a part of the model for Keras, which would save its tokenizer a second time.
         self.__dict__["__preprocessor"] = preprocessor
 
+    def __setattr__(self, name, value):
+        if name == "preprocessor":  # torch would skip the property, and keep it as a module of the model
+            object.__setattr__(self, name, value)
+        else:
+            super().__setattr__(name, value)
+
     def preprocessor_settings(self) -> dict:
         """Returns the settings of the preprocessor that follow from those of the model."""
         return {}

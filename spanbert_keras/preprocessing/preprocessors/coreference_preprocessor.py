@@ -63,7 +63,7 @@ class SpanBertCoreferencePreprocessor(TaskPreprocessor):
     document = Document(("Ann", "lost", "her", "hat"), clusters=(((0, 1), (2, 3)),))
     x, y = preprocessor([document])
     x["token_ids"]  # [[2, 5, 6, 7, 8, 3, 0, 0]]
-    y["span_clusters"][0, 1, 0], y["span_clusters"][0, 3, 0]  # 1, 1
+    y["span_clusters"][0, :, 0]  # [0, 1, 0, 1, 0, 0, 0, 0]
     ```
 
     Reference: Joshi et al., 2020, section 4.1; Joshi et al., 2019 (BERT for coreference), the independent variant.

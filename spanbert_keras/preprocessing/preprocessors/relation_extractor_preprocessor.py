@@ -54,7 +54,8 @@ class SpanBertRelationExtractorPreprocessor(TaskPreprocessor):
     )
     example = {"text": "Ann lives in Oslo", "subject": (0, 3), "object": (13, 17), "label": "city"}
     x, y = preprocessor([example | {"subject_type": "PERSON", "object_type": "CITY"}])
-    x["token_ids"][0, :6], y  # [2, 5, 7, 8, 6, 3], [1]
+    x["token_ids"][:, :6]  # [[2, 5, 7, 8, 6, 3]]
+    y  # [1]
     ```
 
     Reference: Joshi et al., 2020, section 4.1; Zhang et al., 2017 (TACRED).

@@ -47,7 +47,8 @@ class SpanBertTextClassifierPreprocessor(TaskPreprocessor, keras_hub.models.Text
     tokenizer = SpanBertTokenizer(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "moving", "dull", "film"])
     preprocessor = SpanBertTextClassifierPreprocessor(tokenizer, labels=["bad", "good"])
     x, y = preprocessor(["a dull film", "a moving film"], ["bad", "good"])
-    x["token_ids"][0, :5], y  # [2, 5, 7, 8, 3], [0, 1]
+    x["token_ids"][:, :5]  # [[2, 5, 7, 8, 3], [2, 5, 6, 8, 3]]
+    y  # [0, 1]
     ```
 
     Reference: Joshi et al., 2020, section 4.1; Devlin et al., 2019, section 4.1.

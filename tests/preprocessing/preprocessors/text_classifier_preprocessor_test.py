@@ -160,6 +160,19 @@ def test_a_model_gives_its_settings(make_classifier):
     assert x["token_ids"].shape == (1, 16) and y.tolist() == [[0.0, 1.0]]
 
 
+def test_a_models_preprocessor_may_be_replaced_and_is_no_part_of_it(make_classifier):
+    model = make_classifier(labels=["x", "y"])
+    before = [layer.name for layer in model._flatten_layers()], len(model.weights)
+    other = SpanBertTextClassifierPreprocessor(labels=["x", "y"])
+    model.preprocessor = other
+    assert model.preprocessor is other and other.tokenizer is model.tokenizer
+    assert ([layer.name for layer in model._flatten_layers()], len(model.weights)) == before
+    if keras.backend.backend() == "torch":
+        assert all(module is not other for module in model.modules())
+    model.preprocessor = None
+    assert model.preprocessor is None
+
+
 def test_a_config_makes_the_same_preprocessor(make):
     one = make(labels=["x", "y"], takes_pairs=True, num_segments=1, problem_type="regression")
     other = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(one))
