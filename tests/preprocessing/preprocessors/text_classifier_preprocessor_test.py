@@ -160,7 +160,7 @@ def test_a_model_gives_its_settings(make_classifier):
     assert x["token_ids"].shape == (1, 16) and y.tolist() == [[0.0, 1.0]]
 
 
-def test_a_models_preprocessor_may_be_replaced_and_is_no_part_of_it(make_classifier):
+def test_a_models_preprocessor_may_be_replaced_and_adds_nothing_to_it(make_classifier):
     model = make_classifier(labels=["x", "y"])
     before = [layer.name for layer in model._flatten_layers()], len(model.weights)
     other = SpanBertTextClassifierPreprocessor(labels=["x", "y"])
