@@ -21,9 +21,13 @@ from spanbert_keras.preprocessing.document import Document
 from spanbert_keras.preprocessing.entity_rows import EntityPair
 from spanbert_keras.preprocessing.masking.span_lengths import draw_span_lengths, span_length_probabilities
 from spanbert_keras.preprocessing.masking.span_masker import SpanMasker
+from spanbert_keras.preprocessing.preprocessors.coreference_preprocessor import SpanBertCoreferencePreprocessor
 from spanbert_keras.preprocessing.preprocessors.pretrainer_preprocessor import SpanBertPretrainerPreprocessor
 from spanbert_keras.preprocessing.preprocessors.question_answerer_preprocessor import (
     SpanBertQuestionAnswererPreprocessor,
+)
+from spanbert_keras.preprocessing.preprocessors.relation_extractor_preprocessor import (
+    SpanBertRelationExtractorPreprocessor,
 )
 from spanbert_keras.preprocessing.preprocessors.text_classifier_preprocessor import SpanBertTextClassifierPreprocessor
 from spanbert_keras.preprocessing.tokenizer import SpanBertTokenizer
@@ -40,6 +44,7 @@ __all__ = [
     "Mention",
     "Relation",
     "ResolvedDocument",
+    "SpanBertCoreferencePreprocessor",
     "SpanBertCoreferenceResolver",
     "SpanBertEncoder",
     "SpanBertPretrainer",
@@ -47,6 +52,7 @@ __all__ = [
     "SpanBertQuestionAnswerer",
     "SpanBertQuestionAnswererPreprocessor",
     "SpanBertRelationExtractor",
+    "SpanBertRelationExtractorPreprocessor",
     "SpanBertTextClassifier",
     "SpanBertTextClassifierPreprocessor",
     "SpanBertTokenizer",

@@ -20,9 +20,10 @@ from spanbert_keras.models.coreference_settings import CoreferenceSettings
 from spanbert_keras.models.resolve_documents import resolve_documents
 from spanbert_keras.models.task_model import TaskModel
 from spanbert_keras.models.tiled_resolver import TiledResolver
-from spanbert_keras.preprocessing.document import GENRES
+from spanbert_keras.preprocessing.document import GENRES, genre_place
 from spanbert_keras.preprocessing.document_segments import DocumentSegments, SegmentedDocument
 from spanbert_keras.preprocessing.examples.given_documents import given_documents
+from spanbert_keras.preprocessing.preprocessors.coreference_preprocessor import SpanBertCoreferencePreprocessor
 
 
 def _setting(name: str) -> property:
@@ -71,6 +72,8 @@ class SpanBertCoreferenceResolver(TaskModel):
         max_segment_distance: int. Number of distances in segments that are distinguished: the segments that a document
             is cut to in training. Defaults to `3`.
         candidates: `"words"` or `"pieces"`; see `DocumentSegments`.
+        backbone: another name for `encoder`, as in keras-hub.
+        **kwargs: `preprocessor`, `dtype`, `name`, `trainable`. See `TaskModel`.
 
     Call arguments:
         token_ids, padding_mask: int32 `(B, P)`. N segments of L pieces, each padded.
@@ -123,6 +126,7 @@ class SpanBertCoreferenceResolver(TaskModel):
     target_keys = ("span_clusters",)
     static_shapes = True
     raw_batch_size = 1  # documents; as in the released code
+    preprocessor_cls = SpanBertCoreferencePreprocessor
     max_span_width = _setting("max_span_width")
     top_span_ratio = _setting("top_span_ratio")
     antecedent_window = _setting("antecedent_window")
@@ -132,7 +136,7 @@ class SpanBertCoreferenceResolver(TaskModel):
 
     def __init__(
         self,
-        encoder,
+        encoder=None,
         segment_length=None,
         max_span_width=30,
         top_span_ratio=0.4,
@@ -146,8 +150,10 @@ class SpanBertCoreferenceResolver(TaskModel):
         default_genre="nw",
         max_segment_distance=3,
         candidates="words",
+        backbone=None,
         **kwargs,
     ):
+        encoder = self.only_encoder(encoder, backbone)
         super().__init__(encoder, **kwargs)
         segment_length = encoder.max_sequence_length if segment_length is None else int(segment_length)
         if segment_length > encoder.max_sequence_length:
@@ -259,10 +265,7 @@ class SpanBertCoreferenceResolver(TaskModel):
         Raises:
             InputError: the model does not know the genre.
         """
-        genre = genre or self.default_genre
-        if genre not in self.genres:
-            raise InputError(f"The genre {genre!r} is not one of the model's. Expected: one of {list(self.genres)}.")
-        return self.genres.index(genre)
+        return genre_place(genre, self.genres, self.default_genre)
 
     def export(self, filepath, format="tf_saved_model", *args, **kwargs):
         """Raises `InputError`: a document is resolved in steps whose sizes depend on it, outside of one graph."""
@@ -352,6 +355,11 @@ class SpanBertCoreferenceResolver(TaskModel):
         flat = ops.reshape(clusters, (-1, clusters.shape[1] * clusters.shape[2]))
         of_spans = ops.take_along_axis(flat, places, axis=1)
         return antecedent_losses(outputs["antecedent_scores"], outputs["antecedents"], of_spans, outputs["kept"])
+
+    def preprocessor_settings(self):
+        names = ("segment_length", "candidates", "max_span_width", "top_span_ratio", "default_genre")
+        settings = {name: getattr(self.settings, name) for name in (*names, "max_segment_distance")}
+        return settings | {"genres": list(self.genres)}
 
     # --- saving
 

@@ -2,6 +2,8 @@
 
 import dataclasses
 
+from spanbert_keras.preprocessing.document_segments import span_limit
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CoreferenceSettings:
@@ -49,7 +51,7 @@ class CoreferenceSettings:
 
     def span_limit(self, pieces: int) -> int:
         """Returns how many spans are kept at most in a document of that many pieces."""
-        return max(1, int(self.top_span_ratio * pieces))
+        return span_limit(self.top_span_ratio, pieces)
 
     def span_dim(self, encoder_dim: int) -> int:
         """Returns G, the width of a span's vector: its first piece, its last one, their attention, its width."""

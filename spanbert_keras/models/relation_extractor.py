@@ -9,6 +9,9 @@ from spanbert_keras.models.row_classifier import RowClassifier
 from spanbert_keras.preprocessing.entity_rows import MODES, EntityPair, EntityRows, assign_markers, marker_names
 from spanbert_keras.preprocessing.examples.document_pairs import document_pairs
 from spanbert_keras.preprocessing.examples.given_entities import given_pairs
+from spanbert_keras.preprocessing.preprocessors.relation_extractor_preprocessor import (
+    SpanBertRelationExtractorPreprocessor,
+)
 
 
 @keras.saving.register_keras_serializable(package="spanbert_keras")
@@ -33,6 +36,8 @@ class SpanBertRelationExtractor(RowClassifier):
         pooler: bool. Whether a dense layer with tanh precedes the linear one, as in the released code.
             Defaults to `False` (paper, section 4.1).
         dropout: float. Dropout rate before the linear layer. Defaults to `0.1`.
+        backbone: another name for `encoder`, as in keras-hub.
+        **kwargs: `preprocessor`, `dtype`, `name`, `trainable`. See `TaskModel`.
 
     Call arguments:
         token_ids, segment_ids, padding_mask: int32 `(B, T)`. See `SpanBertEncoder`.
@@ -64,10 +69,12 @@ class SpanBertRelationExtractor(RowClassifier):
     Reference: Joshi et al., 2020, section 4.1; Zhang et al., 2017 (TACRED).
     """
 
+    preprocessor_cls = SpanBertRelationExtractorPreprocessor
+
     def __init__(
         self,
-        encoder,
-        labels,
+        encoder=None,
+        labels=(),
         subject_types=(),
         object_types=(),
         feature_mode="ner",
@@ -75,8 +82,10 @@ class SpanBertRelationExtractor(RowClassifier):
         row_length=None,
         pooler=False,
         dropout=0.1,
+        backbone=None,
         **kwargs,
     ):
+        encoder = self.only_encoder(encoder, backbone)
         if not labels:
             raise ValueError("`labels` must name the relations. Received: none.")
         if feature_mode not in MODES:
@@ -165,6 +174,14 @@ class SpanBertRelationExtractor(RowClassifier):
         found = document_pairs(doc, self.markers, types)
         relations = self.extract_pairs([pair for _, _, pair in found], batch_size)
         return [(subject, other, one) for (subject, other, _), one in zip(found, relations, strict=True)]
+
+    def preprocessor_settings(self):
+        return {
+            "labels": list(self.labels),
+            "markers": self.markers,
+            "feature_mode": self.entities.mode,
+            "row_length": self.row_length,
+        }
 
     def get_config(self):
         return super().get_config() | {"feature_mode": self.entities.mode, "markers": self.markers}

@@ -102,6 +102,18 @@ def genre_of(name: str) -> str:
     return name[:2] if name[:2] in GENRES else ""
 
 
+def genre_place(genre: str | None, genres: Sequence[str], default: str) -> int:
+    """Returns the place of a genre among a model's; `None` and `""` mean the default one.
+
+    Raises:
+        InputError: the model does not know the genre.
+    """
+    genre = genre or default
+    if genre not in genres:
+        raise InputError(f"The genre {genre!r} is not one of the model's. Expected: one of {list(genres)}.")
+    return list(genres).index(genre)
+
+
 def drop_repeats(clusters: Iterable[Iterable[Span]]) -> tuple[Clusters, list[tuple[int, Span]]]:
     """Removes repeated mentions of a cluster.
 

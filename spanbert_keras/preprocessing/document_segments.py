@@ -133,6 +133,11 @@ class DocumentSegments:
         return np.concatenate(whole).astype(np.int32), np.concatenate([[0], np.cumsum(np.maximum(sizes, 1))])
 
 
+def span_limit(top_span_ratio: float, pieces: int) -> int:
+    """Returns how many spans are kept at most in a document of that many pieces: a share of them, at least one."""
+    return max(1, int(top_span_ratio * pieces))
+
+
 def _segment_end(sizes, ends_sentence, first: int, room: int) -> int:
     """Returns the end (exclusive) of a segment that begins with word `first`."""
     fits = first + int(np.searchsorted(np.cumsum(sizes[first : first + room]), room, side="right"))

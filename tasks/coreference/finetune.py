@@ -12,10 +12,11 @@ from absl import logging
 
 import spanbert_keras
 from spanbert_keras import program
+from spanbert_keras.fine_tuning.run import TrainingRows
 from spanbert_keras.fine_tuning.settings import FineTuningSettings, parse_numbers
 from spanbert_keras.program import InputError, setting
 from spanbert_keras.training.steps.optimizers import VariableGroup
-from tasks.coreference import features, predictions
+from tasks.coreference import predictions
 from tasks.shared.task import Task, fine_tune
 
 
@@ -162,13 +163,15 @@ class CoreferenceResolution(Task):
             default_genre=config.default_genre or default_genre,
             max_segment_distance=config.max_training_segments,
             candidates=config.candidates,
+            preprocessor=spanbert_keras.SpanBertCoreferencePreprocessor(
+                max_segments=config.max_training_segments, seed=config.seed
+            ),
         )
 
-    def training_rows(self, model) -> features.Rows:
+    def training_rows(self, model) -> TrainingRows:
         """Returns the training rows."""
-        where = ",".join(self.config.train_file)
-        rows = features.Rows(self.train, model, self.config.max_training_segments, self.config.seed, where)
-        logging.info("Training data: %s", {name: n for name, n in dataclasses.asdict(rows.counts).items() if n})
+        rows = model.preprocessor.rows(self.train)
+        logging.info("Training data: %s", {name: n for name, n in rows.counts.items() if n})
         return rows
 
     def variable_groups(self, model, total_steps: int) -> tuple:

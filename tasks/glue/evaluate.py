@@ -15,7 +15,7 @@ from spanbert_keras.program import InputError
 from tasks.glue import data, metrics, page, predictions
 from tasks.glue.benchmark_set import CUSTOM_SET, BenchmarkSet
 from tasks.glue.file_settings import FileSettings
-from tasks.shared.classifier_rows import logits_of, warn_if_alike
+from tasks.shared.classifier_predictions import logits_of, warn_if_alike
 from tasks.shared.evaluation_settings import EvaluationSettings
 from tasks.shared.task import log_left_out
 from tasks.shared.text_files import listed
@@ -45,7 +45,7 @@ def main(config: Config) -> None:
     log_left_out(file.left_out)
     if not config.predict_only:
         _check_gold(config, model, file.examples)
-    rows = predictions.rows_of(model, file.examples)
+    rows = model.preprocessor.rows(predictions.inputs_of(file.examples)).rows
     logging.info("%d examples, %d of them cut to %d tokens.", len(rows), sum(row.cut for row in rows), model.row_length)
     logits = logits_of(model, rows, config.batch_size)
     found = predictions.found_of(model, logits)

@@ -22,7 +22,7 @@ from tasks.glue.data import Example
 from tasks.glue.file_settings import FileSettings
 from tasks.shared.classification_settings import ClassificationSettings
 from tasks.shared.classification_task import ClassificationTask
-from tasks.shared.classifier_rows import warn_if_alike
+from tasks.shared.classifier_predictions import warn_if_alike
 from tasks.shared.task import fine_tune
 from tasks.shared.text_files import listed
 
@@ -190,9 +190,9 @@ class Glue(ClassificationTask):
             threshold=config.label_threshold,
         )
 
-    def rows_of(self, model, examples: Sequence) -> list:
-        """Returns the model's row of each example."""
-        return predictions.rows_of(model, examples)
+    def inputs_of(self, examples: Sequence) -> list:
+        """Returns the text, or the pair of texts, of each example."""
+        return predictions.inputs_of(examples)
 
     def targets_of(self, model, examples: Sequence) -> np.ndarray:
         """Returns the targets, float32 `(N, C)`: the numbers of a regression, 1 for each of

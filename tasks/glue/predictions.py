@@ -12,10 +12,9 @@ from tasks.shared.text_files import write_lines
 STS_B_MAXIMUM = 5.0  # its scale begins at 0
 
 
-def rows_of(model, examples: Sequence[Example]) -> list:
-    """Returns the model's row of each example; all are single texts, or all are pairs."""
-    seconds = [example.pair for example in examples if example.pair is not None]
-    return model.pairs.rows([example.text for example in examples], seconds or None)
+def inputs_of(examples: Sequence[Example]) -> list:
+    """Returns the text, or the pair of texts, of each example."""
+    return [example.text if example.pair is None else (example.text, example.pair) for example in examples]
 
 
 def found_of(model, logits: np.ndarray) -> list:

@@ -16,7 +16,7 @@ from spanbert_keras.files.writing import write_json
 from spanbert_keras.model_flag import load_task_model
 from spanbert_keras.program import InputError, setting
 from tasks.relation_extraction import confusion_picture, data, metrics, page, predictions
-from tasks.shared.classifier_rows import logits_of, warn_if_alike
+from tasks.shared.classifier_predictions import logits_of, warn_if_alike
 from tasks.shared.evaluation_settings import EvaluationSettings
 from tasks.shared.example_collector import ExampleCollector
 from tasks.shared.task import log_left_out

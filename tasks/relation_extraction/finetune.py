@@ -17,7 +17,7 @@ from spanbert_keras.program import InputError, setting
 from tasks.relation_extraction import data, metrics, predictions
 from tasks.shared.classification_settings import ClassificationSettings
 from tasks.shared.classification_task import ClassificationTask
-from tasks.shared.classifier_rows import warn_if_alike
+from tasks.shared.classifier_predictions import warn_if_alike
 from tasks.shared.task import fine_tune
 from tasks.shared.text_files import listed
 
@@ -119,9 +119,9 @@ class RelationExtraction(ClassificationTask):
             dropout=config.classifier_dropout,
         )
 
-    def rows_of(self, model, examples: Sequence) -> list:
-        """Returns the model's row of each example."""
-        return model.entities.rows([example.pair for example in examples])
+    def inputs_of(self, examples: Sequence) -> list:
+        """Returns the `EntityPair` of each example."""
+        return [example.pair for example in examples]
 
     def places_of(self, model, examples: Sequence) -> list[int]:
         """Returns the place of each example's relation among the model's."""

@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 from absl import logging
 
-from tasks.shared.classifier_rows import ClassifierRows, label_targets
+from spanbert_keras.fine_tuning.run import TrainingRows
+from tasks.shared.label_targets import label_targets
 from tasks.shared.task import Task
 
 
 class ClassificationTask(Task):
-    """A task whose model gives logits for each row; a subclass reads files, makes rows and scores.
+    """A task whose model gives logits for each row; a subclass reads files, gives raw examples and scores.
 
     Attributes:
         train, dev, test_examples: lists of examples.
@@ -30,9 +31,13 @@ class ClassificationTask(Task):
         """Returns the examples."""
         return {"train": self.train, "dev": self.dev, "test": self.test_examples}
 
+    def inputs_of(self, examples: Sequence) -> list:
+        """Returns each example as the model's preprocessor takes it."""
+        raise NotImplementedError
+
     def rows_of(self, model, examples: Sequence) -> list:
         """Returns the model's row of each example."""
-        raise NotImplementedError
+        return model.preprocessor.rows(self.inputs_of(examples)).rows
 
     def targets_of(self, model, examples: Sequence) -> np.ndarray:
         """Returns the targets of training examples, float32 `(N, C)`; by default from their labels."""
@@ -53,9 +58,9 @@ class ClassificationTask(Task):
         """Writes the predictions of a set into a folder of its own."""
         raise NotImplementedError
 
-    def training_rows(self, model) -> ClassifierRows:
+    def training_rows(self, model) -> TrainingRows:
         """Returns the training rows."""
-        rows = ClassifierRows(self.rows_of(model, self.train), self.targets_of(model, self.train), model.pad)
+        rows = model.preprocessor.rows(self.inputs_of(self.train), self.targets_of(model, self.train))
         logging.info("%d training examples, %d of them cut; %d dev examples.", len(self.train), rows.cut, len(self.dev))
         if model.problem_type == "single_label":
             unseen = sorted(set(range(len(model.labels))).difference(self.places_of(model, self.train)))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from spanbert_keras.preprocessing.document_segments import DocumentSegments
+from spanbert_keras.preprocessing.document_segments import DocumentSegments, span_limit
 
 CLS, SEP, UNK = 2, 3, 1
 LENGTHS = [3, 4, 7, 12, 40]
@@ -225,3 +225,8 @@ def test_inconsistent_settings_are_rejected(toy_tokenizer, settings):
 
 def test_the_default_candidates_are_words(toy_tokenizer):
     assert DocumentSegments(toy_tokenizer, 8).candidates == "words"
+
+
+@pytest.mark.parametrize("pieces, limit", [(0, 1), (3, 1), (4, 1), (11, 2), (400, 100)])
+def test_a_share_of_the_pieces_and_at_least_one_span_is_kept(pieces, limit):
+    assert span_limit(0.25, pieces) == limit

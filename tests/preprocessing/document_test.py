@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from spanbert_keras.errors import InputError
-from spanbert_keras.preprocessing.document import Document, drop_repeats, genre_of, merge_clusters
+from spanbert_keras.preprocessing.document import Document, drop_repeats, genre_of, genre_place, merge_clusters
 
 WORDS = ("Ann", "lost", "her", "hat", ".")
 
@@ -99,6 +99,16 @@ def test_a_message_names_the_document():
 )
 def test_a_genre_is_what_a_name_begins_with(name, genre):
     assert genre_of(name) == genre
+
+
+@pytest.mark.parametrize("genre, place", [("x", 0), ("y", 1), ("", 2), (None, 2), ("z", 2)])
+def test_a_genres_place_is_that_among_the_models_or_of_its_default(genre, place):
+    assert genre_place(genre, ["x", "y", "z"], "z") == genre_place(genre, ("x", "y", "z"), "z") == place
+
+
+def test_an_unknown_genre_is_rejected():
+    with pytest.raises(InputError, match=r"The genre 'q' is not one of the model's. Expected: one of \['x', 'y'\]."):
+        genre_place("q", ("x", "y"), "x")
 
 
 def test_repeats_inside_a_cluster_are_dropped_and_returned():

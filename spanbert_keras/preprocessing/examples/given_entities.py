@@ -1,6 +1,7 @@
-"""Arguments of an extractor, as pairs of entities."""
+"""Arguments of an extractor, and training examples, as pairs of entities."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from spanbert_keras.errors import InputError
 from spanbert_keras.preprocessing.entity_rows import EntityPair
@@ -28,6 +29,75 @@ def given_pairs(sentences, subject, object, subject_type, object_type) -> tuple[
         sentences, _ = given_list(sentences, "sentences", "a str, a list of tokens, or a list of either")
         columns = [_column(name, column, len(sentences)) for name, column in zip(NAMES, columns, strict=True)]
     return [_pair(number, *given) for number, given in enumerate(zip(sentences, *columns, strict=True))], single
+
+
+def labelled_pairs(examples) -> tuple[list[EntityPair], list | None]:
+    """Returns the pairs of training examples, and their labels if they have any.
+
+    Args:
+        examples: `EntityPair`, dict, or a list of either; or a dict of columns. A dict has `tokens` or `text`, the
+            `NAMES`, and may have a `label`.
+
+    Raises:
+        InputError: an example is not valid or lacks an entry, lists of different lengths, an invalid sentence or
+            range, or only some examples have a label.
+    """
+    expected = "a list of `EntityPair` or of dicts, or a dict of columns"
+    is_mapping = isinstance(examples, Mapping)
+    if is_mapping and not isinstance(examples.get("text"), str) and not is_range(examples.get("subject")):
+        given = _records(examples)
+    else:
+        given, _ = given_list(examples, "x", expected, (EntityPair, Mapping))
+    pairs = [_example(number, one, expected) for number, one in enumerate(given)]
+    labels = [one.get("label") if isinstance(one, Mapping) else None for one in given]
+    lacking = [number for number, label in enumerate(labels) if label is None]
+    if len(lacking) == len(labels):
+        return pairs, None
+    if lacking:
+        raise InputError(
+            f"Every example needs a `label`, or none has one. Received: {len(lacking)} of {len(labels)} without, the "
+            f"first is example {lacking[0]}."
+        )
+    return pairs, labels
+
+
+def _records(columns: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Returns a dict for each row of some columns."""
+    key = _sentence_key(columns, "`x`")
+    sentences, _ = given_list(columns[key], key, "a list with one for each example", ())
+    given = {name: _column(name, plain(columns.get(name)), len(sentences)) for name in (*NAMES, "label")}
+    return [
+        {key: sentence} | dict(zip(given, row, strict=True))
+        for sentence, *row in zip(sentences, *given.values(), strict=True)
+    ]
+
+
+def _example(number: int, example, expected: str) -> EntityPair:
+    """Returns the pair of an example; see `labelled_pairs`."""
+    if isinstance(example, EntityPair):
+        return example
+    if not isinstance(example, Mapping):
+        raise InputError(
+            f"Example {number} is not an example of a relation. Expected: {expected}. "
+            f"Received: {type(example).__name__}."
+        )
+    key = _sentence_key(example, f"Example {number}")
+    sentence = plain(example[key])
+    if isinstance(sentence, str) != (key == "text"):
+        wanted = {"text": "a str", "tokens": "a list of str"}[key]
+        raise InputError(f"Example {number}: `{key}` must be {wanted}. Received: {sentence!r:.60}.")
+    return _pair(number, sentence, *(plain(example.get(name)) for name in NAMES))
+
+
+def _sentence_key(example: Mapping, what: str) -> str:
+    """Returns `"tokens"` or `"text"`, which of them there is."""
+    found = [key for key in ("tokens", "text") if example.get(key) is not None]
+    if len(found) != 1:
+        raise InputError(
+            f"{what} must have either `tokens` or `text`, besides {', '.join(f'`{name}`' for name in NAMES)}. "
+            f"Received: {', '.join(map(str, example))[:80]}."
+        )
+    return found[0]
 
 
 def _column(name: str, values, size: int) -> list:

@@ -108,6 +108,9 @@ def label_array(y, labels: Sequence[str], problem_type: str) -> np.ndarray:
     found = found[:, None] if found.ndim == 1 and count == 1 else found
     if found.ndim != 2 or found.shape[1] != count:
         raise InputError(f"Labels must be {_expected(problem_type, count)}. Received: shape {found.shape}.")
+    if not np.isfinite(found).all():
+        number = int(np.argmin(np.isfinite(found).all(axis=1)))
+        raise InputError(f"The labels of example {number} must be finite. Received: {values[number]!r}.")
     return found.astype(np.float32)
 
 

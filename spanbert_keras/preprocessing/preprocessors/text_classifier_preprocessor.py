@@ -47,8 +47,8 @@ class SpanBertTextClassifierPreprocessor(TaskPreprocessor, keras_hub.models.Text
     tokenizer = SpanBertTokenizer(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "moving", "dull", "film"])
     preprocessor = SpanBertTextClassifierPreprocessor(tokenizer, labels=["bad", "good"])
     x, y = preprocessor(["a dull film", "a moving film"], ["bad", "good"])
-    x["token_ids"][0, :5].tolist()  # [2, 5, 7, 8, 3]
-    y.tolist()  # [0, 1]
+    x["token_ids"][:, :5]  # [[2, 5, 7, 8, 3], [2, 5, 6, 8, 3]]
+    y  # [0, 1]
     ```
 
     Reference: Joshi et al., 2020, section 4.1; Devlin et al., 2019, section 4.1.
@@ -85,7 +85,13 @@ class SpanBertTextClassifierPreprocessor(TaskPreprocessor, keras_hub.models.Text
         """Returns a row for each text or pair, with its label; see the call arguments."""
         settings = self.settings
         if isinstance(x, tuple) and len(x) == 2 and not any(isinstance(column, str) for column in x):
-            x = list(zip(*(given_list(column, "x")[0] for column in x), strict=True))
+            firsts, seconds = (given_list(column, "x")[0] for column in x)
+            if len(firsts) != len(seconds):
+                raise InputError(
+                    f"There must be a second text for each first one. Expected: {len(firsts)}. "
+                    f"Received: {len(seconds)}."
+                )
+            x = list(zip(firsts, seconds, strict=True))
         given, _ = given_list(x, "x", "a list of str or of pairs of them", (str,))
         firsts, seconds = text_columns(given)
         if given and settings["takes_pairs"] not in (None, seconds is not None):

@@ -6,7 +6,6 @@ import pytest
 
 import spanbert_keras
 from benchmarks.shared.training_steps import TrainingSteps
-from tasks.shared.classifier_rows import ClassifierRows, label_targets
 
 TEXTS = ["The object is a string .", "A list .", "The value of a method must be a list of names .", "A class ."] * 2
 
@@ -17,7 +16,7 @@ def test_steps_train_on_the_rows_of_every_length(bert_folder):
     encoder = spanbert_keras.load_pretrained(bert_folder, "encoder")
     model = spanbert_keras.SpanBertTextClassifier(encoder, labels=("short", "long"), row_length=24, dropout=0.0)
     places = [int(len(text) > 10) for text in TEXTS]
-    rows = ClassifierRows(model.pairs.rows(TEXTS), label_targets(places, 2), model.pad)
+    rows = model.preprocessor.rows(TEXTS, places)
     steps = TrainingSteps(model, rows, batch_size=4, learning_rate=1e-2)
     steps.warm_up()
     steps.train(0, 40)

@@ -5,7 +5,7 @@ import pytest
 
 from spanbert_keras.errors import InputError
 from spanbert_keras.preprocessing.entity_rows import EntityPair
-from spanbert_keras.preprocessing.examples.given_entities import given_pairs
+from spanbert_keras.preprocessing.examples.given_entities import given_pairs, labelled_pairs
 
 TOKENS = ["Ann", "lives", "in", "Oslo", "."]
 TYPES = ("PERSON", "CITY")
@@ -81,3 +81,38 @@ def test_invalid_sentences_and_ranges_are_rejected_with_a_message(given, message
 def test_too_few_types_are_rejected():
     with pytest.raises(InputError, match="one `object_type` for each sentence. Expected: 2. Received: 1."):
         given_pairs([TOKENS] * 2, [(0, 1)] * 2, [(3, 4)] * 2, "PERSON", ["CITY"])
+
+
+def test_dicts_and_columns_are_pairs_with_labels():
+    one = {"tokens": TOKENS, "subject": (0, 1), "object": (3, 4), "subject_type": "PERSON", "object_type": "CITY"}
+    other = {"text": "Ann in Oslo", "subject": (0, 3), "object": (7, 11), "subject_type": "A", "object_type": "B"}
+    first = EntityPair(tuple(TOKENS), (0, 1), (3, 4), *TYPES)
+    second = EntityPair(("Ann", " in ", "Oslo"), (0, 1), (2, 3), "A", "B")
+    assert labelled_pairs([one, first, other]) == ([first, first, second], None)
+    assert labelled_pairs(one) == ([first], None) and labelled_pairs(first) == ([first], None)
+    assert labelled_pairs([other | {"label": 0}, one | {"label": "a"}]) == ([second, first], [0, "a"])
+    columns = {key: [value, value] for key, value in one.items()} | {"label": np.array([2, 1])}
+    assert labelled_pairs(columns) == ([first, first], [2, 1])
+    assert labelled_pairs([]) == ([], None)
+
+
+def test_untyped_dicts_are_pairs_without_types():
+    pairs, _ = labelled_pairs({"text": ["Ann in Oslo"], "subject": [(0, 3)], "object": [(7, 11)]})
+    assert (pairs[0].subject_type, pairs[0].object_type) == ("", "")
+
+
+@pytest.mark.parametrize(
+    "examples, message",
+    [
+        (7, "`x` must be a list of `EntityPair` or of dicts, or a dict of columns. Received: 7."),
+        ([7], "Example 0 is not an example of a relation. .*Received: int."),
+        ([{"text": 7}], "Example 0: `text` must be a str. Received: 7."),
+        ([{"text": "a", "tokens": ["a"]}], "Example 0 must have either `tokens` or `text`.*Received: text, tokens."),
+        ({"label": ["a"]}, "`x` must have either `tokens` or `text`.*Received: label."),
+        ({"text": "Ann"}, r"Sentence 0: `subject` must be \(start, end\). Received: None."),
+        ({"text": 5}, "`text` must be a list with one for each example. Received: 5."),
+    ],
+)
+def test_invalid_examples_are_rejected_with_a_message(examples, message):
+    with pytest.raises(InputError, match=message):
+        labelled_pairs(examples)

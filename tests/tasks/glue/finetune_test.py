@@ -253,10 +253,10 @@ def test_class_weights_smoothing_and_numbers_reach_the_targets(encoder_path, own
     flags = [f"--encoder={encoder_path}", f"--train_file={path}", f"--dev_file={path}", "--max_sequence_length=24"]
     task = task_of(*flags, "--class_weights=balanced", "--label_smoothing=0.2")
     expected = np.array([[0.9, 0.1]] * 3 + [[0.1, 0.9]]) * np.array([[2 / 3]] * 3 + [[2.0]])
-    np.testing.assert_allclose(task.training_rows(task.make_model()).targets, expected, rtol=1e-5)
+    np.testing.assert_allclose(task.training_rows(task.make_model()).labels, expected, rtol=1e-5)
     numbers = own("numbers.jsonl", [{"text": "w1", "label": value} for value in (0.5, -3, 7.25)])
     task = task_of(*flags, f"--train_file={numbers}", f"--dev_file={numbers}", "--regression")
-    targets = task.training_rows(task.make_model()).targets
+    targets = task.training_rows(task.make_model()).labels
     assert targets.tolist() == [[0.5], [-3.0], [7.25]] and targets.dtype == np.float32
 
 

@@ -50,12 +50,10 @@ def test_several_labels_or_numbers_are_a_list_in_a_file(tmp_path):
     assert path.read_text() == "index\tprediction\n0\t[1.23457, -2.0]\n"
 
 
-def test_rows_are_made_of_texts_or_of_pairs_the_first_text_first():
-    asked = []
-    model = types.SimpleNamespace(pairs=types.SimpleNamespace(rows=lambda *given: asked.append(given) or ["row"]))
-    assert predictions.rows_of(model, [Example("0", "a", "x", None), Example("1", "b", "", None)]) == ["row"]
-    predictions.rows_of(model, [Example("0", "a", None, "1"), Example("1", "b", None, "1")])
-    assert asked == [(["a", "b"], ["x", ""]), (["a", "b"], None)]
+def test_inputs_are_texts_or_pairs_the_first_text_first():
+    pairs = [Example("0", "a", "x", None), Example("1", "b", "", None)]
+    assert predictions.inputs_of(pairs) == [("a", "x"), ("b", "")]
+    assert predictions.inputs_of([Example("0", "a", None, "1"), Example("1", "", None, "1")]) == ["a", ""]
 
 
 def test_a_file_has_the_sites_header_ids_and_three_decimals(tmp_path):

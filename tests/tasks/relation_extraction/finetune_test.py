@@ -166,7 +166,7 @@ def test_class_weights_and_smoothing_reach_the_targets(encoder_path, relation_fi
     task = task_of(encoder_path, relation_file, *flags)
     model = task.make_model()  # no_relation, which never occurs, and two others
     expected = np.array([[0.1, 0.8, 0.1]] * 3 + [[0.1, 0.1, 0.8]]) * np.array([[2 / 3]] * 3 + [[2.0]])
-    np.testing.assert_allclose(task.training_rows(model).targets, expected, rtol=1e-5)
+    np.testing.assert_allclose(task.training_rows(model).labels, expected, rtol=1e-5)
 
 
 def test_retacreds_labels_apply_to_each_file(relation_file, tmp_path, caplog):

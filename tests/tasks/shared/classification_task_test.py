@@ -24,6 +24,16 @@ class Row:
         return len(self.text)
 
 
+class Rows:
+    """Rows of at most four letters."""
+
+    def __init__(self, texts, targets=None):
+        self.rows = [Row(text[:4], len(text) > 4) for text in texts]
+        self.lengths = [len(row) for row in self.rows]
+        self.cut = sum(row.cut for row in self.rows)
+        self.labels = targets
+
+
 class Model:
     """Gives each row its length and twice that, and records the arguments."""
 
@@ -37,9 +47,9 @@ class Model:
         self.asked.append((len(rows), batch_size, compute))
         return np.array([[len(row), 2 * len(row)] for row in rows], np.float32)
 
-    @staticmethod
-    def pad(rows, length):
-        return {"texts": np.array([row.text.ljust(length) for row in rows])}
+    @property
+    def preprocessor(self):
+        return types.SimpleNamespace(rows=Rows)
 
 
 class Texts(ClassificationTask):
@@ -52,8 +62,8 @@ class Texts(ClassificationTask):
         self.test_examples = list(test_examples)
         self.written = []
 
-    def rows_of(self, model, examples):
-        return [Row(example.text[:4], len(example.text) > 4) for example in examples]
+    def inputs_of(self, examples):
+        return [example.text for example in examples]
 
     def places_of(self, model, examples):
         return [model.labels.index(example.label) for example in examples]
@@ -90,11 +100,11 @@ def test_training_rows_have_targets_by_the_settings(make_task, caplog):
     caplog.set_level("INFO")
     rows = make_task().training_rows(Model())
     assert rows.lengths == [1, 4, 2, 2] and rows.cut == 1
-    assert rows.targets.tolist() == [[1, 0]] * 3 + [[0, 1]]
+    assert rows.labels.tolist() == [[1, 0]] * 3 + [[0, 1]]
     assert "4 training examples, 1 of them cut; 1 dev examples" in caplog.text
-    balanced = make_task(class_weights="balanced").training_rows(Model()).targets
+    balanced = make_task(class_weights="balanced").training_rows(Model()).labels
     np.testing.assert_allclose(balanced, [[2 / 3, 0]] * 3 + [[0, 2]], rtol=1e-6)
-    smooth = make_task(label_smoothing=0.2).training_rows(Model()).targets
+    smooth = make_task(label_smoothing=0.2).training_rows(Model()).labels
     np.testing.assert_allclose(smooth, [[0.9, 0.1]] * 3 + [[0.1, 0.9]], rtol=1e-6)
 
 
