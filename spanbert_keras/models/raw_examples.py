@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from spanbert_keras.models.named_targets import NamedTargets
+from spanbert_keras.models.replicas import check_replicas, devices_of_a_batch
 from spanbert_keras.preprocessing.preprocessors.row_batches import PreparedDataset, RowBatches, split_examples
 from spanbert_keras.preprocessing.preprocessors.task_preprocessor import TaskPreprocessor
 
@@ -50,13 +51,14 @@ class RawExamples(NamedTargets):
         **kwargs,
     ):
         self._compile_by_default()
+        check_replicas(self)
         if self.is_raw(x) and validation_split and validation_data is None:
             (x, y, sample_weight), validation_data = split_examples((x, y, sample_weight), validation_split)
         if self.is_raw(x):
-            x, is_batched = self._prepared(x, y, sample_weight, batch_size, shuffle, initial_epoch, class_weight)
+            x, count = self._prepared(x, y, sample_weight, batch_size, shuffle, initial_epoch, class_weight)
             y = sample_weight = batch_size = None
             shuffle = False  # was done, or is the dataset's own matter
-            class_weight = None if is_batched else class_weight
+            class_weight = class_weight if count is None else None
             validation_split = 0.0
         if validation_data is not None:
             validation_data = self._prepared_validation(
@@ -88,10 +90,12 @@ class RawExamples(NamedTargets):
 
     @functools.wraps(keras.Model.predict)
     def predict(self, x, batch_size=None, **kwargs):
+        count = None
         if self.is_raw(x):
-            x, _ = self._prepared(x, None, None, batch_size, in_order=True, is_fixed=True)
+            x, count = self._prepared(x, None, None, batch_size, in_order=True, is_fixed=True)
             batch_size = None
-        return keras.Model.predict(self, x, batch_size=batch_size, **kwargs)
+        found = keras.Model.predict(self, x, batch_size=batch_size, **kwargs)
+        return found if count is None else {key: value[:count] for key, value in found.items()}
 
     @functools.wraps(keras.Model.train_on_batch)
     def train_on_batch(self, x, y=None, sample_weight=None, class_weight=None, **kwargs):
@@ -139,24 +143,25 @@ class RawExamples(NamedTargets):
             self.compile()
 
     def _prepared(self, x, y, weight, batch_size, shuffle=False, epoch=0, class_weight=None, **kind):
-        """Returns raw examples as batches of arrays, and whether these were made here, of examples in memory."""
+        """Returns raw examples as batches of arrays, and the number of rows if these were made here."""
         prepare = self.preprocessor
         if hasattr(x, "element_spec"):
-            return x.map(prepare), False
+            return x.map(prepare), None
         if isinstance(x, keras.utils.PyDataset):
-            return PreparedDataset(x, self._whole_batch), False
+            return PreparedDataset(x, self._whole_batch), None
         if isinstance(x, types.GeneratorType):
-            return (self._whole_batch(batch) for batch in x), False
+            return (self._whole_batch(batch) for batch in x), None
         if not isinstance(prepare, TaskPreprocessor):  # any function of x
             x = prepare(x)
-            return keras.utils.pack_x_y_sample_weight(x, y, weight), False
+            return keras.utils.pack_x_y_sample_weight(x, y, weight), None
         rows = self._weighted(prepare.rows(x, y, weight), class_weight)
         # TensorFlow traces Keras' metrics of tokens with a length that it must know.
         is_single = prepare.single_length or self.outputs_by_token and self._compile_metrics is not None
         length = prepare.row_length_for(rows) if is_single or kind.get("in_order") else None
         seed = np.random.randint(0, 2**31, 2) if shuffle else None
+        kind["multiple"] = devices_of_a_batch(self)
         batches = RowBatches(rows, batch_size or self.raw_batch_size, length, seed, epoch=epoch, **kind)
-        return batches.for_backend(), True
+        return batches.for_backend(), len(rows)
 
     def _prepared_validation(self, data, batch_size):
         """Returns validation data, of which raw examples are batches of arrays."""

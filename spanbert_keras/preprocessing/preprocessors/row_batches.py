@@ -24,14 +24,25 @@ class RowBatches(keras.utils.PyDataset):
         in_order: bool. Whether rows stay in the order of the examples, as `predict` needs it.
         epoch: int. Number of earlier passes.
         is_fixed: bool. Whether all passes are the same, as for evaluation, rather than new ones.
+        multiple: int. Number of devices that share a batch. A batch that they cannot share equally is filled up with
+            copies of its rows, whose weight is 0; the others weigh more, so that the mean of the batch stays the same.
     """
 
     def __init__(
-        self, rows: ExampleRows, batch_size=32, length=None, seed=None, in_order=False, epoch=0, is_fixed=False
+        self,
+        rows: ExampleRows,
+        batch_size=32,
+        length=None,
+        seed=None,
+        in_order=False,
+        epoch=0,
+        is_fixed=False,
+        multiple=1,
     ):
         super().__init__()
         self.rows = rows
-        self.batch_size = min(int(batch_size), max(1, len(rows)))
+        self.multiple = multiple
+        self.batch_size = -(-min(int(batch_size), max(1, len(rows))) // multiple) * multiple
         self.length = length
         self.in_order = in_order
         self.is_shuffled = seed is not None
@@ -60,9 +71,20 @@ class RowBatches(keras.utils.PyDataset):
     def _packed(self, number: int, epoch: int):
         if self.in_order:
             rows = np.arange(number * self.batch_size, min(len(self.rows), (number + 1) * self.batch_size))
-            return self.rows.packed(rows, self.length, epoch)
+            return self.rows.packed(self._filled(rows), self.length, epoch)
         rows, length = self._buckets.plan(epoch if self.is_shuffled else 0)[number]
-        return self.rows.packed(rows[rows >= 0], length, epoch)
+        rows = rows[rows >= 0]
+        packed = self.rows.packed(self._filled(rows), length, epoch)
+        if len(self.rows) % self.multiple == 0:
+            return packed
+        x, y, weights = keras.utils.unpack_x_y_sample_weight(packed if isinstance(packed, tuple) else (packed,))
+        size = len(self._filled(rows))
+        weights = np.ones(size, np.float32) if weights is None else weights
+        return x, y, weights * np.where(np.arange(size) < len(rows), size / len(rows), 0.0).astype(np.float32)
+
+    def _filled(self, rows: np.ndarray) -> np.ndarray:
+        """Returns rows, and copies of them until their number is a multiple."""
+        return np.resize(rows, -(-len(rows) // self.multiple) * self.multiple)
 
     def for_backend(self):
         """Returns these batches as Keras takes them on the backend in use: for TensorFlow a `tf.data.Dataset`.
