@@ -46,7 +46,7 @@ class NamedInputs:
         if not hasattr(inputs, "keys"):
             raise ValueError(
                 f"`{type(self).__name__}` takes a dict of inputs with the keys {list(self.input_keys)}. "
-                f"Received: {type(inputs).__name__}."
+                f"Received: {type(inputs).__name__}. Raw examples are for a task model's `fit` and `predict`."
             )
         missing = [key for key in self.input_keys if key not in inputs]
         if missing:

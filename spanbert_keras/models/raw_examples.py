@@ -52,6 +52,7 @@ class RawExamples(NamedTargets):
     ):
         self._compile_by_default()
         check_replicas(self)
+        validation_size = kwargs.get("validation_batch_size") or batch_size
         if self.is_raw(x) and validation_split and validation_data is None:
             (x, y, sample_weight), validation_data = split_examples((x, y, sample_weight), validation_split)
         if self.is_raw(x):
@@ -61,9 +62,7 @@ class RawExamples(NamedTargets):
             class_weight = class_weight if count is None else None
             validation_split = 0.0
         if validation_data is not None:
-            validation_data = self._prepared_validation(
-                validation_data, kwargs.get("validation_batch_size", batch_size)
-            )
+            validation_data = self._prepared_validation(validation_data, validation_size)
         return super().fit(
             x,
             y,

@@ -57,6 +57,22 @@ classifier = spanbert_keras.SpanBertTextClassifier(encoder, ("x", "y"))
 assert classifier.classify(("bad cab", "head")).label in ("x", "y")
 extractor = spanbert_keras.SpanBertRelationExtractor(encoder, ("none", "r"), ["A"], ["B"])
 assert extractor.extract("bad had cab", (0, 3), (8, 11), "A", "B").label in ("none", "r")
+resolver = spanbert_keras.SpanBertCoreferenceResolver(encoder, segment_length=16, hidden_dim=4, feature_dim=4)
+reader = spanbert_keras.SpanBertQuestionAnswerer(encoder)
+relation = {"text": "bad had cab", "subject": (0, 3), "object": (8, 11), "subject_type": "A", "object_type": "B"}
+documents = [spanbert_keras.Document(tuple("a bad cab a".split()), clusters=(((0, 1), (3, 4)),))]
+asked = {"question": ["a cab", "head"], "context": ["bad cab", "a head"]}
+for model, x, y in (
+    (again, ["bad cab", "", "a head"], None),
+    (classifier, ["bad cab", "a head"], ["x", "y"]),
+    (extractor, [relation, relation], ["none", "r"]),
+    (resolver, documents, None),
+    (reader, asked | {"answer_start": [4, 0], "answer_text": ["cab", ""]}, None),
+):
+    history = model.fit(x, y, epochs=2, verbose=0).history
+    assert len(history["loss"]) == 2 and np.isfinite(history["loss"]).all(), history
+    model.evaluate(x, y, verbose=0)
+    assert all(len(values) for values in model.predict(x, verbose=0).values())
 check_absent()
 """
 
