@@ -97,13 +97,15 @@ class SpanBertCoreferenceResolver(TaskModel):
     Example:
 
     ```python
-    from spanbert_keras import SpanBertCoreferenceResolver, SpanBertEncoder, SpanBertTokenizer
+    from spanbert_keras import Document, SpanBertCoreferenceResolver, SpanBertEncoder, SpanBertTokenizer
 
     vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "Ann", "met", "her", "mother", "."]
     tokenizer = SpanBertTokenizer(vocabulary)
     encoder = SpanBertEncoder(len(vocabulary), 1, 2, 8, 16, max_sequence_length=32, tokenizer=tokenizer)
     resolver = SpanBertCoreferenceResolver(encoder, max_span_width=3, hidden_dim=10, feature_dim=4)
-    document = resolver.resolve(tokens="Ann met her mother .".split(), sentences=[(0, 5)])
+    tokens = ("Ann", "met", "her", "mother", ".")
+    resolver.fit([Document(tokens, clusters=(((0, 1), (2, 3)),))], epochs=2, verbose=0)
+    document = resolver.resolve(tokens=tokens, sentences=[(0, 5)])
     document.tokens  # ("Ann", "met", "her", "mother", ".")
     [[mention.text for mention in chain] for chain in document.clusters]  # once trained: [["Ann", "her"]]
     ```

@@ -29,8 +29,8 @@ SPANS_PER_WINDOW = 20  # best spans of a window that take part in a score (the r
 class SpanBertQuestionAnswerer(BucketedPrediction):
     """Answers questions with spans of a context: an encoder and one linear layer for the start and end of the answer.
 
-    A functional model. One saved file holds weights, tokenizer and settings; `answer` takes raw text. A long context is
-    read in overlapping windows, and the answer is the best span of all windows.
+    A functional model. One saved file holds weights, tokenizer and settings; `fit`, `predict` and `answer` take raw
+    text. A long context is read in overlapping windows, and the answer is the best span of all windows.
 
     Args:
         encoder: `SpanBertEncoder`, with its tokenizer.
@@ -65,7 +65,9 @@ class SpanBertQuestionAnswerer(BucketedPrediction):
     tokenizer = SpanBertTokenizer(vocabulary)
     encoder = SpanBertEncoder(len(vocabulary), 1, 2, 8, 16, max_sequence_length=32, tokenizer=tokenizer)
     answerer = SpanBertQuestionAnswerer(encoder, max_question_pieces=8, stride=8)
-    answer = answerer.answer("who wrote it ?", "Ann did .")  # untrained: any span
+    examples = {"question": ["who wrote it ?"], "context": ["Ann did ."], "answer_start": [0], "answer_text": ["Ann"]}
+    answerer.fit(examples, epochs=2, verbose=0)
+    answer = answerer.answer("who wrote it ?", "Ann did .")
     answer.text == "Ann did ."[answer.start : answer.end]  # True
     ```
 

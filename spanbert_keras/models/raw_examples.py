@@ -9,7 +9,8 @@ import numpy as np
 
 from spanbert_keras.models.named_targets import NamedTargets
 from spanbert_keras.models.replicas import check_replicas, devices_of_a_batch
-from spanbert_keras.preprocessing.preprocessors.row_batches import PreparedDataset, RowBatches, split_examples
+from spanbert_keras.preprocessing.preprocessors.prepared_dataset import PreparedDataset
+from spanbert_keras.preprocessing.preprocessors.row_batches import RowBatches, split_examples
 from spanbert_keras.preprocessing.preprocessors.task_preprocessor import TaskPreprocessor
 
 

@@ -62,6 +62,8 @@ class SpanBertRelationExtractor(RowClassifier):
     )
     extractor.markers  # {"SUBJ-PERSON": "[unused1]", "OBJ-CITY": "[unused2]"}
     tokens = "Ann was born in Oslo .".split()
+    example = {"tokens": tokens, "subject": (0, 1), "object": (4, 5), "subject_type": "PERSON", "object_type": "CITY"}
+    extractor.fit([example], ["per:city_of_birth"], epochs=2, verbose=0)
     relation = extractor.extract(tokens, (0, 1), (4, 5), subject_type="PERSON", object_type="CITY")
     list(relation.scores)  # ["no_relation", "per:city_of_birth"]
     ```

@@ -17,7 +17,8 @@ from spanbert_keras.preprocessing.text_pairs import TextPairs
 class SpanBertTextClassifier(RowClassifier, keras_hub.models.TextClassifier):
     """Classifies texts, or pairs of texts: an encoder and a linear layer on [CLS].
 
-    A functional model. One saved file holds weights, tokenizer and labels; `classify` takes raw text.
+    A functional model. One saved file holds weights, tokenizer and labels; `fit`, `predict` and `classify` take raw
+    text. See `SpanBertTextClassifierPreprocessor` for the forms of texts and labels.
 
     Args:
         encoder: `SpanBertEncoder`, with its tokenizer.
@@ -60,6 +61,7 @@ class SpanBertTextClassifier(RowClassifier, keras_hub.models.TextClassifier):
     tokenizer = SpanBertTokenizer(vocabulary)
     encoder = SpanBertEncoder(len(vocabulary), 1, 2, 8, 16, max_sequence_length=32, tokenizer=tokenizer)
     classifier = SpanBertTextClassifier(encoder, labels=["negative", "positive"])
+    classifier.fit(["a film .", "a moving film ."], ["negative", "positive"], epochs=2, verbose=0)
     list(classifier.classify("a moving film .").scores)  # ["negative", "positive"]
     len(classifier.classify([("a film .", "a moving film ."), ("a film", "film .")]))  # 2
 

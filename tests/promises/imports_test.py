@@ -19,7 +19,7 @@ ARROWS: dict[str, set[str]] = {
     "decoding": set(),
     "preprocessing": set(),
     "models": {"layers", "losses", "preprocessing", "decoding", "presets"},
-    "conversion": {"models", "files"},
+    "conversion": {"models", "files", "presets"},
     # What trains it.
     "data": {"preprocessing", "files", "settings"},
     "training": {"data", "preprocessing", "files", "settings"},
@@ -33,7 +33,7 @@ INNER_ARROWS: dict[str, dict[str, set[str]]] = {
     "layers": {"coreference": {"functional", "saving"}, "saving": set()},
     "preprocessing": {
         "masking": {"philox", "tokenizer_inputs"},
-        "examples": {"document", "entity_rows", "text_words"},
+        "examples": {"document", "entity_rows", "text_words", "tokenizer_inputs"},
         "preprocessors": {
             "document",
             "document_segments",

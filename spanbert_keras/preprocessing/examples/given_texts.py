@@ -7,10 +7,14 @@ from typing import Any
 import numpy as np
 
 from spanbert_keras.errors import InputError
+from spanbert_keras.preprocessing.tokenizer_inputs import plain_array
 
 
 def plain(value: Any) -> Any:
-    """Returns a NumPy array or scalar as lists or a Python scalar; anything else unchanged."""
+    """Returns a NumPy array or scalar, or a tensor of TensorFlow's, as lists or a Python scalar; anything else
+    unchanged."""
+    if type(value).__module__.startswith("tensorflow") and hasattr(value, "numpy"):
+        value = plain_array(np.asarray(value.numpy()))
     return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
 
 

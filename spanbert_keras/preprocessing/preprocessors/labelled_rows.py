@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from spanbert_keras.errors import InputError
+from spanbert_keras.preprocessing.examples.given_texts import plain
 from spanbert_keras.preprocessing.piece_row import PieceRow, pad_rows
 from spanbert_keras.preprocessing.preprocessors.example_rows import ExampleRows
 
@@ -78,7 +79,7 @@ def label_array(y, labels: Sequence[str], problem_type: str) -> np.ndarray:
         InputError: a label is unknown, or the labels do not have one of these forms.
     """
     count = len(labels) or 1
-    values = [_as_text(one) for one in (y.tolist() if hasattr(y, "tolist") else y)]
+    values = [_as_text(one) for one in plain(y)]
     places = {name: place for place, name in enumerate(labels)}
     if problem_type == "multi_label" and any(_holds_names(one) for one in values):
         rows = np.zeros((len(values), count), np.float32)

@@ -1,7 +1,6 @@
 """Batches of rows for `fit`, `evaluate` and `predict`. Shape letters: E examples, N rows, B batch, T tokens."""
 
 import math
-from collections.abc import Callable
 
 import keras
 import numpy as np
@@ -110,33 +109,6 @@ class RowBatches(keras.utils.PyDataset):
         first_length = inputs["token_ids"].shape[1]
         dataset = tf.data.Dataset.from_generator(epoch, output_signature=tf.nest.map_structure(spec, first))
         return dataset.apply(tf.data.experimental.assert_cardinality(len(self))).prefetch(2)
-
-
-class PreparedDataset(keras.utils.PyDataset):
-    """Another dataset whose batches of raw examples are made into batches of arrays.
-
-    Args:
-        dataset: `PyDataset`.
-        prepare: function of one of its batches.
-    """
-
-    def __init__(self, dataset: keras.utils.PyDataset, prepare: Callable):
-        super().__init__(dataset.workers, dataset.use_multiprocessing, dataset.max_queue_size)
-        self.dataset = dataset
-        self.prepare = prepare
-
-    @property
-    def num_batches(self):
-        return self.dataset.num_batches
-
-    def __getitem__(self, number: int):
-        return self.prepare(self.dataset[number])
-
-    def on_epoch_begin(self) -> None:
-        self.dataset.on_epoch_begin()
-
-    def on_epoch_end(self) -> None:
-        self.dataset.on_epoch_end()
 
 
 def split_examples(parts: tuple, share: float) -> tuple[tuple, tuple]:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from spanbert_keras.preprocessing.preprocessors.example_rows import ExampleRows
-from spanbert_keras.preprocessing.preprocessors.row_batches import PreparedDataset, RowBatches, split_examples
+from spanbert_keras.preprocessing.preprocessors.row_batches import RowBatches, split_examples
 
 LENGTHS = np.random.default_rng(3).integers(1, 100, 45)
 
@@ -91,28 +91,6 @@ def test_tensorflow_gets_a_dataset_whose_shapes_fit_all_batches():
     assert x["token_ids"].shape.as_list() == [None, None] and y["target"].shape.as_list() == [None, 2]
     x, _ = RowBatches(Numbers(), batch_size=8, length=100).for_backend().element_spec
     assert x["token_ids"].shape.as_list() == [None, 100]
-
-
-class Letters(keras.utils.PyDataset):
-    num_batches = 2
-    begun = ended = 0
-
-    def __getitem__(self, number):
-        return "ab"[number]
-
-    def on_epoch_begin(self):
-        self.begun += 1
-
-    def on_epoch_end(self):
-        self.ended += 1
-
-
-def test_a_prepared_dataset_prepares_each_batch_of_the_other():
-    letters = Letters(workers=1)
-    prepared = PreparedDataset(letters, str.upper)
-    prepared.on_epoch_begin()
-    prepared.on_epoch_end()
-    assert ([prepared[0], prepared[1]], prepared.num_batches, letters.begun, letters.ended) == (["A", "B"], 2, 1, 1)
 
 
 @pytest.mark.parametrize(
