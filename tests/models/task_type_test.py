@@ -77,3 +77,14 @@ def test_a_class_is_functional_if_it_says_so():
 
     assert [issubclass(cls, FUNCTIONAL) for cls in (TaskModel, One, Other, Third)] == [False, True, False, False]
     assert One.__mro__.index(FUNCTIONAL) < One.__mro__.index(keras.Model)
+
+
+@pytest.mark.parametrize("functional", [True, False])
+def test_a_class_that_says_the_contrary_of_what_it_is_cannot_be_made(make_encoder, tokenizer, functional):
+    class Wrong(TaskModel):
+        pass
+
+    Wrong.functional = functional
+    head = None if functional else (lambda sequence, inputs: {"sequence": sequence})
+    with pytest.raises(TypeError, match="Expected: `functional = True` in the class"):
+        Wrong(make_encoder(tokenizer=tokenizer, num_layers=1), head)
