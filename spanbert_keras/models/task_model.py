@@ -60,8 +60,8 @@ class TaskModel(SavedState, RawExamples, NamedInputs, keras_hub.models.Task, met
             raise ValueError(f"`{type(self).__name__}` needs an encoder with a tokenizer. Received: one without.")
         if (head is not None) != self.functional:
             raise TypeError(
-                f"`{type(self).__name__}` has functional={self.functional}. Expected: `functional = True` in the class if "
-                f"the model is made by a head, else a `call` of its own. Received: head={head!r}."
+                f"`{type(self).__name__}` has functional={self.functional}. Expected: `functional = True` in the class "
+                f"if the model is made by a head, else a `call` of its own. Received: head={head!r}."
             )
         graph = {}
         if head is not None:
