@@ -11,6 +11,7 @@ from absl import logging
 
 import spanbert_keras
 from spanbert_keras import program
+from spanbert_keras.fine_tuning.objective import ExampleObjective
 from spanbert_keras.fine_tuning.settings import FineTuningSettings
 from spanbert_keras.fine_tuning.study import FineTuningStudy
 from spanbert_keras.program import InputError
@@ -40,6 +41,10 @@ class Task:
     def facts(self) -> dict[str, Any]:
         """Returns a checksum of each set; a run only continues with the same ones."""
         return {name: fingerprint(examples) for name, examples in self.sets().items()}
+
+    def objective(self, model) -> ExampleObjective:
+        """Returns the objective: the mean of the examples' losses."""
+        return ExampleObjective(model)
 
     def variable_groups(self, model, total_steps: int) -> tuple[VariableGroup, ...]:
         """Returns (): all weights have the same learning rate and decay."""

@@ -12,6 +12,7 @@ import pytest
 from spanbert_keras.errors import InputError
 from spanbert_keras.files.writing import read_json, write_json
 from spanbert_keras.fine_tuning import study
+from spanbert_keras.fine_tuning.objective import ExampleObjective
 from spanbert_keras.fine_tuning.run import FineTuningRun, TrainingFailed
 from spanbert_keras.fine_tuning.settings import FineTuningSettings
 from spanbert_keras.fine_tuning.study import FineTuningStudy
@@ -98,12 +99,16 @@ class ToyTask:
 
     def make_model(self):
         self.events.append("model")
+        keras.utils.set_random_seed(self.settings.seed)
         return ToyClassifier(self.settings.dropout, name="toy")
 
     def training_rows(self, model):
         rows, labels = toy_rows(self.settings.rows, 1)
         lengths = [len(row) for row in rows]
         return types.SimpleNamespace(lengths=lengths, batch=lambda *which: toy_batch(rows, labels, *which))
+
+    def objective(self, model):
+        return ExampleObjective(model)
 
     def variable_groups(self, model, total_steps):
         return ()

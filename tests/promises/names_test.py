@@ -32,6 +32,7 @@ PUBLIC = {
     "SpanMasker",
     "WarmupLinearDecay",
     "draw_span_lengths",
+    "fine_tune",
     "load_pretrained",
     "read_conll",
     "read_documents",
