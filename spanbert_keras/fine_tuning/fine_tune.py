@@ -9,17 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 
 from spanbert_keras.errors import InputError
+from spanbert_keras.fine_tuning.given_rows import given_rows
+from spanbert_keras.fine_tuning.model_run import train_model
 from spanbert_keras.fine_tuning.model_task import ModelTask
 from spanbert_keras.fine_tuning.one_run_settings import OneRunSettings
 from spanbert_keras.fine_tuning.run import FineTuningRun
-from spanbert_keras.preprocessing.preprocessors.example_rows import ExampleRows
-from spanbert_keras.preprocessing.preprocessors.task_preprocessor import TaskPreprocessor
 from spanbert_keras.settings import setting, to_flags
 from spanbert_keras.training.run.run_process import RunProcess
-from spanbert_keras.training.run.stop_signals import FINISHED, INTERRUPT
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +44,7 @@ class _Settings(OneRunSettings):
     """The arguments of `fine_tune` that are plain values."""
 
     evaluations_per_epoch: int = setting("Evaluations per epoch; 0: none.", default=1, minimum=0)
-    task_learning_rate: float | None = setting("Of all layers but the encoder.", default=None, above=0)
+    task_learning_rate: float | None = setting("Learning rate beside the encoder.", default=None, above=0)
 
 
 def fine_tune(
@@ -149,18 +147,8 @@ def fine_tune(
     Reference: Joshi et al., 2020, section 4.3 and appendix B.
     """
     given = dict(locals())
-    names = {field.name for field in dataclasses.fields(_Settings)}
     with _messages_name_arguments():
-        if evaluate is None and validation is None:
-            if patience or select_by:
-                raise InputError("`patience` and `select_by` need scores. Expected: `validation` or `evaluate`.")
-            given["evaluations_per_epoch"] = 0
-        if distribution != "none" and isinstance(model, keras.Model):
-            raise InputError(
-                "With a `distribution` the model's variables must be made in its scope. Expected: a function that "
-                f"makes the model. Received: `{type(model).__name__}`."
-            )
-        settings = _Settings(**{name: given[name] for name in names if given[name] is not None})
+        settings = _settings_of(given)
         with RunProcess(settings.output_dir, distribution, replicas, preemption_exit_code) as process:
             made = _made_model(model, settings, process)
             settings = dataclasses.replace(
@@ -168,23 +156,27 @@ def fine_tune(
                 batch_size=made.raw_batch_size if batch_size is None else batch_size,
                 learning_rate=made.default_learning_rate if learning_rate is None else learning_rate,
             )
-            rows = {name: _rows_of(made, given[name], name) for name in ("train", "validation")}
-            task = ModelTask(
-                made,
-                rows["train"],  # type: ignore[arg-type]
-                rows["validation"],
-                settings.batch_size,
-                evaluate,
-                select_by,
-                task_learning_rate,
-            )
+            train, validation = (given_rows(made, given[name], name) for name in ("train", "validation"))
+            task = ModelTask(made, train, validation, settings.batch_size, evaluate, select_by, task_learning_rate)
             run = FineTuningRun(settings, to_flags(settings), task, process, Path(settings.output_dir))
-            outcome = _trained(run, made)
-        if outcome != FINISHED:
-            raise KeyboardInterrupt if outcome == INTERRUPT else SystemExit(process.signals.exit_code(outcome))
-        record = run.finished() or {}
+            record = train_model(run, made)
         scores = record["scores"]["dev"]
         return FineTuned(made, scores, record["best_step"], record["finished_steps"], run.model_path)
+
+
+def _settings_of(given: dict[str, Any]) -> _Settings:
+    """Returns the arguments of `fine_tune` that are plain values, checked."""
+    if given["distribution"] != "none" and isinstance(given["model"], keras.Model):
+        raise InputError(
+            "With a `distribution` the model's variables must be made in its scope. Expected: a function that makes "
+            f"the model. Received: `{type(given['model']).__name__}`."
+        )
+    if given["evaluate"] is None and given["validation"] is None:
+        if given["patience"] or given["select_by"]:
+            raise InputError("`patience` and `select_by` need scores. Expected: `validation` or `evaluate`.")
+        given = given | {"evaluations_per_epoch": 0}
+    names = {field.name for field in dataclasses.fields(_Settings)}
+    return _Settings(**{name: given[name] for name in names if given[name] is not None})
 
 
 def _made_model(model, settings: OneRunSettings, process: RunProcess):
@@ -194,53 +186,6 @@ def _made_model(model, settings: OneRunSettings, process: RunProcess):
     keras.utils.set_random_seed(settings.seed)
     with process.distribution.scope():
         return model()
-
-
-def _rows_of(model, examples, name: str) -> ExampleRows | None:
-    """Returns the rows of training or validation examples; `None` for none.
-
-    Raises:
-        InputError: there are none to train with, or they have no targets.
-        ValueError: the model cannot read raw examples.
-    """
-    if examples is None and name == "validation":
-        return None
-    rows = examples
-    if not isinstance(examples, ExampleRows):
-        if not isinstance(model.preprocessor, TaskPreprocessor):
-            raise ValueError(
-                f"Raw examples need a preprocessor, and this `{type(model).__name__}` has "
-                f'{model.preprocessor!r}. Set `model.preprocessor = "auto"`, or give `ExampleRows`.'
-            )
-        parts = examples if isinstance(examples, tuple) else (examples,)
-        if hasattr(parts[0], "element_spec") or isinstance(parts[0], keras.utils.PyDataset):
-            raise InputError(
-                f"`{name}` must be examples in memory, as lists, arrays or columns. "
-                f"Received: `{type(parts[0]).__name__}`. `model.fit` takes datasets."
-            )
-        rows = model.preprocessor.rows(*keras.utils.unpack_x_y_sample_weight(parts))
-    if not len(rows):
-        raise InputError(f"`{name}` must have at least one example. Received: none.")
-    if not rows.target_keys:
-        raise InputError(f"`{name}` must say what the model should predict. Expected: (x, y). Received: only x.")
-    return rows
-
-
-def _trained(run: FineTuningRun, model) -> str:
-    """Trains a model, unless the run is finished, and returns how that ended; if not well, the model is as before."""
-    if run.finished() is not None:
-        run.check_same()
-        model.load_weights(run.model_path)
-        return FINISHED
-    before = [(variable, np.array(keras.ops.convert_to_numpy(variable.value))) for variable in model.variables]
-    outcome = None
-    try:
-        outcome = run.run()
-    finally:
-        if outcome != FINISHED:
-            for variable, value in before:
-                variable.assign(value)
-    return outcome
 
 
 @contextlib.contextmanager

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,6 @@ from spanbert_keras.fine_tuning.pretrainer_objective import PretrainerObjective
 from spanbert_keras.fine_tuning.scored_objective import ScoredObjective
 from spanbert_keras.preprocessing.length_buckets import LengthBuckets
 from spanbert_keras.preprocessing.preprocessors.example_rows import ExampleRows
-from spanbert_keras.training.steps.optimizers import VariableGroup
-from spanbert_keras.training.steps.warmup_linear_decay import WarmupLinearDecay
 
 MAX_SHAPES = 4  # lengths that validation rows are padded to
 ROWS_HASHED = 256  # rows that a checksum makes at once
@@ -80,11 +78,6 @@ class ModelTask:
         """Returns the training rows."""
         return _WeightedRows(self.train, self._is_weighted)
 
-    def variable_groups(self, model, total_steps: int) -> Sequence[VariableGroup]:
-        """Returns the weights outside the encoder, if they have a learning rate of their own."""
-        rate = self.task_learning_rate
-        return () if rate is None else (group_beside_encoder(model, rate, total_steps),)
-
     def evaluate(self, model, predict: Callable[[dict], dict], rows: int) -> dict[str, float]:
         """Returns the scores of the validation rows, and those of the given function."""
         scores: dict[str, float] = {}
@@ -139,14 +132,6 @@ class _WeightedRows:
     def batch(self, rows: np.ndarray, length: int, epoch: int) -> dict[str, np.ndarray]:
         batch = self.rows.batch(rows, length, epoch)
         return batch if self.weights is None else batch | {"row_weights": self.weights[rows]}
-
-
-def group_beside_encoder(model, learning_rate: float, total_steps: int) -> VariableGroup:
-    """Returns the weights of all layers but the encoder: their learning rate falls from the first step on, without
-    weight decay, as in the released code of coreference resolution."""
-    encoder = {id(variable) for variable in model.encoder.trainable_variables}
-    variables = [variable for variable in model.trainable_variables if id(variable) not in encoder]
-    return VariableGroup(variables, WarmupLinearDecay(learning_rate, 0, total_steps))
 
 
 def rows_checksum(rows: ExampleRows) -> str:

@@ -14,6 +14,7 @@ from spanbert_keras.errors import InputError
 from spanbert_keras.files.writing import read_json
 from spanbert_keras.fine_tuning.monitor import FineTuningMonitor
 from spanbert_keras.fine_tuning.one_run_settings import OneRunSettings
+from spanbert_keras.fine_tuning.weight_groups import groups_beside, indices_of
 from spanbert_keras.preprocessing.length_buckets import LengthBuckets
 from spanbert_keras.preprocessing.seeds import run_seed
 from spanbert_keras.training.backend import has_accelerator, make_step
@@ -25,7 +26,7 @@ from spanbert_keras.training.run.run_process import RunProcess
 from spanbert_keras.training.run.run_record import RunRecord
 from spanbert_keras.training.run.stop_signals import FINISHED
 from spanbert_keras.training.steps.objective import Objective, StepSettings
-from spanbert_keras.training.steps.optimizers import VariableGroup, make_adamw
+from spanbert_keras.training.steps.optimizers import make_adamw
 from spanbert_keras.training.steps.step import Step
 from spanbert_keras.training.steps.warmup_linear_decay import WarmupLinearDecay
 from spanbert_keras.training.trainer import Trainer
@@ -58,10 +59,14 @@ class FineTuningTask(Protocol):
         model_name: str. The model is saved as `<output_dir>/<model_name>.keras`.
         select_by: str. Name of the dev score by which the best model is chosen: the highest, but of `"loss"` the
             lowest. Read after the first evaluation.
+        task_learning_rate: float or `None`. Initial learning rate of all layers but the encoder (`groups_beside`).
     """
 
     model_name: str
     select_by: str
+
+    @property
+    def task_learning_rate(self) -> float | None: ...
 
     def facts(self) -> dict[str, Any]:
         """Returns JSON values that must not change when a run continues, e.g. checksums of the files."""
@@ -74,9 +79,6 @@ class FineTuningTask(Protocol):
 
     def training_rows(self, model) -> "TrainingRows":
         """Returns the training rows."""
-
-    def variable_groups(self, model, total_steps: int) -> Sequence[VariableGroup]:
-        """Returns groups of weights with their own learning rate, each clipped separately; () for none."""
 
     def evaluate(self, model, predict: Callable[[dict], dict], rows: int) -> dict[str, float]:
         """Returns dev scores; `predict` takes a batch of exactly `rows` rows of the model's inputs."""
@@ -243,12 +245,12 @@ class FineTuningRun:
         settings = self.settings
         with self.distribution.scope():
             variables = self.model.trainable_variables
-            groups = self.task.variable_groups(self.model, self.plan.total_steps)
+            groups = groups_beside(self.model, self.task.task_learning_rate, self.plan.total_steps)
             optimizer = make_adamw(variables, rate, weight_decay=settings.weight_decay, groups=groups)
             step_settings = StepSettings(
                 objective=self.objective,
                 clip_norm=settings.clip_norm,
-                clip_groups=_indices_of(groups, variables),
+                clip_groups=indices_of(groups, variables),
                 accumulation_steps=settings.accumulation_steps,
                 compile=has_accelerator() if settings.compile == "auto" else settings.compile == "on",
                 scale_loss=self._scale_loss,
@@ -345,13 +347,3 @@ class FineTuningRun:
     def remove_checkpoints(self) -> None:
         """Removes the checkpoints of a run that will not continue."""
         shutil.rmtree(self.folder / CHECKPOINTS, ignore_errors=True)
-
-
-def _indices_of(groups: Sequence[VariableGroup], variables) -> tuple[tuple[int, ...], ...]:
-    """Returns the indices among the weights of each group, and of the weights in no group; () without groups."""
-    if not groups:
-        return ()
-    index_of = {id(variable): index for index, variable in enumerate(variables)}
-    grouped = [tuple(index_of[id(variable)] for variable in group.variables) for group in groups]
-    rest = tuple(sorted(set(index_of.values()).difference(*grouped)))
-    return tuple(group for group in (rest, *grouped) if group)

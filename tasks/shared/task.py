@@ -15,7 +15,6 @@ from spanbert_keras.fine_tuning.objective import ExampleObjective
 from spanbert_keras.fine_tuning.settings import FineTuningSettings
 from spanbert_keras.fine_tuning.study import FineTuningStudy
 from spanbert_keras.program import InputError
-from spanbert_keras.training.steps.optimizers import VariableGroup
 
 MAX_LOGGED = 5  # left-out examples that are logged one by one
 
@@ -29,6 +28,8 @@ class Task:
     Attributes:
         left_out: list of str. A sentence for each bad example, until `log_left_out`.
     """
+
+    task_learning_rate: float | None = None  # all weights have the same one
 
     def __init__(self, config: Any):
         self.config = config
@@ -45,10 +46,6 @@ class Task:
     def objective(self, model) -> ExampleObjective:
         """Returns the objective: the mean of the examples' losses."""
         return ExampleObjective(model)
-
-    def variable_groups(self, model, total_steps: int) -> tuple[VariableGroup, ...]:
-        """Returns (): all weights have the same learning rate and decay."""
-        return ()
 
     def load_encoder(self, flag: str) -> tuple[Any, int]:
         """Returns the encoder, and the tokens per row: the value of a flag, but at most the encoder's maximum."""
