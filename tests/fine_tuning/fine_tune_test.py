@@ -70,7 +70,7 @@ def test_every_kind_of_classifier_learns(make_classifier, tmp_path, settings, la
     before = model.evaluate(TEXTS, labels, verbose=0)
     before = before[0] if isinstance(before, list) else before
     found = fine_tune(model, (TEXTS, labels), (TEXTS, labels), tmp_path, **(QUICK | {"epochs": 8}))
-    assert found.scores["loss"] < before / 2 and found.scores.get("accuracy", 1.0) == 1.0
+    assert found.scores["loss"] < 0.6 * before and found.scores.get("accuracy", 1.0) == 1.0
     assert list(found.scores) == (["loss"] if settings else ["loss", "accuracy"])
 
 

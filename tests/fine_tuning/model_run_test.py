@@ -154,16 +154,19 @@ def in_process(root, toy_pieces, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("kill_at", [1, 3])
 def test_a_process_that_was_killed_is_continued_by_another_one(in_process, kill_at):
-    _, results, weights = in_process("whole")
+    """TensorFlow optimizes its graphs by the lengths that come first, which may change the last bit."""
+    _, (best_step, scores), weights = in_process("whole")
     assert in_process("killed", kill_at)[0] == 9
     code, found, found_weights = in_process("killed")
-    assert (code, found) == (0, results)
-    assert_equal_weights(weights, found_weights)
+    assert code == 0 and found == [best_step, pytest.approx(scores, abs=1e-6)]
+    for a, b in zip(weights, found_weights, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-6)
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(BACKEND == "torch", reason="several devices are for TensorFlow and JAX")
 def test_a_model_that_a_function_makes_is_trained_on_several_devices(in_process, monkeypatch):
     monkeypatch.setenv("XLA_FLAGS", "--xla_force_host_platform_device_count=2")
-    code, (_, scores), _ = in_process("mirrored", distribution="mirrored")
-    assert code == 0 and scores["loss"] < 0.5
+    code, found, _ = in_process("mirrored", distribution="mirrored")
+    assert code == 0, found
+    assert found[0] in (3, 6, 9, 12) and 0.4 < found[1]["loss"] < 0.8  # as on one device: 0.63
