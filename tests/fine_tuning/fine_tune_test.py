@@ -108,6 +108,16 @@ def test_every_model_learns_from_rows_that_are_given_and_scores_as_plain_keras_d
     assert found.steps == 12
 
 
+def test_empty_rows_have_no_targets_of_a_pretrainer(tmp_path, read_events):
+    """A batch of 16 has the eight rows, and eight that only fill it up."""
+    case = fit_oracle.make_case("pretrainer")
+    case.ours.compile()
+    expected = case.ours.evaluate(case.x, case.targets, batch_size=8, verbose=0, return_dict=True)["loss"]
+    rows = ArrayRows(case.x, case.targets)
+    fine_tune(case.ours, rows, output_dir=tmp_path, epochs=1, batch_size=16, log_every=1)
+    assert float(read_events(tmp_path / "train")["optimization/loss"][1]) == pytest.approx(expected, rel=1e-5)
+
+
 def test_without_validation_the_last_model_is_kept(make_classifier, tmp_path):
     found = fine_tune(make_classifier(), DATA, output_dir=tmp_path, epochs=1, **QUICK)
     assert found.scores == {} and found.best_step == found.steps == 3
@@ -140,10 +150,12 @@ def test_the_best_weights_by_the_first_score_are_left_in_the_model(make_classifi
     assert not all(np.array_equal(a, b) for a, b in zip(seen[1], seen[3], strict=True))
 
 
-def test_select_by_names_a_score_and_the_lowest_loss_is_the_best(make_classifier, tmp_path, eagerly):
+def test_select_by_names_a_score_and_the_lowest_loss_is_the_best(make_classifier, tmp_path, read_events, eagerly):
     evaluate = scripted([1, 9, 2, 3, 7])
     found = fine_tune(make_classifier(), DATA, DATA, tmp_path, evaluate=evaluate, select_by="loss", **QUICK)
     assert list(found.scores) == ["loss", "accuracy", "f1", "exact"] and record_of(tmp_path)["select_by"] == "loss"
+    losses = read_events(tmp_path / "dev")["loss"]
+    assert found.best_step == min(losses, key=losses.get) != max(losses, key=losses.get)
     with pytest.raises(InputError, match="`select_by` must be the name of a score. Expected: one of loss, accuracy"):
         fine_tune(make_classifier(), DATA, DATA, tmp_path / "other", select_by="f2", **QUICK)
 
