@@ -8,6 +8,7 @@ from spanbert_keras.data.documents.conll import read_conll, write_conll
 from spanbert_keras.data.documents.read_documents import read_documents
 from spanbert_keras.decoding.resolved_document import ResolvedDocument
 from spanbert_keras.decoding.results import Answer, Classification, Mention, Relation
+from spanbert_keras.fine_tuning.fine_tune import fine_tune
 from spanbert_keras.layers.masked_lm_head import MaskedLMHead
 from spanbert_keras.layers.span_boundary_head import SpanBoundaryHead
 from spanbert_keras.losses.span_bert_loss import span_bert_loss
@@ -60,6 +61,7 @@ __all__ = [
     "SpanMasker",
     "WarmupLinearDecay",
     "draw_span_lengths",
+    "fine_tune",
     "load_pretrained",
     "read_conll",
     "read_documents",

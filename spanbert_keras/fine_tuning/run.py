@@ -7,15 +7,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-import keras
 import numpy as np
 from absl import logging
 
 from spanbert_keras.errors import InputError
 from spanbert_keras.files.writing import read_json
 from spanbert_keras.fine_tuning.monitor import FineTuningMonitor
-from spanbert_keras.fine_tuning.objective import ExampleObjective
-from spanbert_keras.fine_tuning.settings import FineTuningSettings
+from spanbert_keras.fine_tuning.one_run_settings import OneRunSettings
+from spanbert_keras.fine_tuning.weight_groups import groups_beside, indices_of
 from spanbert_keras.preprocessing.length_buckets import LengthBuckets
 from spanbert_keras.preprocessing.seeds import run_seed
 from spanbert_keras.training.backend import has_accelerator, make_step
@@ -26,8 +25,8 @@ from spanbert_keras.training.run.checkpoints import Checkpoints
 from spanbert_keras.training.run.run_process import RunProcess
 from spanbert_keras.training.run.run_record import RunRecord
 from spanbert_keras.training.run.stop_signals import FINISHED
-from spanbert_keras.training.steps.objective import StepSettings
-from spanbert_keras.training.steps.optimizers import VariableGroup, make_adamw
+from spanbert_keras.training.steps.objective import Objective, StepSettings
+from spanbert_keras.training.steps.optimizers import make_adamw
 from spanbert_keras.training.steps.step import Step
 from spanbert_keras.training.steps.warmup_linear_decay import WarmupLinearDecay
 from spanbert_keras.training.trainer import Trainer
@@ -54,27 +53,32 @@ class TrainingRows(Protocol):
 
 
 class FineTuningTask(Protocol):
-    """What a task program provides.
+    """What a run trains: that of `fine_tune`, or a program's.
 
     Attributes:
         model_name: str. The model is saved as `<output_dir>/<model_name>.keras`.
-        select_by: str. Name of the dev score, higher is better, by which the best model is chosen.
+        select_by: str. Name of the dev score by which the best model is chosen: the highest, but of `"loss"` the
+            lowest. Read after the first evaluation.
+        task_learning_rate: float or `None`. Initial learning rate of all layers but the encoder (`groups_beside`).
     """
 
     model_name: str
     select_by: str
 
+    @property
+    def task_learning_rate(self) -> float | None: ...
+
     def facts(self) -> dict[str, Any]:
         """Returns JSON values that must not change when a run continues, e.g. checksums of the files."""
 
     def make_model(self):
-        """Returns the task model over the encoder; it has `example_losses` and `target_keys`."""
+        """Returns the task model over the encoder."""
+
+    def objective(self, model) -> Objective:
+        """Returns the objective to minimise."""
 
     def training_rows(self, model) -> "TrainingRows":
         """Returns the training rows."""
-
-    def variable_groups(self, model, total_steps: int) -> Sequence[VariableGroup]:
-        """Returns groups of weights with their own learning rate, each clipped separately; () for none."""
 
     def evaluate(self, model, predict: Callable[[dict], dict], rows: int) -> dict[str, float]:
         """Returns dev scores; `predict` takes a batch of exactly `rows` rows of the model's inputs."""
@@ -93,7 +97,7 @@ class _Plan:
     Attributes:
         total_steps: int. Updates of the whole run.
         warmup_steps: int. Updates in which the learning rate rises.
-        evaluate_every: int. Updates between two evaluations on dev.
+        evaluate_every: int. Updates between two evaluations on dev; 0 makes none.
     """
 
     total_steps: int
@@ -101,20 +105,21 @@ class _Plan:
     evaluate_every: int
 
     @classmethod
-    def of(cls, settings: FineTuningSettings, steps_per_epoch: int) -> "_Plan":
+    def of(cls, settings: OneRunSettings, steps_per_epoch: int) -> "_Plan":
         """Returns the plan that follows from the settings, which count in epochs."""
         total = max(1, round(settings.epochs * steps_per_epoch))
         warmup = min(int(settings.warmup_ratio * total), total - 1)
-        return cls(total, warmup, max(1, round(steps_per_epoch / settings.evaluations_per_epoch)))
+        evaluations = settings.evaluations_per_epoch
+        return cls(total, warmup, max(1, round(steps_per_epoch / evaluations)) if evaluations else 0)
 
 
 class FineTuningRun:
     """Trains one model; the same call continues where an interrupted run stopped.
 
-    The best model by the task's dev score is kept, not the last one.
+    The best model by the task's dev score is kept, not the last one; without evaluations, the last one.
 
     Args:
-        settings: `FineTuningSettings` (or a program's own, which extend it).
+        settings: `OneRunSettings` (or a program's own, which extend it).
         flags: dict. Every setting as a plain JSON value, for the record.
         task: `FineTuningTask`.
         process: `RunProcess`, entered.
@@ -126,9 +131,7 @@ class FineTuningRun:
         record: `RunRecord`.
     """
 
-    def __init__(
-        self, settings: FineTuningSettings, flags: dict, task: FineTuningTask, process: RunProcess, folder: Path
-    ):
+    def __init__(self, settings: OneRunSettings, flags: dict, task: FineTuningTask, process: RunProcess, folder: Path):
         self.settings = settings
         self.flags = flags
         self.task = task
@@ -177,14 +180,16 @@ class FineTuningRun:
         Raises:
             InputError: something that the user gave cannot be used; a `TrainingFailed` if training itself failed.
         """
-        self._prepare_keras()
         checkpoints = Checkpoints(self.folder / CHECKPOINTS, KEEP_CHECKPOINTS)
         checkpoints.clean()
         self._start_record(checkpoints)
         with self.distribution.scope():
             self.model = self.task.make_model()
+        self.objective = self.task.objective(self.model)
         rows, settings = self.task.training_rows(self.model), self.settings
-        self.batches = LengthBuckets(rows.lengths, rows.batch, settings.batch_size, run_seed(settings.seed))
+        self.batches = LengthBuckets(
+            rows.lengths, rows.batch, settings.batch_size, run_seed(settings.seed), zeroed=self.objective.count_keys
+        )
         self.plan = _Plan.of(settings, self.batches.steps_per_epoch)
         self._log_size()
         rate = WarmupLinearDecay(settings.learning_rate, self.plan.warmup_steps, self.plan.total_steps)
@@ -211,15 +216,6 @@ class FineTuningRun:
         self._finish(trainer.done, best_step)
         return outcome
 
-    def _prepare_keras(self) -> None:
-        """Sets Keras' seed and precision, after what an earlier run of this process left there."""
-        keras.backend.clear_session()
-        keras.utils.set_random_seed(self.settings.seed)
-        precision = self.settings.precision
-        if precision == "auto":
-            precision = "mixed_float16" if has_accelerator() else "float32"
-        keras.mixed_precision.set_dtype_policy(precision)
-
     def _start_record(self, checkpoints: Checkpoints) -> None:
         """Writes the record, or checks that the one in the folder is of the same run."""
         facts = self.task.facts()
@@ -242,19 +238,19 @@ class FineTuningRun:
 
     @property
     def _scale_loss(self) -> bool:
-        """Whether the precision needs loss scaling."""
-        return keras.mixed_precision.dtype_policy().name == "mixed_float16"
+        """Whether the model's precision needs loss scaling."""
+        return self.model.dtype_policy.compute_dtype == "float16"
 
     def _make_step(self, rate: WarmupLinearDecay) -> Step:
         settings = self.settings
         with self.distribution.scope():
             variables = self.model.trainable_variables
-            groups = self.task.variable_groups(self.model, self.plan.total_steps)
+            groups = groups_beside(self.model, self.task.task_learning_rate, self.plan.total_steps)
             optimizer = make_adamw(variables, rate, weight_decay=settings.weight_decay, groups=groups)
             step_settings = StepSettings(
-                objective=ExampleObjective(self.model),
+                objective=self.objective,
                 clip_norm=settings.clip_norm,
-                clip_groups=_indices_of(groups, variables),
+                clip_groups=indices_of(groups, variables),
                 accumulation_steps=settings.accumulation_steps,
                 compile=has_accelerator() if settings.compile == "auto" else settings.compile == "on",
                 scale_loss=self._scale_loss,
@@ -270,7 +266,7 @@ class FineTuningRun:
             evaluate_every=plan.evaluate_every,
             checkpoint_every=plan.total_steps,
             checkpoint_minutes=settings.checkpoint_minutes,
-            advice="lower --learning_rate, raise --warmup_ratio or use --precision=float32",
+            advice=settings.divergence_advice,
         )
         events = TrainerEvents(on_log=self.monitor.on_log, on_step=self.monitor.on_step, on_evaluate=self._judge)
         return Trainer(
@@ -295,11 +291,13 @@ class FineTuningRun:
         return self.step.to_numpy(self.step.evaluate(batch))
 
     def _score(self, done: int) -> float:
-        """Evaluates on dev, shows the scores, and returns the one that models are chosen by."""
+        """Evaluates on dev, shows the scores, and returns the one that models are chosen by: higher is better."""
         scores = self.task.evaluate(self.model, self._predict, self._evaluation_rows)
         self.monitor.on_scores(done, scores)
-        self.on_score(math.ceil(done / self.plan.evaluate_every), scores[self.task.select_by])
-        return scores[self.task.select_by]
+        score = scores[self.task.select_by]
+        score = -score if self.task.select_by == "loss" else score
+        self.on_score(math.ceil(done / self.plan.evaluate_every), score)
+        return score
 
     def _judge(self, done: int) -> Evaluation:
         """Evaluates on dev; asks to end training when the patience is used up."""
@@ -318,6 +316,8 @@ class FineTuningRun:
         They are those of the last step, which are there already, or those of a checkpoint.
         """
         best_step, best = trainer.done, checkpoints.best()
+        if not self.plan.evaluate_every:
+            return best_step
         # At the planned end the last model has no score yet. A run that ended early has just scored it, and lost.
         if best is not None and (trainer.ended_early or best[1] < -self._score(trainer.done)):
             try:
@@ -347,13 +347,3 @@ class FineTuningRun:
     def remove_checkpoints(self) -> None:
         """Removes the checkpoints of a run that will not continue."""
         shutil.rmtree(self.folder / CHECKPOINTS, ignore_errors=True)
-
-
-def _indices_of(groups: Sequence[VariableGroup], variables) -> tuple[tuple[int, ...], ...]:
-    """Returns the indices among the weights of each group, and of the weights in no group; () without groups."""
-    if not groups:
-        return ()
-    index_of = {id(variable): index for index, variable in enumerate(variables)}
-    grouped = [tuple(index_of[id(variable)] for variable in group.variables) for group in groups]
-    rest = tuple(sorted(set(index_of.values()).difference(*grouped)))
-    return tuple(group for group in (rest, *grouped) if group)

@@ -6,16 +6,18 @@ import math
 from typing import Any
 
 from spanbert_keras.errors import InputError
+from spanbert_keras.fine_tuning.one_run_settings import OneRunSettings
 from spanbert_keras.settings import setting
-from spanbert_keras.training.run.run_settings import RunSettings
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class FineTuningSettings(RunSettings):
+class FineTuningSettings(OneRunSettings):
     """Settings of every fine-tuning program; a program adds its own fields.
 
     Defaults are those of the paper, appendix B, or of the released code where the paper gives none.
     """
+
+    divergence_advice = "lower --learning_rate, raise --warmup_ratio or use --precision=float32"
 
     # --- what
     encoder: str = setting(
@@ -25,34 +27,16 @@ class FineTuningSettings(RunSettings):
         "Name of the encoder in the results table. Default: its path.", default=None, changeable=True
     )
     # --- how
-    learning_rate: float = 2e-5
-    batch_size: int = setting("Rows per step.", default=32, minimum=1)
-    epochs: float = setting("Number of passes over the training rows.", default=4.0, above=0)
-    warmup_ratio: float = setting(
-        "Share of the steps over which the learning rate rises.",
-        default=0.1,
-        minimum=0,
-        below=1,
-        formerly=("warmup_share",),
-    )
-    weight_decay: float = 0.01
-    dropout: float | None = setting(
-        "Dropout rate of the encoder. Default: the encoder's own.", default=None, minimum=0, below=1
-    )
     seed: int = setting(
         "Seed of the new head, data order and dropout; the first of --seeds.", default=42, minimum=0, below=2**31
+    )
+    dropout: float | None = setting(
+        "Dropout rate of the encoder. Default: the encoder's own.", default=None, minimum=0, below=1
     )
     seeds: int = setting(
         "Number of runs with consecutive seeds; their mean and standard deviation are reported.",
         default=1,
         minimum=1,
-        changeable=True,
-    )
-    evaluations_per_epoch: int = setting("Evaluations on dev per epoch; the best model is kept.", default=10, minimum=1)
-    patience: int = setting(
-        "Number of evaluations without a better dev score that ends the run early; 0: never.",
-        default=0,
-        minimum=0,
         changeable=True,
     )
     # --- where
@@ -61,15 +45,6 @@ class FineTuningSettings(RunSettings):
         default="auto",
         choices=("auto", "float32", "mixed_float16", "mixed_bfloat16"),
     )
-    distribution: str = setting(
-        "Devices that share each step: one, or all of this machine.",
-        default="none",
-        choices=("none", "mirrored"),
-        changeable=True,
-    )
-    # --- what is kept and shown
-    log_every: int = 20
-    checkpoint_minutes: float = 15.0
     # --- sweep (appendix B: five learning rates, two batch sizes)
     sweep: bool = setting(
         "Whether all combinations of the values below are tried; dev scores choose one.", default=False, changeable=True
@@ -86,11 +61,7 @@ class FineTuningSettings(RunSettings):
 
     def check(self) -> None:
         """Raises `InputError` if settings contradict each other."""
-        parts = self.accumulation_steps * (self.replicas or 1)
-        if self.batch_size % parts:
-            raise InputError(
-                f"--batch_size={self.batch_size} must be a multiple of {parts}: accumulation steps times replicas."
-            )
+        super().check()
         if self.seed + self.seeds > 2**31:
             raise InputError(
                 f"--seed={self.seed} with --seeds={self.seeds}: the last seed must be below {2**31}. Lower one of them."

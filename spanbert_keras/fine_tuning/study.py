@@ -16,6 +16,7 @@ from spanbert_keras.files.writing import write_atomically, write_json
 from spanbert_keras.fine_tuning.run import CHECKPOINTS, FineTuningRun, FineTuningTask, TrainingFailed
 from spanbert_keras.fine_tuning.settings import FineTuningSettings
 from spanbert_keras.fine_tuning.sweep import COMPLETE, PRUNED, RUNNING, Sweep, Trial
+from spanbert_keras.training.backend import has_accelerator
 from spanbert_keras.training.run.run_process import RunProcess
 from spanbert_keras.training.run.run_record import RunRecord
 from spanbert_keras.training.trainer import FINISHED
@@ -86,6 +87,7 @@ class FineTuningStudy:
             run.check_same()
             logging.info("%s is finished.", folder)
         else:
+            prepare_keras(settings.seed, settings.precision)
             outcome = run.run()
             if outcome != FINISHED:
                 return outcome, {}
@@ -221,6 +223,20 @@ class _Pruned(Exception):
 
 class _NotRecorded(Exception):
     """Raised to end a run whose score could not be written; not an `InputError`, which ends a run as failed."""
+
+
+def prepare_keras(seed: int, precision: str) -> None:
+    """Sets Keras' seed and precision, after what an earlier run of this process left there.
+
+    Args:
+        seed: int.
+        precision: name of a dtype policy, or `"auto"`: mixed_float16 on a GPU, float32 on a CPU.
+    """
+    keras.backend.clear_session()
+    keras.utils.set_random_seed(seed)
+    if precision == "auto":
+        precision = "mixed_float16" if has_accelerator() else "float32"
+    keras.mixed_precision.set_dtype_policy(precision)
 
 
 def mean_and_deviation(scores: list[dict[str, Any]]) -> dict[str, tuple[float, float]]:

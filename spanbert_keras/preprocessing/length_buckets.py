@@ -56,6 +56,7 @@ class LengthBuckets:
         max_shapes: int. Maximum number of row lengths.
         row_lengths: sequence of int or `None`. The row lengths to use, ascending. `None`: those that need the least
             padding.
+        zeroed: entries of a batch that are 0 in empty rows. Others have there what a real row has.
 
     Attributes:
         steps_per_epoch: int. Number of batches per epoch.
@@ -82,11 +83,13 @@ class LengthBuckets:
         seed,
         max_shapes: int = 8,
         row_lengths: Sequence[int] | None = None,
+        zeroed: Sequence[str] = (),
     ):
         self.lengths = np.asarray(lengths, np.int64)
         self.make_batch = make_batch
         self.batch_rows = batch_rows
         self.seed = np.asarray(seed, np.uint32)
+        self.zeroed = tuple(zeroed)
         self.row_lengths = list(row_lengths or choose_lengths(self.lengths, max_shapes))
         self.steps_per_epoch = -(-len(self.lengths) // batch_rows)
         self._bucket = np.searchsorted(self.row_lengths, self.lengths)
@@ -124,4 +127,8 @@ class LengthBuckets:
         share = self.batch_rows // num_workers
         examples = examples[worker * share : (worker + 1) * share]
         batch = self.make_batch(np.maximum(examples, 0), length, epoch)
-        return batch | {"example_weights": (examples >= 0).astype(np.float32)}
+        filled = examples >= 0  # (B,)
+        zeroed = {key: np.zeros_like(batch[key]) for key in self.zeroed if key in batch}
+        for key, values in zeroed.items():
+            values[filled] = batch[key][filled]
+        return batch | zeroed | {"example_weights": filled.astype(np.float32)}

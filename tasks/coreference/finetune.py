@@ -15,7 +15,6 @@ from spanbert_keras import program
 from spanbert_keras.fine_tuning.run import TrainingRows
 from spanbert_keras.fine_tuning.settings import FineTuningSettings, parse_numbers
 from spanbert_keras.program import InputError, setting
-from spanbert_keras.training.steps.optimizers import VariableGroup
 from tasks.coreference import predictions
 from tasks.shared.task import Task, fine_tune
 
@@ -111,6 +110,7 @@ class CoreferenceResolution(Task):
     def __init__(self, config: Config):
         super().__init__(config)
         self._keys: dict[str, str | None] = {}
+        self.task_learning_rate = config.task_learning_rate
         self.train = [document for path in config.train_file for document in self._read(path)]
         self.dev = self._read(config.dev_file)
         self.test_documents = self._read(config.test_file) if config.test_file else []
@@ -173,13 +173,6 @@ class CoreferenceResolution(Task):
         rows = model.preprocessor.rows(self.train)
         logging.info("Training data: %s", {name: n for name, n in rows.counts.items() if n})
         return rows
-
-    def variable_groups(self, model, total_steps: int) -> tuple:
-        """Returns the task's layers: their learning rate falls from the first step on, without weight decay (released
-        code)."""
-        rate = spanbert_keras.WarmupLinearDecay(self.config.task_learning_rate, 0, total_steps)
-        variables = [variable for layer in model.task_layers for variable in layer.trainable_variables]
-        return (VariableGroup(variables, rate),)
 
     def evaluate(self, model, predict, rows: int) -> dict[str, float]:
         """Returns the scores on dev."""

@@ -11,10 +11,10 @@ from absl import logging
 
 import spanbert_keras
 from spanbert_keras import program
+from spanbert_keras.fine_tuning.objective import ExampleObjective
 from spanbert_keras.fine_tuning.settings import FineTuningSettings
 from spanbert_keras.fine_tuning.study import FineTuningStudy
 from spanbert_keras.program import InputError
-from spanbert_keras.training.steps.optimizers import VariableGroup
 
 MAX_LOGGED = 5  # left-out examples that are logged one by one
 
@@ -29,6 +29,8 @@ class Task:
         left_out: list of str. A sentence for each bad example, until `log_left_out`.
     """
 
+    task_learning_rate: float | None = None  # all weights have the same one
+
     def __init__(self, config: Any):
         self.config = config
         self.left_out: list[str] = []
@@ -41,9 +43,9 @@ class Task:
         """Returns a checksum of each set; a run only continues with the same ones."""
         return {name: fingerprint(examples) for name, examples in self.sets().items()}
 
-    def variable_groups(self, model, total_steps: int) -> tuple[VariableGroup, ...]:
-        """Returns (): all weights have the same learning rate and decay."""
-        return ()
+    def objective(self, model) -> ExampleObjective:
+        """Returns the objective: the mean of the examples' losses."""
+        return ExampleObjective(model)
 
     def load_encoder(self, flag: str) -> tuple[Any, int]:
         """Returns the encoder, and the tokens per row: the value of a flag, but at most the encoder's maximum."""

@@ -1,6 +1,7 @@
 """The smallest model, settings and task that can be fine-tuned, and the fixtures of training's tests that read logs."""
 
 import dataclasses
+import json
 import pathlib
 import types
 from collections.abc import Callable
@@ -9,16 +10,18 @@ import keras
 import numpy as np
 import pytest
 
+from spanbert_keras import SpanBertEncoder, SpanBertTextClassifier, fine_tune
 from spanbert_keras.errors import InputError
 from spanbert_keras.files.writing import read_json, write_json
 from spanbert_keras.fine_tuning import study
+from spanbert_keras.fine_tuning.objective import ExampleObjective
 from spanbert_keras.fine_tuning.run import FineTuningRun, TrainingFailed
 from spanbert_keras.fine_tuning.settings import FineTuningSettings
 from spanbert_keras.fine_tuning.study import FineTuningStudy
 from spanbert_keras.models.named_inputs import NamedInputs
 from spanbert_keras.program import to_flags
 from spanbert_keras.settings import setting
-from tests.training.conftest import lines, read_events, terminal, weights_of  # noqa: F401
+from tests.training.conftest import lines, read_events, terminal  # noqa: F401
 
 
 @keras.saving.register_keras_serializable(package="toy")
@@ -86,7 +89,7 @@ class ToyTask:
         score_of: function of (number of this task's evaluation, from 1, and true score), or `None` for the true one.
     """
 
-    model_name, select_by = "toy", "fit"
+    model_name, select_by, task_learning_rate = "toy", "fit", None
 
     def __init__(self, settings, events, score_of=None):
         self.settings, self.events = settings, events
@@ -98,6 +101,7 @@ class ToyTask:
 
     def make_model(self):
         self.events.append("model")
+        keras.utils.set_random_seed(self.settings.seed)
         return ToyClassifier(self.settings.dropout, name="toy")
 
     def training_rows(self, model):
@@ -105,8 +109,8 @@ class ToyTask:
         lengths = [len(row) for row in rows]
         return types.SimpleNamespace(lengths=lengths, batch=lambda *which: toy_batch(rows, labels, *which))
 
-    def variable_groups(self, model, total_steps):
-        return ()
+    def objective(self, model):
+        return ExampleObjective(model)
 
     def true_score(self, predict, rows):
         found, labels = toy_rows(rows, 2)
@@ -147,6 +151,57 @@ def toy_task():
 @pytest.fixture(scope="module", autouse=True)
 def _plain_graphs(plain_graphs):
     """Runs the graphs of all tests here unoptimized."""
+
+
+# --- classifiers that `fine_tune` trains
+
+TEXTS = [" ".join(f"w{(5 * i + j * j) % 40}" for j in range(2 + i % 9)) + f" w{40 + i % 2}" for i in range(20)]
+LABELS = [("no", "yes")[i % 2] for i in range(20)]  # as the last word says
+DATA = (TEXTS, LABELS)
+STEPS = 12  # three an epoch: 20 rows in batches of 8
+QUICK = {"batch_size": 8, "learning_rate": 0.02, "checkpoint_minutes": 0.0}
+
+
+@pytest.fixture(scope="module")
+def make_encoder(toy_tokenizer):
+    """Function that makes an encoder of one layer x 16; its weights, and those made next, are a function of `seed`."""
+
+    def make(seed=1, dropout=0.1):
+        keras.utils.set_random_seed(seed)
+        size = toy_tokenizer.vocabulary_size()
+        return SpanBertEncoder(size, 1, 2, 16, 24, dropout=dropout, max_sequence_length=24, tokenizer=toy_tokenizer)
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def make_classifier(make_encoder):
+    """Function that makes a classifier of two classes."""
+
+    def make(seed=1, dropout=0.1, **settings):
+        return SpanBertTextClassifier(make_encoder(seed, dropout), **({"labels": ["no", "yes"]} | settings))
+
+    return make
+
+
+def weights_of(model):
+    return [np.array(keras.ops.convert_to_numpy(weight.value)) for weight in model.weights]
+
+
+def assert_equal_weights(one, other):
+    for a, b in zip(one, other, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def record_of(folder):
+    return json.loads((folder / "run.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def whole(make_classifier, tmp_path_factory):
+    """A run from start to end: its folder, what was returned, and the scores of each evaluation."""
+    folder = tmp_path_factory.mktemp("whole")
+    return folder, fine_tune(make_classifier(), DATA, DATA, folder, **QUICK)
 
 
 # --- studies whose training is a script of scores

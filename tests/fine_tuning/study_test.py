@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 
 from spanbert_keras.errors import InputError
+from spanbert_keras.fine_tuning import study
 from spanbert_keras.fine_tuning.monitor import FineTuningMonitor
 from spanbert_keras.fine_tuning.run import TrainingFailed
-from spanbert_keras.fine_tuning.study import mean_and_deviation
+from spanbert_keras.fine_tuning.study import mean_and_deviation, prepare_keras
 from spanbert_keras.fine_tuning.sweep import STARTUP_TRIALS, Sweep
 from tests.fine_tuning.conftest import Killed
 
@@ -64,6 +65,29 @@ def test_a_signal_ends_the_run_with_its_exit_code(make_study, monkeypatch, name,
     study = make_study(preemption_exit_code=77)
     assert study.run() == code
     assert study.events == ["model"] and not (study.folder / "toy.keras").exists()
+
+
+@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16", "auto"])
+def test_keras_is_as_in_a_new_process(precision):
+    found = []
+    try:
+        for _ in range(2):
+            prepare_keras(7, precision)
+            layer = keras.layers.Dense(1)
+            found.append((layer.name, np.random.random(), float(keras.random.uniform(()))))
+            policy = keras.mixed_precision.dtype_policy().name
+    finally:
+        keras.mixed_precision.set_dtype_policy("float32")
+    assert found[0] == found[1] and found[0][0] == "dense"
+    assert policy == precision or precision == "auto" and policy in ("float32", "mixed_float16")
+
+
+def test_every_run_begins_with_its_own_seed_and_precision(make_study, script, monkeypatch):
+    begun = []
+    monkeypatch.setattr(study, "prepare_keras", lambda *given: begun.append(given))
+    many = make_study(seeds=2, precision="float32")
+    assert many.run() == 0 and begun == [(42, "float32"), (43, "float32")]
+    assert make_study(seeds=2, precision="float32").run() == 0 and len(begun) == 2  # finished runs need none
 
 
 # --- seeds

@@ -152,3 +152,15 @@ def test_make_batch_receives_the_epoch(lengths):
     buckets = make(lengths)
     for epoch in (0, 2):
         assert all((batch["epoch"] == epoch).all() for batch in epoch_of(buckets, epoch))
+
+
+def test_entries_that_are_to_be_zeroed_are_0_in_empty_rows_alone():
+    made = {"weights": np.ones((4, 2), np.float32), "ids": np.ones((4, 3), np.int32)}
+    buckets = LengthBuckets([5, 5, 5, 5, 5], lambda *which: made, 4, (1, 2), zeroed=("weights", "example_weights"))
+    seen = [buckets.batch(number) for number in range(2)]
+    for batch in seen:
+        filled = batch["example_weights"]
+        np.testing.assert_array_equal(batch["weights"], np.repeat(filled[:, None], 2, 1))
+        assert batch["weights"].dtype == np.float32 and (batch["ids"] == 1).all()
+    assert sorted(batch["example_weights"].sum() for batch in seen) == [1, 4]
+    assert (made["weights"] == 1).all()  # what the rows gave is theirs

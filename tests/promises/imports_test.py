@@ -23,7 +23,7 @@ ARROWS: dict[str, set[str]] = {
     # What trains it.
     "data": {"preprocessing", "files", "settings"},
     "training": {"data", "preprocessing", "files", "settings"},
-    "fine_tuning": {"training", "data", "preprocessing", "files", "settings"},
+    "fine_tuning": {"training", "losses", "data", "preprocessing", "files", "settings"},
     "pretraining": {"training", "data", "preprocessing", "models", "losses", "conversion", "files", "settings"},
     "program": {"files", "settings", "standard_streams"},
     "model_flag": {""},

@@ -35,6 +35,7 @@ PUBLIC = {
     "SpanMasker",
     "WarmupLinearDecay",
     "draw_span_lengths",
+    "fine_tune",
     "load_pretrained",
     "read_conll",
     "read_documents",

@@ -63,10 +63,12 @@ class TensorFlowStep(Step):
         replicas = self.distribution.local_replicas
         if replicas == 1:
             return batch
-        return {
-            key: self.tf.reshape(x, (replicas, x.shape[0] // replicas, *x.shape[1:]))[self._replica()]
-            for key, x in batch.items()
-        }
+
+        def share_of(x):
+            sizes = [-1 if size is None else size for size in x.shape[1:]]  # rows may have several lengths
+            return self.tf.reshape(x, (replicas, x.shape[0] // replicas, *sizes))[self._replica()]
+
+        return {key: share_of(x) for key, x in batch.items()}
 
     def _local(self, value):
         """Returns the values of this worker's replicas."""

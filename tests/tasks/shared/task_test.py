@@ -35,7 +35,7 @@ def test_facts_are_the_checksums_of_the_sets():
             return {"train": [ONE], "dev": [TWO]}
 
     assert Small(None).facts() == {"train": fingerprint([ONE]), "dev": fingerprint([TWO])}
-    assert Small(None).variable_groups(None, 10) == ()
+    assert Small(None).task_learning_rate is None
 
 
 def test_the_encoder_has_the_dtype_policy_in_force_and_the_dropout_of_the_flag(monkeypatch):
