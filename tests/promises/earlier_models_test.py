@@ -77,7 +77,7 @@ def test_a_compiled_file_trains_on_from_the_optimizers_state(name, folder):
 
 
 @pytest.mark.parametrize("name", TASKS)
-def test_what_was_said_shows_differences(name):
+def test_the_texts_of_the_archive_show_differences(name):
     assert len(TASKS[name].decisions(SAID[name])) > 1 or len({json.dumps(one) for one in SAID[name]}) > 1
 
 

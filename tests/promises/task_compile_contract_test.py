@@ -111,7 +111,7 @@ def test_accuracy_for_all_outputs_is_honoured_or_rejected_by_a_sentence(case):
             assert set(model.fit(*case.part(0, 2), verbose=0).history) == {"loss", "accuracy"}
 
 
-def test_a_metric_of_one_output_is_honoured_and_the_shapes_of_what_does_not_fit_are_told():
+def test_a_metric_of_one_output_is_honoured_and_shapes_that_do_not_fit_are_reported():
     reader = make(TASKS["SpanBertQuestionAnswerer"])
     reader.compile("sgd", metrics={"start_logits": ["accuracy"]}, **FAST)
     logs = reader.evaluate(*TASKS["SpanBertQuestionAnswerer"].raw, verbose=0, return_dict=True)

@@ -238,7 +238,7 @@ def test_raw_examples_reach_the_model_in_few_shapes(case, monkeypatch):
     call = model.call
     monkeypatch.setattr(model, "call", lambda x, **given: seen.add(tuple(x["token_ids"].shape)) or call(x, **given))
     model.compile(keras.optimizers.SGD(0.0))
-    model.fit(*case.raw, epochs=2, batch_size=3, verbose=0)
+    model.fit(*case.raw, epochs=2, batch_size=1, verbose=0)
     lengths, sizes = {length for _, length in seen}, {size for size, _ in seen}
     assert 1 <= len(lengths) <= 4 and len(seen) <= 5 and len(sizes) <= 2
     if case.method in ("classify", "extract", "answer"):
