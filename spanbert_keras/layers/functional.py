@@ -46,3 +46,18 @@ def gather_positions(sequence, positions):
 def as_tensor(weight):
     """Returns the value of a weight: Keras' int8 and int4 layers cannot take a TensorFlow variable."""
     return ops.multiply(weight, 1.0)
+
+
+def reject_rematerialization(kind: type) -> None:
+    """Raises `ValueError` within a `keras.RematScope` whose mode is not `None`.
+
+    Keras 3.15 computes `call` of a layer made there again for its gradient. Dropout fails then on JAX and in
+    TensorFlow's graphs, where its `training` is a tensor; elsewhere it draws another mask than before.
+    """
+    mode = keras.layers.Identity()._remat_mode
+    if mode is not None and mode.mode is not None:
+        raise ValueError(
+            f"`{kind.__name__}` cannot be made within a `keras.RematScope`: Keras computes dropout wrongly there. "
+            "Expected: a model made outside of it; to save memory, smaller batches whose gradients are summed, by "
+            f"`gradient_accumulation_steps` of the optimizer. Received: mode={mode.mode!r}."
+        )

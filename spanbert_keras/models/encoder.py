@@ -9,7 +9,7 @@ from keras_hub.models import Backbone
 
 from spanbert_keras.layers.attention_mask import AttentionMask
 from spanbert_keras.layers.encoder_block import EncoderBlock
-from spanbert_keras.layers.functional import initializer
+from spanbert_keras.layers.functional import initializer, reject_rematerialization
 from spanbert_keras.layers.input_embedding import InputEmbedding
 from spanbert_keras.layers.saving.saved_state import SavedState, plain_policy, without_policy_map
 from spanbert_keras.models.named_inputs import NamedInputs
@@ -49,7 +49,7 @@ class SpanBertEncoder(SavedState, NamedInputs, Backbone):
         `{"sequence_output": (B, T, D)}`, float in the compute dtype.
 
     Raises:
-        ValueError: an input is missing; the tokenizer's size is not `vocabulary_size`.
+        ValueError: an input is missing; the tokenizer's size is not `vocabulary_size`; within a `keras.RematScope`.
 
     Example:
 
@@ -93,6 +93,7 @@ class SpanBertEncoder(SavedState, NamedInputs, Backbone):
                 "The tokenizer's vocabulary does not fit the encoder. Expected: vocabulary_size="
                 f"{vocabulary_size} pieces. Received: a tokenizer of {tokenizer.vocabulary_size()} pieces."
             )
+        reject_rematerialization(type(self))
         # === Layers ===
         self.token_embedding = keras.layers.ReversibleEmbedding(
             vocabulary_size,

@@ -1,5 +1,6 @@
 """Training by `fit` with targets by name. Shape letter: B rows."""
 
+import contextlib
 import functools
 import inspect
 import sys
@@ -9,6 +10,8 @@ import keras
 from keras import ops
 
 from spanbert_keras.layers.saving.layer_tree import LayerTree
+
+ACCURACIES = ("accuracy", "acc", "crossentropy", "ce")  # for which Keras chooses a metric that fits the targets
 
 
 class NamedTargets:
@@ -77,7 +80,8 @@ class NamedTargets:
             loss_weights, weighted_metrics, **kwargs: as in Keras.
 
         Raises:
-            ValueError: `loss_weights` without a `loss`.
+            ValueError: `loss_weights` without a `loss`, an unknown loss or metric, or one for something that is not an
+                output.
         """
         if _is_auto(optimizer):
             optimizer = keras.optimizers.Adam(self.default_learning_rate)
@@ -89,6 +93,7 @@ class NamedTargets:
                 "`loss_weights` weight the losses given as `loss`. Expected: both or neither, since the own loss of "
                 f"`{type(self).__name__}` is a single one. Received: loss_weights={loss_weights} without a loss."
             )
+        self._check_by_output(loss=loss, loss_weights=loss_weights, metrics=metrics, weighted_metrics=weighted_metrics)
         self._compile_loss = None  # Keras keeps that of an earlier call
         self._loss_is_own = loss is None
         self._loss_outputs = tuple(k for k, v in loss.items() if v is not None) if isinstance(loss, dict) else None
@@ -142,7 +147,8 @@ class NamedTargets:
         """Returns the loss of a batch for `fit` and `evaluate`."""
         if not self._loss_is_own:
             y, sample_weight = self._by_output(x, y, y_pred, sample_weight)
-            return super().compute_loss(x, y, y_pred, sample_weight, training=training)
+            with _explained("loss", y, y_pred):
+                return super().compute_loss(x, y, y_pred, sample_weight, training=training)
         batch, row_weights = self._named_batch(x, y), self._row_weights(sample_weight)
         # First what layers added: replicas may take turns in `own_loss`, and the next one's call replaces it.
         added = super().compute_loss(x, None, y_pred, None, training=training) if self.losses else None
@@ -153,7 +159,25 @@ class NamedTargets:
         """Updates the metrics given to `compile`, and returns all."""
         if self._compile_metrics is not None:
             y, sample_weight = self._by_output(x, y, y_pred, sample_weight, for_metrics=True)
-        return super().compute_metrics(x, y, y_pred, sample_weight)
+        with _explained("metrics", y, y_pred):
+            return super().compute_metrics(x, y, y_pred, sample_weight)
+
+    def _check_by_output(self, **given):
+        """Raises if something given to `compile` has no name in Keras, or is for outputs that do not exist."""
+        names = list(self.output) if getattr(self, "functional", False) else []
+        for argument, value in given.items():
+            for one in keras.tree.flatten(value):
+                if isinstance(one, str) and one not in ACCURACIES:
+                    (keras.losses if argument == "loss" else keras.metrics).get(one)
+            if hasattr(value, "keys"):
+                is_wrong = bool(names) and not set(value) <= {*names, *self.output_names}
+            else:
+                is_wrong = len(names) > 1 and isinstance(value, list | tuple) and len(value) != len(names)
+            if is_wrong:
+                raise ValueError(
+                    f"`{argument}` is for the outputs of `{type(self).__name__}`. Expected: a dict by their names, "
+                    f"{names}. Received: {argument}={value!r}."
+                )
 
     # --- targets
 
@@ -322,6 +346,26 @@ class _Given(keras.losses.Loss):
 
     def call(self, y_true, y_pred):
         return y_pred
+
+
+@contextlib.contextmanager
+def _explained(argument: str, y, y_pred):
+    """Adds the shapes of targets and outputs to what a loss or metric raises if these are not the same."""
+    try:
+        yield
+    except Exception as error:
+        of_targets, of_outputs = (_shapes(part) for part in (y, y_pred))
+        if of_targets == of_outputs:
+            raise
+        raise ValueError(
+            f"The {argument} given to `compile` cannot compare the targets with the outputs. Expected: one for targets "
+            f"of shape {of_targets} and outputs of shape {of_outputs}, such as `SparseCategoricalCrossentropy` for "
+            f"numbers of classes; without it the model uses its own. Received: one that fails with: {error}"
+        ) from error
+
+
+def _shapes(tensors):
+    return keras.tree.map_structure(lambda one: tuple(one.shape), tensors)
 
 
 def _is_auto(argument) -> bool:

@@ -121,7 +121,7 @@ class RawExamples(NamedTargets):
 
     def is_raw(self, x) -> bool:
         """Returns whether `x` holds raw examples, rather than the model's inputs by name."""
-        if self.preprocessor is None and isinstance(x, str | list):
+        if self.preprocessor is None and (isinstance(x, str | list) or hasattr(x, "keys") and "token_ids" not in x):
             raise ValueError(
                 f"This `{type(self).__name__}` has no preprocessor, so it takes arrays: a dict with the keys "
                 f'{list(self.input_keys)}. Received: {type(x).__name__}. Set `model.preprocessor = "auto"` for raw '

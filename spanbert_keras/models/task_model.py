@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import keras
 import keras_hub
 
+from spanbert_keras.layers.functional import reject_rematerialization
 from spanbert_keras.layers.saving.saved_state import KEY, SavedState, plain_policy
 from spanbert_keras.models.encoder import SpanBertEncoder
 from spanbert_keras.models.named_inputs import NamedInputs
@@ -43,7 +44,8 @@ class TaskModel(SavedState, RawExamples, NamedInputs, keras_hub.models.Task, met
         preprocessor_cls: class of the preprocessor.
 
     Raises:
-        ValueError: the encoder has no tokenizer, or a setting of the preprocessor differs from the model's.
+        ValueError: the encoder has no tokenizer, a setting of the preprocessor differs from the model's, or the model
+            is made within a `keras.RematScope`.
     """
 
     functional = False
@@ -55,6 +57,7 @@ class TaskModel(SavedState, RawExamples, NamedInputs, keras_hub.models.Task, met
     _initialized = True  # for keras-hub's `__setattr__`
 
     def __init__(self, encoder, head: Callable | None = None, dtype=None, preprocessor="auto", **kwargs):
+        reject_rematerialization(type(self))
         _share_tokenizer(encoder, preprocessor)
         if encoder.tokenizer is None and self.needs_tokenizer:
             raise ValueError(f"`{type(self).__name__}` needs an encoder with a tokenizer. Received: one without.")

@@ -1,5 +1,5 @@
-"""A small model of every class, with settings, a batch and texts; used by `task_contract_test.py`, `round_trip_test.py`
-and `saved_models_test.py`. B 2, T 7, M 2."""
+"""A small model of every class, with settings, a batch, texts and raw examples; used by the files of the contract,
+`round_trip_test.py`, `saved_models_test.py`, `earlier_models_test.py`. B 2, T 7, M 2, E 10 raw examples."""
 
 import dataclasses
 from collections.abc import Callable
@@ -11,7 +11,7 @@ import pytest
 import spanbert_keras
 from spanbert_keras.preprocessing.entity_rows import BOUNDARIES
 
-B, T, M, D = 2, 7, 2, 8
+B, T, M, D, E = 2, 7, 2, 8, 10
 LETTERS = "abcdefgh"
 UNUSED = [f"[unused{number}]" for number in range(1, 5)]
 SPECIALS = ["[PAD]", *UNUSED, "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
@@ -52,6 +52,7 @@ class TaskCase:
         method: name of the method that takes texts.
         decision: function from what it says of a text to what it decided, without scores.
         texts: list of tuples, the arguments for one text each; the method takes all at once if each argument is a list.
+        raw: x and y of E raw examples of different lengths.
         shorthands: arguments of the constructor that only make one of the `settings`.
     """
 
@@ -61,10 +62,26 @@ class TaskCase:
     method: str
     decision: Callable
     texts: list[tuple]
+    raw: tuple
     shorthands: tuple[str, ...] = ()
 
     def make(self, encoder=None, **others) -> keras.Model:
         return self.kind(encoder or make_encoder(), **self.settings, **others)
+
+    def make_preprocessor(self):
+        """Returns a preprocessor whose rows are those of one example each, so that examples have weights."""
+        settings = {"pack": False} if self.method == "fill_spans" else {}
+        return self.kind.preprocessor_cls(**settings)
+
+    def part(self, start, stop=None) -> tuple:
+        """Returns x and y of some of the raw examples."""
+
+        def cut(column):
+            if isinstance(column, dict):
+                return {key: value[start:stop] for key, value in column.items()}
+            return None if column is None else column[start:stop]
+
+        return tuple(cut(column) for column in self.raw)
 
     def ask(self, model, *texts, **settings):
         """Returns what a model says of each of the texts, of all by default, as plain values."""
@@ -79,6 +96,15 @@ class TaskCase:
         """Returns the different decisions among what a model says of several texts."""
         decided = [self.decision(one) for one in said]
         return [one for place, one in enumerate(decided) if one not in decided[:place]]
+
+
+def raw_words(count, seed=0) -> list[str]:
+    """Returns random words of one or two letters."""
+    rng = np.random.default_rng([count, seed])
+    return ["".join(rng.choice([*LETTERS], rng.integers(1, 3))) for _ in range(count)]
+
+
+COUNTS = (3, 5, 9, 4, 12, 2, 6, 15, 7, 2)  # words of the raw examples
 
 
 def plain(value):
@@ -133,6 +159,7 @@ def _pretrainer() -> TaskCase:
         "fill_spans",
         lambda one: one[0],
         [("a [MASK] [MASK] Bad cab [MASK]",), ("[MASK]",), ("caf\u00e9 head [MASK] .",)],
+        ([" ".join(raw_words(count)) for count in COUNTS], None),
     )
 
 
@@ -141,6 +168,14 @@ def _question_answerer() -> TaskCase:
     others = {"input_order": "passage_first", "no_answer_threshold": -1.4, "special_tokens_in_text": True}
     starts, ends = np.array([[1], [2]], "int32"), np.array([[3], [2]], "int32")
     targets = {"start_positions": starts, "end_positions": ends, "answer_weights": np.ones((B, 1), "float32")}
+    contexts = [" ".join(raw_words(count)) for count in COUNTS]
+    found = ["" if place % 3 == 0 else context.split()[-1] for place, context in enumerate(contexts)]
+    raw = {
+        "question": ["a b"] * E,
+        "context": contexts,
+        "answer_start": [context.rindex(text) if text else 0 for context, text in zip(contexts, found, strict=True)],
+        "answer_text": found,
+    }
     long = "caf\u00e9 [SEP] bad .\tbead fab a b c d"
     return TaskCase(
         spanbert_keras.SpanBertQuestionAnswerer,
@@ -155,6 +190,7 @@ def _question_answerer() -> TaskCase:
             ("had head", long),
             ("c", "bead fab Bad head"),
         ],
+        (raw, None),
     )
 
 
@@ -167,6 +203,10 @@ def _text_classifier() -> TaskCase:
         "classify",
         lambda one: one["labels"],
         [(("Bad cab", "a head had a caf\u00e9"),), (("a b", "c"),), (("fab", "bead ."),)],
+        (
+            [(" ".join(raw_words(count)), " ".join(raw_words(count // 2, 1))) for count in COUNTS],
+            [["x"], ["y"], [], ["x", "y"], ["y"]] * 2,
+        ),
         shorthands=("num_classes",),
     )
 
@@ -185,6 +225,10 @@ def _relation_extractor() -> TaskCase:
             ("a b".split(), (1, 2), (0, 1)),
             ("a bead".split(), (0, 1), (1, 2)),
         ],
+        (
+            [{"tokens": raw_words(count), "subject": (0, 1), "object": (count - 1, count)} for count in COUNTS],
+            ["x", "y", "y", "x", "y"] * 2,
+        ),
         shorthands=("subject_types", "object_types"),
     )
 
@@ -213,6 +257,13 @@ def _coreference_resolver() -> TaskCase:
         "resolve",
         lambda one: len(one["token_clusters"]),
         [(spanbert_keras.Document(tuple(map(str, one)), genre="x" * (len(one) == 12)),) for one in words],
+        (
+            [
+                spanbert_keras.Document(tuple(raw_words(count)), clusters=(((0, 1), (count - 1, count)),))
+                for count in COUNTS
+            ],
+            None,
+        ),
     )
 
 

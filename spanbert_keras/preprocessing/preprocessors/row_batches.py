@@ -24,7 +24,8 @@ class RowBatches(keras.utils.PyDataset):
         epoch: int. Number of earlier passes.
         is_fixed: bool. Whether all passes are the same, as for evaluation, rather than new ones.
         multiple: int. Number of devices that share a batch. A batch that they cannot share equally is filled up with
-            copies of its rows, whose weight is 0; the others weigh more, so that the mean of the batch stays the same.
+            copies of its rows, whose weight is 0; the others weigh more, so that the mean of the batch stays the same,
+            or that of all rows if `is_fixed`.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class RowBatches(keras.utils.PyDataset):
         self.is_shuffled = seed is not None
         self.epoch = epoch
         self.is_fixed = is_fixed
+        self._has_begun = False
         lengths = None if length is None else [length]
         self._buckets = LengthBuckets(
             rows.lengths,
@@ -64,8 +66,11 @@ class RowBatches(keras.utils.PyDataset):
         """Returns batch `number` of the epoch as x, (x, y) or (x, y, sample_weight)."""
         return self._packed(number, self.epoch)
 
+    def on_epoch_begin(self) -> None:
+        self._has_begun = True
+
     def on_epoch_end(self) -> None:
-        self.epoch += not self.is_fixed
+        self.epoch += self._has_begun and not self.is_fixed  # Keras also calls this before the first epoch
 
     def _packed(self, number: int, epoch: int):
         if self.in_order:
@@ -79,7 +84,9 @@ class RowBatches(keras.utils.PyDataset):
         x, y, weights = keras.utils.unpack_x_y_sample_weight(packed if isinstance(packed, tuple) else (packed,))
         size = len(self._filled(rows))
         weights = np.ones(size, np.float32) if weights is None else weights
-        return x, y, weights * np.where(np.arange(size) < len(rows), size / len(rows), 0.0).astype(np.float32)
+        total = len(self.rows)  # Keras' mean over batches counts copies as rows
+        factor = -(-total // self.multiple) * self.multiple / total if self.is_fixed else size / len(rows)
+        return x, y, weights * np.where(np.arange(size) < len(rows), factor, 0.0).astype(np.float32)
 
     def _filled(self, rows: np.ndarray) -> np.ndarray:
         """Returns rows, and copies of them until their number is a multiple."""
@@ -96,7 +103,7 @@ class RowBatches(keras.utils.PyDataset):
 
         def epoch():
             number = self.epoch
-            self.on_epoch_end()
+            self.epoch += not self.is_fixed
             for batch in range(len(self)):
                 yield self._packed(batch, number)
 
