@@ -10,6 +10,7 @@ import pytest
 MAX_README_BYTES = 10_000
 MAX_CELL = 80  # characters of a cell in docs/results.md; the rest belongs in a note
 PAGES = (
+    "training_from_python",
     "pretraining",
     "distributed",
     "fault_tolerance",
