@@ -10,10 +10,13 @@ from spanbert_keras.conversion.resizing import resize_positions
 from spanbert_keras.conversion.sources import open_source
 from spanbert_keras.conversion.tasks import TASKS
 from spanbert_keras.models.encoder import SpanBertEncoder
+from spanbert_keras.models.pretrainer import SpanBertPretrainer
 from spanbert_keras.models.task_model import TaskModel
 from spanbert_keras.presets import ARCHITECTURES
 
 LOADING_ARGUMENTS = ("vocabulary_file", "lowercase", "max_sequence_length", "allow_mismatch")
+KINDS: dict[str, Any] = {name: task.model for name, task in TASKS.items()} | {"pretrainer": SpanBertPretrainer}
+NEW_HEAD_NOTE = "The source has no head for this task, so the head is new and its weights are random: train the model."
 NEW_LABELS_NOTE = "The source's head has other labels, so the head is new and its weights are random: train the model."
 
 
@@ -56,7 +59,7 @@ def _of_own_preset(cls, preset: str, load_weights: bool, settings: dict[str, Any
 
 
 def _of_checkpoint(cls, source: str, load_weights: bool, settings: dict[str, Any]):
-    kind = next((name for name, task in TASKS.items() if issubclass(cls, task.model)), "pretrainer")
+    kind = next((name for name, task in KINDS.items() if issubclass(cls, task)), "encoder")
     loading = {key: settings.pop(key) for key in LOADING_ARGUMENTS if key in settings}
     positions = loading.pop("max_sequence_length", None)
     checkpoint = open_source(source, kind=kind, **({"vocabulary_file": None, "lowercase": None} | loading))
@@ -71,7 +74,11 @@ def _of_checkpoint(cls, source: str, load_weights: bool, settings: dict[str, Any
         settings.setdefault("labels", None)
         notes.append(NEW_LABELS_NOTE)
         checkpoint.head_settings = {}
-    model = to_model(checkpoint, kind, cls, settings, load_weights, **of_encoder)
+    if kind == "encoder":  # a task that `convert` does not know: its head is new
+        model = cls(to_model(checkpoint, kind, load_weights=load_weights, **of_encoder), **settings)
+        notes.append(NEW_HEAD_NOTE)
+    else:
+        model = to_model(checkpoint, kind, cls, settings, load_weights, **of_encoder)
     model.conversion_notes = notes
     return model
 

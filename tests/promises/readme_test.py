@@ -12,7 +12,7 @@ import spanbert_keras
 FENCE = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
 PIECES = ["[PAD]", *(f"[unused{i}]" for i in range(1, 9)), "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 LETTERS = string.ascii_letters + string.digits + ".,?!'"
-SLOW = ("pretrain(", "prepare(", "pretrainer.fit(")  # snippets that train for a while
+SLOW = ("pretrain(", "prepare(", "pydoc_data.topics", "resolver.fit(")  # snippets that train for a while
 
 
 def documents(root):
@@ -64,22 +64,33 @@ def models(tmp_path_factory):
             tokenizer.vocabulary_size(), 1, 2, 8, 12, max_sequence_length=96, tokenizer=tokenizer
         )
 
-    resolver = {"max_span_width": 4, "max_antecedents": 5, "feature_dim": 2, "hidden_dim": 4}
+    resolver = spanbert_keras.SpanBertCoreferenceResolver(
+        encoder(), max_span_width=4, max_antecedents=5, feature_dim=2, hidden_dim=4
+    )
+    extractor = spanbert_keras.SpanBertRelationExtractor(
+        encoder(), ["no_relation", "per:city_of_birth"], ["PERSON"], ["CITY"]
+    )
+    reader = spanbert_keras.SpanBertQuestionAnswerer(encoder())
+    pretrainer = spanbert_keras.SpanBertPretrainer(encoder())
     for path, model in {
-        "tiny/encoder.keras": encoder(),
-        "tiny/pretrainer.keras": spanbert_keras.SpanBertPretrainer(encoder()),
-        "squad/question_answerer.keras": spanbert_keras.SpanBertQuestionAnswerer(encoder()),
-        "coreference/coreference_resolver.keras": spanbert_keras.SpanBertCoreferenceResolver(encoder(), **resolver),
-        "tacred/relation_extractor.keras": spanbert_keras.SpanBertRelationExtractor(
-            encoder(), ["no_relation", "per:city_of_birth"], ["PERSON"], ["CITY"]
-        ),
-        "rte/text_classifier.keras": spanbert_keras.SpanBertTextClassifier(
+        "runs/tiny/encoder.keras": encoder(),
+        "runs/tiny/pretrainer.keras": pretrainer,
+        "runs/squad/question_answerer.keras": reader,
+        "runs/coreference/coreference_resolver.keras": resolver,
+        "runs/tacred/relation_extractor.keras": extractor,
+        "runs/rte/text_classifier.keras": spanbert_keras.SpanBertTextClassifier(
             encoder(), ["entailment", "not_entailment"], takes_pairs=True
         ),
+        "reviews.keras": spanbert_keras.SpanBertTextClassifier(encoder(), ["bad", "good"]),
+        "reader.keras": reader,
+        "extractor.keras": extractor,
+        "resolver.keras": resolver,
+        "pretrainer.keras": pretrainer,
     }.items():
-        (folder / "runs" / path).parent.mkdir(parents=True, exist_ok=True)
-        model.save(folder / "runs" / path)
-    encoder().save_to_preset(str(folder / "runs" / "tiny" / "encoder_preset"))
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        model.save(folder / path)
+    for path in ("runs/tiny/encoder_preset", "tiny_encoder"):
+        encoder().save_to_preset(str(folder / path))
     return folder
 
 

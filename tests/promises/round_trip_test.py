@@ -20,10 +20,7 @@ from tests.promises.model_cases import PIECES, TASKS
 from tests.promises.round_trip_cases import LAYERS, MODELS, registered
 
 # Not models, but saved inside them; and the base of what `compile` is given.
-PREPROCESSORS = {
-    f"SpanBert{name}Preprocessor"
-    for name in ("Coreference", "Pretrainer", "QuestionAnswerer", "RelationExtractor", "TextClassifier")
-}
+PREPROCESSORS = {case.kind.preprocessor_cls.__name__ for case in TASKS.values()}
 PARTS = {"SpanBertTokenizer", "SpanMasker", "WarmupLinearDecay", *PREPROCESSORS}
 POLICIES = ("float32", "mixed_bfloat16", "mixed_float16")
 MODES = (None, "int8", "int4", "float8")

@@ -29,6 +29,7 @@ def epoch_of(batches, number=0):
     """Returns (rows, shapes) of the next epoch as the backend reads it."""
     found = batches.for_backend()
     if found is batches:
+        batches.on_epoch_begin()
         read = [batches[place] for place in range(len(batches))]
         batches.on_epoch_end()
     else:
