@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from spanbert_keras.conversion.foreign_keys import read_settings
-from spanbert_keras.conversion.formats.own_models import notes_on_new_head, to_model
+from spanbert_keras.conversion.formats.own_models import DESCRIPTIONS, notes_on_new_head, to_model
 from spanbert_keras.conversion.resizing import resize_positions
 from spanbert_keras.conversion.sources import open_source
 from spanbert_keras.conversion.tasks import TASKS
+from spanbert_keras.errors import InputError
 from spanbert_keras.models.encoder import SpanBertEncoder
 from spanbert_keras.models.pretrainer import SpanBertPretrainer
 from spanbert_keras.models.task_model import TaskModel
@@ -16,6 +17,7 @@ from spanbert_keras.presets import ARCHITECTURES
 
 LOADING_ARGUMENTS = ("vocabulary_file", "lowercase", "max_sequence_length", "allow_mismatch")
 KINDS: dict[str, Any] = {name: task.model for name, task in TASKS.items()} | {"pretrainer": SpanBertPretrainer}
+CLASSIFIERS = {name for name, task in TASKS.items() if task.classifies}
 NEW_HEAD_NOTE = "The source has no head for this task, so the head is new and its weights are random: train the model."
 NEW_LABELS_NOTE = "The source's head has other labels, so the head is new and its weights are random: train the model."
 
@@ -78,7 +80,13 @@ def _of_checkpoint(cls, source: str, load_weights: bool, settings: dict[str, Any
         model = cls(to_model(checkpoint, kind, load_weights=load_weights, **of_encoder), **settings)
         notes.append(NEW_HEAD_NOTE)
     else:
-        model = to_model(checkpoint, kind, cls, settings, load_weights, **of_encoder)
+        try:
+            model = to_model(checkpoint, kind, cls, settings, load_weights, **of_encoder)
+        except InputError as error:
+            advice = (
+                " For a new head give `labels`." if not DESCRIPTIONS & settings.keys() and kind in CLASSIFIERS else ""
+            )
+            raise InputError(f"{error}{advice}") from error
     model.conversion_notes = notes
     return model
 

@@ -72,8 +72,7 @@ class SpanBertCoreferenceResolver(TaskModel):
         max_segment_distance: int. Number of distances in segments that are distinguished: the segments that a document
             is cut to in training. Defaults to `3`.
         candidates: `"words"` or `"pieces"`; see `DocumentSegments`.
-        backbone: another name for `encoder`, as in keras-hub.
-        **kwargs: `preprocessor`, `dtype`, `name`, `trainable`. See `TaskModel`.
+        **kwargs: `preprocessor`, `dtype`, `name`, `trainable`; `backbone` means `encoder`. See `TaskModel`.
 
     Call arguments:
         token_ids, padding_mask: int32 `(B, P)`. N segments of L pieces, each padded.
@@ -152,10 +151,9 @@ class SpanBertCoreferenceResolver(TaskModel):
         default_genre="nw",
         max_segment_distance=3,
         candidates="words",
-        backbone=None,
         **kwargs,
     ):
-        encoder = self.only_encoder(encoder, backbone)
+        encoder = self.only_encoder(encoder, kwargs)
         super().__init__(encoder, **kwargs)
         segment_length = encoder.max_sequence_length if segment_length is None else int(segment_length)
         if segment_length > encoder.max_sequence_length:

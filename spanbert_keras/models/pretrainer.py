@@ -34,8 +34,7 @@ class SpanBertPretrainer(TaskModel):
         position_dim: int. Width of its vectors. Defaults to `200` (paper, section 4.2).
         sbo_weight: float. Weight of the SBO in the loss. Defaults to `1.0` (section 3.2).
         loss_normalization: `"targets"` (section 3.2) or `"separate"` (the released code's); see `span_bert_loss`.
-        backbone: another name for `encoder`, as in keras-hub.
-        **kwargs: `preprocessor`, `dtype`, `name`, `trainable`. See `TaskModel`.
+        **kwargs: `preprocessor`, `dtype`, `name`, `trainable`; `backbone` means `encoder`. See `TaskModel`.
 
     Call arguments:
         token_ids, segment_ids, padding_mask: int32 `(B, T)`. See `SpanBertEncoder`.
@@ -88,10 +87,9 @@ class SpanBertPretrainer(TaskModel):
         position_dim=200,
         sbo_weight=1.0,
         loss_normalization="targets",
-        backbone=None,
         **kwargs,
     ):
-        encoder = self.only_encoder(encoder, backbone)
+        encoder = self.only_encoder(encoder, kwargs)
         dtype = kwargs.pop("dtype", None) or encoder.dtype_policy
         # === Layers ===
         masked_lm_head = MaskedLMHead(encoder.token_embedding, dtype=dtype, name="masked_lm_head")

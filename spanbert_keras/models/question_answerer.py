@@ -44,8 +44,7 @@ class SpanBertQuestionAnswerer(BucketedPrediction):
         no_answer_threshold: float or `None`. The best answer is "no answer" if `Answer.no_answer_score` is above it.
             `None`: the model always answers (SQuAD 1.1, MRQA).
         special_tokens_in_text: bool. Whether a literal [SEP] in a context is read as that piece. Defaults to `False`.
-        backbone: another name for `encoder`, as in keras-hub.
-        **kwargs: `preprocessor`, `dtype`, `name`, `trainable`. See `TaskModel`.
+        **kwargs: `preprocessor`, `dtype`, `name`, `trainable`; `backbone` means `encoder`. See `TaskModel`.
 
     Call arguments:
         token_ids, segment_ids, padding_mask: int32 `(B, T)`. See `SpanBertEncoder`.
@@ -90,10 +89,9 @@ class SpanBertQuestionAnswerer(BucketedPrediction):
         max_answer_pieces=30,
         no_answer_threshold=None,
         special_tokens_in_text=False,
-        backbone=None,
         **kwargs,
     ):
-        encoder = self.only_encoder(encoder, backbone)
+        encoder = self.only_encoder(encoder, kwargs)
         window_length = encoder.max_sequence_length if window_length is None else int(window_length)
         if not window_length <= encoder.max_sequence_length or max_answer_pieces < 1:
             raise ValueError(

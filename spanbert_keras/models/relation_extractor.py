@@ -36,8 +36,7 @@ class SpanBertRelationExtractor(RowClassifier):
         pooler: bool. Whether a dense layer with tanh precedes the linear one, as in the released code.
             Defaults to `False` (paper, section 4.1).
         dropout: float. Dropout rate before the linear layer. Defaults to `0.1`.
-        backbone: another name for `encoder`, as in keras-hub.
-        **kwargs: `preprocessor`, `dtype`, `name`, `trainable`. See `TaskModel`.
+        **kwargs: `preprocessor`, `dtype`, `name`, `trainable`; `backbone` means `encoder`. See `TaskModel`.
 
     Call arguments:
         token_ids, segment_ids, padding_mask: int32 `(B, T)`. See `SpanBertEncoder`.
@@ -84,10 +83,9 @@ class SpanBertRelationExtractor(RowClassifier):
         row_length=None,
         pooler=False,
         dropout=0.1,
-        backbone=None,
         **kwargs,
     ):
-        encoder = self.only_encoder(encoder, backbone)
+        encoder = self.only_encoder(encoder, kwargs)
         if not labels:
             raise ValueError("`labels` must name the relations. Received: none.")
         if feature_mode not in MODES:

@@ -78,12 +78,13 @@ class TaskModel(SavedState, RawExamples, NamedInputs, keras_hub.models.Task, met
         self._one_call = threading.RLock()  # Keras' own `predict` and the counts of a model are not for several threads
 
     @classmethod
-    def only_encoder(cls, encoder, backbone):
-        """Returns the encoder, given by one of its two names.
+    def only_encoder(cls, encoder, others: dict):
+        """Returns the encoder, given by its name or as `backbone` among the other arguments, from which that is taken.
 
         Raises:
             TypeError: it is missing, or given twice.
         """
+        backbone = others.pop("backbone", None)
         if (encoder is None) == (backbone is None):
             raise TypeError(
                 f"`{cls.__name__}` needs an `encoder`, which may be called `backbone`. "

@@ -37,10 +37,9 @@ class SpanBertTextClassifier(RowClassifier, keras_hub.models.TextClassifier):
             or regression without labels.
         threshold: float, from 0 to 1. With `"multi_label"`, a text has the labels whose probability is at least this.
             Defaults to `0.5`. May be set.
-        num_classes: int or `None`. In place of `labels`: that many classes, named "0", "1" and so on; with 1, a
-            regression.
-        backbone: another name for `encoder`, as in keras-hub.
-        **kwargs: `preprocessor`, `dtype`, `name`, `trainable`. See `TaskModel`.
+        **kwargs: `num_classes` (int) in place of `labels`: that many classes, named "0", "1" and so on; with 1, a
+            regression. `preprocessor`, `dtype`, `name`, `trainable`; `backbone` is another name for `encoder`. See
+            `TaskModel`.
 
     Call arguments:
         token_ids, segment_ids, padding_mask: int32 `(B, T)`. See `SpanBertEncoder`.
@@ -84,12 +83,10 @@ class SpanBertTextClassifier(RowClassifier, keras_hub.models.TextClassifier):
         takes_pairs=None,
         problem_type=None,
         threshold=0.5,
-        num_classes=None,
-        backbone=None,
         **kwargs,
     ):
-        encoder = self.only_encoder(encoder, backbone)
-        labels = numbered_labels(labels, num_classes)
+        encoder = self.only_encoder(encoder, kwargs)
+        labels = numbered_labels(labels, kwargs.pop("num_classes", None))
         super().__init__(encoder, labels, row_length, pooler, dropout, problem_type, **kwargs)
         self.threshold = _checked_threshold(threshold)
         self.takes_pairs = None if takes_pairs is None else bool(takes_pairs)

@@ -125,7 +125,7 @@ def test_an_architecture_needs_a_tokenizer_and_no_weights(case):
 
 
 def test_a_classifier_needs_labels(encoder_preset):
-    with pytest.raises(InputError, match="cannot become a text classifier.*give `labels` to `from_preset`"):
+    with pytest.raises(InputError, match="cannot become a text classifier.*For a new head give `labels`"):
         spanbert_keras.SpanBertTextClassifier.from_preset(encoder_preset)
 
 

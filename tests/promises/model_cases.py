@@ -207,7 +207,6 @@ def _text_classifier() -> TaskCase:
             [(" ".join(raw_words(count)), " ".join(raw_words(count // 2, 1))) for count in COUNTS],
             [["x"], ["y"], [], ["x", "y"], ["y"]] * 2,
         ),
-        shorthands=("num_classes",),
     )
 
 

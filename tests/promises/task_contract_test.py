@@ -213,7 +213,7 @@ def test_mixed_precision_gives_float32_near_the_exact_numbers_and_trains(case, m
 
 def test_every_setting_is_in_the_config_which_makes_the_model_again(case):
     arguments = inspect.signature(case.kind.__init__).parameters
-    assert {*case.settings, *case.shorthands, "self", "encoder", "backbone", "kwargs"} == set(arguments)
+    assert {*case.settings, *case.shorthands, "self", "encoder", "kwargs"} == set(arguments)
     assert [key for key, value in case.settings.items() if value == arguments[key].default] == []
     for policy, own in (("mixed_float16", None), ("float32", "mixed_bfloat16")):
         encoder = model_cases.make_encoder(policy, num_layers=1)

@@ -115,8 +115,7 @@ def _settings_of(checkpoint: Checkpoint, kind: str, given: dict[str, Any]) -> di
         received = in_words(checkpoint.model_kind) + (f" ({problem})" if problem else "")
         raise InputError(
             f"{checkpoint.source} cannot become {in_words(kind)}. Expected: {TASKS[kind].expected}. "
-            f'Received: {received}. Fine-tune its encoder (kind="encoder", convert --model=encoder), '
-            "or give `labels` to `from_preset` for a new head."
+            f'Received: {received}. Fine-tune its encoder (kind="encoder", convert --model=encoder).'
         )
     return settings | given
 
