@@ -4,6 +4,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+import keras
+
 from spanbert_keras.conversion.foreign_keys import read_settings
 from spanbert_keras.conversion.formats.own_models import DESCRIPTIONS, notes_on_new_head, to_model
 from spanbert_keras.conversion.resizing import resize_positions
@@ -27,8 +29,10 @@ def task_from_preset(cls, preset: str | os.PathLike, load_weights: bool, argumen
     preset = os.fspath(preset)
     if preset in ARCHITECTURES:
         return _of_architecture(cls, preset, load_weights, dict(arguments))
-    if _is_own_preset(cls, preset):
-        return _of_own_preset(cls, preset, load_weights, dict(arguments))
+    saved = _saved_class(preset)
+    if saved is not None and (issubclass(saved, cls) or issubclass(cls, saved)):
+        if not arguments.keys() & set(LOADING_ARGUMENTS):
+            return _of_own_preset(cls, saved, preset, load_weights, dict(arguments))
     return _of_checkpoint(cls, preset, load_weights, dict(arguments))
 
 
@@ -36,27 +40,38 @@ def _of_architecture(cls, name: str, load_weights: bool, settings: dict[str, Any
     of_encoder: dict[str, Any] = {key: settings.pop(key) for key in ("tokenizer", "dtype") if key in settings}
     if "tokenizer" in of_encoder:
         of_encoder["vocabulary_size"] = of_encoder["tokenizer"].vocabulary_size()
-    return cls(SpanBertEncoder.from_preset(name, load_weights=load_weights, **of_encoder), **settings)
+    model = cls(SpanBertEncoder.from_preset(name, load_weights=load_weights, **of_encoder), **settings)
+    model.conversion_notes = []
+    return model
 
 
-def _is_own_preset(cls, preset: str) -> bool:
-    """Returns whether a folder holds a task model of this class, as `save_to_preset` writes it."""
+def _saved_class(preset: str) -> Any:
+    """Returns the class of the task model in a folder that `save_to_preset` wrote; `None` for anything else."""
     task = read_settings(Path(preset) / "task.json") if Path(preset).is_dir() else None
-    return task is not None and task.get("registered_name") == f"spanbert_keras>{_public_class(cls).__name__}"
+    cls = keras.saving.get_registered_object((task or {}).get("registered_name"))
+    return cls if isinstance(cls, type) and issubclass(cls, TaskModel) else None
 
 
-def _of_own_preset(cls, preset: str, load_weights: bool, settings: dict[str, Any]):
-    saved = (read_settings(Path(preset) / "task.json") or {}).get("config", {})
-    has_new_labels = _has_new_labels(settings, saved.get("labels"))
-    if has_new_labels:  # with `num_classes`, keras-hub does not load the head
-        settings["num_classes"] = settings.get("num_classes") or len(settings["labels"])
-        settings.setdefault("labels", None)
-    model = super(TaskModel, cls).from_preset(preset, load_weights=load_weights, **settings)
+def _of_own_preset(cls, saved, preset: str, load_weights: bool, settings: dict[str, Any]):
+    config = (read_settings(Path(preset) / "task.json") or {}).get("config", {})
+    if _has_new_labels(settings, config.get("labels")):
+        encoder = SpanBertEncoder.from_preset(preset, load_weights=load_weights, dtype=settings.pop("dtype", None))
+        dropped = ("backbone", "layer_state", "name", "trainable", "dtype", "preprocessor", "labels", "problem_type")
+        model = cls(encoder, **{key: value for key, value in config.items() if key not in dropped} | settings)
+        model.conversion_notes = [NEW_LABELS_NOTE]
+        return model
+    settings.pop("num_classes", None)
+    loaded = cls if issubclass(saved, cls) else saved
+    model = super(TaskModel, loaded).from_preset(preset, load_weights=load_weights, **settings)
     if settings.get("dtype") is not None:
         model.dtype_policy = model.encoder.dtype_policy
     if model.tokenizer is not None and not model.tokenizer.has_vocabulary:
         model.tokenizer.load_preset_assets(preset)
-    model.conversion_notes = [NEW_LABELS_NOTE] if has_new_labels else []
+    if not isinstance(model, cls):  # a class that extends the one that was saved
+        made = cls.from_config(model.get_config() | {"encoder": model.encoder})
+        made.set_weights(model.get_weights())
+        model = made
+    model.conversion_notes = []
     return model
 
 
@@ -89,11 +104,6 @@ def _of_checkpoint(cls, source: str, load_weights: bool, settings: dict[str, Any
             raise InputError(f"{error}{advice}") from error
     model.conversion_notes = notes
     return model
-
-
-def _public_class(cls):
-    """Returns the class of this package that a class is, or extends."""
-    return next(base for base in cls.__mro__ if base.__module__.startswith("spanbert_keras."))
 
 
 def _has_new_labels(settings: dict[str, Any], labels) -> bool:

@@ -78,8 +78,9 @@ def fine_tune(
     Rows of similar length are batched, and the learning rate rises and falls linearly (AdamW). `output_dir` gets the
     model (`text_classifier.keras` and so on), checkpoints, TensorBoard logs and `run.json`. An interrupted run
     continues when the same call is made again, in the same process or in another one, with the batches, dropout and
-    optimizer state that come next; a finished run is not repeated: its weights are loaded. Precision is that of the model's dtype policy. Where there is no terminal for the
-    progress bar, `absl.logging.set_verbosity("info")` shows log lines.
+    optimizer state that come next; a finished run is not repeated: its weights are loaded. Precision is that of the
+    model's dtype policy. Where there is no terminal for the progress bar, `absl.logging.set_verbosity("info")` shows
+    log lines.
 
     Ctrl-C, SIGTERM and SIGUSR1 end training after the step being made, and a checkpoint is written. Whenever training
     does not finish, the model gets back the weights that it had before. In a thread other than the main one there are
@@ -151,6 +152,7 @@ def fine_tune(
         settings = _settings_of(given)
         with RunProcess(settings.output_dir, distribution, replicas, preemption_exit_code) as process:
             made = _made_model(model, settings, process)
+            _check_loss(made)
             settings = dataclasses.replace(
                 settings,
                 batch_size=made.raw_batch_size if batch_size is None else batch_size,
@@ -186,6 +188,15 @@ def _made_model(model, settings: OneRunSettings, process: RunProcess):
     keras.utils.set_random_seed(settings.seed)
     with process.distribution.scope():
         return model()
+
+
+def _check_loss(model) -> None:
+    """Raises `InputError` if the model was compiled with another loss than its own, which alone is minimised here."""
+    if not model._loss_is_own:
+        raise InputError(
+            f"`fine_tune` minimises the own loss of `{type(model).__name__}`. Expected: a model compiled without "
+            "`loss`. Received: one with; `fit` minimises that."
+        )
 
 
 @contextlib.contextmanager

@@ -63,6 +63,10 @@ class NamedTargets:
         """Whether every row has one class, so that `class_weight` has a meaning."""
         return False
 
+    def by_number(self, class_weight):
+        """Returns `class_weight` with the numbers of classes as keys."""
+        return class_weight
+
     def plain_targets(self, y):
         """Returns a plain `y` as the model's single target."""
         return y
@@ -189,6 +193,7 @@ class NamedTargets:
         classes = given.get("class_weight")
         if classes is not None:
             self._check_class_weights(y)
+            given["class_weight"] = self.by_number(classes)
             given["x"], given["y"] = self._plain_y(x, y)
         elif weight is not None:
             given["x"], given["y"], given["sample_weight"] = self._apart(x, y, weight)

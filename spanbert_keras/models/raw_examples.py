@@ -2,15 +2,19 @@
 
 import functools
 import types
+from numbers import Integral
 from typing import Any
 
 import keras
 import numpy as np
 
+from spanbert_keras.errors import InputError
 from spanbert_keras.models.named_targets import NamedTargets
 from spanbert_keras.models.replicas import check_replicas, devices_of_a_batch
+from spanbert_keras.preprocessing.preprocessors.example_rows import ExampleRows
 from spanbert_keras.preprocessing.preprocessors.prepared_dataset import PreparedDataset
-from spanbert_keras.preprocessing.preprocessors.row_batches import RowBatches, split_examples
+from spanbert_keras.preprocessing.preprocessors.row_batches import RowBatches
+from spanbert_keras.preprocessing.preprocessors.row_subset import RowSubset, split_rows
 from spanbert_keras.preprocessing.preprocessors.task_preprocessor import TaskPreprocessor
 
 
@@ -53,17 +57,27 @@ class RawExamples(NamedTargets):
     ):
         self._compile_by_default()
         check_replicas(self)
-        validation_size = kwargs.get("validation_batch_size") or batch_size
-        if self.is_raw(x) and validation_split and validation_data is None:
-            (x, y, sample_weight), validation_data = split_examples((x, y, sample_weight), validation_split)
-        if self.is_raw(x):
-            x, count = self._prepared(x, y, sample_weight, batch_size, shuffle, initial_epoch, class_weight)
+        class_weight = self.by_number(class_weight)
+        size = {"batch_size": kwargs.get("validation_batch_size") or batch_size}
+        x = self._applied(x)
+        if self._is_in_memory(x):
+            rows = every = self._rows(x, y, sample_weight, needs_targets=True)
+            if class_weight is not None:
+                self._check_class_weights(None)
+                rows = RowSubset(rows, np.arange(len(rows)), rows.weights_of_classes(class_weight))
+            if validation_split and validation_data is None:
+                first, last = split_rows(rows, validation_split)
+                validation_data = self._batches(RowSubset(every, last), is_fixed=True, **size)
+                rows = RowSubset(rows, first)
+            x = self._batches(rows, batch_size, is_shuffled=shuffle, epoch=initial_epoch)
+            y = sample_weight = class_weight = batch_size = None
+            shuffle, validation_split = False, 0.0
+        elif self.is_raw(x):
+            x = self._mapped(x, y, sample_weight, validation_split)
             y = sample_weight = batch_size = None
-            shuffle = False  # was done, or is the dataset's own matter
-            class_weight = class_weight if count is None else None
-            validation_split = 0.0
+            shuffle = False  # the dataset's own matter
         if validation_data is not None:
-            validation_data = self._prepared_validation(validation_data, validation_size)
+            validation_data = self._validation(validation_data, **size)
         return super().fit(
             x,
             y,
@@ -83,17 +97,21 @@ class RawExamples(NamedTargets):
     @functools.wraps(keras.Model.evaluate)
     def evaluate(self, x=None, y=None, batch_size=None, verbose="auto", sample_weight=None, **kwargs):
         self._compile_by_default()
+        x = self._applied(x)
         if self.is_raw(x):
-            x, _ = self._prepared(x, y, sample_weight, batch_size, is_fixed=True)
+            x = self._evaluated(x, y, sample_weight, batch_size)
             y = sample_weight = batch_size = None
         return super().evaluate(x, y, batch_size=batch_size, verbose=verbose, sample_weight=sample_weight, **kwargs)
 
     @functools.wraps(keras.Model.predict)
     def predict(self, x, batch_size=None, **kwargs):
-        count = None
-        if self.is_raw(x):
-            x, count = self._prepared(x, None, None, batch_size, in_order=True, is_fixed=True)
+        x, count = self._applied(x), None
+        if self._is_in_memory(x):
+            rows = self._rows(x, None, None)
+            x, count = self._batches(rows, batch_size, in_order=True, is_fixed=True), len(rows)
             batch_size = None
+        elif self.is_raw(x):
+            x, batch_size = self._mapped(x), None
         found = keras.Model.predict(self, x, batch_size=batch_size, **kwargs)
         return found if count is None else {key: value[:count] for key, value in found.items()}
 
@@ -142,33 +160,74 @@ class RawExamples(NamedTargets):
         if not self.compiled:
             self.compile()
 
-    def _prepared(self, x, y, weight, batch_size, shuffle=False, epoch=0, class_weight=None, **kind):
-        """Returns raw examples as batches of arrays, and the number of rows if these were made here."""
-        prepare = self.preprocessor
-        if hasattr(x, "element_spec"):
-            return x.map(prepare), None
-        if isinstance(x, keras.utils.PyDataset):
-            return PreparedDataset(x, self._whole_batch), None
-        if isinstance(x, types.GeneratorType):
-            return (self._whole_batch(batch) for batch in x), None
-        if not isinstance(prepare, TaskPreprocessor):  # any function of x
-            x = prepare(x)
-            return keras.utils.pack_x_y_sample_weight(x, y, weight), None
-        rows = self._weighted(prepare.rows(x, y, weight), class_weight)
+    def _is_in_memory(self, x) -> bool:
+        """Returns whether `x` holds all raw examples, rather than being a dataset or generator of batches."""
+        is_stream = hasattr(x, "element_spec") or isinstance(x, keras.utils.PyDataset | types.GeneratorType)
+        return not is_stream and self.is_raw(x)
+
+    def _applied(self, x):
+        """Returns what a preprocessor that is any function makes of raw examples in memory; else `x` itself."""
+        is_function = not isinstance(self.preprocessor, TaskPreprocessor)
+        return self.preprocessor(x) if is_function and self._is_in_memory(x) else x
+
+    def _rows(self, x, y, weight, needs_targets=False) -> ExampleRows:
+        rows = self.preprocessor.rows(x, y, weight)
+        if not len(rows):
+            raise InputError("There must be examples. Received: none.")
+        if needs_targets and not rows.target_keys:
+            raise InputError(
+                f"`{type(self).__name__}` needs what it should predict for each example, as `y` or among the examples; "
+                f"see `{type(self.preprocessor).__name__}`. Received: examples alone."
+            )
+        return rows
+
+    def _batches(self, rows, batch_size=None, is_shuffled=False, in_order=False, epoch=0, is_fixed=False):
+        """Returns rows in batches, as Keras takes them on the backend in use."""
+        size = self.raw_batch_size if batch_size is None else batch_size
+        if isinstance(size, bool) or not isinstance(size, Integral) or size < 1:
+            raise ValueError(f"`batch_size` must be a positive integer. Received: {batch_size!r}.")
+        prepare, in_order = self.preprocessor, in_order or not (is_shuffled or is_fixed)
         # TensorFlow traces Keras' metrics of tokens with a length that it must know.
         is_single = prepare.single_length or self.outputs_by_token and self._compile_metrics is not None
-        length = prepare.row_length_for(rows) if is_single or kind.get("in_order") else None
-        seed = np.random.randint(0, 2**31, 2) if shuffle else None
-        kind["multiple"] = devices_of_a_batch(self)
-        batches = RowBatches(rows, batch_size or self.raw_batch_size, length, seed, epoch=epoch, **kind)
-        return batches.for_backend(), len(rows)
+        return RowBatches(
+            rows,
+            size,
+            length=prepare.row_length_for(rows) if is_single or in_order else None,
+            seed=np.random.randint(0, 2**31, 2) if is_shuffled else None,
+            in_order=in_order,
+            epoch=epoch,
+            is_fixed=is_fixed,
+            multiple=devices_of_a_batch(self),
+        ).for_backend()
 
-    def _prepared_validation(self, data, batch_size):
+    def _mapped(self, x, y=None, weight=None, split=None):
+        """Returns a dataset or generator of raw batches as one of arrays."""
+        if y is not None or weight is not None or split:
+            raise ValueError(
+                f"A dataset or generator yields labels and weights itself. Expected: batches (x, y) or (x, y, "
+                f"sample_weight), without `y`, `sample_weight` and `validation_split` beside it; or lists of all "
+                f"examples. Received: {type(x).__name__} with one of these."
+            )
+        if hasattr(x, "element_spec"):
+            return x.map(self.preprocessor)
+        if isinstance(x, keras.utils.PyDataset):
+            return PreparedDataset(x, self._whole_batch)
+        return (self._whole_batch(batch) for batch in x)
+
+    def _evaluated(self, x, y, weight, batch_size):
+        """Returns raw examples as batches of arrays, the same in every pass."""
+        if not self._is_in_memory(x):
+            return self._mapped(x, y, weight)
+        return self._batches(self._rows(x, y, weight, needs_targets=True), batch_size, is_fixed=True)
+
+    def _validation(self, data, batch_size):
         """Returns validation data, of which raw examples are batches of arrays."""
-        if isinstance(data, list | tuple) and not hasattr(data, "element_spec"):
+        if isinstance(data, list | tuple):
             x, y, weight = keras.utils.unpack_x_y_sample_weight(tuple(data))
-            return self._prepared(x, y, weight, batch_size, is_fixed=True)[0] if self.is_raw(x) else data
-        return self._prepared(data, None, None, batch_size, is_fixed=True)[0] if self.is_raw(data) else data
+            x = self._applied(x)
+            is_raw = self.is_raw(x)
+            return self._evaluated(x, y, weight, batch_size) if is_raw else (x, *data[1:])
+        return self._evaluated(data, None, None, batch_size) if self.is_raw(data) else data
 
     def _whole_batch(self, batch):
         """Returns a batch of raw examples, as a dataset yields it, as arrays."""
@@ -178,10 +237,3 @@ class RawExamples(NamedTargets):
 
     def _one_batch(self, x, y, weight):
         return keras.utils.unpack_x_y_sample_weight(self.preprocessor(x, y, weight))
-
-    def _weighted(self, rows, class_weight):
-        """Returns rows whose weights are those of their classes."""
-        if class_weight is not None:
-            self._check_class_weights(None)
-            rows.weigh_classes(class_weight)
-        return rows

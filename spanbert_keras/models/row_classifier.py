@@ -133,6 +133,23 @@ class RowClassifier(BucketedPrediction):
     def takes_class_weights(self) -> bool:
         return self.problem_type == "single_label"
 
+    def by_number(self, class_weight):
+        """Returns `class_weight` with the numbers of classes as keys, also if it has their names.
+
+        Raises:
+            ValueError: a class is not one of the model's.
+        """
+        if class_weight is None or not self.takes_class_weights:
+            return class_weight  # which is rejected elsewhere
+        numbers = {name: number for number, name in enumerate(self.labels)}
+        found = {numbers.get(key, key) for key in class_weight}
+        if not found <= set(range(len(self.labels))):
+            raise ValueError(
+                f"`class_weight` has classes that the model does not have. Expected: some of {list(self.labels)}, or "
+                f"their numbers. Received: {list(class_weight)}."
+            )
+        return {numbers.get(key, key): weight for key, weight in class_weight.items()}
+
     def plain_targets(self, y):
         """Returns a plain `y` as `label_targets`; for single labels class numbers, `(B,)` or `(B, 1)`, become one-hot
         rows."""

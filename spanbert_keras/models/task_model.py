@@ -66,6 +66,11 @@ class TaskModel(SavedState, RawExamples, NamedInputs, keras_hub.models.Task, met
                 f"`{type(self).__name__}` has functional={self.functional}. Expected: `functional = True` in the class "
                 f"if the model is made by a head, else a `call` of its own. Received: head={head!r}."
             )
+        if kwargs.keys() - {"name", "trainable"}:
+            raise TypeError(
+                f"`{type(self).__name__}` got an unknown argument. Expected: those of its class, `dtype`, "
+                f"`preprocessor`, `name` and `trainable`. Received: {sorted(kwargs.keys() - {'name', 'trainable'})}."
+            )
         graph = {}
         if head is not None:
             inputs = self.symbolic_inputs()
@@ -114,6 +119,15 @@ class TaskModel(SavedState, RawExamples, NamedInputs, keras_hub.models.Task, met
     def preprocessor(self, preprocessor):
         if isinstance(preprocessor, str) and preprocessor == "auto":
             preprocessor = None if self.preprocessor_cls is None else self.preprocessor_cls()
+        kind = self.preprocessor_cls or TaskPreprocessor
+        is_other = isinstance(preprocessor, TaskPreprocessor) and not isinstance(preprocessor, kind)
+        if is_other or preprocessor is not None and not callable(preprocessor):
+            raise ValueError(
+                f"`preprocessor` of `{type(self).__name__}` must be a `{kind.__name__}`, a function of raw examples, "
+                f'"auto" or None. Received: {preprocessor!r}.'
+            )
+        if isinstance(preprocessor, TaskPreprocessor):
+            preprocessor = preprocessor.for_model(self)
         self.__dict__["__preprocessor"] = preprocessor
 
     def __setattr__(self, name, value):
@@ -149,9 +163,13 @@ class TaskModel(SavedState, RawExamples, NamedInputs, keras_hub.models.Task, met
         preprocessor = self.preprocessor
         if preprocessor is None and self.preprocessor_cls is not None:
             config["preprocessor"] = None
-        elif getattr(preprocessor, "own_settings", True) and preprocessor is not None:
+        elif isinstance(preprocessor, TaskPreprocessor) and preprocessor.own_settings:
+            serialized = keras.saving.serialize_keras_object(preprocessor)
+            dropped = {"tokenizer", *preprocessor.defaults} - preprocessor.own_settings.keys()  # saved in this model
+            own = {name: value for name, value in serialized["config"].items() if name not in dropped}
+            config["preprocessor"] = serialized | {"config": own}
+        elif preprocessor is not None and not isinstance(preprocessor, TaskPreprocessor):
             config["preprocessor"] = keras.saving.serialize_keras_object(preprocessor)
-            config["preprocessor"].get("config", {}).pop("tokenizer", None)  # saved with the encoder
         return config
 
     @classmethod

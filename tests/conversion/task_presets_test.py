@@ -129,8 +129,40 @@ def test_a_classifier_needs_labels(encoder_preset):
         spanbert_keras.SpanBertTextClassifier.from_preset(encoder_preset)
 
 
-def test_a_subclass_loads_as_itself(encoder_preset, classifier):
+def test_a_subclass_loads_as_itself(encoder_preset, classifier, tmp_path):
+    @keras.saving.register_keras_serializable(package="test_presets")
     class Mine(spanbert_keras.SpanBertTextClassifier):
         pass
 
+    folder, model = classifier
+    expected = model.classify("a bad cab").scores
     assert type(Mine.from_preset(encoder_preset, num_classes=2)) is Mine
+    mine = Mine.from_preset(folder)
+    assert type(mine) is Mine and mine.classify("a bad cab").scores == pytest.approx(expected)
+    mine.save_to_preset(tmp_path / "mine")
+    for kind in (Mine, spanbert_keras.SpanBertTextClassifier):
+        again = kind.from_preset(tmp_path / "mine")
+        assert type(again) is Mine and again.classify("a bad cab").scores == pytest.approx(expected)
+
+
+def test_settings_of_the_preprocessor_are_kept(tmp_path):
+    preprocessor = spanbert_keras.SpanBertQuestionAnswererPreprocessor(answers="all")
+    reader = spanbert_keras.SpanBertQuestionAnswerer(make_encoder(num_layers=1), preprocessor=preprocessor)
+    reader.save(tmp_path / "reader.keras")
+    reader.save_to_preset(tmp_path / "preset")
+    for found in (
+        keras.saving.load_model(tmp_path / "reader.keras"),
+        spanbert_keras.SpanBertQuestionAnswerer.from_preset(tmp_path / "reader.keras"),
+        spanbert_keras.SpanBertQuestionAnswerer.from_preset(tmp_path / "preset"),
+        spanbert_keras.load_pretrained(tmp_path / "preset"),
+    ):
+        assert found.preprocessor.own_settings == {"answers": "all"}
+    alone = spanbert_keras.SpanBertQuestionAnswererPreprocessor.from_preset(str(tmp_path / "preset"))
+    assert alone.settings["window_length"] == 24 and alone.settings["answers"] == "all"
+
+
+def test_arguments_of_loading_apply_to_presets_of_ours_too(classifier):
+    kind = spanbert_keras.SpanBertTextClassifier
+    assert kind.from_preset(classifier[0], max_sequence_length=16).encoder.max_sequence_length == 16
+    with pytest.raises(InputError):
+        kind.from_preset(classifier[0], vocabulary_file="missing.txt")

@@ -113,6 +113,85 @@ def test_weights_of_examples_and_of_classes_scale_the_loss(model):
         model.fit(TEXTS, NAMES, class_weight={0: 1.0}, sample_weight=weights)
 
 
+def test_class_weights_may_name_the_classes(model):
+    model.optimizer.learning_rate = 0.0
+    given = {"batch_size": 8, "verbose": 0}
+    losses = [
+        model.fit(TEXTS, NAMES, class_weight=weights, **given).history["loss"][0]
+        for weights in ({0: 1.0, 1: 3.0}, {"x": 1.0, "y": 3.0})
+    ]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-6)
+    for wrong in ({"z": 1.0}, {7: 2.0}):
+        with pytest.raises(ValueError, match="classes that the model does not have"):
+            model.fit(TEXTS, NAMES, class_weight=wrong)
+
+
+def test_labels_and_weights_beside_a_dataset_are_rejected(model):
+    for given in ({"y": NAMES}, {"sample_weight": np.ones(8)}, {"validation_split": 0.5}):
+        with pytest.raises(ValueError, match="yields labels and weights itself"):
+            model.fit(Batches(TEXTS, NAMES), **given)
+    with pytest.raises(ValueError, match="yields labels and weights itself"):
+        model.fit((text for text in TEXTS), NAMES)
+
+
+def test_without_shuffling_rows_are_read_in_order(model):
+    seen = []
+    compute = model.preprocessor.rows
+
+    class Rows:
+        def __call__(self, *args):
+            rows = compute(*args)
+            batch = rows.batch
+            rows.batch = lambda numbers, *rest: seen.append(numbers.tolist()) or batch(numbers, *rest)
+            return rows
+
+    model.preprocessor.rows = Rows()
+    model.fit(TEXTS, NAMES, batch_size=3, shuffle=False, verbose=0)
+    assert seen[-3:] == [[0, 1, 2], [3, 4, 5], [6, 7]]
+
+
+@pytest.mark.parametrize("x, y, message", [([], [], "Received: none"), (TEXTS, None, "as `y` or among the examples")])
+def test_training_needs_examples_with_labels(model, x, y, message):
+    with pytest.raises(InputError, match=message):
+        model.fit(x, y)
+
+
+@pytest.mark.parametrize("size", [0, -3, 2.5, True])
+def test_a_batch_has_rows(model, size):
+    with pytest.raises(ValueError, match="`batch_size` must be a positive integer"):
+        model.fit(TEXTS, NAMES, batch_size=size)
+
+
+def test_models_do_not_share_a_preprocessor(make):
+    from spanbert_keras import SpanBertTextClassifierPreprocessor
+
+    given = SpanBertTextClassifierPreprocessor(row_length=32)
+    first, second = make(["x", "y"], preprocessor=given), make(["y", "x"], preprocessor=given)
+    for model, expected in ((first, [0, 1]), (second, [1, 0]), (first, [0, 1])):
+        assert model.preprocessor(TEXTS[:2], ["x", "y"])[1].tolist() == expected
+
+
+@pytest.mark.parametrize("wrong", [5, "none"])
+def test_a_preprocessor_is_checked(make, wrong):
+    from spanbert_keras import SpanBertQuestionAnswererPreprocessor
+
+    for given in (wrong, SpanBertQuestionAnswererPreprocessor()):
+        with pytest.raises(ValueError, match="must be a `SpanBertTextClassifierPreprocessor`, a function"):
+            make(preprocessor=given)
+
+
+def test_a_preprocessor_that_works_alone_has_the_models_settings(make):
+    model = make()
+    alone = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(model.preprocessor))
+    assert alone.settings == model.preprocessor.settings
+    assert "preprocessor" not in model.get_config()
+
+
+def test_unknown_arguments_are_rejected(make):
+    with pytest.raises(TypeError, match="unknown argument.*nonsense"):
+        make(nonsense=1)
+
+
 def test_class_weights_need_classes(make):
     with pytest.raises(ValueError, match="`class_weight` weights rows by their class"):
         make(()).fit(TEXTS, np.arange(8.0), class_weight={0: 1.0})
@@ -142,6 +221,8 @@ def test_any_function_may_be_the_preprocessor(make):
     ours = model.preprocessor
     model.preprocessor = lambda x: ours(x)
     np.testing.assert_allclose(model.predict(TEXTS, verbose=0)["logits"], expected, atol=1e-5)
+    model.compile("sgd", **FAST)
+    model.fit(TEXTS, np.array(NUMBERS), epochs=1, verbose=0)
 
 
 def test_a_setting_of_the_preprocessor_must_not_differ_from_the_models(make):

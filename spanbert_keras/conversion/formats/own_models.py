@@ -103,11 +103,15 @@ def _settings_of(checkpoint: Checkpoint, kind: str, given: dict[str, Any]) -> di
     Raises:
         InputError: The checkpoint cannot become this kind of model.
     """
+    own = dict(checkpoint.head_settings)
+    if isinstance(own.get("preprocessor"), dict):
+        own["preprocessor"] = keras.saving.deserialize_keras_object(own["preprocessor"])
     if kind == (checkpoint.task or "pretrainer"):
-        return checkpoint.head_settings | given
+        return own | given
     if kind not in TASKS:
         return dict(given)
-    settings = TASKS[kind].adopt(checkpoint.task, checkpoint.head_settings)
+    own.pop("preprocessor", None)
+    settings = TASKS[kind].adopt(checkpoint.task, own)
     if settings is None and DESCRIPTIONS & given.keys():
         settings = {}
     if settings is None:
@@ -227,15 +231,15 @@ def from_model(model: Any) -> Checkpoint:
     )
 
 
-def _head_settings(model) -> dict[str, Any]:
+def _head_settings(model: Any) -> dict[str, Any]:
     """Returns the settings of a model's head that follow neither from its encoder nor from the tensors' shapes."""
-    if isinstance(model, SpanBertPretrainer):
-        return {"sbo_weight": model.sbo_weight, "loss_normalization": model.loss_normalization}
-    if isinstance(model, TASK_MODELS):
-        config = model.get_config()
-        of_keras = ("name", "trainable", "dtype", "encoder", "layer_state", "preprocessor")
-        return {name: value for name, value in config.items() if name not in of_keras}
-    return {}
+    kinds: tuple[Any, ...] = (SpanBertPretrainer, *TASK_MODELS)
+    if not isinstance(model, kinds):
+        return {}
+    config = model.get_config()
+    of_keras = ("name", "trainable", "dtype", "encoder", "layer_state")
+    of_tensors = ("max_span_positions", "position_dim") if isinstance(model, SpanBertPretrainer) else ()
+    return {name: value for name, value in config.items() if name not in (*of_keras, *of_tensors)}
 
 
 def _drop_fresh_heads(tensors: dict[str, np.ndarray]) -> list[str]:

@@ -50,6 +50,8 @@ class ExampleRows:
                 f"`sample_weight` must have one number for each example. Expected: shape ({count},). "
                 f"Received: {weights.shape}."
             )
+        if not np.isfinite(weights).all():
+            raise InputError("`sample_weight` must be finite numbers. Received: NaN or infinity among them.")
         return weights.reshape(-1)[self.examples]
 
     def batch(self, rows: np.ndarray, length: int, epoch: int = 0) -> dict[str, np.ndarray]:

@@ -45,17 +45,18 @@ class LabelledRows(ExampleRows):
             labels = (labels[:, None] == np.arange(self.num_classes)).astype(np.float32)
         return batch | {"label_targets": labels}
 
-    def weigh_classes(self, class_weight: dict[int, float]) -> None:
-        """Gives every row the weight of its class, 1 for a class without one.
+    def weights_of_classes(self, class_weight: dict[int, float]) -> np.ndarray:
+        """Returns the weight of each row's class, float32 `(N,)`, 1 for a class without one.
 
         Raises:
-            ValueError: the rows have weights already.
+            ValueError: the rows have weights already, or no labels.
         """
         if self.weights is not None:
             raise ValueError("`fit` takes `class_weight` or `sample_weight`. Expected: one of them. Received: both.")
-        if self.labels is not None:
-            classes = self.labels if self.labels.ndim == 1 else self.labels.argmax(axis=1)
-            self.weights = np.array([class_weight.get(one, 1.0) for one in classes.tolist()], np.float32)
+        if self.labels is None:
+            raise ValueError("`class_weight` needs labels. Received: examples without.")
+        classes = self.labels if self.labels.ndim == 1 else self.labels.argmax(axis=1)
+        return np.array([class_weight.get(one, 1.0) for one in classes.tolist()], np.float32)
 
     def targets(self, rows: np.ndarray, batch: dict[str, np.ndarray]) -> np.ndarray:
         """Returns the labels as they were given: class numbers, int32 `(B,)`, or float32 `(B, C)`."""

@@ -5,7 +5,6 @@ import math
 import keras
 import numpy as np
 
-from spanbert_keras.preprocessing.examples.given_texts import plain
 from spanbert_keras.preprocessing.length_buckets import LengthBuckets
 from spanbert_keras.preprocessing.preprocessors.example_rows import ExampleRows
 
@@ -116,49 +115,3 @@ class RowBatches(keras.utils.PyDataset):
         first_length = inputs["token_ids"].shape[1]
         dataset = tf.data.Dataset.from_generator(epoch, output_signature=tf.nest.map_structure(spec, first))
         return dataset.apply(tf.data.experimental.assert_cardinality(len(self))).prefetch(2)
-
-
-def split_examples(parts: tuple, share: float) -> tuple[tuple, tuple]:
-    """Returns the first examples, for training, and the last ones, for validation.
-
-    Args:
-        parts: x, y and sample weights, each `None`, a sequence of E, or a dict (or, as x, a tuple) of columns of E.
-        share: float. Share of the examples for validation.
-
-    Raises:
-        ValueError: there are too few examples for two parts.
-    """
-    parts = tuple(_columns(part) for part in parts)
-    count = _count(parts[0])
-    at = math.floor(count * (1.0 - share))
-    if not 0 < at < count:
-        raise ValueError(
-            f"`validation_split` leaves one part without examples. Expected: at least one in each. "
-            f"Received: validation_split={share} of {count} examples."
-        )
-    return tuple(_slice(part, None, at) for part in parts), tuple(_slice(part, at, None) for part in parts)
-
-
-def _columns(part):
-    """Returns examples that can be sliced: dicts and tuples of lists, and lists."""
-    if part is None:
-        return None
-    if hasattr(part, "keys"):
-        return {key: _columns(part[key]) for key in part.keys()}
-    if isinstance(part, tuple) and part and not isinstance(part[0], str) and hasattr(part[0], "__len__"):
-        return tuple(_columns(one) for one in part)
-    return part if isinstance(part, list | np.ndarray) else list(plain(part))
-
-
-def _count(part) -> int:
-    if hasattr(part, "keys"):
-        return len(next(iter(part.values())))
-    return len(part[0]) if isinstance(part, tuple) else len(part)
-
-
-def _slice(part, start, stop):
-    if part is None:
-        return None
-    if hasattr(part, "keys"):
-        return {key: value[start:stop] for key, value in part.items()}
-    return tuple(one[start:stop] for one in part) if isinstance(part, tuple) else part[start:stop]

@@ -1,5 +1,7 @@
 """The base of the preprocessors. Shape letters: E examples, N rows, T tokens."""
 
+import inspect
+import weakref
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -48,11 +50,19 @@ class TaskPreprocessor(keras_hub.models.Preprocessor):
         self.tokenizer = tokenizer
         self.own_settings = {name: value for name, value in (settings or {}).items() if value is not None}
         self._model_settings: dict[str, Any] = {}
+        self._model: Any = None  # a weak reference to the model that it belongs to
 
     @property
     def settings(self) -> dict[str, Any]:
         """Every setting: as given, else as in the model, else the default."""
         return self.defaults | self._model_settings | self.own_settings
+
+    def for_model(self, model) -> "TaskPreprocessor":
+        """Returns this preprocessor, or a copy of it if it belongs to another model already."""
+        if self._model is not None and self._model() not in (None, model):
+            return type(self)(self.tokenizer, **self.own_settings).for_model(model)
+        self._model = weakref.ref(model)
+        return self
 
     def adopt(self, tokenizer, settings: Mapping[str, Any]) -> None:
         """Takes a model's tokenizer, and its settings where none were given.
@@ -129,7 +139,10 @@ class TaskPreprocessor(keras_hub.models.Preprocessor):
     # --- saving
 
     def get_config(self):
-        return keras_hub.models.Preprocessor.get_config(self) | self.own_settings
+        """Returns the config of a preprocessor that works alone: with the settings of the model that it belongs to."""
+        names = inspect.signature(type(self).__init__).parameters.keys() & self.defaults.keys()
+        adopted = {name: value for name, value in self._model_settings.items() if name in names and value is not None}
+        return keras_hub.models.Preprocessor.get_config(self) | adopted | self.own_settings
 
 
 def _plain(value):

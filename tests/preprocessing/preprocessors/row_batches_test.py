@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from spanbert_keras.preprocessing.preprocessors.example_rows import ExampleRows
-from spanbert_keras.preprocessing.preprocessors.row_batches import RowBatches, split_examples
+from spanbert_keras.preprocessing.preprocessors.row_batches import RowBatches
 
 LENGTHS = np.random.default_rng(3).integers(1, 100, 45)
 
@@ -92,26 +92,3 @@ def test_tensorflow_gets_a_dataset_whose_shapes_fit_all_batches():
     assert x["token_ids"].shape.as_list() == [None, None] and y["target"].shape.as_list() == [None, 2]
     x, _ = RowBatches(Numbers(), batch_size=8, length=100).for_backend().element_spec
     assert x["token_ids"].shape.as_list() == [None, 100]
-
-
-@pytest.mark.parametrize(
-    "x, first, last",
-    [
-        (["a", "b", "c", "d"], ["a", "b", "c"], ["d"]),
-        ([("a", "b")] * 4, [("a", "b")] * 3, [("a", "b")]),
-        ((["a", "b", "c", "d"], list("efgh")), (["a", "b", "c"], list("efg")), (["d"], ["h"])),
-        ({"q": ["a", "b", "c", "d"]}, {"q": ["a", "b", "c"]}, {"q": ["d"]}),
-        (iter("abcd"), ["a", "b", "c"], ["d"]),
-    ],
-)
-def test_examples_are_split_with_their_labels_and_weights(x, first, last):
-    training, validation = split_examples((x, np.arange(4), None), 0.25)
-    assert training[0] == first and validation[0] == last
-    assert (training[1].tolist(), validation[1].tolist()) == ([0, 1, 2], [3])
-    assert training[2] is validation[2] is None
-
-
-@pytest.mark.parametrize("share", [0.99, 1.0])
-def test_both_parts_need_examples(share):
-    with pytest.raises(ValueError, match=r"leaves one part without examples.*of 2 examples"):
-        split_examples((["a", "b"], None, None), share)
