@@ -14,7 +14,7 @@ from spanbert_keras.models.replicas import check_replicas, devices_of_a_batch
 from spanbert_keras.preprocessing.preprocessors.example_rows import ExampleRows
 from spanbert_keras.preprocessing.preprocessors.prepared_dataset import PreparedDataset
 from spanbert_keras.preprocessing.preprocessors.row_batches import RowBatches
-from spanbert_keras.preprocessing.preprocessors.row_subset import RowSubset, split_rows
+from spanbert_keras.preprocessing.preprocessors.row_subset import RowSubset
 from spanbert_keras.preprocessing.preprocessors.task_preprocessor import TaskPreprocessor
 
 
@@ -61,14 +61,13 @@ class RawExamples(NamedTargets):
         size = {"batch_size": kwargs.get("validation_batch_size") or batch_size}
         x = self._applied(x)
         if self._is_in_memory(x):
-            rows = every = self._rows(x, y, sample_weight, needs_targets=True)
+            rows = self._rows(x, y, sample_weight, needs_targets=True)
+            if validation_split and validation_data is None:
+                rows, last = self.preprocessor.split(rows, x, validation_split)
+                validation_data = self._batches(last, is_fixed=True, **size)
             if class_weight is not None:
                 self._check_class_weights(None)
                 rows = RowSubset(rows, np.arange(len(rows)), rows.weights_of_classes(class_weight))
-            if validation_split and validation_data is None:
-                first, last = split_rows(rows, validation_split)
-                validation_data = self._batches(RowSubset(every, last), is_fixed=True, **size)
-                rows = RowSubset(rows, first)
             x = self._batches(rows, batch_size, is_shuffled=shuffle, epoch=initial_epoch)
             y = sample_weight = class_weight = batch_size = None
             shuffle, validation_split = False, 0.0

@@ -12,6 +12,7 @@ from spanbert_keras.preprocessing.masking.masking_settings import MaskingSetting
 from spanbert_keras.preprocessing.masking.span_masker import SpanMasker
 from spanbert_keras.preprocessing.preprocessors.example_rows import ExampleRows
 from spanbert_keras.preprocessing.preprocessors.masked_text_rows import MaskedTextRows, predictions_per_row
+from spanbert_keras.preprocessing.preprocessors.row_subset import split_place
 from spanbert_keras.preprocessing.preprocessors.task_preprocessor import TaskPreprocessor
 from spanbert_keras.preprocessing.row_blocks import SPECIALS_PER_BLOCK
 from spanbert_keras.preprocessing.tokenizer_inputs import in_tf_graph
@@ -154,6 +155,14 @@ class SpanBertPretrainerPreprocessor(TaskPreprocessor):
         return MaskedTextRows(
             pieces, lengths, masker, self.row_length, settings["pack"], settings["seed"], sample_weight
         )
+
+    def split(self, rows, x, share: float) -> tuple[ExampleRows, ExampleRows]:
+        """Returns the rows of the first texts and those of the last ones, which share no row."""
+        if rows.weights is not None:  # of texts that share no rows anyway
+            return super().split(rows, x, share)
+        texts, _ = given_texts(x, "x", "text")
+        at = split_place(len(texts), share)
+        return self.rows(texts[:at]), self.rows(texts[at:])
 
     def row_length_for(self, rows) -> int:
         """Returns T: all rows have one length."""

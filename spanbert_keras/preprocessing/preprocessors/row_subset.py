@@ -31,9 +31,13 @@ class RowSubset(ExampleRows):
     def targets(self, rows: np.ndarray, batch: dict[str, np.ndarray]):
         return self.rows.targets(self.numbers[rows], batch)
 
+    def weights_of_classes(self, class_weight) -> np.ndarray:
+        """Returns the weights of the classes of these rows; see `LabelledRows.weights_of_classes`."""
+        return self.rows.weights_of_classes(class_weight)[self.numbers]  # type: ignore[attr-defined]
 
-def split_rows(rows: ExampleRows, share: float) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the numbers of the rows of the first examples, for training, and of the last ones, for validation.
+
+def split_rows(rows: ExampleRows, share: float) -> tuple[RowSubset, RowSubset]:
+    """Returns the rows of the first examples, for training, and of the last ones, for validation.
 
     Args:
         rows: `ExampleRows`.
@@ -42,11 +46,17 @@ def split_rows(rows: ExampleRows, share: float) -> tuple[np.ndarray, np.ndarray]
     Raises:
         ValueError: there are too few examples for two parts.
     """
-    count = int(rows.examples.max(initial=-1)) + 1
+    at = split_place(int(rows.examples.max(initial=-1)) + 1, share)
+    first, last = np.flatnonzero(rows.examples < at), np.flatnonzero(rows.examples >= at)
+    return RowSubset(rows, first), RowSubset(rows, last)
+
+
+def split_place(count: int, share: float) -> int:
+    """Returns how many of `count` examples are for training; `ValueError` if one of both parts has none."""
     at = math.floor(count * (1.0 - share))
     if not 0 < at < count:
         raise ValueError(
             f"`validation_split` leaves one part without examples. Expected: at least one in each. "
             f"Received: validation_split={share} of {count} examples."
         )
-    return np.flatnonzero(rows.examples < at), np.flatnonzero(rows.examples >= at)
+    return at

@@ -10,6 +10,7 @@ import numpy as np
 
 from spanbert_keras.preprocessing.length_buckets import row_lengths
 from spanbert_keras.preprocessing.preprocessors.example_rows import ExampleRows
+from spanbert_keras.preprocessing.preprocessors.row_subset import split_rows
 from spanbert_keras.preprocessing.tokenizer import SpanBertTokenizer
 from spanbert_keras.preprocessing.tokenizer_inputs import in_tf_graph, plain_array
 
@@ -84,6 +85,16 @@ class TaskPreprocessor(keras_hub.models.Preprocessor):
     def rows(self, x, y=None, sample_weight=None) -> ExampleRows:
         """Returns the rows of raw examples; see the call arguments."""
         raise NotImplementedError
+
+    def split(self, rows: ExampleRows, x, share: float) -> tuple[ExampleRows, ExampleRows]:
+        """Returns the rows of the first examples, for training, and those of the last ones, for validation.
+
+        Args:
+            rows: the rows of all examples.
+            x: the examples.
+            share: float. Share of the examples for validation.
+        """
+        return split_rows(rows, share)
 
     def row_length_for(self, rows: ExampleRows) -> int:
         """Returns the length that all of these rows are padded to: one of four."""

@@ -28,8 +28,8 @@ def test_a_subset_reads_the_rows_that_were_chosen_with_their_weights():
 
 def test_all_rows_of_an_example_are_on_the_same_side():
     rows = Numbers([1] * 7, [0, 0, 1, 2, 3, 3, 3])
-    assert [part.tolist() for part in split_rows(rows, 0.25)] == [[0, 1, 2, 3], [4, 5, 6]]
-    assert [part.tolist() for part in split_rows(rows, 0.7)] == [[0, 1], [2, 3, 4, 5, 6]]
+    assert [part.numbers.tolist() for part in split_rows(rows, 0.25)] == [[0, 1, 2, 3], [4, 5, 6]]
+    assert [part.numbers.tolist() for part in split_rows(rows, 0.7)] == [[0, 1], [2, 3, 4, 5, 6]]
 
 
 @pytest.mark.parametrize("share", [0.99, 1.0])
