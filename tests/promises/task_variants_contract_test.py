@@ -120,8 +120,8 @@ def test_an_export_computes_the_same_or_says_why_it_cannot(case, model, tmp_path
     import tensorflow as tf
 
     model.export(tmp_path / "exported", verbose=False)
-    served = tf.saved_model.load(tmp_path / "exported").serve
-    found = served({key: tf.constant(case.batch[key], tf.int32) for key in sorted(model.input_keys)})
+    loaded = tf.saved_model.load(tmp_path / "exported")  # holds the variables
+    found = loaded.serve({key: tf.constant(case.batch[key], tf.int32) for key in sorted(model.input_keys)})
     close({key: value.numpy() for key, value in found.items()}, computed(model, case))
 
 
