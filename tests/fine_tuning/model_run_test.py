@@ -160,7 +160,10 @@ def test_a_process_that_was_killed_is_continued_by_another_one(in_process, kill_
     code, found, found_weights = in_process("killed")
     assert code == 0 and found == [best_step, pytest.approx(scores, abs=1e-6)]
     for a, b in zip(weights, found_weights, strict=True):
-        np.testing.assert_allclose(a, b, atol=1e-6)
+        if np.abs(a).max() > 1e-4:
+            np.testing.assert_allclose(a, b, atol=1e-6)
+        else:  # a bias of keys, whose gradient is 0: Adam makes steps of its rounding
+            assert np.abs(b).max() < 1e-4
 
 
 @pytest.mark.slow

@@ -74,13 +74,14 @@ class RowBatches(keras.utils.PyDataset):
     def _packed(self, number: int, epoch: int):
         if self.in_order:
             rows = np.arange(number * self.batch_size, min(len(self.rows), (number + 1) * self.batch_size))
-            return self.rows.packed(self._filled(rows), self.length, epoch)
-        rows, length = self._buckets.plan(epoch if self.is_shuffled else 0)[number]
-        rows = rows[rows >= 0]
+            length = self.length
+        else:
+            rows, length = self._buckets.plan(epoch if self.is_shuffled else 0)[number]
+            rows = rows[rows >= 0]
         packed = self.rows.packed(self._filled(rows), length, epoch)
-        if len(self.rows) % self.multiple == 0:
+        if len(self.rows) % self.multiple == 0 or not isinstance(packed, tuple):
             return packed
-        x, y, weights = keras.utils.unpack_x_y_sample_weight(packed if isinstance(packed, tuple) else (packed,))
+        x, y, weights = keras.utils.unpack_x_y_sample_weight(packed)
         size = len(self._filled(rows))
         weights = np.ones(size, np.float32) if weights is None else weights
         total = len(self.rows)  # Keras' mean over batches counts copies as rows
