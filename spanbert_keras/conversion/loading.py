@@ -82,4 +82,4 @@ def _convert_preset(preset: str, load_weights: bool, arguments: dict):
 
 
 SpanBertEncoder.converters.append(_convert_preset)
-TaskModel.preset_loaders.append(task_from_preset)
+TaskModel.preset_loader = staticmethod(task_from_preset)

@@ -79,7 +79,7 @@ def fine_tune(
     model (`text_classifier.keras` and so on), checkpoints, TensorBoard logs and `run.json`. An interrupted run
     continues when the same call is made again, in the same process or in another one, with the batches, dropout and
     optimizer state that come next; a finished run is not repeated: its weights are loaded. Precision is that of the
-    model's dtype policy. Where there is no terminal for the progress bar, `absl.logging.set_verbosity("info")` shows
+    model's dtype policy. Without a terminal for the progress bar, `absl.logging.set_verbosity("info")` shows
     log lines.
 
     Ctrl-C, SIGTERM and SIGUSR1 end training after the step being made, and a checkpoint is written. Whenever training

@@ -100,7 +100,7 @@ class ModelTask:
         return self.evaluate(model, predict, rows) if is_evaluated else {}
 
     def test(self, model, folder: Path) -> dict[str, float]:
-        """Returns {}: there is no test set."""
+        """Returns {}, since only training and validation examples are given."""
         return {}
 
     def _validate(self, model, validation: ExampleRows, predict: Callable, batch_rows: int) -> dict[str, float]:

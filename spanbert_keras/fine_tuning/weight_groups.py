@@ -12,7 +12,7 @@ def groups_beside(model, learning_rate: float | None, total_steps: int) -> tuple
 
     Args:
         model: a model with an `encoder`.
-        learning_rate: float. That of the first step. `None`: there is no group.
+        learning_rate: float. That of the first step. `None`: no group.
         total_steps: int.
     """
     if learning_rate is None:

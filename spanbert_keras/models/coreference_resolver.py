@@ -24,6 +24,7 @@ from spanbert_keras.preprocessing.document import GENRES, genre_place
 from spanbert_keras.preprocessing.document_segments import DocumentSegments, SegmentedDocument
 from spanbert_keras.preprocessing.examples.given_documents import given_documents
 from spanbert_keras.preprocessing.preprocessors.coreference_preprocessor import SpanBertCoreferencePreprocessor
+from spanbert_keras.preprocessing.preprocessors.document_rows import DocumentRows
 
 
 def _setting(name: str) -> property:
@@ -113,17 +114,7 @@ class SpanBertCoreferenceResolver(TaskModel):
     are the released code's.
     """
 
-    input_keys = (
-        "token_ids",
-        "padding_mask",
-        "piece_places",
-        "start_groups",
-        "end_groups",
-        "speakers",
-        "segment_numbers",
-        "genres",
-        "span_limits",
-    )
+    input_keys = DocumentRows.input_keys
     target_keys = ("span_clusters",)
     static_shapes = True
     raw_batch_size = 1  # documents; as in the released code

@@ -12,6 +12,7 @@ from spanbert_keras.losses.span_bert_loss import span_bert_loss, target_losses
 from spanbert_keras.models.fill_spans import fill_spans
 from spanbert_keras.models.named_targets import sum_over_replicas
 from spanbert_keras.models.task_model import TaskModel
+from spanbert_keras.preprocessing.preprocessors.masked_text_rows import MaskedTextRows
 from spanbert_keras.preprocessing.preprocessors.pretrainer_preprocessor import SpanBertPretrainerPreprocessor
 
 
@@ -63,15 +64,7 @@ class SpanBertPretrainer(TaskModel):
     """
 
     preprocessor_cls = SpanBertPretrainerPreprocessor
-    input_keys = (
-        "token_ids",
-        "segment_ids",
-        "padding_mask",
-        "mask_positions",
-        "left_positions",
-        "right_positions",
-        "span_offsets",
-    )
+    input_keys = MaskedTextRows.input_keys
     target_keys = ("mask_ids", "mask_weights", "span_weights")
     target_of: ClassVar = {"masked_lm": "mask_ids", "span_boundary": "mask_ids"}
     weight_of: ClassVar = {"masked_lm": "mask_weights", "span_boundary": "span_weights"}

@@ -53,7 +53,7 @@ class TaskModel(SavedState, RawExamples, NamedInputs, keras_hub.models.Task, met
     needs_tokenizer = True
     backbone_cls = SpanBertEncoder
     preprocessor_cls: Any = None
-    preset_loaders: ClassVar[list[Callable]] = []  # `conversion` adds its own; see `from_preset`
+    preset_loader: ClassVar[Callable | None] = None  # set by `conversion`; see `from_preset`
     _initialized = True  # for keras-hub's `__setattr__`
 
     def __init__(self, encoder, head: Callable | None = None, dtype=None, preprocessor="auto", **kwargs):
@@ -210,9 +210,7 @@ class TaskModel(SavedState, RawExamples, NamedInputs, keras_hub.models.Task, met
             InputError: the source cannot be used, or lacks settings that the model needs, such as `labels`.
             ValueError: an architecture's weights were requested.
         """
-        for load in cls.preset_loaders:
-            return load(cls, preset, load_weights, kwargs)
-        return super().from_preset(preset, load_weights=load_weights, **kwargs)
+        return TaskModel.preset_loader(cls, preset, load_weights, kwargs)
 
     def save_to_preset(self, preset_dir, max_shard_size=10):
         """Writes a keras-hub preset directory: configuration, weights of the encoder and of the head, tokenizer.

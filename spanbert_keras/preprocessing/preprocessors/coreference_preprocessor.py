@@ -47,7 +47,7 @@ class SpanBertCoreferencePreprocessor(TaskPreprocessor):
     Returns:
         x, (x, y) or (x, y, sample_weight): x the dict of the resolver's inputs, int32 `(E, P)` or `(E, 1)`; y a dict of
         `span_clusters`, int32 `(E, P, W)`, the cluster of the span at [its first piece, its width - 1], from 1, or 0.
-        Without any clusters there is no y.
+        Without clusters y is left out.
 
     Raises:
         InputError: something is not a document, has no words or an unknown genre, or clusters do not fit.

@@ -1,4 +1,4 @@
-"""Questions, contexts and answers in every form in which they are given, and what is no such form."""
+"""Questions, contexts and answers in every form in which they are given, and other forms, which are rejected."""
 
 import numpy as np
 import pytest
