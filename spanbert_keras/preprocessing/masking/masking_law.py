@@ -74,7 +74,9 @@ def mask_rows(
     _check(pieces, row_starts, seeds, vocabulary_size=len(tables.kinds))
     rows = RaggedRows(pieces, row_starts, seeds, tables.kinds[pieces], annotation)
     units = scheme.find_units(rows)
-    chosen = scheme.choose(units, rows, settings.budget(units.num_pieces), settings.length_thresholds)
+    choose = (settings.rule == "bert" and scheme.choose_by_bert) or scheme.choose
+    budgets = settings.budget(units.num_pieces, np.diff(row_starts) - units.num_pieces)
+    chosen = choose(units, rows, budgets, settings.length_thresholds)
     return _masked_rows(rows, units, chosen, tables, settings)
 
 
@@ -112,6 +114,8 @@ def _masked_rows(
     has_right = right < np.diff(rows.starts)[masked_rows]
     has_target = (start > 0) & has_right & (offsets < settings.max_span_positions)
     groups = (first[leaders], span_length) if SCHEMES[settings.scheme].replaces_spans else (first, length)
+    if settings.rule == "bert":
+        groups = (flat, np.ones_like(flat))
     return MaskedRows(
         pieces=_replace(rows, flat, groups, tables, settings),
         rows=masked_rows,

@@ -8,6 +8,8 @@ import numpy as np
 from spanbert_keras.preprocessing.masking import span_lengths
 from spanbert_keras.preprocessing.masking.schemes import SCHEME_NAMES, SCHEMES
 
+RULES = ("paper", "bert")
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MaskingSettings:
@@ -22,6 +24,11 @@ class MaskingSettings:
             span boundary target. Defaults to 15 (the released code's README command; the paper gives none).
         mask_token_rate: float. Share of spans that become [MASK]. Defaults to 0.8 (section 3.1).
         random_token_rate: float. Share of spans that become random pieces; the rest stays unchanged. Defaults to 0.1.
+        rule: `"paper"`, or `"bert"`: how Google's BERT was trained. Then the budget counts specials and is rounded to
+            the nearest integer, [UNK] may be masked, each piece has its own draw of [MASK], random piece or no change,
+            random pieces are uniform over the whole vocabulary, and a word that does not fit the budget is skipped.
+            Only for the schemes `"subword"` and `"whole_word"`. Defaults to `"paper"` (section 4.2).
+        max_predictions: int or `None`. Most pieces masked of a row, under BERT's rule. Defaults to `None`: no limit.
 
     Raises:
         ValueError: a setting is unknown or out of range.
@@ -34,10 +41,17 @@ class MaskingSettings:
     max_span_positions: int = 15
     mask_token_rate: float = 0.8
     random_token_rate: float = 0.1
+    rule: str = "paper"
+    max_predictions: int | None = None
 
     def __post_init__(self) -> None:
+        if self.rule not in RULES:
+            raise ValueError(f"`rule` must be one of {', '.join(RULES)}. Received: rule={self.rule!r}.")
         if self.scheme not in SCHEMES:
             raise ValueError(f"`scheme` must be one of {', '.join(SCHEME_NAMES)}. Received: scheme={self.scheme!r}.")
+        if self.rule == "bert" and SCHEMES[self.scheme].choose_by_bert is None:
+            able = " or ".join(repr(name) for name, scheme in SCHEMES.items() if scheme.choose_by_bert)
+            raise ValueError(f"`rule='bert'` needs `scheme` {able}. Received: scheme={self.scheme!r}.")
         if not 0 < self.masking_rate <= 1:
             raise ValueError(
                 f"`masking_rate` must be above 0 and at most 1. Received: masking_rate={self.masking_rate}."
@@ -54,10 +68,25 @@ class MaskingSettings:
             )
         span_lengths.length_thresholds(self.geometric_rate, self.max_span_length)  # Raises if they are wrong.
 
-    def budget(self, num_pieces: np.ndarray) -> np.ndarray:
-        """Returns ceil(masking_rate x num_pieces): int64 of the same shape, exact."""
+    def budget(self, num_pieces: np.ndarray, num_specials: int | np.ndarray = 2) -> np.ndarray:
+        """Returns the most pieces that are masked in a row.
+
+        Args:
+            num_pieces: int, any shape. Pieces of a row without specials.
+            num_specials: int or array of the same shape. Its specials, which count under BERT's rule only.
+
+        Returns:
+            int64 of the same shape, exact: ceil(masking_rate x num_pieces); under BERT's rule masking_rate x
+            (num_pieces + num_specials), rounded half to even, at least 1 and at most `max_predictions`.
+        """
         rate = span_lengths.as_fraction(self.masking_rate)
-        return -(-np.asarray(num_pieces, np.int64) * rate.numerator // rate.denominator)
+        num_pieces = np.asarray(num_pieces, np.int64)
+        if self.rule == "paper":
+            return -(-num_pieces * rate.numerator // rate.denominator)
+        whole, rest = np.divmod((num_pieces + num_specials) * rate.numerator, rate.denominator)
+        up = (2 * rest > rate.denominator) | ((2 * rest == rate.denominator) & (whole % 2 == 1))
+        limit = num_pieces if self.max_predictions is None else np.minimum(num_pieces, self.max_predictions)
+        return np.minimum(np.maximum(whole + up, 1), limit)
 
     @functools.cached_property
     def length_thresholds(self) -> np.ndarray:

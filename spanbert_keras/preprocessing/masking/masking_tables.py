@@ -27,13 +27,15 @@ class MaskingTables:
     random_thresholds: np.ndarray
 
     @classmethod
-    def from_tokenizer(cls, tokenizer: Any, unigram_counts: Any = None) -> "MaskingTables":
+    def from_tokenizer(cls, tokenizer: Any, unigram_counts: Any = None, rule: str = "paper") -> "MaskingTables":
         """Returns the tables of a tokenizer.
 
         Args:
             tokenizer: a `SpanBertTokenizer`. Its special pieces, [UNK] among them, are neither masked nor drawn.
             unigram_counts: integers `(V,)`. Number of occurrences of each piece in the corpus; `None` draws
                 replacements uniformly. Only ordinary pieces (neither special nor [unusedN]) count.
+            rule: `"paper"` or `"bert"` (`MaskingSettings`). Under BERT's rule [UNK] may be masked, and every id of the
+                vocabulary, specials among them, is drawn equally often.
 
         Raises:
             ValueError: `unigram_counts` has another length than the vocabulary, a negative entry, or no ordinary piece.
@@ -41,6 +43,10 @@ class MaskingTables:
         starts = np.asarray(tokenizer.word_starts())
         kinds = np.where(starts, WORD_START, CONTINUATION).astype(np.uint8)
         kinds[np.asarray(tokenizer.special_token_ids, np.int64)] = SPECIAL
+        if rule == "bert":
+            kinds[tokenizer.unk_token_id] = WORD_START
+            every = np.arange(len(kinds), dtype=np.int32)
+            return cls(kinds, int(tokenizer.mask_token_id), every, _inverse_cdf(np.ones(len(kinds), np.int64)))
         ids = np.sort(np.asarray(tokenizer.ordinary_token_ids(), np.int32))
         counts = np.ones(len(kinds), np.int64) if unigram_counts is None else np.asarray(unigram_counts)
         if counts.shape != kinds.shape or counts.dtype.kind not in "iu" or counts.min() < 0:

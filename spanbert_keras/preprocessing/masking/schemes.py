@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from spanbert_keras.preprocessing.masking.ordered_choice import choose_in_random_order
 from spanbert_keras.preprocessing.masking.row_units import RaggedRows, RowUnits, find_pieces, find_words
 from spanbert_keras.preprocessing.masking.unit_choice import choose_pieces, choose_spans
 
@@ -29,6 +30,8 @@ class Scheme:
         find_units: function. Cuts `RaggedRows` into `RowUnits`, each masked as a whole or not at all.
         choose: function. Returns the indices of the units to mask, ascending, given `RowUnits`, `RaggedRows`, each
             row's budget in pieces, and the thresholds of the span lengths; see `choose_spans`.
+        choose_by_bert: function or `None`. The same under BERT's own rule (`MaskingSettings.rule`), which not every
+            scheme has.
         replaces_spans: bool. Whether a span of touching units shares one draw of [MASK], random pieces or no change;
             otherwise every unit has its own.
         max_span_length: int or `None`. Longest span drawn, in units. `None` is the setting `max_span_length`.
@@ -36,13 +39,16 @@ class Scheme:
 
     find_units: Callable[[RaggedRows], RowUnits]
     choose: ChooseUnits
+    choose_by_bert: ChooseUnits | None = None
     replaces_spans: bool = False
     max_span_length: int | None = None
 
 
 SCHEMES = {
     "span": Scheme(find_units=find_words, choose=choose_spans, replaces_spans=True),
-    "whole_word": Scheme(find_units=find_words, choose=choose_spans, max_span_length=1),
-    "subword": Scheme(find_units=find_pieces, choose=choose_pieces, max_span_length=1),
+    "whole_word": Scheme(
+        find_units=find_words, choose=choose_spans, choose_by_bert=choose_in_random_order, max_span_length=1
+    ),
+    "subword": Scheme(find_units=find_pieces, choose=choose_pieces, choose_by_bert=choose_pieces, max_span_length=1),
 }
 SCHEME_NAMES = tuple(SCHEMES)

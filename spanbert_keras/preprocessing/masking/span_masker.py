@@ -50,6 +50,10 @@ class SpanMasker(keras_hub.models.Preprocessor):
         max_span_length: int. Longest span drawn, in words. Defaults to 10 (section 3.1).
         mask_token_rate: float. Share of spans that become [MASK]. Defaults to 0.8 (section 3.1).
         random_token_rate: float. Share of spans that become random pieces. Defaults to 0.1 (section 3.1).
+        rule: str. `"paper"`, or `"bert"`: how Google's BERT was trained, for the schemes `"subword"` and
+            `"whole_word"`. A row's budget is then 0.15 of its length with specials, rounded to the nearest integer, at
+            least 1 and at most `max_predictions`; [UNK] may be masked; each piece has its own draw; random pieces are
+            uniform over the whole vocabulary; a word that does not fit is skipped. Defaults to `"paper"`.
         **kwargs: name and dtype, as for any Keras layer.
 
     Call arguments:
@@ -108,11 +112,17 @@ class SpanMasker(keras_hub.models.Preprocessor):
         max_span_length=10,
         mask_token_rate=0.8,
         random_token_rate=0.1,
+        rule="paper",
         **kwargs,
     ):
         super().__init__(**kwargs)
         if max_predictions is not None and max_predictions < 1:
             raise ValueError(f"`max_predictions` must be positive. Received: max_predictions={max_predictions}.")
+        if rule == "bert" and unigram_counts is not None:
+            raise ValueError(
+                "`unigram_counts` must be None with rule='bert', whose random pieces are uniform over the vocabulary. "
+                "Received: counts."
+            )
         self.tokenizer = tokenizer
         self.max_predictions = max_predictions
         self.unigram_counts = None if unigram_counts is None else np.array(unigram_counts)
@@ -124,6 +134,8 @@ class SpanMasker(keras_hub.models.Preprocessor):
             max_span_positions=max_span_positions,
             mask_token_rate=mask_token_rate,
             random_token_rate=random_token_rate,
+            rule=rule,
+            max_predictions=max_predictions if rule == "bert" else None,
         )
         self._tables = None
         self.built = True
@@ -142,6 +154,7 @@ class SpanMasker(keras_hub.models.Preprocessor):
                 "max_span_length": self.settings.max_span_length,
                 "mask_token_rate": self.settings.mask_token_rate,
                 "random_token_rate": self.settings.random_token_rate,
+                "rule": self.settings.rule,
             }
         )
         return config
@@ -150,7 +163,7 @@ class SpanMasker(keras_hub.models.Preprocessor):
     def tables(self) -> MaskingTables:
         """The vocabulary's tables, read at first use: a loaded tokenizer has its vocabulary after its config."""
         if self._tables is None:
-            self._tables = MaskingTables.from_tokenizer(self.tokenizer, self.unigram_counts)
+            self._tables = MaskingTables.from_tokenizer(self.tokenizer, self.unigram_counts, self.settings.rule)
         return self._tables
 
     def mask_ragged(
@@ -243,7 +256,7 @@ class SpanMasker(keras_hub.models.Preprocessor):
     def _num_predictions(self, length: int) -> int:
         """Returns M for rows of `length` pieces."""
         if self.max_predictions is None:
-            return int(self.settings.budget(length))
+            return int(self.settings.budget(length, 0))
         least = int(self.settings.budget(max(length - 2, 0)))
         if self.max_predictions < least:
             raise ValueError(

@@ -130,8 +130,12 @@ def choose_pieces(units: RowUnits, rows: RaggedRows, budgets: np.ndarray, length
 
     Arguments and result are those of `choose_spans`; every unit must be one piece, and no length is drawn.
     """
-    unit_rows, positions = rows.locate(units.choosable)  # A unit is a piece here.        (W,)
+    return np.sort(in_random_order(units, rows)[consecutive(units.row_choosable[:-1], budgets)])
+
+
+def in_random_order(units: RowUnits, rows: RaggedRows) -> np.ndarray:
+    """Returns `units.choosable` with the units of each row in random order: int64 `(W,)`."""
+    unit_rows, positions = rows.locate(units.first[units.choosable])  # (W,)
     words = philox.philox_words(rows.seeds[unit_rows], (positions, 0, RandomStream.SINGLE_PIECES, 0))[0]
     # Stable: of two equal numbers the earlier position wins, on every platform.
-    order = np.argsort((unit_rows.astype(np.uint64) << philox.HALF) | words, kind="stable")
-    return np.sort(units.choosable[order[consecutive(units.row_choosable[:-1], budgets)]])
+    return units.choosable[np.argsort((unit_rows.astype(np.uint64) << philox.HALF) | words, kind="stable")]

@@ -41,6 +41,7 @@ def make_adamw(
     frozen: Sequence = (),
     frozen_steps: int = 0,
     groups: Sequence[VariableGroup] = (),
+    bias_correction: bool = True,
 ):
     """Returns AdamW with decoupled weight decay, its state built for `variables`.
 
@@ -58,12 +59,14 @@ def make_adamw(
             gather meanwhile, so that their own first update has the usual size.
         frozen_steps: int. Updates that leave `frozen` as it is.
         groups: sequence of `VariableGroup`. Some of `variables`, with their own rate, decay and epsilon.
+        bias_correction: bool. Whether the moments are divided by 1 - beta^t, as in the paper of Adam; Google's BERT
+            was trained without (w <- w - rate (m / (sqrt(v) + epsilon) + decay w)), so its first updates are larger.
 
     Reference: Loshchilov and Hutter, 2019.
     """
     settings = {"beta_1": beta_1, "beta_2": beta_2, "epsilon": epsilon}
     spared = [] if decay_all else [v for v in variables if not is_decayed(v)]
-    if not groups and not frozen_steps:
+    if not groups and not frozen_steps and bias_correction:
         optimizer = keras.optimizers.AdamW(learning_rate, weight_decay=weight_decay, **settings)
         if spared:
             optimizer.exclude_from_weight_decay(var_list=spared)
@@ -76,7 +79,7 @@ def make_adamw(
         _UpdateRule(group_of.get(id(v), rest), id(v) not in spared_ids, frozen_steps if id(v) in frozen_ids else 0)
         for v in variables
     ]
-    return _AdamWByWeight(variables, rules, learning_rate, **settings)
+    return _AdamWByWeight(variables, rules, learning_rate, bias_correction, **settings)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,10 +107,11 @@ class _UpdateRule:
 class _AdamWByWeight(keras.optimizers.Adam):
     """AdamW with an `_UpdateRule` for each weight. Its state is AdamW's, so checkpoints of both are the same."""
 
-    def __init__(self, variables, rules: Sequence[_UpdateRule], learning_rate, **settings):
+    def __init__(self, variables, rules: Sequence[_UpdateRule], learning_rate, bias_correction: bool, **settings):
         # Keras' own decay has one rate for all weights, and does not wait for frozen ones: `update_step` has ours.
         super().__init__(learning_rate, name="adamw", **settings)
         self.build(variables)
+        self.bias_correction = bias_correction
         self.rules = {self._get_variable_index(v): rule for v, rule in zip(variables, rules, strict=True)}
 
     def update_step(self, gradient, variable, learning_rate):
@@ -116,7 +120,19 @@ class _AdamWByWeight(keras.optimizers.Adam):
         if rule.decays:
             self.assign_sub(variable, variable * ops.cast(rule.group.weight_decay, variable.dtype) * rate)
         self.epsilon = rule.group.epsilon
-        super().update_step(gradient, variable, rate)
+        if self.bias_correction:
+            super().update_step(gradient, variable, rate)
+        else:
+            self._update_uncorrected(gradient, variable, rate)
+
+    def _update_uncorrected(self, gradient, variable, rate):
+        """Updates a weight with the moments as they are."""
+        number = self._get_variable_index(variable)
+        moment, square = self._momentums[number], self._velocities[number]
+        gradient = ops.cast(gradient, variable.dtype)
+        self.assign_add(moment, (gradient - moment) * (1 - self.beta_1))
+        self.assign_add(square, (ops.square(gradient) - square) * (1 - self.beta_2))
+        self.assign_sub(variable, rate * moment / (ops.sqrt(square) + self.epsilon))
 
 
 def global_norm(gradients):

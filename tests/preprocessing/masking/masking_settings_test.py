@@ -62,3 +62,39 @@ def test_rates_that_add_up_to_one_in_decimals_are_accepted():
 def test_a_setting_out_of_range_is_rejected(setting, message):
     with pytest.raises(ValueError, match=message):
         masking_settings.MaskingSettings(**setting)
+
+
+@pytest.mark.parametrize(
+    ("length", "limit", "expected"),
+    [(3, 20, 1), (10, 20, 2), (30, 20, 4), (50, 20, 8), (70, 20, 10), (90, 20, 14), (128, 20, 19)]
+    + [(512, 76, 76), (512, None, 77), (512, 20, 20)],
+)
+def test_berts_budget_counts_specials_and_rounds_half_to_even(length, limit, expected):
+    settings = masking_settings.MaskingSettings(scheme="subword", rule="bert", max_predictions=limit)
+    assert settings.budget(np.array(length - 2)) == expected
+    assert settings.budget(length - 3, 3) == expected or length == 3
+    assert settings.budget(length, 0) == expected
+
+
+def test_berts_budget_is_pythons_rounding_at_every_length():
+    settings = masking_settings.MaskingSettings(scheme="subword", rule="bert", max_predictions=76)
+    lengths = range(3, 513)
+    expected = [min(76, max(1, round(0.15 * length))) for length in lengths]
+    assert settings.budget(np.array(lengths) - 2).tolist() == expected
+
+
+def test_berts_budget_is_at_most_the_pieces_there_are():
+    settings = masking_settings.MaskingSettings(scheme="whole_word", rule="bert", masking_rate=1.0)
+    assert settings.budget(np.array([0, 1, 5])).tolist() == [0, 1, 5]
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"rule": "google"}, r"`rule` must be one of paper, bert. Received: rule='google'."),
+        ({"rule": "bert"}, r"`rule='bert'` needs `scheme` 'whole_word' or 'subword'. Received: scheme='span'."),
+    ],
+)
+def test_a_rule_that_is_unknown_or_does_not_fit_the_scheme_is_rejected(changes, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        masking_settings.MaskingSettings(**changes)

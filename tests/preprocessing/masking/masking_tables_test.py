@@ -62,3 +62,11 @@ def test_counts_other_than_one_number_per_piece_are_rejected(tokenizer, counts):
 def test_counts_of_specials_alone_are_rejected(tokenizer):
     with pytest.raises(ValueError, match="at least one ordinary piece"):
         masking_tables.MaskingTables.from_tokenizer(tokenizer, [1] * 6 + [0] * 4)
+
+
+def test_under_berts_rule_unk_is_maskable_and_every_id_is_drawn_equally_often(tokenizer):
+    tables = masking_tables.MaskingTables.from_tokenizer(tokenizer, rule="bert")
+    special, start, inside = masking_tables.SPECIAL, masking_tables.WORD_START, masking_tables.CONTINUATION
+    assert tables.kinds.tolist() == [special, start, start] + [special] * 3 + [start, inside, start, inside]
+    assert tables.random_ids.tolist() == list(range(10))
+    assert tables.random_thresholds.tolist() == [(k << 64) // 10 for k in range(1, 10)]

@@ -66,6 +66,32 @@ def test_updates_are_those_of_adamw(decay_all):
         np.testing.assert_allclose(number(weight), value, rtol=2e-5, atol=1e-6)
 
 
+def test_one_update_without_bias_correction_is_googles():
+    def after_one(**settings):
+        weight = keras.Variable(np.ones((1, 1), np.float32))
+        optimizer = make_adamw([weight], 1e-2, weight_decay=0.0, epsilon=1e-6, **settings)
+        optimizer.apply([keras.ops.convert_to_tensor(np.full((1, 1), 0.5, np.float32))])
+        return number(weight).item(), [number(v).item() for v in optimizer.variables[2:]]
+
+    weight, (moment, square) = after_one(bias_correction=False)
+    assert (moment, square) == pytest.approx((0.05, 2.5e-4), rel=1e-6)
+    assert weight == pytest.approx(1 - 1e-2 * 0.05 / (0.0158113883 + 1e-6), abs=1e-7)
+    assert round(weight, 6) == 0.968379
+    assert after_one()[0] == pytest.approx(0.99, abs=1e-6)
+
+
+def test_updates_without_bias_correction_decay_as_the_others_do():
+    decayed, spared = (keras.Variable(np.full(shape, 2.0, np.float32)) for shape in ((1, 1), (1,)))
+    optimizer = make_adamw([decayed, spared], 0.1, weight_decay=0.5, epsilon=1e-6, bias_correction=False)
+    expected, moment, square = np.array([2.0, 2.0]), 0.0, 0.0
+    for gradient in (1.0, -3.0, 0.5):
+        arrays = [np.full(shape, gradient, np.float32) for shape in ((1, 1), (1,))]
+        optimizer.apply([keras.ops.convert_to_tensor(array) for array in arrays])
+        moment, square = 0.9 * moment + 0.1 * gradient, 0.999 * square + 0.001 * gradient**2
+        expected = expected - 0.1 * (moment / (np.sqrt(square) + 1e-6) + np.array([0.5, 0.0]) * expected)
+    np.testing.assert_allclose([number(decayed).item(), number(spared).item()], expected, rtol=1e-5)
+
+
 def test_frozen_weights_wait_and_their_moments_do_not():
     weights = variables()
     start = [number(v) for v in weights]
