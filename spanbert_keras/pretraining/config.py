@@ -4,7 +4,9 @@ import dataclasses
 import os
 
 from spanbert_keras.errors import InputError
-from spanbert_keras.preprocessing.masking.schemes import SCHEME_NAMES as SCHEMES
+from spanbert_keras.preprocessing.masking.masking_settings import RULES
+from spanbert_keras.preprocessing.masking.schemes import SCHEME_NAMES, SCHEMES
+from spanbert_keras.pretraining.phases import Phase, parse_phases
 from spanbert_keras.settings import setting
 from spanbert_keras.training.distributed.distribution import KINDS
 from spanbert_keras.training.run.run_settings import RunSettings
@@ -47,13 +49,52 @@ class Config(RunSettings):
     )
     batch_tokens: int | None = setting("Tokens per step: rows x max_sequence_length.", default=None, minimum=1)
     batch_sequences: int | None = setting("Rows per step, instead of --batch_tokens.", default=None, minimum=1)
+    phases: str | None = setting(
+        "Parts of the run with their own row length, length:steps, e.g. 128:900000,512:100000. Default: one part.",
+        default=None,
+    )
+    packing: bool = setting("Whether short blocks share a row; otherwise each has its own, padded.", default=True)
+    # --- segments (paper, sections 2 and 4.3; Devlin et al., 2019)
+    segments: int = setting(
+        "Segments of a sequence: 1, contiguous text; 2, pairs for next-sentence prediction.",
+        default=1,
+        minimum=1,
+        below=3,
+    )
+    pair_units: str = setting(
+        "Units that make up the segments of a pair: the lines of the text, or its sentences.",
+        default="line",
+        choices=("line", "sentence"),
+    )
+    pair_copies: int = setting("Number of different ways in which documents are cut into pairs.", default=1, minimum=1)
+    short_sequence_rate: float = setting(
+        "Share of the documents whose pairs have a random shorter length.", default=0.0, minimum=0, below=1
+    )
+    allow_skewed_pairs: bool = setting(
+        "Whether to train although most second segments are random.", default=False, changeable=True
+    )
     # --- masking (paper, section 3.1)
     scheme: str = setting(
-        "Masking scheme: spans of words, whole words, or single word pieces.", default="span", choices=SCHEMES
+        "Masking scheme: spans of words, whole words, or single word pieces.", default="span", choices=SCHEME_NAMES
     )
     masking_rate: float = setting("Share of the tokens that is masked, above 0 and at most 1.", default=0.15)
     geometric_rate: float = setting("Parameter p of the span length distribution p(1-p)^(l-1).", default=0.2)
     max_span_length: int = setting("Maximum length of a drawn span, in words.", default=10)
+    masking_rule: str = setting(
+        "Budget, random tokens and draws as in the paper, or as in Google's BERT (subword and whole_word only).",
+        default="paper",
+        choices=RULES,
+    )
+    max_predictions: int | None = setting(
+        "Maximum number of masked tokens of a sequence, for --masking_rule=bert. Default: no limit.",
+        default=None,
+        minimum=1,
+    )
+    mask_copies: int = setting(
+        "Number of different masks of a sequence, one an epoch in turn; 0: new masks in every epoch.",
+        default=0,
+        minimum=0,
+    )
     # --- model
     architecture: str = setting("Sizes of the encoder.", default="base", choices=("tiny", "small", "base", "large"))
     num_layers: int | None = setting("Number of encoder blocks. Default: the architecture's.", default=None, minimum=1)
@@ -78,6 +119,11 @@ class Config(RunSettings):
     )
     # --- objective (section 3.2)
     sbo_weight: float = setting("Weight of the span boundary objective.", default=1.0, minimum=0)
+    nsp_weight: float | None = setting(
+        "Weight of next-sentence prediction. Default: 1 with --segments=2, 0 with --segments=1.",
+        default=None,
+        minimum=0,
+    )
     loss_normalization: str = setting(
         "Divisor of the summed losses: the number of MLM targets, or each objective's own number (released code).",
         default="targets",
@@ -100,6 +146,9 @@ class Config(RunSettings):
     beta_1: float = setting("Adam's decay rate of the first moment.", default=0.9, minimum=0, below=1)
     beta_2: float = setting("Adam's decay rate of the second moment.", default=0.999, minimum=0, below=1)
     epsilon: float = setting("Adam's epsilon.", default=1e-8, above=0)
+    bias_correction: bool = setting(
+        "Whether Adam corrects its moments for their start at zero; Google's BERT did not.", default=True
+    )
     precision: str = setting(
         "Number format of the computation; weights stay float32.",
         default="float32",
@@ -137,7 +186,7 @@ class Config(RunSettings):
         "Masking schemes under which held-out text is scored, one curve each.",
         default=("span",),
         changeable=True,
-        choices=SCHEMES,
+        choices=SCHEME_NAMES,
     )
     checkpoint_every: int = setting("Steps between checkpoints.", default=1000, minimum=1, changeable=True)
     checkpoint_minutes: float = 30.0
@@ -186,19 +235,9 @@ class Config(RunSettings):
 
     def check(self) -> None:
         """Raises `InputError` if settings contradict each other."""
-        if (self.batch_tokens is None) == (self.batch_sequences is None):
-            raise InputError("Give one of --batch_tokens and --batch_sequences: the size of a step.")
-        if self.batch_tokens is not None and self.batch_tokens % self.max_sequence_length:
-            nearest = max(1, round(self.batch_tokens / self.max_sequence_length)) * self.max_sequence_length
-            raise InputError(
-                f"--batch_tokens={self.batch_tokens} must be a multiple of --max_sequence_length="
-                f"{self.max_sequence_length}; the nearest is {nearest}."
-            )
-        if self.batch_rows < 1 or self.batch_rows % self.accumulation_steps:
-            raise InputError(
-                f"A step has {self.batch_rows} rows of {self.max_sequence_length} tokens, which must be a positive "
-                f"multiple of --accumulation_steps={self.accumulation_steps}."
-            )
+        self._check_batches()
+        self._check_pairs()
+        self._check_masks()
         if self.local_workers and self.distribution != "multi_worker":
             raise InputError(
                 f"--local_workers={self.local_workers} needs --distribution=multi_worker. Received: "
@@ -207,13 +246,108 @@ class Config(RunSettings):
         if self.warmup_steps >= self.steps:
             raise InputError(f"--warmup_steps={self.warmup_steps} must be below --steps={self.steps}.")
         if not self.eval_schemes:
-            raise InputError(f"--eval_schemes names no scheme. Expected: {', '.join(SCHEMES)}.")
+            raise InputError(f"--eval_schemes names no scheme. Expected: {', '.join(SCHEME_NAMES)}.")
         if os.path.exists(self.output_dir) and not os.path.isdir(self.output_dir):
             raise InputError(f"--output_dir={self.output_dir} is a file. Expected: a folder, new or of the same run.")
 
+    def _check_batches(self) -> None:
+        """Raises `InputError` if a step has no whole number of rows, or phases do not fit the run."""
+        if (self.batch_tokens is None) == (self.batch_sequences is None):
+            raise InputError("Give one of --batch_tokens and --batch_sequences: the size of a step.")
+        phases = self.phase_list
+        if self.phases is not None and sum(phase.steps for phase in phases) != self.steps:
+            raise InputError(
+                f"--phases={self.phases} must add up to --steps={self.steps}. Received: "
+                f"{sum(phase.steps for phase in phases)} steps."
+            )
+        for length in dict.fromkeys(phase.row_length for phase in phases):
+            self._check_rows(length)
+
+    def _check_rows(self, length: int) -> None:
+        """Raises `InputError` if rows of this length do not fit the positions or the step."""
+        flag = f"--max_sequence_length={length}" if self.phases is None else f"the row length {length} of --phases"
+        if not 3 <= length <= self.max_sequence_length:
+            raise InputError(
+                f"The row length {length} of --phases must be at least 3 and at most --max_sequence_length="
+                f"{self.max_sequence_length}, the positions that the model has."
+            )
+        if self.batch_tokens is not None and self.batch_tokens % length:
+            nearest = max(1, round(self.batch_tokens / length)) * length
+            raise InputError(
+                f"--batch_tokens={self.batch_tokens} must be a multiple of {flag}; the nearest is {nearest}."
+            )
+        rows = self.rows_of(length)
+        if rows < 1 or rows % self.accumulation_steps:
+            raise InputError(
+                f"A step has {rows} rows of {length} tokens, which must be a positive "
+                f"multiple of --accumulation_steps={self.accumulation_steps}."
+            )
+
+    def _check_pairs(self) -> None:
+        """Raises `InputError` if flags of pairs are given without pairs, or the reverse."""
+        if self.segments == 2:
+            if self.cut != "word":
+                raise InputError(
+                    f"--cut={self.cut} has no effect with --segments=2, whose pairs end with units. "
+                    "Leave it out, or choose the units by --pair_units."
+                )
+            return
+        given = {
+            "nsp_weight": bool(self.nsp_weight),
+            "pair_units": self.pair_units != "line",
+            "pair_copies": self.pair_copies != 1,
+            "short_sequence_rate": self.short_sequence_rate != 0,
+        }
+        for name in (name for name, is_given in given.items() if is_given):
+            raise InputError(
+                f"--{name}={getattr(self, name)} needs pairs. Expected: --segments=2, or no --{name}. "
+                f"Received: --segments={self.segments}."
+            )
+
+    def _check_masks(self) -> None:
+        """Raises `InputError` if the masking rule does not fit the scheme."""
+        able = [name for name, scheme in SCHEMES.items() if scheme.choose_by_bert]
+        if self.masking_rule == "bert" and self.scheme not in able:
+            raise InputError(
+                f"--masking_rule=bert needs --scheme={' or '.join(able)}. Received: --scheme={self.scheme}."
+            )
+        if self.max_predictions is not None and self.masking_rule != "bert":
+            raise InputError(
+                f"--max_predictions={self.max_predictions} needs --masking_rule=bert: by the paper's rule the number "
+                f"of masked tokens follows from --masking_rate. Received: --masking_rule={self.masking_rule}."
+            )
+
     @property
-    def batch_rows(self) -> int:
-        """Number of rows per step."""
+    def phase_list(self) -> tuple[Phase, ...]:
+        """The parts of the run, each with its row length."""
+        if self.phases is None:
+            return (Phase(self.max_sequence_length, self.steps),)
+        return parse_phases(self.phases)
+
+    @property
+    def longest_row(self) -> int:
+        """Row length of the phase with the longest rows, at which held-out text is scored."""
+        return max(phase.row_length for phase in self.phase_list)
+
+    @property
+    def next_sentence_weight(self) -> float:
+        """Weight of next-sentence prediction, with its default."""
+        if self.nsp_weight is None:
+            return 1.0 if self.segments == 2 else 0.0
+        return self.nsp_weight
+
+    @property
+    def next_sentence(self) -> bool:
+        """Whether the model has a next-sentence head."""
+        return self.next_sentence_weight > 0
+
+    def rows_of(self, row_length: int) -> int:
+        """Returns the number of rows per step if rows have this length."""
         if self.batch_sequences is not None:
             return self.batch_sequences
-        return (self.batch_tokens or 0) // self.max_sequence_length
+        return (self.batch_tokens or 0) // row_length
+
+    @property
+    def batch_rows(self) -> int:
+        """Number of rows per step, at the longest rows."""
+        return self.rows_of(self.longest_row)

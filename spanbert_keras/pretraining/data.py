@@ -13,8 +13,10 @@ from spanbert_keras.data.corpus.preparation_settings import PreparationSettings
 from spanbert_keras.data.corpus.prepare_corpus import open_tokenizer, prepare_corpus, warnings_of
 from spanbert_keras.errors import InputError
 from spanbert_keras.preprocessing.masking.span_masker import SpanMasker
-from spanbert_keras.preprocessing.seeds import run_seed
+from spanbert_keras.preprocessing.philox import fold
+from spanbert_keras.preprocessing.seeds import PHASE, run_seed
 from spanbert_keras.pretraining.config import Config
+from spanbert_keras.pretraining.phases import PhasedStream
 from spanbert_keras.pretraining.piece_scores import unigram_losses
 
 
@@ -30,7 +32,8 @@ class PretrainingData:
         corpora: `Corpora`.
         tokenizer: `SpanBertTokenizer`.
         unigram: float `(V,)`. Loss of each piece if it is predicted by its frequency alone.
-        train: `BatchStream` of the training split.
+        streams: list of `BatchStream` of the training split, one for each phase.
+        train: `BatchStream` or `PhasedStream`. All of them.
 
     Raises:
         InputError: a corpus or a vocabulary cannot be used.
@@ -52,9 +55,10 @@ class PretrainingData:
         self.tokenizer = self.corpora.tokenizer
         self._check_vocabulary()
         self.unigram = unigram_losses(self.corpora.unigram_counts)
-        self.train = self.stream("train", config.scheme)
+        self.streams = self._training_streams()
+        self.train = self.streams[0] if config.phases is None else PhasedStream(self.streams, config.phase_list)
         for split in ("train", "heldout"):
-            left_out = self.corpora.left_out_pieces(split, config.max_sequence_length, config.cut)
+            left_out = self.corpora.left_out_pieces(split, config.longest_row, config.cut)
             if left_out:
                 logging.warning("%d tokens (%s) are left out: their words are longer than a row.", left_out, split)
 
@@ -101,25 +105,46 @@ class PretrainingData:
                 "Leave the flag out, or prepare the corpus with it."
             )
 
-    def stream(self, split: str, scheme: str) -> BatchStream:
-        """Returns the batches of a split. Held-out masks follow the paper, so that runs with other settings compare."""
+    def _training_streams(self) -> list[BatchStream]:
+        """Returns the batches of each phase; every phase has its own order and its own masks."""
         config = self.config
-        law: dict[str, Any] = {
-            "masking_rate": config.masking_rate,
-            "geometric_rate": config.geometric_rate,
-            "max_span_length": config.max_span_length,
-        }
+        streams = []
+        for number, phase in enumerate(config.phase_list):
+            seed = self.seed if config.phases is None else fold(self.seed, PHASE, number)
+            streams.append(self._stream("train", self._masker(config.scheme, training=True), phase.row_length, seed))
+        return streams
+
+    def held_out_stream(self, scheme: str) -> BatchStream:
+        """Returns the held-out split under a masking scheme, in rows as long as the longest of training.
+
+        Its masks follow the paper, so that runs with other settings compare.
+        """
+        return self._stream("heldout", self._masker(scheme, training=False), self.config.longest_row, self.seed)
+
+    def _stream(self, split: str, masker: SpanMasker, row_length: int, seed) -> BatchStream:
+        """Returns the batches of a split."""
+        config = self.config
+        return self.corpora.stream(split, masker, row_length, config.cut, config.rows_of(row_length), seed)
+
+    def _masker(self, scheme: str, training: bool) -> SpanMasker:
+        """Returns what masks text, by the flags in training and by the paper otherwise."""
+        config = self.config
+        law: dict[str, Any] = {"unigram_counts": self.corpora.unigram_counts}
+        if training:
+            law |= {
+                "masking_rate": config.masking_rate,
+                "geometric_rate": config.geometric_rate,
+                "max_span_length": config.max_span_length,
+                "rule": config.masking_rule,
+            }
+            if config.masking_rule == "bert":
+                law |= {"unigram_counts": None, "max_predictions": config.max_predictions}
         try:
-            masker = SpanMasker(
-                tokenizer=self.tokenizer,
-                scheme=scheme,
-                max_span_positions=config.max_span_positions,
-                unigram_counts=self.corpora.unigram_counts,
-                **(law if split == "train" else {}),
+            return SpanMasker(
+                tokenizer=self.tokenizer, scheme=scheme, max_span_positions=config.max_span_positions, **law
             )
         except ValueError as error:
             raise InputError(f"The masks cannot be drawn with these flags: {error}") from error
-        return self.corpora.stream(split, masker, config.max_sequence_length, config.cut, config.batch_rows, self.seed)
 
     def facts(self) -> dict:
         """Returns what identifies the text and its vocabulary, for the run's record."""

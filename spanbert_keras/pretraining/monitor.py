@@ -2,6 +2,7 @@
 
 import os
 import time
+from collections.abc import Callable
 
 import numpy as np
 from absl import logging
@@ -65,7 +66,7 @@ class PretrainingMonitor(RunMonitor):
         learning_rate: maps a step to its learning rate.
         mask_token_id: int. Id of [MASK].
         unigram: float `(V,)`. From `unigram_losses`.
-        performance: `Performance`.
+        performance: function from a step to its `Performance`.
         distribution: `Distribution`.
     """
 
@@ -76,7 +77,7 @@ class PretrainingMonitor(RunMonitor):
         learning_rate,
         mask_token_id: int,
         unigram: np.ndarray,
-        performance: Performance,
+        performance: Callable[[int], Performance],
         distribution: Distribution | None = None,
     ):
         super().__init__(folder, total_steps, learning_rate, distribution)
@@ -101,7 +102,7 @@ class PretrainingMonitor(RunMonitor):
             return
         seconds = time.perf_counter() - window.began
         values = scores.summary() | data_facts(totals, done - window.first)
-        values |= self.performance.summary(totals[1], seconds, window.waited)
+        values |= self.performance(done).summary(totals[1], seconds, window.waited)
         values |= self.optimization(done, window)
         with self._lock:
             writer = self.writer("train")

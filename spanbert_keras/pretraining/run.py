@@ -1,6 +1,8 @@
 """One pre-training run, from its settings to its files."""
 
+import bisect
 import dataclasses
+import itertools
 from pathlib import Path
 
 import keras
@@ -90,11 +92,13 @@ class PretrainingRun:
         """Raises if the rows of a step cannot be divided evenly."""
         config, replicas = self.config, self.distribution.replicas
         parts = replicas * config.accumulation_steps
-        if config.batch_rows % parts:
-            raise InputError(
-                f"A step has {config.batch_rows} rows of {config.max_sequence_length} tokens, which must be a positive "
-                f"multiple of {parts}: {replicas} replicas times --accumulation_steps={config.accumulation_steps}."
-            )
+        for phase in config.phase_list:
+            rows = config.rows_of(phase.row_length)
+            if rows % parts:
+                raise InputError(
+                    f"A step has {rows} rows of {phase.row_length} tokens, which must be a positive multiple of "
+                    f"{parts}: {replicas} replicas times --accumulation_steps={config.accumulation_steps}."
+                )
 
     def _make_model(self) -> SpanBertPretrainer:
         config, tokenizer = self.config, self.data.tokenizer
@@ -126,39 +130,40 @@ class PretrainingRun:
         except ValueError as error:
             raise InputError(f"The model cannot be built from these flags: {error}") from error
 
-    def _shape(self) -> Shape:
-        """Returns the sizes that the cost of a step depends on."""
-        config, encoder = self.config, self.model.encoder
+    def _shape(self, phase: int) -> Shape:
+        """Returns the sizes that the cost of a step of a phase depends on."""
+        config, encoder, stream = self.config, self.model.encoder, self.data.streams[phase]
         return Shape(
             vocabulary_size=encoder.vocabulary_size,
             num_layers=encoder.num_layers,
             num_heads=encoder.num_heads,
             hidden_dim=encoder.hidden_dim,
             intermediate_dim=encoder.intermediate_dim,
-            sequence_length=config.max_sequence_length,
-            predictions=self.data.train.max_predictions,
-            batch_rows=config.batch_rows,
+            sequence_length=stream.row_length,
+            predictions=stream.max_predictions,
+            batch_rows=stream.batch_rows,
             position_dim=config.position_dim,
         )
 
     def print_cost(self) -> None:
-        """Prints what the run would cost: arithmetic, memory, text, time."""
+        """Prints what the run would cost: arithmetic, memory, text, time; a table for each phase."""
         config = self.config
         in_encoder = self.model.encoder.count_params()
-        plans = [source.stream.plan for source in self.data.train.sources]
-        rows = sum(plan.rows for plan in plans)
-        report.print_cost(
-            self._shape(),
-            {"encoder": in_encoder, "heads": self.model.count_params() - in_encoder},
-            self.data.train.batch(0),
-            steps=config.steps,
-            rows_per_epoch=rows,
-            padding_share=sum(plan.rows * plan.padding_share for plan in plans) / rows,
-            precision=config.precision,
-            accumulation_steps=config.accumulation_steps,
-            tokens_per_second=config.tokens_per_second,
-            span_boundary=config.sbo_weight != 0,
-        )
+        for number, (phase, stream) in enumerate(zip(config.phase_list, self.data.streams, strict=True)):
+            plans = [source.stream.plan for source in stream.sources]
+            rows = sum(plan.rows for plan in plans)
+            report.print_cost(
+                self._shape(number),
+                {"encoder": in_encoder, "heads": self.model.count_params() - in_encoder},
+                stream.batch(0),
+                steps=phase.steps,
+                rows_per_epoch=rows,
+                padding_share=sum(plan.rows * plan.padding_share for plan in plans) / rows,
+                precision=config.precision,
+                accumulation_steps=config.accumulation_steps,
+                tokens_per_second=config.tokens_per_second,
+                span_boundary=config.sbo_weight != 0,
+            )
 
     # --- training
 
@@ -222,6 +227,7 @@ class PretrainingRun:
             beta_2=config.beta_2,
             epsilon=config.epsilon,
             decay_all=config.decay_all,
+            bias_correction=config.bias_correction,
             frozen=self.model.encoder.trainable_variables,
             frozen_steps=config.head_warmup_steps,
         )
@@ -234,6 +240,7 @@ class PretrainingRun:
             accumulation_steps=config.accumulation_steps,
             compile=has_accelerator() if config.compile == "auto" else config.compile == "on",
             scale_loss=config.precision == "mixed_float16",
+            static_shapes=config.phases is not None,  # each phase has its own shapes
         )
 
     def _make_trainer(self, step: Step, checkpoints: Checkpoints, callbacks, evaluator: HeldOutEvaluator) -> Trainer:
@@ -248,6 +255,7 @@ class PretrainingRun:
             encoder_every=config.encoder_every,
             profile_steps=config.profile_steps if self.distribution.is_chief else 0,
             on_divergence=config.on_divergence,
+            phase_ends=tuple(itertools.accumulate(phase.steps for phase in config.phase_list))[:-1],
             advice="lower --learning_rate, raise --warmup_steps or use --precision=float32; --on_divergence=rollback "
             "skips such batches",
         )
@@ -283,13 +291,15 @@ class PretrainingRun:
             rate,
             self.data.tokenizer.mask_token_id,
             self.data.unigram,
-            self._performance(),
+            self._performance,
             self.distribution,
         )
 
-    def _performance(self) -> Performance:
-        """Returns the rates to show; the peak is that of the flag, or of the device if it is a known one."""
-        config, shape = self.config, self._shape()
+    def _performance(self, step: int) -> Performance:
+        """Returns the rates to show at a step; the peak is that of the flag, or of the device if it is a known one."""
+        config = self.config
+        ends = list(itertools.accumulate(phase.steps for phase in config.phase_list))
+        shape = self._shape(min(bisect.bisect_left(ends, step), len(ends) - 1))
         tokens = shape.batch_rows * shape.sequence_length
         peak = 1e12 * config.peak_tflops if config.peak_tflops else peak_flops(device_name(), config.precision)
         return Performance(step_flops(shape, config.sbo_weight != 0) / tokens, self.distribution.replicas, peak)
@@ -299,7 +309,7 @@ class PretrainingRun:
         config, sets = self.config, []
         part = config.batch_rows // config.accumulation_steps // self.distribution.num_workers  # as much as in training
         for scheme in config.eval_schemes:
-            stream = self.data.stream("heldout", scheme)
+            stream = self.data.held_out_stream(scheme)
             total = sum(source.stream.plan.rows for source in stream.sources)
             count = min(total, config.eval_rows)
             sets.append(HeldOut(scheme, stream, np.linspace(0, total - 1, count).astype(np.int64), part))

@@ -18,6 +18,7 @@ class Cadence:
         encoder_every: int. Steps between copies of the encoder; 0 writes none before the end.
         profile_steps: int. Steps to record in a profile soon after the start; 0 records none.
         on_divergence: `"stop"` or `"rollback"`. What to do when the loss diverges.
+        phase_ends: tuple of int. Batches after which batches have another shape; no call has batches of both.
         advice: str. What the user may change when the loss diverges, in the program's flags.
     """
 
@@ -30,14 +31,21 @@ class Cadence:
     encoder_every: int = 0
     profile_steps: int = 0
     on_divergence: str = "stop"
+    phase_ends: tuple[int, ...] = ()
     advice: str = "lower --learning_rate"
 
-    def next_stop(self, done: int) -> int:
-        """Returns the step after which the call that starts at `done` ends."""
+    def next_stop(self, done: int, skipped_batches: int = 0) -> int:
+        """Returns the step after which the call that starts at `done` ends.
+
+        Args:
+            done: int. Updates made.
+            skipped_batches: int. Batches that were left out, so that update n takes batch n + `skipped_batches`.
+        """
         stops = [done + self.steps_per_call, self.total_steps]
         for every in (self.log_every, self.evaluate_every, self.checkpoint_every, self.encoder_every):
             if every > 0:
                 stops.append((done // every + 1) * every)
+        stops += [end - skipped_batches for end in self.phase_ends if end - skipped_batches > done]
         return min(stops)
 
     def due(self, done: int, every: int) -> bool:

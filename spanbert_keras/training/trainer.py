@@ -228,7 +228,7 @@ class Trainer:
     def _call_ranges(self, done: int) -> Iterator[tuple[int, int]]:
         """Yields (first step, last step + 1) of every call from `done` on."""
         while done < self.cadence.total_steps:
-            stop = self.cadence.next_stop(done)
+            stop = self.cadence.next_stop(done, self.skipped_batches)
             yield done, stop
             done = stop
 

@@ -98,9 +98,25 @@ def test_flags_apply_to_training_masks_and_held_out_masks_follow_the_paper(make_
     assert (settings.max_span_length, settings.max_span_positions) == (4, 5)
     batch = data.train.batch(0)
     assert 0.25 < batch["mask_weights"].sum() / (batch["padding_mask"] > 0).sum() < 0.35
-    settings = data.stream("heldout", "span").masker.settings
+    settings = data.held_out_stream("span").masker.settings
     assert (settings.scheme, settings.masking_rate, settings.geometric_rate) == ("span", 0.15, 0.2)
     assert (settings.max_span_length, settings.max_span_positions) == (10, 5)
+
+
+def test_googles_rule_applies_to_training_masks_alone(make_data):
+    data = make_data("--scheme=subword", "--masking_rule=bert", "--max_predictions=3", "--packing=false")
+    settings = data.train.masker.settings
+    assert (settings.rule, settings.max_predictions, data.train.masker.unigram_counts) == ("bert", 3, None)
+    assert data.held_out_stream("subword").masker.settings.rule == "paper"
+
+
+def test_each_phase_has_its_own_rows_order_and_masks(make_data):
+    data = make_data("--phases=16:3,32:4,16:3", "--steps=10", "--warmup_steps=1", "--batch_sequences=4")
+    shapes = [data.train.part(number, 0, 1)["token_ids"].shape for number in range(11)]
+    assert shapes == [(4, 16)] * 3 + [(4, 32)] * 4 + [(4, 16)] * 4
+    assert not same(data.train.part(0, 0, 1), data.train.part(7, 0, 1))
+    assert same(data.train.part(4, 1, 2), data.streams[1].part(1, 1, 2))
+    assert data.held_out_stream("span").rows(np.arange(2))["token_ids"].shape == (2, 32)
 
 
 def test_the_seed_determines_the_order_of_the_text(make_data):
@@ -118,8 +134,8 @@ def test_held_out_text_is_in_no_training_row(make_data):
         return {tuple(row[i : i + 12]) for row in ids.tolist() for i in range(len(row) - 12) if all(row[i : i + 12])}
 
     data = make_data()
-    assert words(data.train) and words(data.stream("heldout", "span"))
-    assert not words(data.train) & words(data.stream("heldout", "span"))
+    assert words(data.train) and words(data.held_out_stream("span"))
+    assert not words(data.train) & words(data.held_out_stream("span"))
 
 
 def test_facts_identify_text_and_vocabulary_as_json(make_data, toy_shards):

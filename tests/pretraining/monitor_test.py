@@ -34,7 +34,8 @@ def make_monitor(tmp_path):
     def make(peak=None, distribution=None):
         rate = WarmupLinearDecay(0.5, 4, 10)
         performance = Performance(1e9, 2, peak)
-        return PretrainingMonitor(tmp_path, 10, rate, 4, unigram_losses(np.ones(64)), performance, distribution)
+        unigram = unigram_losses(np.ones(64))
+        return PretrainingMonitor(tmp_path, 10, rate, 4, unigram, lambda done: performance, distribution)
 
     return make
 

@@ -1,6 +1,7 @@
 """Tests of one run's parts: what its flags make of corpus, model, held-out sets and record."""
 
 import json
+import shutil
 
 import keras
 import numpy as np
@@ -14,7 +15,8 @@ from spanbert_keras.pretraining.run import BEST_BY, PretrainingRun
 from spanbert_keras.training.backend import make_step
 from spanbert_keras.training.distributed.distribution import Distribution
 from spanbert_keras.training.distributed.worker_watch import WorkerWatch
-from spanbert_keras.training.run.checkpoint_files import read_manifest
+from spanbert_keras.training.monitoring.flops import step_flops
+from spanbert_keras.training.run.checkpoint_files import read, read_manifest
 from spanbert_keras.training.run.run_process import RunProcess
 
 
@@ -152,8 +154,44 @@ def test_the_best_checkpoint_is_that_of_the_first_schemes_masked_pieces(make_run
 
 
 def test_the_peak_is_the_flags(make_run):
-    performance = make_run("--peak_tflops=2.5", distribution=Distribution(num_workers=2))._performance()
+    performance = make_run("--peak_tflops=2.5", distribution=Distribution(num_workers=2))._performance(1)
     assert (performance.peak, performance.replicas) == (2.5e12, 2)
+
+
+PHASES = ["--phases=16:3,32:3", "--steps=6", "--warmup_steps=1", "--max_sequence_length=32", "--weight_decay=0"]
+
+
+def test_rows_of_a_later_phase_train_positions_that_rows_of_the_first_do_not(make_run, eagerly, tmp_path):
+    run = make_run(*PHASES, "--keep_every=1", "--checkpoint_every=1", "--dropout=0")
+    (table,) = (v for v in run.model.encoder.weights if "position_embedding" in v.path)
+    start = np.array(keras.ops.convert_to_numpy(table))
+    assert run.train().status == "finished"
+    end = np.array(keras.ops.convert_to_numpy(table))
+    values, _ = read(tmp_path / "run" / "checkpoints" / "step_00000003", 3)
+    between = values[f"model/{table.path}"]
+    np.testing.assert_array_equal(between[16:], start[16:])  # no gradient, and no decay
+    assert (between[:16] != start[:16]).any(1).all() and (end[16:] != start[16:]).any(1).mean() > 0.5
+
+
+@pytest.mark.parametrize("done", [2, 3, 4])
+def test_a_run_in_phases_continues_bit_for_bit_across_their_border(make_run, eagerly, tmp_path, done):
+    flags = [*PHASES, "--keep_every=1", "--checkpoint_every=1", "--steps_per_call=2", "--dropout=0.1"]
+    whole = make_run(*flags)
+    assert whole.train().status == "finished"
+    for checkpoint in (tmp_path / "run" / "checkpoints").glob("step_*"):
+        if int(checkpoint.name.removeprefix("step_")) > done:
+            shutil.rmtree(checkpoint)
+    again = make_run(*flags)
+    assert again.train().status == "finished"
+    for one, other in zip(weights_of(whole), weights_of(again), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_the_rates_of_a_phase_count_its_own_arithmetic(make_run):
+    run = make_run(*PHASES)
+    first, same, second = (run._performance(step).flops_per_token for step in (1, 3, 4))
+    assert first == same == step_flops(run._shape(0), True) / (16 * run._shape(0).batch_rows)
+    assert second == step_flops(run._shape(1), True) / (32 * run._shape(1).batch_rows) != first
 
 
 def test_flags_shape_schedule_and_guard(make_run, eagerly):

@@ -30,6 +30,14 @@ def test_a_resumed_run_ends_its_calls_where_the_whole_one_did():
     assert cadence.next_stop(10**9 - 3) == 10**9
 
 
+def test_no_call_has_batches_of_two_phases_also_after_batches_were_left_out():
+    cadence = Cadence(
+        total_steps=20, steps_per_call=8, log_every=0, evaluate_every=0, checkpoint_every=0, phase_ends=(5,)
+    )
+    assert [cadence.next_stop(done) for done in (0, 4, 5, 13)] == [5, 5, 13, 20]
+    assert [cadence.next_stop(done, skipped_batches=2) for done in (0, 3)] == [3, 11]
+
+
 @pytest.mark.parametrize("done, every, due", [(6, 3, True), (7, 3, False), (9, 4, True), (9, 0, False), (0, 3, True)])
 def test_actions_are_due_at_multiples_and_at_the_end(done, every, due):
     assert Cadence(total_steps=9).due(done, every) is due
