@@ -53,7 +53,9 @@ class Config(RunSettings):
         "Parts of the run with their own row length, length:steps, e.g. 128:900000,512:100000. Default: one part.",
         default=None,
     )
-    packing: bool = setting("Whether short blocks share a row; otherwise each has its own, padded.", default=True)
+    packing: str = setting(
+        "Whether short blocks share a row; off: each has its own row, padded.", default="on", choices=("on", "off")
+    )
     # --- segments (paper, sections 2 and 4.3; Devlin et al., 2019)
     segments: int = setting(
         "Segments of a sequence: 1, contiguous text; 2, pairs for next-sentence prediction.",
@@ -91,7 +93,7 @@ class Config(RunSettings):
         minimum=1,
     )
     mask_copies: int = setting(
-        "Number of different masks of a sequence, one an epoch in turn; 0: new masks in every epoch.",
+        "Number of different masks of a sequence, taken in turn by the epochs; 0: new masks in every epoch.",
         default=0,
         minimum=0,
     )

@@ -104,7 +104,7 @@ def test_flags_apply_to_training_masks_and_held_out_masks_follow_the_paper(make_
 
 
 def test_googles_rule_applies_to_training_masks_alone(make_data):
-    data = make_data("--scheme=subword", "--masking_rule=bert", "--max_predictions=3", "--packing=false")
+    data = make_data("--scheme=subword", "--masking_rule=bert", "--max_predictions=3", "--packing=off")
     settings = data.train.masker.settings
     assert (settings.rule, settings.max_predictions, data.train.masker.unigram_counts) == ("bert", 3, None)
     assert data.held_out_stream("subword").masker.settings.rule == "paper"
