@@ -74,6 +74,33 @@ def test_every_weight_without_a_place_is_listed(source, tmp_path):
     assert "Left out, as our models do not have them: bert.pooler.dense.bias, bert.pooler.dense.weight." in notes
 
 
+def test_the_checkpoint_of_a_step_is_converted(source, tmp_path):
+    from spanbert_keras.conversion.formats.own_models import describe
+    from spanbert_keras.files import checkpoint_files
+
+    model, run = keras.saving.load_model(source), tmp_path / "run"
+    facts = {"vocabulary_fingerprint": model.tokenizer.fingerprint()}
+    (run / "checkpoints").mkdir(parents=True)
+    (run / "run.json").write_text(json.dumps({"flags": {}, "facts": facts, "model": describe(model)}))
+    (run / "vocab.txt").write_text("\n".join(PIECES) + "\n")
+    for step in (3, 1_200_000):
+        arrays = {f"model/{weight.path}": np.array(weight.value) + np.float32(step) for weight in model.weights}
+        arrays |= {"optimizer/00000": np.array(step)}
+        checkpoint_files.write(checkpoint_files.folder_of(run / "checkpoints", step), arrays, step, {}, None)
+    flags = [f"--source={run}", "--step=3", f"--destination={tmp_path / 'x.keras'}"]
+    program.run(convert.main, Config, flags)
+    for one, two in zip(model.weights, keras.saving.load_model(tmp_path / "x.keras").weights, strict=True):
+        np.testing.assert_array_equal(np.array(one.value) + np.float32(3), np.array(two.value))
+    given = {"destination": str(tmp_path / "e.keras"), "model": "encoder"}
+    notes = convert.convert(Config(source=str(run / "checkpoints" / "step_01200000"), **given))
+    assert "The model is that of step 1,200,000; the optimizer's state is left out." in notes
+    assert isinstance(keras.saving.load_model(tmp_path / "e.keras"), SpanBertEncoder)
+    with pytest.raises(InputError, match="holds the source"):
+        convert.convert(Config(source=str(run), step=3, destination=str(run / "checkpoints")))
+    with pytest.raises(InputError, match="--step must be at least 0"):
+        Config(source=str(run), step=-1, destination="x")
+
+
 def test_a_length_that_is_too_short_is_rejected(source, tmp_path):
     with pytest.raises(InputError, match="--max_sequence_length must be at least 3. Received: 2"):
         convert.convert(Config(source=str(source), destination=str(tmp_path / "x"), max_sequence_length=2))
