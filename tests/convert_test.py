@@ -74,19 +74,9 @@ def test_every_weight_without_a_place_is_listed(source, tmp_path):
     assert "Left out, as our models do not have them: bert.pooler.dense.bias, bert.pooler.dense.weight." in notes
 
 
-def test_the_checkpoint_of_a_step_is_converted(source, tmp_path):
-    from spanbert_keras.conversion.formats.own_models import describe
-    from spanbert_keras.files import checkpoint_files
-
-    model, run = keras.saving.load_model(source), tmp_path / "run"
-    facts = {"vocabulary_fingerprint": model.tokenizer.fingerprint()}
-    (run / "checkpoints").mkdir(parents=True)
-    (run / "run.json").write_text(json.dumps({"flags": {}, "facts": facts, "model": describe(model)}))
-    (run / "vocab.txt").write_text("\n".join(PIECES) + "\n")
-    for step in (3, 1_200_000):
-        arrays = {f"model/{weight.path}": np.array(weight.value) + np.float32(step) for weight in model.weights}
-        arrays |= {"optimizer/00000": np.array(step)}
-        checkpoint_files.write(checkpoint_files.folder_of(run / "checkpoints", step), arrays, step, {}, None)
+def test_the_checkpoint_of_a_step_is_converted(source, write_pretraining_run, tmp_path):
+    model = keras.saving.load_model(source)
+    run = write_pretraining_run(model, 3, 1_200_000)
     flags = [f"--source={run}", "--step=3", f"--destination={tmp_path / 'x.keras'}"]
     program.run(convert.main, Config, flags)
     for one, two in zip(model.weights, keras.saving.load_model(tmp_path / "x.keras").weights, strict=True):
