@@ -21,11 +21,17 @@ class Config(Settings):
     source: str = setting(
         "Checkpoint to read: a Hugging Face name (with or without hf://) or folder, an archive, model.pt or training "
         "checkpoint of the research code, a TensorFlow checkpoint of BERT or of the released coreference code, a "
-        "keras-hub BERT preset, a .keras file, preset or output directory of this package.",
+        "keras-hub BERT preset, a .keras file, preset, output directory or training checkpoint of this package.",
         path=True,
     )
     destination: str = setting(
         "File or folder to write: x.keras, x.onnx, x.tflite, or a folder in the format that --format names.", path=True
+    )
+    step: int | None = setting(
+        "Step of the training checkpoint to read from the output directory of a pre-training run. Default: the saved "
+        "model, if any, else the newest checkpoint.",
+        default=None,
+        minimum=0,
     )
     format: str = setting(
         "Format to write; auto: by the name's ending, for a folder a Hugging Face folder if the source is a model of "
@@ -81,7 +87,9 @@ def convert(config: Config) -> list[str]:
     """
     if config.max_sequence_length is not None and config.max_sequence_length < 3:
         raise InputError(f"--max_sequence_length must be at least 3. Received: {config.max_sequence_length}.")
-    checkpoint = open_source(config.source, config.vocab_file, config.lowercase, config.allow_mismatch, config.model)
+    checkpoint = open_source(
+        config.source, config.vocab_file, config.lowercase, config.allow_mismatch, config.model, config.step
+    )
     if config.max_sequence_length is not None:
         checkpoint = resize_positions(checkpoint, config.max_sequence_length)
     if config.segment_length is not None:
@@ -100,7 +108,7 @@ def convert(config: Config) -> list[str]:
     if without_place:
         notes.append(f"Left out, as our models do not have them: {', '.join(without_place)}.")
     notes += destinations.write(
-        checkpoint, config.destination, config.format, config.model, config.dtype, config.source
+        checkpoint, config.destination, config.format, config.model, config.dtype, checkpoint.source
     )
     return [*notes, f"Wrote {config.destination}."]
 

@@ -318,6 +318,31 @@ def toy_shards(toy_text, tmp_path_factory):
     return folder
 
 
+@pytest.fixture
+def write_pretraining_run(tmp_path):
+    """Function that writes the folder of a pre-training run with checkpoints of a model: weights plus the step."""
+    import json
+
+    import numpy as np
+
+    from spanbert_keras.conversion.formats.own_models import describe
+    from spanbert_keras.files import checkpoint_files
+
+    def write(model, *steps):
+        run = tmp_path / "pretraining_run"
+        (run / "checkpoints").mkdir(parents=True)
+        facts = {"vocabulary_fingerprint": model.tokenizer.fingerprint()}
+        (run / "run.json").write_text(json.dumps({"flags": {}, "facts": facts, "model": describe(model)}))
+        (run / "vocab.txt").write_text("".join(f"{piece}\n" for piece in model.tokenizer.get_vocabulary()))
+        for step in steps:
+            arrays = {f"model/{weight.path}": np.array(weight.value) + np.float32(step) for weight in model.weights}
+            arrays["optimizer/00000"] = np.array(step)
+            checkpoint_files.write(checkpoint_files.folder_of(run / "checkpoints", step), arrays, step, {}, None)
+        return run
+
+    return write
+
+
 @pytest.fixture(scope="session")
 def coreference_golden(data_folder):
     """Outputs of the released coreference code for two synthetic documents; see the README beside the files.

@@ -74,6 +74,23 @@ def test_every_weight_without_a_place_is_listed(source, tmp_path):
     assert "Left out, as our models do not have them: bert.pooler.dense.bias, bert.pooler.dense.weight." in notes
 
 
+def test_the_checkpoint_of_a_step_is_converted(source, write_pretraining_run, tmp_path):
+    model = keras.saving.load_model(source)
+    run = write_pretraining_run(model, 3, 1_200_000)
+    flags = [f"--source={run}", "--step=3", f"--destination={tmp_path / 'x.keras'}"]
+    program.run(convert.main, Config, flags)
+    for one, two in zip(model.weights, keras.saving.load_model(tmp_path / "x.keras").weights, strict=True):
+        np.testing.assert_array_equal(np.array(one.value) + np.float32(3), np.array(two.value))
+    given = {"destination": str(tmp_path / "e.keras"), "model": "encoder"}
+    notes = convert.convert(Config(source=str(run / "checkpoints" / "step_01200000"), **given))
+    assert "The model is that of step 1,200,000; the optimizer's state is left out." in notes
+    assert isinstance(keras.saving.load_model(tmp_path / "e.keras"), SpanBertEncoder)
+    with pytest.raises(InputError, match="holds the source"):
+        convert.convert(Config(source=str(run), step=3, destination=str(run / "checkpoints")))
+    with pytest.raises(InputError, match="--step must be at least 0"):
+        Config(source=str(run), step=-1, destination="x")
+
+
 def test_a_length_that_is_too_short_is_rejected(source, tmp_path):
     with pytest.raises(InputError, match="--max_sequence_length must be at least 3. Received: 2"):
         convert.convert(Config(source=str(source), destination=str(tmp_path / "x"), max_sequence_length=2))

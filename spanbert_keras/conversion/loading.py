@@ -5,6 +5,7 @@ from pathlib import Path
 
 from spanbert_keras.conversion.foreign_keys import read_settings
 from spanbert_keras.conversion.formats.own_models import notes_on_new_head, to_model
+from spanbert_keras.conversion.formats.run_checkpoint import is_of_run
 from spanbert_keras.conversion.resizing import resize_positions
 from spanbert_keras.conversion.sources import HUB_SCHEME, open_source
 from spanbert_keras.conversion.task_presets import task_from_preset
@@ -73,7 +74,8 @@ def _convert_preset(preset: str, load_weights: bool, arguments: dict):
     """Returns the encoder of a checkpoint, or `None` for a preset that keras-hub itself reads."""
     if not preset.startswith(HUB_SCHEME):
         config = read_settings(Path(preset) / "config.json") if Path(preset).is_dir() else None
-        if config is None or "registered_name" in config:
+        is_foreign = config is not None and "registered_name" not in config
+        if not is_foreign and not is_of_run(Path(preset)):
             return None
     encoder = load_pretrained(preset, "encoder", **arguments)
     if load_weights:

@@ -19,6 +19,12 @@ from spanbert_keras.conversion.formats.archives import unpack
 from spanbert_keras.conversion.formats.hugging_face import read_hugging_face
 from spanbert_keras.conversion.formats.keras_hub_preset import read_keras_hub_preset
 from spanbert_keras.conversion.formats.own_models import OWN_KIND, make_tokenizer, read_keras_file, read_preset
+from spanbert_keras.conversion.formats.run_checkpoint import (
+    KERAS_FILES,
+    checkpoint_of_step,
+    read_run_checkpoint,
+    run_checkpoint,
+)
 from spanbert_keras.conversion.formats.tensor_files import find_tensor_files
 from spanbert_keras.conversion.formats.tensorflow_checkpoint import read_tensorflow_checkpoint
 from spanbert_keras.conversion.formats.tensorflow_variables import find_tensorflow_checkpoint
@@ -34,7 +40,6 @@ HUB_TENSORS = (["model*.safetensors"], ["pytorch_model*.bin"])  # the second onl
 HUB_PRESET = ["*.h5", "assets/**"]
 ARCHIVE_FILES = ("model.pt",)
 ARCHIVE_SUFFIXES = (".gz", ".tgz", ".tar", ".xz", ".bz2")
-KERAS_FILES = ("pretrainer.keras", "encoder.keras")  # of an output directory
 # Usual names of the published weights: of folders and archives, on the hub and in its cache.
 PUBLISHED = re.compile(
     r"(models--)?(spanbert--)?spanbert-(base|large)-cased"
@@ -53,13 +58,15 @@ def open_source(
     lowercase: bool | None = None,
     allow_mismatch: bool = False,
     kind: str = "auto",
+    step: int | None = None,
 ) -> Checkpoint:
     """Reads a checkpoint of any format: weights, sizes and vocabulary.
 
     Formats: a Hugging Face BERT folder or hub name (the prefix `hf://` is optional); the research code's archives,
     `model.pt` and training checkpoints; PyTorch state dicts, including those of DataParallel, torch.compile and
     Lightning; checkpoints of Google, TF Model Garden and the coreference research code; a keras-hub BERT preset (a
-    folder, or `kaggle://...`); a `.keras` file, preset or output directory of this package.
+    folder, or `kaggle://...`); a `.keras` file, preset, output directory or training checkpoint of this package. Of an
+    output directory that holds no model yet, the newest training checkpoint is read.
 
     Args:
         source: path, which may contain `~` and `$HOME`, or hub name.
@@ -70,12 +77,16 @@ def open_source(
             of raising an error.
         kind: str. Requested model, see `load_pretrained`. For "encoder", a head that cannot be used is left out, with a
             note; for "text_classifier", a classifier whose folder does not name its task classifies texts.
+        step: int or `None`. Step of a training checkpoint, if `source` is the output directory of a pre-training run.
 
     Raises:
         InputError: the source has none of these formats, is damaged or unsafe, or is not a BERT.
     """
     name = _expanded(source)
     path = Path(name)
+    if step is not None:
+        path = checkpoint_of_step(path, step)
+        name = str(path)
     if name.startswith("kaggle://"):
         checkpoint = _from_kaggle(name)
     elif name.startswith(HUB_SCHEME) or not path.exists() and not Path(f"{name}.index").exists():
@@ -243,6 +254,7 @@ class Format:
 FORMATS: dict[str, Format] = {  # the first format that recognises a path reads it
     "preset": Format(_registered_name, lambda folder, name, kind: _read_preset(folder, name)),
     "keras": Format(_keras_file, lambda path, file, kind: read_keras_file(file)),
+    "run": Format(run_checkpoint, lambda path, folder, kind: read_run_checkpoint(folder)),
     "hugging_face": Format(_tensors_in_folder, read_hugging_face),
     "tensorflow": Format(_tensorflow_prefix, lambda path, prefix, kind: read_tensorflow_checkpoint(prefix)),
     "archive": Format(_is_archive, lambda path, found, kind: _read_archive(path, kind)),
@@ -259,5 +271,5 @@ def _read(path: Path, kind: str) -> Checkpoint:
         return read_hugging_face(path.parent, [path], kind)
     raise InputError(
         f"{path} holds no checkpoint. Expected: model.safetensors, pytorch_model.bin or model.pt, a TensorFlow "
-        "checkpoint (*.index), a keras-hub preset, or a .keras file."
+        "checkpoint (*.index), a keras-hub preset, a .keras file, or the folder of a run."
     )

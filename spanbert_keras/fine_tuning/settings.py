@@ -21,7 +21,9 @@ class FineTuningSettings(OneRunSettings):
 
     # --- what
     encoder: str = setting(
-        "Path of an encoder.keras, a pretrainer.keras, a preset or Hugging Face folder, or hf://owner/name.", path=True
+        "Path of an encoder.keras, a pretrainer.keras, a preset or Hugging Face folder, the folder of a pre-training "
+        "run or of one of its checkpoints (runs/x/checkpoints/step_01200000), or hf://owner/name.",
+        path=True,
     )
     method: str | None = setting(
         "Name of the encoder in the results table. Default: its path.", default=None, changeable=True

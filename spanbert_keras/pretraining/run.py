@@ -9,7 +9,9 @@ import keras
 import numpy as np
 from absl import logging
 
+from spanbert_keras.conversion.formats.own_models import describe
 from spanbert_keras.errors import InputError
+from spanbert_keras.files.writing import input_error_if_unwritable, write_text
 from spanbert_keras.models.encoder import SpanBertEncoder
 from spanbert_keras.models.pretrainer import SpanBertPretrainer
 from spanbert_keras.pretraining import report
@@ -206,6 +208,11 @@ class PretrainingRun:
         # Without a checkpoint there is nothing to lose: a first attempt may be corrected in its own folder.
         changeable = self.config.changeable() if checkpoints.steps() else (*self.flags, *facts)
         self.record.begin(self.flags, facts, changeable, self.config.upgrade)
+        # With these, `convert` makes a model of any checkpoint.
+        self.record.update(model=describe(self.model))
+        path = self.folder / "vocab.txt"
+        with input_error_if_unwritable(path):
+            write_text(path, "".join(f"{piece}\n" for piece in self.data.tokenizer.get_vocabulary()))
 
     def _check_workers(self) -> None:
         """Raises if the workers disagree on flags or text: they would deadlock."""

@@ -15,9 +15,18 @@ from spanbert_keras import program
 from spanbert_keras.files.writing import write_atomically
 from spanbert_keras.program import InputError, setting
 from tasks.glue.benchmark_set import SETS
-from tasks.shared.run_tables import ReportSettings, find_runs, group_runs, markdown_table, mean_of, method_of, number
+from tasks.shared.run_tables import (
+    ReportSettings,
+    find_runs,
+    group_runs,
+    mean_of,
+    method_of,
+    number,
+    number_of_runs,
+)
+from tasks.shared.task_report import Figure, Figures, ResultTable, TaskReport, published_figures
 
-Figures = tuple[float | None, ...]
+Cell = tuple[float | None, ...]
 
 # Scores in each column, as in the paper's table; for MNLI those of both dev sets.
 COLUMN_SCORES = {
@@ -39,7 +48,7 @@ PUBLISHED_ROWS = {
     "Our BERT-1seq (paper)": "63.5 94.8 91.2/87.8 89.0/88.4 72.1/89.5 88.0/87.4 93.0 72.1 65.1",
     "SpanBERT (paper)": "64.3 94.8 90.9/87.9 89.9/89.1 71.9/89.5 88.1/87.7 94.3 79.0 65.1",
 }
-PUBLISHED: dict[str, tuple[Figures, ...]] = {
+PUBLISHED: dict[str, tuple[Cell, ...]] = {
     method: tuple(tuple(map(float, cell.split("/"))) for cell in row.split()) for method, row in PUBLISHED_ROWS.items()
 }
 
@@ -56,32 +65,47 @@ class Config(ReportSettings):
 
 def main(config: Config) -> None:
     """Writes the table, and the files for the site."""
-    records = find_runs(Path(config.runs), lambda record: record["flags"].get("dataset") in SETS)
+    records = _runs_in(Path(config.runs))
     if not records:
         raise InputError(f"--runs={config.runs} holds no finished run of a GLUE set (run.json with scores).")
     if config.submission_dir:
         write_submission(Path(config.submission_dir), _of_method(records, config.submission_method))
-    config.write_or_print(table(group_runs(records), config.published))
+    config.write_or_print(report(Path(config.runs), config.published).markdown())
 
 
-def table(groups: Mapping[tuple[str, str], Sequence[dict]], published: bool = True) -> str:
-    """Returns Table 5 with a row for each method: means over the runs, on dev, and under it how many there are.
+def _runs_in(folder: Path) -> list[dict]:
+    return find_runs(folder, lambda record: record["flags"].get("dataset") in SETS)
+
+
+def report(folder: Path, published: bool = True) -> TaskReport:
+    """Returns Table 5 with a row for each method: means over the runs, on dev.
 
     Args:
-        groups: dict from (method, set) to records of runs; see `group_runs`.
+        folder: `Path`. Folder of the runs.
         published: bool. Adds the paper's rows.
     """
-    rows = {name: _cells(figures) for name, figures in PUBLISHED.items() if published}
-    for method in dict.fromkeys(method for method, _ in groups):
-        rows[method] = _cells(
-            [_means(groups.get((method, name), ()), scores) for name, scores in COLUMN_SCORES.items()]
-        )
+    groups = group_runs(_runs_in(folder))
+    rows = {
+        method: [_means(groups.get((method, name), ()), scores) for name, scores in COLUMN_SCORES.items()]
+        for method in dict.fromkeys(method for method, _ in groups)
+    }
     notes = [
-        f"{name}: dev, {_spread([_mean_in_table(name, record) for record in records])} ({method})"
+        f"{name}: dev, {number_of_runs([_mean_in_table(name, record) for record in records])} ({method})"
         for (method, name), records in groups.items()
     ]
     head = ["", *(f"{name} {' / '.join(map(_heading, scores))}" for name, scores in COLUMN_SCORES.items()), "average"]
-    return f"Table 5: GLUE\n\n{markdown_table(head, rows)}\n\nMeasured: {'; '.join(sorted(notes))}."
+    of_paper = {name: _cells(row) for name, row in PUBLISHED.items() if published}
+    measured = {method: _cells(row) for method, row in rows.items()}
+    figures: Figures = published_figures({name: _benchmarks(row) for name, row in PUBLISHED.items()}, published)
+    for method, row in rows.items():
+        known = {name: value for name, value in _benchmarks(row).items() if value is not None}
+        figures[method] = {name: Figure(value, "dev") for name, value in known.items()}
+    return TaskReport([ResultTable("Table 5: GLUE", head, of_paper, measured, sorted(notes))], figures)
+
+
+def _benchmarks(row: Sequence[Cell]) -> dict[str, float | None]:
+    """Returns the mean figure of each set, without WNLI, which the paper does not count."""
+    return {name: mean_of(cell) for name, cell in zip(COLUMN_SCORES, row, strict=True) if name != "WNLI"}
 
 
 def _mean_in_table(name: str, record: dict) -> float:
@@ -95,22 +119,15 @@ def _heading(score: str) -> str:
     return names.get(score, score.capitalize())
 
 
-def _means(records: Sequence[dict], scores: Sequence[str]) -> Figures:
+def _means(records: Sequence[dict], scores: Sequence[str]) -> Cell:
     """Returns the mean of each score over runs, `None` without runs."""
     return tuple(mean_of([record["scores"]["dev"][name] for record in records]) for name in scores)
 
 
-def _cells(row: Sequence[Figures]) -> list[str]:
+def _cells(row: Sequence[Cell]) -> list[str]:
     """Returns a row's cells and the mean over all sets; a set with two figures counts with their mean."""
     cells = ["/".join(map(number, figures)) if None not in figures else "-" for figures in row]
     return [*cells, number(mean_of([mean_of(figures) for figures in row]))]
-
-
-def _spread(values: Sequence[float]) -> str:
-    """Returns the number of runs and their standard deviation in words."""
-    if len(values) == 1:
-        return "1 run"
-    return f"{len(values)} runs, standard deviation {statistics.stdev(values):.1f}"
 
 
 def _of_method(records: Sequence[dict], method: str | None) -> dict[str, list[dict]]:

@@ -4,21 +4,26 @@ python -m tasks.question_answering.report --runs=runs --output=results.md
 """
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from spanbert_keras import program
 from spanbert_keras.program import InputError
-from tasks.shared.run_tables import ReportSettings, find_runs, group_runs, markdown_table, mean_of, number
+from tasks.shared.run_tables import ReportSettings, find_runs, group_runs, mean_of, number
+from tasks.shared.task_report import Figure, Figures, ResultTable, TaskReport, published_figures
 
 SQUAD = ("SQuAD 1.1", "SQuAD 2.0")
 MRQA = ("NewsQA", "TriviaQA", "SearchQA", "HotpotQA", "NaturalQuestions")
+NO_MRQA = (None,) * 6
 # Joshi et al., 2020, Tables 1 and 2: large models, test sets. EM, F1 and EM, F1; then F1 of MRQA's sets, and the mean.
-PUBLISHED = {
+# The last row is on dev: the last one of Table 7, of half of the pre-training.
+PUBLISHED: dict[str, tuple[float | None, ...]] = {
+    "Human (paper)": (82.3, 91.2, 86.8, 89.4, *NO_MRQA),
     "Google BERT (paper)": (84.3, 91.3, 80.0, 83.3, 68.8, 77.5, 81.7, 78.3, 79.9, 77.3),
     "Our BERT (paper)": (86.5, 92.6, 82.8, 85.9, 71.0, 79.0, 81.8, 80.5, 80.5, 78.6),
     "Our BERT-1seq (paper)": (87.5, 93.3, 83.8, 86.6, 71.9, 80.4, 84.0, 80.3, 81.8, 79.7),
     "SpanBERT (paper)": (88.8, 94.6, 85.7, 88.7, 73.6, 83.6, 84.8, 83.0, 82.5, 81.5),
+    "SpanBERT on dev, 1.2M steps (paper)": (None, None, None, 86.8, 74.1, 80.3, None, None, None, None),
 }
 
 
@@ -45,10 +50,20 @@ class Result:
 
 def main(config: Config) -> None:
     """Writes the tables."""
-    results = gather(Path(config.runs))
-    if not results:
+    found = report(Path(config.runs), config.published)
+    if not found.notes:
         raise InputError(f"--runs={config.runs} holds no finished question-answering run (run.json with scores).")
-    config.write_or_print(tables(results, config.published))
+    config.write_or_print(found.markdown())
+
+
+def report(folder: Path, published: bool = True) -> TaskReport:
+    """Returns Tables 1 and 2, and a third one for data sets that are not in the paper.
+
+    Args:
+        folder: `Path`. Folder of the runs.
+        published: bool. Adds the paper's rows.
+    """
+    return report_of(gather(folder), published)
 
 
 def gather(folder: Path) -> dict[tuple[str, str], Result]:
@@ -87,29 +102,44 @@ def _mean(runs: list[Result]) -> Result:
     return Result(exact, f1, len(kept), split)
 
 
-def tables(results: Mapping[tuple[str, str], Result], published: bool = True) -> str:
-    """Returns both tables, and a third one for data sets that are not in the paper."""
+def report_of(results: Mapping[tuple[str, str], Result], published: bool = True) -> TaskReport:
+    """Returns the report on results by (method, data set)."""
     methods = list(dict.fromkeys(method for method, _ in results))
     others = sorted({dataset for _, dataset in results} - {*SQUAD, *MRQA})
-    first = markdown_table(
-        ["", *(f"{name} {score}" for name in SQUAD for score in ("EM", "F1"))],
-        {name: [number(value) for value in row[:4]] for name, row in PUBLISHED.items() if published}
-        | {m: [cell for name in SQUAD for cell in _pair(results.get((m, name)))] for m in methods},
+    rows = {name: [number(value) for value in row] for name, row in PUBLISHED.items() if published}
+
+    def pairs(title: str, datasets: Sequence[str], of_paper: dict[str, list[str]]) -> ResultTable:
+        head = ["", *(f"{name} {score}" for name in datasets for score in ("EM", "F1"))]
+        measured = {m: [cell for name in datasets for cell in _pair(results.get((m, name)))] for m in methods}
+        return ResultTable(title, head, of_paper, measured, _notes(results, datasets))
+
+    tables = [
+        pairs("Table 1: SQuAD", SQUAD, {name: row[:4] for name, row in rows.items()}),
+        ResultTable(
+            "Table 2: MRQA",
+            ["F1", *MRQA, "average"],
+            {name: row[4:] for name, row in rows.items()},
+            {m: _averaged([_f1(results.get((m, name))) for name in MRQA]) for m in methods},
+            _notes(results, MRQA),
+        ),
+        *([pairs("Other data: question answering", others, {})] if others else []),
+    ]
+    places = dict(zip((*SQUAD, *MRQA), (1, 3, 4, 5, 6, 7, 8), strict=True))  # of F1
+    of_paper = {name: {dataset: row[place] for dataset, place in places.items()} for name, row in PUBLISHED.items()}
+    figures: Figures = published_figures(of_paper, published)
+    for (method, dataset), result in results.items():
+        if dataset in places:
+            figures.setdefault(method, {})[dataset] = Figure(result.f1, result.split.partition(",")[0])
+    return TaskReport(tables, figures)
+
+
+def _notes(results: Mapping[tuple[str, str], Result], datasets: Sequence[str]) -> list[str]:
+    """Returns the split and the number of runs of each result on some data sets."""
+    return sorted(
+        f"{dataset}: {one.split}, {one.runs} run{'s' * (one.runs > 1)} ({method})"
+        for (method, dataset), one in results.items()
+        if dataset in datasets
     )
-    second = markdown_table(
-        ["F1", *MRQA, "average"],
-        {name: [number(value) for value in row[4:]] for name, row in PUBLISHED.items() if published}
-        | {m: _averaged([_f1(results.get((m, name))) for name in MRQA]) for m in methods},
-    )
-    text = f"Table 1: SQuAD\n\n{first}\n\nTable 2: MRQA\n\n{second}"
-    if others:
-        third = markdown_table(
-            ["", *(f"{name} {score}" for name in others for score in ("EM", "F1"))],
-            {m: [cell for name in others for cell in _pair(results.get((m, name)))] for m in methods},
-        )
-        text += f"\n\nOther data\n\n{third}"
-    notes = {f"{d}: {r.split}, {r.runs} run{'s' * (r.runs > 1)} ({m})" for (m, d), r in results.items()}
-    return text + "\n\nMeasured: " + "; ".join(sorted(notes)) + "."
 
 
 def _pair(result: Result | None) -> list[str]:

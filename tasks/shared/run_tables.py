@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import statistics
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,9 @@ IGNORED_SETTINGS = (
     "train_file",
     "dev_file",
     "test_file",
+    "train_labels",
+    "dev_labels",
+    "test_labels",
     "skip_bad_examples",
     "data_dir",
     "diagnostic_file",
@@ -101,6 +105,22 @@ def group_runs(records: Sequence[dict]) -> dict[tuple[str, str], list[dict]]:
 def method_of(record: dict) -> str:
     """Returns the name of a run's encoder in a table."""
     return record["flags"].get("method") or record["flags"]["encoder"]
+
+
+def scores_of(records: Sequence[dict]) -> tuple[str, list[dict]]:
+    """Returns the split that a group of runs is reported on, and the scores of its runs on it.
+
+    Test takes precedence over dev: if some runs have test scores, only those count.
+    """
+    split = "test" if any("test" in record["scores"] for record in records) else "dev"
+    return split, [record["scores"][split] for record in records if split in record["scores"]]
+
+
+def number_of_runs(values: Sequence[float]) -> str:
+    """Returns the number of runs and the standard deviation of their scores in words."""
+    if len(values) == 1:
+        return "1 run"
+    return f"{len(values)} runs, standard deviation {statistics.stdev(values):.1f}"
 
 
 def _each_seed_once(records: list[dict]) -> list[dict]:

@@ -9,6 +9,7 @@ import pytest
 
 from spanbert_keras import pretrain, program
 from spanbert_keras.errors import InputError
+from spanbert_keras.files.checkpoint_files import read, read_manifest
 from spanbert_keras.pretraining import run as run_module
 from spanbert_keras.pretraining.held_out_evaluator import HeldOutEvaluator
 from spanbert_keras.pretraining.run import BEST_BY, PretrainingRun
@@ -16,7 +17,6 @@ from spanbert_keras.training.backend import make_step
 from spanbert_keras.training.distributed.distribution import Distribution
 from spanbert_keras.training.distributed.worker_watch import WorkerWatch
 from spanbert_keras.training.monitoring.flops import step_flops
-from spanbert_keras.training.run.checkpoint_files import read, read_manifest
 from spanbert_keras.training.run.run_process import RunProcess
 
 

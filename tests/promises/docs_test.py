@@ -68,7 +68,7 @@ def flags_of(module):
 
 def programs(root):
     """Returns the modules of the library and of the tasks that are run with `python -m`."""
-    paths = sorted([*root.glob("spanbert_keras/*.py"), *root.glob("tasks/*/*.py")])
+    paths = sorted([*root.glob("spanbert_keras/*.py"), *root.glob("tasks/*.py"), *root.glob("tasks/*/*.py")])
     found = [path for path in paths if "program.run(" in path.read_text(encoding="utf-8")]
     return [".".join(path.relative_to(root).with_suffix("").parts) for path in found] + [*OTHER_PROGRAMS]
 

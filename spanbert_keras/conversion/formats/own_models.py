@@ -198,37 +198,61 @@ def from_model(model: Any) -> Checkpoint:
             f"Expected: one of {names}. Received: {type(model).__name__}."
         )
     encoder = model if isinstance(model, SpanBertEncoder) else model.encoder
-    config = encoder.get_config()
-    table = hugging_face_names.encoder_table(encoder.num_layers)
+    arrays = {weight.path: np.array(keras.ops.convert_to_numpy(weight.value)) for weight in model.weights}
+    tokenizer = encoder.tokenizer
+    known = tokenizer is not None and tokenizer.has_vocabulary
+    return from_arrays(arrays, describe(model), tokenizer.get_vocabulary() if known else None)
+
+
+def describe(model: Any) -> dict[str, Any]:
+    """Returns the settings of a model as JSON values: with its weights and its vocabulary, all that it consists of.
+
+    Args:
+        model: `SpanBertEncoder`, `SpanBertPretrainer` or a task model.
+
+    Returns:
+        dict: `architecture`, `lowercase`, `head_settings` and `tokenizer_settings` of a `Checkpoint`.
+    """
+    encoder = model if isinstance(model, SpanBertEncoder) else model.encoder
+    config, tokenizer = encoder.get_config(), encoder.tokenizer
+    known = tokenizer is not None and tokenizer.has_vocabulary
+    return {
+        "architecture": {name: config[name] for name in SIZES},
+        "lowercase": tokenizer.lowercase if known else None,
+        "head_settings": _head_settings(model),
+        "tokenizer_settings": tokenizer.text_settings if known else {},
+    }
+
+
+def from_arrays(arrays: dict[str, np.ndarray], description: dict[str, Any], vocabulary: list[str] | None) -> Checkpoint:
+    """Returns the weights of a model as a checkpoint.
+
+    Args:
+        arrays: dict of arrays by the paths of the weights.
+        description: dict. What `describe` returned of the model.
+        vocabulary: list of str, or `None` without one.
+
+    Raises:
+        InputError: There are other weights than those of an encoder, a pretrainer or a task model.
+    """
+    table = hugging_face_names.encoder_table(description["architecture"]["num_layers"])
     for make in hugging_face_names.HEADS.values():
         table |= make()
     for task in TASKS.values():
         table |= task.head({"pooler": True})
     tensors = {}
-    for weight in model.weights:
-        if "seed_generator" in weight.path:
+    for path, value in arrays.items():
+        if "seed_generator" in path:
             continue
-        if weight.path not in table:
+        if path not in table:
             raise InputError(
                 f"The model cannot be converted. Expected: weights of an encoder, a pretrainer or a task model. "
-                f"Received: {weight.path}. Quantized and LoRA models cannot be converted: convert the original model."
+                f"Received: {path}. Quantized and LoRA models cannot be converted: convert the original model."
             )
-        theirs = table[weight.path]
-        value = np.array(keras.ops.convert_to_numpy(weight.value))
+        theirs = table[path]
         tensors[theirs.name] = value.T if theirs.transposed else value
     notes = _drop_fresh_heads(tensors)
-    tokenizer = encoder.tokenizer
-    known = tokenizer is not None and tokenizer.has_vocabulary
-    return Checkpoint(
-        tensors,
-        {name: config[name] for name in SIZES},
-        tokenizer.get_vocabulary() if known else None,
-        tokenizer.lowercase if known else None,
-        OWN_KIND,
-        _head_settings(model),
-        notes,
-        tokenizer_settings=tokenizer.text_settings if known else {},
-    )
+    return Checkpoint(tensors, vocabulary=vocabulary, kind=OWN_KIND, notes=notes, **description)
 
 
 def _head_settings(model: Any) -> dict[str, Any]:

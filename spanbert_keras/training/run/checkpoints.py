@@ -14,8 +14,8 @@ import numpy as np
 from absl import logging
 
 from spanbert_keras.errors import InputError
+from spanbert_keras.files import checkpoint_files
 from spanbert_keras.files.writing import write_atomically
-from spanbert_keras.training.run import checkpoint_files
 
 
 class Checkpoints:
@@ -49,11 +49,7 @@ class Checkpoints:
 
     def steps(self) -> list[int]:
         """Returns the steps that have a checkpoint, in ascending order; one still being written is not among them."""
-        if not self.folder.is_dir():
-            return []
-        entries = (entry for entry in self.folder.iterdir() if entry.is_dir())
-        matches = (checkpoint_files.FOLDER_NAME.fullmatch(entry.name) for entry in entries)
-        return sorted(int(match.group(1)) for match in matches if match)
+        return checkpoint_files.steps_in(self.folder)
 
     def scores(self) -> dict[int, float]:
         """Returns the scores of the checkpoints that have one, by step."""
@@ -76,7 +72,10 @@ class Checkpoints:
     def clean(self) -> None:
         """Removes what a killed process left, and restores a checkpoint that it was about to replace."""
         self.wait()
-        checkpoint_files.clean(self.folder)
+        for name in checkpoint_files.clean(self.folder):
+            logging.warning(
+                "The checkpoint %s was being replaced when the run was killed; the old one has been restored.", name
+            )
 
     def save(
         self, step: int, model, optimizer, state: dict[str, Any], score: float | None = None, wait: bool = False
@@ -154,7 +153,7 @@ class Checkpoints:
         )
 
     def _path(self, step: int) -> Path:
-        return self.folder / f"step_{step:08d}"
+        return checkpoint_files.folder_of(self.folder, step)
 
     def _write(self, began: float, arrays: dict, step: int, state: dict, score: float | None) -> None:
         """Writes one checkpoint, in the background; an error of the disk is reported and costs only the checkpoint."""

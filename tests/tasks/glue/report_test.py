@@ -92,6 +92,22 @@ def test_the_published_rows_are_the_papers_table(write_run, make):
     assert "paper" not in make("--nopublished")
 
 
+def test_figures_are_means_of_a_sets_scores_without_wnli(write_run, tmp_path):
+    for name, scores in SCORES.items():
+        write_run(name, name, **scores)
+    figures = report.report(tmp_path / "runs").figures
+    values = {name: figure.value for name, figure in figures["M"].items()}
+    assert values == {
+        **{"CoLA": 60.0, "SST-2": 90.0, "MRPC": 86.0, "STS-B": 86.0, "QQP": 75.0, "MNLI": 83.0},
+        **{"QNLI": 92.0, "RTE": 65.0},
+    }
+    assert {figure.split for figure in figures["M"].values()} == {"dev"}
+    of_paper = {name: figure.value for name, figure in figures["SpanBERT (paper)"].items()}
+    assert of_paper.keys() == values.keys()
+    assert of_paper["MRPC"] == pytest.approx(89.4) and of_paper["QQP"] == pytest.approx(80.7)
+    assert figures["SpanBERT (paper)"]["RTE"].split == "test" and len(figures) == 5
+
+
 def test_a_run_of_every_set_has_all_cells_and_an_average_over_sets(write_run, make):
     for name, scores in SCORES.items():
         write_run(name, name, **scores)

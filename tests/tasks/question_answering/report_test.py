@@ -6,6 +6,7 @@ import pytest
 
 from spanbert_keras.program import InputError
 from tasks.question_answering import report
+from tasks.shared.task_report import BASELINES, SPANBERT, Figure
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ def row_of(text, name):
 
 
 def test_the_published_rows_are_the_papers_tables():
-    text = report.tables({("x", "SQuAD 1.1"): report.Result(1.0, 2.0, 1, "dev")})
+    text = report.report_of({("x", "SQuAD 1.1"): report.Result(1.0, 2.0, 1, "dev")}).markdown()
     assert row_of(text, "SpanBERT (paper)") == [
         "88.8",
         "94.6",
@@ -42,6 +43,25 @@ def test_the_published_rows_are_the_papers_tables():
     ]
     averages = [row_of(text, f"{name} (paper)")[-1] for name in ("Google BERT", "Our BERT", "Our BERT-1seq")]
     assert averages == ["77.3", "78.6", "79.7"]  # as printed; the mean of the first row's figures is 77.24
+    assert row_of(text, "Human (paper)") == ["82.3", "91.2", "86.8", "89.4"]
+    assert row_of(text, "SpanBERT on dev, 1.2M steps (paper)") == [
+        *("-", "-", "-", "86.8"),
+        *("74.1", "80.3", "-", "-", "-", "-"),
+    ]
+
+
+def test_a_methods_figures_are_its_f1_with_the_split(write_run, tmp_path):
+    write_run("a", "NewsQA", dev={"exact_match": 1.0, "f1": 2.0}, test={"exact_match": 50.0, "f1": 60.0})
+    write_run("b", "SQuAD 2.0", dev={"best_exact": 60.0, "best_f1": 70.0})
+    write_run("c", "new_wiki", dev={"exact_match": 1.0, "f1": 2.0})
+    figures = report.report(tmp_path).figures
+    assert figures.pop("MiniLM") == {"NewsQA": Figure(60.0, "test"), "SQuAD 2.0": Figure(70.0, "dev")}
+    assert figures.keys() == {*BASELINES, SPANBERT}
+    assert figures["Our BERT-1seq (paper)"] == {
+        **{"SQuAD 1.1": Figure(93.3), "SQuAD 2.0": Figure(86.6), "NewsQA": Figure(71.9), "TriviaQA": Figure(80.4)},
+        **{"SearchQA": Figure(84.0), "HotpotQA": Figure(80.3), "NaturalQuestions": Figure(81.8)},
+    }
+    assert report.report(tmp_path, published=False).figures.keys() == {"MiniLM"}
 
 
 def test_seeds_are_averaged_and_test_counts_before_dev(write_run, tmp_path):
@@ -52,7 +72,7 @@ def test_seeds_are_averaged_and_test_counts_before_dev(write_run, tmp_path):
     write_run("unfinished", "NewsQA")
     results = report.gather(tmp_path)
     assert results["MiniLM", "NewsQA"] == report.Result(51.0, 61.5, 2, "test")
-    text = report.tables(results, published=False)
+    text = report.report_of(results, published=False).markdown()
     assert row_of(text, "MiniLM") == ["-", "-", "70.0", "71.1", "61.5", "-", "-", "-", "-", "-", "5.0", "6.0"]
     assert "NewsQA: test, 2 runs (MiniLM)" in text and "dev.json EM" in text and "paper" not in text
 
@@ -82,7 +102,7 @@ def test_a_threshold_fitted_on_dev_is_labelled_and_one_of_other_articles_preferr
     results = report.gather(tmp_path)
     assert results["MiniLM", "SQuAD 2.0"] == report.Result(60.0, 70.0, 1, "dev, threshold fitted on it")
     assert results["B", "SQuAD 2.0"] == report.Result(50.0, 55.0, 1, "dev, threshold fitted on other articles")
-    assert "SQuAD 2.0: dev, threshold fitted on it, 1 run (MiniLM)" in report.tables(results)
+    assert "SQuAD 2.0: dev, threshold fitted on it, 1 run (MiniLM)" in report.report_of(results).markdown()
 
 
 def test_a_file_that_is_not_a_record_is_reported_and_left_out(write_run, tmp_path, caplog):

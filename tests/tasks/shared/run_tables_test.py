@@ -5,7 +5,16 @@ import json
 import pytest
 
 from spanbert_keras.program import InputError
-from tasks.shared.run_tables import ReportSettings, find_runs, group_runs, markdown_table, mean_of, number
+from tasks.shared.run_tables import (
+    ReportSettings,
+    find_runs,
+    group_runs,
+    markdown_table,
+    mean_of,
+    number,
+    number_of_runs,
+    scores_of,
+)
 
 
 @pytest.fixture
@@ -93,7 +102,7 @@ def test_seeds_form_a_group_methods_and_sets_separate_ones():
     alike = {"encoder": "e", "dataset": "RTE", "learning_rate": 1e-5}
     groups = group_runs(
         records(
-            alike | {"seed": 1, "output_dir": "a", "data_dir": "x"},
+            alike | {"seed": 1, "output_dir": "a", "data_dir": "x", "test_labels": "y"},
             alike | {"seed": 2, "output_dir": "b"},
             alike | {"seed": 1, "dataset": "QNLI"},
             alike | {"method": "M", "encoder": "f"},
@@ -130,6 +139,18 @@ def test_other_settings_form_a_separate_group_and_follow_the_name():
         ("M", "RTE"): [0],
         ("M", "QNLI"): [1],
     }
+
+
+def test_test_scores_count_before_dev_scores():
+    one = {"scores": {"dev": {"f1": 1.0}}}
+    two = {"scores": {"dev": {"f1": 2.0}, "test": {"f1": 3.0}}}
+    assert scores_of([one, one]) == ("dev", [{"f1": 1.0}, {"f1": 1.0}])
+    assert scores_of([one, two]) == ("test", [{"f1": 3.0}])
+
+
+def test_the_number_of_runs_comes_with_their_standard_deviation():
+    assert number_of_runs([5.0]) == "1 run"
+    assert number_of_runs([1.0, 3.0]) == "2 runs, standard deviation 1.4"  # of a sample
 
 
 def test_a_mean_needs_every_value():

@@ -4,6 +4,7 @@ import dataclasses
 import types
 
 import keras
+import numpy as np
 import pytest
 
 import spanbert_keras
@@ -54,6 +55,17 @@ def test_the_encoder_has_the_dtype_policy_in_force_and_the_dropout_of_the_flag(m
     assert [overrides for _, overrides in asked] == [{"dtype": "mixed_bfloat16"}, {"dtype": "mixed_bfloat16"} | both]
     with pytest.raises(InputError, match="--encoder=e.keras has no tokenizer. Convert it with its vocab.txt"):
         task.load_encoder(types.SimpleNamespace(encoder="e.keras", dropout=None))
+
+
+def test_the_encoder_may_be_that_of_a_step_of_a_pretraining_run(encoder_path, write_pretraining_run):
+    encoder = keras.saving.load_model(encoder_path)
+    run = write_pretraining_run(spanbert_keras.SpanBertPretrainer(encoder), 2, 5)
+    for path, step in ((run / "checkpoints" / "step_00000002", 2), (run, 5)):
+        found = task.load_encoder(types.SimpleNamespace(encoder=str(path), dropout=0.3))
+        assert isinstance(found, spanbert_keras.SpanBertEncoder) and found.dropout == 0.3
+        for one, two in zip(encoder.weights, found.weights, strict=True):
+            if "seed_generator" not in one.path:
+                np.testing.assert_array_equal(np.array(one.value) + np.float32(step), np.array(two.value))
 
 
 @pytest.mark.parametrize("wanted, length, warned", [(64, 64, False), (512, 128, True)])

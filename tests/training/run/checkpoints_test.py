@@ -12,8 +12,8 @@ import safetensors.numpy
 from absl import logging
 
 from spanbert_keras.errors import InputError
-from spanbert_keras.training.run import checkpoint_files
-from spanbert_keras.training.run.checkpoint_files import FILE_NAME, MANIFEST
+from spanbert_keras.files import checkpoint_files
+from spanbert_keras.files.checkpoint_files import FILE_NAME, MANIFEST
 from spanbert_keras.training.run.checkpoints import Checkpoints
 from spanbert_keras.training.steps.optimizers import make_adamw
 

@@ -10,8 +10,8 @@ import pytest
 import safetensors.numpy
 from safetensors import SafetensorError
 
-from spanbert_keras.training.run import checkpoint_files
-from spanbert_keras.training.run.checkpoint_files import FILE_NAME, MANIFEST
+from spanbert_keras.files import checkpoint_files
+from spanbert_keras.files.checkpoint_files import FILE_NAME, MANIFEST
 
 STATE = {"scale": 8.0, "seed": [1, 2], "note": "ü", "nothing": None}
 DAMAGE = (ValueError, OSError, SafetensorError)
@@ -129,15 +129,32 @@ def test_leftovers_of_a_killed_process_are_removed_and_nothing_else(folder):
         (parent / name).mkdir()
         (parent / name / FILE_NAME).write_bytes(b"half")
     (parent / ".0123abcd.step_00000007").write_bytes(b"a file")
-    checkpoint_files.clean(parent)
+    assert checkpoint_files.clean(parent) == []
     assert sorted(p.name for p in parent.iterdir()) == [".0123abcd.old.notes", ".hidden", "notes", folder.name]
     assert checkpoint_files.read(folder, 5)[1] == STATE
-    checkpoint_files.clean(parent / "missing")
+    assert checkpoint_files.clean(parent / "missing") == []
 
 
 def test_a_checkpoint_that_was_being_replaced_is_restored(folder):
     folder.rename(folder.with_name(f".0123abcd.old.{folder.name}"))
     shutil.copytree(folder.with_name(f".0123abcd.old.{folder.name}"), folder.with_name(f".0123abcd.{folder.name}"))
-    checkpoint_files.clean(folder.parent)
+    assert checkpoint_files.clean(folder.parent) == [folder.name]
     assert [p.name for p in folder.parent.iterdir()] == [folder.name]
     assert checkpoint_files.read(folder, 5)[1] == STATE
+
+
+def test_arrays_can_be_chosen_by_the_start_of_their_names(folder):
+    assert list(checkpoint_files.read(folder, 5, "b")[0]) == ["b"]
+    assert checkpoint_files.read(folder, 5, "x") == ({}, STATE)
+
+
+def test_the_steps_of_a_folder_are_those_of_its_whole_checkpoints(folder, tmp_path):
+    for name in ("step_00000004", "step_123456789", ".01234567.step_00000007", "step_0000000a", "other"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "step_00000009").touch()
+    assert checkpoint_files.steps_in(tmp_path) == [4, 5, 123456789]
+    assert [checkpoint_files.folder_of(tmp_path, step).name for step in (5, 123456789)] == [
+        folder.name,
+        "step_123456789",
+    ]
+    assert checkpoint_files.steps_in(tmp_path / "missing") == []

@@ -9,13 +9,25 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from absl import logging
 
 from spanbert_keras.files.writing import TEMPORARY_NAME, temporary_path
 
 FILE_NAME = "state.safetensors"
 MANIFEST = "manifest.json"
 FOLDER_NAME = re.compile(r"step_(\d{8,})")
+
+
+def folder_of(folder: Path, step: int) -> Path:
+    """Returns the folder of one checkpoint among all checkpoints of a run."""
+    return folder / f"step_{step:08d}"
+
+
+def steps_in(folder: Path) -> list[int]:
+    """Returns the steps that have a checkpoint, in ascending order; one still being written is not among them."""
+    if not folder.is_dir():
+        return []
+    matches = (FOLDER_NAME.fullmatch(entry.name) for entry in folder.iterdir() if entry.is_dir())
+    return sorted(int(match.group(1)) for match in matches if match)
 
 
 def write(folder: Path, arrays: dict[str, np.ndarray], step: int, state: dict[str, Any], score: float | None) -> None:
@@ -44,12 +56,13 @@ def write(folder: Path, arrays: dict[str, np.ndarray], step: int, state: dict[st
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
 
 
-def read(folder: Path, step: int) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+def read(folder: Path, step: int, prefix: str = "") -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Returns the arrays and the state of a checkpoint, after checking that they are exactly what was written.
 
     Args:
         folder: the checkpoint's folder.
         step: int. The step in the folder's name.
+        prefix: str. Only arrays whose names begin with it are loaded.
 
     Raises:
         ValueError, OSError, safetensors.SafetensorError: it is damaged or cannot be read.
@@ -71,7 +84,8 @@ def read(folder: Path, step: int) -> tuple[dict[str, np.ndarray], dict[str, Any]
         # The checksummed file holds the state, too: a changed digit in the manifest is noticed.
         if (file.metadata() or {}).get("state") != _state_text(step, manifest["state"]):
             raise ValueError(f"the state in {MANIFEST} differs from that in {FILE_NAME}")
-        return {name: file.get_tensor(name) for name in file.keys()}, manifest["state"]
+        names = [name for name in file.keys() if name.startswith(prefix)]
+        return {name: file.get_tensor(name) for name in names}, manifest["state"]
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -109,14 +123,18 @@ def remove(folder: Path) -> None:
     shutil.rmtree(aside, ignore_errors=True)
 
 
-def clean(folder: Path) -> None:
-    """Removes what killed processes left among the checkpoints, and restores one that was about to be replaced.
+def clean(folder: Path) -> list[str]:
+    """Removes what killed processes left among the checkpoints, and restores those that were about to be replaced.
 
     Args:
         folder: directory of all checkpoints of a run; no other process may be writing there.
+
+    Returns:
+        list of str. Names of the restored checkpoints.
     """
+    restored: list[str] = []
     if not folder.is_dir():
-        return
+        return restored
     for entry in sorted(folder.iterdir()):
         match = TEMPORARY_NAME.fullmatch(entry.name)
         if not match or not FOLDER_NAME.fullmatch(match[2]):
@@ -124,13 +142,12 @@ def clean(folder: Path) -> None:
         is_old, name = match.groups()
         if is_old and not (folder / name).exists():
             entry.rename(folder / name)
-            logging.warning(
-                "The checkpoint %s was being replaced when the run was killed; the old one has been restored.", name
-            )
+            restored.append(name)
         elif entry.is_dir():
             shutil.rmtree(entry, ignore_errors=True)
         else:
             entry.unlink(missing_ok=True)
+    return restored
 
 
 def _state_text(step: int, state: dict[str, Any]) -> str:
