@@ -73,7 +73,9 @@ INNER_ARROWS: dict[str, dict[str, set[str]]] = {
 }
 PUBLIC_TO_TASKS = {"", "training", "fine_tuning", "program", "model_flag", "settings", "files", "progress"}
 SHARED_BY_TASKS = "shared"
-GATHERS_TASKS = "tasks/report.py"  # reads the `report` of every task
+GATHERS_TASKS = ("tasks/report.py", "tasks/ablation/")  # read the `report` of every task
+STARTS_PROGRAMS = "tasks/ablation/"
+PUBLIC_TO_STARTERS = {"pretrain", "data"}  # the settings of a program that it starts, and the text that it gives to it
 FRAMEWORKS = ("tensorflow", "tensorflow_text", "jax", "torch")
 ONLY_THIRD_PARTY = {"layers": {"keras"}, "losses": {"keras"}, "decoding": {"numpy"}}
 MAY_USE_TENSORFLOW = {"preprocessing", "data", "training", "conversion"}
@@ -126,12 +128,13 @@ def wrong_task_arrow(found):
 
     What lies in `tasks/shared/` is every task's, and reads none of them.
     """
-    if found.path == GATHERS_TASKS and re.fullmatch(r"tasks\.\w+\.report", found.module):
+    if found.path.startswith(GATHERS_TASKS) and re.fullmatch(r"tasks\.\w+\.report", found.module):
         return False
     top, target = found.module.split(".")[0], library_room(found.module)
     if top == "tasks":
         return found.module.split(".")[1] not in (room_of(found.path), SHARED_BY_TASKS)
-    return top in ("benchmarks", "tests") or (target is not None and target not in PUBLIC_TO_TASKS)
+    public = PUBLIC_TO_TASKS | (PUBLIC_TO_STARTERS if found.path.startswith(STARTS_PROGRAMS) else set())
+    return top in ("benchmarks", "tests") or (target is not None and target not in public)
 
 
 def library(imports):

@@ -14,11 +14,11 @@ from pathlib import Path
 from absl import logging
 
 from spanbert_keras.errors import InputError
+from spanbert_keras.training.distributed.child_processes import end_processes, passed_on_signals
 from spanbert_keras.training.distributed.worker_watch import WORKER_LOST_EXIT_CODE
 
 REHEARSAL_VARIABLE = "SPANBERT_KERAS_REHEARSAL"
 GRACE_SECONDS = 60.0  # in which the other workers may end by themselves once one has failed
-TERMINATE_SECONDS = 10.0  # from SIGTERM to SIGKILL
 POLL_SECONDS = 0.1
 SHOWN_LINES = 20  # of a failed worker's output
 STOPPED_EXIT_CODES = (75, 130)  # preempted, interrupted: they need no explanation
@@ -60,8 +60,8 @@ def run_local_workers(
     logs = _Logs(Path(log_folder), workers)
     processes: list[subprocess.Popen] = []
     with contextlib.ExitStack() as stack:
-        received = stack.enter_context(_signals())
-        stack.callback(_end, processes)
+        received = stack.enter_context(passed_on_signals())
+        stack.callback(end_processes, processes)
         with _free_ports(workers) as ports:
             addresses = [f"127.0.0.1:{port}" for port in ports]
         for i in range(workers):
@@ -127,27 +127,6 @@ def _free_ports(count: int) -> Iterator[list[int]]:
         yield [one.getsockname()[1] for one in sockets]
 
 
-@contextlib.contextmanager
-def _signals() -> Iterator[list[int]]:
-    """Yields a list that collects the signals to pass on; outside the main thread it stays empty."""
-    received: list[int] = []
-    passed_on = {number: number for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)}
-    passed_on[signal.SIGHUP] = signal.SIGTERM  # the terminal closed
-    previous = {}
-    try:
-        for number in passed_on:
-            if signal.getsignal(number) is signal.SIG_IGN:  # `nohup`; the workers inherit it
-                continue
-            previous[number] = signal.signal(number, lambda n, frame: received.append(passed_on[signal.Signals(n)]))
-    except ValueError:
-        pass  # not in the main thread
-    try:
-        yield received
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
-
-
 def _environment(environ: Mapping[str, str], addresses: list[str], worker: int) -> dict[str, str]:
     """Returns a worker's environment variables."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -190,20 +169,7 @@ def _wait(processes: list[subprocess.Popen], received: list[int]) -> int | None:
             deadline = time.monotonic() + GRACE_SECONDS
         if time.monotonic() > deadline:
             logging.warning("Ending workers that still run %.0f s after worker %d failed.", GRACE_SECONDS, first)
-            _end(processes)
+            end_processes(processes)
         else:
             time.sleep(POLL_SECONDS)
     return first
-
-
-def _end(processes: list[subprocess.Popen]) -> None:
-    """Ends the processes that still run: SIGTERM to the group of each, then SIGKILL if that does not help."""
-    deadline = time.monotonic() + TERMINATE_SECONDS
-    for number in (signal.SIGTERM, signal.SIGKILL):
-        for process in processes:
-            if process.poll() is None:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.pid, number)
-        for process in processes:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(None if number == signal.SIGKILL else max(0.0, deadline - time.monotonic()))

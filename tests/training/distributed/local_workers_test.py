@@ -10,7 +10,7 @@ import time
 import pytest
 
 from spanbert_keras.errors import InputError
-from spanbert_keras.training.distributed import local_workers
+from spanbert_keras.training.distributed import child_processes, local_workers
 from spanbert_keras.training.distributed.local_workers import run_local_workers
 
 PROGRAM = """
@@ -47,7 +47,7 @@ def run(tmp_path, monkeypatch):
     """Function that rehearses `PROGRAM` with 2 workers and returns the code; no process of it is left."""
     (tmp_path / "small_program.py").write_text(PROGRAM)
     monkeypatch.setattr(local_workers, "GRACE_SECONDS", 0.3)
-    monkeypatch.setattr(local_workers, "TERMINATE_SECONDS", 0.3)
+    monkeypatch.setattr(child_processes, "TERMINATE_SECONDS", 0.3)
     environ = {"PATH": os.environ.get("PATH", ""), "PYTHONPATH": str(tmp_path)}
 
     def start(*arguments, workers=2, **more):

@@ -1,0 +1,52 @@
+"""One step of an ablation: a command with a folder of its own."""
+
+import dataclasses
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+
+from spanbert_keras.files.writing import read_json
+
+
+@dataclasses.dataclass(frozen=True)
+class Stage:
+    """A command to run once.
+
+    Attributes:
+        name: str. E.g. `"pretrain/span_2seq"`: its folder in the output directory, and its name in logs.
+        module: str. The program: it is run by `python -m module`.
+        arguments: tuple of str.
+        after: tuple of str. Names of the stages whose results it reads.
+        is_finished: function that returns whether its results are there.
+    """
+
+    name: str
+    module: str
+    arguments: tuple[str, ...]
+    after: tuple[str, ...] = ()
+    is_finished: Callable[[], bool] = lambda: False
+
+    @property
+    def command(self) -> str:
+        """The command line for a shell."""
+        return shlex.join(["python", "-m", self.module, *self.arguments])
+
+
+def scored_record(folder: Path) -> dict:
+    """Returns the record of a fine-tuning run, or of the run that a sweep chose; {} unless it has dev scores."""
+    try:
+        folder = folder / str(read_json(folder / "sweep.json")["folder"])
+    except (OSError, ValueError, KeyError, TypeError):
+        if (folder / "sweep.json").exists():
+            return {}  # a sweep that is not finished
+    record = record_of(folder)
+    return record if (record.get("scores") or {}).get("dev") else {}
+
+
+def record_of(folder: Path) -> dict:
+    """Returns the record of the run in a folder, {} if there is none."""
+    try:
+        record = read_json(folder / "run.json")
+    except (OSError, ValueError):
+        return {}
+    return record if isinstance(record, dict) else {}

@@ -1,0 +1,104 @@
+"""Runs the stages of an ablation as processes, one after the other."""
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from absl import logging
+
+from spanbert_keras.program import InputError
+from spanbert_keras.training.distributed.child_processes import end_processes, passed_on_signals
+from tasks.ablation.stage import Stage
+
+STOPPED_EXIT_CODES = (75, 130)  # preempted, interrupted: the same command continues
+POLL_SECONDS = 0.1
+SHOWN_LINES = 3  # of a failed stage's output
+
+
+class Stopped(Exception):
+    """Raised when a signal ended a stage.
+
+    Args:
+        code: int. Exit code of the stage.
+    """
+
+    def __init__(self, code: int):
+        super().__init__(f"stopped with exit code {code}")
+        self.code = code
+
+
+def run_stages(stages: Sequence[Stage], folder: Path, failed: dict[str, str]) -> None:
+    """Runs the stages that are not finished, in order; one that needs a failed one is left out.
+
+    The output of each is appended to `logs/<name>.log` in the folder. SIGINT, SIGTERM and SIGUSR1 are passed on.
+
+    Args:
+        stages: sequence of `Stage`, each after those whose results it reads.
+        folder: `Path`. The output directory.
+        failed: dict from the name of each stage that failed or was left out to a sentence; added to.
+
+    Raises:
+        Stopped: a signal ended a stage.
+        InputError: a log cannot be written.
+    """
+    for number, stage in enumerate(stages, 1):
+        missing = [name for name in stage.after if name in failed]
+        if missing:
+            failed[stage.name] = f"left out, since {missing[0]} failed"
+        elif stage.is_finished():
+            logging.info("%d/%d %s is finished.", number, len(stages), stage.name)
+        else:
+            logging.info("%d/%d %s: %s", number, len(stages), stage.name, stage.command)
+            sentence = _run(stage, folder / "logs" / f"{stage.name}.log")
+            if sentence:
+                logging.error("%s %s", stage.name, sentence)
+                failed[stage.name] = sentence
+
+
+def _run(stage: Stage, log: Path) -> str | None:
+    """Runs one stage; returns a sentence if it failed."""
+    began = time.monotonic()
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        output = open(log, "ab")
+    except OSError as error:
+        raise InputError(f"The log {log} cannot be written: {error.strerror}.") from error
+    processes: list[subprocess.Popen] = []
+    with output, passed_on_signals() as received:
+        try:
+            process = subprocess.Popen(
+                [sys.executable, "-m", stage.module, *stage.arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                process_group=0,  # Ctrl-C reaches this process alone, which passes it on once
+            )
+            processes.append(process)
+            stopped = False
+            while process.poll() is None:
+                while received:
+                    stopped = True
+                    process.send_signal(received.pop(0))
+                time.sleep(POLL_SECONDS)
+        finally:
+            end_processes(processes)
+    code = process.returncode
+    if code in STOPPED_EXIT_CODES or (stopped and code):
+        raise Stopped(code if code > 0 else 128 - code)
+    if code:
+        how = f"exit code {code}" if code > 0 else f"signal {signal.Signals(-code).name}"
+        return f"failed ({how}): {_end_of(log)} The whole output is in {log}."
+    if not stage.is_finished():
+        return f"ended without results. Its output is in {log}."
+    logging.info("%s took %.0f s.", stage.name, time.monotonic() - began)
+    return None
+
+
+def _end_of(log: Path) -> str:
+    """Returns the sentence with which a program ended, or the last lines of its output."""
+    lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    errors = [line for line in lines[-20:] if line.startswith("Error: ")]
+    return errors[-1].removeprefix("Error: ") if errors else " / ".join(lines[-SHOWN_LINES:])

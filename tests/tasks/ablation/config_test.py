@@ -1,0 +1,51 @@
+"""Settings of an ablation: what is left out, and contradictions."""
+
+import pytest
+
+from spanbert_keras.errors import InputError
+
+
+def test_rows_are_those_of_the_tables_each_once(make_plan):
+    assert len(make_plan().config.row_names) == 7
+    assert make_plan("--tables=7").config.row_names == ("span_2seq", "span_1seq", "span_1seq_sbo")
+    assert make_plan("--rows=span_1seq,span_2seq").config.row_names == ("span_2seq", "span_1seq")
+
+
+def test_the_annotator_by_rules_leaves_noun_phrases_out(make_plan):
+    config = make_plan("--annotator=rules").config
+    assert "noun_phrase_2seq" not in config.row_names and "named_entity_2seq" in config.row_names
+    assert config.rows_without_mentions == ("noun_phrase_2seq",)
+
+
+def test_data_sets_whose_files_do_not_exist_are_left_out(make_plan, tmp_path):
+    (tmp_path / "dev").touch()
+    task = f"{tmp_path / 'task.flags'} --dev_file={tmp_path / 'dev'}"
+    config = make_plan(f"--coreference=Here:{task},Gone:{task} --train_file=nowhere", "--embedded_tasks").config
+    assert [column.name for column in config.columns[:1]] == ["Here"] and len(config.columns) == 4
+    assert config.columns_without_files == {"Gone": ["nowhere"]}
+    only = make_plan(f"--coreference=Here:{task}", "--embedded_tasks", "--tasks=Here").config
+    assert [column.name for column in only.columns] == ["Here"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [
+        (["--sweep"], "--sweep tries one seed for each combination. Received: --seeds=3"),
+        (["--step=21"], "--step=21 is after the last step of .*recipe.flags, 20"),
+        (
+            ["--fine_tune_untrained"],
+            "--fine_tune_untrained needs an --init_checkpoint in .*recipe.flags. Received: none",
+        ),
+        (["--tasks=SQuAD"], "--tasks=SQuAD is not among the given data sets. Expected: one that a flag names"),
+        (["--tables=8"], "--tables must be one of 6, 7, main. Received: 8"),
+        (["--tables="], "--tables names no table"),
+        (["--rows=span"], "--rows must be one of subword_2seq, "),
+        (
+            ["--pretrain_recipe=nowhere.flags"],
+            "--pretrain_recipe=nowhere.flags cannot be used: --flagfile=nowhere.flags",
+        ),
+    ],
+)
+def test_contradictions_are_rejected_by_a_sentence(make_plan, flags, sentence):
+    with pytest.raises(InputError, match=sentence):
+        make_plan(*flags)

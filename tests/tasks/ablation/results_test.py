@@ -1,0 +1,97 @@
+"""Scores gathered from runs, cells and differences of the tables, and pre-trainings that cannot be compared."""
+
+import json
+import math
+
+import pytest
+
+from spanbert_keras.errors import InputError
+from tasks.ablation.results import Results, cell, check_alike, difference, gather, markdown
+from tasks.shared.ablation_tables import PUBLISHED, read_ablation
+
+VALUES = {
+    ("span_2seq", "SQuAD 2.0"): [84.0, 85.0, 86.0],
+    ("span_1seq", "SQuAD 2.0"): [86.0, 86.0, 86.0],
+    ("span_2seq", "LitBank"): [60.0, 62.0],
+    ("span_1seq", "LitBank"): [61.0, 61.5],
+    ("span_1seq_sbo", "LitBank"): [70.0],
+}
+RESULTS = Results(["span_2seq", "span_1seq", "span_1seq_sbo"], ["SQuAD 2.0", "LitBank"], VALUES)
+
+
+def test_a_cell_has_the_mean_and_the_standard_deviation():
+    assert cell(RESULTS, "span_2seq", "SQuAD 2.0") == "85.0 ± 1.0"
+    assert cell(RESULTS, "span_1seq_sbo", "LitBank") == "70.0"
+    assert cell(RESULTS, "span_1seq_sbo", "SQuAD 2.0") == "-"
+
+
+def test_a_difference_below_two_standard_errors_is_marked():
+    gap = (86.0 - 85.0 + 61.25 - 61.0) / 2
+    squares = 1.0 / 3 + 0.0 + 2.0 / 2 + 0.125 / 2
+    assert abs(gap) < 2 * math.sqrt(squares) / 2
+    assert difference(RESULTS, "span_2seq", "span_1seq") == "~ +0.6"
+    far = Results(RESULTS.rows, RESULTS.tasks, VALUES | {("span_1seq", "SQuAD 2.0"): [90.0, 90.0, 90.0]})
+    assert difference(far, "span_2seq", "span_1seq") == "+2.6"
+    assert difference(RESULTS, "span_2seq", "span_1seq_sbo") == "+9.0 (one run)"
+    assert difference(RESULTS, "span_1seq_sbo", "span_1seq_sbo") == "+0.0 (one run)"
+    assert difference(Results(["a", "b"], ["t"], {}), "a", "b") == "-"
+
+
+def test_a_table_has_the_papers_figures_under_each_row():
+    lines = markdown(RESULTS, "7").splitlines()
+    assert lines[0] == "Table 7: auxiliary objectives"
+    assert lines[2] == "|  | SQuAD 2.0 | LitBank | difference |"
+    assert lines[4] == "| Geometric spans, 2seq + NSP | 85.0 ± 1.0 | 61.0 ± 1.4 |  |"
+    assert lines[5] == f"| Geometric spans, 2seq + NSP (paper) | {PUBLISHED['span_2seq'][0]} | - |  |"
+    assert lines[6] == "| Geometric spans, 1seq | 86.0 ± 0.0 | 61.2 ± 0.4 | ~ +0.6 |"
+    assert "over 1 to 3 runs" in lines[-1]
+
+
+def test_results_are_gathered_from_finished_runs_and_read_again(make_plan, write_record, tmp_path):
+    (tmp_path / "dev").touch()
+    task = f"{tmp_path / 'task.flags'} --dev_file={tmp_path / 'dev'}"
+    flags = [f"--coreference=LitBank:{task}", f"--question_answering=NewsQA:{task}", "--tables=7", "--seeds=2"]
+    plan = make_plan(*flags)
+    folder = tmp_path / "out" / "finetune"
+    write_record(folder / "span_2seq" / "litbank" / "seed_42", {"average_f1": 60.0})
+    write_record(folder / "span_2seq" / "litbank" / "seed_43", {"average_f1": 62.0})
+    write_record(folder / "span_1seq" / "newsqa" / "seed_42", {"f1": 70.0})
+    found = gather(plan)
+    assert found.tasks == ["NewsQA", "LitBank"]
+    assert found.values["span_2seq", "LitBank"] == [60.0, 62.0] and found.values["span_1seq", "NewsQA"] == [70.0]
+    (tmp_path / "ablation.json").write_text(json.dumps(found.to_json()))
+    again = read_ablation(tmp_path / "ablation.json")
+    assert again.cell("span_2seq", "LitBank") == "61.0 ± 1.4" and again.cell("span_1seq", "LitBank") == "-"
+
+
+@pytest.fixture
+def write_pretraining(tmp_path):
+    def write(row, **changes):
+        folder = tmp_path / "out" / "pretrain" / row
+        folder.mkdir(parents=True)
+        flags = {"steps": 20, "scheme": row, "output_dir": row, "segments": 1, "log_every": 5}
+        facts = {"corpus_fingerprint": "a"}
+        record = {"flags": flags | changes, "facts": facts | changes.pop("facts", {})}
+        (folder / "run.json").write_text(json.dumps(record))
+
+    return write
+
+
+def test_pre_trainings_that_differ_in_flags_of_the_tables_alone_are_compared(make_plan, write_pretraining):
+    write_pretraining("span_2seq", segments=2)
+    write_pretraining("span_1seq", log_every=7)
+    check_alike(make_plan())
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"steps": 30}, "steps is 20 in the first and 30 in the second"),
+        ({"facts": {"corpus_fingerprint": "b"}}, "corpus_f"),
+    ],
+)
+def test_pre_trainings_with_another_budget_or_text_are_rejected(make_plan, write_pretraining, changes, sentence):
+    write_pretraining("span_2seq")
+    write_pretraining("span_1seq", **changes)
+    with pytest.raises(InputError, match=f"span_2seq and .*span_1seq cannot be compared: {sentence}"):
+        check_alike(make_plan())
