@@ -323,6 +323,7 @@ def write_pretraining_run(tmp_path):
     """Function that writes the folder of a pre-training run with checkpoints of a model: weights plus the step."""
     import json
 
+    import keras
     import numpy as np
 
     from spanbert_keras.conversion.formats.own_models import describe
@@ -335,7 +336,8 @@ def write_pretraining_run(tmp_path):
         (run / "run.json").write_text(json.dumps({"flags": {}, "facts": facts, "model": describe(model)}))
         (run / "vocab.txt").write_text("".join(f"{piece}\n" for piece in model.tokenizer.get_vocabulary()))
         for step in steps:
-            arrays = {f"model/{weight.path}": np.array(weight.value) + np.float32(step) for weight in model.weights}
+            values = {weight.path: keras.ops.convert_to_numpy(weight.value) for weight in model.weights}
+            arrays = {f"model/{path}": value + np.float32(step) for path, value in values.items()}
             arrays["optimizer/00000"] = np.array(step)
             checkpoint_files.write(checkpoint_files.folder_of(run / "checkpoints", step), arrays, step, {}, None)
         return run

@@ -111,6 +111,24 @@ def test_a_moved_corpus_is_the_same_run(make_run, toy_shards, monkeypatch, tmp_p
     assert starts == shown == [6]  # TensorBoard keeps the points before
 
 
+def test_a_run_describes_its_model_beside_its_checkpoints_also_when_an_earlier_version_began_it(
+    make_run, tmp_path, eagerly
+):
+    run = make_run("--sbo_weight=0.5", "--dropout=0.2")
+    assert run.train().status == "finished"
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    architecture, head = (record["model"][name] for name in ("architecture", "head_settings"))
+    assert (architecture["num_heads"], architecture["dropout"], head["sbo_weight"]) == (2, 0.2, 0.5)
+    vocabulary = (tmp_path / "run" / "vocab.txt").read_text().splitlines()
+    assert vocabulary == run.data.tokenizer.get_vocabulary()
+    earlier = {name: value for name, value in record.items() if name not in ("model", "updated")}
+    (tmp_path / "run" / "run.json").write_text(json.dumps(earlier))
+    (tmp_path / "run" / "vocab.txt").unlink()
+    make_run("--sbo_weight=0.5", "--dropout=0.2").train()
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["model"] == record["model"]
+    assert (tmp_path / "run" / "vocab.txt").read_text().splitlines() == vocabulary
+
+
 def test_encoders_are_written_during_training(make_run, tmp_path):
     run = make_run("--encoder_every=4")
     assert run.train().status == "finished"

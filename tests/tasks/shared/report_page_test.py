@@ -7,7 +7,7 @@ from tasks.shared.task_report import ResultTable
 
 TABLES = [
     ResultTable("One", ["", "A"], {"paper & co": ["1.0"]}, {"<b>m</b>": ["2.0 ± 0.1"], "n": ["-"]}, ["x < y", "z"]),
-    ResultTable("Two", ["", "B", "C"], {}, {"{{lead}}": ["a, b", "88.0/84.0"]}),
+    ResultTable("Two", ["", "B", "C"], {}, {"{{lead}}": ["a < <i>b</i>", "88.0/84.0"]}),
 ]
 
 
@@ -50,12 +50,12 @@ def test_an_html_page_shows_texts_as_they_are_and_marks_our_rows():
     assert texts == [
         *("A & B", "A & B", "Lead <p>."),
         *("One", "A", "paper & co", "1.0", "<b>m</b>", "2.0 ± 0.1", "x < y", "z"),
-        *("Two", "B", "C", "{{lead}}", "a, b", "88.0/84.0"),
+        *("Two", "B", "C", "{{lead}}", "a < <i>b</i>", "88.0/84.0"),
     ]
     rows = {text: dict(tags)["tr"] for tags, text in reader.texts if ("tbody", None) in tags}
-    assert rows["1.0"] == "paper" and rows["2.0 ± 0.1"] == rows["a, b"] == "ours"
+    assert rows["1.0"] == "paper" and rows["2.0 ± 0.1"] == rows["a < <i>b</i>"] == "ours"
     cells = {text: dict(tags).get("td") for tags, text in reader.texts}
-    assert (cells["2.0 ± 0.1"], cells["88.0/84.0"], cells["a, b"]) == ("figure", "figure", "text")
+    assert (cells["2.0 ± 0.1"], cells["88.0/84.0"], cells["a < <i>b</i>"]) == ("figure", "figure", "text")
 
 
 def test_an_html_page_loads_nothing():
