@@ -9,6 +9,7 @@ from absl import logging
 
 from spanbert_keras.data.batches.batch_stream import BatchStream
 from spanbert_keras.data.batches.corpus_mixture import Corpora, open_corpora
+from spanbert_keras.data.batches.row_settings import RowSettings
 from spanbert_keras.data.corpus.preparation_settings import PreparationSettings
 from spanbert_keras.data.corpus.prepare_corpus import open_tokenizer, prepare_corpus, warnings_of
 from spanbert_keras.errors import InputError
@@ -52,9 +53,10 @@ class PretrainingData:
         self.tokenizer = self.corpora.tokenizer
         self._check_vocabulary()
         self.unigram = unigram_losses(self.corpora.unigram_counts)
+        self._rows = RowSettings(config.max_sequence_length, config.cut)
         self.train = self.stream("train", config.scheme)
         for split in ("train", "heldout"):
-            left_out = self.corpora.left_out_pieces(split, config.max_sequence_length, config.cut)
+            left_out = self.corpora.left_out_pieces(split, self._rows)
             if left_out:
                 logging.warning("%d tokens (%s) are left out: their words are longer than a row.", left_out, split)
 
@@ -119,7 +121,7 @@ class PretrainingData:
             )
         except ValueError as error:
             raise InputError(f"The masks cannot be drawn with these flags: {error}") from error
-        return self.corpora.stream(split, masker, config.max_sequence_length, config.cut, config.batch_rows, self.seed)
+        return self.corpora.stream(split, masker, self._rows, config.batch_rows, self.seed)
 
     def facts(self) -> dict:
         """Returns what identifies the text and its vocabulary, for the run's record."""
