@@ -85,9 +85,9 @@ def _write_pairs(folder: Path, units: Units, max_sequence_length: int, short_rat
     groups, histograms, random_pairs = [], [], 0
     for first, last in _groups(units.documents):
         pairs = pair_documents(units, first, last, max_sequence_length, short_rate, copy)
-        lengths = pairs.a_lengths + pairs.b_lengths
+        lengths = pairs.a_lengths.astype(np.int32) + pairs.b_lengths
         order = np.lexsort((pairs.a_starts, lengths))
-        groups.append([column[order].astype(kind) for column, kind in zip(pairs.columns, FILES.values(), strict=True)])
+        groups.append([column[order] for column in pairs.columns])
         histograms.append(np.bincount(lengths, minlength=size))
         random_pairs += int(pairs.labels.sum())
     counts = np.array(histograms, np.int64)  # (groups, size)
