@@ -20,12 +20,14 @@ class PackingPlan:
         max_predictions: int. M, the most masked pieces that any row can have.
         templates: list of tuples of block lengths in pieces, longest first.
         counts: int64 `(K,)`. Rows of each template.
+        specials: int. [CLS] and [SEP] of a block: 2, or 3 for a pair of segments.
     """
 
     row_length: int
     max_predictions: int
     templates: list[Template]
     counts: np.ndarray
+    specials: int = SPECIALS_PER_BLOCK
 
     @property
     def rows(self) -> int:
@@ -33,12 +35,27 @@ class PackingPlan:
         return int(self.counts.sum())
 
     @property
+    def max_blocks(self) -> int:
+        """The most blocks that share a row."""
+        return max(map(len, self.templates), default=1)
+
+    @property
     def padding_share(self) -> float:
         """Share of all places in an epoch's rows that hold padding."""
-        used = sum(
-            int(c) * (sum(t) + SPECIALS_PER_BLOCK * len(t)) for t, c in zip(self.templates, self.counts, strict=True)
-        )
+        used = sum(int(c) * (sum(t) + self.specials * len(t)) for t, c in zip(self.templates, self.counts, strict=True))
         return 1.0 - used / max(1, self.rows * self.row_length)
+
+    def with_limits(self, max_predictions: int, max_blocks: int) -> "PackingPlan":
+        """Returns a plan of the same blocks with the given M, in rows of at most `max_blocks` blocks.
+
+        Plans of different blocks can then share one static shape. M must not be below the plan's own.
+        """
+        templates, counts = [], []
+        for template, count in zip(self.templates, self.counts.tolist(), strict=True):
+            for first in range(0, len(template), max_blocks):
+                templates.append(template[first : first + max_blocks])
+                counts.append(count)
+        return PackingPlan(self.row_length, max_predictions, templates, np.array(counts, np.int64), self.specials)
 
 
 class Room(NamedTuple):
@@ -62,7 +79,11 @@ class Room(NamedTuple):
 
 
 def plan_packing(
-    histogram: np.ndarray, row_length: int, budget: Callable[[np.ndarray], np.ndarray], slack: float = 0.06
+    histogram: np.ndarray,
+    row_length: int,
+    budget: Callable[[np.ndarray], np.ndarray],
+    slack: float = 0.06,
+    specials: int = SPECIALS_PER_BLOCK,
 ) -> PackingPlan:
     """Packs the blocks of an epoch into rows of one static length: best fit, longest first, on the histogram.
 
@@ -70,44 +91,50 @@ def plan_packing(
     as one of books, with a single compiled shape. Cost depends on the number of different lengths, not of blocks.
 
     Args:
-        histogram: int `(T - 1,)`. Entry n counts blocks of n pieces.
+        histogram: int `(T - specials + 1,)`. Entry n counts blocks of n pieces.
         row_length: int. T, with [CLS] and [SEP] of every block.
         budget: function. Maps piece counts to the most pieces masked of each (`MaskingSettings.budget`).
         slack: float. A row may have this share of masked pieces above that of one full block, since
             every block rounds up.
+        specials: int. [CLS] and [SEP] of a block.
 
     Reference: after Krell et al., 2021 (packing on histograms), which packs shortest-pack-first.
     """
-    predictions = budget(np.arange(row_length - SPECIALS_PER_BLOCK + 1))  # by pieces
+    predictions = budget(np.arange(row_length - specials + 1))  # by pieces
     # M is an array dimension that every row pays for, so rows are bounded in masked pieces as well as in pieces.
-    empty_row = Room(row_length, most_predictions(row_length, budget, slack))
+    empty_row = Room(row_length, most_predictions(row_length, budget, slack, specials))
     open_rows: dict[Room, dict[Template, int]] = {}
     # Longest first: short blocks come last and fill what the long ones leave.
     for length in np.flatnonzero(histogram)[::-1].tolist():
-        block = Room(length + SPECIALS_PER_BLOCK, int(predictions[length]))
+        block = Room(length + specials, int(predictions[length]))
         remaining = int(histogram[length])
         while remaining:
             remaining -= _fill_rows(open_rows, empty_row, block, length, remaining)
     rows = sorted((t, c) for templates in open_rows.values() for t, c in templates.items())
     templates = [template for template, _ in rows]
     most = max((int(predictions[list(t)].sum()) for t in templates), default=int(predictions[-1]))
-    return PackingPlan(row_length, max(most, 1), templates, np.array([c for _, c in rows], np.int64))
+    return PackingPlan(row_length, max(most, 1), templates, np.array([c for _, c in rows], np.int64), specials)
 
 
-def most_predictions(row_length: int, budget: Callable[[np.ndarray], np.ndarray], slack: float) -> int:
+def most_predictions(
+    row_length: int, budget: Callable[[np.ndarray], np.ndarray], slack: float, specials: int = SPECIALS_PER_BLOCK
+) -> int:
     """Returns the most masked pieces that `plan_packing` lets a row have, whatever the blocks; see there."""
-    full_block = int(budget(np.array(row_length - SPECIALS_PER_BLOCK)))
+    full_block = int(budget(np.array(row_length - specials)))
     return full_block + max(1, int(slack * full_block))
 
 
 def plan_single_blocks(
-    histogram: np.ndarray, row_length: int, budget: Callable[[np.ndarray], np.ndarray]
+    histogram: np.ndarray,
+    row_length: int,
+    budget: Callable[[np.ndarray], np.ndarray],
+    specials: int = SPECIALS_PER_BLOCK,
 ) -> PackingPlan:
     """Gives every block a row of its own; see `plan_packing` for the arguments."""
     lengths = np.flatnonzero(histogram)
-    full_block = int(budget(np.array(row_length - SPECIALS_PER_BLOCK)))
+    full_block = int(budget(np.array(row_length - specials)))
     templates: list[Template] = [(length,) for length in lengths.tolist()]
-    return PackingPlan(row_length, max(full_block, 1), templates, np.asarray(histogram, np.int64)[lengths])
+    return PackingPlan(row_length, max(full_block, 1), templates, np.asarray(histogram, np.int64)[lengths], specials)
 
 
 def _fill_rows(

@@ -7,6 +7,7 @@ import numpy as np
 
 CUTS = ("word", "line")
 SPECIALS_PER_BLOCK = 2  # [CLS] and [SEP]
+SPECIALS_PER_PAIR = 3  # [CLS] A [SEP] B [SEP]
 
 
 @dataclasses.dataclass(frozen=True)

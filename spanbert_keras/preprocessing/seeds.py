@@ -6,8 +6,7 @@ from spanbert_keras.preprocessing.philox import fold
 
 # First number folded into a run's seed; numbers are never reused, since runs on disk depend on them.
 ROW_ORDER, BLOCK_ORDER, MASKS, MIX_ORDER, DROPOUT, CORPUS, MIXTURE, HELD_OUT = range(1, 9)
-EXAMPLE_ORDER, BATCH_ORDER = range(9, 11)
-PHASE = 12
+EXAMPLE_ORDER, BATCH_ORDER, PAIRS, PHASE = range(9, 13)
 
 
 def run_seed(seed: int) -> np.ndarray:

@@ -1,5 +1,6 @@
 """The text of a pre-training run: opened or prepared, masked, and cut into batches."""
 
+import dataclasses
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,7 @@ from absl import logging
 
 from spanbert_keras.data.batches.batch_stream import BatchStream
 from spanbert_keras.data.batches.corpus_mixture import Corpora, open_corpora
+from spanbert_keras.data.batches.row_settings import RowSettings
 from spanbert_keras.data.corpus.preparation_settings import PreparationSettings
 from spanbert_keras.data.corpus.prepare_corpus import open_tokenizer, prepare_corpus, warnings_of
 from spanbert_keras.errors import InputError
@@ -55,10 +57,11 @@ class PretrainingData:
         self.tokenizer = self.corpora.tokenizer
         self._check_vocabulary()
         self.unigram = unigram_losses(self.corpora.unigram_counts)
+        self._report_pairs()
         self.streams = self._training_streams()
         self.train = self.streams[0] if config.phases is None else PhasedStream(self.streams, config.phase_list)
         for split in ("train", "heldout"):
-            left_out = self.corpora.left_out_pieces(split, config.longest_row, config.cut)
+            left_out = self.corpora.left_out_pieces(split, self._rows_of(config.longest_row))
             if left_out:
                 logging.warning("%d tokens (%s) are left out: their words are longer than a row.", left_out, split)
 
@@ -123,8 +126,40 @@ class PretrainingData:
 
     def _stream(self, split: str, masker: SpanMasker, row_length: int, seed) -> BatchStream:
         """Returns the batches of a split."""
+        rows = self._rows_of(row_length)
+        if split == "heldout":
+            rows = dataclasses.replace(rows, short_sequence_rate=0.0)
+        return self.corpora.stream(split, masker, rows, self.config.rows_of(row_length), seed)
+
+    def _rows_of(self, row_length: int) -> RowSettings:
+        """Returns how text becomes rows of this length."""
         config = self.config
-        return self.corpora.stream(split, masker, row_length, config.cut, config.rows_of(row_length), seed)
+        return RowSettings(
+            row_length,
+            config.cut,
+            config.segments,
+            config.pair_units,
+            config.short_sequence_rate,
+            config.pair_copies,
+            config.mask_copies,
+            config.packing == "on",
+        )
+
+    def _report_pairs(self) -> None:
+        """Logs the labels of pairs in rows of each length.
+
+        Raises:
+            InputError: most second segments are random, and the flags do not allow it.
+        """
+        config = self.config
+        if config.segments == 1:
+            return
+        for length in dict.fromkeys(phase.row_length for phase in config.phase_list):
+            rows = self._rows_of(length)
+            for shards, shares in zip(self.corpora.shards, self.corpora.pair_shares("train", rows), strict=True):
+                logging.info("%s, rows of %d tokens: %s.", shards.directory, length, shares)
+            if not config.allow_skewed_pairs:
+                self.corpora.check_pair_shares("train", rows)
 
     def _masker(self, scheme: str, training: bool) -> SpanMasker:
         """Returns what masks text, by the flags in training and by the paper otherwise."""

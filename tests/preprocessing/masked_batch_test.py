@@ -1,11 +1,13 @@
 """Tests of blocks in a batch: each is what the masker makes of it alone; `BatchStream`'s tests have longer batches."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from spanbert_keras.preprocessing.masked_batch import masked_batch
 from spanbert_keras.preprocessing.masking.span_masker import SpanMasker
-from spanbert_keras.preprocessing.row_stream import PlacedBlocks
+from spanbert_keras.preprocessing.row_stream import PlacedBlocks, SecondSegments
 
 ROWS, LENGTH, PREDICTIONS = 3, 20, 7
 PLACED = PlacedBlocks(
@@ -39,3 +41,63 @@ def test_every_block_is_masked_alone_and_moved_to_its_place(toy_tokenizer, rate,
     for name, values in batch.items():
         assert values.tolist() == expected[name].tolist(), name
         assert values.dtype == (np.float32 if name.endswith("weights") else np.int32)
+
+
+class Recording:
+    """A masker that masks nothing and keeps what it was given."""
+
+    def __init__(self, masker):
+        self.masker = masker
+
+    def mask_ragged(self, pieces, row_starts, seeds, annotation=None):
+        self.pieces, self.row_starts, self.annotation = pieces, row_starts, annotation
+        return self.masker.mask_ragged(pieces, row_starts, seeds)
+
+
+def test_pairs_have_two_segments_and_are_masked_as_one_block(toy_tokenizer):
+    masker = Recording(SpanMasker(tokenizer=toy_tokenizer, masking_rate=0.3))
+    second = SecondSegments(np.array([90, 80, 70]), np.array([3, 1, 4]), np.array([0, 1, 1]))
+    placed = dataclasses.replace(PLACED, offsets=np.array([0, 0, 10]), second=second)
+    pieces = [np.random.default_rng(i).integers(5, 50, length) for i, length in enumerate(placed.lengths)]
+    batch = masked_batch(placed, pieces, masker, (2, 3), (ROWS, LENGTH), PREDICTIONS, 2)
+    laid_out = np.zeros((ROWS, LENGTH), int)
+    segments, numbers = np.zeros((ROWS, LENGTH), int), np.zeros((ROWS, LENGTH), int)
+    blocks = []
+    for i, (row, offset, b) in enumerate(zip(placed.rows, placed.offsets, second.lengths, strict=True)):
+        block = [2, *pieces[i][:-b], 3, *pieces[i][-b:], 3]
+        blocks.append(block)
+        laid_out[row, offset : offset + len(block)] = block
+        segments[row, offset + len(block) - 1 - b : offset + len(block)] = 1
+        numbers[row, offset : offset + len(block)] = 1 + (offset > 0)
+    assert masker.pieces.tolist() == sum(blocks, [])
+    assert np.diff(masker.row_starts).tolist() == list(map(len, blocks))
+    assert batch["segment_ids"].tolist() == segments.tolist()
+    assert batch["padding_mask"].tolist() == numbers.tolist()
+    restored = batch["token_ids"].copy()
+    for row, column in zip(*np.nonzero(batch["mask_weights"]), strict=True):
+        restored[row, batch["mask_positions"][row, column]] = batch["mask_ids"][row, column]
+    assert restored.tolist() == laid_out.tolist()
+    assert batch["mask_weights"].sum(1).tolist() == [3, 0, 5]  # ceil(0.3 x 7), and that of 7 and 5: both segments
+    assert batch["pair_positions"].tolist() == [[0, 0], [0, 0], [0, 10]]
+    assert batch["next_sentence_labels"].tolist() == [[0, 0], [0, 0], [1, 1]]
+    assert batch["pair_weights"].tolist() == [[1, 0], [0, 0], [1, 1]]
+    kinds = {"segment_ids": "int32", "pair_positions": "int32", "next_sentence_labels": "int32"}
+    assert all(batch[name].dtype == kind for name, kind in {**kinds, "pair_weights": "float32"}.items())
+
+
+@pytest.mark.parametrize("paired", [False, True])
+def test_annotations_are_laid_out_as_pieces_are_with_0_at_specials(toy_tokenizer, paired):
+    masker = Recording(SpanMasker(tokenizer=toy_tokenizer))
+    second = SecondSegments(np.array([90, 80, 70]), np.array([3, 1, 4]), np.array([0, 1, 1]))
+    placed = dataclasses.replace(PLACED, offsets=np.array([0, 0, 10]), second=second if paired else None)
+    pieces = [np.full(length, 9) for length in placed.lengths]
+    annotations = [np.arange(1, length + 1, dtype=np.uint8) for length in placed.lengths]
+    masked_batch(placed, pieces, masker, (2, 3), (ROWS, LENGTH), PREDICTIONS, 2, annotations)
+    assert masker.annotation.dtype == np.uint8
+    expected = [[0, *range(1, length + 1), 0] for length in placed.lengths]
+    if paired:
+        parts = zip(placed.lengths.tolist(), second.lengths.tolist(), strict=True)
+        expected = [[0, *range(1, n - b + 1), 0, *range(n - b + 1, n + 1), 0] for n, b in parts]
+    assert masker.annotation.tolist() == sum(expected, [])
+    masked_batch(placed, pieces, masker, (2, 3), (ROWS, LENGTH), PREDICTIONS, 2)
+    assert masker.annotation is None

@@ -134,3 +134,26 @@ def test_single_blocks_have_a_row_each():
     assert plan.templates == [(1,), (4,), (6,)] and plan.counts.tolist() == [3, 2, 1]
     assert plan.max_predictions == int(budget(6))
     assert plan_single_blocks(np.zeros(7, np.int64), 8, budget).rows == 0
+
+
+def test_specials_of_a_block_are_an_argument():
+    histogram = np.zeros(30, np.int64)
+    histogram[[18, 8]] = [3, 3]  # 18 + 3 and 8 + 3 make 32
+    plan = plan_packing(histogram, 32, budget, specials=3)
+    assert plan.templates == [(18, 8)] and plan.padding_share == 0.0 and plan.specials == 3
+    histogram[9], histogram[8] = 3, 0
+    assert plan_packing(histogram, 32, budget, specials=3).templates == [(9,), (9, 9), (18,)]
+    assert most_predictions(128, budget, 0.06, 3) == int(budget(125)) + 1
+    single = plan_single_blocks(histogram, 32, budget, 3)
+    assert single.templates == [(9,), (18,)] and single.max_predictions == int(budget(29)) and single.specials == 3
+
+
+def test_rows_can_be_split_to_hold_fewer_blocks():
+    histogram = np.zeros(31, np.int64)
+    histogram[[3, 20]] = [40, 5]
+    plan = plan_packing(histogram, 32, budget, 1.0)
+    assert plan.max_blocks > 2
+    split = plan.with_limits(9, 2)
+    check(split, histogram)
+    assert split.max_blocks == 2 and split.max_predictions == 9 and split.specials == plan.specials
+    assert plan.with_limits(9, 99).templates == plan.templates

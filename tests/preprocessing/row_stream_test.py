@@ -6,7 +6,7 @@ import pytest
 from spanbert_keras.preprocessing.masking.masking_settings import MaskingSettings
 from spanbert_keras.preprocessing.packing import plan_packing
 from spanbert_keras.preprocessing.row_blocks import SPECIALS_PER_BLOCK, Blocks
-from spanbert_keras.preprocessing.row_stream import RowStream
+from spanbert_keras.preprocessing.row_stream import PlacedBlocks, RowStream
 
 ROW_LENGTH = 24
 
@@ -22,14 +22,14 @@ GOLDEN_SEEDS = [
 ]
 
 
-def stream_of(seed=(3, 4), shuffle=True, count=300):
+def stream_of(seed=(3, 4), shuffle=True, count=300, mask_copies=0):
     """A stream over `count` blocks of 1 to 22 pieces that begin at 0, 100, 200, ..."""
     lengths = np.sort(np.random.default_rng(5).integers(1, ROW_LENGTH - 1, count))
     starts = np.random.default_rng(6).permutation(count) * 100
     order = np.lexsort((starts, lengths))
     blocks = Blocks(starts[order].astype(np.int64), np.bincount(lengths, minlength=ROW_LENGTH - 1), 0)
     plan = plan_packing(blocks.histogram, ROW_LENGTH, MaskingSettings().budget)
-    return RowStream(blocks, plan, seed, shuffle)
+    return RowStream(blocks, plan, seed, shuffle, mask_copies)
 
 
 def length_of(stream):
@@ -118,6 +118,33 @@ def test_masks_depend_on_seed_epoch_and_block_alone():
     for start, seed in zip(others.starts.tolist(), map(tuple, others.seeds.tolist()), strict=True):
         assert seeds[start] == seed
     assert len(set(seeds.values())) == len(seeds)
+
+
+def test_masks_repeat_after_mask_copies_epochs_in_another_order():
+    stream = stream_of(mask_copies=2)
+    epochs = [epoch(stream, number) for number in range(4)]
+    seeds = [dict(zip(p.starts.tolist(), map(tuple, p.seeds.tolist()), strict=True)) for p in epochs]
+    assert seeds[0] == seeds[2] and seeds[1] == seeds[3]
+    assert all(seeds[0][start] != seeds[1][start] for start in seeds[0])
+    assert epochs[0].starts.tolist() != epochs[2].starts.tolist()
+    first = epoch(stream_of(), 0)
+    assert seeds[0] == dict(zip(first.starts.tolist(), map(tuple, first.seeds.tolist()), strict=True))
+
+
+def test_parts_are_joined_by_row_and_place():
+    placed = stream_of().rows(np.arange(6))
+    names = ("rows", "offsets", "starts", "lengths", "seeds")
+
+    def part(chosen):
+        return PlacedBlocks(*(getattr(placed, name)[chosen] for name in names))
+
+    odd = placed.rows % 2 == 1
+    joined, order = PlacedBlocks.joined([part(odd), part(~odd)])
+    for name in names:
+        assert getattr(joined, name).tolist() == getattr(placed, name).tolist()
+    assert joined.second is None
+    both = np.concatenate([placed.starts[odd], placed.starts[~odd]])
+    assert both[order].tolist() == placed.starts.tolist()
 
 
 def test_rows_are_the_same_in_every_process_and_version():

@@ -5,11 +5,23 @@ import numpy as np
 from spanbert_keras.preprocessing import seeds
 from spanbert_keras.preprocessing.seeds import dropout_seeds, run_seed
 
-PURPOSES = ("ROW_ORDER", "BLOCK_ORDER", "MASKS", "MIX_ORDER", "DROPOUT", "CORPUS", "MIXTURE", "HELD_OUT")
+PURPOSES = (
+    "ROW_ORDER",
+    "BLOCK_ORDER",
+    "MASKS",
+    "MIX_ORDER",
+    "DROPOUT",
+    "CORPUS",
+    "MIXTURE",
+    "HELD_OUT",
+    "EXAMPLE_ORDER",
+    "BATCH_ORDER",
+    "PAIRS",
+)
 
 
 def test_purposes_have_the_numbers_that_runs_on_disk_depend_on():
-    assert [getattr(seeds, name) for name in PURPOSES] == list(range(1, 9))
+    assert [getattr(seeds, name) for name in PURPOSES] == list(range(1, 12))
 
 
 def test_runs_with_other_seeds_have_other_words():

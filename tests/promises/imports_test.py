@@ -55,7 +55,13 @@ INNER_ARROWS: dict[str, dict[str, set[str]]] = {
             "tokenizer_inputs",
         },
     },
-    "data": {"shards": set(), "corpus": {"shards"}, "documents": set(), "batches": {"shards"}},
+    "data": {
+        "shards": set(),
+        "corpus": {"shards"},
+        "documents": set(),
+        "pairs": {"shards"},
+        "batches": {"shards", "pairs"},
+    },
     "training": {
         "distributed": set(),
         "steps": {"distributed"},

@@ -1,14 +1,15 @@
-"""Batch k as a pure function of (seed, k). Shape letters: B rows, T tokens, M masked positions."""
+"""Batch k as a pure function of (seed, k). Shape letters: B rows, T tokens, M masked positions, P pairs."""
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from spanbert_keras.errors import InputError
 from spanbert_keras.preprocessing.masked_batch import masked_batch
 from spanbert_keras.preprocessing.philox import fold, permute
-from spanbert_keras.preprocessing.row_stream import PlacedBlocks, RowStream
+from spanbert_keras.preprocessing.row_stream import PlacedBlocks
 from spanbert_keras.preprocessing.seeds import MIX_ORDER
 
 MIX_CYCLE = 1000  # rows after which a mixture of corpora has its exact shares
@@ -20,13 +21,15 @@ class CorpusSource:
 
     Attributes:
         pieces: sequence of integer arrays, one per shard; usually memory-mapped.
-        stream: `RowStream` over its blocks.
+        stream: `RowStream` over its blocks, or `PairStream` over its pairs of segments.
         weight: float. Its share of the rows, relative to the other sources.
+        annotations: sequence of uint8 arrays beside `pieces`, one value for each piece, or `None`.
     """
 
     pieces: Sequence[np.ndarray]
-    stream: RowStream
+    stream: Any
     weight: float = 1.0
+    annotations: Sequence[np.ndarray] | None = None
 
 
 class BatchStream:
@@ -35,7 +38,8 @@ class BatchStream:
     Only the batch itself is read into memory, and batch k needs no batch before it.
 
     Args:
-        sources: sequence of `CorpusSource`, all with one row length T.
+        sources: sequence of `CorpusSource`, all with one row length T, all of blocks or all of pairs, all with
+            annotations or all without.
         masker: `SpanMasker` (or anything with its `mask_ragged`).
         batch_rows: int. B.
         special_ids: pair of int. The ids of [CLS] and of [SEP].
@@ -59,6 +63,7 @@ class BatchStream:
         self.seed = np.asarray(seed, np.uint32)
         self.row_length = self.sources[0].stream.plan.row_length
         self.max_predictions = max(source.stream.plan.max_predictions for source in self.sources)
+        self.max_pairs = max(source.stream.plan.max_blocks for source in self.sources)
         self._shares = self._cycle_shares()
         self._shard_starts = [
             np.concatenate([[0], np.cumsum([len(shard) for shard in source.pieces])]) for source in self.sources
@@ -92,7 +97,7 @@ class BatchStream:
         return source, cycles * self._shares[source] + places - (ends - self._shares)[source]
 
     def batch(self, k: int) -> dict[str, np.ndarray]:
-        """Returns batch k: the dict that `SpanMasker` documents, `(B, T)` and `(B, M)`.
+        """Returns batch k: the dict of `masked_batch`, `(B, T)` and `(B, M)`, for pairs of segments also `(B, P)`.
 
         `padding_mask` numbers the blocks of a row from 1 (see `AttentionMask`).
         """
@@ -111,36 +116,44 @@ class BatchStream:
             example = self.rows(np.zeros(1, np.int64))  # for keys, lengths and dtypes
             return {key: np.zeros((len(positions), value.shape[1]), value.dtype) for key, value in example.items()}
         origins, places = self._origins(positions[real])
-        parts, pieces = [], []
+        parts: list[PlacedBlocks] = []
+        pieces: list[np.ndarray] = []
+        annotations: list[np.ndarray] = []
         for number in np.unique(origins).tolist():
             chosen = np.flatnonzero(origins == number)
-            placed = self.sources[number].stream.rows(places[chosen])
+            source = self.sources[number]
+            placed = source.stream.rows(places[chosen])
             parts.append(dataclasses.replace(placed, rows=real[chosen][placed.rows]))
-            pieces += self._read(number, placed)
-        placed = PlacedBlocks(
-            *(
-                np.concatenate([getattr(part, field.name) for part in parts])
-                for field in dataclasses.fields(PlacedBlocks)
-            )
-        )
-        order = np.lexsort((placed.offsets, placed.rows))
-        ordered = PlacedBlocks(*(getattr(placed, field.name)[order] for field in dataclasses.fields(PlacedBlocks)))
+            pieces += self._read(number, source.pieces, placed)
+            if source.annotations is not None:
+                annotations += self._read(number, source.annotations, placed)
+        joined, order = PlacedBlocks.joined(parts)
         return masked_batch(
-            ordered,
+            joined,
             [pieces[i] for i in order.tolist()],
             self.masker,
             self.special_ids,
             (len(positions), self.row_length),
             self.max_predictions,
+            self.max_pairs,
+            [annotations[i] for i in order.tolist()] if annotations else None,
         )
 
-    def _read(self, number: int, placed: PlacedBlocks) -> list[np.ndarray]:
-        """Returns the pieces of each block, read from the shards."""
+    def _read(self, number: int, arrays: Sequence[np.ndarray], placed: PlacedBlocks) -> list[np.ndarray]:
+        """Returns what each block has in `arrays`, one of which belongs to each shard of the source."""
+        if placed.second is None:
+            return self._read_parts(number, arrays, placed.starts, placed.lengths)
+        firsts = self._read_parts(number, arrays, placed.starts, placed.lengths - placed.second.lengths)
+        seconds = self._read_parts(number, arrays, placed.second.starts, placed.second.lengths)
+        return [np.concatenate(segments) for segments in zip(firsts, seconds, strict=True)]
+
+    def _read_parts(
+        self, number: int, arrays: Sequence[np.ndarray], starts: np.ndarray, lengths: np.ndarray
+    ) -> list[np.ndarray]:
         bounds = self._shard_starts[number]
-        shards = np.searchsorted(bounds, placed.starts, side="right") - 1
-        begins = placed.starts - bounds[shards]
-        arrays = self.sources[number].pieces
+        shards = np.searchsorted(bounds, starts, side="right") - 1
+        begins = starts - bounds[shards]
         return [
             arrays[shard][begin : begin + length]
-            for shard, begin, length in zip(shards.tolist(), begins.tolist(), placed.lengths.tolist(), strict=True)
+            for shard, begin, length in zip(shards.tolist(), begins.tolist(), lengths.tolist(), strict=True)
         ]

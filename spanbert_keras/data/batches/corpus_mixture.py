@@ -1,6 +1,7 @@
 """The corpora of a run: opened, mixed, and cut into packed rows."""
 
 import dataclasses
+import functools
 import math
 import os
 from collections.abc import Callable
@@ -10,16 +11,19 @@ import numpy as np
 
 from spanbert_keras.data.batches.batch_stream import BatchStream, CorpusSource
 from spanbert_keras.data.batches.block_cache import cached_blocks
+from spanbert_keras.data.batches.row_settings import RowSettings
+from spanbert_keras.data.pairs.pair_copies import PairCopies
+from spanbert_keras.data.pairs.pair_index import PairIndex, cached_pairs
+from spanbert_keras.data.pairs.pair_shares import PairShares
+from spanbert_keras.data.pairs.pair_stream import PairStream
+from spanbert_keras.data.pairs.unit_index import cached_units
 from spanbert_keras.data.shards.token_shards import TokenShards
 from spanbert_keras.errors import InputError
-from spanbert_keras.preprocessing.packing import plan_packing
 from spanbert_keras.preprocessing.philox import fold
-from spanbert_keras.preprocessing.row_blocks import cut_blocks
+from spanbert_keras.preprocessing.row_blocks import SPECIALS_PER_BLOCK, SPECIALS_PER_PAIR, Blocks, cut_blocks
+from spanbert_keras.preprocessing.row_planner import RowPlanner
 from spanbert_keras.preprocessing.row_stream import RowStream
 from spanbert_keras.preprocessing.seeds import CORPUS, HELD_OUT, MIXTURE
-
-MAX_PADDING_SHARE = 0.05
-SLACKS = (0.06, 0.12, 0.25, 0.5, 1.0)  # masked pieces per row above those of one full block, tried in turn
 
 
 def parse_corpora(text: str) -> list[tuple[str, float]]:
@@ -105,60 +109,94 @@ class Corpora:
         """A name for the content of all corpora, in order."""
         return "+".join(s.fingerprint[:16] for s in self.shards)
 
-    def stream(self, split: str, masker, max_sequence_length: int, cut: str, batch_rows: int, seed) -> BatchStream:
+    def stream(
+        self, split: str, masker, rows: RowSettings, batch_rows: int, seed, annotation: str | None = None
+    ) -> BatchStream:
         """Returns the batches of a split.
 
         Args:
             split: `"train"`: shuffled, new masks every epoch; `"heldout"`: in a fixed order, with fixed masks.
             masker: `SpanMasker`.
-            max_sequence_length: int. T.
-            cut: `"word"` or `"line"`.
+            rows: `RowSettings`.
             batch_rows: int. B.
             seed: two integers of 32 bits. The held-out split does not depend on it.
+            annotation: str or `None`. Name of the annotation that the masker needs.
 
         Raises:
-            InputError: a corpus has no text in the split.
+            InputError: a corpus has no text in the split, or no second document for pairs of segments.
         """
         training = split == "train"
         seed = seed if training else (HELD_OUT, HELD_OUT)
+        specials = SPECIALS_PER_BLOCK if rows.segments == 1 else SPECIALS_PER_PAIR
+        budget = functools.partial(masker.settings.budget, num_specials=specials)
+        planner = RowPlanner(rows.max_sequence_length, budget, rows.packing, specials)
         sources = []
         for number, (shards, weight) in enumerate(zip(self.shards, self.weights, strict=True)):
-            pieces, blocks = self._blocks(shards, split, max_sequence_length, cut)
-            if not len(blocks):
-                raise InputError(f"The corpus {shards.directory} has no text in its {split} split.")
-            plan = _plan(blocks, max_sequence_length, masker)
+            part = shards.split(split)
             own_seed = fold(seed, CORPUS, number)
-            sources.append(CorpusSource(pieces, RowStream(blocks, plan, own_seed, shuffle=training), weight))
+            own_rows: RowStream | PairStream
+            if rows.segments == 1:
+                blocks = self._blocks(shards, split, rows)
+                if not len(blocks):
+                    raise InputError(f"The corpus {shards.directory} has no text in its {split} split.")
+                plan = planner.plan(blocks.histogram)
+                own_rows = RowStream(blocks, plan, own_seed, training, rows.mask_copies)
+            else:
+                copies = self._pairs(shards, split, rows)
+                own_rows = PairStream(copies, planner, own_seed, training, rows.mask_copies)
+            annotations = None if annotation is None else part.annotation(annotation)
+            sources.append(CorpusSource(part.pieces, own_rows, weight, annotations))
         special_ids = (self.tokenizer.cls_token_id, self.tokenizer.sep_token_id)
         return BatchStream(sources, masker, batch_rows, special_ids, fold(seed, MIXTURE))
 
-    def _blocks(self, shards: TokenShards, split: str, max_sequence_length: int, cut: str):
+    def _blocks(self, shards: TokenShards, split: str, rows: RowSettings) -> Blocks:
         part = shards.split(split)
         word_starts = shards.tokenizer().word_starts()
 
-        def make():
+        def make() -> Blocks:
             files = zip(part.pieces, part.document_starts, part.line_starts, strict=True)
-            return cut_blocks(list(files), word_starts, max_sequence_length, cut)
+            return cut_blocks(list(files), word_starts, rows.max_sequence_length, rows.cut)
 
-        name = f"{shards.fingerprint[:16]}-{split}-{max_sequence_length}-{cut}"
-        return part.pieces, cached_blocks(self.cache, name, make)
+        name = f"{shards.fingerprint[:16]}-{split}-{rows.max_sequence_length}-{rows.cut}"
+        return cached_blocks(self.cache, name, make)
 
-    def left_out_pieces(self, split: str, max_sequence_length: int, cut: str) -> int:
-        """Returns how many pieces of a split are in no block: words longer than a whole row."""
-        return sum(self._blocks(s, split, max_sequence_length, cut)[1].left_out_pieces for s in self.shards)
+    def _pairs(self, shards: TokenShards, split: str, rows: RowSettings) -> PairCopies:
+        """Returns the pairs of a split; held-out text has one copy. Segments never leave the split."""
+        part = shards.split(split)
+        if part.num_documents < 2:
+            raise InputError(
+                f"The {split} split of the corpus {shards.directory} has one document, but next-sentence pairs need "
+                "two documents. Give `prepare` more text, or another --heldout_share; or use --segments=1."
+            )
+        mark = f"{shards.fingerprint[:16]}-{split}"
+        units = cached_units(self.cache, f"{mark}-{rows.pair_units}", part, shards.tokenizer(), rows.pair_units)
+        length, rate = rows.max_sequence_length, float(rows.short_sequence_rate)
 
+        def make(copy: int) -> PairIndex:
+            name = f"{mark}-{length}-{rows.pair_units}-{rate!r}-copy{copy}"
+            return cached_pairs(self.cache, name, units, length, rate, copy)
 
-def _plan(blocks, max_sequence_length: int, masker):
-    """Returns the packing with the least slack that pads little.
+        return PairCopies(make, rows.pair_copies if split == "train" else 1)
 
-    Every block rounds its masked pieces up, and short blocks reach the limit of masked pieces before the row is
-    full: then more are allowed.
-    """
-    for slack in SLACKS:
-        plan = plan_packing(blocks.histogram, max_sequence_length, masker.settings.budget, slack)
-        if plan.padding_share < MAX_PADDING_SHARE:
-            break
-    return plan
+    def left_out_pieces(self, split: str, rows: RowSettings) -> int:
+        """Returns how many pieces of a split are in no block: words longer than a whole row. Pairs cut such words."""
+        if rows.segments == 2:
+            return 0
+        return sum(self._blocks(shards, split, rows).left_out_pieces for shards in self.shards)
+
+    def pair_shares(self, split: str, rows: RowSettings) -> list[PairShares]:
+        """Returns the statistics of the pairs of each corpus, taken from the first copy.
+
+        Raises:
+            InputError: a corpus has one document in the split.
+        """
+        copies = [self._pairs(shards, split, dataclasses.replace(rows, pair_copies=1)) for shards in self.shards]
+        return [PairShares.of_index(one.index(0), rows.pair_units) for one in copies]
+
+    def check_pair_shares(self, split: str, rows: RowSettings) -> None:
+        """Raises `InputError` if too many pairs of a corpus are random; see `PairShares.check`."""
+        for shards, shares in zip(self.shards, self.pair_shares(split, rows), strict=True):
+            shares.check(str(shards.directory), rows.max_sequence_length)
 
 
 def open_corpora(text: str, cache: str | os.PathLike, prepare: Callable[[str], str]) -> Corpora:

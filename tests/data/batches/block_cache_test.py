@@ -9,6 +9,7 @@ import pytest
 from spanbert_keras.data.batches import block_cache
 from spanbert_keras.data.batches.block_cache import cached_blocks
 from spanbert_keras.errors import InputError
+from spanbert_keras.files.index_folder import write_index
 from spanbert_keras.preprocessing.row_blocks import Blocks
 
 
@@ -98,6 +99,6 @@ def test_the_index_that_another_process_put_in_place_meanwhile_stays_and_ours_is
     path = tmp_path / "name.blocks"
     theirs = cached_blocks(tmp_path, "name", made)
     inode = (path / "starts.npy").stat().st_ino
-    block_cache._write_index(path, made())
+    write_index(path, block_cache._open_index, lambda folder: block_cache._write_blocks(folder, made()), "block index")
     assert (path / "starts.npy").stat().st_ino == inode
     assert theirs.starts.tolist() == made().starts.tolist()
