@@ -23,6 +23,7 @@ KINDS: dict[str, Any] = {name: task.model for name, task in TASKS.items()} | {"p
 CLASSIFIERS = {name for name, task in TASKS.items() if task.classifies}
 NEW_HEAD_NOTE = "The source has no head for this task, so the head is new and its weights are random: train the model."
 POOLER_NOTE = "Its pooler starts from the source's (bert.pooler.dense)."
+NEW_NEXT_SENTENCE_NOTE = "The source has no next-sentence head, so its weights are random: train the model."
 NEXT_SENTENCE_NOTE = "The source's next-sentence head (cls.seq_relationship) is left out."
 NEW_LABELS_NOTE = "The source's head has other labels, so the head is new and its weights are random: train the model."
 
@@ -34,7 +35,7 @@ def task_from_preset(cls, preset: str | os.PathLike, load_weights: bool, argumen
         return _of_architecture(cls, preset, load_weights, dict(arguments))
     saved = _saved_class(preset)
     if saved is not None and (issubclass(saved, cls) or issubclass(cls, saved)):
-        if not arguments.keys() & set(LOADING_ARGUMENTS):
+        if not arguments.keys() & {*LOADING_ARGUMENTS, "next_sentence"}:
             return _of_own_preset(cls, saved, preset, load_weights, dict(arguments))
     return _of_checkpoint(cls, preset, load_weights, dict(arguments))
 
@@ -111,10 +112,11 @@ def _of_checkpoint(cls, source: str, load_weights: bool, settings: dict[str, Any
 
 
 def _notes_on_parts(model, checkpoint: Checkpoint, load_weights: bool) -> list[str]:
-    """Returns notes on a source's next-sentence head that is left out, and on its pooler that a new head starts from."""
+    """Returns a note on a next-sentence head that is left out, or on the pooler that a new head starts from."""
     if isinstance(model, SpanBertPretrainer):
-        is_left_out = "next_sentence" in checkpoint.heads and not model.next_sentence
-        return [NEXT_SENTENCE_NOTE] if is_left_out else []
+        known = "next_sentence" in checkpoint.heads
+        is_new = checkpoint.heads and load_weights and model.next_sentence and not known
+        return [NEXT_SENTENCE_NOTE] * (known and not model.next_sentence) + [NEW_NEXT_SENTENCE_NOTE] * bool(is_new)
     is_new = checkpoint.task is None and getattr(getattr(model, "head", None), "pooler", False)
     return [POOLER_NOTE] if is_new and load_weights and pooler_weights(checkpoint) is not None else []
 

@@ -68,8 +68,8 @@ class InitialCheckpoint:
         known = self.checkpoint.architecture["num_segments"]
         if segments > known:
             raise InputError(
-                f"--segments={segments} does not fit --init_checkpoint={self.checkpoint.source}. Expected: a checkpoint "
-                f"with at least {segments} segments, as BERT's. Received: one with {known}."
+                f"--segments={segments} does not fit --init_checkpoint={self.checkpoint.source}. Expected: a "
+                f"checkpoint with at least {segments} segments, as BERT's. Received: one with {known}."
             )
 
     def _write_vocabulary(self, cache: Path) -> str:

@@ -215,32 +215,6 @@ def test_the_requested_kind_also_decides_for_files_and_archives(make_folder, tmp
             load_pretrained(folder, kind)
 
 
-@pytest.mark.parametrize("kind", ["BertForNextSentencePrediction", "BertForPreTraining"])
-def test_a_pretrainer_keeps_a_next_sentence_head_and_others_report_that_it_is_left_out(make_bert, kind):
-    folder, _ = make_bert(kind=kind)
-    model = load_pretrained(folder)
-    assert type(model) is SpanBertPretrainer and model.next_sentence
-    assert not any("next-sentence" in note for note in model.conversion_notes)
-    for other in ("encoder", "question_answerer"):
-        notes = load_pretrained(folder, other).conversion_notes
-        assert any("next-sentence head (cls.seq_relationship) is left out: only a pretrainer" in note for note in notes)
-    model = SpanBertPretrainer.from_preset(folder, next_sentence=False)
-    assert not model.next_sentence and "The source's next-sentence head (cls.seq_relationship) is left out." in (
-        model.conversion_notes
-    )
-
-
-def test_a_next_sentence_head_without_pooler_is_left_out_and_reported(make_bert):
-    from safetensors.numpy import load_file, save_file
-
-    folder, _ = make_bert(kind="BertForPreTraining")
-    tensors = load_file(folder / "model.safetensors")
-    save_file({name: x for name, x in tensors.items() if "pooler" not in name}, folder / "model.safetensors")
-    model = load_pretrained(folder)
-    assert type(model) is SpanBertPretrainer and not model.next_sentence
-    assert any("is left out: its pooler (bert.pooler.dense) is missing." in note for note in model.conversion_notes)
-
-
 def test_a_classifier_without_its_weights_is_an_encoder_and_one_without_pooler_is_rejected(make_bert, make_folder):
     from safetensors.numpy import load_file, save_file
 

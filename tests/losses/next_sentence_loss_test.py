@@ -17,7 +17,8 @@ def loss_of(logits, labels, weights):
 
 
 @pytest.mark.parametrize(
-    "logits, label, expected", [((0, 0), 0, 0.693147), ((0, 0), 1, 0.693147), ((2, 0), 0, 0.126928), ((2, 0), 1, 2.126928)]
+    "logits, label, expected",
+    [((0, 0), 0, 0.693147), ((0, 0), 1, 0.693147), ((2, 0), 0, 0.126928), ((2, 0), 1, 2.126928)],
 )
 def test_the_loss_of_one_pair(logits, label, expected):
     assert loss_of([logits], [label], [1]) == pytest.approx(expected, abs=1e-6)

@@ -81,7 +81,7 @@ def case_of_pairs(case):
     return outputs | {"next_sentence": logits}, batch | pairs
 
 
-def test_without_its_weight_next_sentence_prediction_is_no_part_of_the_objective(case):
+def test_next_sentence_prediction_is_left_out_of_the_objective_unless_it_has_a_weight(case):
     outputs, batch = case
     plain, paired = PretrainingObjective(), PretrainingObjective(nsp_weight=0.5)
     assert plain.target_keys == plain.evaluation_keys == ("mask_ids", "mask_weights", "span_weights")

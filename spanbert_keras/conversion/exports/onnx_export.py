@@ -18,8 +18,8 @@ def export_onnx(model, path: str | os.PathLike) -> float:
 
     Inputs and outputs have the model's names. Inputs are int32 of any batch size and length: for an encoder
     `token_ids`, `segment_ids` and `padding_mask` `(batch, length)`; a pretrainer also has its four position inputs
-    `(batch, positions)` and, with a next-sentence head, `pair_positions` `(batch, pairs)`. The conversion (tf2onnx) needs about fifty times the memory of the weights: 21 GB for an
-    encoder of base size.
+    `(batch, positions)` and, with a next-sentence head, `pair_positions` `(batch, pairs)`. The conversion (tf2onnx)
+    needs about fifty times the memory of the weights: 21 GB for an encoder of base size.
 
     Args:
         model: `SpanBertEncoder` or `SpanBertPretrainer` that computes in float32.

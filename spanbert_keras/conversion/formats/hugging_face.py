@@ -71,9 +71,9 @@ def read_hugging_face(folder: str | os.PathLike, paths: list[Path] | None = None
 
 
 def write_hugging_face(checkpoint: Checkpoint, folder: str | os.PathLike) -> list[str]:
-    """Writes a folder that `transformers.BertModel`, `BertForMaskedLM`, `BertForQuestionAnswering`, with a next-sentence
-    head `BertForPreTraining` and, with a pooler, `BertForSequenceClassification` load. A task's settings are kept under
-    an additional key in `config.json`.
+    """Writes a folder that `transformers.BertModel`, `BertForMaskedLM`, `BertForQuestionAnswering`, with a pooler
+    `BertForSequenceClassification` and with a next-sentence head `BertForPreTraining` load. A task's settings are kept
+    under an additional key in `config.json`.
 
     Args:
         checkpoint: Checkpoint. It has a vocabulary. Tensors keep their dtype; those without a place are left out.

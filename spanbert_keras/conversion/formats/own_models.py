@@ -259,7 +259,7 @@ def _drop_fresh_heads(tensors: dict[str, np.ndarray]) -> list[str]:
     notes = []
     for head, make in hugging_face_names.HEADS.items():
         names = [weight.name for weight in make().values()]
-        if any(name not in tensors for name in names):  # a classifier's pooler is no next-sentence head
+        if any(name not in tensors for name in names):  # e.g. the pooler of a classifier alone
             continue
         vectors = [name for name in names if tensors[name].ndim == 1]
         if all((tensors[name] == name.endswith("weight")).all() for name in vectors):
