@@ -10,6 +10,7 @@ from spanbert_keras.decoding.resolved_document import ResolvedDocument
 from spanbert_keras.decoding.results import Answer, Classification, Mention, Relation
 from spanbert_keras.fine_tuning.fine_tune import fine_tune
 from spanbert_keras.layers.masked_lm_head import MaskedLMHead
+from spanbert_keras.layers.next_sentence_head import NextSentenceHead
 from spanbert_keras.layers.span_boundary_head import SpanBoundaryHead
 from spanbert_keras.losses.span_bert_loss import span_bert_loss
 from spanbert_keras.models.coreference_resolver import SpanBertCoreferenceResolver
@@ -43,6 +44,7 @@ __all__ = [
     "EntityPair",
     "MaskedLMHead",
     "Mention",
+    "NextSentenceHead",
     "Relation",
     "ResolvedDocument",
     "SpanBertCoreferencePreprocessor",

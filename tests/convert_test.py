@@ -92,6 +92,27 @@ def test_the_checkpoint_of_a_step_is_converted(source, write_pretraining_run, tm
         Config(source=str(run), step=-1, destination="x")
 
 
+def test_the_next_sentence_head_of_bert_is_kept_by_a_pretrainer_and_written_again(source, tmp_path):
+    from safetensors.numpy import load_file, save_file
+
+    convert.convert(Config(source=str(source), destination=str(tmp_path / "hf")))
+    path, rng = tmp_path / "hf" / "model.safetensors", np.random.default_rng(0)
+    shapes = {"bert.pooler.dense.weight": (8, 8), "bert.pooler.dense.bias": (8,)}
+    shapes |= {"cls.seq_relationship.weight": (2, 8), "cls.seq_relationship.bias": (2,)}
+    head = {name: rng.normal(size=shape).astype("float32") for name, shape in shapes.items()}
+    save_file(load_file(path) | head, path)
+    notes = convert.convert(Config(source=str(tmp_path / "hf"), destination=str(tmp_path / "x.keras")))
+    assert "heads: masked_lm, span_boundary, next_sentence." in notes[0]
+    assert not any("Left out" in note or "re-init" in note for note in notes)
+    assert keras.saving.load_model(tmp_path / "x.keras").next_sentence
+    convert.convert(Config(source=str(tmp_path / "x.keras"), destination=str(tmp_path / "again")))
+    again = load_file(tmp_path / "again" / "model.safetensors")
+    for name, value in head.items():
+        np.testing.assert_array_equal(again[name], value)
+    notes = convert.convert(Config(source=str(tmp_path / "hf"), destination=str(tmp_path / "y.keras"), model="encoder"))
+    assert any("The heads (masked_lm, span_boundary, next_sentence) are left out" in note for note in notes)
+
+
 def test_a_length_that_is_too_short_is_rejected(source, tmp_path):
     with pytest.raises(InputError, match="--max_sequence_length must be at least 3. Received: 2"):
         convert.convert(Config(source=str(source), destination=str(tmp_path / "x"), max_sequence_length=2))

@@ -45,8 +45,8 @@ class Checkpoint:
 
     @property
     def heads(self) -> list[str]:
-        """The pre-training heads that it has weights of: `masked_lm`, `span_boundary` or both."""
-        return [name for name, table in names.HEADS.items() if names.any_in(table(), self.tensors)]
+        """The pre-training heads that it has weights of, among `masked_lm`, `span_boundary` and `next_sentence`."""
+        return names.heads_in(self.tensors)
 
     @property
     def task(self) -> str | None:
@@ -73,7 +73,7 @@ class Checkpoint:
         return table
 
     def without_place(self) -> list[str]:
-        """Returns names of BERT tensors that our models lack: pooler, next-sentence head, tied copies."""
+        """Returns names of BERT tensors that its model lacks: tied copies, a pooler without next-sentence head."""
         ours = {weight.name for weight in self.table().values()}
         return sorted(name for name in self.tensors.keys() - ours if names.WITHOUT_PLACE.fullmatch(name))
 

@@ -95,7 +95,9 @@ def _served_graph(checkpoint: Checkpoint, model: str, dtype: str) -> tuple[Any, 
 
 def _fresh_heads(checkpoint: Checkpoint) -> list[str]:
     """Returns the pre-training heads that a pretrainer would re-initialise."""
-    return [name for name in hugging_face_names.HEADS if name not in checkpoint.heads]
+    has_pairs = bool(checkpoint.head_settings.get("next_sentence"))  # that of a pretrainer that was never trained
+    wanted = [name for name in hugging_face_names.HEADS if name != "next_sentence" or has_pairs]
+    return [name for name in wanted if name not in checkpoint.heads]
 
 
 @dataclasses.dataclass(frozen=True)

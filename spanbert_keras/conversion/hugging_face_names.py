@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection
 from typing import NamedTuple
 
-# Tensors of other programs without a counterpart in our models; the readers list them.
+# Tensors of other programs without a counterpart in our models, unless a head has them; the readers list them.
 WITHOUT_PLACE = re.compile(
     r"bert\.embeddings\.(position_ids|token_type_ids)|bert\.pooler\..*|cls\.seq_relationship\..*"
     r"|cls\.predictions\.decoder\.(weight|bias)|cls\.pair_target_predictions\.decoder\.weight"
@@ -17,6 +17,7 @@ MLM_BIAS = "cls.predictions.bias"
 MLM_BIAS_AGAIN = "cls.predictions.decoder.bias"  # its second name in transformers
 SBO_BIAS = "cls.pair_target_predictions.bias"
 SBO_POSITIONS = "cls.pair_target_predictions.position_embeddings.weight"
+POOLER, NEXT_SENTENCE = "bert.pooler.dense", "cls.seq_relationship"
 LAYER = re.compile(r"bert\.encoder\.layer\.(\d+)\.")
 
 # What torch.compile, FSDP, activation checkpointing and Fabric insert into names, at the start or inside.
@@ -122,6 +123,15 @@ def span_boundary_table() -> Table:
     }
 
 
+def next_sentence_table() -> Table:
+    """Returns the weights of the next-sentence head, as in `transformers.BertForPreTraining`: BERT's pooler is its own.
+
+    The first row of `cls.seq_relationship` is that of "is next", as in our head.
+    """
+    pooler = _dense("next_sentence_head/pooler_dense", POOLER)
+    return pooler | _dense("next_sentence_head/classifier", NEXT_SENTENCE, outputs="2")
+
+
 def answer_table() -> Table:
     """Returns the weights of the question answerer's layer, as in `transformers.BertForQuestionAnswering`."""
     return _dense("answer_head", "qa_outputs", outputs="2")
@@ -149,7 +159,7 @@ def classifier_table() -> Table:
 
 def pooler_table() -> Table:
     """Returns the weights of a classifier's pooler."""
-    return _dense("head/pooler_dense", "bert.pooler.dense")
+    return _dense("head/pooler_dense", POOLER)
 
 
 def any_in(table: Table, names: Collection[str]) -> bool:
@@ -157,4 +167,17 @@ def any_in(table: Table, names: Collection[str]) -> bool:
     return any(weight.name in names for weight in table.values())
 
 
-HEADS = {"masked_lm": masked_lm_table, "span_boundary": span_boundary_table}  # heads of pre-training
+HEADS = {  # of pre-training
+    "masked_lm": masked_lm_table,
+    "span_boundary": span_boundary_table,
+    "next_sentence": next_sentence_table,
+}
+
+
+def heads_in(names: Collection[str]) -> list[str]:
+    """Returns the pre-training heads among the tensor names.
+
+    A next-sentence head is one only as a whole: every BERT has a pooler, and without it the rest is of no use.
+    """
+    found = {head: [weight.name in names for weight in table().values()] for head, table in HEADS.items()}
+    return [head for head, present in found.items() if (all if head == "next_sentence" else any)(present)]

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from spanbert_keras.conversion.foreign_keys import read_settings
-from spanbert_keras.conversion.formats.own_models import notes_on_new_head, to_model
+from spanbert_keras.conversion.formats.own_models import notes_on_new_head, pooler_weights, to_model
 from spanbert_keras.conversion.formats.run_checkpoint import is_of_run
 from spanbert_keras.conversion.resizing import resize_positions
 from spanbert_keras.conversion.sources import HUB_SCHEME, open_source
@@ -39,7 +39,8 @@ def load_pretrained(
 
     Returns:
         `SpanBertEncoder`, `SpanBertPretrainer` or the task's model; its attribute `conversion_notes` is a
-        list of notes for the user.
+        list of notes for the user. An encoder also has `source_pooler`: the weights of the source's pooler, from which
+        the pooler of a classifier can start, as the list that `set_weights` of a dense layer takes; `None` without one.
 
     Raises:
         InputError: the source cannot be used, or cannot become a model of this kind.
@@ -67,6 +68,8 @@ def load_pretrained(
         checkpoint = resize_positions(checkpoint, max_sequence_length)
     model = to_model(checkpoint, kind, **overrides)
     model.conversion_notes = [*checkpoint.notes, *notes_on_new_head(checkpoint, kind)]
+    if isinstance(model, SpanBertEncoder):
+        model.source_pooler = pooler_weights(checkpoint)
     return model
 
 

@@ -6,8 +6,9 @@ from typing import Any
 
 import keras
 
+from spanbert_keras.conversion.checkpoint import Checkpoint
 from spanbert_keras.conversion.foreign_keys import read_settings
-from spanbert_keras.conversion.formats.own_models import DESCRIPTIONS, notes_on_new_head, to_model
+from spanbert_keras.conversion.formats.own_models import DESCRIPTIONS, notes_on_new_head, pooler_weights, to_model
 from spanbert_keras.conversion.resizing import resize_positions
 from spanbert_keras.conversion.sources import open_source
 from spanbert_keras.conversion.tasks import TASKS
@@ -21,6 +22,9 @@ LOADING_ARGUMENTS = ("vocabulary_file", "lowercase", "max_sequence_length", "all
 KINDS: dict[str, Any] = {name: task.model for name, task in TASKS.items()} | {"pretrainer": SpanBertPretrainer}
 CLASSIFIERS = {name for name, task in TASKS.items() if task.classifies}
 NEW_HEAD_NOTE = "The source has no head for this task, so the head is new and its weights are random: train the model."
+POOLER_NOTE = "Its pooler starts from the source's (bert.pooler.dense)."
+NEW_NEXT_SENTENCE_NOTE = "The source has no next-sentence head, so its weights are random: train the model."
+NEXT_SENTENCE_NOTE = "The source's next-sentence head (cls.seq_relationship) is left out."
 NEW_LABELS_NOTE = "The source's head has other labels, so the head is new and its weights are random: train the model."
 
 
@@ -31,7 +35,7 @@ def task_from_preset(cls, preset: str | os.PathLike, load_weights: bool, argumen
         return _of_architecture(cls, preset, load_weights, dict(arguments))
     saved = _saved_class(preset)
     if saved is not None and (issubclass(saved, cls) or issubclass(cls, saved)):
-        if not arguments.keys() & set(LOADING_ARGUMENTS):
+        if not arguments.keys() & {*LOADING_ARGUMENTS, "next_sentence"}:
             return _of_own_preset(cls, saved, preset, load_weights, dict(arguments))
     return _of_checkpoint(cls, preset, load_weights, dict(arguments))
 
@@ -102,8 +106,19 @@ def _of_checkpoint(cls, source: str, load_weights: bool, settings: dict[str, Any
                 " For a new head give `labels`." if not DESCRIPTIONS & settings.keys() and kind in CLASSIFIERS else ""
             )
             raise InputError(f"{error}{advice}") from error
+        notes += _notes_on_parts(model, checkpoint, load_weights)
     model.conversion_notes = notes
     return model
+
+
+def _notes_on_parts(model, checkpoint: Checkpoint, load_weights: bool) -> list[str]:
+    """Returns a note on a next-sentence head that is left out, or on the pooler that a new head starts from."""
+    if isinstance(model, SpanBertPretrainer):
+        known = "next_sentence" in checkpoint.heads
+        is_new = checkpoint.heads and load_weights and model.next_sentence and not known
+        return [NEXT_SENTENCE_NOTE] * (known and not model.next_sentence) + [NEW_NEXT_SENTENCE_NOTE] * bool(is_new)
+    is_new = checkpoint.task is None and getattr(getattr(model, "head", None), "pooler", False)
+    return [POOLER_NOTE] if is_new and load_weights and pooler_weights(checkpoint) is not None else []
 
 
 def _has_new_labels(settings: dict[str, Any], labels) -> bool:

@@ -10,11 +10,14 @@ import numpy as np
 from spanbert_keras.conversion import head_settings
 from spanbert_keras.conversion.head_settings import CLASSIFIER, HeadSettings, HeadSource
 from spanbert_keras.conversion.hugging_face_names import (
+    NEXT_SENTENCE,
+    POOLER,
     Table,
     answer_table,
     any_in,
     classifier_table,
     coreference_table,
+    heads_in,
     pooler_table,
 )
 from spanbert_keras.models.coreference_resolver import SpanBertCoreferenceResolver
@@ -23,7 +26,7 @@ from spanbert_keras.models.relation_extractor import SpanBertRelationExtractor
 from spanbert_keras.models.text_classifier import SpanBertTextClassifier
 
 SETTINGS_KEY = "spanbert_keras"  # key of config.json for the settings of a task's model; transformers preserves it
-NEXT_SENTENCE = ("BertForNextSentencePrediction", "BertForPreTraining")
+NEXT_SENTENCE_CLASSES = ("BertForNextSentencePrediction", "BertForPreTraining")
 
 Settings = dict[str, Any]  # arguments of a task's model besides its encoder
 
@@ -184,12 +187,19 @@ def read_head_settings(
     found = next((head for head in (task.read(source) for task in TASKS.values()) if head is not None), None)
     if found is None:
         found = HeadSettings()
-        if "cls.seq_relationship.weight" in tensors and set(source.architectures) & set(NEXT_SENTENCE):
-            found.notes.append(
-                "Its next-sentence head (cls.seq_relationship) is dropped: this package has no such model."
-            )
-    found.notes = [*notes, *found.notes]
+    found.notes = [*notes, *found.notes, *_notes_on_next_sentence(source, kind)]
     return found
+
+
+def _notes_on_next_sentence(source: HeadSource, kind: str) -> list[str]:
+    """Returns a note if the next-sentence head of a source, which it names or which is incomplete, is left out."""
+    if f"{NEXT_SENTENCE}.weight" not in source.tensors:
+        return []
+    left_out = f"Its next-sentence head ({NEXT_SENTENCE}) is left out"
+    if "next_sentence" not in heads_in(source.tensors):
+        return [f"{left_out}: its pooler ({POOLER}) is missing."]
+    is_named = bool(set(source.architectures) & set(NEXT_SENTENCE_CLASSES))
+    return [f"{left_out}: only a pretrainer has one."] if is_named and kind not in ("auto", "pretrainer") else []
 
 
 def _still_fits(own: Settings, source: HeadSource) -> bool:

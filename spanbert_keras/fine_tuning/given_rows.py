@@ -34,6 +34,7 @@ def given_rows(model, examples, name: str) -> ExampleRows | None:
                 f"`{name}` must be examples in memory, as lists, arrays or columns. "
                 f"Received: `{type(parts[0]).__name__}`. `model.fit` takes datasets."
             )
+        model.is_raw(parts[0])  # raises for a model that takes batches alone
         rows = model.preprocessor.rows(*keras.utils.unpack_x_y_sample_weight(parts))
     if not len(rows):
         raise InputError(f"`{name}` must have at least one example. Received: none.")

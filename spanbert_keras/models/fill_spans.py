@@ -52,7 +52,7 @@ def span_inputs(token_ids, runs):
         runs: list of inclusive (start, end).
 
     Returns:
-        dict of int32 arrays `(1, T)` and `(1, M)`, M the number of masked pieces.
+        dict of int32 arrays `(1, T)`, `(1, M)`, M the number of masked pieces, and `(1, 1)`.
     """
     rows = [(i, start - 1, end + 1, i - start) for start, end in runs for i in range(start, end + 1)]
     positions, left, right, offsets = (np.array([column], np.int32) for column in zip(*rows, strict=True))
@@ -65,6 +65,7 @@ def span_inputs(token_ids, runs):
         "left_positions": left,
         "right_positions": right,
         "span_offsets": offsets,
+        "pair_positions": np.zeros((1, 1), np.int32),  # for a model with a next-sentence head
     }
 
 
@@ -107,8 +108,9 @@ def _filled(pretrainer, text, name):
     if not runs:
         raise InputError(f"`fill_spans` needs at least one literal [MASK] in the {name}. Received: {text!r}.")
     predictions = {}
-    for head, logits in pretrainer(span_inputs(token_ids, runs), training=False).items():
-        logits = np.array(keras.ops.convert_to_numpy(logits)[0], np.float64)  # (M, V)
+    outputs = pretrainer(span_inputs(token_ids, runs), training=False)
+    for head in ("masked_lm", "span_boundary"):
+        logits = np.array(keras.ops.convert_to_numpy(outputs[head])[0], np.float64)  # (M, V)
         logits[:, special_ids] = -np.inf
         logits -= np.log(np.exp(logits - logits.max(-1, keepdims=True)).sum(-1, keepdims=True)) + logits.max(
             -1, keepdims=True

@@ -14,10 +14,9 @@ class NamedInputs:
 
     input_keys: tuple[str, ...] = ()
 
-    @classmethod
-    def symbolic_inputs(cls):
+    def symbolic_inputs(self):
         """Returns an int32 `keras.Input` of shape `(B, None)` for each key, sorted as JAX flattens a dict."""
-        return {key: keras.Input((None,), dtype="int32", name=key) for key in sorted(cls.input_keys)}
+        return {key: keras.Input((None,), dtype="int32", name=key) for key in sorted(self.input_keys)}
 
     def __call__(self, inputs, *args, **kwargs):
         return super().__call__(self._pick(inputs), *args, **kwargs)

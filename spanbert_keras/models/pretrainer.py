@@ -1,4 +1,7 @@
-"""The pre-training model. Shape letters: B batch, T tokens, M masked positions, D hidden_dim, V vocabulary."""
+"""The pre-training model.
+
+Shape letters: B batch, T tokens, M masked positions, P pairs of a row, D hidden_dim, V vocabulary.
+"""
 
 from typing import ClassVar
 
@@ -6,8 +9,10 @@ import keras
 from keras import ops
 
 from spanbert_keras.layers.masked_lm_head import MaskedLMHead
+from spanbert_keras.layers.next_sentence_head import NextSentenceHead
 from spanbert_keras.layers.saving.saved_state import without_policy_map
 from spanbert_keras.layers.span_boundary_head import SpanBoundaryHead
+from spanbert_keras.losses.next_sentence_loss import next_sentence_loss
 from spanbert_keras.losses.span_bert_loss import span_bert_loss, target_losses
 from spanbert_keras.models.fill_spans import fill_spans
 from spanbert_keras.models.named_targets import sum_over_replicas
@@ -21,7 +26,8 @@ class SpanBertPretrainer(TaskModel):
     """Encoder, masked-LM head and span-boundary head: the model that pre-training trains.
 
     A functional model. Both heads share the encoder's embedding layer, each has its own vocabulary bias, and they
-    compute logits at the masked positions only.
+    compute logits at the masked positions only. With `next_sentence` there is a third head, BERT's own objective on
+    pairs of segments, which SpanBERT leaves out (section 3.3).
 
     `fit` takes texts: it cuts and packs them, and masks other spans in every epoch; see
     `SpanBertPretrainerPreprocessor`. It also takes the dict that `SpanMasker` returns; the targets in it (`mask_ids`,
@@ -29,23 +35,31 @@ class SpanBertPretrainer(TaskModel):
     still divided by the number of targets, on several replicas of a strategy by that of all of them.
     `compile(loss={"masked_lm": ...})` uses Keras' losses instead; see `NamedTargets`.
 
+    With `next_sentence` the model takes batches alone, with segments 0 and 1 in `segment_ids`, `pair_positions`, and
+    the targets `next_sentence_labels` (0: the second segment follows the first; 1: it is from another document) and
+    `pair_weights` (1 for a pair, 0 at padding), `(B, P)` each. The mean loss of the pairs is added.
+
     Args:
         encoder: `SpanBertEncoder`.
         max_span_positions: int. Rows of the head's position table, in pieces. Defaults to `15` (released recipe).
         position_dim: int. Width of its vectors. Defaults to `200` (paper, section 4.2).
         sbo_weight: float. Weight of the SBO in the loss. Defaults to `1.0` (section 3.2).
         loss_normalization: `"targets"` (section 3.2) or `"separate"` (the released code's); see `span_bert_loss`.
+        next_sentence: bool. Whether there is a next-sentence head. Defaults to `False` (section 3.3).
+        nsp_weight: float. Weight of its loss, whose divisor is the number of pairs. Defaults to `1.0` (Devlin et al.).
         **kwargs: `preprocessor`, `dtype`, `name`, `trainable`; `backbone` means `encoder`. See `TaskModel`.
 
     Call arguments:
         token_ids, segment_ids, padding_mask: int32 `(B, T)`. See `SpanBertEncoder`.
         mask_positions, left_positions, right_positions, span_offsets: int32 `(B, M)`. See `SpanMasker`.
+        pair_positions: int32 `(B, P)`. Column of each pair's [CLS]; only with `next_sentence`.
 
     Returns:
-        `{"masked_lm": (B, M, V), "span_boundary": (B, M, V)}`, float32 logits.
+        `{"masked_lm": (B, M, V), "span_boundary": (B, M, V)}`, float32 logits; with `next_sentence` also
+        `"next_sentence"` `(B, P, 2)`.
 
     Raises:
-        ValueError: an input or a target is missing.
+        ValueError: an input or a target is missing, or a model with `next_sentence` is given texts.
 
     Example:
 
@@ -80,37 +94,65 @@ class SpanBertPretrainer(TaskModel):
         position_dim=200,
         sbo_weight=1.0,
         loss_normalization="targets",
+        next_sentence=False,
+        nsp_weight=1.0,
         **kwargs,
     ):
         encoder = self.only_encoder(encoder, kwargs)
         dtype = kwargs.pop("dtype", None) or encoder.dtype_policy
+        if next_sentence:
+            self._take_pairs()
         # === Layers ===
         masked_lm_head = MaskedLMHead(encoder.token_embedding, dtype=dtype, name="masked_lm_head")
         span_boundary_head = SpanBoundaryHead(
             encoder.token_embedding, max_span_positions, position_dim, dtype=dtype, name="span_boundary_head"
         )
+        next_sentence_head = NextSentenceHead(dtype=dtype, name="next_sentence_head") if next_sentence else None
 
         # === Graph ===
         def head(sequence, inputs):  # (B, T, D)
             borders = (inputs["left_positions"], inputs["right_positions"], inputs["span_offsets"])
-            return {
+            outputs = {
                 "masked_lm": masked_lm_head(sequence, inputs["mask_positions"]),  # (B, M, V)
                 "span_boundary": span_boundary_head(sequence, *borders),  # (B, M, V)
             }
+            if next_sentence_head is not None:
+                outputs["next_sentence"] = next_sentence_head(sequence, inputs["pair_positions"])  # (B, P, 2)
+            return outputs
 
         super().__init__(encoder, head, dtype, **kwargs)
 
         # === Config ===
         self.masked_lm_head = masked_lm_head
         self.span_boundary_head = span_boundary_head
+        self.next_sentence_head = next_sentence_head
         self.max_span_positions = max_span_positions
         self.position_dim = position_dim
         self.sbo_weight = sbo_weight
         self.loss_normalization = loss_normalization
-        self.loss_trackers = {
-            name: keras.metrics.Mean(name=name)
-            for name in ("masked_lm_loss", "span_boundary_loss", "masked_lm_accuracy", "span_boundary_accuracy")
-        }
+        self.next_sentence = bool(next_sentence)
+        self.nsp_weight = nsp_weight
+        names = (f"{head}_{kind}" for kind in ("loss", "accuracy") for head in self.target_of)
+        self.loss_trackers = {name: keras.metrics.Mean(name=name) for name in names}
+
+    def _take_pairs(self):
+        """Adds the input and the targets of the next-sentence head to those of the class."""
+        kind = type(self)
+        self.input_keys = (*kind.input_keys, "pair_positions")
+        self.target_keys = (*kind.target_keys, "next_sentence_labels", "pair_weights")
+        self.target_of = kind.target_of | {"next_sentence": "next_sentence_labels"}
+        self.weight_of = kind.weight_of | {"next_sentence": "pair_weights"}
+
+    def is_raw(self, x):
+        is_raw = super().is_raw(x)
+        if is_raw and self.next_sentence:
+            raise ValueError(
+                f"This `{type(self).__name__}` has a next-sentence head, whose pairs of segments its preprocessor does "
+                f"not make. Expected: batches with {list(self.input_keys)} and {list(self.target_keys)}, as "
+                "`python -m spanbert_keras.pretrain --segments=2` makes them; or a model with next_sentence=False. "
+                f"Received: {type(x).__name__}."
+            )
+        return is_raw
 
     def preprocessor_settings(self):
         return {
@@ -127,33 +169,40 @@ class SpanBertPretrainer(TaskModel):
         weights = {name: ops.cast(batch[self.weight_of[name]], "float32") for name in outputs}
         losses = {}
         for name, logits in outputs.items():
-            losses[name] = target_losses(logits, batch["mask_ids"])
-            correct = ops.equal(ops.argmax(logits, axis=-1), ops.cast(batch["mask_ids"], "int32"))
+            targets = batch[self.target_of[name]]
+            losses[name] = target_losses(logits, targets)
+            correct = ops.equal(ops.argmax(logits, axis=-1), ops.cast(targets, "int32"))
             self.loss_trackers[f"{name}_loss"].update_state(losses[name], sample_weight=weights[name])
             self.loss_trackers[f"{name}_accuracy"].update_state(
                 ops.cast(correct, "float32"), sample_weight=weights[name]
             )
-        counts = sum_over_replicas([ops.sum(weights["masked_lm"]), ops.sum(weights["span_boundary"])])
+        counts = dict(zip(outputs, sum_over_replicas([ops.sum(weights[name]) for name in outputs]), strict=True))
         if row_weights is not None:
             rows = ops.reshape(ops.cast(row_weights, "float32"), (-1, 1))  # (B, 1)
             weights = {name: weight * rows for name, weight in weights.items()}
-        return span_bert_loss(
+        loss = span_bert_loss(
             losses["masked_lm"],
             losses["span_boundary"],
             weights["masked_lm"],
             weights["span_boundary"],
-            counts,
+            (counts["masked_lm"], counts["span_boundary"]),
             sbo_weight=self.sbo_weight,
             normalization=self.loss_normalization,
         )
+        if self.next_sentence:
+            of_pairs = (part["next_sentence"] for part in (losses, weights, counts))
+            loss = loss + self.nsp_weight * next_sentence_loss(*of_pairs)
+        return loss
 
     def get_config(self):
-        return super().get_config() | {
+        config = super().get_config() | {
             "max_span_positions": self.max_span_positions,
             "position_dim": self.position_dim,
             "sbo_weight": self.sbo_weight,
             "loss_normalization": self.loss_normalization,
         }
+        # Without the head a file is as earlier versions wrote and read it.
+        return config | ({"next_sentence": True, "nsp_weight": self.nsp_weight} if self.next_sentence else {})
 
     @classmethod
     def from_config(cls, config):

@@ -6,6 +6,7 @@ import numpy as np
 
 from spanbert_keras.data.batches.batch_stream import BatchStream
 from spanbert_keras.pretraining.objective import SCORE_KEYS
+from spanbert_keras.pretraining.pair_scores import PairScores
 from spanbert_keras.pretraining.piece_scores import PieceScores
 from spanbert_keras.training.distributed.distribution import Distribution
 
@@ -49,7 +50,7 @@ def with_other_boundaries(batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]
 
 
 def evaluate(step, held_out: HeldOut, mask_token_id: int, unigram: np.ndarray, boundaries: bool = False) -> dict:
-    """Returns the mean scores of a held-out set by tag (`PieceScores.summary`).
+    """Returns the mean scores of a held-out set by tag (`PieceScores.summary`, `PairScores.summary`).
 
     Args:
         step: the backend's step (`make_step`).
@@ -60,16 +61,19 @@ def evaluate(step, held_out: HeldOut, mask_token_id: int, unigram: np.ndarray, b
             the boundaries of other spans.
     """
     distribution: Distribution = step.distribution
-    scores = PieceScores(mask_token_id, unigram)
+    scores, pairs = PieceScores(mask_token_id, unigram), PairScores()
     other = PieceScores(mask_token_id, unigram)
     for batch in held_out.batches(distribution.worker, distribution.num_workers):
-        scores.add(batch, step.to_numpy(step.evaluate(batch)))
+        found = step.to_numpy(step.evaluate(batch))
+        scores.add(batch, found)
+        pairs.add(batch, found)
         if boundaries:
             results = step.to_numpy(step.evaluate(with_other_boundaries(batch)))
             other.add(batch, {key: results[key] for key in SCORE_KEYS})
     scores.totals = distribution.sum(scores.totals)
+    pairs.totals = distribution.sum(pairs.totals)
     other.totals = distribution.sum(other.totals)
-    summary = scores.summary()
+    summary = scores.summary() | pairs.summary()
     if boundaries:
         summary["span_boundary/loss_other_boundaries"] = other.summary()["span_boundary/loss"]
     return summary

@@ -57,10 +57,20 @@ class InitialCheckpoint:
                 )
             changes["vocabulary"] = self._write_vocabulary(Path(config.cache_dir or Path(config.output_dir) / "cache"))
             changes["lowercase"] = self.tokenizer.lowercase
+        self._check_segments(getattr(config, "segments", 1))
         table = self.checkpoint.tensors.get(SBO_POSITIONS)
         if table is not None:
             changes |= {"max_span_positions": len(table), "position_dim": table.shape[1]}
         self.config = dataclasses.replace(config, **changes)
+
+    def _check_segments(self, segments: int) -> None:
+        """Raises if rows have more segments than the checkpoint's encoder knows."""
+        known = self.checkpoint.architecture["num_segments"]
+        if segments > known:
+            raise InputError(
+                f"--segments={segments} does not fit --init_checkpoint={self.checkpoint.source}. Expected: a "
+                f"checkpoint with at least {segments} segments, as BERT's. Received: one with {known}."
+            )
 
     def _write_vocabulary(self, cache: Path) -> str:
         """Writes the tokenizer for the preparation of raw text, and returns its path; every worker writes the same.
@@ -90,18 +100,26 @@ class InitialCheckpoint:
                 "Prepare it with the checkpoint's vocabulary."
             )
 
-    def make_model(self) -> SpanBertPretrainer:
-        """Returns the pretrainer with the checkpoint's weights, and logs which heads are random."""
-        config = self.config
+    def make_model(self, nsp_weight: float = 0.0) -> SpanBertPretrainer:
+        """Returns the pretrainer with the checkpoint's weights, and logs which heads are random.
+
+        Args:
+            nsp_weight: float. Weight of next-sentence prediction; 0: the model has no head for it.
+        """
+        config, next_sentence = self.config, nsp_weight > 0
         settings: dict[str, Any] = {"sbo_weight": config.sbo_weight, "loss_normalization": config.loss_normalization}
+        settings |= {"next_sentence": next_sentence, "nsp_weight": nsp_weight}
         if SBO_POSITIONS not in self.checkpoint.tensors:
             settings |= {"max_span_positions": config.max_span_positions, "position_dim": config.position_dim}
         tensors = {name: x for name, x in self.checkpoint.tensors.items() if name.startswith(("bert.", "cls."))}
         checkpoint = dataclasses.replace(self.checkpoint, tensors=tensors, head_settings=settings)
         dropout, attention_dropout = config.dropout, config.attention_dropout
         model = to_model(checkpoint, "pretrainer", dropout=dropout, attention_dropout=attention_dropout)
-        missing = ", ".join(name for name in HEADS if name not in checkpoint.heads) or "none"
+        heads = [name for name in HEADS if name != "next_sentence" or next_sentence]
+        missing = ", ".join(name for name in heads if name not in checkpoint.heads) or "none"
         logging.info("Weights of %s; heads initialised randomly: %s.", config.init_checkpoint, missing)
+        if "next_sentence" in checkpoint.heads and not next_sentence:
+            logging.info("The next-sentence head of %s is left out: rows have no pairs.", config.init_checkpoint)
         return model
 
 

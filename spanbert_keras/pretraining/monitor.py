@@ -7,7 +7,8 @@ from collections.abc import Callable
 import numpy as np
 from absl import logging
 
-from spanbert_keras.pretraining.objective import SCORE_KEYS
+from spanbert_keras.pretraining.objective import PAIR_SCORE_KEYS, SCORE_KEYS
+from spanbert_keras.pretraining.pair_scores import PairScores
 from spanbert_keras.pretraining.piece_scores import PieceScores, span_lengths
 from spanbert_keras.training.distributed.distribution import Distribution
 from spanbert_keras.training.monitoring.flops import Performance
@@ -93,15 +94,18 @@ class PretrainingMonitor(RunMonitor):
             window: `trainer.LogWindow` whose results are arrays.
         """
         batches = [{key: x.reshape(-1, x.shape[-1]) for key, x in call.items()} for call, _ in window.calls]
-        scores = PieceScores(self.mask_token_id, self.unigram)
+        scores, pairs = PieceScores(self.mask_token_id, self.unigram), PairScores()
         for batch, (_, results) in zip(batches, window.calls, strict=True):
-            scores.add(batch, {key: results[key].reshape(-1, results[key].shape[-1]) for key in SCORE_KEYS})
-        scores.totals = self.distribution.sum(scores.totals)
+            keys = [key for key in (*SCORE_KEYS, *PAIR_SCORE_KEYS) if key in results]
+            found = {key: results[key].reshape(-1, results[key].shape[-1]) for key in keys}
+            scores.add(batch, found)
+            pairs.add(batch, found)
+        scores.totals, pairs.totals = self.distribution.sum(scores.totals), self.distribution.sum(pairs.totals)
         totals = self.distribution.sum(data_totals(batches))
         if not self.distribution.is_chief:
             return
         seconds = time.perf_counter() - window.began
-        values = scores.summary() | data_facts(totals, done - window.first)
+        values = scores.summary() | pairs.summary() | data_facts(totals, done - window.first)
         values |= self.performance(done).summary(totals[1], seconds, window.waited)
         values |= self.optimization(done, window)
         with self._lock:
@@ -115,6 +119,7 @@ class PretrainingMonitor(RunMonitor):
         """Shows the losses on the progress bar, or as a log line without a terminal."""
         keys = {"MLM": "masked_lm/loss", "SBO": "span_boundary/loss", "unigram": "masked_lm/unigram_loss"}
         parts = [f"{name} {values.get(key, float('nan')):.3f}" for name, key in keys.items()]
+        parts += _pair_parts(values)
         parts.append(f"{values['performance/tokens_per_second']:,.0f} tokens/s")
         if "performance/model_flops_utilization" in values:
             parts.append(f"MFU {100 * values['performance/model_flops_utilization']:.0f} %")
@@ -136,3 +141,13 @@ class PretrainingMonitor(RunMonitor):
             if key in summary
         )
         logging.info("%s at step %d, tokens replaced by [MASK]: %s nats", name, done, masked)
+        if "next_sentence/loss" in summary:
+            logging.info("%s at step %d, pairs of segments: %s", name, done, ", ".join(_pair_parts(summary)))
+
+
+def _pair_parts(values: dict[str, float]) -> list[str]:
+    """Returns loss, accuracy and baseline of next-sentence prediction for a log line; [] without it."""
+    if "next_sentence/loss" not in values:
+        return []
+    accuracy, majority = (100 * values[f"next_sentence/{name}"] for name in ("accuracy", "majority_accuracy"))
+    return [f"NSP {values['next_sentence/loss']:.3f}", f"NSP accuracy {accuracy:.0f} % (majority {majority:.0f} %)"]

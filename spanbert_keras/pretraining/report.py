@@ -43,6 +43,22 @@ def print_scores(summaries: dict[str, dict[str, float]]) -> None:
             loss = f"{summary['span_boundary/loss_other_boundaries']:.3f}"
             table.add_row(name, "all, with other spans' boundaries", "", "", "", loss, "")
     _console().print(table)
+    if any("next_sentence/loss" in summary for summary in summaries.values()):
+        _print_pair_scores(summaries)
+
+
+def _print_pair_scores(summaries: dict[str, dict[str, float]]) -> None:
+    """Prints the held-out scores of next-sentence prediction, beside those of always predicting one label."""
+    from rich.table import Table
+
+    table = Table(title="Held-out pairs of segments: is the second one next? (loss in nats; shares in %)")
+    for title in ("masked by", "random", "majority acc.", "NSP loss", "NSP acc."):
+        table.add_column(title, justify="left" if title == "masked by" else "right")
+    for name, summary in summaries.items():
+        tags = ("random_share", "majority_accuracy", "loss", "accuracy")
+        random, majority, loss, accuracy = (summary.get(f"next_sentence/{tag}", float("nan")) for tag in tags)
+        table.add_row(name, f"{100 * random:.1f}", f"{100 * majority:.1f}", f"{loss:.3f}", f"{100 * accuracy:.1f}")
+    _console().print(table)
 
 
 def _score_cells(summary: dict[str, float], suffix: str) -> list[str]:
@@ -93,6 +109,8 @@ def print_cost(
     memory = memory_bytes(shape, sum(parameters.values()), precision, accumulation_steps)
     table.add_row("tokens per step", f"{tokens:,} ({shape.batch_rows} rows of {shape.sequence_length})")
     table.add_row("masked tokens per row, at most", f"{shape.predictions}")
+    if shape.pairs:
+        table.add_row("pairs of segments per row, at most", f"{shape.pairs}")
     table.add_row("padding", f"{100 * padding_share:.2f} %")
     table.add_row("rows per epoch", f"{rows_per_epoch:,}")
     table.add_row("epochs", f"{steps * shape.batch_rows / rows_per_epoch:,.2f} ({steps:,} steps)")

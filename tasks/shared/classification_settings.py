@@ -28,7 +28,8 @@ class ClassificationSettings(FineTuningSettings):
     # --- model
     max_sequence_length: int = setting("Tokens per row; at most the encoder's maximum.", default=128, minimum=1)
     pooler: bool = setting(
-        "Adds a dense layer with tanh before the linear one, as in the released code; the paper has none.",
+        "Adds a dense layer with tanh before the linear one, as in the released code; the paper has none. It starts "
+        "from the pooler of --encoder if there is one.",
         default=False,
     )
     classifier_dropout: float = setting("Dropout rate before the linear layer.", default=0.1, minimum=0, below=1)

@@ -1,6 +1,6 @@
 """The part of a fine-tuning task that classifiers of texts and of relations share."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,16 @@ class ClassificationTask(Task):
     def __init__(self, config: Any):
         super().__init__(config)
         self._reported: set[int] = set()
+
+    def build(self, model_class: Callable, encoder, **settings):
+        """Returns the task's model, whose pooler, if it has one, starts from that of the encoder's source."""
+        model, pooler = super().build(model_class, encoder, **settings), getattr(encoder, "source_pooler", None)
+        if model.head.pooler:
+            start = "starts from that of" if pooler is not None else "is initialised randomly: there is none in"
+            logging.info("The pooler %s --encoder=%s.", start, self.config.encoder)
+            if pooler is not None:
+                model.head.pooler_dense.set_weights(pooler)
+        return model
 
     def sets(self) -> dict[str, list]:
         """Returns the examples."""

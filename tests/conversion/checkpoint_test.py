@@ -52,8 +52,10 @@ def test_tensors_without_a_bert_encoder_are_rejected():
 
 def test_tensors_that_our_models_lack_are_listed(make_bert):
     checkpoint = open_source(make_bert(kind="BertForPreTraining")[0])
+    assert not any("pooler" in name or "seq_relationship" in name for name in checkpoint.without_place())
+    del checkpoint.tensors["cls.seq_relationship.weight"]  # what is left of the next-sentence head is none
     names = checkpoint.without_place()
-    assert "bert.pooler.dense.weight" in names and "cls.seq_relationship.bias" in names
+    assert {"bert.pooler.dense.weight", "cls.seq_relationship.bias"} <= set(names)
     assert not set(names) & {weight.name for weight in checkpoint.table().values()}
     assert checkpoint.problems() == ([], [], [])
 

@@ -75,12 +75,13 @@ def rows():
 
 @pytest.fixture(scope="session")
 def masked(rows):
-    """Inputs of a pretrainer: `rows` and positions (B, M) = (3, 4)."""
+    """Inputs of a pretrainer: `rows`, positions (B, M) = (3, 4) and those of pairs (B, P) = (3, 2)."""
     positions = {
         "mask_positions": [[1, 2, 4, 0], [2, 3, 4, 0], [5, 6, 7, 1]],
         "left_positions": [[0, 0, 3, 0], [1, 1, 1, 0], [4, 4, 4, 0]],
         "right_positions": [[3, 3, 5, 0], [5, 5, 5, 0], [8, 8, 8, 2]],
         "span_offsets": [[0, 1, 0, 0], [0, 1, 2, 0], [0, 1, 2, 0]],
+        "pair_positions": [[0, 4], [0, 0], [0, 7]],
     }
     return rows | {name: np.array(value, "int32") for name, value in positions.items()}
 
@@ -178,12 +179,13 @@ def make_encoder(randomize, pieces):
 
 @pytest.fixture
 def make_pretrainer(make_encoder, randomize):
-    """Function that makes a small pretrainer full of noise; arguments are its encoder's."""
+    """Function that makes a small pretrainer full of noise; arguments but the first are its encoder's."""
 
     from spanbert_keras import SpanBertPretrainer
 
-    def make(**changes):
-        pretrainer = SpanBertPretrainer(make_encoder(**changes), max_span_positions=4, position_dim=5)
+    def make(next_sentence=False, **changes):
+        encoder, sizes = make_encoder(**changes), {"max_span_positions": 4, "position_dim": 5}
+        pretrainer = SpanBertPretrainer(encoder, next_sentence=next_sentence, **sizes)
         randomize(pretrainer)
         return pretrainer
 

@@ -215,15 +215,6 @@ def test_the_requested_kind_also_decides_for_files_and_archives(make_folder, tmp
             load_pretrained(folder, kind)
 
 
-@pytest.mark.parametrize(
-    "kind, cls", [("BertForNextSentencePrediction", SpanBertEncoder), ("BertForPreTraining", SpanBertPretrainer)]
-)
-def test_a_next_sentence_head_is_dropped_and_reported(make_bert, kind, cls):
-    model = load_pretrained(make_bert(kind=kind)[0])
-    assert type(model) is cls
-    assert any("next-sentence head (cls.seq_relationship) is dropped" in note for note in model.conversion_notes)
-
-
 def test_a_classifier_without_its_weights_is_an_encoder_and_one_without_pooler_is_rejected(make_bert, make_folder):
     from safetensors.numpy import load_file, save_file
 

@@ -157,3 +157,18 @@ def test_a_real_pretrained_model_computes_its_reference_activations(data_folder,
         for sentence, pieces in zip(known["sentences"], known["tokens"], strict=True):
             ids = encoder.tokenizer.tokenize(sentence, special_tokens_in_text=True)
             assert [encoder.tokenizer.id_to_token(i) for i in ids] == pieces[1:-1]
+
+
+@pytest.mark.parametrize("kind", ["BertForPreTraining", "BertForMaskedLM"])
+def test_an_encoder_comes_with_the_pooler_of_its_source(make_bert, to_numpy, kind):
+    folder, bert = make_bert(kind=kind)
+    encoder = load_pretrained(folder, "encoder")
+    if kind == "BertForMaskedLM":
+        assert encoder.source_pooler is None
+        return
+    model = SpanBertTextClassifier(encoder, ["x", "y"], pooler=True)
+    model.head.pooler_dense.set_weights(encoder.source_pooler)
+    x = np.random.default_rng(0).normal(size=(5, 12)).astype("float32")
+    theirs = bert.bert.pooler.dense
+    expected = np.tanh(x @ theirs.weight.detach().numpy().T + theirs.bias.detach().numpy())
+    np.testing.assert_allclose(to_numpy(model.head.pooler_dense(x)), expected, atol=1e-5)

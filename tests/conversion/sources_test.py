@@ -31,7 +31,8 @@ def test_a_hugging_face_folder_computes_what_transformers_does(make_bert, bert_o
     expected = bert_outputs(getattr(bert, "bert", bert), rows)
     real = rows["padding_mask"] > 0
     np.testing.assert_allclose(hidden(to_model(checkpoint), rows, to_numpy)[real], expected[real], atol=1e-5)
-    assert checkpoint.heads == ([] if kind == "BertModel" else ["masked_lm"])
+    heads = {"BertModel": [], "BertForMaskedLM": ["masked_lm"], "BertForPreTraining": ["masked_lm", "next_sentence"]}
+    assert checkpoint.heads == heads[kind]
 
 
 def test_the_masked_lm_head_computes_what_transformers_does(make_bert, bert_outputs, rows, masked, to_numpy):

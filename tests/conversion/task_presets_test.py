@@ -7,12 +7,12 @@ import pytest
 
 import spanbert_keras
 from spanbert_keras.errors import InputError
-from tests.promises.model_cases import TASKS, make_encoder, same
+from tests.promises.model_cases import CASES, make_encoder, same
 
 
-@pytest.fixture(params=TASKS, scope="module")
+@pytest.fixture(params=CASES, scope="module")
 def case(request):
-    return TASKS[request.param]
+    return CASES[request.param]
 
 
 @pytest.fixture
@@ -166,3 +166,46 @@ def test_arguments_of_loading_apply_to_presets_of_ours_too(classifier):
     assert kind.from_preset(classifier[0], max_sequence_length=16).encoder.max_sequence_length == 16
     with pytest.raises(InputError):
         kind.from_preset(classifier[0], vocabulary_file="missing.txt")
+
+
+def test_a_preset_may_be_loaded_without_its_next_sentence_head(randomize, tmp_path):
+    case = CASES["SpanBertPretrainer_with_pairs"]
+    model = case.make(make_encoder(num_layers=1))
+    randomize(model, seed=5, scale=0.4)
+    model.save_to_preset(tmp_path / "preset")
+    model.save(tmp_path / "model.keras")
+    for source in (tmp_path / "preset", tmp_path / "model.keras"):
+        again = spanbert_keras.SpanBertPretrainer.from_preset(source, next_sentence=False)
+        assert not again.next_sentence and set(again.output) == {"masked_lm", "span_boundary"}
+        assert again.conversion_notes == ["The source's next-sentence head (cls.seq_relationship) is left out."]
+        same(case.ask(again), case.ask(model))
+
+
+def test_a_preset_may_get_a_new_next_sentence_head(randomize, tmp_path):
+    model = CASES["SpanBertPretrainer"].make(make_encoder(num_layers=1))
+    randomize(model, seed=5, scale=0.4)
+    model.save_to_preset(tmp_path / "preset")
+    again = spanbert_keras.SpanBertPretrainer.from_preset(tmp_path / "preset", next_sentence=True, nsp_weight=0.5)
+    assert again.next_sentence and again.nsp_weight == 0.5 and again.sbo_weight == model.sbo_weight == 0.5
+    assert again.conversion_notes == [
+        "The source has no next-sentence head, so its weights are random: train the model."
+    ]
+
+
+@pytest.mark.parametrize("pooler", [False, True])
+@pytest.mark.parametrize("known", [False, True])
+def test_a_new_pooler_starts_from_that_of_a_next_sentence_head(randomize, tmp_path, known, pooler):
+    settings = {"max_span_positions": 3, "position_dim": 4, "next_sentence": known}
+    source = spanbert_keras.SpanBertPretrainer(make_encoder(num_layers=1), **settings)
+    randomize(source, seed=5, scale=0.4)
+    source.save(tmp_path / "pretrainer.keras")
+    model = spanbert_keras.SpanBertTextClassifier.from_preset(
+        tmp_path / "pretrainer.keras", labels=["x", "y"], pooler=pooler
+    )
+    note = "Its pooler starts from the source's (bert.pooler.dense)."
+    assert (note in model.conversion_notes) == (known and pooler)
+    if known and pooler:
+        pairs = zip(model.head.pooler_dense.weights, source.next_sentence_head.pooler_dense.weights, strict=True)
+        assert all((keras.ops.convert_to_numpy(a) == keras.ops.convert_to_numpy(b)).all() for a, b in pairs)
+    elif pooler:
+        assert not keras.ops.convert_to_numpy(model.head.pooler_dense.bias).any()

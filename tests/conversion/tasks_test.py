@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from spanbert_keras import SpanBertCoreferenceResolver, SpanBertEncoder, load_pretrained
+from spanbert_keras import SpanBertCoreferenceResolver, SpanBertEncoder, SpanBertPretrainer, load_pretrained
 from spanbert_keras.conversion.formats.hugging_face import write_hugging_face
 from spanbert_keras.conversion.formats.own_models import KINDS, from_model
 from spanbert_keras.conversion.head_settings import HeadSource
@@ -82,3 +82,29 @@ def test_tasks_without_labels_get_a_new_head_for_any_encoder():
 
 def test_kinds_in_words_have_their_article():
     assert [in_words(kind) for kind in ("encoder", "coreference_resolver")] == ["an encoder", "a coreference resolver"]
+
+
+@pytest.mark.parametrize("kind", ["BertForNextSentencePrediction", "BertForPreTraining"])
+def test_a_pretrainer_keeps_a_next_sentence_head_and_others_report_that_it_is_left_out(make_bert, kind):
+    folder, _ = make_bert(kind=kind)
+    model = load_pretrained(folder)
+    assert type(model) is SpanBertPretrainer and model.next_sentence
+    assert not any("next-sentence" in note for note in model.conversion_notes)
+    for other in ("encoder", "question_answerer"):
+        notes = load_pretrained(folder, other).conversion_notes
+        assert any("next-sentence head (cls.seq_relationship) is left out: only a pretrainer" in note for note in notes)
+    model = SpanBertPretrainer.from_preset(folder, next_sentence=False)
+    assert not model.next_sentence and "The source's next-sentence head (cls.seq_relationship) is left out." in (
+        model.conversion_notes
+    )
+
+
+def test_a_next_sentence_head_without_pooler_is_left_out_and_reported(make_bert):
+    from safetensors.numpy import load_file, save_file
+
+    folder, _ = make_bert(kind="BertForPreTraining")
+    tensors = load_file(folder / "model.safetensors")
+    save_file({name: x for name, x in tensors.items() if "pooler" not in name}, folder / "model.safetensors")
+    model = load_pretrained(folder)
+    assert type(model) is SpanBertPretrainer and not model.next_sentence
+    assert any("is left out: its pooler (bert.pooler.dense) is missing." in note for note in model.conversion_notes)

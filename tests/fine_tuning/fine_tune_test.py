@@ -108,14 +108,20 @@ def test_every_model_learns_from_rows_that_are_given_and_scores_as_plain_keras_d
     assert found.steps == 12
 
 
-def test_empty_rows_have_no_targets_of_a_pretrainer(tmp_path, read_events):
+@pytest.mark.parametrize("task", ["pretrainer", "pairs"])
+def test_empty_rows_have_no_targets_of_a_pretrainer(tmp_path, read_events, task):
     """A batch of 16 has the eight rows, and eight that only fill it up."""
-    case = fit_oracle.make_case("pretrainer")
+    case = fit_oracle.make_case(task)
     case.ours.compile()
     expected = case.ours.evaluate(case.x, case.targets, batch_size=8, verbose=0, return_dict=True)["loss"]
     rows = ArrayRows(case.x, case.targets)
     fine_tune(case.ours, rows, output_dir=tmp_path, epochs=1, batch_size=16, log_every=1)
     assert float(read_events(tmp_path / "train")["optimization/loss"][1]) == pytest.approx(expected, rel=1e-5)
+
+
+def test_texts_are_rejected_for_a_pretrainer_with_a_next_sentence_head(tmp_path):
+    with pytest.raises(ValueError, match="has a next-sentence head, whose pairs of segments its preprocessor does not"):
+        fine_tune(fit_oracle.make_case("pairs").ours, ["a b c d", "e f g"], output_dir=tmp_path)
 
 
 def test_without_validation_the_last_model_is_kept(make_classifier, tmp_path):

@@ -80,3 +80,26 @@ def test_without_targets_all_scores_are_0():
     objective, batch = make(), BATCH | dict.fromkeys(("mask_weights", "span_weights"), np.zeros((B, M), np.float32))
     found = objective.predict(part(OUTPUTS), part(batch))
     assert set(objective.scores({name: float(keras.ops.sum(values)) for name, values in found.items()}).values()) == {0}
+
+
+@pytest.mark.parametrize("normalization", ["targets", "separate"])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_pairs_add_their_mean_loss(normalization, weighted):
+    logits = np.float32([[[0, 0]], [[2, 0]], [[2, 0]], [[9, 9]]])
+    losses, labels = np.array([0.693147, 0.126928, 2.126928, 0.0]), np.int32([[1], [0], [1], [0]])
+    outputs = OUTPUTS | {"next_sentence": logits}
+    batch = BATCH | {"next_sentence_labels": labels, "pair_weights": np.float32([[1], [1], [1], [0]])}
+    keys = ("mask_ids", "mask_weights", "span_weights", "next_sentence_labels", "pair_weights")
+    settings = {"sbo_weight": 0.5, "loss_normalization": normalization, "nsp_weight": 0.25}
+    objective = PretrainerObjective(types.SimpleNamespace(target_keys=keys, **settings), weighted)
+    counts = target_counts(batch, objective)
+    found = objective.predict(part(outputs), part(batch))
+    scores = objective.scores({name: float(keras.ops.sum(values)) for name, values in found.items()})
+    rows = BATCH["row_weights"] if weighted else np.ones(B)
+    wanted = expected(normalization, weighted) + 0.25 * (losses * rows)[:3].sum() / 3
+    assert float(objective.loss(objective.score(part(outputs), part(batch)), part(batch), counts)) == pytest.approx(
+        wanted, rel=1e-5
+    )
+    assert scores["loss"] == pytest.approx(wanted, rel=1e-5)
+    right = logits.argmax(-1)[:3] == labels[:3]
+    assert scores["next_sentence_accuracy"] == pytest.approx(right.mean()) and 0 < right.mean() < 1

@@ -41,6 +41,7 @@ def test_a_spans_inputs_are_its_observed_neighbours_and_offsets():
         "left_positions": [[0, 0, 3]],
         "right_positions": [[3, 3, 5]],
         "span_offsets": [[0, 1, 0]],
+        "pair_positions": [[0]],
     }
     assert {key: value.tolist() for key, value in inputs.items()} == expected
     assert {value.dtype for value in inputs.values()} == {np.dtype("int32")}
@@ -62,6 +63,14 @@ def test_the_text_is_filled_by_the_masked_lm_head_and_both_heads_are_reported(ma
             chosen, scores = best[head]
             assert getattr(span, head) == tokenizer.detokenize(chosen[part])
             assert getattr(span, f"{head}_score") == pytest.approx(np.mean(scores[part]), abs=1e-5)
+
+
+def test_a_model_with_a_next_sentence_head_fills_the_same(make_pretrainer):
+    plain, with_pairs = make_pretrainer(), make_pretrainer(next_sentence=True)
+    for name in ("encoder", "masked_lm_head", "span_boundary_head"):
+        getattr(with_pairs, name).set_weights(getattr(plain, name).get_weights())
+    one, other = fill_spans(plain, TEXT), fill_spans(with_pairs, TEXT)
+    assert one == other and one.spans == other.spans
 
 
 def test_special_pieces_are_never_filled_in(make_pretrainer):

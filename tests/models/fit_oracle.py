@@ -13,7 +13,8 @@ import spanbert_keras
 B, T, C, M = 8, 6, 3, 2
 LETTERS = "abcdefgh"
 PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *LETTERS, *("##" + letter for letter in LETTERS)]
-TASKS = ("classes", "number", "reader", "pretrainer", "resolver")
+TASKS = ("classes", "number", "reader", "pretrainer", "resolver", "pairs")
+NSP_WEIGHT = 0.4
 DECAY = 0.02
 
 
@@ -110,18 +111,23 @@ def _reader(ours, plain, x, rng, _):
     return Case(model, _plain(plain, outputs), x, targets, plain_y, both, dict.fromkeys(both, 0.5))
 
 
-def _pretrainer(ours, plain, x, rng, normalization):
-    settings = {"max_span_positions": 3, "position_dim": 4}
+def _pretrainer(ours, plain, x, rng, normalization, **pairs):
+    settings = {"max_span_positions": 3, "position_dim": 4} | pairs
     model = spanbert_keras.SpanBertPretrainer(ours, **settings, loss_normalization=normalization)
     x = x | {name: rng.integers(0, T, (B, M)).astype("int32") for name in model.input_keys[3:]}
     mlm = spanbert_keras.MaskedLMHead(plain.token_embedding)
     sbo = spanbert_keras.SpanBoundaryHead(plain.token_embedding, 3, 4)
 
+    nsp = _OfFirst() if pairs else None
+
     def outputs(sequence, inputs):
-        return {
+        found = {
             "masked_lm": mlm(sequence, inputs["mask_positions"]),
-            "span_boundary": sbo(sequence, *(inputs[name] for name in model.input_keys[4:])),
+            "span_boundary": sbo(sequence, *(inputs[name] for name in model.input_keys[4:7])),
         }
+        if pairs:
+            found["next_sentence"] = nsp(sequence, inputs["pair_positions"])
+        return found
 
     ids = rng.integers(5, len(PIECES), (B, M)).astype("int32")
     masks = (rng.random((B, M)) < 0.7).astype("float32")  # another number on each half of the batch
@@ -141,6 +147,30 @@ def _pretrainer(ours, plain, x, rng, normalization):
     )
     if normalization == "separate":
         case.loss_weights = {"masked_lm": 1.0, "span_boundary": float(masks.sum() / (spans.sum() + 1.0))}
+    return case
+
+
+class _OfFirst(keras.layers.Layer):
+    """Two dense layers of Keras on what is at the first piece of each pair."""
+
+    def build(self, sequence_shape, positions_shape):
+        self.pooler, self.logits = keras.layers.Dense(8, activation="tanh"), keras.layers.Dense(2, dtype="float32")
+        self.pooler.build(sequence_shape)
+        self.logits.build(sequence_shape)
+
+    def call(self, sequence, positions):
+        return self.logits(self.pooler(ops.take_along_axis(sequence, ops.expand_dims(positions, -1), axis=1)))
+
+
+def _pairs(ours, plain, x, rng, normalization):
+    """A pretrainer with a next-sentence head, beside Keras' dense layers; as many pairs a row as masks."""
+    case = _pretrainer(ours, plain, x, rng, normalization, next_sentence=True, nsp_weight=NSP_WEIGHT)
+    labels = rng.integers(0, 2, (B, M)).astype("int32")
+    weights = (rng.random((B, M)) < 0.6).astype("float32")  # another number on each half of the batch
+    case.targets |= {"next_sentence_labels": labels, "pair_weights": weights}
+    case.plain_y |= {"next_sentence": labels}
+    case.loss |= {"next_sentence": case.loss["masked_lm"]}
+    case.loss_weights |= {"next_sentence": NSP_WEIGHT * float(case.targets["mask_weights"].sum() / weights.sum())}
     return case
 
 
@@ -183,7 +213,7 @@ def _resolver(ours, plain, x, rng, _):
     return case
 
 
-_CASES = dict(zip(TASKS, (_classes, _number, _reader, _pretrainer, _resolver), strict=True))
+_CASES = dict(zip(TASKS, (_classes, _number, _reader, _pretrainer, _resolver, _pairs), strict=True))
 
 
 def weigh(case: Case, weights) -> object:

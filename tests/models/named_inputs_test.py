@@ -55,7 +55,7 @@ def test_anything_but_a_dict_is_rejected():
 
 
 def test_symbolic_inputs_are_int32_of_any_length_and_sorted():
-    inputs = Difference.symbolic_inputs()
+    inputs = Difference().symbolic_inputs()
     assert list(inputs) == ["first", "second"]
     assert {(x.shape, x.dtype) for x in inputs.values()} == {((None, None), "int32")}
 

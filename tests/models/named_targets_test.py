@@ -57,8 +57,9 @@ def test_targets_among_the_inputs_make_keras_step(task):
     assert difference(results(make_case(task))) < CLOSE
 
 
-def test_the_released_codes_normalization_is_a_weighting_of_keras_losses():
-    assert difference(results(make_case("pretrainer", normalization="separate"), WEIGHTS)) < CLOSE
+@pytest.mark.parametrize("task", ["pretrainer", "pairs"])
+def test_the_released_codes_normalization_is_a_weighting_of_keras_losses(task):
+    assert difference(results(make_case(task, normalization="separate"), WEIGHTS)) < CLOSE
 
 
 @pytest.mark.parametrize("factor", [1e-3, 1.0, 100.0])
@@ -176,15 +177,15 @@ def test_the_loss_of_uneven_batches_over_two_epochs_is_keras():
     assert difference(results(make_case("classes"), WEIGHTS, steps=2, batch=3)) < CLOSE
 
 
-@pytest.mark.parametrize("task", ["classes", "reader", "pretrainer"])
+@pytest.mark.parametrize("task", ["classes", "reader", "pretrainer", "pairs"])
 def test_a_given_loss_is_computed_from_the_models_own_targets(task):
     case = make_case(task)
     regularize(case.ours), regularize(case.plain)
     case.scale = 1.0  # the mean over all positions, as in Keras
-    assert difference(results(case, WEIGHTS if task == "pretrainer" else None, own=False)) < CLOSE
+    assert difference(results(case, WEIGHTS if task in ("pretrainer", "pairs") else None, own=False)) < CLOSE
 
 
-@pytest.mark.parametrize("task", ["number", "reader", "pretrainer"])
+@pytest.mark.parametrize("task", ["number", "reader", "pretrainer", "pairs"])
 def test_a_given_loss_takes_targets_by_the_outputs_names(task):
     case = make_case(task)
     case.ours.compile("sgd", run_eagerly=EAGER, loss=case.loss, loss_weights=case.loss_weights)
@@ -302,7 +303,7 @@ def test_every_output_with_a_target_is_an_output(kind):
 @pytest.mark.skipif(BACKEND != "tensorflow", reason="strategies are TensorFlow's")
 @pytest.mark.parametrize(
     "models, tasks",
-    [(["ours"], ["pretrainer"]), pytest.param(["ours", "plain"], TASKS, marks=pytest.mark.slow)],
+    [(["ours"], ["pretrainer", "pairs"]), pytest.param(["ours", "plain"], TASKS, marks=pytest.mark.slow)],
     ids=["keras_on_one", "keras_on_two"],
 )
 def test_two_replicas_make_keras_step_and_that_of_one(root, models, tasks):

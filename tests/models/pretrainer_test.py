@@ -90,6 +90,71 @@ def test_inputs_and_outputs_are_exactly_these(make_pretrainer):
     }
 
 
+@pytest.fixture
+def paired(masked):
+    """The masked batch with pairs, (B, P) = (6, 3), of which some are padding; T 24."""
+    rng = np.random.default_rng(2)
+    pairs = {"pair_positions": rng.integers(0, 9, (6, 3)), "next_sentence_labels": rng.integers(0, 2, (6, 3))}
+    weights = (np.arange(3) < rng.integers(1, 4, (6, 1))).astype("float32")
+    return masked | {key: value.astype("int32") for key, value in pairs.items()} | {"pair_weights": weights}
+
+
+def test_with_a_next_sentence_head_there_is_one_more_input_and_output(make_pretrainer):
+    pretrainer = make_pretrainer(scale=None, next_sentence=True)
+    assert pretrainer.input_keys == (*INPUT_KEYS, "pair_positions") and set(pretrainer.input) == {
+        *pretrainer.input_keys
+    }
+    assert pretrainer.target_keys == (*SpanBertPretrainer.target_keys, "next_sentence_labels", "pair_weights")
+    found = pretrainer.output["next_sentence"]
+    assert (found.shape, found.dtype, len(pretrainer.output)) == ((None, None, 2), "float32", 3)
+    assert SpanBertPretrainer.input_keys == INPUT_KEYS  # of the class, and of models without
+    assert set(SpanBertPretrainer.target_of) == {"masked_lm", "span_boundary"}
+
+
+def test_without_a_next_sentence_head_files_are_as_before(make_pretrainer):
+    config = make_pretrainer(scale=None).get_config()
+    assert not {"next_sentence", "nsp_weight"} & set(config)
+    again = SpanBertPretrainer.from_config(config)
+    assert again.next_sentence is False and again.next_sentence_head is None
+
+
+def test_the_next_sentence_head_reads_the_encoders_output_at_pairs(make_pretrainer, to_numpy, paired):
+    pretrainer = make_pretrainer(next_sentence=True)
+    outputs = to_numpy(pretrainer(paired))
+    sequence = pretrainer.encoder(paired)["sequence_output"]
+    expected = to_numpy(pretrainer.next_sentence_head(sequence, paired["pair_positions"]))
+    np.testing.assert_allclose(outputs["next_sentence"], expected, atol=1e-5)
+    assert np.abs(np.diff(expected, axis=1)).max() > 1e-2  # pairs of a row differ
+
+
+@pytest.mark.parametrize("settings", [{}, {"nsp_weight": 0.25}, {"nsp_weight": 2.0, "loss_normalization": "separate"}])
+def test_evaluate_adds_the_mean_loss_of_the_pairs(make_pretrainer, to_numpy, paired, settings):
+    pretrainer = make_pretrainer(next_sentence=True, **settings)
+    pretrainer.compile(optimizer="sgd", **FAST)
+    metrics = pretrainer.evaluate(paired, batch_size=6, verbose=0, return_dict=True)
+    outputs = to_numpy(pretrainer(paired))
+    pairs = outputs.pop("next_sentence")
+    expected = expected_metrics(outputs, paired, 1.0, settings.get("loss_normalization", "targets"))
+    losses, weights = log_losses(pairs, paired["next_sentence_labels"]), paired["pair_weights"]
+    mean = (losses * weights).sum() / weights.sum()
+    right = pairs.argmax(-1) == paired["next_sentence_labels"]
+    expected["loss"] += settings.get("nsp_weight", 1.0) * mean
+    expected |= {"next_sentence_loss": mean, "next_sentence_accuracy": (right * weights).sum() / weights.sum()}
+    assert metrics == pytest.approx(expected, rel=1e-5)
+
+
+def test_texts_are_rejected_by_a_model_with_a_next_sentence_head(make_pretrainer, paired):
+    pretrainer = make_pretrainer(scale=None, next_sentence=True)
+    sentence = (
+        r"has a next-sentence head.*Expected: batches with .*'pair_positions'\].*next_sentence=False. Received: list"
+    )
+    for method in (pretrainer.fit, pretrainer.evaluate, pretrainer.predict, pretrainer.train_on_batch):
+        with pytest.raises(ValueError, match=sentence):
+            method(["a b c d", "e f g h"])
+    with pytest.raises(ValueError, match=r"Missing: \['pair_positions'\]"):
+        pretrainer({key: value for key, value in paired.items() if key != "pair_positions"})
+
+
 def test_it_is_the_encoder_and_both_heads(make_pretrainer, to_numpy, masked):
     pretrainer = make_pretrainer()
     outputs = to_numpy(pretrainer(masked))

@@ -24,9 +24,10 @@ def tokenizer(toy_shards):
 def make_source(tokenizer, randomize, tmp_path):
     """Function that writes a small model full of noise and returns (its path, it)."""
 
-    def make(heads=True, positions=64):
-        encoder = SpanBertEncoder(150, 1, 2, 16, 24, max_sequence_length=positions, tokenizer=tokenizer)
-        model = SpanBertPretrainer(encoder, 6, 7) if heads else encoder
+    def make(heads=True, positions=64, segments=2, **settings):
+        sizes = {"max_sequence_length": positions, "num_segments": segments}
+        encoder = SpanBertEncoder(150, 1, 2, 16, 24, **sizes, tokenizer=tokenizer)
+        model = SpanBertPretrainer(encoder, 6, 7, **settings) if heads else encoder
         randomize(model)
         model.save(tmp_path / "source.keras")
         return tmp_path / "source.keras", model
@@ -86,6 +87,52 @@ def test_missing_heads_are_initialised_randomly_and_logged(make_source, make_run
     np.testing.assert_array_equal(ours["block_0/output/kernel"], values(source)["block_0/output/kernel"])
     assert not ours["masked_lm_head/vocabulary_bias"].any()
     assert any("heads initialised randomly: masked_lm, span_boundary" in line for line in logged)
+
+
+def make_pairs_model(run, nsp_weight):
+    """Returns the model of a run that trains next-sentence prediction with this weight, 0 for none."""
+    return run.initial.make_model(nsp_weight)
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_the_next_sentence_head_is_the_sources_or_random_which_is_logged(make_source, make_run, logged, known):
+    path, source = make_source(next_sentence=known)
+    run = make_run(f"--init_checkpoint={path}")
+    logged.clear()
+    model = make_pairs_model(run, 0.25)
+    assert model.next_sentence and model.nsp_weight == 0.25
+    ours, theirs = values(model), values(source)
+    for name in ("pooler_dense/kernel", "pooler_dense/bias", "classifier/kernel", "classifier/bias"):
+        found = ours[f"next_sentence_head/{name}"]
+        if known:
+            np.testing.assert_array_equal(found, theirs[f"next_sentence_head/{name}"])
+        else:
+            assert found.any() != name.endswith("bias")
+    [line] = logged
+    assert line.endswith(f"heads initialised randomly: {'none' if known else 'next_sentence'}.")
+
+
+def test_a_next_sentence_head_that_is_not_trained_is_left_out_and_logged(make_source, make_run, logged):
+    path, source = make_source(next_sentence=True)
+    model = make_pairs_model(make_run(f"--init_checkpoint={path}"), 0.0)
+    assert not model.next_sentence and set(model.output) == {"masked_lm", "span_boundary"}
+    np.testing.assert_array_equal(
+        values(model)["masked_lm_head/dense/kernel"], values(source)["masked_lm_head/dense/kernel"]
+    )
+    assert logged[-2].endswith("heads initialised randomly: none.")
+    assert logged[-1] == f"The next-sentence head of {path} is left out: rows have no pairs."
+
+
+@pytest.mark.parametrize("segments, fits", [(2, True), (1, False)])
+def test_two_segments_need_an_encoder_that_knows_two(make_source, flags, segments, fits):
+    path, _ = make_source(segments=segments)
+    config = program.parse(pretrain.Config, flags(f"--init_checkpoint={path}"))
+    object.__setattr__(config, "segments", 2)
+    if fits:
+        InitialCheckpoint(config)
+    else:
+        with pytest.raises(InputError, match="--segments=2 does not fit --init_checkpoint=.* Received: one with 1."):
+            InitialCheckpoint(config)
 
 
 def losses_logged(folder):

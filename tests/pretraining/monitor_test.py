@@ -112,6 +112,40 @@ def test_training_writes_scalars_and_the_histogram(make_monitor, batch, tmp_path
     assert "performance/model_flops_utilization" not in found
 
 
+def with_pairs(batch, results, labels, losses, correct):
+    """Returns a batch and the results of its step with pairs: rows of two, of which the second is padding at times."""
+    rows = len(batch["token_ids"])
+    weights = np.ones((rows, 2), np.float32)
+    weights[0, 1] = 0  # one pair less
+    pairs = {"next_sentence_labels": np.full((rows, 2), labels, np.int32), "pair_weights": weights}
+    scores = {"nsp_losses": np.full((1, rows, 2), losses, np.float32)}
+    return batch | pairs, results | scores | {"nsp_correct": np.full((1, rows, 2), correct, np.float32)}
+
+
+def test_training_writes_and_shows_the_scores_of_pairs(make_monitor, batch, tmp_path, read_events, lines):
+    calls = [with_pairs(batch, results_of(batch), 1, 0.25, 1), with_pairs(batch, results_of(batch), 0, 0.75, 0)]
+    with make_monitor() as monitor:
+        monitor.on_log(2, window_of(0, calls[0], calls[0], calls[0], calls[1]))
+    found = read_events(tmp_path / "train")
+    assert found["next_sentence/loss"] == {2: pytest.approx(0.375)}
+    assert found["next_sentence/accuracy"] == {2: pytest.approx(0.75)}
+    assert found["next_sentence/random_share"] == {2: pytest.approx(0.75)}
+    assert found["next_sentence/majority_accuracy"] == {2: pytest.approx(0.75)}
+    assert "NSP 0.375" in lines[0] and "NSP accuracy 75 % (majority 75 %)" in lines[0]
+
+
+def test_held_out_scores_of_pairs_are_written_and_logged(make_monitor, tmp_path, read_events, lines):
+    names = ("loss", "accuracy", "random_share", "majority_accuracy")
+    summary = dict(zip([f"next_sentence/{name}" for name in names], (0.5, 0.625, 0.25, 0.75), strict=True))
+    with make_monitor() as monitor:
+        monitor.on_scores("heldout_span", 7, summary)
+        monitor.on_scores("heldout_span", 8, {"masked_lm/loss": 2.0})
+    found = read_events(tmp_path / "heldout_span")
+    assert {tag: found[tag] for tag in summary} == {tag: {7: value} for tag, value in summary.items()}
+    pairs = "heldout_span at step 7, pairs of segments: NSP 0.500, NSP accuracy 62 % (majority 75 %)"
+    assert [line for line in lines if "NSP" in line] == [pairs]
+
+
 def test_a_call_of_several_steps_counts_as_that_many_calls(make_monitor, stream_of, tmp_path, read_events):
     batches = [stream_of().batch(k) for k in range(3)]
     results = [

@@ -1,5 +1,7 @@
 """Tests of the printed tables: cost, scores and examples."""
 
+import dataclasses
+
 import numpy as np
 
 from spanbert_keras.pretraining.report import DAY, print_cost, print_examples, print_scores
@@ -48,6 +50,17 @@ def test_the_cost_names_parameters_tokens_epochs_arithmetic_memory_days_and_shap
     assert "batch, mask_weights float32 (4, 5)" in lines
 
 
+def test_the_cost_counts_pairs_if_there_are_any(capsys):
+    settings = {"steps": 10, "rows_per_epoch": 4, "padding_share": 0.0, "precision": "float32"}
+    for pairs in (0, 3):
+        shape = dataclasses.replace(SHAPE, pairs=pairs)
+        print_cost(shape, {}, {}, accumulation_steps=1, tokens_per_second=None, **settings)
+        lines = lines_of(capsys)
+        assert ("pairs of segments per row, at most 3" in lines) == bool(pairs)
+        assert f"arithmetic {step_flops(shape):.3g} FLOP per step, {step_flops(shape) * 10:.3g} in all" in lines
+    assert step_flops(shape) - step_flops(SHAPE) == 3 * 4 * 3 * (2 * 16 * 16 + 4 * 16)
+
+
 def test_without_a_rate_no_days_are_printed(capsys):
     print_cost(
         SHAPE,
@@ -78,7 +91,15 @@ def test_scores_are_a_table_by_scheme_and_kind(capsys):
     lines = lines_of(capsys)
     assert "span all 3.250 2.000 50.0 2.500 25.0" in lines
     assert "span masked 3.000 2.125 40.0 - -" in lines
-    assert not any("kept" in line for line in lines)
+    assert not any("kept" in line for line in lines) and not any("majority" in line for line in lines)
+
+
+def test_scores_of_pairs_are_a_second_table_with_their_baseline(capsys):
+    scores = {"loss": 0.625, "accuracy": 0.75, "random_share": 0.375, "majority_accuracy": 0.625}
+    print_scores({"span": {f"next_sentence/{name}": value for name, value in scores.items()}})
+    lines = lines_of(capsys)
+    assert "masked by random majority acc. NSP loss NSP acc." in lines
+    assert "span 37.5 62.5 0.625 75.0" in lines
 
 
 def test_examples_are_printed_unchanged(capsys):

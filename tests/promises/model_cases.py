@@ -160,6 +160,20 @@ def _pretrainer() -> TaskCase:
         lambda one: one[0],
         [("a [MASK] [MASK] Bad cab [MASK]",), ("[MASK]",), ("caf\u00e9 head [MASK] .",)],
         ([" ".join(raw_words(count)) for count in COUNTS], None),
+        shorthands=("next_sentence", "nsp_weight"),  # see the next case
+    )
+
+
+def _pretrainer_with_pairs() -> TaskCase:
+    """The pretrainer with a next-sentence head, which takes batches alone: its raw examples are rejected."""
+    plain = _pretrainer()
+    pairs = {"pair_positions": [[0, 3], [0, 0]], "next_sentence_labels": [[0, 1], [1, 0]]}
+    batch = plain.batch | {key: np.array(value, "int32") for key, value in pairs.items()}
+    return dataclasses.replace(
+        plain,
+        settings=plain.settings | {"next_sentence": True, "nsp_weight": 0.5},
+        batch=batch | {"pair_weights": np.array([[1, 1], [1, 0]], "float32")},
+        shorthands=(),
     )
 
 
@@ -276,3 +290,4 @@ TASKS = {
         _coreference_resolver(),
     )
 }
+CASES = TASKS | {"SpanBertPretrainer_with_pairs": _pretrainer_with_pairs()}  # for what needs no raw examples

@@ -14,16 +14,16 @@ import pytest
 import spanbert_keras
 from spanbert_keras.models.named_targets import NamedTargets
 from tests.promises import model_cases
-from tests.promises.model_cases import TASKS, as_arrays, outputs_of, same
+from tests.promises.model_cases import CASES, TASKS, as_arrays, outputs_of, same
 
 BACKEND = keras.backend.backend()
 FAST = {"run_eagerly": BACKEND == "tensorflow"}  # to trace takes TensorFlow longer than the few steps of a test
 SHIFTS = ("attention/key/bias", "head_score/bias")  # added to all scores of a softmax, which does not change
 
 
-@pytest.fixture(params=TASKS, scope="module")
+@pytest.fixture(params=CASES, scope="module")
 def case(request):
-    return TASKS[request.param]
+    return CASES[request.param]
 
 
 @pytest.fixture(scope="module")

@@ -18,8 +18,8 @@ def export_onnx(model, path: str | os.PathLike) -> float:
 
     Inputs and outputs have the model's names. Inputs are int32 of any batch size and length: for an encoder
     `token_ids`, `segment_ids` and `padding_mask` `(batch, length)`; a pretrainer also has its four position inputs
-    `(batch, positions)`. The conversion (tf2onnx) needs about fifty times the memory of the weights: 21 GB for an
-    encoder of base size.
+    `(batch, positions)` and, with a next-sentence head, `pair_positions` `(batch, pairs)`. The conversion (tf2onnx)
+    needs about fifty times the memory of the weights: 21 GB for an encoder of base size.
 
     Args:
         model: `SpanBertEncoder` or `SpanBertPretrainer` that computes in float32.
@@ -88,9 +88,10 @@ def _name_free_axes(path: Path) -> None:
     import onnx
 
     exported = onnx.load(str(path))
-    encoder_inputs = ("token_ids", "segment_ids", "padding_mask", "sequence_output")
+    of_tokens = dict.fromkeys(("token_ids", "segment_ids", "padding_mask", "sequence_output"), "length")
+    second = of_tokens | dict.fromkeys(("pair_positions", "next_sentence"), "pairs")
     for value in (*exported.graph.input, *exported.graph.output):
-        names = ("batch", "length" if value.name in encoder_inputs else "positions")
+        names = ("batch", second.get(value.name, "positions"))
         for axis, name in zip(value.type.tensor_type.shape.dim, names, strict=False):
             axis.dim_param = name
     onnx.checker.check_model(exported)

@@ -21,6 +21,12 @@ from spanbert_keras.conversion.hugging_face_names import canonical
 from spanbert_keras.conversion.tasks import TASKS, longest_row, read_head_settings, task_config
 from spanbert_keras.errors import InputError
 
+ARCHITECTURES = {  # of transformers, by whether there are a masked-LM head and a next-sentence head
+    (False, False): "BertModel",
+    (True, False): "BertForMaskedLM",
+    (False, True): "BertForNextSentencePrediction",
+    (True, True): "BertForPreTraining",
+}
 SBO_FILE = "span_boundary_head.safetensors"  # transformers lacks this head and would warn about its tensors
 
 
@@ -65,8 +71,9 @@ def read_hugging_face(folder: str | os.PathLike, paths: list[Path] | None = None
 
 
 def write_hugging_face(checkpoint: Checkpoint, folder: str | os.PathLike) -> list[str]:
-    """Writes a folder that `transformers.BertModel`, `BertForMaskedLM`, `BertForQuestionAnswering` and, with a pooler,
-    `BertForSequenceClassification` load. A task's settings are kept under an additional key in `config.json`.
+    """Writes a folder that `transformers.BertModel`, `BertForMaskedLM`, `BertForQuestionAnswering`, with a pooler
+    `BertForSequenceClassification` and with a next-sentence head `BertForPreTraining` load. A task's settings are kept
+    under an additional key in `config.json`.
 
     Args:
         checkpoint: Checkpoint. It has a vocabulary. Tensors keep their dtype; those without a place are left out.
@@ -141,7 +148,8 @@ def _config(checkpoint: Checkpoint) -> dict:
 def _architecture(checkpoint: Checkpoint) -> str:
     """Returns the name of the equivalent class in transformers."""
     of_task = TASKS[checkpoint.task].architecture(checkpoint.head_settings) if checkpoint.task else ""
-    return of_task or ("BertForMaskedLM" if "masked_lm" in checkpoint.heads else "BertModel")
+    heads = ("masked_lm" in checkpoint.heads, "next_sentence" in checkpoint.heads)
+    return of_task or ARCHITECTURES[heads]
 
 
 def _write_json(path: Path, value: dict) -> None:

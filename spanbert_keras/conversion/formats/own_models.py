@@ -91,6 +91,8 @@ def to_model(
         table = checkpoint.tensors.get(hugging_face_names.SBO_POSITIONS)
         if table is not None:
             settings = {"max_span_positions": table.shape[0], "position_dim": table.shape[1]} | settings
+        if "next_sentence" in checkpoint.heads:
+            settings = {"next_sentence": True} | settings
         model = (cls or SpanBertPretrainer)(encoder, **settings)
     if load_weights:
         assign(model, checkpoint)
@@ -133,6 +135,13 @@ def notes_on_new_head(checkpoint: Checkpoint, kind: str) -> list[str]:
     return [f"The source has no weights for the head of {in_words(kind)}, so they are random: fine-tune the model."]
 
 
+def pooler_weights(checkpoint: Checkpoint) -> list[np.ndarray] | None:
+    """Returns kernel and bias of a checkpoint's pooler, in Keras' layout; `None` without one."""
+    found = [checkpoint.tensors.get(weight.name) for weight in hugging_face_names.pooler_table().values()]
+    kernel, bias = (value if value is None else value.astype(np.float32) for value in found)
+    return None if kernel is None or bias is None else [np.ascontiguousarray(kernel.T), bias]
+
+
 def _task_model(kind: str, cls: Any, encoder: SpanBertEncoder, settings: dict[str, Any], source: str):
     """Returns a task's model on top of an encoder.
 
@@ -162,7 +171,7 @@ def assign(model, checkpoint: Checkpoint) -> list[str]:
     Raises:
         InputError: The settings of the checkpoint's head belong to tensors of another shape.
     """
-    table, fresh = checkpoint.table(), []
+    table, fresh = hugging_face_names.pooler_table() | checkpoint.table(), []  # a new classifier takes the pooler
     for weight in model.weights:
         theirs = table.get(weight.path)
         value = checkpoint.tensors.get(theirs.name) if theirs else None
@@ -274,8 +283,10 @@ def _drop_fresh_heads(tensors: dict[str, np.ndarray]) -> list[str]:
     notes = []
     for head, make in hugging_face_names.HEADS.items():
         names = [weight.name for weight in make().values()]
-        vectors = [name for name in names if name in tensors and tensors[name].ndim == 1]
-        if vectors and all((tensors[name] == name.endswith("weight")).all() for name in vectors):
+        if any(name not in tensors for name in names):  # e.g. the pooler of a classifier alone
+            continue
+        vectors = [name for name in names if tensors[name].ndim == 1]
+        if all((tensors[name] == name.endswith("weight")).all() for name in vectors):
             for name in names:
                 del tensors[name]
             notes.append(f"The head {head} was never trained, and is left out.")

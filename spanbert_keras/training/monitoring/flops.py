@@ -21,7 +21,10 @@ PEAKS = {
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Shape:
-    """Sizes that the cost of a step depends on: tokens in `sequence_length` and `predictions`, rows in `batch_rows`."""
+    """Sizes that the cost of a step depends on: tokens in `sequence_length` and `predictions`, rows in `batch_rows`.
+
+    `pairs` is the number of pairs of segments per row that the next-sentence head reads; 0 without that head.
+    """
 
     vocabulary_size: int
     num_layers: int
@@ -32,13 +35,15 @@ class Shape:
     predictions: int
     batch_rows: int
     position_dim: int = 200
+    pairs: int = 0
 
 
 def step_flops(shape: Shape, span_boundary: bool = True) -> float:
     """Returns the floating-point operations of one training step: 3 x (forward pass); a multiply-add counts as two.
 
     Only matrix products count. Per layer a token costs 2 (4 D^2 + 2 D I), and 4 T D for its row of attention; a masked
-    position costs 2 D^2 + 2 D V in the masked-LM head and 2 (2 D + P) D + 2 D^2 + 2 D V in the span-boundary head.
+    position costs 2 D^2 + 2 D V in the masked-LM head and 2 (2 D + P) D + 2 D^2 + 2 D V in the span-boundary head; a
+    pair costs 2 D^2 + 4 D in the next-sentence head.
     """
     d, t = shape.hidden_dim, shape.sequence_length
     token = shape.num_layers * (2 * (4 * d * d + 2 * d * shape.intermediate_dim) + 4 * t * d)
@@ -46,7 +51,8 @@ def step_flops(shape: Shape, span_boundary: bool = True) -> float:
     masked = 2 * d * d + vocabulary
     if span_boundary:
         masked += 2 * (2 * d + shape.position_dim) * d + 2 * d * d + vocabulary
-    return 3.0 * shape.batch_rows * (t * token + shape.predictions * masked)
+    pair = 2 * d * d + 4 * d
+    return 3.0 * shape.batch_rows * (t * token + shape.predictions * masked + shape.pairs * pair)
 
 
 def memory_bytes(shape: Shape, parameters: int, precision: str, accumulation_steps: int = 1) -> dict[str, float]:

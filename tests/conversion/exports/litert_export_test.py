@@ -19,9 +19,9 @@ def interpreter():
     return pytest.importorskip("ai_edge_litert.interpreter", reason="the extra `export` is not installed").Interpreter
 
 
-@pytest.mark.parametrize("kind", ["encoder", "pretrainer"])
+@pytest.mark.parametrize("kind", ["encoder", "pretrainer", "pretrainer of pairs"])
 def test_outputs_equal_the_models_at_any_size(interpreter, make_encoder, make_pretrainer, rows_for, tmp_path, kind):
-    model = make_encoder(num_layers=2) if kind == "encoder" else make_pretrainer()
+    model = make_encoder(num_layers=2) if kind == "encoder" else make_pretrainer(next_sentence="pairs" in kind)
     assert export_litert(model, tmp_path / "model.tflite") < 1e-5
     assert [path.name for path in tmp_path.iterdir()] == ["model.tflite"]
     loaded = interpreter(str(tmp_path / "model.tflite"))

@@ -13,6 +13,7 @@ pytestmark = pytest.mark.skipif(
     keras.backend.backend() != "tensorflow", reason="exports are made on the TensorFlow backend"
 )
 POSITIONS = ("mask_positions", "left_positions", "right_positions", "span_offsets")
+AXES = dict.fromkeys(POSITIONS, "positions") | {"pair_positions": "pairs"}
 
 
 @pytest.fixture(scope="module")
@@ -25,16 +26,19 @@ def onnxruntime():
 INT8 = pytest.param("int8 encoder", marks=pytest.mark.slow)
 
 
-@pytest.mark.parametrize("kind", ["encoder", "pretrainer", INT8])
+@pytest.mark.parametrize("kind", ["encoder", "pretrainer", "pretrainer of pairs", INT8])
 def test_outputs_equal_the_models_at_any_size(onnxruntime, make_encoder, make_pretrainer, rows_for, tmp_path, kind):
-    model = make_pretrainer() if kind == "pretrainer" else make_encoder(num_layers=1 + (kind == "encoder"))
+    if kind.startswith("pretrainer"):
+        model = make_pretrainer(next_sentence=kind.endswith("pairs"))
+    else:
+        model = make_encoder(num_layers=1 + (kind == "encoder"))
     if kind == "int8 encoder":
         model.quantize("int8")
     assert export_onnx(model, tmp_path / "model.onnx") < 1e-5
     assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
     session = onnxruntime.InferenceSession(str(tmp_path / "model.onnx"))
     assert {value.name: (value.shape, value.type) for value in session.get_inputs()} == {
-        name: (["batch", "positions" if name in POSITIONS else "length"], "tensor(int32)") for name in model.input_keys
+        name: (["batch", AXES.get(name, "length")], "tensor(int32)") for name in model.input_keys
     }
     names = [value.name for value in session.get_outputs()]
     for batch, times in ((3, 1), (2, 2), (1, 1)):

@@ -46,9 +46,9 @@ def serve(folder, rows):
     return {name: value.numpy() for name, value in signature(**{k: tf.constant(v) for k, v in rows.items()}).items()}
 
 
-@pytest.mark.parametrize("kind", ["encoder", "pretrainer"])
+@pytest.mark.parametrize("kind", ["encoder", "pretrainer", "pretrainer of pairs"])
 def test_outputs_equal_the_models_at_any_size(make_encoder, make_pretrainer, rows_for, tmp_path, kind):
-    model = make_encoder(num_layers=2) if kind == "encoder" else make_pretrainer()
+    model = make_encoder(num_layers=2) if kind == "encoder" else make_pretrainer(next_sentence="pairs" in kind)
     assert export_saved_model(model, tmp_path / "served") < 1e-5
     loaded = tf.saved_model.load(str(tmp_path / "served"))
     _, specs = loaded.signatures["serving_default"].structured_input_signature

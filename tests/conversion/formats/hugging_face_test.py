@@ -47,6 +47,45 @@ def test_our_model_is_transformers_model(
     np.testing.assert_allclose(hidden[real], bert_outputs(bert.eval(), rows)[real], atol=1e-5)
 
 
+def test_bert_for_pre_training_loads_our_folder_and_both_logits_agree(
+    make_pretrainer, rows, masked, to_numpy, transformers, tmp_path
+):
+    import torch
+
+    model = make_pretrainer(next_sentence=True)
+    (tmp_path / "ours").mkdir()
+    write_hugging_face(from_model(model), tmp_path / "ours")
+    config = json.loads((tmp_path / "ours" / "config.json").read_text())
+    assert config["architectures"] == ["BertForPreTraining"]
+    bert, info = transformers.BertForPreTraining.from_pretrained(tmp_path / "ours", output_loading_info=True)
+    assert not any(info.values())
+    inputs = (rows[name] for name in ("token_ids", "padding_mask", "segment_ids"))
+    with torch.no_grad():
+        found = bert.eval()(*(torch.tensor(values).long() for values in inputs))
+    ours = to_numpy(model(masked))
+    masked_lm = np.take_along_axis(found.prediction_logits.numpy(), masked["mask_positions"][..., None], 1)
+    np.testing.assert_allclose(ours["masked_lm"], masked_lm, atol=1e-5)
+    assert (masked["pair_positions"][:, 0] == 0).all()  # transformers reads the first [CLS] of a row
+    np.testing.assert_allclose(ours["next_sentence"][:, 0], found.seq_relationship_logits.numpy(), atol=1e-5)
+    again = to_model(open_source(tmp_path / "ours"))
+    for name, values in to_numpy(again(masked)).items():
+        np.testing.assert_array_equal(values, ours[name])
+
+
+@pytest.mark.parametrize("kind", ["BertForPreTraining", "BertForNextSentencePrediction"])
+def test_the_next_sentence_head_of_transformers_computes_the_same_here(make_bert, rows, masked, to_numpy, kind):
+    import torch
+
+    folder, bert = make_bert(kind=kind)
+    model = to_model(open_source(folder))
+    assert model.next_sentence
+    inputs = (rows[name] for name in ("token_ids", "padding_mask", "segment_ids"))
+    with torch.no_grad():
+        found = bert(*(torch.tensor(values).long() for values in inputs))
+    expected = found.seq_relationship_logits if kind == "BertForPreTraining" else found.logits
+    np.testing.assert_allclose(to_numpy(model(masked))["next_sentence"][:, 0], expected.numpy(), atol=1e-5)
+
+
 def test_an_encoder_alone_is_a_bert_model_without_unexpected_weights(make_bert, transformers, tmp_path):
     encoder = to_model(open_source(make_bert()[0]), "encoder")
     (tmp_path / "ours").mkdir()

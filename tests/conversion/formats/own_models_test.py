@@ -17,7 +17,14 @@ from spanbert_keras import (
     load_pretrained,
 )
 from spanbert_keras.conversion.formats.hugging_face import write_hugging_face
-from spanbert_keras.conversion.formats.own_models import assign, from_model, make_tokenizer, read_keras_file, to_model
+from spanbert_keras.conversion.formats.own_models import (
+    assign,
+    from_model,
+    make_tokenizer,
+    pooler_weights,
+    read_keras_file,
+    to_model,
+)
 from spanbert_keras.conversion.sources import open_source
 from spanbert_keras.errors import InputError
 
@@ -63,6 +70,33 @@ def test_a_head_that_was_never_trained_is_left_out(make_bert, masked, tmp_path):
     assert checkpoint.notes == ["The head span_boundary was never trained, and is left out."]
     model.span_boundary_head.vocabulary_bias.assign(np.full(40, 1e-6))
     assert from_model(model).heads == ["masked_lm", "span_boundary"]
+
+
+def test_a_next_sentence_head_comes_back_whole_and_is_left_out_if_it_was_never_trained(
+    make_pretrainer, masked, to_numpy
+):
+    model = make_pretrainer(next_sentence=True)
+    model.nsp_weight = 0.5
+    checkpoint = from_model(model)
+    assert checkpoint.heads == ["masked_lm", "span_boundary", "next_sentence"] and checkpoint.notes == []
+    again = to_model(checkpoint)
+    assert again.next_sentence and again.nsp_weight == 0.5
+    np.testing.assert_array_equal(to_numpy(again(masked))["next_sentence"], to_numpy(model(masked))["next_sentence"])
+    for dense in (model.next_sentence_head.pooler_dense, model.next_sentence_head.classifier):
+        dense.bias.assign(np.zeros(dense.bias.shape))
+    checkpoint = from_model(model)
+    assert checkpoint.heads == ["masked_lm", "span_boundary"]
+    assert checkpoint.notes == ["The head next_sentence was never trained, and is left out."]
+    assert to_model(checkpoint).next_sentence  # with a new head
+
+
+def test_the_pooler_of_a_checkpoint_is_in_kerass_layout(make_bert, make_encoder):
+    folder, bert = make_bert(kind="BertForPreTraining")
+    kernel, bias = pooler_weights(open_source(folder))
+    theirs = bert.bert.pooler.dense
+    np.testing.assert_array_equal(kernel, theirs.weight.detach().numpy().T)
+    np.testing.assert_array_equal(bias, theirs.bias.detach().numpy())
+    assert pooler_weights(from_model(make_encoder())) is None
 
 
 def test_an_encoder_alone_has_no_head(pretrainer):

@@ -2,14 +2,16 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from spanbert_keras import SpanBertCoreferenceResolver
 from spanbert_keras.conversion.formats import tensorflow_checkpoint
 from spanbert_keras.conversion.formats.coreference_names import VARIABLES
-from spanbert_keras.conversion.formats.own_models import from_model
+from spanbert_keras.conversion.formats.own_models import from_model, to_model
 from spanbert_keras.conversion.formats.tensorflow_checkpoint import read_tensorflow_checkpoint
 from spanbert_keras.conversion.hugging_face_names import COREFERENCE
+from spanbert_keras.conversion.sources import open_source
 
 tf = pytest.importorskip("tensorflow", reason="TensorFlow writes the checkpoints that are read here")
 
@@ -48,6 +50,25 @@ def test_google_berts_files_become_one_checkpoint(write, google, make_encoder, p
     assert found.tensors.keys() == from_model(make_encoder()).tensors.keys()
     assert found.architecture["num_heads"] == 3
     assert len(found.notes) == 1 and "Google's programs compute the tanh approximation" in found.notes[0]
+
+
+def test_google_berts_next_sentence_head_becomes_that_of_a_pretrainer(
+    write, make_pretrainer, google_variables, masked, to_numpy
+):
+    model = make_pretrainer(next_sentence=True)
+    tensors = from_model(model).tensors
+    bert = {name: x for name, x in tensors.items() if name.startswith(("bert.", "cls.predictions."))}
+    head = {
+        "cls/seq_relationship/output_weights": tensors["cls.seq_relationship.weight"],
+        "cls/seq_relationship/output_bias": tensors["cls.seq_relationship.bias"],
+    }
+    prefix = write(google_variables(bert) | head)
+    (prefix.parent / "bert_config.json").write_text('{"num_attention_heads": 3}')
+    checkpoint = open_source(prefix)
+    assert checkpoint.heads == ["masked_lm", "next_sentence"]
+    found, expected = to_numpy(to_model(checkpoint)(masked)), to_numpy(model(masked))
+    for name in ("masked_lm", "next_sentence"):
+        np.testing.assert_allclose(found[name], expected[name], atol=1e-5)
 
 
 def test_without_a_configuration_the_number_of_heads_is_assumed_with_a_note(write, google):

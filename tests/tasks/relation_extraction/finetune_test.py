@@ -73,7 +73,8 @@ def test_relations_that_the_types_decide_are_learnt_and_come_back_in_a_loaded_mo
         assert (folder / part / "gold.txt").read_text().splitlines() == [e.relation for e in examples]
 
 
-def test_relations_of_dev_that_training_lacks_count_as_not_found(fine_tune, relation_file, eagerly):
+def test_relations_of_dev_that_training_lacks_count_as_not_found(fine_tune, relation_file, eagerly, caplog):
+    caplog.set_level("INFO")
     dev = relation_file("dev.json", records=[record(i) | {"relation": "per:unseen"} for i in range(4)])
     folder = fine_tune(
         f"--train_file={relation_file()}",
@@ -82,6 +83,7 @@ def test_relations_of_dev_that_training_lacks_count_as_not_found(fine_tune, rela
         "--pooler",
         "--class_weights=balanced",
     )
+    assert "The pooler is initialised randomly: there is none in --encoder=" in caplog.text
     assert read_json(folder / "run.json")["scores"]["dev"]["recall"] == 0.0
     model = keras.saving.load_model(folder / MODEL)
     assert "per:unseen" not in model.labels and model.head.pooler

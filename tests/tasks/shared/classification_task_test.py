@@ -136,3 +136,19 @@ def test_test_is_scored_where_there_is_one(make_task, tmp_path):
     assert task.test(model, tmp_path) == {"sum": 12.0, "examples": 2}
     assert task.written == [(tmp_path / "test", ["fff", "g"], [[3.0, 6.0], [1.0, 2.0]])]
     assert model.asked == [(2, 32, None)]
+
+
+@pytest.mark.parametrize("known", [False, True])
+@pytest.mark.parametrize("pooler", [False, True])
+def test_a_pooler_starts_from_that_of_the_encoders_source(make_task, caplog, known, pooler):
+    caplog.set_level("INFO")
+    taken = []
+    head = types.SimpleNamespace(pooler=pooler, pooler_dense=types.SimpleNamespace(set_weights=taken.append))
+    weights = [np.ones((2, 2)), np.ones(2)] if known else None
+    encoder = types.SimpleNamespace(source_pooler=weights)
+    task = make_task(encoder="runs/x")
+    model = task.build(lambda encoder, **settings: types.SimpleNamespace(head=head, **settings), encoder, labels=["a"])
+    assert model.labels == ["a"] and taken == ([weights] if known and pooler else [])
+    assert ("The pooler starts from that of --encoder=runs/x." in caplog.text) == (known and pooler)
+    new = "The pooler is initialised randomly: there is none in --encoder=runs/x."
+    assert (new in caplog.text) == (pooler and not known)

@@ -48,10 +48,11 @@ def train(distribution, batches, dropout, parts=1, same_seeds=False, learning_ra
             vocabulary_size=64, num_layers=1, num_heads=2, hidden_dim=16, intermediate_dim=24, dropout=dropout,
             max_sequence_length=24,
         )
-        model = SpanBertPretrainer(encoder, max_span_positions=4, position_dim=6)
+        model = SpanBertPretrainer(encoder, max_span_positions=4, position_dim=6, next_sentence=True)
         optimizer = keras.optimizers.SGD(learning_rate)
         optimizer.build(model.trainable_variables)
-        settings = StepSettings(objective=PretrainingObjective(), clip_norm=0.5, accumulation_steps=parts)
+        objective = PretrainingObjective(nsp_weight=5.0)
+        settings = StepSettings(objective=objective, clip_norm=0.5, accumulation_steps=parts)
         step = make_step(model, optimizer, settings, distribution)
     layers = len(seed_generators(model))
     seeds = np.stack([
@@ -95,7 +96,13 @@ def found(stream_of, root, tmp_path_factory):
     """What a process with two logical CPU devices found."""
     path = tmp_path_factory.mktemp("mirrored") / "batches.npz"
     batches = [stream_of().batch(k) for k in range(3)]
-    np.savez(path, **{key: np.stack([batch[key] for batch in batches]) for key in batches[0]})
+    arrays = {key: np.stack([batch[key] for batch in batches]) for key in batches[0]}
+    shape = (*arrays["token_ids"].shape[:2], 2)  # two pairs a row, of which one is padding in all but the first row
+    arrays["pair_positions"] = np.tile(np.array([0, 3], np.int32), (*shape[:2], 1))
+    arrays["next_sentence_labels"] = np.random.default_rng(0).integers(0, 2, shape).astype(np.int32)
+    arrays["pair_weights"] = np.ones(shape, np.float32)
+    arrays["pair_weights"][:, 1:, 1] = 0
+    np.savez(path, **arrays)
     command = [sys.executable, "-c", textwrap.dedent(PROGRAM), str(path)]
     done = subprocess.run(command, cwd=root, env=os.environ, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -28,6 +28,12 @@ def test_arithmetic_of_a_small_shape_by_hand():
     assert step_flops(SMALL, span_boundary=False) == 3 * 7 * (5 * 2 * layer + 3 * masked_lm)
 
 
+def test_a_pair_costs_its_pooler_and_two_logits():
+    of_pairs = step_flops(dataclasses.replace(SMALL, pairs=2)) - step_flops(SMALL)
+    assert of_pairs == 3 * 7 * 2 * (2 * 4 * 4 + 4 * 4)  # 2 D^2 + 4 D for each of the two pairs of seven rows
+    assert step_flops(dataclasses.replace(SMALL, pairs=2), False) - step_flops(SMALL, False) == of_pairs
+
+
 def test_the_span_boundary_head_costs_about_4_percent_at_base_size():
     base = Shape(
         vocabulary_size=28_996,
