@@ -85,6 +85,19 @@ def test_pairs_have_two_segments_and_are_masked_as_one_block(toy_tokenizer):
     assert all(batch[name].dtype == kind for name, kind in {**kinds, "pair_weights": "float32"}.items())
 
 
+def test_spans_that_touch_the_middle_separator_have_boundary_targets(toy_tokenizer):
+    masker = SpanMasker(tokenizer=toy_tokenizer, masking_rate=1.0)
+    second = SecondSegments(np.array([90]), np.array([3]), np.array([0]))
+    one = np.zeros(1, np.int64)
+    placed = PlacedBlocks(one, one + 4, one, one + 5, np.array([[1, 2]], np.uint32), second)
+    batch = masked_batch(placed, [np.array([50, 9, 51, 9, 9])], masker, (2, 3), (1, 14), 6, 1)
+    assert batch["mask_positions"].tolist() == [[5, 6, 8, 9, 10, 0]]  # [CLS] is 4, [SEP] 7 and 11
+    assert batch["left_positions"].tolist() == [[4, 4, 7, 7, 7, 0]]
+    assert batch["right_positions"].tolist() == [[7, 7, 11, 11, 11, 0]]
+    assert batch["span_offsets"].tolist() == [[0, 1, 0, 1, 2, 0]]
+    assert batch["span_weights"].tolist() == [[1, 1, 1, 1, 1, 0]]
+
+
 @pytest.mark.parametrize("paired", [False, True])
 def test_annotations_are_laid_out_as_pieces_are_with_0_at_specials(toy_tokenizer, paired):
     masker = Recording(SpanMasker(tokenizer=toy_tokenizer))

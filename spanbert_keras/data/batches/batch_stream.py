@@ -2,14 +2,14 @@
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
+from spanbert_keras.data.pairs.pair_stream import PairStream
 from spanbert_keras.errors import InputError
 from spanbert_keras.preprocessing.masked_batch import masked_batch
 from spanbert_keras.preprocessing.philox import fold, permute
-from spanbert_keras.preprocessing.row_stream import PlacedBlocks
+from spanbert_keras.preprocessing.row_stream import PlacedBlocks, RowStream
 from spanbert_keras.preprocessing.seeds import MIX_ORDER
 
 MIX_CYCLE = 1000  # rows after which a mixture of corpora has its exact shares
@@ -27,7 +27,7 @@ class CorpusSource:
     """
 
     pieces: Sequence[np.ndarray]
-    stream: Any
+    stream: RowStream | PairStream
     weight: float = 1.0
     annotations: Sequence[np.ndarray] | None = None
 
