@@ -88,7 +88,10 @@ class PretrainingRun:
         if self.initial is not None:
             self.initial.check_tokenizer(self.data.tokenizer)
         with self.distribution.scope():
-            self.model = self._make_model() if self.initial is None else self.initial.make_model()
+            if self.initial is None:
+                self.model = self._make_model()
+            else:
+                self.model = self.initial.make_model(config.next_sentence_weight)
 
     def _check_rows(self) -> None:
         """Raises if the rows of a step cannot be divided evenly."""
@@ -128,6 +131,8 @@ class PretrainingRun:
                 position_dim=config.position_dim,
                 sbo_weight=config.sbo_weight,
                 loss_normalization=config.loss_normalization,
+                next_sentence=config.next_sentence,
+                nsp_weight=config.next_sentence_weight if config.next_sentence else 1.0,
             )
         except ValueError as error:
             raise InputError(f"The model cannot be built from these flags: {error}") from error
@@ -145,6 +150,7 @@ class PretrainingRun:
             predictions=stream.max_predictions,
             batch_rows=stream.batch_rows,
             position_dim=config.position_dim,
+            pairs=stream.max_pairs if config.next_sentence else 0,
         )
 
     def print_cost(self) -> None:
@@ -242,7 +248,7 @@ class PretrainingRun:
     def _step_settings(self) -> StepSettings:
         config = self.config
         return StepSettings(
-            objective=PretrainingObjective(config.sbo_weight, config.loss_normalization),
+            objective=PretrainingObjective(config.sbo_weight, config.loss_normalization, config.next_sentence_weight),
             clip_norm=config.clip_norm,
             accumulation_steps=config.accumulation_steps,
             compile=has_accelerator() if config.compile == "auto" else config.compile == "on",

@@ -23,7 +23,8 @@ class Config(Settings):
     output_dir: str = setting("Folder of all runs, logs and tables.", path=True)
     pretrain_recipe: str = setting("Flag file of pretrain that all pre-trainings share.", path=True)
     tables: tuple[str, ...] = setting(
-        "Tables to make: 6, masking schemes; 7, auxiliary objectives; main, the rows of Tables 1 to 5.",
+        "Tables to make: 6, masking schemes; 7, auxiliary objectives; main, the rows of Tables 1 to 5; own, those of "
+        "--rows.",
         default=("6", "7"),
         choices=tuple(TABLE_ROWS),
     )
@@ -90,6 +91,8 @@ class Config(Settings):
             )
         if not self.tables:
             raise InputError(f"--tables names no table. Expected: {', '.join(TABLE_ROWS)}.")
+        if not self._wanted_rows:
+            raise InputError("--tables=own needs --rows. Received: no rows.")
         recipe = self.recipe
         if self.fine_tune_untrained and not recipe.init_checkpoint:
             raise InputError(
@@ -138,6 +141,8 @@ class Config(Settings):
 
     @property
     def _wanted_rows(self) -> tuple[str, ...]:
+        if "own" in self.tables:
+            return self.rows
         of_tables = dict.fromkeys(name for table in self.tables for name in TABLE_ROWS[table])
         return tuple(name for name in of_tables if name in self.rows) if self.rows else tuple(of_tables)
 

@@ -37,6 +37,7 @@ TABLE_ROWS: dict[str, tuple[str, ...]] = {
     "6": ("subword_2seq", "whole_word_2seq", "named_entity_2seq", "noun_phrase_2seq", "span_2seq"),
     "7": ("span_2seq", "span_1seq", "span_1seq_sbo"),
     "main": ("google_bert", "subword_2seq", "subword_1seq", "span_1seq_sbo"),
+    "own": (),  # those that --rows names
 }
 # Names of the rows of Tables 1 to 5.
 METHODS = {

@@ -19,6 +19,7 @@ TITLES = {
     "6": "Table 6: masking schemes",
     "7": "Table 7: auxiliary objectives",
     "main": "The pre-trainings of Tables 1 to 5",
+    "own": "Pre-trainings",
 }
 NOTE = (
     "Dev scores, mean ± standard deviation over {runs} runs of a cell. (paper): Joshi et al., 2020. The last column is "
@@ -138,7 +139,8 @@ def markdown(results: Results, table: str, published: bool = True) -> str:
 
 def rows_of(results: Results, table: str) -> list[str]:
     """Returns the rows of a table that are compared here, the untrained encoder last."""
-    return [row for row in (*TABLE_ROWS[table], UNTRAINED) if row in results.rows]
+    wanted = TABLE_ROWS[table] or results.rows
+    return [row for row in dict.fromkeys((*wanted, UNTRAINED)) if row in results.rows]
 
 
 def title_of(row: str, table: str) -> str:

@@ -110,6 +110,44 @@ def test_googles_rule_applies_to_training_masks_alone(make_data):
     assert data.held_out_stream("subword").masker.settings.rule == "paper"
 
 
+PAIRS = ["--segments=2", "--max_sequence_length=64", "--allow_skewed_pairs"]  # documents of few lines
+
+
+def test_flags_make_pairs_of_segments(make_data):
+    data = make_data(*PAIRS, "--short_sequence_rate=0.5", "--pair_copies=2", "--mask_copies=3", "--packing=off")
+    batch = data.train.batch(0)
+    assert batch["pair_positions"].shape == (4, 1) == batch["next_sentence_labels"].shape
+    assert set(np.unique(batch["segment_ids"])) == {0, 1}
+    stream = data.train.sources[0].stream
+    assert (stream.copies.num_copies, stream.mask_copies) == (2, 3)
+    packed = make_data(*PAIRS, "--max_sequence_length=128").train
+    assert packed.max_pairs > 1 and packed.batch(0)["pair_weights"].shape == (4, packed.max_pairs)
+
+
+def test_held_out_pairs_are_as_long_as_rows_allow_and_are_cut_in_one_way(make_data):
+    one, other = make_data(*PAIRS), make_data(*PAIRS, "--short_sequence_rate=0.5", "--pair_copies=2", "--packing=off")
+    held_out = [data.held_out_stream("span").sources[0].stream for data in (one, other)]
+    assert [len(stream.copies.index(0)) for stream in held_out] == [len(held_out[0].copies.index(0))] * 2
+    assert [stream.copies.num_copies for stream in held_out] == [1, 1]
+
+
+def test_berts_budget_counts_the_three_specials_of_a_pair(make_data):
+    flags = ["--scheme=subword", "--masking_rule=bert", "--packing=off"]
+    batch = make_data(*PAIRS, *flags).train.batch(0)
+    lengths = (batch["padding_mask"] > 0).sum(1).tolist()
+    assert batch["mask_weights"].sum(1).tolist() == [max(1, round(0.15 * length)) for length in lengths]
+
+
+def test_pairs_that_are_mostly_random_are_rejected_unless_a_flag_accepts_them(make_data, monkeypatch):
+    lines = []
+    monkeypatch.setattr(logging, "info", lambda text, *values: lines.append(text % values))
+    short = ["--segments=2", "--max_sequence_length=48"]
+    with pytest.raises(InputError, match="is not suited for next-sentence prediction: .*--pair_units=sentence"):
+        make_data(*short)
+    make_data(*short, "--allow_skewed_pairs")
+    assert any("rows of 48 tokens: next-sentence labels: " in line and "% random" in line for line in lines)
+
+
 def test_each_phase_has_its_own_rows_order_and_masks(make_data):
     data = make_data("--phases=16:3,32:4,16:3", "--steps=10", "--warmup_steps=1", "--batch_sequences=4")
     shapes = [data.train.part(number, 0, 1)["token_ids"].shape for number in range(11)]

@@ -176,6 +176,35 @@ def test_the_peak_is_the_flags(make_run):
     assert (performance.peak, performance.replicas) == (2.5e12, 2)
 
 
+PAIRS = ["--segments=2", "--max_sequence_length=128", "--nsp_weight=0.5", "--allow_skewed_pairs"]
+
+
+def test_flags_of_pairs_shape_the_model_the_objective_and_the_cost(make_run):
+    run = make_run(*PAIRS)
+    assert run.model.next_sentence and run.model.nsp_weight == 0.5
+    assert run._step_settings().objective.nsp_weight == 0.5
+    assert run._shape(0).pairs == run.data.train.max_pairs > 1
+    without = make_run(*PAIRS, "--nsp_weight=0")
+    assert not without.model.next_sentence and without._shape(0).pairs == 0
+    assert without._step_settings().objective.target_keys == ("mask_ids", "mask_weights", "span_weights")
+
+
+@pytest.mark.parametrize("done", [2, 4])
+def test_a_run_on_pairs_in_phases_continues_bit_for_bit_and_scores_its_pairs(make_run, eagerly, tmp_path, done):
+    phases = ["--phases=48:3,64:3", "--pair_copies=2", "--mask_copies=2", "--short_sequence_rate=0.1", "--packing=off"]
+    flags = [*PAIRS, *phases, "--keep_every=1", "--checkpoint_every=1", "--dropout=0.1"]
+    whole = make_run(*flags)
+    outcome = whole.train()
+    assert outcome.status == "finished" and 0 < outcome.scores["span"]["next_sentence/random_share"] < 1
+    for checkpoint in (tmp_path / "run" / "checkpoints").glob("step_*"):
+        if int(checkpoint.name.removeprefix("step_")) > done:
+            shutil.rmtree(checkpoint)
+    again = make_run(*flags)
+    assert again.train().scores == outcome.scores
+    for one, other in zip(weights_of(whole), weights_of(again), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 PHASES = ["--phases=16:3,32:3", "--steps=6", "--warmup_steps=1", "--max_sequence_length=32", "--weight_decay=0"]
 
 

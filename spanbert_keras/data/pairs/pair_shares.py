@@ -46,8 +46,8 @@ class PairShares:
     def check(self, corpus: str, max_sequence_length: int) -> None:
         """Raises `InputError` if the share of random pairs is above 0.65.
 
-        With lines that are long paragraphs, most chunks are a single line and every such pair is random: the label is
-        then easy to guess, and most of the text is discarded.
+        A chunk of a single unit makes a random pair. Where lines are long paragraphs, or documents have few lines, most
+        chunks are a single line: the label is then easy to guess, and much of the text is discarded.
 
         Args:
             corpus: str. Path of the corpus, for the message.
@@ -55,7 +55,11 @@ class PairShares:
         """
         if self.random <= MAX_RANDOM_SHARE:
             return
-        cure = "Cut lines into sentences with --pair_units=sentence" if self.units == "line" else "Use longer rows"
+        cure = (
+            "Cut lines into sentences with --pair_units=sentence"
+            if self.units == "line"
+            else "Use longer rows or documents"
+        )
         raise InputError(
             f"The corpus {corpus} is not suited for next-sentence prediction: its {self.units}s have "
             f"{self.unit_pieces:.0f} pieces on average, and a row holds {max_sequence_length}. Expected: at most "

@@ -9,6 +9,8 @@ def test_rows_are_those_of_the_tables_each_once(make_plan):
     assert len(make_plan().config.row_names) == 7
     assert make_plan("--tables=7").config.row_names == ("span_2seq", "span_1seq", "span_1seq_sbo")
     assert make_plan("--rows=span_1seq,span_2seq").config.row_names == ("span_2seq", "span_1seq")
+    own = make_plan("--tables=own", "--rows=span_1seq,subword_1seq").config
+    assert own.row_names == ("span_1seq", "subword_1seq")
 
 
 def test_the_annotator_by_rules_leaves_noun_phrases_out(make_plan):
@@ -37,8 +39,9 @@ def test_data_sets_whose_files_do_not_exist_are_left_out(make_plan, tmp_path):
             "--fine_tune_untrained needs an --init_checkpoint in .*recipe.flags. Received: none",
         ),
         (["--tasks=SQuAD"], "--tasks=SQuAD is not among the given data sets. Expected: one that a flag names"),
-        (["--tables=8"], "--tables must be one of 6, 7, main. Received: 8"),
+        (["--tables=8"], "--tables must be one of 6, 7, main, own. Received: 8"),
         (["--tables="], "--tables names no table"),
+        (["--tables=own"], "--tables=own needs --rows. Received: no rows"),
         (["--rows=span"], "--rows must be one of subword_2seq, "),
         (
             ["--pretrain_recipe=nowhere.flags"],
