@@ -3,12 +3,15 @@
 The oracle is `transformers.BertForPreTraining`. B 6, T 16, V 31, D 12.
 """
 
+import types
+
 import keras
 import numpy as np
 import pytest
 
 from spanbert_keras import SpanBertEncoder, SpanBertPretrainer
 from spanbert_keras.conversion.hugging_face_names import encoder_table, masked_lm_table, next_sentence_table
+from spanbert_keras.pretraining.held_out import evaluate
 from spanbert_keras.pretraining.objective import PretrainingObjective
 from spanbert_keras.training.backend import make_step
 from spanbert_keras.training.steps.objective import StepSettings, seed_generators
@@ -214,3 +217,27 @@ def test_parts_of_a_batch_give_the_update_of_the_whole(model, randomize):
     for path, gradient in found[0][2].items():
         np.testing.assert_allclose(found[1][2][path], gradient, atol=1e-5, err_msg=path)
     np.testing.assert_allclose(found[0][1]["nsp_losses"], found[1][1]["nsp_losses"], rtol=1e-5)
+
+
+def test_held_out_pairs_are_scored_with_their_baseline(model, to_numpy):
+    batches = [packed(), packed(2)]
+    held_out = types.SimpleNamespace(batches=lambda worker, num_workers: iter(batches))
+    step = make_training(model, PretrainingObjective(nsp_weight=1.0))
+    found = evaluate(step, held_out, 4, np.zeros(V), boundaries=True)
+    losses, right, labels = [], [], []
+    for batch in batches:
+        logits = to_numpy(model(batch)["next_sentence"])
+        for row, pair in zip(*np.nonzero(batch["pair_weights"]), strict=True):
+            label = batch["next_sentence_labels"][row, pair]
+            losses.append(np.log(np.exp(logits[row, pair]).sum()) - logits[row, pair, label])
+            right.append(logits[row, pair].argmax() == label)
+            labels.append(label)
+    share = np.mean(labels)
+    expected = {
+        "next_sentence/loss": np.mean(losses),
+        "next_sentence/accuracy": np.mean(right),
+        "next_sentence/random_share": share,
+        "next_sentence/majority_accuracy": max(share, 1 - share),
+    }
+    assert {tag: found[tag] for tag in expected} == pytest.approx(expected, rel=1e-5) and 0 < share < 1
+    assert {"masked_lm/loss", "span_boundary/loss_other_boundaries"} <= set(found)
