@@ -190,6 +190,12 @@ class Config(RunSettings):
         changeable=True,
         choices=SCHEME_NAMES,
     )
+    eval_segments: tuple[str, ...] = setting(
+        "Numbers of segments in which held-out text is scored, one curve each: 1, 2. Default: as in training.",
+        default=(),
+        changeable=True,
+        choices=("1", "2"),
+    )
     checkpoint_every: int = setting("Steps between checkpoints.", default=1000, minimum=1, changeable=True)
     checkpoint_minutes: float = 30.0
     keep_checkpoints: int = setting(

@@ -117,18 +117,23 @@ class PretrainingData:
             streams.append(self._stream("train", self._masker(config.scheme, training=True), phase.row_length, seed))
         return streams
 
-    def held_out_stream(self, scheme: str) -> BatchStream:
+    def held_out_stream(self, scheme: str, segments: int | None = None) -> BatchStream:
         """Returns the held-out split under a masking scheme, in rows as long as the longest of training.
 
         Its masks follow the paper, so that runs with other settings compare.
-        """
-        return self._stream("heldout", self._masker(scheme, training=False), self.config.longest_row, self.seed)
 
-    def _stream(self, split: str, masker: SpanMasker, row_length: int, seed) -> BatchStream:
+        Args:
+            scheme: str.
+            segments: 1, 2 or `None`: as in training.
+        """
+        masker, length = self._masker(scheme, training=False), self.config.longest_row
+        return self._stream("heldout", masker, length, self.seed, segments)
+
+    def _stream(self, split: str, masker: SpanMasker, row_length: int, seed, segments=None) -> BatchStream:
         """Returns the batches of a split."""
         rows = self._rows_of(row_length)
         if split == "heldout":
-            rows = dataclasses.replace(rows, short_sequence_rate=0.0)
+            rows = dataclasses.replace(rows, short_sequence_rate=0.0, segments=segments or rows.segments)
         return self.corpora.stream(split, masker, rows, self.config.rows_of(row_length), seed)
 
     def _rows_of(self, row_length: int) -> RowSettings:

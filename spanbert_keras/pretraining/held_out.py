@@ -20,19 +20,28 @@ class HeldOut:
         stream: `BatchStream` over the held-out split, not shuffled.
         rows: int64 array. Positions in the stream; the same rows with the same masks at every evaluation.
         batch_rows: int. Rows that each worker scores at once.
+        add_pairs: bool. Whether rows of one segment get a pair of weight 0, for a model that reads pairs.
     """
 
     name: str
     stream: BatchStream
     rows: np.ndarray
     batch_rows: int
+    add_pairs: bool = False
 
     def batches(self, worker: int = 0, num_workers: int = 1):
         """Yields one worker's batches of `batch_rows` rows; all workers have as many, filled up with padding."""
         size = self.batch_rows
         for start in range(worker * size, worker * size + len(self.rows), num_workers * size):
             part = self.rows[start : start + size]
-            yield self.stream.rows(np.concatenate([part, np.full(size - len(part), -1, np.int64)]))
+            batch = self.stream.rows(np.concatenate([part, np.full(size - len(part), -1, np.int64)]))
+            yield batch | _empty_pairs(size) if self.add_pairs else batch
+
+
+def _empty_pairs(rows: int) -> dict[str, np.ndarray]:
+    """Returns one pair of weight 0 per row, `(rows, 1)`."""
+    whole, real = np.zeros((rows, 1), np.int32), np.zeros((rows, 1), np.float32)
+    return {"pair_positions": whole, "next_sentence_labels": whole, "pair_weights": real}
 
 
 def with_other_boundaries(batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -275,7 +275,7 @@ class PretrainingRun:
 
         def on_evaluate(step: int) -> Evaluation:
             scores, _ = evaluator.evaluate(step)
-            return Evaluation(scores[config.eval_schemes[0]].get(BEST_BY))
+            return Evaluation(next(iter(scores.values())).get(BEST_BY))
 
         events = TrainerEvents(
             on_log=evaluator.monitor.on_log,
@@ -318,14 +318,19 @@ class PretrainingRun:
         return Performance(step_flops(shape, config.sbo_weight != 0) / tokens, self.distribution.replicas, peak)
 
     def _held_out_sets(self) -> list[HeldOut]:
-        """Returns one held-out set per scheme: rows spread evenly over the split, the same for every step size."""
+        """Returns one held-out set per scheme: rows spread evenly over the split, the same for every step size.
+
+        Sets with another number of segments than in training have it in their name, as `span_1seq`.
+        """
         config, sets = self.config, []
+        segments = [int(number) for number in config.eval_segments] or [config.segments]
         part = config.batch_rows // config.accumulation_steps // self.distribution.num_workers  # as much as in training
-        for scheme in config.eval_schemes:
-            stream = self.data.held_out_stream(scheme)
+        for number, scheme in itertools.product(segments, config.eval_schemes):
+            name = scheme if number == config.segments else f"{scheme}_{number}seq"
+            stream = self.data.held_out_stream(scheme, number)
             total = sum(source.stream.plan.rows for source in stream.sources)
-            count = min(total, config.eval_rows)
-            sets.append(HeldOut(scheme, stream, np.linspace(0, total - 1, count).astype(np.int64), part))
+            rows = np.linspace(0, total - 1, min(total, config.eval_rows)).astype(np.int64)
+            sets.append(HeldOut(name, stream, rows, part, add_pairs=config.next_sentence and number == 1))
         return sets
 
     def _save_encoder(self, step: int) -> None:

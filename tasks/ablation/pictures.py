@@ -1,9 +1,11 @@
 """Pictures of an ablation: a panel of bars for each data set, and held-out losses during pre-training."""
 
+import itertools
 from pathlib import Path
 
 from spanbert_keras.files.writing import write_atomically
 from tasks.ablation.plan import Plan
+from tasks.ablation.pretrainings import PRETRAININGS
 from tasks.ablation.results import TITLES, Results, rows_of, title_of
 from tasks.shared.ablation_tables import PUBLISHED, TASKS
 from tasks.shared.extras import CLASSIFICATION, load
@@ -59,23 +61,31 @@ def draw_table(path: Path, results: Results, table: str) -> None:
 
 
 def draw_curves(path: Path, plan: Plan) -> None:
-    """Draws the held-out loss of [MASK] tokens against the tokens seen, all rows under the same masks."""
+    """Draws the held-out loss of [MASK] tokens against the tokens seen, all rows on the same rows and masks."""
     pyplot = _pyplot()
-    figure, panels = pyplot.subplots(1, len(SCHEMES), figsize=(12, 4.5), layout="constrained", sharey=True)
+    segments = sorted({int(PRETRAININGS[row]["segments"]) for row in plan.config.row_names})
+    sets = list(itertools.product(segments, SCHEMES))
+    figure, panels = pyplot.subplots(
+        len(segments), len(SCHEMES), figsize=(12, 4.5 * len(segments)), layout="constrained", squeeze=False
+    )
     tokens = plan.config.recipe.batch_rows * plan.config.recipe.longest_row
     drawn = []
-    for panel, scheme in zip(panels, SCHEMES, strict=True):
+    for panel, (number_of_segments, scheme) in zip(panels.flat, sets, strict=True):
         for number, row in enumerate(plan.config.row_names):
-            folder = plan.pretraining_folder(row, plan.pretraining_seeds[0]) / f"heldout_{scheme}"
+            own = PRETRAININGS[row]["segments"] == number_of_segments
+            name = f"heldout_{scheme}" if own else f"heldout_{scheme}_{number_of_segments}seq"
+            folder = plan.pretraining_folder(row, plan.pretraining_seeds[0]) / name
             points = sorted(read_scalar(folder, LOSS).items()) if folder.is_dir() else []
             if points:
                 drawn.append(panel)
                 steps, losses = zip(*points, strict=True)
                 panel.plot([step * tokens for step in steps], losses, marker=".", color=f"C{number}", label=row)
-        panel.set_title(f"held-out text, {scheme} masks", fontsize=10)
+        form = "pairs of segments" if number_of_segments == 2 else "single sequences"
+        panel.set_title(f"held-out {form}, {scheme} masks", fontsize=10)
         panel.set_xlabel("tokens seen, with padding")
         panel.grid(alpha=0.3)
-    panels[0].set_ylabel("masked-LM loss of [MASK], nats per token")
+    for panel in panels[:, 0]:
+        panel.set_ylabel("masked-LM loss of [MASK], nats per token")
     if drawn:
         drawn[0].legend(fontsize=8)
         _save(figure, path)

@@ -10,7 +10,7 @@ from spanbert_keras.files.writing import read_json
 from tasks.ablation import embedded_tasks
 from tasks.ablation.column import PROGRAMS, Column
 from tasks.ablation.config import Config
-from tasks.ablation.pretrainings import ANNOTATIONS, METHODS, flags_of, to_arguments
+from tasks.ablation.pretrainings import ANNOTATIONS, METHODS, PRETRAININGS, flags_of, to_arguments
 from tasks.ablation.stage import Stage, record_of, scored_record
 from tasks.glue.report import COLUMN_SCORES
 
@@ -56,6 +56,11 @@ class Plan:
     def pretraining_seeds(self) -> range:
         """Seeds of pre-training."""
         return range(self.config.recipe.seed, self.config.recipe.seed + self.config.pretrain_seeds)
+
+    def evaluated_segments(self, row: str) -> list[str]:
+        """Returns the numbers of segments of the held-out rows, those of training first; one if all rows have it."""
+        every = {str(PRETRAININGS[name]["segments"]) for name in self.config.row_names}
+        return sorted(every, key=lambda number: (number != str(PRETRAININGS[row]["segments"]), number))
 
     def pretraining_folder(self, row: str, seed: int) -> Path:
         """Returns the folder of a pre-training; with several seeds each has its own."""
@@ -118,6 +123,7 @@ class Plan:
             f"--cache_dir={self.folder / 'cache'}",
             f"--seed={seed}",
             "--eval_schemes=span,subword",
+            f"--eval_segments={','.join(self.evaluated_segments(row))}",
             *to_arguments(flags_of(row, config.recipe, config.pair_units)),
         ]
         if config.step is not None:

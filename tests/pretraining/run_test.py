@@ -189,6 +189,24 @@ def test_flags_of_pairs_shape_the_model_the_objective_and_the_cost(make_run):
     assert without._step_settings().objective.target_keys == ("mask_ids", "mask_weights", "span_weights")
 
 
+@pytest.mark.parametrize("pairs", [True, False])
+def test_held_out_text_is_scored_with_one_and_with_two_segments(make_run, eagerly, pairs):
+    flags = ["--max_sequence_length=128", "--allow_skewed_pairs", "--eval_schemes=span,subword", "--eval_rows=4"]
+    runs = [make_run(*flags, f"--segments={2 if pairs else 1}", "--eval_segments=1,2") for _ in range(2)]
+    own, other = ("2", "1") if pairs else ("1", "2")
+    sets = {held_out.name: held_out for held_out in runs[0]._held_out_sets()}
+    assert set(sets) == {"span", "subword", f"span_{other}seq", f"subword_{other}seq"}
+    single = sets["span_1seq" if pairs else "span"]
+    assert all(batch["segment_ids"].max() == 0 for batch in single.batches())
+    scores = runs[0].train().scores
+    assert all("masked_lm/loss_masked" in of_set for of_set in scores.values())
+    assert {name for name, of_set in scores.items() if "next_sentence/loss" in of_set} == (
+        {"span", "subword"} if pairs else set()
+    )
+    alone = make_run(*flags, f"--segments={own}", f"--eval_segments={own}")._held_out_sets()
+    assert [held_out.name for held_out in alone] == ["span", "subword"]
+
+
 @pytest.mark.parametrize("done", [2, 4])
 def test_a_run_on_pairs_in_phases_continues_bit_for_bit_and_scores_its_pairs(make_run, eagerly, tmp_path, done):
     phases = ["--phases=48:3,64:3", "--pair_copies=2", "--mask_copies=2", "--short_sequence_rate=0.1", "--packing=off"]
