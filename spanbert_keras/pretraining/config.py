@@ -302,7 +302,7 @@ class Config(RunSettings):
             return
         given = {
             "nsp_weight": bool(self.nsp_weight),
-            "pair_units": self.pair_units != "line",
+            "pair_units": self.pair_units != "line" and "2" not in self.eval_segments,
             "pair_copies": self.pair_copies != 1,
             "short_sequence_rate": self.short_sequence_rate != 0,
         }

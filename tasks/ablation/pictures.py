@@ -3,6 +3,8 @@
 import itertools
 from pathlib import Path
 
+from absl import logging
+
 from spanbert_keras.files.writing import write_atomically
 from tasks.ablation.plan import Plan
 from tasks.ablation.pretrainings import PRETRAININGS
@@ -97,7 +99,10 @@ def read_scalar(folder: Path, tag: str) -> dict[int, float]:
     from tensorboard.util.tensor_util import make_ndarray
 
     events = EventAccumulator(str(folder), size_guidance={"tensors": 0})
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity(logging.WARNING)  # it logs that it waits for more
     events.Reload()
+    logging.set_verbosity(verbosity)
     if tag not in events.Tags()["tensors"]:
         return {}
     return {event.step: float(make_ndarray(event.tensor_proto)) for event in events.Tensors(tag)}

@@ -124,8 +124,10 @@ class Plan:
             f"--seed={seed}",
             "--eval_schemes=span,subword",
             f"--eval_segments={','.join(self.evaluated_segments(row))}",
-            *to_arguments(flags_of(row, config.recipe, config.pair_units)),
+            *to_arguments(flags_of(row, config.recipe)),
         ]
+        if config.pair_units != "line" and "2" in self.evaluated_segments(row):  # all rows are scored on the same pairs
+            arguments.append(f"--pair_units={config.pair_units}")
         if config.step is not None:
             arguments.append(f"--keep_every={config.step}")
         name = str(folder.relative_to(self.folder))

@@ -49,19 +49,12 @@ METHODS = {
 ANNOTATIONS = {"named_entity_2seq": "entities", "noun_phrase_2seq": "noun_phrases"}
 
 
-def flags_of(name: str, recipe: Config, pair_units: str = "line") -> dict[str, Any]:
+def flags_of(name: str, recipe: Config) -> dict[str, Any]:
     """Returns the flags of a pre-training over a recipe.
-
-    Args:
-        name: str, a key of `PRETRAININGS`.
-        recipe: `Config`. The common recipe.
-        pair_units: `"line"` or `"sentence"`. Units of segments, for the rows with pairs.
 
     Google's first nine tenths of the steps have rows of a quarter of the length (Devlin et al., 2019, appendix A.2).
     """
     flags = dict(PRETRAININGS[name])
-    if flags["segments"] == 2 and pair_units != "line":
-        flags["pair_units"] = pair_units
     if name == "google_bert":
         short = 9 * recipe.steps // 10
         length = recipe.max_sequence_length

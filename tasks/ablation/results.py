@@ -22,7 +22,7 @@ TITLES = {
     "own": "Pre-trainings",
 }
 NOTE = (
-    "Dev scores, mean ± standard deviation over {runs} runs of a cell. (paper): Joshi et al., 2020. The last column is "
+    "Dev scores, mean ± standard deviation; runs per cell: {runs}. (paper): Joshi et al., 2020. The last column is "
     "the mean difference from the first row over the data sets that both have; ~ marks a difference below two standard "
     "errors, which may be noise."
 )
@@ -130,9 +130,10 @@ def markdown(results: Results, table: str, published: bool = True) -> str:
         ]
         if published and row in PUBLISHED and table != "main":
             paper = dict(zip(TASKS, PUBLISHED[row], strict=True))
-            lines[f"{title_of(row, table)} (paper)"] = [number(paper.get(task)) for task in results.tasks] + [""]
+            if set(paper) & set(results.tasks):
+                lines[f"{title_of(row, table)} (paper)"] = [number(paper.get(task)) for task in results.tasks] + [""]
     runs = sorted({len(found) for found in results.values.values() if found}) or [0]
-    counted = str(runs[0]) if len(runs) == 1 else f"{runs[0]} to {runs[-1]}"
+    counted = f"{runs[0]}" if len(runs) == 1 else f"{runs[0]} to {runs[-1]}"
     body = markdown_table(["", *results.tasks, "difference"], lines)
     return f"{TITLES[table]}\n\n{body}\n\n{NOTE.format(runs=counted)}\n"
 

@@ -56,6 +56,17 @@ def test_pre_trainings_share_the_recipe_the_shards_and_the_held_out_masks(plan_o
     assert "--train_vocabulary=100" in stage_of(plan, "shards").arguments
 
 
+def test_all_rows_are_scored_on_the_same_pairs_of_sentences(plan_of_one):
+    plan = plan_of_one("--pair_units=sentence")
+    for row in plan.config.row_names:
+        config = program.parse(pretrain.Config, stage_of(plan, f"pretrain/{row}").arguments)
+        assert config.pair_units == "sentence" and set(config.eval_segments) == {"1", "2"}
+        assert config.eval_segments[0] == str(config.segments)
+    alone = plan_of_one("--pair_units=sentence", "--rows=span_1seq,span_1seq_sbo")
+    config = program.parse(pretrain.Config, stage_of(alone, "pretrain/span_1seq").arguments)
+    assert (config.pair_units, config.eval_segments) == ("line", ("1",))
+
+
 def test_a_prepared_corpus_needs_no_stage(plan_of_one, toy_shards):
     plan = plan_of_one(f"--corpus={toy_shards}")
     assert plan.corpus == str(toy_shards) and names(plan)[0] == "pretrain/span_2seq"

@@ -32,8 +32,3 @@ def test_seven_pre_trainings_serve_tables_6_and_7():
 
 def test_googles_rows_are_a_quarter_as_long_for_nine_tenths_of_the_steps():
     assert flags_of("google_bert", RECIPE)["phases"] == "32:900,128:100"
-
-
-def test_sentences_are_the_units_of_pairs_alone():
-    assert flags_of("span_2seq", RECIPE, "sentence")["pair_units"] == "sentence"
-    assert "pair_units" not in flags_of("span_1seq", RECIPE, "sentence")

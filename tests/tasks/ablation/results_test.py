@@ -44,7 +44,9 @@ def test_a_table_has_the_papers_figures_under_each_row():
     assert lines[4] == "| Geometric spans, 2seq + NSP | 85.0 ± 1.0 | 61.0 ± 1.4 |  |"
     assert lines[5] == f"| Geometric spans, 2seq + NSP (paper) | {PUBLISHED['span_2seq'][0]} | - |  |"
     assert lines[6] == "| Geometric spans, 1seq | 86.0 ± 0.0 | 61.2 ± 0.4 | ~ +0.6 |"
-    assert "over 1 to 3 runs" in lines[-1]
+    assert "runs per cell: 1 to 3." in lines[-1]
+    own = Results(RESULTS.rows, ["LitBank"], VALUES)
+    assert "(paper) |" not in markdown(own, "7")
 
 
 def test_results_are_gathered_from_finished_runs_and_read_again(make_plan, write_record, tmp_path):
