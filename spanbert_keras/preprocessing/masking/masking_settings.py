@@ -22,6 +22,8 @@ class MaskingSettings:
             span boundary target. Defaults to 15 (the released code's README command; the paper gives none).
         mask_token_rate: float. Share of spans that become [MASK]. Defaults to 0.8 (section 3.1).
         random_token_rate: float. Share of spans that become random pieces; the rest stays unchanged. Defaults to 0.1.
+        mention_rate: float. Share of draws that are mentions, in schemes that read an annotation; the others are words.
+            Defaults to 0.5 (section 6.1).
 
     Raises:
         ValueError: a setting is unknown or out of range.
@@ -34,6 +36,7 @@ class MaskingSettings:
     max_span_positions: int = 15
     mask_token_rate: float = 0.8
     random_token_rate: float = 0.1
+    mention_rate: float = 0.5
 
     def __post_init__(self) -> None:
         if self.scheme not in SCHEMES:
@@ -52,6 +55,8 @@ class MaskingSettings:
                 "`mask_token_rate` and `random_token_rate` must not be negative and add up to at most 1. "
                 f"Received: mask_token_rate={rates[0]}, random_token_rate={rates[1]}."
             )
+        if not 0 <= self.mention_rate <= 1:
+            raise ValueError(f"`mention_rate` must be from 0 to 1. Received: mention_rate={self.mention_rate}.")
         span_lengths.length_thresholds(self.geometric_rate, self.max_span_length)  # Raises if they are wrong.
 
     def budget(self, num_pieces: np.ndarray) -> np.ndarray:
@@ -64,6 +69,13 @@ class MaskingSettings:
         """uint64 thresholds of the span lengths, in units of the scheme; none where all spans are one unit."""
         longest = SCHEMES[self.scheme].max_span_length or self.max_span_length
         return span_lengths.length_thresholds(self.geometric_rate, longest)
+
+    @functools.cached_property
+    def draw_thresholds(self) -> np.ndarray:
+        """uint64 thresholds of a draw's first random word: of the lengths, or that of mentions."""
+        if SCHEMES[self.scheme].annotation is None:
+            return self.length_thresholds
+        return np.array([int(span_lengths.as_fraction(self.mention_rate) * 2**32)], np.uint64)
 
     @functools.cached_property
     def replacement_thresholds(self) -> np.ndarray:
