@@ -54,7 +54,13 @@ INNER_ARROWS: dict[str, dict[str, set[str]]] = {
             "tokenizer_inputs",
         },
     },
-    "data": {"shards": set(), "corpus": {"shards"}, "documents": set(), "batches": {"shards"}},
+    "data": {
+        "shards": set(),
+        "corpus": {"shards"},
+        "annotations": {"shards", "corpus"},
+        "documents": set(),
+        "batches": {"shards", "annotations"},
+    },
     "training": {
         "distributed": set(),
         "steps": {"distributed"},

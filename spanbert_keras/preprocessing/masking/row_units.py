@@ -121,7 +121,10 @@ def find_mentions(rows: RaggedRows, units: RowUnits) -> Mentions:
     begins[row_begins[row_begins < len(inside)]] = True
     leaders = np.flatnonzero(begins)  # indices into `inside`
     ends = np.append(leaders[1:], len(inside))[: len(leaders)] - 1
-    first, last = (np.searchsorted(units.first, inside[at], side="right") - 1 for at in (leaders, ends))
+    is_first = np.zeros(len(annotation), bool)
+    is_first[units.first] = True
+    unit = np.cumsum(is_first, dtype=np.int32) - 1  # of each piece
+    first, last = (unit[inside[at]].astype(np.int64) for at in (leaders, ends))
     return Mentions(first, last - first + 1, np.searchsorted(leaders, row_begins))
 
 

@@ -18,11 +18,12 @@ DRAWS_PER_PIECE = 10
 # The cost of a special: more than any budget, so no span can contain it.
 SPECIAL_COST = 2**30
 
-# Draws per round, made for all unfinished rows at once: MIN_DRAWS, plus the largest remaining budget divided by the
-# pieces that a draw takes. A few rounds spend the budget.
+# Draws per round, made for all unfinished rows at once: MIN_DRAWS, plus these for each piece of the largest remaining
+# budget. One round nearly always spends the budget: a round costs more than draws that are not needed.
 MIN_DRAWS = 4
-PIECES_PER_SPAN = 4
-PIECES_PER_WORD = 1  # A word has more, but may be masked already.
+SPANS_PER_PIECE = 0.25
+WORDS_PER_PIECE = 1.0
+MENTIONS_PER_PIECE = 1.5  # Few mentions are soon masked, and then drawn again.
 
 # Units taken between two checks whether all rows are done: the check costs as much as a unit.
 UNITS_PER_CHECK = 8
@@ -50,11 +51,13 @@ def choose_spans(units: RowUnits, rows: RaggedRows, budgets: np.ndarray, thresho
     """
 
     def draw(active: np.ndarray, for_length: np.ndarray, for_start: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        first = _draw_units(units, active, for_start)
+        # Uniform over the row's units without specials, long or short.
+        choosable = units.row_choosable[active]
+        first = units.choosable[choosable + philox.scale(for_start, units.row_choosable[active + 1] - choosable)]
         length = np.minimum(lengths_of_words(for_length, thresholds), units.row_starts[active + 1] - first)
         return first, length
 
-    return _choose(units, rows, budgets, draw, PIECES_PER_SPAN if thresholds.size else PIECES_PER_WORD)
+    return _choose(units, rows, budgets, draw, SPANS_PER_PIECE if thresholds.size else WORDS_PER_PIECE)
 
 
 def choose_mentions(units: RowUnits, rows: RaggedRows, budgets: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
@@ -65,28 +68,25 @@ def choose_mentions(units: RowUnits, rows: RaggedRows, budgets: np.ndarray, thre
     else it is one word, uniform over the words of the row. A row without mentions draws words only.
     """
     mentions = find_mentions(rows, units)
+    # All words, then all mentions, so that a draw of either kind is one look-up.
+    num_words = len(units.choosable)
+    first = np.concatenate([units.choosable, mentions.first])
+    length = np.concatenate([np.ones(num_words, np.int32), mentions.length.astype(np.int32)])
 
     def draw(active: np.ndarray, for_kind: np.ndarray, for_start: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        first = _draw_units(units, active, for_start)
-        if not len(mentions.first):
-            return first, np.ones_like(first)
-        begin = mentions.row_starts[active]
-        count = mentions.row_starts[active + 1] - begin
-        is_mention = (for_kind < thresholds[0]) & (count > 0)
-        mention = np.where(is_mention, begin + philox.scale(for_start, count), 0)
-        return np.where(is_mention, mentions.first[mention], first), np.where(is_mention, mentions.length[mention], 1)
+        begin = np.stack([units.row_choosable[active], num_words + mentions.row_starts[active]])
+        end = np.stack([units.row_choosable[active + 1], num_words + mentions.row_starts[active + 1]])
+        count = end - begin  # of words and of mentions  (2, rows)
+        is_mention = (for_kind < thresholds[0]) & (count[1] > 0)
+        drawn = np.where(is_mention, begin[1], begin[0])
+        drawn += philox.scale(for_start, np.where(is_mention, count[1], count[0]))
+        return first[drawn], length[drawn]
 
-    return _choose(units, rows, budgets, draw, PIECES_PER_WORD)
-
-
-def _draw_units(units: RowUnits, active: np.ndarray, words: np.ndarray) -> np.ndarray:
-    """Returns a unit for each draw, uniform over the row's units without specials, long or short: int64."""
-    choosable = units.row_choosable[active]
-    return units.choosable[choosable + philox.scale(words, units.row_choosable[active + 1] - choosable)]
+    return _choose(units, rows, budgets, draw, MENTIONS_PER_PIECE)
 
 
 def _choose(
-    units: RowUnits, rows: RaggedRows, budgets: np.ndarray, draw: DrawSpans, pieces_per_draw: int
+    units: RowUnits, rows: RaggedRows, budgets: np.ndarray, draw: DrawSpans, draws_per_piece: float
 ) -> np.ndarray:
     """Masks the spans of units that `draw` returns until the budgets are spent; returns the chosen units."""
     # Pieces that masking a unit costs; 0 once masked. The last entry is where idle rows wait.  (U + 1,)
@@ -96,15 +96,16 @@ def _choose(
     remaining = budgets[active].astype(np.int32)
     drawn = 0
     while active.size:
-        count = MIN_DRAWS + int(remaining.max()) // pieces_per_draw
+        count = MIN_DRAWS + int(remaining.max() * draws_per_piece)
         words = span_words(rows.seeds[active], drawn, drawn + count)
         first, length = draw(active, *words)
-        # The limit is one of draws, not of rounds: how draws are cut into rounds must not change the result.
-        allowed = np.arange(drawn, drawn + count)[:, np.newaxis] < DRAWS_PER_PIECE * budgets[active]
-        first = np.where(allowed, first, len(units.length))
-        _mask_spans(costs, first, length.astype(np.int32), remaining)
+        limits = DRAWS_PER_PIECE * budgets[active]
+        if drawn + count > limits.min():
+            # The limit is one of draws, not of rounds: how draws are cut into rounds must not change the result.
+            first = np.where(np.arange(drawn, drawn + count)[:, np.newaxis] < limits, first, len(units.length))
+        _mask_spans(costs, first, length.astype(np.int32, copy=False), remaining)
         drawn += count
-        unfinished = (remaining > 0) & (drawn < DRAWS_PER_PIECE * budgets[active])
+        unfinished = (remaining > 0) & (drawn < limits)
         active, remaining = active[unfinished], remaining[unfinished]
         if active.size and drawn >= DRAWS_BEFORE_FIT_CHECK:
             possible = _has_affordable_unit(units, costs, active, remaining)
@@ -139,9 +140,10 @@ def _mask_spans(costs: np.ndarray, first: np.ndarray, length: np.ndarray, remain
             spent = cost * taken
             costs[unit] = cost - spent
             remaining -= spent
-            unit += taken
+            unit += 1
             left -= 1
-            begins = (left == 0) | ~taken  # The last unit ends a span, and the first one that doesn't fit.
+            left *= taken
+            begins = left <= 0  # The last unit ends a span, and the first one that doesn't fit.
             ended = np.flatnonzero(begins)
             drawn = np.minimum(draw[ended] + num_rows, waiting[ended])
             draw[ended], unit[ended], left[ended] = drawn, first[drawn], length[drawn]

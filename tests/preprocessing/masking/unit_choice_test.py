@@ -55,14 +55,14 @@ def test_single_pieces_spend_the_whole_budget():
 
 
 @pytest.mark.parametrize("law", ["spans", "mentions"])
-@pytest.mark.parametrize("draws", [(1, 1000), (64, 1)])
+@pytest.mark.parametrize("draws", [(1, 0.0), (64, 1.0)])
 def test_the_size_of_rounds_does_not_change_the_choice(law, draws, monkeypatch):
     rows = make_rows()
     budgets = (np.diff(rows.starts) - 2) // 3
     expected = chosen_pieces(law, rows, budgets)[1]
     monkeypatch.setattr(unit_choice, "MIN_DRAWS", draws[0])
-    monkeypatch.setattr(unit_choice, "PIECES_PER_SPAN", draws[1])
-    monkeypatch.setattr(unit_choice, "PIECES_PER_WORD", draws[1])
+    for name in ("SPANS_PER_PIECE", "MENTIONS_PER_PIECE"):
+        monkeypatch.setattr(unit_choice, name, draws[1])
     monkeypatch.setattr(unit_choice, "DRAWS_BEFORE_FIT_CHECK", draws[0])
     np.testing.assert_array_equal(chosen_pieces(law, rows, budgets)[1], expected)
 
