@@ -64,7 +64,7 @@ def annotate_corpus(settings: AnnotationSettings, on_progress: Progress | None =
     with input_error_if_unwritable(f"--corpus={settings.corpus}", " and rerun the same command; it resumes"):
         jobs = _jobs(settings, shards, entries)
         if jobs:
-            documents = _from_text(settings, shards, jobs) if settings.input else _from_pieces(jobs)
+            documents = _from_text(settings, shards, jobs, warnings) if settings.input else _from_pieces(jobs)
             workers = min(settings.workers or usable_cores(), sum(job.num_documents for job in jobs))
             unknown = _run(jobs, annotated(documents, annotator, opening, workers), on_progress)
             if unknown:
@@ -144,9 +144,9 @@ def _from_pieces(jobs: list[ShardJob]) -> Iterator[tuple[Place, PreparedDocument
 
 
 def _from_text(
-    settings: AnnotationSettings, shards: TokenShards, jobs: list[ShardJob]
+    settings: AnnotationSettings, shards: TokenShards, jobs: list[ShardJob], warnings: list[str]
 ) -> Iterator[tuple[Place, PreparedDocument]]:
-    """Yields the documents of the jobs with their text, in the order of the input; raises if it lacks some."""
+    """Yields the documents of the jobs with their text, in the order of the input; raises or warns if it lacks some."""
     text_column = shards.manifest["settings"]["text_column"]
     sources = find_sources(settings.input, text_column)
     finder = DocumentFinder([job.hashes() for job in jobs])
@@ -159,6 +159,8 @@ def _from_text(
             f"{', '.join(source['path'] for source in shards.manifest['sources'][:3])}. Give all of it, or "
             "--allow_missing, which leaves the other documents without mentions."
         )
+    if finder.missing:
+        warnings.append(f"{finder.missing:,} documents of the corpus are not in --input: they have no mentions.")
     finder.restart()
     for document in _read(sources, text_column):
         place = finder.find(text_hash(document.lines))

@@ -69,10 +69,10 @@ class ShardJob:
             values = self._open(name)
             values.flush()
             counts = _count(values)
+            del values, self._values[name]  # Windows renames no file that is mapped.
             path = annotation_path(self.stem, name)
             sync(self._temporary[name])
             os.replace(self._temporary.pop(name), path)
-            del self._values[name]
             shard = {**shard_format.file_entry(path), "spans": int(counts[:64].sum()), "pieces": int(counts[64])}
             labels = {label: int(counts[i]) for i, label in enumerate(entry.labels, start=1)}
             unlabelled = {"": int(counts[0])} if counts[0] else {}

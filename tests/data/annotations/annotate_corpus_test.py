@@ -153,7 +153,8 @@ def test_documents_that_the_input_lacks_are_counted(prepared, annotate, texts):
     ):
         annotate(corpus, input=short)
     assert content(corpus) == {}
-    assert annotate(corpus, input=short, allow_missing=True).finished
+    run = annotate(corpus, input=short, allow_missing=True)
+    assert run.finished and run.warnings == ["30 documents of the corpus are not in --input: they have no mentions."]
     some = mentions_of(TokenShards(corpus))
     annotate(corpus, replace=True)
     every = mentions_of(TokenShards(corpus))
