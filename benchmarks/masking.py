@@ -1,13 +1,15 @@
-"""Speed of span masking on one core: `SpanMasker` inside `tf.data` compared with a plain Python loop.
+"""Speed of masking on one core: `SpanMasker` inside `tf.data` compared with a plain Python loop, and its schemes.
 
     python -m benchmarks.masking
 
 Batches of 256 rows of 512 tokens, every row with its own seed, one core, one TensorFlow thread. The loop masks the same
-rows with the same law as Python lists, without padding, tensors and pipeline. Both are timed in turns, in one process.
-The loop is plain code with sets; a version tuned with byte strings is about 1.5 times as fast.
+rows with the law of the scheme `span` as Python lists, without padding, tensors and pipeline. All sides are timed in
+turns, in one process. The loop is plain code with sets; a version tuned with byte strings is about 1.5 times as fast.
+The schemes of mentions read annotations: runs of one to four tokens, of a given share of all tokens.
 """
 
 import dataclasses
+import functools
 import math
 import os
 import random
@@ -23,6 +25,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 
 from spanbert_keras.preprocessing import philox
+from spanbert_keras.preprocessing.masking.schemes import SCHEMES
 from spanbert_keras.preprocessing.masking.span_masker import SpanMasker
 from spanbert_keras.preprocessing.tokenizer import SpanBertTokenizer
 from spanbert_keras.program import Settings, run, setting
@@ -40,6 +43,7 @@ class Config(Settings):
     repeats: int = setting("Timings per side, in turns; the median counts.", default=5, minimum=1)
     vocabulary_size: int = setting("Tokens in the artificial vocabulary.", default=28996, minimum=6)
     continuation_rate: float = setting("Share of tokens that continue a word.", default=0.2, minimum=0, below=1)
+    mention_share: float = setting("Share of tokens in mentions.", default=0.1, minimum=0, below=1)
 
 
 def mask_loop(
@@ -127,12 +131,28 @@ def make_rows(config: Config) -> np.ndarray:
     return rows
 
 
-def pipeline(rows: np.ndarray, masker: SpanMasker):
+def make_annotations(config: Config, rows: np.ndarray) -> np.ndarray:
+    """Returns uint8 of the rows' shape: mentions of one to four tokens at random places, 0 elsewhere."""
+    random_numbers = np.random.default_rng(1)
+    begins = random_numbers.random(rows.shape) < config.mention_share / 2.5
+    lengths = np.where(begins, random_numbers.integers(1, 5, rows.shape), 0)
+    annotations = np.where(begins, 3, 0).astype(np.uint8)
+    for further in range(1, 4):
+        reached = np.zeros_like(begins)
+        reached[..., further:] = lengths[..., :-further] > further
+        annotations[reached & (annotations == 0)] = 1
+    annotations[..., 0] = annotations[..., -1] = 0
+    return annotations
+
+
+def pipeline(rows: np.ndarray, masker: SpanMasker, annotations: np.ndarray | None = None):
     """Returns a `tf.data.Dataset` of masked batches; row r of batch b has the seed `fold((0, b), r)`."""
     import tensorflow as tf
 
     seeds = philox.fold((0, 0), np.arange(rows.shape[0])[:, np.newaxis], np.arange(rows.shape[1]))  # (batches, B, 2)
     inputs = {"token_ids": rows, "padding_mask": np.ones_like(rows)}
+    if annotations is not None:
+        inputs["annotations"] = annotations
     dataset = tf.data.Dataset.from_tensor_slices((inputs, seeds.astype(np.int64)))
     options = tf.data.Options()
     options.threading.private_threadpool_size = 1
@@ -147,24 +167,39 @@ def _time(function: Callable[[], None]) -> float:
 
 
 def measure(config: Config) -> dict[str, float]:
-    """Returns the tokens per second of `layer` (in `tf.data`) and of `loop`, and their `ratio`."""
+    """Returns the tokens per second of every scheme (in `tf.data`) and of `loop`, and the `ratio` of span to loop."""
     tokenizer, rows = make_tokenizer(config), make_rows(config)
     begins_word, random_ids = tokenizer.word_starts().tolist(), tokenizer.ordinary_token_ids().tolist()
-    dataset = pipeline(rows, SpanMasker(tokenizer=tokenizer))
+    annotations = make_annotations(config, rows)
+    datasets = {
+        name: pipeline(rows, SpanMasker(tokenizer=tokenizer, scheme=name), annotations if scheme.annotation else None)
+        for name, scheme in SCHEMES.items()
+    }
     blocks = [block for batch in rows[..., 1:-1].tolist() for block in batch]
 
-    def run_layer() -> None:
-        for _ in dataset:
+    def run_layer(name: str) -> None:
+        for _ in datasets[name]:
             pass
 
     def run_loop() -> None:
         for row, block in enumerate(blocks):
             mask_loop(block, begins_word, random_ids, tokenizer.mask_token_id, random.Random(row))
 
-    run_layer()  # Traces, reads the vocabulary, fills the caches.
-    times = [(_time(run_layer), _time(run_loop)) for _ in range(config.repeats)]
-    layer, loop = (statistics.median(side) for side in zip(*times, strict=True))
-    return {"layer": rows.size / layer, "loop": len(blocks) * len(blocks[0]) / loop, "ratio": loop / layer}
+    sides = {name: functools.partial(run_layer, name) for name in datasets}
+    for run_side in sides.values():
+        run_side()  # Traces, reads the vocabulary, fills the caches.
+    sides["loop"] = run_loop
+    times = {name: [] for name in sides}
+    for _ in range(config.repeats):
+        for name, run_side in sides.items():
+            times[name].append(_time(run_side))
+    seconds = {name: statistics.median(times[name]) for name in sides}
+    speeds = {name: rows.size / seconds[name] for name in datasets}
+    return {
+        **speeds,
+        "loop": len(blocks) * len(blocks[0]) / seconds["loop"],
+        "ratio": seconds["loop"] / seconds["span"],
+    }
 
 
 def main(config: Config) -> None:
@@ -172,9 +207,11 @@ def main(config: Config) -> None:
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     results = measure(config)
-    print(f"SpanMasker in tf.data  {results['layer']:12,.0f} tokens/s on one core")
-    print(f"plain Python loop      {results['loop']:12,.0f} tokens/s")
-    print(f"ratio                  {results['ratio']:12.2f}")
+    for name in SCHEMES:
+        relative = f"({results['span'] / results[name]:.2f} times the time of span)"
+        print(f"{name:15} in tf.data  {results[name]:12,.0f} tokens/s on one core  {relative}")
+    print(f"plain Python loop          {results['loop']:12,.0f} tokens/s")
+    print(f"ratio of span to loop      {results['ratio']:12.2f}")
 
 
 if __name__ == "__main__":

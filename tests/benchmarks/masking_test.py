@@ -9,6 +9,7 @@ from scipy import stats
 
 from benchmarks import masking
 from spanbert_keras.preprocessing import philox
+from spanbert_keras.preprocessing.masking.schemes import SCHEMES
 from spanbert_keras.preprocessing.masking.span_masker import SpanMasker
 
 CONFIG = masking.Config(batch_size=6, sequence_length=48, batches=2, repeats=1, vocabulary_size=400)
@@ -87,6 +88,15 @@ def test_rows_are_framed_and_of_the_asked_size():
     assert rows[..., 1:-1].min() >= 5
 
 
+def test_mentions_have_one_to_four_tokens_and_the_asked_share():
+    config = masking.Config(batch_size=50, sequence_length=402, batches=5, mention_share=0.1)
+    annotations = masking.make_annotations(config, masking.make_rows(config))
+    assert set(np.unique(annotations).tolist()) == {0, 1, 3} and not annotations[..., [0, -1]].any()
+    assert abs((annotations > 0).mean() - 0.1) < 0.01
+    lengths = np.diff(np.flatnonzero(annotations.reshape(-1) != 1))  # from one first token or gap to the next
+    assert set(lengths.tolist()) == {1, 2, 3, 4}
+
+
 def test_the_pipeline_gives_every_row_its_own_seed(tokenizer):
     pytest.importorskip("tensorflow")
     rows, masker = masking.make_rows(CONFIG), SpanMasker(tokenizer=tokenizer)
@@ -101,6 +111,6 @@ def test_the_pipeline_gives_every_row_its_own_seed(tokenizer):
 def test_the_measurement_runs_and_the_ratio_is_that_of_the_times():
     pytest.importorskip("tensorflow")
     results = masking.measure(CONFIG)
-    assert set(results) == {"layer", "loop", "ratio"}
+    assert set(results) == {*SCHEMES, "loop", "ratio"}
     # The layer's rows count with [CLS] and [SEP], the loop's without.
-    assert results["layer"] / results["loop"] == pytest.approx(results["ratio"] * 48 / 46)
+    assert results["span"] / results["loop"] == pytest.approx(results["ratio"] * 48 / 46)

@@ -124,7 +124,7 @@ def test_help_begins_with_the_docstring_of_the_program(module, capsys):
     assert capsys.readouterr().out.startswith(loaded.__doc__.strip() + "\n")
 
 
-@pytest.mark.parametrize("module", ["spanbert_keras.prepare", "spanbert_keras.pretrain"])
+@pytest.mark.parametrize("module", [f"spanbert_keras.{name}" for name in ("prepare", "annotate", "pretrain")])
 def test_help_explains_every_flag_in_a_sentence(module, capsys):
     config = importlib.import_module(module).Config
     with pytest.raises(SystemExit):

@@ -58,9 +58,10 @@ INNER_ARROWS: dict[str, dict[str, set[str]]] = {
     "data": {
         "shards": set(),
         "corpus": {"shards"},
+        "annotations": {"shards", "corpus"},
         "documents": set(),
         "pairs": {"shards"},
-        "batches": {"shards", "pairs"},
+        "batches": {"shards", "pairs", "annotations"},
     },
     "training": {
         "distributed": set(),

@@ -20,6 +20,7 @@ PROGRAMS = sorted(
 OTHER_TEXT = {
     *(
         "baselines",
+        "annotator",
         "curve",
         "dataset",
         "default_genre",

@@ -54,9 +54,18 @@ class PreparationSettings(Settings):
     @functools.cached_property
     def part(self) -> tuple[int, int]:
         """(i, n): this run prepares part i of n; (0, 1) is the whole corpus."""
-        if self.shard is None:
-            return 0, 1
-        match = re.fullmatch(r"(\d+)/(\d+)", self.shard)
-        if not match or not int(match[1]) < int(match[2]):
-            raise InputError(f"--shard must be i/n with i from 0 to n - 1, as in --shard=0/4. Received: {self.shard}.")
-        return int(match[1]), int(match[2])
+        return part_of(self.shard)
+
+
+def part_of(shard: str | None) -> tuple[int, int]:
+    """Returns the (i, n) of `--shard=i/n`, and (0, 1) without it.
+
+    Raises:
+        InputError: it has another form, or i is not below n.
+    """
+    if shard is None:
+        return 0, 1
+    match = re.fullmatch(r"(\d+)/(\d+)", shard)
+    if not match or not int(match[1]) < int(match[2]):
+        raise InputError(f"--shard must be i/n with i from 0 to n - 1, as in --shard=0/4. Received: {shard}.")
+    return int(match[1]), int(match[2])

@@ -75,7 +75,7 @@ def prepare_corpus(settings: PreparationSettings, on_progress: Progress | None =
         if resume:
             writer.load_progress()
         chunks = read_chunks(sources, settings.text_column, (writer.position[0], writer.position[1]), settings.part)
-        for chunk in encode_chunks(chunks, tokenizer.wordpiece, settings.workers or _usable_cores()):
+        for chunk in encode_chunks(chunks, tokenizer.wordpiece, settings.workers or usable_cores()):
             if writer.add(chunk):
                 writer.save_progress(identity)
             if on_progress is not None:
@@ -111,7 +111,7 @@ def _full_disk_reported(folder: pathlib.Path) -> Iterator[None]:
         ) from error
 
 
-def _usable_cores() -> int:
+def usable_cores() -> int:
     """Returns the number of cores that this process may use; not every system reports it."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 

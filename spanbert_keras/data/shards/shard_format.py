@@ -9,13 +9,14 @@ A prepared corpus is a folder:
     train-00000.documents.npy         int64 (D + 1,): first piece of each document, then N
     train-00000.lines.npy             int64 (L + 1,): first piece of each line, then N; holds every document start
     train-00000.hashes.npy            uint64 (D,): BLAKE2b of each document's text
-    train-00000.<name>.annotation.npy uint8 (N,), optional, added later: a value for each piece (a bit field, a class)
+    train-00000.<name>.annotation.npy uint8 (N,), optional, added later: mentions (see `annotation_format`)
     heldout-00000. ...                the same for the held-out documents; a shard without any has no files
 """
 
 import hashlib
 import os
 import pathlib
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -28,12 +29,18 @@ MANIFEST = "manifest.json"
 VOCABULARY = "vocab.txt"
 UNIGRAM_COUNTS = "unigram_counts.npy"
 SPLITS = ("train", "heldout")
+AGAIN = "prepare the corpus again"
 SHARD_ARRAYS = ("pieces", "documents", "lines", "hashes")
+
+
+def shard_stem(split: str, index: int) -> str:
+    """Returns the name of a shard, with which the names of its files begin."""
+    return f"{split}-{index:05d}"
 
 
 def shard_file(split: str, index: int, array: str) -> str:
     """Returns the name of one array's file."""
-    return f"{split}-{index:05d}.{array}.npy"
+    return f"{shard_stem(split, index)}.{array}.npy"
 
 
 def piece_dtype(vocabulary_size: int) -> np.dtype:
@@ -92,27 +99,44 @@ def checksum(path: pathlib.Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def check_size(path: pathlib.Path, entry: dict[str, Any]) -> None:
-    """Raises if a file is missing, or its size is not the manifest's."""
+def fingerprint(manifests: Sequence[dict[str, Any]]) -> str:
+    """Returns the SHA-256 of every file's checksum and of the vocabulary: a name for the content of these folders."""
+    lines = [manifest["vocabulary_fingerprint"] for manifest in manifests]
+    for part, manifest in enumerate(manifests):
+        lines += [f"{part} {name} {entry['sha256']}" for name, entry in sorted(manifest["files"].items())]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def check_size(path: pathlib.Path, entry: dict[str, Any], what: str = "corpus", again: str = AGAIN) -> None:
+    """Raises if a file is missing, or its size is not the one recorded.
+
+    Args:
+        path: path of the file.
+        entry: dict. The file's entry: `bytes` and `sha256`.
+        what: str. The kind of file, for the message.
+        again: str. How the user makes it again.
+    """
     expected = entry["bytes"]
     if not path.is_file():
-        raise InputError(f"The corpus file {path} is missing. Expected: {expected:,} bytes. Prepare the corpus again.")
+        raise InputError(
+            f"The {what} file {path} is missing. Expected: {expected:,} bytes. {again[0].upper()}{again[1:]}."
+        )
     received = path.stat().st_size
     if received != expected:
         raise InputError(
-            f"The corpus file {path} is incomplete. Expected: {expected:,} bytes. Received: {received:,} bytes. "
-            "Copy it again or prepare the corpus again."
+            f"The {what} file {path} is incomplete. Expected: {expected:,} bytes. Received: {received:,} bytes. "
+            f"Copy it again or {again}."
         )
 
 
-def check_content(path: pathlib.Path, entry: dict[str, Any]) -> None:
-    """Raises if the SHA-256 of a file is not the manifest's."""
-    check_size(path, entry)
+def check_content(path: pathlib.Path, entry: dict[str, Any], what: str = "corpus", again: str = AGAIN) -> None:
+    """Raises if the SHA-256 of a file is not the one recorded; arguments as of `check_size`."""
+    check_size(path, entry, what, again)
     received = checksum(path)
     if received != entry["sha256"]:
         raise InputError(
-            f"The corpus file {path} is damaged. Expected: SHA-256 {entry['sha256'][:16]}... as its manifest says. "
-            f"Received: {received[:16]}... Copy it again or prepare the corpus again."
+            f"The {what} file {path} is damaged. Expected: SHA-256 {entry['sha256'][:16]}... as recorded when it was "
+            f"written. Received: {received[:16]}... Copy it again or {again}."
         )
 
 

@@ -1,7 +1,6 @@
 """Prepared corpora: token shards opened as memory maps."""
 
 import dataclasses
-import hashlib
 import json
 import os
 import pathlib
@@ -10,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from spanbert_keras.data.shards import shard_format
+from spanbert_keras.data.shards import annotation_format, shard_format
+from spanbert_keras.data.shards.mention_annotation import MentionAnnotation, open_annotation
 from spanbert_keras.errors import InputError
 from spanbert_keras.preprocessing.tokenizer import SpanBertTokenizer
 
 PART_NAME = re.compile(r"part-(\d+)-of-(\d+)")
-ANNOTATION_NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
 @dataclasses.dataclass
@@ -46,9 +45,7 @@ class TokenSplit:
 
     def annotation_path(self, name: str, shard: int) -> pathlib.Path:
         """Returns where the annotation `name` of a shard is kept: `<shard>.<name>.annotation.npy`."""
-        if not ANNOTATION_NAME.fullmatch(name):
-            raise ValueError(f"`name` must be lowercase letters, digits and underscores. Received: name={name!r}.")
-        return self.paths[shard].with_name(f"{self.paths[shard].name}.{name}.annotation.npy")
+        return annotation_format.annotation_path(self.paths[shard], name)
 
     def write_annotation(self, name: str, shard: int, values: np.ndarray) -> None:
         """Writes one value for each piece of a shard.
@@ -98,6 +95,7 @@ class TokenShards:
         manifest: dict. Format version, counts, settings, report; of all parts together, each part's own in "parts".
         unigram_counts: int64 `(V,)`. How often each piece occurs in the training split.
         fingerprint: str. 64 hexadecimal digits that name the content of the corpus.
+        parts: list of (path, dict). Its folders with their manifests; one folder if it has no parts.
 
     Raises:
         InputError: no prepared corpus there, an unfinished one, a missing part, a file that is missing or cut short,
@@ -124,8 +122,8 @@ class TokenShards:
         folders = _part_folders(self.directory)
         manifests = [_read_manifest(folder) for folder in folders]
         _check_parts_agree(folders, manifests)
-        self._parts = list(zip(folders, manifests, strict=True))
-        for folder, manifest in self._parts:
+        self.parts = list(zip(folders, manifests, strict=True))
+        for folder, manifest in self.parts:
             for name, entry in manifest["files"].items():
                 shard_format.check_size(folder / name, entry)
         self._heldout_candidate = _chosen_candidate(manifests)
@@ -138,7 +136,7 @@ class TokenShards:
                 )
         self.unigram_counts = self._count_unigrams()
         self.manifest = manifests[0] if len(manifests) == 1 else _merged(manifests)
-        self.fingerprint = _fingerprint(manifests)
+        self.fingerprint = shard_format.fingerprint(manifests)
 
     def split(self, name: str) -> TokenSplit:
         """Returns the `TokenSplit` named "train" or "heldout"."""
@@ -148,7 +146,7 @@ class TokenShards:
 
     def tokenizer(self) -> SpanBertTokenizer:
         """Returns the tokenizer with which the corpus was prepared, from its own copy of the vocabulary."""
-        folder, manifest = self._parts[0]
+        folder, manifest = self.parts[0]
         settings = manifest.get("tokenizer_settings", {})
         return SpanBertTokenizer(folder / shard_format.VOCABULARY, lowercase=manifest["lowercase"], **settings)
 
@@ -164,26 +162,39 @@ class TokenShards:
             )
 
     def verify(self) -> None:
-        """Reads every file once and compares its SHA-256 with the manifest's.
+        """Reads every file once, annotations too, and compares its SHA-256 with the recorded one.
 
         Raises:
             InputError: a file is damaged; the message names it.
         """
-        for folder, manifest in self._parts:
+        for folder, manifest in self.parts:
             for name, entry in manifest["files"].items():
                 shard_format.check_content(folder / name, entry)
+            annotation_format.check_contents(folder, manifest)
+
+    def annotations(self, name: str) -> MentionAnnotation:
+        """Returns an annotation that `annotate` has finished; the size of every file is checked.
+
+        Args:
+            name: str. `"entities"` or `"noun_phrases"`.
+
+        Raises:
+            InputError: there is no such annotation (the message has the command that makes it), it was made for another
+                corpus or tokenizer, or a file is missing or cut short.
+        """
+        return open_annotation(self.directory, self.parts, name)
 
     def _open_split(self, split: str) -> TokenSplit:
         """Opens the shards of a split; a held-out candidate goes where `_chosen_candidate` says."""
         opened = TokenSplit([], [], [], [])
-        for part, (folder, manifest) in enumerate(self._parts):
+        for part, (folder, manifest) in enumerate(self.parts):
             dtype = shard_format.piece_dtype(manifest["vocabulary_size"])
             for shard in manifest["shards"]:
                 actual = shard["split"]
                 if actual == "candidate":
                     actual = "heldout" if part == self._heldout_candidate else "train"
                 if actual == split:
-                    stem = folder / f"{shard['split']}-{shard['index']:05d}"
+                    stem = folder / shard_format.shard_stem(shard["split"], shard["index"])
                     pieces, documents, lines = (
                         shard_format.open_array(stem.with_name(f"{stem.name}.{array}.npy"), kind, length)
                         for array, kind, length in (
@@ -200,9 +211,9 @@ class TokenShards:
 
     def _count_unigrams(self) -> np.ndarray:
         """Returns the training split's counts; a candidate counts where it was not chosen to be held out."""
-        size = self._parts[0][1]["vocabulary_size"]
+        size = self.parts[0][1]["vocabulary_size"]
         counts = np.zeros(size, np.int64)
-        for part, (folder, manifest) in enumerate(self._parts):
+        for part, (folder, manifest) in enumerate(self.parts):
             counts += shard_format.open_array(folder / shard_format.UNIGRAM_COUNTS, np.int64, size)
             for shard in manifest["shards"] if part != self._heldout_candidate else ():
                 if shard["split"] == "candidate":
@@ -295,11 +306,3 @@ def _merged(manifests: list[dict[str, Any]]) -> dict[str, Any]:
     shared = {k: manifests[0][k] for k in manifests[0] if k not in ("files", "shards", "totals", "reports", "shard")}
     totals = {key: sum(manifest["totals"][key] for manifest in manifests) for key in manifests[0]["totals"]}
     return {**shared, "totals": totals, "parts": manifests}
-
-
-def _fingerprint(manifests: list[dict[str, Any]]) -> str:
-    """Returns the SHA-256 of every file's checksum and of the vocabulary."""
-    lines = [manifest["vocabulary_fingerprint"] for manifest in manifests]
-    for part, manifest in enumerate(manifests):
-        lines += [f"{part} {name} {entry['sha256']}" for name, entry in sorted(manifest["files"].items())]
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()

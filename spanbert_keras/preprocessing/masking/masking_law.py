@@ -4,6 +4,7 @@ Shape letters: R rows, N pieces of all rows, K masked pieces, S spans.
 """
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 
@@ -64,19 +65,20 @@ def mask_rows(
         seeds: integers `(R, 2)`. Each row's own seed.
         tables: `MaskingTables` of the vocabulary.
         settings: `MaskingSettings`.
-        annotation: `(N,)` or `None`. A value for each piece, for schemes that need one (see `Scheme`).
+        annotation: int `(N,)` or `None`. A value for each piece, for schemes that need one (see `Scheme`).
 
     Raises:
-        ValueError: a piece isn't in the vocabulary, or shapes disagree.
+        ValueError: a piece isn't in the vocabulary, shapes disagree, or the scheme needs an annotation.
     """
     scheme = SCHEMES[settings.scheme]
     pieces, row_starts, seeds = np.asarray(pieces, np.int32), np.asarray(row_starts, np.int64), philox.as_seed(seeds)
     _check(pieces, row_starts, seeds, vocabulary_size=len(tables.kinds))
+    annotation = _checked_annotation(annotation, pieces, settings.scheme)
     rows = RaggedRows(pieces, row_starts, seeds, tables.kinds[pieces], annotation)
     units = scheme.find_units(rows)
     choose = (settings.rule == "bert" and scheme.choose_by_bert) or scheme.choose
     budgets = settings.budget(units.num_pieces, np.diff(row_starts) - units.num_pieces)
-    chosen = choose(units, rows, budgets, settings.length_thresholds)
+    chosen = choose(units, rows, budgets, settings.draw_thresholds)
     return _masked_rows(rows, units, chosen, tables, settings)
 
 
@@ -91,6 +93,25 @@ def _check(pieces: np.ndarray, starts: np.ndarray, seeds: np.ndarray, vocabulary
             f"Token ids must be from 0 to vocabulary_size - 1 = {vocabulary_size - 1}. "
             f"Received: {pieces.min()}..{pieces.max()}."
         )
+
+
+def _checked_annotation(annotation: Any, pieces: np.ndarray, scheme: str) -> np.ndarray | None:
+    """Returns the annotation as an array; raises `ValueError` if the scheme lacks it or it doesn't fit the pieces."""
+    name = SCHEMES[scheme].annotation
+    if name is None:
+        return None
+    if annotation is None:
+        raise ValueError(
+            f"The scheme {scheme!r} needs an annotation, one value per piece that marks its {name.replace('_', ' ')}: "
+            "`annotations` in the inputs of `SpanMasker`, `annotation` in `mask_ragged`. Received: none."
+        )
+    annotation = np.asarray(annotation)
+    if annotation.shape != pieces.shape or annotation.dtype.kind not in "iu":
+        raise ValueError(
+            f"The annotation must be integers of shape {pieces.shape}, one per piece. "
+            f"Received: dtype={annotation.dtype}, shape={annotation.shape}."
+        )
+    return annotation
 
 
 def _masked_rows(

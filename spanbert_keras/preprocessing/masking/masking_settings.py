@@ -29,6 +29,8 @@ class MaskingSettings:
             random pieces are uniform over the whole vocabulary, and a word that does not fit the budget is skipped.
             Only for the schemes `"subword"` and `"whole_word"`. Defaults to `"paper"` (section 4.2).
         max_predictions: int or `None`. Most pieces masked of a row, under BERT's rule. Defaults to `None`: no limit.
+        mention_rate: float. Share of draws that are mentions, in schemes that read an annotation; the others are words.
+            Defaults to 0.5 (section 6.1).
 
     Raises:
         ValueError: a setting is unknown or out of range.
@@ -43,6 +45,7 @@ class MaskingSettings:
     random_token_rate: float = 0.1
     rule: str = "paper"
     max_predictions: int | None = None
+    mention_rate: float = 0.5
 
     def __post_init__(self) -> None:
         if self.rule not in RULES:
@@ -66,6 +69,8 @@ class MaskingSettings:
                 "`mask_token_rate` and `random_token_rate` must not be negative and add up to at most 1. "
                 f"Received: mask_token_rate={rates[0]}, random_token_rate={rates[1]}."
             )
+        if not 0 <= self.mention_rate <= 1:
+            raise ValueError(f"`mention_rate` must be from 0 to 1. Received: mention_rate={self.mention_rate}.")
         span_lengths.length_thresholds(self.geometric_rate, self.max_span_length)  # Raises if they are wrong.
 
     def budget(self, num_pieces: np.ndarray, num_specials: int | np.ndarray = 2) -> np.ndarray:
@@ -93,6 +98,13 @@ class MaskingSettings:
         """uint64 thresholds of the span lengths, in units of the scheme; none where all spans are one unit."""
         longest = SCHEMES[self.scheme].max_span_length or self.max_span_length
         return span_lengths.length_thresholds(self.geometric_rate, longest)
+
+    @functools.cached_property
+    def draw_thresholds(self) -> np.ndarray:
+        """uint64 thresholds of a draw's first random word: of the lengths, or that of mentions."""
+        if SCHEMES[self.scheme].annotation is None:
+            return self.length_thresholds
+        return np.array([int(span_lengths.as_fraction(self.mention_rate) * 2**32)], np.uint64)
 
     @functools.cached_property
     def replacement_thresholds(self) -> np.ndarray:

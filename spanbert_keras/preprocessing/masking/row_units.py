@@ -1,4 +1,4 @@
-"""Ragged rows, and the units in them that can be masked: words or word pieces.
+"""Ragged rows, and what can be masked in them: words or word pieces, and mentions made of words.
 
 Shape letters: R rows, N pieces of all rows, U units (specials included), W units without specials.
 """
@@ -8,6 +8,9 @@ import dataclasses
 import numpy as np
 
 from spanbert_keras.preprocessing.masking.masking_tables import CONTINUATION, SPECIAL
+
+# Bits of an annotation of mentions; the others hold the number of a label, which masking ignores.
+INSIDE, FIRST = 1, 2
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -19,7 +22,7 @@ class RaggedRows:
         starts: int64 `(R + 1,)`. Where each row begins, and N.
         seeds: uint32 `(R, 2)`. Each row's own seed.
         kinds: uint8 `(N,)`. `SPECIAL`, `WORD_START` or `CONTINUATION` for each piece.
-        annotation: `(N,)` or `None`. A value for each piece, for a scheme that needs more than pieces.
+        annotation: int `(N,)` or `None`. A value for each piece, for a scheme that needs more than pieces.
     """
 
     pieces: np.ndarray
@@ -87,6 +90,42 @@ def find_words(rows: RaggedRows) -> RowUnits:
 def find_pieces(rows: RaggedRows) -> RowUnits:
     """Splits rows into single pieces; some are specials."""
     return RowUnits.begin_at(rows, np.arange(len(rows.kinds)))
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Mentions:
+    """Mentions as spans of units.
+
+    Attributes:
+        first: int64. Index of each mention's first unit.
+        length: int64. Units of each mention.
+        row_starts: int64 `(R + 1,)`. First mention of each row, and their number.
+    """
+
+    first: np.ndarray
+    length: np.ndarray
+    row_starts: np.ndarray
+
+
+def find_mentions(rows: RaggedRows, units: RowUnits) -> Mentions:
+    """Finds the mentions that the annotation marks.
+
+    A mention is a maximal run of pieces with the bit `INSIDE`. The bit `FIRST`, a row's beginning, and a special each
+    end the run before. Mentions are extended to whole units; those longer than the row's budget are found too.
+    """
+    annotation = np.asarray(rows.annotation)  # `mask_rows` has checked that there is one.
+    inside = np.flatnonzero(((annotation & INSIDE) > 0) & (rows.kinds != SPECIAL))
+    begins = (annotation[inside] & FIRST) > 0
+    begins[1:] |= np.diff(inside) > 1
+    row_begins = np.searchsorted(inside, rows.starts)  # the first piece inside a mention of each row
+    begins[row_begins[row_begins < len(inside)]] = True
+    leaders = np.flatnonzero(begins)  # indices into `inside`
+    ends = np.append(leaders[1:], len(inside))[: len(leaders)] - 1
+    is_first = np.zeros(len(annotation), bool)
+    is_first[units.first] = True
+    unit = np.cumsum(is_first, dtype=np.int32) - 1  # of each piece
+    first, last = (unit[inside[at]].astype(np.int64) for at in (leaders, ends))
+    return Mentions(first, last - first + 1, np.searchsorted(leaders, row_begins))
 
 
 def consecutive(starts: np.ndarray, counts: np.ndarray) -> np.ndarray:

@@ -14,9 +14,11 @@ from spanbert_keras.preprocessing import philox
 from spanbert_keras.preprocessing.masking.masking_law import MaskedRows, mask_rows
 from spanbert_keras.preprocessing.masking.masking_settings import MaskingSettings
 from spanbert_keras.preprocessing.masking.masking_tables import MaskingTables
+from spanbert_keras.preprocessing.masking.schemes import SCHEMES
 from spanbert_keras.preprocessing.tokenizer_inputs import in_tf_graph
 
 SEQUENCE_KEYS = ("token_ids", "segment_ids", "padding_mask")
+INPUT_KEYS = (*SEQUENCE_KEYS, "annotations")
 POSITION_KEYS = ("mask_positions", "mask_ids", "left_positions", "right_positions", "span_offsets")
 WEIGHT_KEYS = ("mask_weights", "span_weights")
 MASKED_KEYS = ("token_ids", *POSITION_KEYS, *WEIGHT_KEYS)
@@ -40,7 +42,8 @@ class SpanMasker(keras_hub.models.Preprocessor):
         tokenizer: `SpanBertTokenizer`. Defines word starts and special pieces ([UNK] included), which are never masked.
         max_predictions: int. M, entries for masked pieces per row. Defaults to ceil(masking_rate x T).
         scheme: str. What is masked and replaced together: `"span"`, spans of words (section 3.1), `"whole_word"`,
-            single words, or `"subword"`, single pieces (BERT, section 6.1). Defaults to `"span"`.
+            single words, `"subword"`, single pieces (BERT, section 6.1), `"named_entity"` or `"noun_phrase"`, mentions
+            marked in `annotations` and single words (section 6.1). Defaults to `"span"`.
         max_span_positions: int. Pieces at this offset in a span and later have no span boundary target. Defaults to
             15 (the released code's README command).
         unigram_counts: integers `(V,)`. The corpus' piece counts, from which random pieces are drawn; `None` draws
@@ -54,11 +57,14 @@ class SpanMasker(keras_hub.models.Preprocessor):
             `"whole_word"`. A row's budget is then 0.15 of its length with specials, rounded to the nearest integer, at
             least 1 and at most `max_predictions`; [UNK] may be masked; each piece has its own draw; random pieces are
             uniform over the whole vocabulary; a word that does not fit is skipped. Defaults to `"paper"`.
+        mention_rate: float. Share of draws that are mentions, in the schemes with `annotations`; the other draws are
+            words. Defaults to 0.5 (section 6.1).
         **kwargs: name and dtype, as for any Keras layer.
 
     Call arguments:
         inputs: dict. `token_ids` int `(B, T)` or `(T,)`; `padding_mask` of the same shape, 0 at padding; optionally
-            `segment_ids` of the same shape.
+            `segment_ids` of the same shape. The schemes `"named_entity"` and `"noun_phrase"` need `annotations`, int of
+            the same shape: bit 0 is set inside a mention, bit 1 at its first piece, other bits are ignored.
         seed: integers `(B, 2)`, each row's own seed, or `(2,)`: row r then uses `fold(seed, r)`. For `(T,)` inputs
             `(2,)` is the row's own seed. Required.
 
@@ -76,7 +82,7 @@ class SpanMasker(keras_hub.models.Preprocessor):
 
     Raises:
         ValueError: an argument is out of range, `max_predictions` is below ceil(masking_rate x (T - 2)) or what a row
-            needs, `seed` or an input is missing or has a wrong shape.
+            needs, `seed` or an input is missing or has a wrong shape, the scheme needs `annotations`.
 
     Example:
 
@@ -93,11 +99,17 @@ class SpanMasker(keras_hub.models.Preprocessor):
     masked = masker({"token_ids": token_ids, "padding_mask": token_ids != 0}, seed=(1, 2))
     masked["token_ids"]  # (1, 10), ceil(0.3 x 7) = 3 pieces replaced, or fewer
     masked["mask_positions"].shape  # (1, 3)
+
+    # The mention "super bowls", as an annotation of named entities marks it.
+    mentions = SpanMasker(tokenizer=tokenizer, scheme="named_entity", masking_rate=0.3, mention_rate=1.0)
+    annotations = np.array([[0, 0, 3, 1, 1, 0, 0, 0, 0, 0]])  # (1, 10)
+    inputs = {"token_ids": token_ids, "padding_mask": token_ids != 0, "annotations": annotations}
+    mentions(inputs, seed=(1, 2))["mask_positions"]  # [[2, 3, 4]]
     ```
 
     In `tf.data`: `dataset.map(lambda inputs, seed: masker(inputs, seed=seed))`.
 
-    Reference: Joshi et al., 2020, section 3.1.
+    Reference: Joshi et al., 2020, sections 3.1 and 6.1.
     """
 
     def __init__(
@@ -113,6 +125,7 @@ class SpanMasker(keras_hub.models.Preprocessor):
         mask_token_rate=0.8,
         random_token_rate=0.1,
         rule="paper",
+        mention_rate=0.5,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -136,6 +149,7 @@ class SpanMasker(keras_hub.models.Preprocessor):
             random_token_rate=random_token_rate,
             rule=rule,
             max_predictions=max_predictions if rule == "bert" else None,
+            mention_rate=mention_rate,
         )
         self._tables = None
         self.built = True
@@ -155,6 +169,7 @@ class SpanMasker(keras_hub.models.Preprocessor):
                 "mask_token_rate": self.settings.mask_token_rate,
                 "random_token_rate": self.settings.random_token_rate,
                 "rule": self.settings.rule,
+                "mention_rate": self.settings.mention_rate,
             }
         )
         return config
@@ -175,13 +190,14 @@ class SpanMasker(keras_hub.models.Preprocessor):
             pieces: int `(N,)`. All rows' pieces with specials, one row after the other.
             row_starts: int `(R + 1,)`. Where each row begins, and N.
             seeds: integers `(R, 2)`. Each row's own seed.
-            annotation: `(N,)` or `None`. A value for each piece, for a scheme that needs one.
+            annotation: int `(N,)` or `None`. A value for each piece, for a scheme that needs one; see `annotations` in
+                the class's call arguments.
 
         Returns:
             `MaskedRows` of NumPy arrays.
 
         Raises:
-            ValueError: a piece isn't in the vocabulary, or shapes disagree.
+            ValueError: a piece isn't in the vocabulary, shapes disagree, or the scheme needs an annotation.
         """
         return mask_rows(pieces, row_starts, seeds, self.tables, self.settings, annotation)
 
@@ -189,12 +205,14 @@ class SpanMasker(keras_hub.models.Preprocessor):
         _check_inputs(inputs, seed)
         if in_tf_graph():
             return self._call_in_graph(inputs, seed)
-        values = [inputs[key] for key in SEQUENCE_KEYS if inputs.get(key) is not None]
-        arrays = {key: _to_numpy(inputs[key]) for key in SEQUENCE_KEYS if inputs.get(key) is not None}
+        values = [inputs[key] for key in INPUT_KEYS if inputs.get(key) is not None]
+        arrays = {key: _to_numpy(inputs[key]) for key in INPUT_KEYS if inputs.get(key) is not None}
         token_ids, padding_mask = arrays["token_ids"], arrays["padding_mask"]
         segment_ids = arrays.get("segment_ids", np.zeros(token_ids.shape, np.int32))
-        _check_shapes(token_ids, segment_ids, padding_mask)
-        outputs = dict(zip(MASKED_KEYS, self._mask_batch(token_ids, padding_mask, _to_numpy(seed)), strict=True))
+        annotations = self._annotations(arrays)
+        _check_shapes(token_ids, segment_ids, padding_mask, *annotations)
+        masked = self._mask_batch(token_ids, padding_mask, _to_numpy(seed), *annotations)
+        outputs = dict(zip(MASKED_KEYS, masked, strict=True))
         outputs.update(segment_ids=segment_ids.astype(np.int32), padding_mask=padding_mask.astype(np.int32))
         if all(isinstance(value, np.ndarray | list | tuple) for value in values):
             return outputs
@@ -207,10 +225,12 @@ class SpanMasker(keras_hub.models.Preprocessor):
         token_ids, padding_mask = (tf.convert_to_tensor(inputs[key]) for key in ("token_ids", "padding_mask"))
         segment_ids = inputs.get("segment_ids")
         segment_ids = tf.zeros_like(token_ids) if segment_ids is None else tf.convert_to_tensor(segment_ids)
-        _check_shapes(token_ids, segment_ids, padding_mask)
+        annotations = [tf.convert_to_tensor(value) for value in self._annotations(inputs)]
+        _check_shapes(token_ids, segment_ids, padding_mask, *annotations)
         types = [tf.float32 if key in WEIGHT_KEYS else tf.int32 for key in MASKED_KEYS]
         # Stateless: the result is a pure function of the arguments, which lets tf.data reorder and cache.
-        masked = tf.numpy_function(self._mask_batch, [token_ids, padding_mask, seed], types, stateful=False)
+        arguments = [token_ids, padding_mask, seed, *annotations]
+        masked = tf.numpy_function(self._mask_batch, arguments, types, stateful=False)
         *batch_shape, length = token_ids.shape
         predictions = self.max_predictions if length is None else self._num_predictions(length)
         for key, value in zip(MASKED_KEYS, masked, strict=True):
@@ -219,7 +239,19 @@ class SpanMasker(keras_hub.models.Preprocessor):
         outputs.update(segment_ids=tf.cast(segment_ids, tf.int32), padding_mask=tf.cast(padding_mask, tf.int32))
         return outputs
 
-    def _mask_batch(self, token_ids, padding_mask, seed):
+    def _annotations(self, inputs: Mapping) -> list:
+        """Returns a list of the inputs' `annotations`, if the scheme reads them; raises `ValueError` without them."""
+        if SCHEMES[self.settings.scheme].annotation is None:
+            return []
+        if inputs.get("annotations") is None:
+            raise ValueError(
+                f"`SpanMasker(scheme={self.settings.scheme!r})` needs the key 'annotations' in its inputs: integers of "
+                "the shape of token_ids, with bit 0 inside mentions and bit 1 at their first pieces. "
+                f"Received keys: {sorted(inputs)}."
+            )
+        return [inputs["annotations"]]
+
+    def _mask_batch(self, token_ids, padding_mask, seed, annotations=None):
         """Masks NumPy inputs `(B, T)` or `(T,)`; returns a list of arrays in the order of `MASKED_KEYS`."""
         shape = token_ids.shape
         num_predictions = self._num_predictions(shape[-1])
@@ -227,7 +259,8 @@ class SpanMasker(keras_hub.models.Preprocessor):
         real = np.flatnonzero(padding_mask)  # flat index of each real piece        (N,)
         firsts = np.arange(len(token_ids) + 1) * shape[-1]  # flat index of each row     (B + 1,)
         row_starts = np.searchsorted(real, firsts)
-        masked = self.mask_ragged(token_ids.reshape(-1)[real], row_starts, _row_seeds(seed, shape))
+        annotation = None if annotations is None else annotations.reshape(-1)[real]
+        masked = self.mask_ragged(token_ids.reshape(-1)[real], row_starts, _row_seeds(seed, shape), annotation)
         token_ids.reshape(-1)[real] = masked.pieces
         # Padding may stand anywhere: an index among a row's real pieces becomes a column.
         begin, first = row_starts[masked.rows], firsts[masked.rows]
@@ -289,14 +322,20 @@ def _check_inputs(inputs: Any, seed: Any) -> None:
         )
 
 
-def _check_shapes(token_ids: Any, segment_ids: Any, padding_mask: Any) -> None:
+def _check_shapes(token_ids: Any, segment_ids: Any, padding_mask: Any, annotations: Any = None) -> None:
     """Raises `ValueError` if the inputs' shapes or types disagree; arrays, or TensorFlow's symbolic tensors."""
     rank, dtype = len(token_ids.shape), keras.backend.standardize_dtype(token_ids.dtype)
     if rank not in (1, 2) or "int" not in dtype:
         raise ValueError(
             f"`token_ids` must be integers of shape (B, T) or (T,). Received: dtype={dtype}, shape={token_ids.shape}."
         )
-    for name, value in (("segment_ids", segment_ids), ("padding_mask", padding_mask)):
+    others = {"segment_ids": segment_ids, "padding_mask": padding_mask}
+    if annotations is not None:
+        others["annotations"] = annotations
+        dtype = keras.backend.standardize_dtype(annotations.dtype)
+        if "int" not in dtype:
+            raise ValueError(f"`annotations` must be integers. Received: dtype={dtype}.")
+    for name, value in others.items():
         sizes = zip(value.shape, token_ids.shape, strict=False)
         if len(value.shape) != rank or any(None not in pair and pair[0] != pair[1] for pair in sizes):
             raise ValueError(f"`{name}` must have the shape of token_ids, {token_ids.shape}. Received: {value.shape}.")

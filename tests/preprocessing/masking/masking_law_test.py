@@ -31,6 +31,7 @@ class Vocabulary:
         return np.arange(FIRST_ORDINARY, SIZE, dtype=np.int32)
 
 
+ANNOTATED = ("named_entity", "noun_phrase")
 COUNTS = np.arange(SIZE) % 7 * 1000
 TABLES = MaskingTables.from_tokenizer(Vocabulary(), COUNTS)
 
@@ -49,7 +50,19 @@ def pick(word, bits, shares):
     return len(shares) - 1
 
 
-def oracle_choice(row, seed, settings):
+def oracle_mentions(row, words, annotation):
+    """The mentions of one row, each as the indices of its words."""
+    word_of = {i: w for w, positions in enumerate(words) for i in positions}  # Specials belong to no word.
+    mentions = []
+    for i in word_of:
+        if annotation[i] % 2 == 1:
+            if i - 1 not in word_of or annotation[i - 1] % 2 == 0 or annotation[i] // 2 % 2 == 1:
+                mentions.append([])
+            mentions[-1].append(word_of[i])
+    return [range(mention[0], mention[-1] + 1) for mention in mentions]
+
+
+def oracle_choice(row, seed, settings, annotation):
     """The set of masked positions of one row, and its words as lists of positions."""
     starts, specials = Vocabulary().word_starts(), Vocabulary.special_token_ids
     words, maskable = [], [i for i in range(len(row)) if row[i] not in specials]
@@ -61,11 +74,15 @@ def oracle_choice(row, seed, settings):
     if settings.scheme == "subword":
         return set(sorted(maskable, key=lambda i: (number(seed, i, 4)[0], i))[:budget]), words
     p, longest = Fraction(str(settings.geometric_rate)), settings.max_span_length
-    law = [p * (1 - p) ** i for i in range(1 if settings.scheme == "whole_word" else longest)]
+    law = [p * (1 - p) ** i for i in range(longest if settings.scheme == "span" else 1)]
+    mentions = oracle_mentions(row, words, annotation) if settings.scheme in ANNOTATED else []
     masked = set()
     for draw in range(10 * budget):
         for_length, for_start = number(seed, draw // 2, 1)[draw % 2 * 2 :][:2]
         length, first = pick(for_length, 32, law) + 1, for_start * len(words) >> 32
+        if mentions and for_length < int(Fraction(str(settings.mention_rate)) * 2**32):
+            mention = mentions[for_start * len(mentions) >> 32]
+            length, first = len(mention), mention[0]
         if len(masked) == budget or words[first][0] in masked:
             continue
         for w in range(first, min(first + length, len(words))):
@@ -78,14 +95,14 @@ def oracle_choice(row, seed, settings):
     return masked, words
 
 
-def oracle(row, seed, settings):
+def oracle(row, seed, settings, annotation):
     """One row by the law: pieces after masking, and each target (position, id, left, right, offset, weight)."""
-    masked, words = oracle_choice(row, seed, settings)
+    masked, words = oracle_choice(row, seed, settings, annotation)
     out, targets = list(row), []
     for i in sorted(masked):
         start = max(k for k in range(i + 1) if k - 1 not in masked and k in masked)
         end = min(k for k in range(i, len(row)) if k + 1 not in masked)
-        leader = start if settings.scheme == "span" else next(word for word in words if i in word)[0]
+        leader = start if settings.scheme in ("span", *ANNOTATED) else next(word for word in words if i in word)[0]
         keep = 1 - Fraction(str(settings.mask_token_rate)) - Fraction(str(settings.random_token_rate))
         rates = [Fraction(str(settings.mask_token_rate)), Fraction(str(settings.random_token_rate)), keep]
         action = pick(number(seed, leader, 2)[0], 32, rates)
@@ -118,9 +135,16 @@ def flatten(rows):
     return np.array([i for row in rows for i in row], np.int32), starts
 
 
+def annotated(rows):
+    """The annotation of each row, as a function of its pieces: mentions of all lengths, some bits of labels."""
+    rows = [np.array(row, np.int64) for row in rows]
+    return [np.where(row // 3 % 3 > 0, 1 + 2 * (row % 4 == 0), 0) + 4 * (row % 8) for row in rows]
+
+
 def mask(rows, seeds, settings=None, tables=TABLES):
     pieces, starts = flatten(rows)
-    return mask_rows(pieces, starts, seeds, tables, settings or MaskingSettings())
+    annotation = np.concatenate([np.zeros(0, np.int64), *annotated(rows)]).astype(np.uint8)
+    return mask_rows(pieces, starts, seeds, tables, settings or MaskingSettings(), annotation)
 
 
 def seeds_of(rows, seed=0):
@@ -154,6 +178,9 @@ VARIANTS = [
     {"geometric_rate": 0.05, "max_span_length": 30, "mask_token_rate": 0.2, "random_token_rate": 0.7},
     {"scheme": "whole_word", "masking_rate": 1.0, "mask_token_rate": 0.0, "random_token_rate": 1.0},
     {"scheme": "subword", "masking_rate": 0.5, "mask_token_rate": 0.3, "random_token_rate": 0.3},
+    {"scheme": "named_entity"},
+    {"scheme": "noun_phrase", "masking_rate": 0.5, "mention_rate": 0.9, "max_span_positions": 3},
+    {"scheme": "named_entity", "masking_rate": 1.0, "mention_rate": 1.0},
 ]
 
 
@@ -162,8 +189,8 @@ def test_every_output_equals_the_plain_python_law(variant):
     settings, rows = MaskingSettings(**variant), make_rows()
     seeds = seeds_of(rows)
     parts = split(mask(rows, seeds, settings), rows)
-    for row, seed, part in zip(rows, seeds, parts, strict=True):
-        assert part == oracle(row, seed, settings)
+    for row, seed, annotation, part in zip(rows, seeds, annotated(rows), parts, strict=True):
+        assert part == oracle(row, seed, settings, annotation.tolist())
 
 
 def test_rows_of_long_words_stop_where_nothing_fits_as_after_all_draws():
@@ -174,7 +201,7 @@ def test_rows_of_long_words_stop_where_nothing_fits_as_after_all_draws():
     parts = split(mask(rows, seeds), rows)
     assert [len(targets) for _, targets in parts] == [0, 0, 7, 14, 28]
     for row, seed, part in zip(rows, seeds, parts, strict=True):
-        assert part == oracle(row, seed, MaskingSettings())
+        assert part == oracle(row, seed, MaskingSettings(), [])
 
 
 def test_types_are_as_promised():
@@ -311,3 +338,17 @@ def test_first_starts_are_uniform_over_words():
 def test_inconsistent_arguments_are_rejected(arguments, message):
     with pytest.raises(ValueError, match=message):
         mask_rows(*map(np.array, arguments), TABLES, MaskingSettings())
+
+
+@pytest.mark.parametrize(
+    ("annotation", "message"),
+    [
+        (None, "The scheme 'named_entity' needs an annotation, .* marks its entities: .* Received: none"),
+        (np.zeros(3, np.uint8), r"integers of shape \(2,\), one per piece. Received: dtype=uint8, shape=\(3,\)"),
+        (np.zeros(2), "Received: dtype=float64"),
+    ],
+)
+def test_a_scheme_of_mentions_needs_an_annotation_of_all_pieces(annotation, message):
+    arguments = np.array([5, 6]), np.array([0, 2]), [[1, 2]], TABLES, MaskingSettings(scheme="named_entity")
+    with pytest.raises(ValueError, match=message):
+        mask_rows(*arguments, annotation)

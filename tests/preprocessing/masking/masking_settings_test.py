@@ -41,6 +41,17 @@ def test_replacement_thresholds_are_shares_of_a_32_bit_word():
     assert always.replacement_thresholds.tolist() == [2**32, 2**32]
 
 
+def test_draws_below_the_mention_rate_are_mentions():
+    thresholds = [
+        masking_settings.MaskingSettings(scheme="named_entity", mention_rate=rate).draw_thresholds
+        for rate in (0, 0.5, 0.7, 1)
+    ]
+    assert [one.tolist() for one in thresholds] == [[0], [2**31], [2**32 * 7 // 10], [2**32]]
+    assert {one.dtype for one in thresholds} == {np.dtype(np.uint64)}
+    spans = masking_settings.MaskingSettings()
+    assert spans.draw_thresholds is spans.length_thresholds and spans.mention_rate == 0.5
+
+
 def test_rates_that_add_up_to_one_in_decimals_are_accepted():
     for tenths in range(11):
         masking_settings.MaskingSettings(mask_token_rate=tenths / 10, random_token_rate=1 - tenths / 10)
@@ -49,7 +60,7 @@ def test_rates_that_add_up_to_one_in_decimals_are_accepted():
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ({"scheme": "noun_phrase"}, "`scheme` must be one of span, whole_word, subword"),
+        ({"scheme": "verb_phrase"}, "`scheme` must be one of span, whole_word, subword"),
         ({"masking_rate": 0}, "`masking_rate` must be above 0"),
         ({"masking_rate": 1.5}, "Received: masking_rate=1.5"),
         ({"max_span_positions": 0}, "`max_span_positions` must be positive"),
@@ -57,6 +68,8 @@ def test_rates_that_add_up_to_one_in_decimals_are_accepted():
         ({"random_token_rate": -0.1}, "must not be negative"),
         ({"geometric_rate": 0}, "`p` must be above 0"),
         ({"max_span_length": 0}, "max_span_length=0"),
+        ({"mention_rate": 1.01}, "`mention_rate` must be from 0 to 1. Received: mention_rate=1.01"),
+        ({"mention_rate": -0.5}, "`mention_rate` must be from 0 to 1"),
     ],
 )
 def test_a_setting_out_of_range_is_rejected(setting, message):

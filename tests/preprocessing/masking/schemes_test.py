@@ -22,7 +22,11 @@ TABLES = MaskingTables(
 
 
 def test_names_are_those_of_the_table():
-    assert schemes.SCHEME_NAMES == tuple(schemes.SCHEMES) == ("span", "whole_word", "subword")
+    assert (
+        schemes.SCHEME_NAMES
+        == tuple(schemes.SCHEMES)
+        == ("span", "whole_word", "subword", "named_entity", "noun_phrase")
+    )
 
 
 def test_every_scheme_is_documented_by_the_masker():
@@ -88,7 +92,7 @@ def entities(rows):
 
 
 def test_an_entry_that_reads_an_annotation_masks_whole_entities(monkeypatch):
-    scheme = schemes.Scheme(find_units=entities, choose=choose_spans, max_span_length=1)
+    scheme = schemes.Scheme(find_units=entities, choose=choose_spans, max_span_length=1, annotation="entities")
     monkeypatch.setitem(schemes.SCHEMES, "entity", scheme)
     pieces = np.array([0, *range(2, 22), 0], np.int32)
     annotation = np.array([0, *np.repeat([1, 2, 1, 3, 4], 4), 0], np.uint8)
@@ -100,14 +104,19 @@ def test_an_entry_that_reads_an_annotation_masks_whole_entities(monkeypatch):
         assert (masked.pieces[masked.positions] == MASK).all()
 
 
-@pytest.mark.parametrize(("name", "longest"), [("span", 10), ("whole_word", 1), ("subword", 1)])
+@pytest.mark.parametrize(("name", "longest"), [("span", 10), ("whole_word", 1), ("subword", 1), ("noun_phrase", 1)])
 def test_the_scheme_bounds_the_length_of_spans(name, longest):
     assert len(MaskingSettings(scheme=name).length_thresholds) == longest - 1
 
 
 def test_a_scheme_outside_the_table_is_rejected():
-    with pytest.raises(ValueError, match="`scheme` must be one of span, whole_word, subword"):
+    with pytest.raises(ValueError, match="`scheme` must be one of span, whole_word, subword, named_entity"):
         masking_settings.MaskingSettings(scheme="entity")
+
+
+def test_only_schemes_of_mentions_name_an_annotation():
+    named = {name: scheme.annotation for name, scheme in schemes.SCHEMES.items() if scheme.annotation}
+    assert named == {"named_entity": "entities", "noun_phrase": "noun_phrases"}
 
 
 def test_entries_cannot_be_changed():

@@ -31,13 +31,14 @@ def masker(tokenizer):
 
 
 def make_batch(sizes=(30, 3, 0, 17, 38), length=40, seed=0):
-    """Rows of [CLS], `sizes` random pieces, [SEP] and padding."""
+    """Rows of [CLS], `sizes` random pieces, [SEP] and padding, with mentions of two pieces or more."""
     rng = np.random.default_rng(seed)
-    ids, mask = np.zeros((len(sizes), length), np.int32), np.zeros((len(sizes), length), np.int32)
+    ids, mask, annotations = (np.zeros((len(sizes), length), np.int32) for _ in range(3))
     for row, size in enumerate(sizes):
         ids[row, : size + 2] = [CLS, *rng.integers(5, 100, size), SEP]
         mask[row, : size + 2] = 1
-    return {"token_ids": ids, "padding_mask": mask}
+        annotations[row, 1 : size + 1] = np.array([0, 0, 3, 1, 3 + 12, 13, 13])[np.arange(size) % 7]
+    return {"token_ids": ids, "padding_mask": mask, "annotations": annotations}
 
 
 def to_numpy(outputs):
@@ -172,6 +173,65 @@ def test_tensors_of_any_framework_are_accepted(masker, framework):
     assert_same(to_numpy(outputs), masker(make_batch(), seed=(1, 2)))
 
 
+@pytest.fixture(scope="module")
+def mention_masker(tokenizer):
+    return SpanMasker(tokenizer=tokenizer, scheme="named_entity", mention_rate=1.0)
+
+
+def test_annotations_decide_what_is_masked(mention_masker):
+    batch = make_batch()
+    outputs = mention_masker(batch, seed=(1, 2))
+    real = outputs["mask_weights"] == 1
+    inside = np.take_along_axis(batch["annotations"], outputs["mask_positions"], axis=1) % 2 == 1
+    # Mentions are extended to whole words: a few pieces of a word that a mention begins or ends in lie outside.
+    assert inside[real].mean() > 0.8 > (batch["annotations"] % 2)[batch["padding_mask"] == 1].mean()
+    assert not {"annotations"} & set(outputs)
+
+
+def test_annotations_of_padding_do_not_count(mention_masker):
+    batch = make_batch()
+    other = {**batch, "annotations": np.where(batch["padding_mask"] == 1, batch["annotations"], 3)}
+    assert_same(mention_masker(other, seed=(1, 2)), mention_masker(batch, seed=(1, 2)))
+
+
+def test_annotations_of_any_integer_type_agree_in_and_outside_of_datasets(mention_masker):
+    tf = pytest.importorskip("tensorflow")
+    batch, seeds = make_batch(), philox.fold((5, 6), np.arange(5))
+    expected = mention_masker(batch, seed=seeds)
+    for dtype in (np.uint8, np.int64):
+        typed = {**batch, "annotations": batch["annotations"].astype(dtype)}
+        assert_same(mention_masker(typed, seed=seeds), expected)
+        for dataset in (
+            tf.data.Dataset.from_tensors((typed, seeds)).map(lambda x, s: mention_masker(x, seed=s)),
+            tf.data.Dataset.from_tensor_slices((typed, seeds)).map(lambda x, s: mention_masker(x, seed=s)).batch(5),
+        ):
+            [outputs] = dataset.as_numpy_iterator()
+            assert_same(outputs, expected)
+
+
+def test_a_scheme_of_mentions_without_annotations_is_rejected_also_in_a_dataset(mention_masker):
+    batch = {key: value for key, value in make_batch().items() if key != "annotations"}
+    with pytest.raises(
+        ValueError, match=r"'named_entity'.* needs the key 'annotations'.*\['padding_mask', 'token_ids'"
+    ):
+        mention_masker(batch, seed=(1, 2))
+    tf = pytest.importorskip("tensorflow")
+    with pytest.raises(ValueError, match="needs the key 'annotations'"):
+        tf.data.Dataset.from_tensors(batch).map(lambda x: mention_masker(x, seed=(1, 2)))
+
+
+@pytest.mark.parametrize(
+    ("annotations", "message"),
+    [
+        (np.zeros((5, 39), int), r"`annotations` must have the shape of token_ids, \(5, 40\). Received: \(5, 39\)"),
+        (np.zeros((5, 40)), "`annotations` must be integers. Received: dtype=float64"),
+    ],
+)
+def test_annotations_of_another_form_are_rejected(mention_masker, annotations, message):
+    with pytest.raises(ValueError, match=message):
+        mention_masker({**make_batch(), "annotations": annotations}, seed=(1, 2))
+
+
 @pytest.mark.parametrize("seed_dtype", [np.int32, np.int64, np.uint32])
 def test_a_batched_dataset_gives_the_same_as_eager_calls(masker, seed_dtype):
     tf = pytest.importorskip("tensorflow")
@@ -243,6 +303,7 @@ def test_a_config_round_trip_keeps_every_setting(tokenizer):
         "max_span_length": 6,
         "mask_token_rate": 0.7,
         "random_token_rate": 0.2,
+        "mention_rate": 0.25,
         "name": "mine",
     }
     masker = SpanMasker(tokenizer=tokenizer, **settings)
@@ -301,11 +362,12 @@ def test_predictions_must_be_positive(tokenizer):
 @pytest.mark.parametrize("length", [128, 512])
 def test_golden_values_stay(tokenizer, scheme, length):
     # 126 pieces by a rule that needs no generator; the same row must give the same at both lengths.
-    ids, mask = np.zeros((1, length), np.int32), np.zeros((1, length), np.int32)
+    ids, mask, annotations = (np.zeros((1, length), np.int32) for _ in range(3))
+    annotations[0, 1:127] = np.array([0, 0, 3, 1, 0, 3, 0, 0, 0, 3, 1, 1, 1, 0, 3, 3, 1])[np.arange(126) % 17]
     ids[0, :128] = [CLS, *(5 + (i * i * 7 + i * 3) % 95 for i in range(126)), SEP]
     mask[0, :128] = 1
     masker = SpanMasker(tokenizer=tokenizer, scheme=scheme, unigram_counts=[0] * 5 + list(range(1, 96)))
-    outputs = masker({"token_ids": ids, "padding_mask": mask}, seed=[[2020, 8]])
+    outputs = masker({"token_ids": ids, "padding_mask": mask, "annotations": annotations}, seed=[[2020, 8]])
     count = int(outputs["mask_weights"].sum())
     positions = outputs["mask_positions"][0, :count]
     assert positions.tolist() == GOLDEN[scheme]["positions"]
@@ -313,6 +375,10 @@ def test_golden_values_stay(tokenizer, scheme, length):
     assert (outputs["token_ids"][0, 128:] == 0).all()
 
 
+MENTIONS = {
+    "positions": [10, 15, 48, 49, 54, 55, 56, 77, 82, 83, 85, 91, 111, 112, 113, 118, 119, 120, 121],
+    "pieces": [4, 4, 29, 32, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 4, 39, 72, 24, 85],
+}
 GOLDEN = {
     "span": {
         "positions": [10, 11, 12, 13, 77, 78, 79, 80, 81, 82, 83, 84, 85, 86, 87, 118, 119, 120, 121],
@@ -326,6 +392,8 @@ GOLDEN = {
         "positions": [5, 19, 26, 49, 50, 56, 58, 61, 70, 73, 74, 76, 78, 82, 90, 97, 107, 115, 123],
         "pieces": [55, 4, 4, 4, 4, 4, 86, 4, 4, 4, 97, 4, 4, 4, 4, 4, 4, 4, 4],
     },
+    "named_entity": MENTIONS,
+    "noun_phrase": MENTIONS,
 }
 
 
