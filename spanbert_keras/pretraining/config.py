@@ -77,7 +77,17 @@ class Config(RunSettings):
     )
     # --- masking (paper, section 3.1)
     scheme: str = setting(
-        "Masking scheme: spans of words, whole words, or single word pieces.", default="span", choices=SCHEME_NAMES
+        "Masking scheme: spans of words, whole words, single word pieces, or mentions that annotate has found.",
+        default="span",
+        choices=SCHEME_NAMES,
+    )
+    mention_rate: float = setting(
+        "Share of the draws that are mentions, with --scheme=named_entity or noun_phrase; the others are words.",
+        default=0.5,
+        minimum=0,
+    )
+    entity_labels: tuple[str, ...] = setting(
+        "Labels of the entities of --scheme=named_entity. Default: all but dates, numbers and amounts.", default=()
     )
     masking_rate: float = setting("Share of the tokens that is masked, above 0 and at most 1.", default=0.15)
     geometric_rate: float = setting("Parameter p of the span length distribution p(1-p)^(l-1).", default=0.2)

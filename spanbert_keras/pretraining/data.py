@@ -8,12 +8,14 @@ from typing import Any
 
 from absl import logging
 
+from spanbert_keras.data.annotations.kept_mentions import mention_facts
 from spanbert_keras.data.batches.batch_stream import BatchStream
 from spanbert_keras.data.batches.corpus_mixture import Corpora, open_corpora
 from spanbert_keras.data.batches.row_settings import RowSettings
 from spanbert_keras.data.corpus.preparation_settings import PreparationSettings
 from spanbert_keras.data.corpus.prepare_corpus import open_tokenizer, prepare_corpus, warnings_of
 from spanbert_keras.errors import InputError
+from spanbert_keras.preprocessing.masking.schemes import SCHEMES
 from spanbert_keras.preprocessing.masking.span_masker import SpanMasker
 from spanbert_keras.preprocessing.philox import fold
 from spanbert_keras.preprocessing.seeds import PHASE, run_seed
@@ -134,7 +136,8 @@ class PretrainingData:
         rows = self._rows_of(row_length)
         if split == "heldout":
             rows = dataclasses.replace(rows, short_sequence_rate=0.0, segments=segments or rows.segments)
-        return self.corpora.stream(split, masker, rows, self.config.rows_of(row_length), seed)
+        batch_rows = self.config.rows_of(row_length)
+        return self.corpora.stream(split, masker, rows, batch_rows, seed, self.config.entity_labels)
 
     def _rows_of(self, row_length: int) -> RowSettings:
         """Returns how text becomes rows of this length."""
@@ -175,6 +178,7 @@ class PretrainingData:
                 "masking_rate": config.masking_rate,
                 "geometric_rate": config.geometric_rate,
                 "max_span_length": config.max_span_length,
+                "mention_rate": config.mention_rate,
                 "rule": config.masking_rule,
             }
             if config.masking_rule == "bert":
@@ -188,7 +192,9 @@ class PretrainingData:
 
     def facts(self) -> dict:
         """Returns what identifies the text and its vocabulary, for the run's record."""
-        return {
+        annotation = SCHEMES[self.config.scheme].annotation
+        mentions = mention_facts(self.corpora.shards, annotation, self.config.entity_labels) if annotation else {}
+        return mentions | {
             "corpus_fingerprint": self.corpora.fingerprint,
             "corpus_weights": self.corpora.shares,
             "vocabulary_fingerprint": self.tokenizer.fingerprint(),

@@ -1,12 +1,16 @@
 """Tests of a run's text: preparation, waiting workers, masks and order."""
 
 import json
+import re
+import shutil
 
 import numpy as np
 import pytest
 from absl import logging
 
 from spanbert_keras import pretrain, program
+from spanbert_keras.data.annotations.annotate_corpus import annotate_corpus
+from spanbert_keras.data.annotations.annotation_settings import AnnotationSettings
 from spanbert_keras.errors import InputError
 from spanbert_keras.pretraining.data import PretrainingData
 
@@ -146,6 +150,56 @@ def test_pairs_that_are_mostly_random_are_rejected_unless_a_flag_accepts_them(ma
         make_data(*short)
     make_data(*short, "--allow_skewed_pairs")
     assert any("rows of 48 tokens: next-sentence labels: " in line and "% random" in line for line in lines)
+
+
+@pytest.fixture
+def annotated_shards(toy_shards, toy_text, tmp_path):
+    """Path of the toy corpus with an annotation: `ba` is a PERSON and `do` a DATE, wherever they stand."""
+    shutil.copytree(toy_shards, tmp_path / "shards")
+    labels = {"ba": "PERSON", "do": "DATE"}
+    with open(tmp_path / "spans.jsonl", "w", encoding="utf-8") as file:
+        for text in dict.fromkeys(toy_text.read_text(encoding="utf-8").splitlines()):
+            words = [(found.start(), found.end(), found[0]) for found in re.finditer(r"\w+", text)]
+            spans = [[start, end, labels[word]] for start, end, word in words if word in labels]
+            file.write(json.dumps({"text": text, "entities": spans}) + "\n")
+    annotate_corpus(
+        AnnotationSettings(
+            corpus=str(tmp_path / "shards"),
+            input=(str(toy_text),),
+            annotations=("entities",),
+            annotator=f"jsonl:{tmp_path / 'spans.jsonl'}",
+        )
+    )
+    return tmp_path / "shards"
+
+
+def test_named_entities_are_masked_in_half_of_the_draws(make_data, annotated_shards):
+    def share_of(word, *flags):
+        data = make_data(f"--corpus={annotated_shards}", "--scheme=named_entity", "--batch_sequences=64", *flags)
+        batch = data.train.batch(0)
+        (piece,) = data.tokenizer(word)
+        return (batch["mask_ids"][batch["mask_weights"] > 0] == piece).mean()
+
+    for word, other in (("ba", "do"), ("do", "ba")):
+        labels = "--entity_labels=PERSON" if word == "ba" else "--entity_labels=DATE"
+        assert share_of(word, labels) > 2 * share_of(word, labels, "--mention_rate=0")
+        assert share_of(other, labels) < 1.5 * share_of(other, labels, "--mention_rate=0")
+    assert share_of("ba") > 2 * share_of("do")  # dates are left out by default
+
+
+def test_another_annotation_is_another_run(make_data, annotated_shards):
+    flags = [f"--corpus={annotated_shards}", "--scheme=named_entity"]
+    facts = make_data(*flags).facts()
+    assert facts["annotation"] == "entities" and len(facts["annotation_fingerprint"]) == 16
+    assert make_data(*flags, "--entity_labels=DATE").facts() != facts
+    assert "annotation" not in make_data(f"--corpus={annotated_shards}").facts()
+
+
+def test_a_scheme_without_its_annotation_is_rejected_with_the_command_that_makes_it(make_data):
+    with pytest.raises(
+        InputError, match="has no annotation 'entities'.* --scheme=named_entity needs.*spanbert_keras.annotate"
+    ):
+        make_data("--scheme=named_entity")
 
 
 def test_each_phase_has_its_own_rows_order_and_masks(make_data):

@@ -21,6 +21,13 @@ OTHER_TEXT = {
     *(
         "baselines",
         "annotator",
+        "classification",
+        "coreference",
+        "entity_labels",
+        "phases",
+        "question_answering",
+        "relation_extraction",
+        "tasks",
         "curve",
         "dataset",
         "default_genre",

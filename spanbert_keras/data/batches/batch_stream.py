@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -29,7 +30,7 @@ class CorpusSource:
     pieces: Sequence[np.ndarray]
     stream: RowStream | PairStream
     weight: float = 1.0
-    annotations: Sequence[np.ndarray] | None = None
+    annotations: Sequence[Any] | None = None
 
 
 class BatchStream:

@@ -4,11 +4,12 @@ import dataclasses
 import functools
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from spanbert_keras.data.annotations.kept_mentions import open_mentions
 from spanbert_keras.data.batches.batch_stream import BatchStream, CorpusSource
 from spanbert_keras.data.batches.block_cache import cached_blocks
 from spanbert_keras.data.batches.row_settings import RowSettings
@@ -19,6 +20,7 @@ from spanbert_keras.data.pairs.pair_stream import PairStream
 from spanbert_keras.data.pairs.unit_index import cached_units
 from spanbert_keras.data.shards.token_shards import TokenShards
 from spanbert_keras.errors import InputError
+from spanbert_keras.preprocessing.masking.schemes import SCHEMES
 from spanbert_keras.preprocessing.philox import fold
 from spanbert_keras.preprocessing.row_blocks import SPECIALS_PER_BLOCK, SPECIALS_PER_PAIR, Blocks, cut_blocks
 from spanbert_keras.preprocessing.row_planner import RowPlanner
@@ -110,7 +112,7 @@ class Corpora:
         return "+".join(s.fingerprint[:16] for s in self.shards)
 
     def stream(
-        self, split: str, masker, rows: RowSettings, batch_rows: int, seed, annotation: str | None = None
+        self, split: str, masker, rows: RowSettings, batch_rows: int, seed, entity_labels: Sequence[str] = ()
     ) -> BatchStream:
         """Returns the batches of a split.
 
@@ -120,11 +122,13 @@ class Corpora:
             rows: `RowSettings`.
             batch_rows: int. B.
             seed: two integers of 32 bits. The held-out split does not depend on it.
-            annotation: str or `None`. Name of the annotation that the masker needs.
+            entity_labels: sequence of str. Labels of the named entities that the masker reads; see `kept_table`.
 
         Raises:
-            InputError: a corpus has no text in the split, or no second document for pairs of segments.
+            InputError: a corpus has no text in the split, no second document for pairs of segments, or lacks the
+                annotation that the masker's scheme needs.
         """
+        annotation = SCHEMES[masker.settings.scheme].annotation
         training = split == "train"
         seed = seed if training else (HELD_OUT, HELD_OUT)
         specials = SPECIALS_PER_BLOCK if rows.segments == 1 else SPECIALS_PER_PAIR
@@ -144,7 +148,7 @@ class Corpora:
             else:
                 copies = self._pairs(shards, split, rows)
                 own_rows = PairStream(copies, planner, own_seed, training, rows.mask_copies)
-            annotations = None if annotation is None else part.annotation(annotation)
+            annotations = None if annotation is None else open_mentions(shards, split, annotation, entity_labels)
             sources.append(CorpusSource(part.pieces, own_rows, weight, annotations))
         special_ids = (self.tokenizer.cls_token_id, self.tokenizer.sep_token_id)
         return BatchStream(sources, masker, batch_rows, special_ids, fold(seed, MIXTURE))

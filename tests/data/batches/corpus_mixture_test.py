@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
+from spanbert_keras.data.batches import corpus_mixture
 from spanbert_keras.data.batches.corpus_mixture import is_prepared, open_corpora, parse_corpora
 from spanbert_keras.data.batches.row_settings import RowSettings
 from spanbert_keras.data.corpus.prepare_corpus import PreparationSettings, prepare_corpus
@@ -346,26 +347,30 @@ def test_masks_repeat_after_mask_copies_epochs(opened_sentences, rows):
     assert np.mean([first[block] != next_one[block] for block in first]) > 0.9
 
 
-def test_annotations_are_opened_beside_the_pieces(sentences, opened_sentences, tmp_path):
-    shutil.copytree(sentences / "s", tmp_path / "s")
-    corpora = opened_sentences(f"{tmp_path}/s")
-    part = corpora.shards[0].split("train")
-    for shard, pieces in enumerate(part.pieces):
-        part.write_annotation("odd", shard, (np.asarray(pieces) % 2).astype(np.uint8))
-    masker = SpanMasker(tokenizer=corpora.tokenizer)
+def test_annotations_are_opened_beside_the_pieces(sentences, opened_sentences, monkeypatch):
+    corpora = opened_sentences(f"{sentences}/s")
+    asked = []
+
+    def open_mentions(shards, split, name, entity_labels):
+        asked.append((shards, split, name, entity_labels))
+        return [(np.asarray(pieces) % 2).astype(np.uint8) for pieces in shards.split(split).pieces]
+
+    monkeypatch.setattr(corpus_mixture, "open_mentions", open_mentions)
     given = []
 
-    def mask_ragged(pieces, row_starts, seeds, annotation=None):
-        given.append((pieces, annotation))
-        return SpanMasker.mask_ragged(masker, pieces, row_starts, seeds)
+    class Noting(SpanMasker):
+        def mask_ragged(self, pieces, row_starts, seeds, annotation=None):
+            given.append((pieces, annotation))
+            return super().mask_ragged(pieces, row_starts, seeds, annotation)
 
-    masker.mask_ragged = mask_ragged
     for rows in (BLOCKS, PAIRS):
-        corpora.stream("train", masker, rows, ROWS, (1, 2), "odd").batch(0)
+        masker = Noting(tokenizer=corpora.tokenizer, scheme="named_entity")
+        corpora.stream("train", masker, rows, ROWS, (1, 2), ("PERSON",)).batch(0)
         pieces, annotation = given.pop()
         assert annotation.tolist() == np.where((pieces == 2) | (pieces == 3), 0, pieces % 2).tolist()
-        corpora.stream("train", masker, rows, ROWS, (1, 2)).batch(0)
-        assert given.pop()[1] is None
+        assert asked.pop() == (corpora.shards[0], "train", "entities", ("PERSON",))
+        corpora.stream("train", Noting(tokenizer=corpora.tokenizer), rows, ROWS, (1, 2)).batch(0)
+        assert given.pop()[1] is None and not asked
 
 
 @pytest.mark.parametrize("text", ["{0}/s", "{0}/s:0.6,{1}/p:0.4"])
