@@ -18,28 +18,12 @@ PROGRAMS = sorted(
 )
 # Text that is not a path. A new flag with text belongs here, or is a `setting(..., path=True)`.
 OTHER_TEXT = {
-    *(
-        "baselines",
-        "annotator",
-        "classification",
-        "coreference",
-        "entity_labels",
-        "phases",
-        "question_answering",
-        "relation_extraction",
-        "tasks",
-        "curve",
-        "dataset",
-        "default_genre",
-        "eval_schemes",
-        "genre",
-        "genres",
-        "label_column",
-        "label_separator",
-    ),
+    *("baselines", "curve", "dataset", "default_genre", "entity_labels", "eval_schemes", "genre", "genres"),
+    *("label_column", "label_separator", "phases"),
+    *("classification", "coreference", "question_answering", "relation_extraction", "tasks"),
     *("lengths", "method", "no_relation", "pair_column", "question", "sets", "shard", "submission_method"),
     *("sweep_batch_sizes", "sweep_learning_rates", "sweep_segments", "sweep_task_learning_rates"),
-    *("target_columns", "text_column"),
+    *("target_columns", "text_column", "annotator"),
 }
 
 
