@@ -135,6 +135,11 @@ def _classification_head(policy):
     return _graph_of(registered()["ClassificationHead"](3, True, dtype=policy), _floats(x=(T, D)), "x")
 
 
+def _next_sentence_head(policy):
+    batch = _floats(x=(T, D)) | _ints(positions=(M,))
+    return _graph_of(registered()["NextSentenceHead"](dtype=policy), batch, "x", "positions")
+
+
 def _activation(policy):
     return _graph_of(keras.layers.Dense(3, activation=functional.gelu, dtype=policy), _floats(x=(T, D)), "x")
 
@@ -153,6 +158,7 @@ LAYERS = {
     "PairScorer": _pairs,
     "CoarseAntecedents": _coarse,
     "ClassificationHead": _classification_head,
+    "NextSentenceHead": _next_sentence_head,
     "gelu": _activation,
 }
 
