@@ -7,6 +7,7 @@ from pathlib import Path
 from absl import flags
 
 from spanbert_keras import program
+from spanbert_keras.data.batches.corpus_mixture import is_prepared, parse_corpora
 from spanbert_keras.pretrain import Config as PretrainingConfig
 from spanbert_keras.program import InputError
 from spanbert_keras.settings import Settings, setting
@@ -100,6 +101,12 @@ class Config(Settings):
             )
         if self.step is not None and self.step > recipe.steps:
             raise InputError(f"--step={self.step} is after the last step of {self.pretrain_recipe}, {recipe.steps}.")
+        corpora = parse_corpora(recipe.corpus)
+        raw = [path for path, _ in corpora if not is_prepared(path)]
+        if raw and len(corpora) > 1:
+            raise InputError(
+                f"--corpus={recipe.corpus} mixes corpora, of which {raw[0]} is not prepared. Prepare it first."
+            )
         known = {column.name for column in self.all_columns}
         unknown = sorted(set(self.tasks) - known)
         if unknown:

@@ -75,10 +75,12 @@ class Plan:
 
     @property
     def corpus(self) -> str:
-        """What pre-training reads: prepared shards."""
-        given = self.config.recipe.corpus
-        prepared = all(is_prepared(path) for path, _ in parse_corpora(given))
-        return given if prepared else str(self.folder / "shards")
+        """What pre-training reads: prepared shards, or raw text that is prepared with a checkpoint's vocabulary."""
+        recipe = self.config.recipe
+        if all(is_prepared(path) for path, _ in parse_corpora(recipe.corpus)):
+            return recipe.corpus
+        has_vocabulary = recipe.vocabulary is not None or recipe.train_vocabulary is not None
+        return str(self.folder / "shards") if has_vocabulary else recipe.corpus
 
     def _text_stages(self) -> list[Stage]:
         """Returns the stages that prepare raw text and annotate it."""

@@ -41,6 +41,10 @@ def test_data_sets_whose_files_do_not_exist_are_left_out(make_plan, tmp_path):
         (["--tasks=SQuAD"], "--tasks=SQuAD is not among the given data sets. Expected: one that a flag names"),
         (["--tables=8"], "--tables must be one of 6, 7, main, own. Received: 8"),
         (["--tables="], "--tables names no table"),
+        (
+            ["--corpus=embedded,more"],
+            "--corpus=embedded,more mixes corpora, of which embedded is not prepared. Prepare it",
+        ),
         (["--tables=own"], "--tables=own needs --rows. Received: no rows"),
         (["--rows=span"], "--rows must be one of subword_2seq, "),
         (

@@ -72,6 +72,13 @@ def test_a_prepared_corpus_needs_no_stage(plan_of_one, toy_shards):
     assert plan.corpus == str(toy_shards) and names(plan)[0] == "pretrain/span_2seq"
 
 
+def test_raw_text_with_the_vocabulary_of_a_checkpoint_is_prepared_by_pre_training(plan_of_one, tmp_path):
+    recipe = (tmp_path / "recipe.flags").read_text().replace("--train_vocabulary=100", "--init_checkpoint=minilm")
+    (tmp_path / "recipe.flags").write_text(recipe)
+    plan = plan_of_one()
+    assert plan.corpus == "embedded" and names(plan)[0] == "pretrain/span_2seq"
+
+
 def test_a_step_chooses_the_checkpoint_and_keeps_it(plan_of_one):
     plan = plan_of_one("--step=10")
     assert "--keep_every=10" in stage_of(plan, "pretrain/span_1seq").arguments
