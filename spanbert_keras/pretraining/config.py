@@ -3,6 +3,8 @@
 import dataclasses
 import os
 
+from spanbert_keras.data.annotations.annotator import ENTITIES
+from spanbert_keras.data.pairs.segment_pairs import MIN_ROW_LENGTH
 from spanbert_keras.errors import InputError
 from spanbert_keras.preprocessing.masking.masking_settings import RULES
 from spanbert_keras.preprocessing.masking.schemes import SCHEME_NAMES, SCHEMES
@@ -284,10 +286,11 @@ class Config(RunSettings):
     def _check_rows(self, length: int) -> None:
         """Raises `InputError` if rows of this length do not fit the positions or the step."""
         flag = f"--max_sequence_length={length}" if self.phases is None else f"the row length {length} of --phases"
-        if not 3 <= length <= self.max_sequence_length:
+        shortest = 3 if self.segments == 1 else MIN_ROW_LENGTH
+        if not shortest <= length <= self.max_sequence_length:
+            limits = "" if self.phases is None else f" and at most --max_sequence_length={self.max_sequence_length}"
             raise InputError(
-                f"The row length {length} of --phases must be at least 3 and at most --max_sequence_length="
-                f"{self.max_sequence_length}, the positions that the model has."
+                f"The {flag.removeprefix('the ')} must be at least {shortest}{limits}. Received: {length}."
             )
         if self.batch_tokens is not None and self.batch_tokens % length:
             nearest = max(1, round(self.batch_tokens / length)) * length
@@ -323,7 +326,18 @@ class Config(RunSettings):
             )
 
     def _check_masks(self) -> None:
-        """Raises `InputError` if the masking rule does not fit the scheme."""
+        """Raises `InputError` if the masking rule, or flags of mentions, do not fit the scheme."""
+        read = {SCHEMES[scheme].annotation for scheme in (self.scheme, *self.eval_schemes)}
+        if self.entity_labels and ENTITIES not in read:
+            raise InputError(
+                f"--entity_labels={','.join(self.entity_labels)} needs --scheme=named_entity. Received: "
+                f"--scheme={self.scheme}."
+            )
+        if self.mention_rate != 0.5 and SCHEMES[self.scheme].annotation is None:
+            raise InputError(
+                f"--mention_rate={self.mention_rate:g} needs --scheme=named_entity or noun_phrase. Received: "
+                f"--scheme={self.scheme}."
+            )
         able = [name for name, scheme in SCHEMES.items() if scheme.choose_by_bert]
         if self.masking_rule == "bert" and self.scheme not in able:
             raise InputError(

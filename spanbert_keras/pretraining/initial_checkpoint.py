@@ -57,7 +57,7 @@ class InitialCheckpoint:
                 )
             changes["vocabulary"] = self._write_vocabulary(Path(config.cache_dir or Path(config.output_dir) / "cache"))
             changes["lowercase"] = self.tokenizer.lowercase
-        self._check_segments(getattr(config, "segments", 1))
+        self._check_segments(max([config.segments, *map(int, config.eval_segments)]))
         table = self.checkpoint.tensors.get(SBO_POSITIONS)
         if table is not None:
             changes |= {"max_span_positions": len(table), "position_dim": table.shape[1]}
@@ -68,8 +68,8 @@ class InitialCheckpoint:
         known = self.checkpoint.architecture["num_segments"]
         if segments > known:
             raise InputError(
-                f"--segments={segments} does not fit --init_checkpoint={self.checkpoint.source}. Expected: a "
-                f"checkpoint with at least {segments} segments, as BERT's. Received: one with {known}."
+                f"--segments or --eval_segments={segments} does not fit --init_checkpoint={self.checkpoint.source}. "
+                f"Expected: a checkpoint with at least {segments} segments, as BERT's. Received: one with {known}."
             )
 
     def _write_vocabulary(self, cache: Path) -> str:

@@ -29,6 +29,13 @@ def make(**changes):
         ({"segments": 2, "cut": "line"}, "--cut=line has no effect with --segments=2"),
         ({"segments": 3}, "--segments must be at least 1 and below 3. Received: 3"),
         ({"masking_rule": "bert"}, "--masking_rule=bert needs --scheme=whole_word or subword. Received: --scheme=span"),
+        ({"entity_labels": ("PERSON",)}, "--entity_labels=PERSON needs --scheme=named_entity. Received: --scheme=span"),
+        (
+            {"mention_rate": 0.2},
+            "--mention_rate=0.2 needs --scheme=named_entity or noun_phrase. Received: --scheme=span",
+        ),
+        ({"segments": 2, "phases": "4:4,128:6"}, "The row length 4 of --phases must be at least 5 and at most"),
+        ({"segments": 2, "max_sequence_length": 4}, "The --max_sequence_length=4 must be at least 5. Received: 4"),
         ({"max_predictions": 20}, "--max_predictions=20 needs --masking_rule=bert: .* Received: --masking_rule=paper"),
         ({"phases": "128"}, "--phases must be row length:steps, .* Received: '128' in '128'"),
         ({"phases": "128:4,:6"}, "--phases must be row length:steps, .* Received: ':6' in '128:4,:6'"),

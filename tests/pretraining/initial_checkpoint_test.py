@@ -131,7 +131,9 @@ def test_two_segments_need_an_encoder_that_knows_two(make_source, flags, segment
     if fits:
         InitialCheckpoint(config)
     else:
-        with pytest.raises(InputError, match="--segments=2 does not fit --init_checkpoint=.* Received: one with 1."):
+        with pytest.raises(
+            InputError, match="--segments or --eval_segments=2 does not fit --init_checkpoint=.* Received: one with 1."
+        ):
             InitialCheckpoint(config)
 
 
