@@ -92,8 +92,14 @@ class Config(Settings):
             )
         if not self.tables:
             raise InputError(f"--tables names no table. Expected: {', '.join(TABLE_ROWS)}.")
-        if not self._wanted_rows:
+        if "own" in self.tables and not self.rows:
             raise InputError("--tables=own needs --rows. Received: no rows.")
+        if not self.row_names:
+            without = f" with --annotator={self.annotator}" if self.rows_without_mentions else ""
+            raise InputError(
+                f"--rows={','.join(self.rows)}: --tables={','.join(self.tables)} has none of these rows{without}. "
+                "Expected: rows of the tables, or --tables=own."
+            )
         recipe = self.recipe
         if self.fine_tune_untrained and not recipe.init_checkpoint:
             raise InputError(

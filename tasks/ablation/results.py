@@ -3,14 +3,14 @@
 import dataclasses
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from spanbert_keras.pretrain import Config as PretrainingConfig
 from spanbert_keras.program import InputError
 from tasks.ablation.column import AVERAGED, GLUE_AVERAGE, GLUE_WITH_WNLI, glue_averages
 from tasks.ablation.plan import UNTRAINED, Plan
-from tasks.ablation.pretrainings import METHODS, PRETRAININGS, TABLE_ROWS
+from tasks.ablation.pretrainings import METHODS, TABLE_ROWS, flags_of
 from tasks.ablation.stage import record_of, scored_record
 from tasks.shared.ablation_tables import PUBLISHED, ROWS, TASKS
 from tasks.shared.run_tables import markdown_table, number
@@ -21,10 +21,11 @@ TITLES = {
     "main": "The pre-trainings of Tables 1 to 5",
     "own": "Pre-trainings",
 }
+COMPARED_FACTS = ("corpus_fingerprint", "corpus_weights", "vocabulary_fingerprint")
 NOTE = (
     "Dev scores, mean ± standard deviation; runs per cell: {runs}. (paper): Joshi et al., 2020. The last column is "
     "the mean difference from the first row over the data sets that both have; ~ marks a difference below two standard "
-    "errors, which may be noise."
+    "errors of fine-tuning seeds, which may be noise; noise of pre-training is not in it."
 )
 
 
@@ -63,13 +64,20 @@ class Results:
         }
 
 
-def gather(plan: Plan) -> Results:
-    """Returns the scores of all finished runs."""
+def gather(plan: Plan, failed: Collection[str] = ()) -> Results:
+    """Returns the scores of all finished runs.
+
+    Args:
+        plan: `Plan`.
+        failed: names of stages whose results, of an earlier attempt, do not count.
+    """
     values: dict[tuple[str, str], list[float]] = {}
     for row in plan.rows:
         runs: dict[str, list[dict]] = {}
         for column in plan.config.columns:
-            runs[column.name] = [scored_record(folder) for folder in plan.cell_folders(row, column)]
+            folders = plan.cell_folders(row, column)
+            stale = [str(folder.relative_to(plan.folder)) in failed for folder in folders]
+            runs[column.name] = [{} if old else scored_record(f) for f, old in zip(folders, stale, strict=True)]
             scores = [column.score(record) for record in runs[column.name]]
             values[row, column.title] = [score for score in scores if score is not None]
         if set(AVERAGED) <= set(runs):
@@ -90,7 +98,7 @@ def check_alike(plan: Plan) -> None:
     Raises:
         InputError: two pre-trainings have other text, vocabulary, steps or sizes.
     """
-    own = {name for flags in PRETRAININGS.values() for name in flags} | {"phases", "seed", "pair_units"}
+    own = {name for row in plan.config.row_names for name in flags_of(row, plan.config.recipe)} | {"seed", "pair_units"}
     ignored = own | set(PretrainingConfig.changeable())
     first: tuple[str, dict] | None = None
     for row in plan.config.row_names:
@@ -99,9 +107,7 @@ def check_alike(plan: Plan) -> None:
             record = record_of(folder)
             if not record:
                 continue
-            facts = {
-                name: value for name, value in record["facts"].items() if "fingerprint" in name or "weights" in name
-            }
+            facts = {name: record["facts"].get(name) for name in COMPARED_FACTS}
             shared = {name: value for name, value in record["flags"].items() if name not in ignored} | facts
             if first is None:
                 first = (str(folder), shared)
@@ -162,9 +168,10 @@ def difference(results: Results, first: str, row: str) -> str:
 
     The standard error is that of a mean of independent differences; with one run of a cell it is not known.
     """
-    shared = [task for task in results.tasks if results.values.get((row, task)) and results.values.get((first, task))]
+    both = [task for task in results.tasks if results.values.get((row, task)) and results.values.get((first, task))]
+    shared = [task for task in both if task not in (GLUE_AVERAGE, GLUE_WITH_WNLI)]  # their sets count themselves
     if not shared:
-        return "-"
+        return ""
     gaps = [results.mean(row, task) - results.mean(first, task) for task in shared]  # type: ignore[operator]
     gap = statistics.fmean(gaps)
     squares = [_squared_error(results, name, task) for task in shared for name in (first, row)]

@@ -37,7 +37,7 @@ def main(config: Config) -> None:
         except Stopped as stopped:
             logging.info("Stopped with exit code %d. The same command continues.", stopped.code)
             sys.exit(stopped.code)
-    write(plan)
+    write(plan, failed)
     if failed:
         sentences = "; ".join(f"{name} {sentence}" for name, sentence in failed.items())
         raise InputError(f"{len(failed)} of {len(plan.stages)} stages failed, and their cells are empty: {sentences}")
@@ -52,9 +52,9 @@ def print_jobs(plan: Plan) -> None:
         print(f"{stage.command}  # {stage.name}; after: {', '.join(after) or 'nothing'}")
 
 
-def write(plan: Plan) -> None:
-    """Writes the tables, the pictures and `ablation.json`."""
-    found = results.gather(plan)
+def write(plan: Plan, failed: dict[str, str]) -> None:
+    """Writes the tables, the pictures and `ablation.json`; cells of failed stages are empty."""
+    found = results.gather(plan, failed)
     folder = plan.folder
     with input_error_if_unwritable(folder):
         folder.mkdir(parents=True, exist_ok=True)

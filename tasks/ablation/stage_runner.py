@@ -77,17 +77,20 @@ def _run(stage: Stage, log: Path) -> str | None:
                 process_group=0,  # Ctrl-C reaches this process alone, which passes it on once
             )
             processes.append(process)
-            stopped = False
+            sent: list[int] = []
             while process.poll() is None:
                 while received:
-                    stopped = True
-                    process.send_signal(received.pop(0))
+                    sent.append(received.pop(0))
+                    process.send_signal(sent[-1])
                 time.sleep(POLL_SECONDS)
         finally:
             end_processes(processes)
     code = process.returncode
-    if code in STOPPED_EXIT_CODES or (stopped and code):
-        raise Stopped(code if code > 0 else 128 - code)
+    sent += received  # one that came when the stage had ended
+    if sent:  # no other stage begins, also if this one ended well
+        raise Stopped(code if code in STOPPED_EXIT_CODES else 128 + sent[0])
+    if code in STOPPED_EXIT_CODES:
+        raise Stopped(code)
     if code:
         how = f"exit code {code}" if code > 0 else f"signal {signal.Signals(-code).name}"
         return f"failed ({how}): {_end_of(log)} The whole output is in {log}."

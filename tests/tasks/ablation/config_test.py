@@ -45,6 +45,11 @@ def test_data_sets_whose_files_do_not_exist_are_left_out(make_plan, tmp_path):
             ["--corpus=embedded,more"],
             "--corpus=embedded,more mixes corpora, of which embedded is not prepared. Prepare it",
         ),
+        (
+            ["--rows=subword_1seq"],
+            "--rows=subword_1seq: --tables=6,7 has none of these rows. Expected: rows of the tables",
+        ),
+        (["--rows=noun_phrase_2seq", "--annotator=rules"], "has none of these rows with --annotator=rules"),
         (["--tables=own"], "--tables=own needs --rows. Received: no rows"),
         (["--rows=span"], "--rows must be one of subword_2seq, "),
         (

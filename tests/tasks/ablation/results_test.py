@@ -34,7 +34,15 @@ def test_a_difference_below_two_standard_errors_is_marked():
     assert difference(far, "span_2seq", "span_1seq") == "+2.6"
     assert difference(RESULTS, "span_2seq", "span_1seq_sbo") == "+9.0 (one run)"
     assert difference(RESULTS, "span_1seq_sbo", "span_1seq_sbo") == "+0.0 (one run)"
-    assert difference(Results(["a", "b"], ["t"], {}), "a", "b") == "-"
+    assert difference(Results(["a", "b"], ["t"], {}), "a", "b") == ""
+    glue = {("span_2seq", "GLUE average"): [1.0, 2.0], ("span_1seq", "GLUE average"): [50.0, 60.0]}
+    averaged = Results(RESULTS.rows, [*RESULTS.tasks, "GLUE average"], VALUES | glue)
+    assert difference(averaged, "span_2seq", "span_1seq") == "~ +0.6"
+
+
+def test_a_row_whose_cells_are_all_empty_stays():
+    lines = markdown(Results(RESULTS.rows, ["LitBank"], {("span_2seq", "LitBank"): [1.0]}), "7").splitlines()
+    assert "| Geometric spans, 1seq | - |  |" in lines
 
 
 def test_a_table_has_the_papers_figures_under_each_row():
@@ -73,7 +81,8 @@ def write_pretraining(tmp_path):
         folder.mkdir(parents=True)
         flags = {"steps": 20, "scheme": row, "output_dir": row, "segments": 1, "log_every": 5}
         facts = {"corpus_fingerprint": "a"}
-        record = {"flags": flags | changes, "facts": facts | changes.pop("facts", {})}
+        facts |= changes.pop("facts", {})
+        record = {"flags": flags | changes, "facts": facts}
         (folder / "run.json").write_text(json.dumps(record))
 
     return write
@@ -82,6 +91,7 @@ def write_pretraining(tmp_path):
 def test_pre_trainings_that_differ_in_flags_of_the_tables_alone_are_compared(make_plan, write_pretraining):
     write_pretraining("span_2seq", segments=2)
     write_pretraining("span_1seq", log_every=7)
+    write_pretraining("named_entity_2seq", segments=2, facts={"annotation": "entities", "annotation_fingerprint": "b"})
     check_alike(make_plan())
 
 
@@ -89,6 +99,7 @@ def test_pre_trainings_that_differ_in_flags_of_the_tables_alone_are_compared(mak
     ("changes", "sentence"),
     [
         ({"steps": 30}, "steps is 20 in the first and 30 in the second"),
+        ({"weight_decay": 0.3}, "weight_decay is None in the first and 0.3"),
         ({"facts": {"corpus_fingerprint": "b"}}, "corpus_f"),
     ],
 )

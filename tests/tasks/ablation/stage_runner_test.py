@@ -18,8 +18,8 @@ if what == "sentence":
     sys.exit("Error: --corpus is missing.")
 if what == "crash":
     raise RuntimeError("a defect")
-if what == "wait":
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(75))
+if what in ("wait", "ignore"):
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(75 if what == "wait" else 0))
     pathlib.Path(target + ".began").touch()
     time.sleep(60)
 if what != "nothing":
@@ -76,7 +76,8 @@ def test_a_program_that_ends_well_without_results_has_failed(make_stage, tmp_pat
     assert "ended without results" in failed["a"]
 
 
-def test_a_signal_is_passed_on_and_stops_all_stages(make_stage, tmp_path):
+@pytest.mark.parametrize(("what", "code"), [("wait", 75), ("ignore", 143)])
+def test_a_signal_is_passed_on_and_stops_all_stages(make_stage, tmp_path, what, code):
     waiting = tmp_path / "a.done.began"
 
     def send():
@@ -88,6 +89,6 @@ def test_a_signal_is_passed_on_and_stops_all_stages(make_stage, tmp_path):
     threading.Thread(target=send).start()
     failed = {}
     with pytest.raises(Stopped) as stopped:
-        run_stages([make_stage("a", "wait"), make_stage("b")], tmp_path, failed)
-    assert stopped.value.code == 75 and not failed
+        run_stages([make_stage("a", what), make_stage("b")], tmp_path, failed)
+    assert stopped.value.code == code and not failed
     assert not (tmp_path / "b.done").exists()
