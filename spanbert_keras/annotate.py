@@ -71,11 +71,15 @@ def report_table(report: AnnotationReport) -> Table:
     table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", show_header=False)
     table.add_column("fact", no_wrap=True)
     table.add_column("value")
-    table.add_row("mentions", f"{report.mentions:,}")
+    table.add_row("mentions", f"{report.mentions:,}, of which {report.masked:,} are masked by default")
+    if report.missing:
+        table.add_row("documents without mentions", f"{report.missing:,}, which the input lacked")
     table.add_row("tokens in mentions", f"{report.piece_share:.2%}")
     table.add_row("mentions per 100 words", f"{report.per_100_words:.2f}")
     table.add_row("labels", ", ".join(f"{escape(label)} {count:,}" for label, count in report.labels.items()) or "-")
-    table.add_row("most frequent", ", ".join(f"{escape(text)} ({count:,})" for text, count in report.frequent) or "-")
+    table.add_row(
+        "most frequent, masked", ", ".join(f"{escape(text)} ({count:,})" for text, count in report.frequent) or "-"
+    )
     return table
 
 

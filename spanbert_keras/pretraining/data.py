@@ -135,7 +135,8 @@ class PretrainingData:
         """Returns the batches of a split."""
         rows = self._rows_of(row_length)
         if split == "heldout":
-            rows = dataclasses.replace(rows, short_sequence_rate=0.0, segments=segments or rows.segments)
+            segments = segments or rows.segments  # all else is the same for every run, so that scores compare
+            rows = dataclasses.replace(rows, short_sequence_rate=0.0, segments=segments, packing=True)
         batch_rows = self.config.rows_of(row_length)
         return self.corpora.stream(split, masker, rows, batch_rows, seed, self.config.entity_labels)
 

@@ -1,12 +1,17 @@
 """The tasks on which pre-trainings are compared, and the dev score of a run."""
 
 import dataclasses
+import importlib
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+from absl import flags
+
+from spanbert_keras import program
 from spanbert_keras.program import InputError
-from spanbert_keras.settings import expand
 from tasks.ablation.embedded_tasks import FILES as EMBEDDED_FILES
 from tasks.ablation.embedded_tasks import SPLITS
 from tasks.glue.report import COLUMN_SCORES
@@ -18,7 +23,8 @@ PROGRAMS = {
     "classification": "tasks.glue.finetune",
 }
 PAIR_COLUMNS = ("--text_column=sentence1", "--pair_column=sentence2", "--label_column=label")
-FILE_FLAGS = ("--train_file", "--dev_file", "--test_file", "--data_dir")
+NAMED = re.compile(r"[^:=]*:")  # a name before its flag file
+FILE_SETTINGS = ("train_file", "dev_file", "test_file", "data_dir")
 MNLI_MATCHED, GLUE_AVERAGE, GLUE_WITH_WNLI = "MNLI-m", "GLUE average", "GLUE average with WNLI"
 AVERAGED = tuple(name for name in COLUMN_SCORES if name != "WNLI")  # the eight sets
 WNLI_MAJORITY = 100 * 40 / 71  # accuracy of the more frequent label on the 71 dev pairs
@@ -43,10 +49,28 @@ class Column:
         """The name as that of a folder: `"SQuAD 2.0"` is `squad_2.0`."""
         return self.name.lower().replace(" ", "_").replace("/", "_")
 
+    @property
+    def settings(self) -> type:
+        """Class of the program's settings."""
+        return importlib.import_module(PROGRAMS[self.program]).Config
+
+    def parsed(self) -> Any:
+        """Returns the program's settings, with a placeholder for the encoder.
+
+        Raises:
+            InputError: the program does not take the arguments.
+        """
+        try:
+            return program.parse(self.settings, [*self.arguments, "--encoder=encoder", "--output_dir=output"])
+        except (flags.Error, InputError) as error:
+            given = " ".join(self.arguments)
+            raise InputError(f"The flags of {self.name}, {given}, cannot be used: {error}") from error
+
     def missing_files(self) -> list[str]:
-        """Returns the files and folders among the arguments that do not exist."""
-        given = [argument.partition("=") for argument in self.arguments]
-        paths = [path for name, _, value in given if name in FILE_FLAGS for path in expand(value).split(",")]
+        """Returns the data files and folders that do not exist."""
+        settings = self.parsed()
+        found = [getattr(settings, name, None) or () for name in FILE_SETTINGS]
+        paths = [path for value in found for path in ((value,) if isinstance(value, str) else value)]
         return [path for path in paths if not Path(path).exists()]
 
     def score(self, record: Mapping) -> float | None:
@@ -74,7 +98,7 @@ def parse_columns(program: str, values: Sequence[str]) -> list[Column]:
         InputError: a value is not name:flag file with further flags, the file does not exist, or a name is given twice.
     """
     columns: list[Column] = []
-    for value in values:
+    for value in _joined(values):
         name, _, rest = value.partition(":")
         name = name.strip()
         try:
@@ -92,6 +116,17 @@ def parse_columns(program: str, values: Sequence[str]) -> list[Column]:
             raise InputError(f"--{program} names {name} twice. Give each data set a name of its own.")
         columns.append(Column(name, program, (f"--flagfile={path}", *more)))
     return columns
+
+
+def _joined(values: Sequence[str]) -> list[str]:
+    """Returns the values of a flag with lists of files, which have commas too, put together again."""
+    joined: list[str] = []
+    for value in values:
+        if joined and not NAMED.match(value):
+            joined[-1] += f",{value}"
+        else:
+            joined.append(value)
+    return joined
 
 
 def glue_columns(folder: Path) -> list[Column]:

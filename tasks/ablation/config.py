@@ -35,6 +35,11 @@ class Config(Settings):
     tasks: tuple[str, ...] = setting("Names of the data sets to fine-tune on. Default: all that are given.", default=())
     # --- text
     corpus: str | None = setting("Text to pre-train on. Default: the recipe's --corpus.", default=None, path=True)
+    text: tuple[str, ...] = setting(
+        "Raw text that the prepared corpus was made of, for --annotator. Default: text put together from tokens.",
+        default=(),
+        path=True,
+    )
     annotator: str | None = setting(
         "Annotator of named entities and noun phrases, as for annotate. Default: the corpus is annotated already.",
         default=None,
@@ -113,6 +118,8 @@ class Config(Settings):
             raise InputError(
                 f"--corpus={recipe.corpus} mixes corpora, of which {raw[0]} is not prepared. Prepare it first."
             )
+        for column in self._wanted_columns:
+            column.parsed()
         known = {column.name for column in self.all_columns}
         unknown = sorted(set(self.tasks) - known)
         if unknown:

@@ -1,5 +1,6 @@
 """Pictures of an ablation: a panel of bars for each data set, and held-out losses during pre-training."""
 
+import dataclasses
 import itertools
 from pathlib import Path
 
@@ -7,7 +8,7 @@ from absl import logging
 
 from spanbert_keras.files.writing import write_atomically
 from tasks.ablation.plan import Plan
-from tasks.ablation.pretrainings import PRETRAININGS
+from tasks.ablation.pretrainings import PRETRAININGS, flags_of
 from tasks.ablation.results import TITLES, Results, rows_of, title_of
 from tasks.shared.ablation_tables import PUBLISHED, TASKS
 from tasks.shared.extras import CLASSIFICATION, load
@@ -41,7 +42,7 @@ def draw_table(path: Path, results: Results, table: str) -> None:
         errors = [results.deviation(row, task) or 0.0 for row in names]
         for place, (mean, error) in enumerate(zip(means, errors, strict=True)):
             if mean is not None:
-                panel.barh(place, mean, xerr=error, color=f"C{place}", alpha=0.8, capsize=2)
+                panel.barh(place, mean, xerr=error, color=f"C{place}", alpha=0.8, capsize=2, ecolor="gray")
         published = [
             (place, PUBLISHED[row][TASKS.index(task)])
             for place, row in enumerate(names)
@@ -49,9 +50,15 @@ def draw_table(path: Path, results: Results, table: str) -> None:
         ]
         for place, value in published:
             panel.plot([value, value], [place - 0.4, place + 0.4], color="black", linewidth=1.5)
-        shown = [value for value in means if value is not None] + [value for _, value in published]
+        ends = [
+            mean + sign * error
+            for mean, error in zip(means, errors, strict=True)
+            if mean is not None
+            for sign in (-1, 1)
+        ]
+        shown = ends + [value for _, value in published]
         margin = MARGIN * max(max(shown) - min(shown), 5.0)
-        panel.set_xlim(min(shown) - 2 * margin, max(shown) + margin)
+        panel.set_xlim(max(0.0, min(shown) - 2 * margin), min(101.0, max(shown) + margin))
         panel.set_title(task, fontsize=9, parse_math=False)
         panel.set_yticks(range(len(names)), [title_of(row, table) for row in names], fontsize=8, parse_math=False)
         panel.invert_yaxis()
@@ -70,7 +77,6 @@ def draw_curves(path: Path, plan: Plan) -> None:
     figure, panels = pyplot.subplots(
         len(segments), len(SCHEMES), figsize=(12, 4.5 * len(segments)), layout="constrained", squeeze=False
     )
-    tokens = plan.config.recipe.batch_rows * plan.config.recipe.longest_row
     drawn = []
     for panel, (number_of_segments, scheme) in zip(panels.flat, sets, strict=True):
         for number, row in enumerate(plan.config.row_names):
@@ -81,7 +87,8 @@ def draw_curves(path: Path, plan: Plan) -> None:
             if points:
                 drawn.append(panel)
                 steps, losses = zip(*points, strict=True)
-                panel.plot([step * tokens for step in steps], losses, marker=".", color=f"C{number}", label=row)
+                tokens = [_tokens_seen(plan, row, step) for step in steps]
+                panel.plot(tokens, losses, marker=".", color=f"C{number}", label=row)
         form = "pairs of segments" if number_of_segments == 2 else "single sequences"
         panel.set_title(f"held-out {form}, {scheme} masks", fontsize=10)
         panel.set_xlabel("tokens seen, with padding")
@@ -91,6 +98,17 @@ def draw_curves(path: Path, plan: Plan) -> None:
     if drawn:
         drawn[0].legend(fontsize=8)
         _save(figure, path)
+
+
+def _tokens_seen(plan: Plan, row: str, step: int) -> int:
+    """Returns the tokens of the first steps of a pre-training, with padding."""
+    recipe, total = plan.config.recipe, 0
+    phases = flags_of(row, recipe).get("phases", recipe.phases)
+    for phase in dataclasses.replace(recipe, phases=phases).phase_list:
+        steps = min(step, phase.steps)
+        total += steps * recipe.rows_of(phase.row_length) * phase.row_length
+        step -= steps
+    return total
 
 
 def read_scalar(folder: Path, tag: str) -> dict[int, float]:

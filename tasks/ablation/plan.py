@@ -7,13 +7,15 @@ from absl import logging
 
 from spanbert_keras.data.batches.corpus_mixture import is_prepared, parse_corpora
 from spanbert_keras.files.writing import read_json
-from tasks.ablation import embedded_tasks
+from spanbert_keras.pretrain import Config as PretrainingConfig
+from tasks.ablation import embedded_tasks, stage_runner
 from tasks.ablation.column import PROGRAMS, Column
 from tasks.ablation.config import Config
 from tasks.ablation.pretrainings import ANNOTATIONS, METHODS, PRETRAININGS, flags_of, to_arguments
 from tasks.ablation.stage import Stage, record_of, scored_record
 from tasks.glue.report import COLUMN_SCORES
 
+DATASETS = {"Coreference": "OntoNotes"}  # names in Tables 1 to 5 of columns of Tables 6 and 7
 FIRST_SEED = 42  # of fine-tuning
 UNTRAINED = "initial"  # row of the encoder that pre-training starts from
 
@@ -46,6 +48,13 @@ class Plan:
             for column in self.config.columns:
                 stages += self._cell_stages(row, column)
         return stages
+
+    def check_results(self) -> None:
+        """Raises `InputError` if finished stages were run with other settings, or on other text, than this plan."""
+        for stage in self.stages:
+            if stage.is_finished():
+                stage.check_settings()
+                stage_runner.check_arguments(stage, self.folder)
 
     @property
     def rows(self) -> tuple[str, ...]:
@@ -103,8 +112,9 @@ class Plan:
 
     def _annotation(self, name: str, corpus: str, names: list[str], before: list[Stage]) -> Stage:
         arguments = [f"--corpus={corpus}", f"--annotations={','.join(names)}", f"--annotator={self.config.annotator}"]
-        if corpus == str(self.folder / "shards"):
-            arguments.append(f"--input={self.config.recipe.corpus}")
+        text = self.config.recipe.corpus if corpus == str(self.folder / "shards") else ",".join(self.config.text)
+        if text:
+            arguments.append(f"--input={text}")
         done = functools.partial(_is_annotated, Path(corpus), names)
         after = tuple(stage.name for stage in before)
         return Stage(name, "spanbert_keras.annotate", tuple(arguments), after, done)
@@ -134,7 +144,7 @@ class Plan:
             arguments.append(f"--keep_every={config.step}")
         name = str(folder.relative_to(self.folder))
         done = functools.partial(_is_pretrained, folder, config.recipe.steps)
-        return Stage(name, "spanbert_keras.pretrain", tuple(arguments), after, done)
+        return Stage(name, "spanbert_keras.pretrain", tuple(arguments), after, done, folder, PretrainingConfig)
 
     # --- fine-tuning
 
@@ -171,10 +181,11 @@ class Plan:
                     "--sweep" if config.sweep else f"--seed={run.removeprefix('seed_')}",
                 ]
                 if column.program != "classification" or column.name in COLUMN_SCORES:
-                    arguments.append(f"--dataset={column.name}")
+                    arguments.append(f"--dataset={DATASETS.get(column.name, column.name)}")
                 name = str(folder.relative_to(self.folder))
                 done = functools.partial(_is_fine_tuned, folder)
-                stages.append(Stage(name, PROGRAMS[column.program], tuple(arguments), tuple(after), done))
+                module, given = PROGRAMS[column.program], tuple(arguments)
+                stages.append(Stage(name, module, given, tuple(after), done, folder, column.settings))
         return stages
 
     def _encoder(self, row: str, pretraining: Path) -> str:

@@ -13,19 +13,31 @@ from absl import logging
 from spanbert_keras import program
 from spanbert_keras.files.writing import input_error_if_unwritable, write_json, write_text
 from spanbert_keras.program import InputError
+from spanbert_keras.training.run.run_lock import RunLock
 from tasks.ablation import pictures, results
 from tasks.ablation.config import Config
 from tasks.ablation.plan import Plan, log_plan
-from tasks.ablation.stage_runner import Stopped, run_stages
+from tasks.ablation.stage_runner import LEFT_OUT, Stopped, run_stages
 
 
 def main(config: Config) -> None:
     """Runs or prints everything; ends with exit code 1 if a stage failed."""
     plan = Plan(config)
+    plan.check_results()
     if config.jobs == "print":
         print_jobs(plan)
         return
     pictures.need_library()
+    with RunLock(plan.folder):
+        run_plan(plan)
+
+
+def run_plan(plan: Plan) -> None:
+    """Runs all stages and writes the tables.
+
+    Raises:
+        InputError: stages failed; what finished is in the tables.
+    """
     log_plan(plan)
     failed: dict[str, str] = {}
     # Nothing is fine-tuned on pre-trainings that cannot be compared.
@@ -39,8 +51,13 @@ def main(config: Config) -> None:
             sys.exit(stopped.code)
     write(plan, failed)
     if failed:
-        sentences = "; ".join(f"{name} {sentence}" for name, sentence in failed.items())
-        raise InputError(f"{len(failed)} of {len(plan.stages)} stages failed, and their cells are empty: {sentences}")
+        causes = [f"{name} {sentence}" for name, sentence in failed.items() if not sentence.startswith(LEFT_OUT)]
+        waiting = len(failed) - len(causes)
+        raise InputError(
+            "\n  ".join([f"{len(causes)} of {len(plan.stages)} stages failed, and their cells are empty:", *causes])
+            + (f"\n{waiting} stages that need their results were left out." if waiting else "")
+            + "\nCorrect the cause and give the same command again: finished stages are kept."
+        )
 
 
 def print_jobs(plan: Plan) -> None:

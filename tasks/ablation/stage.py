@@ -5,7 +5,9 @@ import shlex
 from collections.abc import Callable
 from pathlib import Path
 
+from spanbert_keras import program
 from spanbert_keras.files.writing import read_json
+from spanbert_keras.program import InputError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,6 +20,8 @@ class Stage:
         arguments: tuple of str.
         after: tuple of str. Names of the stages whose results it reads.
         is_finished: function that returns whether its results are there.
+        folder: path of the folder with the record of its run; `None` if it has none.
+        settings: class of the program's settings, with which its record is compared.
     """
 
     name: str
@@ -25,11 +29,31 @@ class Stage:
     arguments: tuple[str, ...]
     after: tuple[str, ...] = ()
     is_finished: Callable[[], bool] = lambda: False
+    folder: Path | None = None
+    settings: type | None = None
 
     @property
     def command(self) -> str:
         """The command line for a shell."""
         return shlex.join(["python", "-m", self.module, *self.arguments])
+
+    def check_settings(self) -> None:
+        """Raises unless the results that are there are those of these arguments.
+
+        Raises:
+            InputError: the record of the run has other settings.
+        """
+        record = record_of(self.folder) if self.folder is not None else {}
+        if self.settings is None or not record.get("flags"):
+            return
+        planned = program.to_flags(program.parse(self.settings, self.arguments))
+        there = self.settings.upgrade(record["flags"])  # type: ignore[attr-defined]
+        for name in sorted(planned.keys() - set(self.settings.changeable())):  # type: ignore[attr-defined]
+            if there.get(name) != planned[name]:
+                raise InputError(
+                    f"The results in {self.folder} are of other settings: --{name} was {there.get(name)!r} and is "
+                    f"{planned[name]!r} now. Give a new --output_dir, or remove that folder to run it again."
+                )
 
 
 def scored_record(folder: Path) -> dict:

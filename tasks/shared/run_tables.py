@@ -124,10 +124,11 @@ def number_of_runs(values: Sequence[float]) -> str:
 
 
 def _each_seed_once(records: list[dict]) -> list[dict]:
-    """Returns the first run of each seed on the same data."""
+    """Returns the first run of each seed from the same encoder on the same data."""
     first: dict[tuple, dict] = {}
     for record in records:
-        key = (record["flags"].get("seed"), json.dumps(record.get("facts"), sort_keys=True))
+        flags = record["flags"]
+        key = (flags.get("seed"), flags.get("encoder"), json.dumps(record.get("facts"), sort_keys=True))
         if first.setdefault(key, record) is not record:
             logging.info("%s repeats %s and is left out.", record["folder"], first[key]["folder"])
     return list(first.values())

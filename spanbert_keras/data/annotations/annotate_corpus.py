@@ -66,12 +66,17 @@ def annotate_corpus(settings: AnnotationSettings, on_progress: Progress | None =
         if jobs:
             documents = _from_text(settings, shards, jobs, warnings) if settings.input else _from_pieces(jobs)
             workers = min(settings.workers or usable_cores(), sum(job.num_documents for job in jobs))
-            unknown = _run(jobs, annotated(documents, annotator, opening, workers), on_progress)
+            results = annotated(documents, annotator, opening, workers)
+            unknown = _run(jobs, results, on_progress)
             if unknown:
                 warnings.append(
                     f"{unknown:,} lines of the corpus are not in --annotator={settings.annotator}: "
                     "they have no mentions."
                 )
+        for folder, _ in shards.parts:
+            for name, entry in annotation_format.read_entries(folder).items():
+                if name in annotator.names and entry.missing and not jobs:
+                    warnings.append(f"{entry.missing:,} documents of {folder} have no {name}: the input lacked them.")
         finished = [_finish_folder(folder, manifest, entries[folder]) for folder, manifest in shards.parts]
     return AnnotationRun(all(finished), warnings)
 
@@ -106,24 +111,40 @@ def _jobs(
     part, parts = settings.part
     jobs, number = [], 0
     for folder, manifest in shards.parts:
-        wanted = _unfinished(folder, manifest, entries[folder], settings.replace)
+        wanted = _unfinished(folder, manifest, entries[folder], settings)
         for shard in manifest["shards"]:
             stem = folder / shard_format.shard_stem(shard["split"], shard["index"])
-            todo = {name: entry for name, entry in wanted.items() if read_record(stem, name, entry) is None}
+            records = {name: read_record(stem, name, wanted[name], settings.allow_missing) for name in wanted}
+            todo = {name: wanted[name] for name, record in records.items() if record is None}
             if todo and number % parts == part:
                 jobs.append(ShardJob(stem, manifest, shard, todo))
             number += 1
     return jobs
 
 
+def _forget(jobs: list[ShardJob]) -> None:
+    """Removes annotations from `annotations.json`, since files of theirs are about to be replaced."""
+    replaced: dict[pathlib.Path, set[str]] = {}
+    for job in jobs:
+        replaced.setdefault(job.stem.parent, set()).update(job.entries)
+    for folder, names in replaced.items():
+        there = annotation_format.read_entries(folder)
+        if there.keys() & names:
+            kept = {name: entry for name, entry in there.items() if name not in names}
+            annotation_format.write_entries(folder, kept)
+
+
 def _unfinished(
-    folder: pathlib.Path, manifest: dict[str, Any], wanted: dict[str, AnnotationEntry], replace: bool
+    folder: pathlib.Path, manifest: dict[str, Any], wanted: dict[str, AnnotationEntry], settings: AnnotationSettings
 ) -> dict[str, AnnotationEntry]:
-    """Returns the annotations that a folder does not have yet; raises if it has one of another annotator."""
+    """Returns the annotations that a folder does not have yet, or that are to be replaced.
+
+    Raises:
+        InputError: it has one of another annotator, or one that lacks documents, and neither flag allows it.
+    """
     there = annotation_format.read_entries(folder)
-    if replace and there.keys() & wanted.keys():
+    if settings.replace:
         there = {name: entry for name, entry in there.items() if name not in wanted}
-        annotation_format.write_entries(folder, there)
     for name in there.keys() & wanted.keys():
         expected, received = wanted[name], there[name]
         if received.identity() != expected.identity():
@@ -131,6 +152,11 @@ def _unfinished(
                 f"{folder} has an annotation {name!r} already, of another annotator or another input. Expected: "
                 f"{expected.annotator} {expected.settings} from {expected.source}. Received: {received.annotator} "
                 f"{received.settings} from {received.source}. Give --replace to make it again."
+            )
+        if received.missing and not settings.allow_missing:
+            raise InputError(
+                f"{folder} has an annotation {name!r} whose input lacked {received.missing:,} documents. Expected: "
+                "all. Give --replace to make it again, or --allow_missing."
             )
         annotation_format.check_entry(folder, manifest, name, received)
     return {name: entry for name, entry in wanted.items() if name not in there}
@@ -179,17 +205,25 @@ def _run(
     results: Iterable[tuple[Place, dict[str, np.ndarray], int]],
     on_progress: Progress | None,
 ) -> int:
-    """Stores annotated documents, and completes each shard after its last one; returns the number of unknown lines."""
-    total, done, unknown = sum(job.num_pieces for job in jobs), 0, 0
+    """Stores annotated documents, and completes each shard after its last one; returns the number of unknown lines.
+
+    What is there stays until the first new file is complete, in case the input cannot be used.
+    """
+    total, done, unknown, begun = sum(job.num_pieces for job in jobs), 0, 0, False
     try:
         for (number, index), values, unknown_lines in results:
             jobs[number].put(index, values)
             if not jobs[number].remaining:
+                if not begun:
+                    _forget(jobs)
+                begun = True
                 jobs[number].finish()
             done += len(next(iter(values.values())))
             unknown += unknown_lines
             if on_progress is not None:
                 on_progress(done, total)
+        if not begun:
+            _forget(jobs)
         for job in jobs:
             if job.remaining:
                 job.finish()

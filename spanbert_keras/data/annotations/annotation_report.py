@@ -5,6 +5,7 @@ import dataclasses
 
 import numpy as np
 
+from spanbert_keras.data.annotations.kept_mentions import kept_table
 from spanbert_keras.data.shards.token_shards import TokenShards
 from spanbert_keras.preprocessing.masking.row_units import FIRST, INSIDE
 
@@ -22,7 +23,10 @@ class AnnotationReport:
         piece_share: float. Share of all pieces that are in mentions.
         per_100_words: float. Mentions per 100 words.
         labels: dict from label to its number of mentions, most frequent first.
-        frequent: list of (text, count). The most frequent mentions in the first pieces of the training split.
+        frequent: list of (text, count). The most frequent mentions in the first pieces of the training split, of those
+            that are masked by default (`kept_table`).
+        masked: int. Number of mentions that are masked by default.
+        missing: int. Documents that the annotator's input lacked.
     """
 
     name: str
@@ -31,6 +35,8 @@ class AnnotationReport:
     per_100_words: float
     labels: dict[str, int]
     frequent: list[tuple[str, int]]
+    masked: int = 0
+    missing: int = 0
 
 
 def report_annotation(shards: TokenShards, name: str, frequent: int = 10) -> AnnotationReport:
@@ -46,6 +52,7 @@ def report_annotation(shards: TokenShards, name: str, frequent: int = 10) -> Ann
     """
     annotation, tokenizer = shards.annotations(name), shards.tokenizer()
     word_starts = tokenizer.word_starts()
+    kept = kept_table(annotation.labels)
     pieces = words = inside = 0
     labels = np.zeros(64, np.int64)
     counter: collections.Counter[bytes] = collections.Counter()
@@ -62,12 +69,13 @@ def report_annotation(shards: TokenShards, name: str, frequent: int = 10) -> Ann
                 inside += int(np.count_nonzero(some & INSIDE))
                 labels += np.bincount(some[(some & FIRST) > 0] >> 2, minlength=64)
                 if split == "train" and left > 0:
-                    counter.update(_mentions(some_ids[:left], some[:left]))
+                    counter.update(_mentions(some_ids[:left], kept[some[:left]]))
                     left -= len(some_ids)
     texts = [(np.frombuffer(key, part.pieces[0].dtype), count) for key, count in counter.most_common(frequent)]
     named = {label: int(labels[i]) for i, label in enumerate(annotation.labels, start=1) if labels[i]}
     unlabelled = {"(no label)": int(labels[0])} if labels[0] else {}
     mentions = int(labels.sum())
+    masked = int(labels[kept[(np.arange(64) << 2) | FIRST | INSIDE] > 0].sum())
     return AnnotationReport(
         name=name,
         mentions=mentions,
@@ -75,6 +83,8 @@ def report_annotation(shards: TokenShards, name: str, frequent: int = 10) -> Ann
         per_100_words=100 * mentions / max(1, words),
         labels=dict(sorted((named | unlabelled).items(), key=lambda item: -item[1])),
         frequent=[(tokenizer.detokenize(ids.tolist()), count) for ids, count in texts],
+        masked=masked,
+        missing=annotation.missing,
     )
 
 

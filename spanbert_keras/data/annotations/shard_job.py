@@ -74,6 +74,7 @@ class ShardJob:
             sync(self._temporary[name])
             os.replace(self._temporary.pop(name), path)
             shard = {**shard_format.file_entry(path), "spans": int(counts[:64].sum()), "pieces": int(counts[64])}
+            shard["missing"] = self.remaining
             labels = {label: int(counts[i]) for i, label in enumerate(entry.labels, start=1)}
             unlabelled = {"": int(counts[0])} if counts[0] else {}
             write_json(
@@ -120,13 +121,23 @@ def record_path(stem: pathlib.Path, name: str) -> pathlib.Path:
     return annotation_path(stem, name).with_suffix(".json")
 
 
-def read_record(stem: pathlib.Path, name: str, entry: AnnotationEntry) -> tuple[dict[str, Any], dict[str, int]] | None:
-    """Returns a shard's part of `annotations.json` and its counts; `None` if it is not annotated, or in another way."""
+def read_record(
+    stem: pathlib.Path, name: str, entry: AnnotationEntry, allow_missing: bool = True
+) -> tuple[dict[str, Any], dict[str, int]] | None:
+    """Returns a shard's part of `annotations.json` and its counts; `None` if it is not annotated, or in another way.
+
+    Args:
+        stem: path of the shard without endings.
+        name: str. Name of the annotation.
+        entry: `AnnotationEntry`, without shards.
+        allow_missing: bool. Whether a shard counts as annotated although the input lacked documents of it.
+    """
     try:
         record = json.loads(record_path(stem, name).read_text(encoding="utf-8"))
         same = record["entry"] == json.loads(json.dumps(entry.to_json()))
         shard, counts = record["shard"], record["counts"]
         shard_format.check_size(annotation_path(stem, name), shard)
+        same = same and (allow_missing or not shard["missing"])
     except (OSError, ValueError, KeyError, TypeError, InputError):
         return None
     return (shard, counts) if same else None

@@ -42,7 +42,7 @@ class SpacyAnnotator:
         self._pipeline = _load(model, self._names)
         meta = self._pipeline.meta
         self.description = f"spacy {meta['lang']}_{meta['name']} {meta['version']}"
-        self.settings: dict[str, Any] = {"components": list(self._pipeline.pipe_names)}
+        self.settings: dict[str, Any] = {}  # components that other annotations need do not change these mentions
         self.labels = {}
         if ENTITIES in self._names:
             self.labels[ENTITIES] = self._entity_labels()

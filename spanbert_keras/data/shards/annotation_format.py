@@ -38,7 +38,8 @@ class AnnotationEntry:
         labels: list of str. Label number i + 1 is entry i.
         corpus: str. Fingerprint of the folder's shards.
         vocabulary: str. Fingerprint of the tokenizer; "vocabulary_fingerprint" in the file.
-        shards: dict from the name of a shard to its `bytes`, `sha256`, `spans` (mentions) and `pieces` (in mentions).
+        shards: dict from the name of a shard to its `bytes`, `sha256`, `spans` (mentions), `pieces` (in mentions) and
+            `missing` (documents that the input lacked, without mentions).
         counts: dict from label to its number of mentions.
     """
 
@@ -50,6 +51,11 @@ class AnnotationEntry:
     vocabulary: str
     shards: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
     counts: dict[str, int] = dataclasses.field(default_factory=dict)
+
+    @property
+    def missing(self) -> int:
+        """Number of documents that the input lacked."""
+        return sum(shard.get("missing", 0) for shard in self.shards.values())
 
     def identity(self) -> dict[str, Any]:
         """Returns what parts of one corpus share, as plain JSON values."""

@@ -22,6 +22,7 @@ class MentionAnnotation:
         labels: tuple of str. Label number i + 1 is entry i.
         annotator: str. The annotator with its version.
         fingerprint: str. 64 hexadecimal digits that name the content.
+        missing: int. Documents that the annotator's input lacked: they have no mentions.
         files: dict from the path of a shard, without endings, to the path of its bytes.
     """
 
@@ -29,6 +30,7 @@ class MentionAnnotation:
     labels: tuple[str, ...]
     annotator: str
     fingerprint: str
+    missing: int
     files: dict[pathlib.Path, pathlib.Path]
 
     def open(self, stems: Sequence[pathlib.Path], lengths: Sequence[int]) -> list[np.ndarray]:
@@ -58,6 +60,7 @@ def open_annotation(
             tokenizer; a file is missing or cut short; parts were annotated in different ways.
     """
     lines: list[str] = []
+    missing = 0
     files: dict[pathlib.Path, pathlib.Path] = {}
     first = None
     for folder, manifest in parts:
@@ -72,13 +75,14 @@ def open_annotation(
                 f"{first.settings} everywhere. Received: {entry.annotator} {entry.settings} in {folder}. "
                 f"To fix it, {annotation_format.AGAIN}."
             )
+        missing += entry.missing
         for stem, shard in sorted(entry.shards.items()):
             files[folder / stem] = annotation_format.annotation_path(folder / stem, name)
             lines.append(f"{len(lines)} {stem} {shard['sha256']}")
     if first is None:
         raise ValueError("`parts` must hold at least one folder. Received: none.")
     fingerprint = hashlib.sha256("\n".join([name, *first.labels, "", *lines]).encode()).hexdigest()
-    return MentionAnnotation(name, tuple(first.labels), first.annotator, fingerprint, files)
+    return MentionAnnotation(name, tuple(first.labels), first.annotator, fingerprint, missing, files)
 
 
 def _missing(directory: pathlib.Path, folder: pathlib.Path, name: str) -> str:

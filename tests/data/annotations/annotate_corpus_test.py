@@ -98,12 +98,14 @@ def test_a_killed_run_continues_to_the_same_bytes_without_repeating_shards(prepa
 
     with pytest.raises(Killed):
         annotate(corpus, kill, replace=True)
+    assert not [path for path in corpus.iterdir() if path.name.startswith(".")]
+    finished = {path.name.split(".")[0] for path in corpus.glob("*.annotation.json")}
+    if not finished:  # the former annotation is whole
+        assert after < 40 and content(corpus) == expected
+        return
     assert "entities" not in json.loads((corpus / "annotations.json").read_text())
     with pytest.raises(InputError, match="has no annotation 'entities'"):
         TokenShards(corpus).annotations("entities")
-    assert not [path for path in corpus.iterdir() if path.name.startswith(".")]
-    finished = {path.name.split(".")[0] for path in corpus.glob("*.annotation.json")}
-    assert after < 40 or finished
     rest = []
     annotate(corpus, lambda done, total: rest.append((done, total)))
     assert content(corpus) == expected
@@ -156,7 +158,17 @@ def test_documents_that_the_input_lacks_are_counted(prepared, annotate, texts):
     run = annotate(corpus, input=short, allow_missing=True)
     assert run.finished and run.warnings == ["30 documents of the corpus are not in --input: they have no mentions."]
     some = mentions_of(TokenShards(corpus))
+    before = content(corpus)
+    assert TokenShards(corpus).annotations("entities").missing == 30
+    with pytest.raises(InputError, match="'entities' whose input lacked 30 documents. Expected: all. Give --replace"):
+        annotate(corpus)
+    again = annotate(corpus, allow_missing=True)
+    assert again.warnings == [f"30 documents of {corpus} have no entities: the input lacked them."]
+    with pytest.raises(InputError, match="lacks 30 of 80 documents"):
+        annotate(corpus, input=short, replace=True)
+    assert content(corpus) == before  # a run that cannot replace an annotation leaves it as it is
     annotate(corpus, replace=True)
+    assert TokenShards(corpus).annotations("entities").missing == 0
     every = mentions_of(TokenShards(corpus))
     assert 50 <= len(set(some) & set(every)) < 80
     assert [one.replace("<", "").replace("-", "") for one in some] != every

@@ -36,7 +36,7 @@ def test_entities_and_noun_phrases_are_those_of_the_pipeline(model):
     assert shown(annotator, ENTITIES) == entities
     phrases = ["Barack Obama", "the old city", "Paris", "Tuesday", "his friends"]
     assert shown(annotator, NOUN_PHRASES) == [(phrase, "NP") for phrase in phrases]
-    assert "lemmatizer" not in annotator.settings["components"]
+    assert "lemmatizer" not in annotator._pipeline.pipe_names
 
 
 def test_labels_are_the_eleven_of_the_paper_and_seven_of_values(model):
@@ -47,7 +47,8 @@ def test_labels_are_the_eleven_of_the_paper_and_seven_of_values(model):
 
 def test_only_the_needed_components_run(model):
     entities, phrases = SpacyAnnotator(model, (ENTITIES,)), SpacyAnnotator(model, (NOUN_PHRASES,))
-    assert entities.settings["components"] == ["ner"] and "ner" not in phrases.settings["components"]
+    assert entities._pipeline.pipe_names == ["ner"] and "ner" not in phrases._pipeline.pipe_names
+    assert entities.settings == phrases.settings == SpacyAnnotator(model, BOTH).settings  # either can be added later
     assert shown(entities, ENTITIES) == shown(SpacyAnnotator(model, BOTH), ENTITIES)
     assert shown(phrases, NOUN_PHRASES) == shown(SpacyAnnotator(model, BOTH), NOUN_PHRASES)
     assert [*entities.annotate([TEXT])[0]] == [ENTITIES]

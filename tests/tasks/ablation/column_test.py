@@ -40,11 +40,19 @@ def test_a_missing_flag_file_and_a_repeated_name_are_rejected(flag_file):
         parse_columns("coreference", [f"A:{flag_file}", f"A:{flag_file}"])
 
 
-def test_missing_files_are_found_in_lists_and_after_variables(tmp_path, monkeypatch):
+def test_missing_files_are_found_in_lists_and_after_variables(tmp_path, flag_file, monkeypatch):
     (tmp_path / "here").touch()
     monkeypatch.setenv("PLACE", str(tmp_path))
-    column = Column("A", "coreference", ("--flagfile=x", "--train_file=$PLACE/here,$PLACE/there", "--dev_file=gone"))
+    files = ("--train_file=$PLACE/here,$PLACE/there", "--dev_file=gone")
+    column = Column("A", "coreference", (f"--flagfile={flag_file}", *files))
     assert column.missing_files() == [f"{tmp_path}/there", "gone"]
+
+
+def test_lists_of_files_may_have_commas(flag_file):
+    values = [f"A:{flag_file} --train_file=a", "b --dev_file=c", f"B:{flag_file} --train_file=d"]
+    columns = parse_columns("coreference", values)
+    assert [column.name for column in columns] == ["A", "B"]
+    assert columns[0].arguments == (f"--flagfile={flag_file}", "--train_file=a,b", "--dev_file=c")
 
 
 @pytest.mark.parametrize(

@@ -21,10 +21,13 @@ def test_the_annotator_by_rules_leaves_noun_phrases_out(make_plan):
 
 def test_data_sets_whose_files_do_not_exist_are_left_out(make_plan, tmp_path):
     (tmp_path / "dev").touch()
-    task = f"{tmp_path / 'task.flags'} --dev_file={tmp_path / 'dev'}"
+    task = f"{tmp_path / 'task.flags'} --train_file={tmp_path / 'dev'} --dev_file={tmp_path / 'dev'}"
     config = make_plan(f"--coreference=Here:{task},Gone:{task} --train_file=nowhere", "--embedded_tasks").config
     assert [column.name for column in config.columns[:1]] == ["Here"] and len(config.columns) == 4
     assert config.columns_without_files == {"Gone": ["nowhere"]}
+    (tmp_path / "more.flags").write_text("--train_file=nowhere\n--dev_file=neither\n")
+    inside = make_plan(f"--coreference=Gone:{tmp_path / 'more.flags'}", "--embedded_tasks").config
+    assert inside.columns_without_files == {"Gone": ["nowhere", "neither"]}
     only = make_plan(f"--coreference=Here:{task}", "--embedded_tasks", "--tasks=Here").config
     assert [column.name for column in only.columns] == ["Here"]
 
@@ -61,3 +64,9 @@ def test_data_sets_whose_files_do_not_exist_are_left_out(make_plan, tmp_path):
 def test_contradictions_are_rejected_by_a_sentence(make_plan, flags, sentence):
     with pytest.raises(InputError, match=sentence):
         make_plan(*flags)
+
+
+def test_a_flag_that_a_program_does_not_take_is_rejected_at_once(make_plan, tmp_path):
+    (tmp_path / "task.flags").write_text("--no_such_flag=1\n")
+    with pytest.raises(InputError, match="The flags of A, --flagfile=.*task.flags, cannot be used: .*no_such_flag"):
+        make_plan(f"--coreference=A:{tmp_path / 'task.flags'}")

@@ -59,7 +59,7 @@ def test_a_table_has_the_papers_figures_under_each_row():
 
 def test_results_are_gathered_from_finished_runs_and_read_again(make_plan, write_record, tmp_path):
     (tmp_path / "dev").touch()
-    task = f"{tmp_path / 'task.flags'} --dev_file={tmp_path / 'dev'}"
+    task = f"{tmp_path / 'task.flags'} --train_file={tmp_path / 'dev'} --dev_file={tmp_path / 'dev'}"
     flags = [f"--coreference=LitBank:{task}", f"--question_answering=NewsQA:{task}", "--tables=7", "--seeds=2"]
     plan = make_plan(*flags)
     folder = tmp_path / "out" / "finetune"

@@ -7,8 +7,9 @@ import time
 
 import pytest
 
+from spanbert_keras.errors import InputError
 from tasks.ablation.stage import Stage
-from tasks.ablation.stage_runner import Stopped, run_stages
+from tasks.ablation.stage_runner import Stopped, check_arguments, run_stages
 
 PROGRAM = """
 import pathlib, signal, sys, time
@@ -62,6 +63,21 @@ def test_a_failed_stage_is_named_and_those_that_need_it_are_left_out(make_stage,
     assert failed["a"].startswith("failed (exit code 1): --corpus is missing. The whole output is in ")
     assert failed["b"] == "left out, since a failed" and failed["d"] == "left out, since b failed"
     assert stages[2].is_finished()
+
+
+def test_only_the_output_of_the_last_attempt_is_shown(make_stage, tmp_path):
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "a.log").write_text("Error: of an earlier attempt.\n")
+    failed = {}
+    run_stages([make_stage("a", "crash")], tmp_path, failed)
+    assert "earlier" not in failed["a"]
+
+
+def test_finished_text_of_other_arguments_is_rejected(make_stage, tmp_path):
+    run_stages([make_stage("a")], tmp_path, {})
+    check_arguments(make_stage("a"), tmp_path)
+    with pytest.raises(InputError, match="The results of a in .* were made with write .*Expected: nothing"):
+        check_arguments(make_stage("a", "nothing"), tmp_path)
 
 
 def test_the_end_of_a_traceback_is_shown(make_stage, tmp_path):
