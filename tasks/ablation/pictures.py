@@ -50,12 +50,8 @@ def draw_table(path: Path, results: Results, table: str) -> None:
         ]
         for place, value in published:
             panel.plot([value, value], [place - 0.4, place + 0.4], color="black", linewidth=1.5)
-        ends = [
-            mean + sign * error
-            for mean, error in zip(means, errors, strict=True)
-            if mean is not None
-            for sign in (-1, 1)
-        ]
+        bars = [(mean, error) for mean, error in zip(means, errors, strict=True) if mean is not None]
+        ends = [mean + sign * error for mean, error in bars for sign in (-1, 1)]
         shown = ends + [value for _, value in published]
         margin = MARGIN * max(max(shown) - min(shown), 5.0)
         panel.set_xlim(max(0.0, min(shown) - 2 * margin), min(101.0, max(shown) + margin))

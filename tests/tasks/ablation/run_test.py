@@ -39,7 +39,7 @@ def test_a_failed_stage_is_named_at_the_end_and_the_tables_are_written(make_plan
     for row, score in (("span_2seq", 50.0), ("span_1seq", 60.0)):
         write_record(tmp_path / "out" / "finetune" / row / "next_sentences_(embedded)" / "seed_42", {"score": score})
     with pytest.raises(
-        InputError, match=r"1 of 14 stages failed, and their cells are empty: finetune/span_1seq/missing"
+        InputError, match=r"1 of 14 stages failed, and their cells are empty:\s+finetune/span_1seq/missing"
     ):
         run.main(plan.config)
     table = (tmp_path / "out" / "table7.md").read_text()
