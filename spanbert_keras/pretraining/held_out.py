@@ -58,7 +58,14 @@ def with_other_boundaries(batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]
     return shifted
 
 
-def evaluate(step, held_out: HeldOut, mask_token_id: int, unigram: np.ndarray, boundaries: bool = False) -> dict:
+def evaluate(
+    step,
+    held_out: HeldOut,
+    mask_token_id: int,
+    unigram: np.ndarray,
+    boundaries: bool = False,
+    span_boundary: bool = True,
+) -> dict:
     """Returns the mean scores of a held-out set by tag (`PieceScores.summary`, `PairScores.summary`).
 
     Args:
@@ -68,9 +75,11 @@ def evaluate(step, held_out: HeldOut, mask_token_id: int, unigram: np.ndarray, b
         unigram: float `(V,)`. From `unigram_losses`.
         boundaries: bool. Whether `span_boundary/loss_other_boundaries` is returned too: the loss when the head sees
             the boundaries of other spans.
+        span_boundary: bool. Whether the span boundary head is trained; otherwise it is not scored.
     """
+    boundaries = boundaries and span_boundary
     distribution: Distribution = step.distribution
-    scores, pairs = PieceScores(mask_token_id, unigram), PairScores()
+    scores, pairs = PieceScores(mask_token_id, unigram, span_boundary), PairScores()
     other = PieceScores(mask_token_id, unigram)
     for batch in held_out.batches(distribution.worker, distribution.num_workers):
         found = step.to_numpy(step.evaluate(batch))

@@ -1,5 +1,7 @@
 """Scores and examples of the held-out sets, during a run and at its end."""
 
+import dataclasses
+
 import numpy as np
 
 from spanbert_keras.pretraining.data import PretrainingData
@@ -46,7 +48,8 @@ class HeldOutEvaluator:
         """
         data, scores = self.data, {}
         for held_out in self.held_out:
-            found = evaluate(self.step, held_out, data.tokenizer.mask_token_id, data.unigram, boundaries)
+            arguments = (data.tokenizer.mask_token_id, data.unigram, boundaries, self.monitor.span_boundary)
+            found = evaluate(self.step, held_out, *arguments)
             scores[held_out.name] = found
             self.monitor.on_scores(f"heldout_{held_out.name}", done, found)
         examples = self._examples()
@@ -66,4 +69,6 @@ class HeldOutEvaluator:
             # The chief's are shown; all workers stop with it, since every evaluation needs all of them.
             if distribution.sum(np.array([float(len(found) * distribution.is_chief)]))[0] >= self.num_examples:
                 break
-        return found
+        if self.monitor.span_boundary:
+            return found
+        return [dataclasses.replace(example, span_boundary="-") for example in found]

@@ -69,6 +69,7 @@ class PretrainingMonitor(RunMonitor):
         unigram: float `(V,)`. From `unigram_losses`.
         performance: function from a step to its `Performance`.
         distribution: `Distribution`.
+        span_boundary: bool. Whether the span boundary head is trained; otherwise nothing of it is shown.
     """
 
     def __init__(
@@ -80,8 +81,10 @@ class PretrainingMonitor(RunMonitor):
         unigram: np.ndarray,
         performance: Callable[[int], Performance],
         distribution: Distribution | None = None,
+        span_boundary: bool = True,
     ):
         super().__init__(folder, total_steps, learning_rate, distribution)
+        self.span_boundary = span_boundary
         self.mask_token_id = mask_token_id
         self.unigram = unigram
         self.performance = performance
@@ -94,7 +97,7 @@ class PretrainingMonitor(RunMonitor):
             window: `trainer.LogWindow` whose results are arrays.
         """
         batches = [{key: x.reshape(-1, x.shape[-1]) for key, x in call.items()} for call, _ in window.calls]
-        scores, pairs = PieceScores(self.mask_token_id, self.unigram), PairScores()
+        scores, pairs = PieceScores(self.mask_token_id, self.unigram, self.span_boundary), PairScores()
         for batch, (_, results) in zip(batches, window.calls, strict=True):
             keys = [key for key in (*SCORE_KEYS, *PAIR_SCORE_KEYS) if key in results]
             found = {key: results[key].reshape(-1, results[key].shape[-1]) for key in keys}
@@ -118,7 +121,8 @@ class PretrainingMonitor(RunMonitor):
     def _show_progress(self, done: int, values: dict[str, float]) -> None:
         """Shows the losses on the progress bar, or as a log line without a terminal."""
         keys = {"MLM": "masked_lm/loss", "SBO": "span_boundary/loss", "unigram": "masked_lm/unigram_loss"}
-        parts = [f"{name} {values.get(key, float('nan')):.3f}" for name, key in keys.items()]
+        shown = {name: key for name, key in keys.items() if self.span_boundary or name != "SBO"}
+        parts = [f"{name} {values.get(key, float('nan')):.3f}" for name, key in shown.items()]
         parts += _pair_parts(values)
         parts.append(f"{values['performance/tokens_per_second']:,.0f} tokens/s")
         if "performance/model_flops_utilization" in values:

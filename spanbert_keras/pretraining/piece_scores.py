@@ -41,16 +41,18 @@ class PieceScores:
         mask_token_id: int. Id of [MASK].
         unigram: float `(V,)`. Loss of each piece if it is predicted by its frequency alone (`unigram_losses`): the
             baseline.
+        span_boundary: bool. Whether the span boundary head is trained; otherwise it has no scores.
 
     Attributes:
-        totals: float64 `(2, groups, 4)`: for each head and group (all, kinds, span lengths) the number of pieces, and
-            the sums of their losses, hits and unigram losses. Totals of several workers can be summed.
+        totals: float64 `(heads, groups, 4)`: for each head and group (all, kinds, span lengths) the number of pieces,
+            and the sums of their losses, hits and unigram losses. Totals of several workers can be summed.
     """
 
-    def __init__(self, mask_token_id: int, unigram: np.ndarray):
+    def __init__(self, mask_token_id: int, unigram: np.ndarray, span_boundary: bool = True):
         self.mask_token_id = mask_token_id
         self.unigram = unigram
-        self.totals = np.zeros((len(HEADS), len(GROUPS), 4))
+        self.heads = HEADS if span_boundary else HEADS[:1]
+        self.totals = np.zeros((len(self.heads), len(GROUPS), 4))
 
     def add(self, batch: dict[str, np.ndarray], scores: dict[str, np.ndarray]) -> None:
         """Adds one batch.
@@ -65,7 +67,7 @@ class PieceScores:
         for low, high in LENGTH_BINS:
             groups[f"length_{length_name(low, high)}"] = (lengths >= low) & (lengths <= (high or lengths.max()))
         unigram = self.unigram[batch["mask_ids"]]
-        for i, (short, head) in enumerate(HEADS):
+        for i, (short, head) in enumerate(self.heads):
             for j, name in enumerate(GROUPS):
                 w = weights[head] * groups[name]
                 values = (w, w * scores[f"{short}_losses"], w * scores[f"{short}_correct"], w * unigram)
@@ -78,7 +80,7 @@ class PieceScores:
         suffix `_<group>` for kinds (`masked`, `replaced`, `kept`) and span lengths (`length_3-4`).
         """
         means = {}
-        for (_, head), of_head in zip(HEADS, self.totals.tolist(), strict=True):
+        for (_, head), of_head in zip(self.heads, self.totals.tolist(), strict=True):
             for group, (count, loss, correct, unigram) in zip(GROUPS, of_head, strict=True):
                 if count > 0:
                     suffix = "" if group == "all" else f"_{group}"

@@ -92,6 +92,7 @@ class PretrainingRun:
                 self.model = self._make_model()
             else:
                 self.model = self.initial.make_model(config.next_sentence_weight)
+        self.held_out = self._held_out_sets()
 
     def _check_rows(self) -> None:
         """Raises if the rows of a step cannot be divided evenly."""
@@ -195,7 +196,7 @@ class PretrainingRun:
             step = make_step(self.model, self._make_optimizer(rate), self._step_settings(), self.distribution)
         monitor = self._make_monitor(rate)
         checkpoints.on_written = monitor.on_checkpoint
-        evaluator = HeldOutEvaluator(step, self._held_out_sets(), self.data, monitor, config.examples)
+        evaluator = HeldOutEvaluator(step, self.held_out, self.data, monitor, config.examples)
         trainer = self._make_trainer(step, checkpoints, callbacks, evaluator)
         start = trainer.restore()
         monitor.resume_at(start)
@@ -306,6 +307,7 @@ class PretrainingRun:
             self.data.unigram,
             self._performance,
             self.distribution,
+            span_boundary=self.config.sbo_weight > 0,
         )
 
     def _performance(self, step: int) -> Performance:

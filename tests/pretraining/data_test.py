@@ -197,7 +197,7 @@ def test_another_annotation_is_another_run(make_data, annotated_shards):
 
 def test_a_scheme_without_its_annotation_is_rejected_with_the_command_that_makes_it(make_data):
     with pytest.raises(
-        InputError, match="has no annotation 'entities'.* --scheme=named_entity needs.*spanbert_keras.annotate"
+        InputError, match="has no finished annotation 'entities'.* --scheme=named_entity needs.*spanbert_keras.annotate"
     ):
         make_data("--scheme=named_entity")
 

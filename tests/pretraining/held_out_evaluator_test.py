@@ -15,6 +15,8 @@ BATCHES = ["batch 0", "batch 1", "batch 2"]
 class Notes:
     """A monitor and its writers that note what they are given."""
 
+    span_boundary = True
+
     def __init__(self):
         self.scores, self.texts = [], []
 

@@ -223,6 +223,20 @@ def test_a_run_on_pairs_in_phases_continues_bit_for_bit_and_scores_its_pairs(mak
         np.testing.assert_array_equal(one, other)
 
 
+def test_nothing_is_shown_of_a_span_boundary_head_that_is_not_trained(make_run, eagerly, tmp_path, read_events):
+    outcome = make_run("--sbo_weight=0").train()
+    assert not [name for name in outcome.scores["span"] if name.startswith("span_boundary")]
+    assert {example.span_boundary for example in outcome.examples} == {"-"}
+    tags = {tag for folder in ("train", "heldout_span") for tag in read_events(tmp_path / "run" / folder)}
+    assert "masked_lm/loss" in tags and not [tag for tag in tags if tag.startswith("span_boundary")]
+
+
+@pytest.mark.parametrize("flags", [["--eval_schemes=named_entity"], ["--segments=2", "--max_sequence_length=4"]])
+def test_a_dry_run_finds_what_a_run_would(make_run, flags):
+    with pytest.raises(InputError, match="has no finished annotation|must be at least 5"):
+        make_run(*flags)
+
+
 PHASES = ["--phases=16:3,32:3", "--steps=6", "--warmup_steps=1", "--max_sequence_length=32", "--weight_decay=0"]
 
 

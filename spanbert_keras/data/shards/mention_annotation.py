@@ -66,7 +66,7 @@ def open_annotation(
     for folder, manifest in parts:
         entry = annotation_format.read_entries(folder).get(name)
         if entry is None:
-            raise InputError(_missing(directory, folder, name))
+            raise InputError(_missing(directory, folder, manifest, name))
         annotation_format.check_entry(folder, manifest, name, entry)
         first = first or entry
         if entry.identity() != first.identity():
@@ -85,12 +85,13 @@ def open_annotation(
     return MentionAnnotation(name, tuple(first.labels), first.annotator, fingerprint, missing, files)
 
 
-def _missing(directory: pathlib.Path, folder: pathlib.Path, name: str) -> str:
+def _missing(directory: pathlib.Path, folder: pathlib.Path, manifest: dict[str, Any], name: str) -> str:
     """Returns the message of a corpus without the annotation: the command that makes it."""
     users = " and ".join(f"--scheme={scheme}" for scheme, law in SCHEMES.items() if law.annotation == name)
+    sources = ",".join(source["path"] for source in manifest.get("sources", ())) or "..."
     where = f"The corpus {directory}" if folder == directory else f"The part {folder} of the corpus"
     return (
-        f"{where} has no annotation {name!r}{f', which {users} needs' if users else ''}. Run `python -m "
+        f"{where} has no finished annotation {name!r}{f', which {users} needs' if users else ''}. Run `python -m "
         f"spanbert_keras.annotate --corpus={directory} --annotations={name} --annotator=spacy:en_core_web_sm "
-        "--input=...` with the files that `prepare` read (again: a run that was stopped continues)."
+        f"--input={sources}`; a run that was stopped continues."
     )

@@ -104,7 +104,7 @@ def test_a_killed_run_continues_to_the_same_bytes_without_repeating_shards(prepa
         assert after < 40 and content(corpus) == expected
         return
     assert "entities" not in json.loads((corpus / "annotations.json").read_text())
-    with pytest.raises(InputError, match="has no annotation 'entities'"):
+    with pytest.raises(InputError, match="has no finished annotation 'entities'"):
         TokenShards(corpus).annotations("entities")
     rest = []
     annotate(corpus, lambda done, total: rest.append((done, total)))
@@ -128,7 +128,7 @@ def test_parts_of_shards_together_give_the_bytes_of_one_run(prepared, annotate):
     expected = content(corpus)
     annotate(corpus, replace=True, shard="2/3")
     assert not annotate(corpus, shard="0/3").finished
-    with pytest.raises(InputError, match="has no annotation"):
+    with pytest.raises(InputError, match="has no finished annotation"):
         TokenShards(corpus).annotations("entities")
     assert annotate(corpus, shard="1/3").finished
     assert content(corpus) == expected

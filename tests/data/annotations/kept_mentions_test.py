@@ -71,7 +71,7 @@ def test_it_is_sliced_as_the_array_is():
 def test_opening_reads_both_splits_beside_their_pieces(prepared, texts):
     corpus = prepared("whole")
     with pytest.raises(
-        InputError, match="has no annotation 'entities', which --scheme=named_entity needs. Run `python"
+        InputError, match="has no finished annotation 'entities', which --scheme=named_entity needs. Run `python"
     ):
         open_mentions(TokenShards(corpus), "train", "entities")
     annotate_corpus(AnnotationSettings(corpus=str(corpus), annotator="rules", workers=1))

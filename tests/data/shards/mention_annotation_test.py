@@ -85,7 +85,7 @@ def test_a_missing_annotation_is_named_with_the_command(corpus):
         TokenShards(folder).annotations("noun_phrases")
     parts = corpus(3)
     (parts / "part-1-of-3" / "annotations.json").unlink()
-    with pytest.raises(InputError, match="The part .*part-1-of-3 of the corpus has no annotation 'entities'"):
+    with pytest.raises(InputError, match="The part .*part-1-of-3 of the corpus has no finished annotation 'entities'"):
         TokenShards(parts).annotations("entities")
 
 
