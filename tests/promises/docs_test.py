@@ -12,6 +12,7 @@ MAX_CELL = 80  # characters of a cell in docs/results.md; the rest belongs in a 
 PAGES = (
     "training_from_python",
     "pretraining",
+    "ablations",
     "distributed",
     "fault_tolerance",
     "monitoring",

@@ -13,7 +13,7 @@ from spanbert_keras.data.shards.shard_format import checksum
 from spanbert_keras.errors import InputError
 
 EXPECTED = 'Expected: {"text": "...", "entities": [[start, end, "LABEL"], ...], "noun_phrases": [[start, end], ...]}'
-LINE = re.compile(r"[^\r\n]+")
+LINE = re.compile(r"(?:[^\r\n]|\r(?!\n))+")  # as `split_lines` of text_readers
 
 
 class JsonlAnnotator:
@@ -106,8 +106,10 @@ class JsonlAnnotator:
 def _mentions(ranges: Any, text: str) -> list[Mention]:
     """Returns checked ranges of a text as mentions."""
     found = []
+    if not isinstance(ranges, list):
+        raise ValueError(f"{ranges} is not a list of [start, end] or [start, end, label]")
     for one in ranges:
-        start, end, label = (*one, "")[:3]
+        start, end, label = (*one, "", "", "")[:3] if isinstance(one, list) else (None, None, None)
         fits = isinstance(start, int) and isinstance(end, int) and isinstance(label, str) and 0 <= start < end
         if not fits or end > len(text) or len(one) > 3:
             raise ValueError(f"{one} is not [start, end] or [start, end, label] in a text of {len(text)} characters")

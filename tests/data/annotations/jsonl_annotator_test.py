@@ -63,7 +63,8 @@ def test_another_file_is_another_annotation(annotator):
         ({"text": "Ann", "entities": [[-1, 2]]}, r"\[-1, 2\]"),
         ({"text": "Ann", "entities": [[0, 1, 2]]}, r"\[0, 1, 2\]"),
         ({"text": "Ann", "entities": [[0, 1, "A", 3]]}, "is not"),
-        ({"text": "Ann", "entities": [0]}, "line 2"),
+        ({"text": "Ann", "entities": [0]}, r"0 is not \[start, end\]"),
+        ({"text": "Ann", "entities": {"a": 1}}, r"is not a list of \[start, end\]"),
         ({"text": "Ann", "entities": [[0]]}, "line 2"),
     ],
 )

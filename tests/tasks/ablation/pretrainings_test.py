@@ -13,7 +13,7 @@ RECIPE = program.parse(pretrain.Config, [*REQUIRED, "--warmup_steps=1"])
 def test_every_row_is_a_run_that_can_start(name):
     arguments = [*REQUIRED, "--warmup_steps=1", *to_arguments(flags_of(name, RECIPE))]
     config = program.parse(pretrain.Config, arguments)
-    assert config.next_sentence == name.endswith("2seq") or name == "google_bert"
+    assert config.next_sentence == (name.endswith("2seq") or name == "google_bert")
     assert (config.sbo_weight > 0) == name.endswith("sbo")
     assert name in METHODS or name.startswith(config.scheme)
 
