@@ -179,8 +179,8 @@ class TokenShards:
             name: str. `"entities"` or `"noun_phrases"`.
 
         Raises:
-            InputError: there is no such annotation (the message has the command that makes it), it was made for another
-                corpus or tokenizer, or a file is missing or cut short.
+            InputError: the corpus has no such annotation (the message has the command that makes it), it was made for
+                another corpus or tokenizer, or a file is missing or cut short.
         """
         return open_annotation(self.directory, self.parts, name)
 

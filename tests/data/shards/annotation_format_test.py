@@ -53,9 +53,14 @@ def test_a_folder_without_annotations_has_none(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "change", [lambda e: "{", lambda e: "[]", lambda e: json.dumps({"entities": {**e, "format_version": 2}}),
-               lambda e: json.dumps({"entities": {k: v for k, v in e.items() if k != "labels"}})]
-)  # fmt: skip
+    "change",
+    [
+        lambda e: "{",
+        lambda e: "[]",
+        lambda e: json.dumps({"entities": {**e, "format_version": 2}}),
+        lambda e: json.dumps({"entities": {k: v for k, v in e.items() if k != "labels"}}),
+    ],
+)
 def test_a_damaged_description_is_rejected(entry, tmp_path, change):
     (tmp_path / "annotations.json").write_text(change(entry.to_json()))
     with pytest.raises(
