@@ -14,10 +14,10 @@ from tasks.ablation.config import Config
 from tasks.ablation.pretrainings import ANNOTATIONS, METHODS, PRETRAININGS, flags_of, to_arguments
 from tasks.ablation.stage import Stage, record_of, scored_record
 from tasks.glue.report import COLUMN_SCORES
+from tasks.shared.ablation_tables import UNTRAINED
 
 DATASETS = {"Coreference": "OntoNotes"}  # names in Tables 1 to 5 of columns of Tables 6 and 7
 FIRST_SEED = 42  # of fine-tuning
-UNTRAINED = "initial"  # row of the encoder that pre-training starts from
 
 
 class Plan:
@@ -76,9 +76,9 @@ class Plan:
         folder = self.folder / "pretrain" / row
         return folder if self.config.pretrain_seeds == 1 else folder / f"seed_{seed}"
 
-    def cell_folders(self, row: str, column: Column) -> list[Path]:
-        """Returns the folders of the fine-tuning runs of a cell."""
-        return [self._cell_folder(row, column, seed, run) for seed in self._seeds_of(row) for run in self._runs]
+    def cell_folders(self, row: str, column: Column) -> list[tuple[int, Path]]:
+        """Returns the seed of pre-training and the folder of each fine-tuning run of a cell."""
+        return [(seed, self._cell_folder(row, column, seed, run)) for seed in self._seeds_of(row) for run in self._runs]
 
     # --- text
 

@@ -58,6 +58,7 @@ def flags_of(name: str, recipe: Config) -> dict[str, Any]:
     if name == "google_bert":
         short = 9 * recipe.steps // 10
         length = recipe.max_sequence_length
+        flags["max_predictions"] = max(1, int(recipe.masking_rate * length))  # 76 of 512, as Google's
         flags["phases"] = f"{length // 4}:{short},{length}:{recipe.steps - short}"
     return flags
 

@@ -9,10 +9,11 @@ from typing import Any
 from spanbert_keras.pretrain import Config as PretrainingConfig
 from spanbert_keras.program import InputError
 from tasks.ablation.column import AVERAGED, GLUE_AVERAGE, GLUE_WITH_WNLI, glue_averages
-from tasks.ablation.plan import UNTRAINED, Plan
+from tasks.ablation.plan import Plan
 from tasks.ablation.pretrainings import METHODS, TABLE_ROWS, flags_of
 from tasks.ablation.stage import record_of, scored_record
-from tasks.shared.ablation_tables import PUBLISHED, ROWS, TASKS
+from tasks.shared import ablation_tables
+from tasks.shared.ablation_tables import PUBLISHED, TASKS, UNTRAINED
 from tasks.shared.run_tables import markdown_table, number
 
 TITLES = {
@@ -25,8 +26,10 @@ COMPARED_FACTS = ("corpus_fingerprint", "corpus_weights", "vocabulary_fingerprin
 NOTE = (
     "Dev scores, mean ± standard deviation; runs per cell: {runs}. (paper): Joshi et al., 2020. The last column is "
     "the mean difference from the first row over the data sets that both have; ~ marks a difference below two standard "
-    "errors of fine-tuning seeds, which may be noise; noise of pre-training is not in it."
+    "errors, which may be noise. {noise}"
 )
+ONE_PRETRAINING = "The errors are those of fine-tuning seeds; noise of pre-training is not in them."
+SEVERAL_PRETRAININGS = "The errors are those of pre-training seeds: the runs from one encoder count as one."
 
 
 @dataclasses.dataclass
@@ -37,11 +40,18 @@ class Results:
         rows: list of str. Names of the pre-trainings.
         tasks: list of str. Headings of the data sets, the paper's first.
         values: dict from (row, task) to the score of each run.
+        encoders: dict from (row, task) to the encoder of each run, as the seed of its pre-training.
     """
 
     rows: list[str]
     tasks: list[str]
     values: dict[tuple[str, str], list[float]]
+    encoders: dict[tuple[str, str], list[int]] = dataclasses.field(default_factory=dict)
+
+    @property
+    def has_several_pretrainings(self) -> bool:
+        """Whether a cell has runs from several encoders."""
+        return any(len(set(seeds)) > 1 for seeds in self.encoders.values())
 
     def mean(self, row: str, task: str) -> float | None:
         """Returns the mean over the runs, `None` without any."""
@@ -52,6 +62,30 @@ class Results:
         """Returns the standard deviation over the runs, `None` for fewer than two."""
         found = self.values.get((row, task), [])
         return statistics.stdev(found) if len(found) > 1 else None
+
+    def squared_error(self, row: str, tasks: Sequence[str]) -> float | None:
+        """Returns the squared standard error of a row's mean over tasks, `None` if it is not known.
+
+        With one pre-training per row, runs are independent. With several, runs from one encoder are not: the mean over
+        all tasks from each encoder counts as one draw.
+        """
+        if self.has_several_pretrainings and row != UNTRAINED:
+            draws = self._means_by_encoder(row, tasks)
+            return statistics.variance(draws) / len(draws) if len(draws) > 1 else None
+        cells = [self.values.get((row, task), []) for task in tasks]
+        if any(len(found) < 2 for found in cells):
+            return None
+        return sum(statistics.variance(found) / len(found) for found in cells) / len(cells) ** 2
+
+    def _means_by_encoder(self, row: str, tasks: Sequence[str]) -> list[float]:
+        """Returns the mean over tasks from each encoder that has a run on all of them."""
+        found: dict[int, dict[str, list[float]]] = {}
+        for task in tasks:
+            key = (row, task)
+            for value, seed in zip(self.values.get(key, []), self.encoders.get(key, []), strict=True):
+                found.setdefault(seed, {}).setdefault(task, []).append(value)
+        complete = [of_task for of_task in found.values() if len(of_task) == len(tasks)]
+        return [statistics.fmean(statistics.fmean(values) for values in of_task.values()) for of_task in complete]
 
     def to_json(self) -> dict[str, Any]:
         """Returns the content of `ablation.json`."""
@@ -71,25 +105,33 @@ def gather(plan: Plan, failed: Collection[str] = ()) -> Results:
         plan: `Plan`.
         failed: names of stages whose results, of an earlier attempt, do not count.
     """
-    values: dict[tuple[str, str], list[float]] = {}
+    scores: dict[tuple[str, str], list[float | None]] = {}
+    encoders: dict[str, list[int]] = {}
     for row in plan.rows:
         runs: dict[str, list[dict]] = {}
         for column in plan.config.columns:
-            folders = plan.cell_folders(row, column)
-            stale = [str(folder.relative_to(plan.folder)) in failed for folder in folders]
-            runs[column.name] = [{} if old else scored_record(f) for f, old in zip(folders, stale, strict=True)]
-            scores = [column.score(record) for record in runs[column.name]]
-            values[row, column.title] = [score for score in scores if score is not None]
+            cells = plan.cell_folders(row, column)
+            encoders[row] = [seed for seed, _ in cells]
+            stale = [str(folder.relative_to(plan.folder)) in failed for _, folder in cells]
+            runs[column.name] = [{} if old else scored_record(f) for (_, f), old in zip(cells, stale, strict=True)]
+            scores[row, column.title] = [column.score(record) for record in runs[column.name]]
         if set(AVERAGED) <= set(runs):
             averages = [
-                glue_averages({name: runs[name][number] for name in AVERAGED})
-                for number in range(min(len(runs[name]) for name in AVERAGED))
+                glue_averages({name: runs[name][number] for name in AVERAGED}) for number in range(len(encoders[row]))
             ]
             for name in (GLUE_AVERAGE, GLUE_WITH_WNLI):
-                values[row, name] = [one[name] for one in averages if one[name] is not None]  # type: ignore[misc]
-    found = dict.fromkeys(task for _, task in values)
+                scores[row, name] = [one[name] for one in averages]
+    found = dict.fromkeys(task for _, task in scores)
     ordered = [task for task in TASKS if task in found] + [task for task in found if task not in TASKS]
-    return Results(list(plan.rows), ordered, values)
+    return Results(
+        list(plan.rows),
+        ordered,
+        {key: [one for one in of_runs if one is not None] for key, of_runs in scores.items()},
+        {
+            (row, task): [seed for seed, one in zip(encoders[row], of_runs, strict=True) if one is not None]
+            for (row, task), of_runs in scores.items()
+        },
+    )
 
 
 def check_alike(plan: Plan) -> None:
@@ -139,9 +181,10 @@ def markdown(results: Results, table: str, published: bool = True) -> str:
             if set(paper) & set(results.tasks):
                 lines[f"{title_of(row, table)} (paper)"] = [number(paper.get(task)) for task in results.tasks] + [""]
     runs = sorted({len(found) for found in results.values.values() if found}) or [0]
+    noise = SEVERAL_PRETRAININGS if results.has_several_pretrainings else ONE_PRETRAINING
     counted = f"{runs[0]}" if len(runs) == 1 else f"{runs[0]} to {runs[-1]}"
     body = markdown_table(["", *results.tasks, "difference"], lines)
-    return f"{TITLES[table]}\n\n{body}\n\n{NOTE.format(runs=counted)}\n"
+    return f"{TITLES[table]}\n\n{body}\n\n{NOTE.format(runs=counted, noise=noise)}\n"
 
 
 def rows_of(results: Results, table: str) -> list[str]:
@@ -152,9 +195,8 @@ def rows_of(results: Results, table: str) -> list[str]:
 
 def title_of(row: str, table: str) -> str:
     """Returns the title of a row."""
-    if row == UNTRAINED:
-        return "Initial encoder"
-    return METHODS.get(row, row) if table == "main" else ROWS.get(row, row)
+    title = ablation_tables.title_of(row)
+    return METHODS.get(row, title) if table == "main" else title
 
 
 def cell(results: Results, row: str, task: str) -> str:
@@ -166,7 +208,7 @@ def cell(results: Results, row: str, task: str) -> str:
 def difference(results: Results, first: str, row: str) -> str:
     """Returns the mean difference of a row from the first over the tasks that both have, such as "+0.4" or "~ -0.1".
 
-    The standard error is that of a mean of independent differences; with one run of a cell it is not known.
+    Rows are independent. With one run of a cell the standard error is not known.
     """
     both = [task for task in results.tasks if results.values.get((row, task)) and results.values.get((first, task))]
     shared = [task for task in both if task not in (GLUE_AVERAGE, GLUE_WITH_WNLI)]  # their sets count themselves
@@ -174,13 +216,8 @@ def difference(results: Results, first: str, row: str) -> str:
         return ""
     gaps = [results.mean(row, task) - results.mean(first, task) for task in shared]  # type: ignore[operator]
     gap = statistics.fmean(gaps)
-    squares = [_squared_error(results, name, task) for task in shared for name in (first, row)]
+    squares = [results.squared_error(name, shared) for name in (first, row)]
     if any(square is None for square in squares):
-        return f"{gap:+.1f} (one run)"
-    error = math.sqrt(sum(squares)) / len(shared)  # type: ignore[arg-type]
+        return f"{gap:+.1f} (one {'pre-training' if results.has_several_pretrainings else 'run'})"
+    error = math.sqrt(sum(squares))  # type: ignore[arg-type]
     return f"~ {gap:+.1f}" if abs(gap) < 2 * error else f"{gap:+.1f}"
-
-
-def _squared_error(results: Results, row: str, task: str) -> float | None:
-    deviation: Sequence[Any] | float | None = results.deviation(row, task)
-    return None if deviation is None else float(deviation) ** 2 / len(results.values[row, task])

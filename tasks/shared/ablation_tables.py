@@ -10,6 +10,7 @@ from spanbert_keras.program import InputError
 from tasks.shared.run_tables import number
 from tasks.shared.task_report import ResultTable
 
+UNTRAINED = "initial"  # row of the encoder that pre-training starts from
 TASKS = ("SQuAD 2.0", "NewsQA", "TriviaQA", "Coreference", "MNLI-m", "QNLI", "GLUE average")
 ROWS = {
     "subword_2seq": "Subword tokens",
@@ -19,6 +20,11 @@ ROWS = {
     "span_2seq": "Geometric spans, 2seq + NSP",
     "span_1seq": "Geometric spans, 1seq",
     "span_1seq_sbo": "Geometric spans, 1seq + SBO",
+}
+OTHER_ROWS = {
+    "subword_1seq": "Subword tokens, 1seq",
+    "google_bert": "Google BERT",
+    UNTRAINED: "Initial encoder",
 }
 TABLES = {
     "Table 6: masking schemes": (
@@ -111,9 +117,14 @@ def ablation_tables(results: AblationResults | None, published: bool = True, whe
     tables = []
     for title, rows in [*TABLES.items(), ("Other pre-trainings", others)]:
         of_paper = {f"{ROWS[row]} (paper)": _published(row, len(tasks)) for row in rows if published and row in ROWS}
-        measured = {ROWS.get(row, row): [ours.cell(row, task) for task in tasks] for row in rows}
+        measured = {title_of(row): [ours.cell(row, task) for task in tasks] for row in rows}
         tables.append(ResultTable(f"{title} ({where})" if where else title, ["dev", *tasks], of_paper, measured))
     return tables
+
+
+def title_of(row: str) -> str:
+    """Returns the title of a row."""
+    return (ROWS | OTHER_ROWS).get(row, row)
 
 
 def _published(row: str, columns: int) -> list[str]:

@@ -43,43 +43,6 @@ class TokenSplit:
         """Number of documents of all shards."""
         return sum(len(starts) - 1 for starts in self.document_starts)
 
-    def annotation_path(self, name: str, shard: int) -> pathlib.Path:
-        """Returns where the annotation `name` of a shard is kept: `<shard>.<name>.annotation.npy`."""
-        return annotation_format.annotation_path(self.paths[shard], name)
-
-    def write_annotation(self, name: str, shard: int, values: np.ndarray) -> None:
-        """Writes one value for each piece of a shard.
-
-        Args:
-            name: str. Lowercase letters, digits and underscores.
-            shard: int. Index into `pieces`.
-            values: uint8 `(N,)`. A class or a bit field; its meaning is the writer's.
-        """
-        values = np.asarray(values)
-        expected = self.pieces[shard].shape
-        if values.dtype != np.uint8 or values.shape != expected:
-            raise ValueError(
-                f"`values` must be uint8 of shape {expected}. Received: {values.dtype} of shape {values.shape}."
-            )
-        file = shard_format.ArrayFile(self.annotation_path(name, shard), np.uint8)
-        file.append(values)
-        file.close()
-
-    def annotation(self, name: str) -> list[np.ndarray]:
-        """Opens an annotation of every shard.
-
-        Returns:
-            list of uint8 `(N,)` memory maps, one per shard.
-
-        Raises:
-            InputError: a shard has no such annotation, or one of another length.
-        """
-        paths = [self.annotation_path(name, shard) for shard in range(len(self.pieces))]
-        return [
-            shard_format.open_array(path, np.uint8, len(pieces))
-            for path, pieces in zip(paths, self.pieces, strict=True)
-        ]
-
 
 class TokenShards:
     """A prepared corpus.

@@ -37,7 +37,8 @@ def mentions_of(shards):
     tokenizer, found = shards.tokenizer(), []
     for split in ("train", "heldout"):
         part = shards.split(split)
-        for ids, starts, values in zip(part.pieces, part.document_starts, part.annotation("entities"), strict=True):
+        opened = shards.annotations("entities").open(part.paths, [len(ids) for ids in part.pieces])
+        for ids, starts, values in zip(part.pieces, part.document_starts, opened, strict=True):
             for begin, end in zip(starts[:-1], starts[1:], strict=True):
                 words = [
                     f"{'<' if value & 2 else '-' if value else ''}{tokenizer.id_to_token(piece)}"

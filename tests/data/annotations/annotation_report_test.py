@@ -26,7 +26,8 @@ def test_figures_equal_those_of_a_loop(shards):
     starts = shards.tokenizer().word_starts()
     for split in ("train", "heldout"):
         part = shards.split(split)
-        for ids, values in zip(part.pieces, part.annotation("entities"), strict=True):
+        opened = shards.annotations("entities").open(part.paths, [len(ids) for ids in part.pieces])
+        for ids, values in zip(part.pieces, opened, strict=True):
             pieces += len(ids)
             words += sum(bool(starts[i]) for i in ids.tolist())
             for i, (piece, value) in enumerate(zip(ids.tolist(), values.tolist(), strict=True)):
@@ -49,6 +50,6 @@ def test_figures_equal_those_of_a_loop(shards):
 def test_counting_stops_after_the_first_pieces(shards, monkeypatch):
     monkeypatch.setattr(annotation_report, "COUNTED_PIECES", 200)
     part = shards.split("train")
-    [values, *_] = part.annotation("entities")
+    [values, *_] = shards.annotations("entities").open(part.paths, [len(ids) for ids in part.pieces])
     counted = sum(count for _, count in report_annotation(shards, "entities", frequent=1000).frequent)
     assert counted == np.count_nonzero(values[:200] & 2) > 0

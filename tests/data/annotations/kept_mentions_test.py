@@ -80,7 +80,8 @@ def test_opening_reads_both_splits_beside_their_pieces(prepared, texts):
         opened = open_mentions(shards, split, "entities", ("NAME",))
         part = shards.split(split)
         assert [len(values) for values in opened] == [len(pieces) for pieces in part.pieces]
-        assert all((part.annotation("entities")[i] == opened[i][:]).all() for i in range(len(opened)))
+        written = shards.annotations("entities").open(part.paths, [len(ids) for ids in part.pieces])
+        assert all((read[:] == values).all() for read, values in zip(opened, written, strict=True))
     assert any(values[:].any() for values in opened)
     with pytest.raises(InputError, match="--entity_labels names PERSON.* Expected: any of NAME"):
         open_mentions(shards, "train", "entities", ("PERSON",))

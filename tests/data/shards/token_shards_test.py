@@ -73,24 +73,6 @@ def test_the_fingerprint_names_the_content(corpus, prepared):
     shards.verify()
 
 
-def test_annotations_travel_with_their_shard(corpus):
-    split = TokenShards(corpus).split("train")
-    values = np.arange(split.num_pieces, dtype=np.uint8)
-    split.write_annotation("noun_phrase", 0, values)
-    assert (corpus / "train-00000.noun_phrase.annotation.npy").exists()
-    (read,) = TokenShards(corpus).split("train").annotation("noun_phrase")
-    assert read.dtype == np.uint8 and np.array_equal(read, values)
-    TokenShards(corpus).verify()
-    with pytest.raises(ValueError, match="uint8"):
-        split.write_annotation("noun_phrase", 0, values[:-1])
-    with pytest.raises(ValueError, match="uint8"):
-        split.write_annotation("noun_phrase", 0, values.astype(np.int64))
-    with pytest.raises(ValueError, match="lowercase"):
-        split.write_annotation("../x", 0, values)
-    with pytest.raises(InputError, match="no_such"):
-        split.annotation("no_such")
-
-
 @pytest.mark.parametrize("name", ["train-00000.pieces.npy", "heldout-00000.lines.npy", "unigram_counts.npy"])
 def test_a_flipped_byte_is_found(corpus, name):
     data = bytearray((corpus / name).read_bytes())

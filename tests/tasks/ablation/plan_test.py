@@ -6,7 +6,7 @@ import pytest
 
 from spanbert_keras import pretrain, program
 from spanbert_keras.errors import InputError
-from tasks.ablation.plan import UNTRAINED
+from tasks.shared.ablation_tables import UNTRAINED
 
 
 def names(plan):

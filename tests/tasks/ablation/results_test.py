@@ -3,11 +3,12 @@
 import json
 import math
 
+import numpy as np
 import pytest
 
 from spanbert_keras.errors import InputError
 from tasks.ablation.results import Results, cell, check_alike, difference, gather, markdown
-from tasks.shared.ablation_tables import PUBLISHED, read_ablation
+from tasks.shared.ablation_tables import PUBLISHED, UNTRAINED, read_ablation
 
 VALUES = {
     ("span_2seq", "SQuAD 2.0"): [84.0, 85.0, 86.0],
@@ -38,6 +39,29 @@ def test_a_difference_below_two_standard_errors_is_marked():
     glue = {("span_2seq", "GLUE average"): [1.0, 2.0], ("span_1seq", "GLUE average"): [50.0, 60.0]}
     averaged = Results(RESULTS.rows, [*RESULTS.tasks, "GLUE average"], VALUES | glue)
     assert difference(averaged, "span_2seq", "span_1seq") == "~ +0.6"
+
+
+def test_with_several_pre_trainings_the_runs_from_one_encoder_count_as_one():
+    tasks, seeds = ["a", "b"], [1, 1, 2, 2]
+    values = {("x", "a"): [1.0, 1.4, 3.0, 3.4], ("x", "b"): [1.0, 1.0, 3.0, 3.0]}
+    values |= {("y", "a"): [4.0, 4.0, 6.0, 6.0], ("y", "b"): [4.0, 4.0, 6.0, 6.0]}
+    encoders = dict.fromkeys(values, seeds)
+    found = Results(["x", "y"], tasks, values, encoders)
+    draws = np.asarray([(1.2 + 1.0) / 2, (3.2 + 3.0) / 2])  # the mean over tasks from each encoder
+    assert found.squared_error("x", tasks) == pytest.approx(draws.var(ddof=1) / 2)
+    assert found.squared_error("y", tasks) == pytest.approx(1.0)
+    assert difference(found, "x", "y") == "+2.9"
+    assert Results(["x", "y"], tasks, values).squared_error("y", tasks) == pytest.approx(2 * (4 / 3) / 4 / 4)
+    assert "of pre-training seeds" in markdown(found, "own")
+    few = found.encoders | {("x", "b"): [1, 1, 1, 1]}
+    assert difference(Results(["x", "y"], tasks, values, few), "x", "y") == "+2.9 (one pre-training)"
+
+
+def test_rows_outside_of_tables_6_and_7_have_titles():
+    rows = ["subword_1seq", "google_bert", UNTRAINED]
+    found = Results(rows, ["LitBank"], {(row, "LitBank"): [1.0] for row in rows})
+    titles = [line.split("|")[1].strip() for line in markdown(found, "own").splitlines()[4:7]]
+    assert titles == ["Subword tokens, 1seq", "Google BERT", "Initial encoder"]
 
 
 def test_a_row_whose_cells_are_all_empty_stays():

@@ -8,6 +8,7 @@ from spanbert_keras import program
 from spanbert_keras.program import InputError
 from tasks.coreference import report
 from tasks.shared.task_report import BASELINES, SPANBERT, Figure
+from tests.markdown_rows import row_of
 
 # Joshi et al., 2020, Table 3, as printed: P, R, F1 of the three metrics, and the average F1.
 TABLE_3 = {
@@ -44,12 +45,6 @@ def write_run(tmp_path):
         (path / "run.json").write_text(json.dumps({"flags": flags, "scores": splits}))
 
     return write
-
-
-def row_of(text, name):
-    return [
-        cell.strip() for line in text.splitlines() if line.startswith(f"| {name} |") for cell in line.split("|")[2:-1]
-    ]
 
 
 def test_the_published_rows_are_the_papers_table(write_run, tmp_path):

@@ -10,6 +10,7 @@ from spanbert_keras import program
 from spanbert_keras.program import InputError
 from tasks.glue import report
 from tasks.glue.benchmark_set import SETS
+from tests.markdown_rows import row_of
 
 # Joshi et al., 2020, Table 5, row for row, with the average as printed; WNLI's column is not in it.
 TABLE_5 = {
@@ -60,12 +61,6 @@ def make(tmp_path):
         return out.read_text(encoding="utf-8")
 
     return run
-
-
-def row_of(text, name):
-    return [
-        cell.strip() for line in text.splitlines() if line.startswith(f"| {name} |") for cell in line.split("|")[2:-1]
-    ]
 
 
 def test_the_published_rows_are_the_papers_table(write_run, make):

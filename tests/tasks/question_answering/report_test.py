@@ -7,6 +7,7 @@ import pytest
 from spanbert_keras.program import InputError
 from tasks.question_answering import report
 from tasks.shared.task_report import BASELINES, SPANBERT, Figure
+from tests.markdown_rows import row_of
 
 
 @pytest.fixture
@@ -19,12 +20,6 @@ def write_run(tmp_path):
         (path / "run.json").write_text(json.dumps({"flags": flags, "scores": scores}))
 
     return write
-
-
-def row_of(text, name):
-    return [
-        cell.strip() for line in text.splitlines() if line.startswith(f"| {name} |") for cell in line.split("|")[2:-1]
-    ]
 
 
 def test_the_published_rows_are_the_papers_tables():
