@@ -16,6 +16,7 @@ REQUIREMENTS = [
     "keras-hub>=0.32,<0.33",
     "ml-dtypes>=0.5",
     "numpy>=1.26",
+    "pydantic>=2.10",
     "pyyaml>=6",
     "rich>=13",
     "safetensors>=0.8",  # lets other threads run while it writes a checkpoint

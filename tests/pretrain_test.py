@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from spanbert_keras import SpanBertEncoder, pretrain, program
-from spanbert_keras.training.run.run_lock import RunLock
+from spanbert_keras.files.folder_lock import FolderLock
 
 
 @pytest.fixture(autouse=True)
@@ -280,7 +280,7 @@ def test_workers_without_a_description_are_rejected(bad, monkeypatch):
 
 
 def test_the_folder_of_a_running_process_is_rejected(bad, tmp_path):
-    with RunLock(tmp_path / "run"):
+    with FolderLock(tmp_path / "run"):
         assert str(tmp_path / "run") in bad()
 
 

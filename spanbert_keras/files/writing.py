@@ -2,7 +2,6 @@
 
 import contextlib
 import errno
-import json
 import os
 import re
 import shutil
@@ -144,14 +143,3 @@ def sync_folder(path: Path) -> None:
         pass
     finally:
         os.close(descriptor)
-
-
-def write_json(path: str | os.PathLike, value: Any) -> None:
-    """Writes `value` as readable JSON, atomically."""
-    text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
-    write_text(path, text, errors="backslashreplace")  # unpaired surrogates, escaped as in JSON
-
-
-def read_json(path: str | os.PathLike) -> Any:
-    """Reads a JSON file."""
-    return json.loads(Path(path).read_text(encoding="utf-8"))

@@ -11,7 +11,7 @@ import numpy as np
 from absl import logging
 
 from spanbert_keras.errors import InputError
-from spanbert_keras.files.writing import read_json
+from spanbert_keras.files.json_files import read_json
 from spanbert_keras.fine_tuning.monitor import FineTuningMonitor
 from spanbert_keras.fine_tuning.one_run_settings import OneRunSettings
 from spanbert_keras.fine_tuning.weight_groups import groups_beside, indices_of

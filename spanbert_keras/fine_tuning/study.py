@@ -12,7 +12,8 @@ import keras
 from absl import logging
 
 from spanbert_keras.errors import InputError
-from spanbert_keras.files.writing import write_atomically, write_json
+from spanbert_keras.files.json_files import write_json
+from spanbert_keras.files.writing import write_atomically
 from spanbert_keras.fine_tuning.run import CHECKPOINTS, FineTuningRun, FineTuningTask, TrainingFailed
 from spanbert_keras.fine_tuning.settings import FineTuningSettings
 from spanbert_keras.fine_tuning.sweep import COMPLETE, PRUNED, RUNNING, Sweep, Trial

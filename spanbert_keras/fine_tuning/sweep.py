@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from spanbert_keras.errors import InputError
-from spanbert_keras.files.writing import read_json, write_json
+from spanbert_keras.files.json_files import read_json, write_json
 
 FILE_NAME = "sweep.json"
 OPTUNA_FILE = "sweep.db"  # written by earlier versions

@@ -6,7 +6,7 @@ from pathlib import Path
 from absl import logging
 
 from spanbert_keras.data.batches.corpus_mixture import is_prepared, parse_corpora
-from spanbert_keras.files.writing import read_json
+from spanbert_keras.files.json_files import read_json
 from spanbert_keras.pretrain import Config as PretrainingConfig
 from tasks.ablation import embedded_tasks, stage_runner
 from tasks.ablation.column import PROGRAMS, Column

@@ -11,9 +11,10 @@ import sys
 from absl import logging
 
 from spanbert_keras import program
-from spanbert_keras.files.writing import input_error_if_unwritable, write_json, write_text
+from spanbert_keras.files.folder_lock import FolderLock
+from spanbert_keras.files.json_files import write_json
+from spanbert_keras.files.writing import input_error_if_unwritable, write_text
 from spanbert_keras.program import InputError
-from spanbert_keras.training.run.run_lock import RunLock
 from tasks.ablation import pictures, results
 from tasks.ablation.config import Config
 from tasks.ablation.plan import Plan, log_plan
@@ -28,7 +29,7 @@ def main(config: Config) -> None:
         print_jobs(plan)
         return
     pictures.need_library()
-    with RunLock(plan.folder):
+    with FolderLock(plan.folder):
         run_plan(plan)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from spanbert_keras import program
-from spanbert_keras.files.writing import read_json
+from spanbert_keras.files.json_files import read_json
 from spanbert_keras.program import InputError
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from absl import logging
 
-from spanbert_keras.files.writing import read_json, write_json
+from spanbert_keras.files.json_files import read_json, write_json
 from spanbert_keras.program import InputError
 from spanbert_keras.training.distributed.child_processes import end_processes, passed_on_signals
 from tasks.ablation.stage import Stage

@@ -11,7 +11,7 @@ from typing import Any
 from absl import logging
 
 from spanbert_keras import program
-from spanbert_keras.files.writing import write_json
+from spanbert_keras.files.json_files import write_json
 from spanbert_keras.model_flag import load_task_model
 from spanbert_keras.program import InputError, setting
 from spanbert_keras.progress import Progress

@@ -9,7 +9,7 @@ from pathlib import Path
 from absl import logging
 
 from spanbert_keras import program
-from spanbert_keras.files.writing import write_json
+from spanbert_keras.files.json_files import write_json
 from spanbert_keras.model_flag import load_task_model
 from spanbert_keras.program import InputError
 from tasks.glue import data, metrics, page, predictions

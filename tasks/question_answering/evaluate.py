@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from spanbert_keras import program
-from spanbert_keras.files.writing import write_json
+from spanbert_keras.files.json_files import write_json
 from spanbert_keras.model_flag import load_task_model
 from spanbert_keras.program import setting
 from tasks.question_answering import data, metrics, page, predictions, splits

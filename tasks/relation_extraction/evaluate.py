@@ -12,7 +12,7 @@ import numpy as np
 from absl import logging
 
 from spanbert_keras import program
-from spanbert_keras.files.writing import write_json
+from spanbert_keras.files.json_files import write_json
 from spanbert_keras.model_flag import load_task_model
 from spanbert_keras.program import InputError, setting
 from tasks.relation_extraction import confusion_picture, data, metrics, page, predictions

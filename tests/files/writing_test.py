@@ -6,16 +6,15 @@ import os
 import pytest
 
 from spanbert_keras.errors import InputError
+from spanbert_keras.files.json_files import read_json, write_json
 from spanbert_keras.files.writing import (
     final_name,
     input_error_if_unwritable,
     is_temporary,
-    read_json,
     sync_folder,
     temporary_path,
     write_atomically,
     write_bytes,
-    write_json,
     write_text,
 )
 

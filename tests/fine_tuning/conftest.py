@@ -12,7 +12,7 @@ import pytest
 
 from spanbert_keras import SpanBertEncoder, SpanBertTextClassifier, fine_tune
 from spanbert_keras.errors import InputError
-from spanbert_keras.files.writing import read_json, write_json
+from spanbert_keras.files.json_files import read_json, write_json
 from spanbert_keras.fine_tuning import study
 from spanbert_keras.fine_tuning.objective import ExampleObjective
 from spanbert_keras.fine_tuning.run import FineTuningRun, TrainingFailed

@@ -11,7 +11,8 @@ from spanbert_keras.data.annotations.document_annotator import PreparedDocument
 from spanbert_keras.data.shards import annotation_format, shard_format
 from spanbert_keras.data.shards.annotation_format import AnnotationEntry, annotation_path
 from spanbert_keras.errors import InputError
-from spanbert_keras.files.writing import sync, temporary_path, write_json
+from spanbert_keras.files.json_files import write_json
+from spanbert_keras.files.writing import sync, temporary_path
 from spanbert_keras.preprocessing.masking.row_units import FIRST, INSIDE
 
 READ_AT_ONCE = 1 << 24  # bytes of an annotation in memory while they are counted

@@ -17,7 +17,7 @@ from typing import Any
 
 from spanbert_keras.data.shards import shard_format
 from spanbert_keras.errors import InputError
-from spanbert_keras.files.writing import write_json
+from spanbert_keras.files.json_files import write_json
 
 FORMAT_VERSION = 1
 ANNOTATIONS = "annotations.json"

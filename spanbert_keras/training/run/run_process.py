@@ -8,11 +8,11 @@ from pathlib import Path
 from absl import logging
 
 from spanbert_keras.errors import INPUT_EXIT_CODE, InputError
+from spanbert_keras.files.folder_lock import FolderLock
 from spanbert_keras.training.backend import configure_devices, make_distribution
 from spanbert_keras.training.distributed.cluster import Cluster, read_cluster
 from spanbert_keras.training.distributed.distribution import Distribution
 from spanbert_keras.training.distributed.worker_watch import WorkerWatch
-from spanbert_keras.training.run.run_lock import RunLock
 from spanbert_keras.training.run.stop_signals import StopSignals
 
 EXPLAIN_SECONDS = 45.0  # longer than the silence after which a worker counts as lost
@@ -61,7 +61,7 @@ class RunProcess:
             stack.enter_context(self.signals)
             if self.kind == "multi_worker":
                 self.cluster = read_cluster()
-            stack.enter_context(RunLock(self.folder, self.cluster.worker))
+            stack.enter_context(FolderLock(self.folder, self.cluster.worker))
             stack.push(self._report_error)
             codes = (0, 130, self.signals.preemption_exit_code)
             self.watch = stack.enter_context(

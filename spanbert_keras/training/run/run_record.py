@@ -11,7 +11,7 @@ from typing import Any
 import keras
 
 from spanbert_keras.errors import InputError
-from spanbert_keras.files.writing import read_json, write_json
+from spanbert_keras.files.json_files import read_json, write_json
 
 FILE_NAME = "run.json"
 PACKAGES = ("keras", "keras-hub", "tensorflow", "jax", "torch", "tokenizers", "numpy", "safetensors")

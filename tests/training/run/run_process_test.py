@@ -7,9 +7,9 @@ import signal
 import pytest
 
 from spanbert_keras.errors import InputError
+from spanbert_keras.files.folder_lock import FILE_NAME
 from spanbert_keras.training.distributed.distribution import Distribution
 from spanbert_keras.training.run import run_process as run_process_module
-from spanbert_keras.training.run.run_lock import FILE_NAME
 from spanbert_keras.training.run.run_process import RunProcess
 
 NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)

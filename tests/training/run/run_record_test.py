@@ -6,7 +6,7 @@ import keras
 import pytest
 
 from spanbert_keras.errors import InputError
-from spanbert_keras.files.writing import read_json
+from spanbert_keras.files.json_files import read_json
 from spanbert_keras.training.run import run_record
 from spanbert_keras.training.run.run_record import RunRecord, versions
 

@@ -1,4 +1,4 @@
-"""The lock of an output directory: one run at a time."""
+"""The lock of a folder: one process at a time writes there."""
 
 import errno
 import json
@@ -21,7 +21,7 @@ FILE_NAME = "run.lock"  # of worker 0
 HELD_ERRORS = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES)
 
 
-class RunLock:
+class FolderLock:
     """Holds `<folder>/run.lock` during the `with` block; raises if another process holds it.
 
     In a run of several workers each holds its own lock; otherwise a worker of a second run could join the first.
@@ -31,19 +31,20 @@ class RunLock:
     has no such locks, a warning is logged and the run continues without one.
 
     Args:
-        folder: the run's directory; created if missing.
+        folder: the folder; created if missing.
         worker: int. Number of this process: worker 0 holds `run.lock`, worker i `worker-<i>.lock`.
+        flag: str. The flag that names the folder, for messages.
 
     Raises:
         InputError: another process holds the lock, or the folder cannot be written to.
     """
 
-    def __init__(self, folder: str | os.PathLike, worker: int = 0):
-        self.folder = Path(folder)
+    def __init__(self, folder: str | os.PathLike, worker: int = 0, flag: str = "--output_dir"):
+        self.folder, self.flag = Path(folder), flag
         self.path = self.folder / (f"worker-{worker}.lock" if worker else FILE_NAME)
         self._descriptor: int | None = None
 
-    def __enter__(self) -> "RunLock":
+    def __enter__(self) -> "FolderLock":
         if fcntl is None:
             logging.warning("This platform has no file locks: a second run in %s would not be noticed.", self.folder)
             return self
@@ -51,7 +52,7 @@ class RunLock:
             self.folder.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as error:
-            raise InputError(f"--output_dir={self.folder} cannot be written to: {error}.") from error
+            raise InputError(f"{self.flag}={self.folder} cannot be written to: {error}.") from error
         try:
             self._lock(descriptor)
         except BaseException:
@@ -87,10 +88,7 @@ class RunLock:
             who = f"process {holder['pid']} on {holder['host']} has been using it since {holder['started']}"
         except (OSError, ValueError, KeyError, TypeError):
             who = f"another process holds {self.path}"
-        return (
-            f"The output directory {self.folder} is in use: {who}. Wait for that run, stop it, "
-            "or give another --output_dir."
-        )
+        return f"The folder {self.folder} is in use: {who}. Wait for that run, stop it, or give another {self.flag}."
 
     def __exit__(self, *exception) -> None:
         if self._descriptor is not None:

@@ -10,8 +10,8 @@ import sys
 import pytest
 
 from spanbert_keras.errors import InputError
-from spanbert_keras.training.run import run_lock
-from spanbert_keras.training.run.run_lock import RunLock
+from spanbert_keras.files import folder_lock
+from spanbert_keras.files.folder_lock import FolderLock
 
 # Another process, without the package's imports: they take seconds.
 HOLDER = """
@@ -19,8 +19,8 @@ import sys, time, types
 package = types.ModuleType("spanbert_keras")
 package.__path__ = [sys.argv[1]]
 sys.modules["spanbert_keras"] = package
-from spanbert_keras.training.run.run_lock import RunLock
-with RunLock(sys.argv[2]):
+from spanbert_keras.files.folder_lock import FolderLock
+with FolderLock(sys.argv[2]):
     print("held", flush=True)
     time.sleep(60)
 """
@@ -29,37 +29,37 @@ with RunLock(sys.argv[2]):
 @pytest.fixture
 def warnings(monkeypatch):
     found = []
-    monkeypatch.setattr(run_lock.logging, "warning", lambda text, *values: found.append(text % values))
+    monkeypatch.setattr(folder_lock.logging, "warning", lambda text, *values: found.append(text % values))
     return found
 
 
 def test_a_second_run_is_rejected_with_who_where_since_when_and_what_to_do(tmp_path):
     folder = tmp_path / "new" / "run"
-    with RunLock(folder):
+    with FolderLock(folder):
         holder = json.loads((folder / "run.lock").read_text())
         assert set(holder) == {"host", "pid", "started"} and holder["pid"] == os.getpid()
-        with pytest.raises(InputError) as found, RunLock(folder):
+        with pytest.raises(InputError) as found, FolderLock(folder):
             pass
     for word in (str(folder), f"process {os.getpid()} on {holder['host']}", holder["started"], "--output_dir"):
         assert word in str(found.value)
 
 
 def test_the_lock_is_released_after_the_block_even_after_an_exception(tmp_path):
-    with pytest.raises(KeyError), RunLock(tmp_path):
+    with pytest.raises(KeyError), FolderLock(tmp_path):
         raise KeyError
     for _ in range(2):
-        with RunLock(tmp_path):
+        with FolderLock(tmp_path):
             pass
-    with RunLock(tmp_path), RunLock(tmp_path / "another"):
+    with FolderLock(tmp_path), FolderLock(tmp_path / "another"):
         pass
 
 
 def test_every_worker_has_a_lock_that_keeps_out_the_same_worker_of_a_second_run(tmp_path):
-    with RunLock(tmp_path), RunLock(tmp_path, 1), RunLock(tmp_path, worker=2):
+    with FolderLock(tmp_path), FolderLock(tmp_path, 1), FolderLock(tmp_path, worker=2):
         assert {file.name for file in tmp_path.iterdir()} == {"run.lock", "worker-1.lock", "worker-2.lock"}
-        with pytest.raises(InputError, match=f"is in use: process {os.getpid()} on "), RunLock(tmp_path, 1):
+        with pytest.raises(InputError, match=f"is in use: process {os.getpid()} on "), FolderLock(tmp_path, 1):
             pass
-    with RunLock(tmp_path, 1):
+    with FolderLock(tmp_path, 1):
         pass
 
 
@@ -68,11 +68,11 @@ def test_sigkill_releases_the_lock(tmp_path, root):
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout.readline() == "held\n"
-        with pytest.raises(InputError, match=f"process {process.pid} on .* since 20"), RunLock(tmp_path):
+        with pytest.raises(InputError, match=f"process {process.pid} on .* since 20"), FolderLock(tmp_path):
             pass
         process.send_signal(signal.SIGKILL)
         process.wait(10)
-        with RunLock(tmp_path):
+        with FolderLock(tmp_path):
             assert json.loads((tmp_path / "run.lock").read_text())["pid"] == os.getpid()
     finally:
         process.kill()
@@ -80,9 +80,9 @@ def test_sigkill_releases_the_lock(tmp_path, root):
 
 
 def test_a_holder_that_has_not_written_yet_is_named_by_its_file(tmp_path):
-    with RunLock(tmp_path):
+    with FolderLock(tmp_path):
         (tmp_path / "run.lock").write_text("")
-        with pytest.raises(InputError, match="another process holds .*run.lock"), RunLock(tmp_path):
+        with pytest.raises(InputError, match="another process holds .*run.lock"), FolderLock(tmp_path):
             pass
 
 
@@ -92,7 +92,7 @@ def test_an_unwritable_folder_is_rejected(tmp_path, at):
         (tmp_path / "run").touch()
     else:
         (tmp_path / "run" / "run.lock").mkdir(parents=True)
-    with pytest.raises(InputError, match="--output_dir=.*run cannot be written to"), RunLock(tmp_path / "run"):
+    with pytest.raises(InputError, match="--output_dir=.*run cannot be written to"), FolderLock(tmp_path / "run"):
         pass
 
 
@@ -100,15 +100,15 @@ def test_a_file_system_without_locks_gives_a_warning(tmp_path, monkeypatch, warn
     def fail(descriptor, operation):
         raise OSError(errno.ENOLCK, "No locks available")
 
-    monkeypatch.setattr(run_lock.fcntl, "flock", fail)
-    with RunLock(tmp_path), RunLock(tmp_path):
+    monkeypatch.setattr(folder_lock.fcntl, "flock", fail)
+    with FolderLock(tmp_path), FolderLock(tmp_path):
         pass
     assert len(warnings) == 2 and "No locks available" in warnings[0] and str(tmp_path) in warnings[0]
 
 
 def test_a_platform_without_locks_gives_a_warning(tmp_path, monkeypatch, warnings):
-    monkeypatch.setattr(run_lock, "fcntl", None)
-    with RunLock(tmp_path):
+    monkeypatch.setattr(folder_lock, "fcntl", None)
+    with FolderLock(tmp_path):
         pass
     assert len(warnings) == 1 and str(tmp_path) in warnings[0]
 
@@ -117,8 +117,8 @@ def test_a_full_disk_does_not_release_the_lock(tmp_path, monkeypatch, warnings):
     def full(*arguments):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(run_lock.os, "pwrite", full)
-    with RunLock(tmp_path):
+    monkeypatch.setattr(folder_lock.os, "pwrite", full)
+    with FolderLock(tmp_path):
         assert "No space left" in warnings[0]
-        with pytest.raises(InputError, match="is in use"), RunLock(tmp_path):
+        with pytest.raises(InputError, match="is in use"), FolderLock(tmp_path):
             pass
