@@ -24,6 +24,7 @@ REQUIREMENTS = [
     "tensorflow>=2.20,<2.22",
     'tensorflow-text>=2.20,<2.22,!=2.21.0; platform_system != "Windows"',
     "tokenizers>=0.22",
+    "typing-extensions>=4.12",  # TypedDict for pydantic on Python 3.11
     "zstandard>=0.23",
 ]
 
