@@ -14,6 +14,7 @@ import pytest
 IN_ANOTHER_ENVIRONMENT = {"tf-models-official"}
 # Import names that differ from the names of their distributions.
 DISTRIBUTIONS = {
+    "typing_extensions": "typing-extensions",
     "absl": "absl-py",
     "huggingface_hub": "huggingface-hub",
     "keras_hub": "keras-hub",
