@@ -125,12 +125,16 @@ def _mask_spans(costs: np.ndarray, first: np.ndarray, length: np.ndarray, remain
         length: int32 `(draws, rows)`. Their numbers of units.
         remaining: int32 `(rows,)`. The rows' budgets, spent here.
     """
-    num_draws, num_rows = first.shape
+    num_rows = first.shape[1]
     # A row that has made its draws waits at the last entry of the costs, which no budget can pay.
-    first = np.append(first, np.full(num_rows, len(costs) - 1))
-    length = np.append(length, np.ones(num_rows, np.int32))
-    draw = np.arange(num_rows)  # index of each row's draw in `first` and `length`
-    waiting = draw + num_draws * num_rows
+    first = np.vstack([first, np.full(num_rows, len(costs) - 1)]).T.ravel()  # one row's draws after the other
+    length = np.vstack([length, np.ones(num_rows, np.int32)]).T.ravel()
+    is_new = _first_occurrences(first, len(costs)).reshape(num_rows, -1)
+    is_new[:, -1] = True
+    kept = np.flatnonzero(is_new)
+    first, length = first[kept], length[kept]
+    waiting = np.cumsum(np.count_nonzero(is_new, axis=1)) - 1  # index of each row's last entry in `first`
+    draw = np.append(0, waiting[:-1] + 1)  # index of each row's draw
     unit, left, begins = first[draw], length[draw], np.ones(num_rows, bool)
     while ((draw < waiting) & (remaining > 0)).any():
         for _ in range(UNITS_PER_CHECK):
@@ -145,8 +149,20 @@ def _mask_spans(costs: np.ndarray, first: np.ndarray, length: np.ndarray, remain
             left *= taken
             begins = left <= 0  # The last unit ends a span, and the first one that doesn't fit.
             ended = np.flatnonzero(begins)
-            drawn = np.minimum(draw[ended] + num_rows, waiting[ended])
+            drawn = np.minimum(draw[ended] + 1, waiting[ended])
             draw[ended], unit[ended], left[ended] = drawn, first[drawn], length[drawn]
+
+
+def _first_occurrences(units: np.ndarray, size: int) -> np.ndarray:
+    """Returns bool `(N,)`: whether a unit occurs for the first time in a list of units below `size`.
+
+    Only the first draw that begins at a unit can mask anything: afterwards the unit is masked, or costs more than what
+    remains of the budget, which never grows.
+    """
+    places = np.arange(len(units), dtype=np.int32)
+    earliest = np.empty(size, np.int32)
+    earliest[units[::-1]] = places[::-1]  # of several values for one index the last one stays
+    return earliest[units] == places
 
 
 def _has_affordable_unit(units: RowUnits, costs: np.ndarray, rows: np.ndarray, remaining: np.ndarray) -> np.ndarray:
