@@ -55,8 +55,10 @@ def _print_pair_scores(summaries: dict[str, dict[str, float]]) -> None:
     for title in ("masked by", "random", "majority acc.", "NSP loss", "NSP acc."):
         table.add_column(title, justify="left" if title == "masked by" else "right")
     for name, summary in summaries.items():
+        if "next_sentence/loss" not in summary:  # held-out rows of one segment
+            continue
         tags = ("random_share", "majority_accuracy", "loss", "accuracy")
-        random, majority, loss, accuracy = (summary.get(f"next_sentence/{tag}", float("nan")) for tag in tags)
+        random, majority, loss, accuracy = (summary[f"next_sentence/{tag}"] for tag in tags)
         table.add_row(name, f"{100 * random:.1f}", f"{100 * majority:.1f}", f"{loss:.3f}", f"{100 * accuracy:.1f}")
     _console().print(table)
 

@@ -14,7 +14,7 @@ from tasks.ablation.config import Config
 from tasks.ablation.pretrainings import ANNOTATIONS, METHODS, PRETRAININGS, flags_of, to_arguments
 from tasks.ablation.stage import Stage, record_of, scored_record
 from tasks.glue.report import COLUMN_SCORES
-from tasks.shared.ablation_tables import UNTRAINED
+from tasks.shared.ablation_tables import UNTRAINED, title_of
 
 DATASETS = {"Coreference": "OntoNotes"}  # names in Tables 1 to 5 of columns of Tables 6 and 7
 FIRST_SEED = 42  # of fine-tuning
@@ -177,7 +177,7 @@ class Plan:
                     *column.arguments,
                     f"--encoder={self._encoder(row, pretraining)}",
                     f"--output_dir={folder}",
-                    f"--method={METHODS.get(row, row)}",
+                    f"--method={METHODS.get(row, title_of(row))}",
                     "--sweep" if config.sweep else f"--seed={run.removeprefix('seed_')}",
                 ]
                 if column.program != "classification" or column.name in COLUMN_SCORES:

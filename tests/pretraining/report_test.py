@@ -96,10 +96,10 @@ def test_scores_are_a_table_by_scheme_and_kind(capsys):
 
 def test_scores_of_pairs_are_a_second_table_with_their_baseline(capsys):
     scores = {"loss": 0.625, "accuracy": 0.75, "random_share": 0.375, "majority_accuracy": 0.625}
-    print_scores({"span": {f"next_sentence/{name}": value for name, value in scores.items()}})
+    print_scores({"span": {f"next_sentence/{name}": value for name, value in scores.items()}, "span_1seq": {}})
     lines = lines_of(capsys)
     assert "masked by random majority acc. NSP loss NSP acc." in lines
-    assert "span 37.5 62.5 0.625 75.0" in lines
+    assert "span 37.5 62.5 0.625 75.0" in lines and not any("span_1seq" in line for line in lines)
 
 
 def test_examples_are_printed_unchanged(capsys):
