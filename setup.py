@@ -10,6 +10,7 @@ ROOT = pathlib.Path(__file__).resolve().parent
 # Upper bounds are the range that the tests have seen. tensorflow-text follows TensorFlow's minor version, has no wheel
 # for Windows, and its 2.21.0 does not import (undefined ICU symbol).
 REQUIREMENTS = [
+    "backports.zstd>=1",  # what Python has from 3.14 on
     "absl-py>=1.4",  # a low bound: a dependency of tf-models-official needs an old version
     "huggingface-hub>=0.34",
     "keras>=3.15,<3.16",
@@ -25,7 +26,6 @@ REQUIREMENTS = [
     'tensorflow-text>=2.20,<2.22,!=2.21.0; platform_system != "Windows"',
     "tokenizers>=0.22",
     "typing-extensions>=4.12",  # TypedDict for pydantic on Python 3.11
-    "zstandard>=0.23",
 ]
 
 # Imported inside functions, with an error that names the extra.

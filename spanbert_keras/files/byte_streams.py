@@ -4,6 +4,7 @@ import codecs
 import contextlib
 import gzip
 import io
+import os
 import zlib
 from collections.abc import Iterator
 from typing import Any, BinaryIO
@@ -13,6 +14,8 @@ from spanbert_keras.errors import InputError
 GZIP, ZSTANDARD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 BYTE_ORDER_MARK = codecs.BOM_UTF8
 BUFFER_BYTES = 1 << 18
+# A file that is read whole may expand to this size, and beyond it to so many times its own size.
+UNBOUNDED_BYTES, MAX_EXPANSION = 1 << 28, 100
 UTF_16 = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 
 
@@ -29,14 +32,25 @@ def gunzipped(path: str, flag: str = "") -> Iterator[BinaryIO]:
     """
     try:
         with open(path, "rb") as raw:
-            zipped = raw.peek(len(GZIP))[: len(GZIP)] == GZIP
-            with gzip.GzipFile(fileobj=raw) if zipped else raw as stream:
-                yield stream  # type: ignore[misc]
+            with decompressed(raw) as stream:
+                yield stream
     except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
         raise InputError(f"{flag}{path} cannot be read: {error.strerror}. Expected: the path of a file.") from error
     except (OSError, EOFError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError(f"{flag}{path} cannot be read to its end: {reason}. Expected: a whole file.") from error
+
+
+def decompressed(raw: Any) -> BinaryIO:
+    """Returns the content of an open file, decompressed if it is gzip's.
+
+    Reading raises `OSError`, `EOFError` or `zlib.error` for damaged data, and `OSError` for data that expand to more
+    than `MAX_EXPANSION` times the size of the file.
+    """
+    if raw.peek(len(GZIP))[: len(GZIP)] != GZIP:
+        return raw
+    stream = _BoundedStream(gzip.GzipFile(fileobj=raw), os.fstat(raw.fileno()).st_size)
+    return io.BufferedReader(stream, BUFFER_BYTES)  # type: ignore[return-value]
 
 
 def read_gunzipped(path: str, flag: str = "") -> bytes:
@@ -58,9 +72,7 @@ def open_binary(path: str) -> tuple[BinaryIO, BinaryIO]:
         if head.startswith(GZIP) or path.endswith(".gz"):
             stream = io.BufferedReader(gzip.GzipFile(fileobj=raw), BUFFER_BYTES)  # type: ignore[arg-type]
         elif head == ZSTANDARD or path.endswith(".zst"):
-            import zstandard
-
-            stream = io.BufferedReader(_ZstdStream(raw, zstandard), BUFFER_BYTES)
+            stream = io.BufferedReader(_ZstdStream(raw), BUFFER_BYTES)
         stream = as_utf_8(stream)
     except BaseException:
         raw.close()
@@ -85,43 +97,42 @@ def utf_16_of(head: bytes) -> str | None:
 
 
 class _ZstdStream(io.RawIOBase):
-    """Decompressed zstandard frames. Raises `OSError` for damaged or truncated data, like gzip.
+    """Decompressed zstandard frames. Raises `OSError` or `EOFError` for damaged or truncated data, like gzip."""
 
-    The zstandard package's own stream ends silently if a file is truncated.
-    """
+    def __init__(self, raw: BinaryIO):
+        from backports import zstd
 
-    def __init__(self, raw: BinaryIO, zstandard: Any):
-        self._raw, self._zstandard = raw, zstandard
-        self._frame: Any = None
-        self._ready = b""
+        self._stream, self._error = zstd.ZstdFile(raw), zstd.ZstdError
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
-        while not self._ready:
-            data = self._raw.read(1 << 16)
-            if not data:
-                if self._frame is not None:
-                    raise OSError(None, "the zstandard data are truncated")
-                return 0
-            self._ready = b"".join(self._decompress(data))
-        size = min(len(buffer), len(self._ready))
-        buffer[:size], self._ready = self._ready[:size], self._ready[size:]
-        return size
+        try:
+            return self._stream.readinto(buffer)
+        except self._error as error:
+            raise OSError(None, f"the zstandard data are damaged ({error})") from error
 
-    def _decompress(self, data: bytes) -> Iterator[bytes]:
-        """Yields the decompressed content of some bytes of the file, in which a frame may end and the next begin."""
-        while data:
-            if self._frame is None:
-                self._frame = self._zstandard.ZstdDecompressor().decompressobj()
-            try:
-                yield self._frame.decompress(data)
-            except self._zstandard.ZstdError as error:
-                raise OSError(None, f"the zstandard data are damaged ({error})") from error
-            data = self._frame.unused_data if self._frame.eof else b""
-            if self._frame.eof:
-                self._frame = None
+
+class _BoundedStream(io.RawIOBase):
+    """A decompressed stream that raises `OSError` where its content becomes implausibly large for the file.
+
+    Text is rarely compressed to less than a fiftieth; gzip can reach a thousandth.
+    """
+
+    def __init__(self, stream: Any, file_bytes: int):
+        self._stream = stream
+        self._left = max(UNBOUNDED_BYTES, MAX_EXPANSION * file_bytes)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        size = self._stream.readinto(buffer)
+        self._left -= size
+        if self._left < 0:
+            raise OSError(None, f"decompressed, it is more than {MAX_EXPANSION} times as large as the file")
+        return size
 
 
 class _Utf16Stream(io.RawIOBase):

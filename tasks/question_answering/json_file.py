@@ -1,11 +1,11 @@
 """Reads JSON values from a file, gzipped or not, one after the other."""
 
 import contextlib
-import gzip
 import json
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
+from spanbert_keras.files.byte_streams import GZIP
 from spanbert_keras.files.text_errors import decode, json_lines_fault
 from spanbert_keras.program import InputError
 from tasks.shared.text_files import open_binary
@@ -17,11 +17,14 @@ BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 def opened(path: str) -> Iterator[BinaryIO]:
     """Yields the decompressed stream of a file; any failure to read it is an `InputError`."""
     with open_binary(path, "a whole file of JSON") as stream:
-        if path.endswith(".gz") and not isinstance(stream, gzip.GzipFile):
-            raise InputError(
-                f"{path} is not gzipped, though its name ends in .gz. Expected: gzip data, or a name without .gz. "
-                f"Received: {stream.read(12)!r}."
-            )
+        if path.endswith(".gz"):
+            with open(path, "rb") as raw:
+                head = raw.read(12)
+            if not head.startswith(GZIP):
+                raise InputError(
+                    f"{path} is not gzipped, though its name ends in .gz. Expected: gzip data, or a name without .gz. "
+                    f"Received: {head!r}."
+                )
         yield stream
 
 

@@ -1,17 +1,16 @@
 """Reads and writes text files; those that are read may be gzipped."""
 
 import contextlib
-import gzip
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from spanbert_keras.files.byte_streams import decompressed
 from spanbert_keras.files.text_errors import decode
 from spanbert_keras.files.writing import write_atomically
 from spanbert_keras.program import InputError
 
-GZIP_MAGIC = b"\x1f\x8b"
 MAX_SHOWN = 60  # characters of a value in a message
 
 
@@ -28,9 +27,8 @@ def open_binary(path: str, expected: str) -> Iterator[BinaryIO]:
     """
     try:
         with open(path, "rb") as raw:
-            zipped = raw.peek(len(GZIP_MAGIC)).startswith(GZIP_MAGIC)
-            with gzip.GzipFile(fileobj=raw) if zipped else raw as stream:
-                yield stream  # type: ignore[misc]
+            with decompressed(raw) as stream:
+                yield stream
     except (OSError, EOFError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError(f"{path} cannot be read: {reason}. Expected: {expected}.") from error

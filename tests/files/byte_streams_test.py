@@ -2,10 +2,12 @@
 
 import gzip
 import random
+import tracemalloc
 
 import pytest
 
 from spanbert_keras.errors import InputError
+from spanbert_keras.files import byte_streams
 from spanbert_keras.files.byte_streams import gunzipped, open_binary, read_gunzipped, utf_16_of
 
 TEXT = "Žluťoučký кот 北京 🙂\r\n\nsecond\n"
@@ -18,7 +20,7 @@ def content_of(path):
 
 
 def zst(data):
-    return pytest.importorskip("zstandard").ZstdCompressor().compress(data)
+    return pytest.importorskip("backports.zstd").compress(data)
 
 
 @pytest.mark.parametrize("name", ["a.txt", "a.gz.txt", "a"])
@@ -68,6 +70,37 @@ def test_damaged_utf_16_stays_undecodable(tmp_path, data, expected):
 )
 def test_the_byte_order_mark_gives_the_encoding(head, encoding):
     assert utf_16_of(head) == encoding
+
+
+def test_a_zstandard_bomb_is_read_piece_by_piece(tmp_path):
+    zstd = pytest.importorskip("backports.zstd")
+    (tmp_path / "a.zst").write_bytes(zstd.compress(bytes(1 << 28)))
+    assert (tmp_path / "a.zst").stat().st_size < 1 << 16
+    stream, raw = open_binary(str(tmp_path / "a.zst"))
+    with raw, stream:
+        tracemalloc.start()
+        assert not any(stream.read(1 << 20))
+        assert tracemalloc.get_traced_memory()[1] < 10 << 20
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("cut", [5, 40, -1])
+def test_a_truncated_zstandard_frame_is_an_error(tmp_path, cut):
+    (tmp_path / "a.zst").write_bytes(zst(random.Random(1).randbytes(300))[:cut])
+    with pytest.raises((OSError, EOFError)):
+        content_of(tmp_path / "a.zst")
+
+
+def test_a_gzip_bomb_is_rejected_where_its_file_is_read_whole(tmp_path, monkeypatch):
+    content = bytes(3 << 20)
+    (tmp_path / "a.gz").write_bytes(gzip.compress(content))
+    assert read_gunzipped(str(tmp_path / "a.gz")) == content
+    monkeypatch.setattr(byte_streams, "UNBOUNDED_BYTES", 1 << 20)
+    with pytest.raises(InputError, match="a.gz cannot be read to its end: decompressed, it is more than 100 times as"):
+        read_gunzipped(str(tmp_path / "a.gz"))
+    text = random.Random(1).randbytes(1 << 19).hex().encode() * 4
+    (tmp_path / "b.gz").write_bytes(gzip.compress(text))
+    assert read_gunzipped(str(tmp_path / "b.gz")) == text
 
 
 def test_a_file_that_cannot_be_opened_is_closed(tmp_path):

@@ -16,6 +16,7 @@ IN_ANOTHER_ENVIRONMENT = {"tf-models-official"}
 DISTRIBUTIONS = {
     "typing_extensions": "typing-extensions",
     "absl": "absl-py",
+    "backports": "backports.zstd",
     "huggingface_hub": "huggingface-hub",
     "keras_hub": "keras-hub",
     "ml_dtypes": "ml-dtypes",

@@ -174,7 +174,7 @@ def _from_text(
 ) -> Iterator[tuple[Place, PreparedDocument]]:
     """Yields the documents of the jobs with their text, in the order of the input; raises or warns if it lacks some."""
     text_column = shards.manifest["settings"]["text_column"]
-    sources = find_sources(settings.input, text_column)
+    sources = find_sources(settings.input, text_column, settings.max_document_bytes)
     finder = DocumentFinder([job.hashes() for job in jobs])
     for document in _read(sources, text_column):
         finder.find(text_hash(document.lines))

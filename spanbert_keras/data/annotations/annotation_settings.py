@@ -6,6 +6,7 @@ import functools
 from spanbert_keras.data.annotations.annotator import ANNOTATIONS, ENTITIES
 from spanbert_keras.data.annotations.open_annotator import check_annotator
 from spanbert_keras.data.corpus.preparation_settings import part_of
+from spanbert_keras.data.corpus.text_readers import MAX_DOCUMENT_BYTES
 from spanbert_keras.errors import InputError
 from spanbert_keras.settings import Settings, setting
 
@@ -37,6 +38,11 @@ class AnnotationSettings(Settings):
         "spacy:PACKAGE_OR_PATH of a spaCy pipeline; rules (capitalised words, entities only); or jsonl:FILE with your "
         "own mentions.",
         default="spacy:en_core_web_sm",
+    )
+    max_document_bytes: int = setting(
+        "Size of the largest line of JSON or row of Parquet, which are read whole.",
+        default=MAX_DOCUMENT_BYTES,
+        minimum=1,
     )
     workers: int | None = setting(
         "Number of processes; the output does not depend on it. Default: all cores.", default=None, minimum=1

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import re
 
+from spanbert_keras.data.corpus.text_readers import MAX_DOCUMENT_BYTES
 from spanbert_keras.errors import InputError
 from spanbert_keras.settings import Settings, setting
 
@@ -40,6 +41,11 @@ class PreparationSettings(Settings):
     )
     shard: str | None = setting("i/n: prepares part i (from 0) of n, one part per machine.", default=None)
     text_column: str = setting("Field of JSON lines, or column of Parquet, that holds the text.", default="text")
+    max_document_bytes: int = setting(
+        "Size of the largest line of JSON or row of Parquet, which are read whole.",
+        default=MAX_DOCUMENT_BYTES,
+        minimum=1,
+    )
 
     def check(self) -> None:
         if (self.vocabulary is None) == (self.train_vocabulary is None):

@@ -51,7 +51,7 @@ def prepare_corpus(settings: PreparationSettings, on_progress: Progress | None =
     Raises:
         InputError: unusable input or vocabulary, a folder that contains something else, no text, a full disk.
     """
-    sources = find_sources(settings.input, settings.text_column)
+    sources = find_sources(settings.input, settings.text_column, settings.max_document_bytes)
     tokenizer = None
     if settings.vocabulary is not None:
         tokenizer = open_tokenizer(settings.vocabulary, settings.lowercase)

@@ -21,6 +21,7 @@ SKIPPED = "skipped"
 MAX_REASONS = 3  # skipped files that a message lists
 MAX_LINE_BYTES = 1 << 20  # a longer line is cut at a space, so that memory stays bounded
 MAX_DOCUMENT_CHARACTERS = 4_000_000  # War and Peace has 3.2 million
+MAX_DOCUMENT_BYTES = 1 << 28  # of a line of JSON or a row of Parquet, which are read whole
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,12 +34,22 @@ class CorpusFile:
             "skipped": a file of a folder that contains no text.
         size: int. Bytes on disk.
         reason: str. Why it is skipped.
+        max_document_bytes: int. Size of the largest line of JSON or row of Parquet.
     """
 
     path: str
     kind: str
     size: int
     reason: str = ""
+    max_document_bytes: int = MAX_DOCUMENT_BYTES
+
+    def check_size(self, size: int, where: str) -> None:
+        """Raises `InputError` if a document of `size` bytes is too large."""
+        if size > self.max_document_bytes:
+            raise InputError(
+                f"{self.path}, {where}: the document has more than {self.max_document_bytes:,} bytes. Expected: "
+                "documents below the limit. Give a larger --max_document_bytes if it is right."
+            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,7 +69,9 @@ class RawDocument:
     position: int = 0
 
 
-def find_sources(inputs: Sequence[str], text_column: str = "text") -> list[CorpusFile]:
+def find_sources(
+    inputs: Sequence[str], text_column: str = "text", max_document_bytes: int = MAX_DOCUMENT_BYTES
+) -> list[CorpusFile]:
     """Finds the files that paths, folders and globs stand for, and determines the kind of each.
 
     The content decides: JSON lines, Parquet, gzip and zstandard are recognised under any name.
@@ -67,6 +80,7 @@ def find_sources(inputs: Sequence[str], text_column: str = "text") -> list[Corpu
         inputs: list of str. Each a file, a folder (every file in it and below except hidden ones, in sorted order), a
             glob, or "embedded". In a folder, JSON lines and Parquet hold many documents, any other text file is one.
         text_column: str. The field of JSON lines that holds the text.
+        max_document_bytes: int. Size of the largest line of JSON or row of Parquet.
 
     Returns:
         list of `CorpusFile`, in the order given; those of a folder or glob sorted by name. Archives, pictures and other
@@ -84,7 +98,7 @@ def find_sources(inputs: Sequence[str], text_column: str = "text") -> list[Corpu
         if real in seen:
             raise InputError(f"--input names {source.path} twice. Expected: every file once.")
         seen.add(real)
-    return sources
+    return [dataclasses.replace(source, max_document_bytes=max_document_bytes) for source in sources]
 
 
 def _sources_of(item: str, text_column: str) -> list[CorpusFile]:
@@ -258,7 +272,9 @@ def _read_jsonl(source: CorpusFile, text_column: str) -> Iterator[RawDocument]:
     """Yields the document of each JSON line; blank lines are skipped."""
     stream, raw = open_binary(source.path)
     with raw, stream:
-        for number, data in enumerate(stream, start=1):
+        lines = iter(lambda: stream.readline(source.max_document_bytes + 1), b"")
+        for number, data in enumerate(lines, start=1):
+            source.check_size(len(data), f"line {number}")
             line, bad = decode(data.removeprefix(BYTE_ORDER_MARK) if number == 1 else data)
             if line.strip():
                 text = _json_text(line, text_column, f"{source.path}, line {number}")
@@ -310,23 +326,28 @@ def _read_parquet(source: CorpusFile, text_column: str) -> Iterator[RawDocument]
         ) from None
     try:
         with parquet.ParquetFile(source.path) as file:
-            names = file.schema_arrow.names
-            if text_column not in names:
-                raise InputError(
-                    f"{source.path} has no column {text_column!r} (--text_column). Received: {', '.join(names)}."
-                )
+            names, leaves = file.schema_arrow.names, file.schema.names
+        if text_column not in names:
+            raise InputError(
+                f"{source.path} has no column {text_column!r} (--text_column). Received: {', '.join(names)}."
+            )
+        # A column with few values is a dictionary on disk, and stays one: its rows are expanded one by one.
+        dictionary = [text_column] if text_column in leaves else []
+        with parquet.ParquetFile(source.path, read_dictionary=dictionary) as file:
             rows = done = 0
             total = max(1, file.metadata.num_rows)
             for batch in file.iter_batches(batch_size=64, columns=[text_column], use_threads=False):
                 done += len(batch)
                 position = source.size * done // total
-                for text in batch.column(0).to_pylist():
+                for value in batch.column(0):
                     rows += 1
+                    text = value.as_py()
                     if text is not None and not isinstance(text, str):
                         raise InputError(
                             f"{source.path}, row {rows}: the column {text_column!r} must hold text. "
                             f"Received: {type(text).__name__}."
                         )
+                    source.check_size(len(text or ""), f"row {rows}")
                     yield RawDocument(split_lines(text or ""), position=position)
     except pyarrow.ArrowException as error:
         raise InputError(f"The file {source.path} is not a readable Parquet file: {error}.") from error

@@ -2,9 +2,12 @@
 
 import gzip
 import io
+import itertools
 import json
 import random
+import tracemalloc
 
+import numpy as np
 import pytest
 
 from spanbert_keras.data.corpus import text_readers
@@ -20,7 +23,7 @@ def compress(path, data):
     if path.suffix == ".gz":
         data = gzip.compress(data)
     elif path.suffix == ".zst":
-        data = pytest.importorskip("zstandard").ZstdCompressor().compress(data)
+        data = pytest.importorskip("backports.zstd").compress(data)
     path.write_bytes(data)
     return str(path)
 
@@ -197,11 +200,42 @@ def test_long_lines_are_cut_at_spaces_and_nothing_is_lost(tmp_path, monkeypatch)
 
 
 def test_frames_of_zstandard_may_follow_each_other(tmp_path):
-    compressor = pytest.importorskip("zstandard").ZstdCompressor()
+    zstd = pytest.importorskip("backports.zstd")
     words = "".join(random.Random(2).choices("abcdefgh ", k=300_000))
-    parts = [compressor.compress(part.encode()) for part in (words, "\n\nsecond", "")]
+    parts = [zstd.compress(part.encode()) for part in (words, "\n\nsecond", "")]
     (tmp_path / "a.txt.zst").write_bytes(b"".join(parts))
     assert lines_of(str(tmp_path / "a.txt.zst")) == [[words], ["second"]]
+
+
+def test_a_document_above_the_limit_is_named_before_it_is_read_whole(tmp_path):
+    large = json.dumps({"text": "a " * 3_000_000}).encode()
+    path = compress(tmp_path / "a.jsonl.gz", b'{"text": "small"}\n' + large + b"\n")
+    assert len(list(read_raw_documents(find_sources([path])[0]))) == 3
+    (source,) = find_sources([path], max_document_bytes=1_000_000)
+    documents = read_raw_documents(source)
+    assert next(documents).lines == ["small"]
+    tracemalloc.start()
+    with pytest.raises(InputError, match=r"gz, line 2: the document has more than 1,000,000 bytes.*--max_document_b"):
+        next(documents)
+    assert tracemalloc.get_traced_memory()[1] < 3_500_000
+    tracemalloc.stop()
+
+
+def test_rows_of_a_dictionary_in_parquet_are_expanded_one_by_one(tmp_path):
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    column = pyarrow.DictionaryArray.from_arrays(np.zeros(400, np.int32), pyarrow.array(["a " * 500_000]))
+    path = tmp_path / "a.parquet"
+    parquet.write_table(pyarrow.table({"text": column}), path)
+    assert path.stat().st_size < 200_000
+    (source,) = find_sources([str(path)])
+    before = pyarrow.default_memory_pool().max_memory()
+    assert sum(1 for _ in itertools.islice(read_raw_documents(source), 100)) == 100
+    assert pyarrow.default_memory_pool().max_memory() < max(before, 30_000_000)
+    (source,) = find_sources([str(path)], max_document_bytes=999_999)
+    with pytest.raises(InputError, match=r"parquet, row 1: the document has more than 999,999 bytes"):
+        next(read_raw_documents(source))
 
 
 def test_split_lines_drops_blank_ones_only():
