@@ -7,11 +7,11 @@ import setuptools
 
 ROOT = pathlib.Path(__file__).resolve().parent
 
-# `.ci/run` installs the lower bounds. Upper bounds are the range that the tests have seen. tensorflow-text follows TensorFlow's minor version, has no wheel
-# for Windows, and its 2.21.0 does not import (undefined ICU symbol).
+# `.ci/run` installs the lower bounds. Upper bounds are the range that the tests have seen. tensorflow-text follows
+# TensorFlow's minor version, has no wheel for Windows, and its 2.21.0 does not import (undefined ICU symbol).
 REQUIREMENTS = [
-    "backports.zstd>=1",  # what Python has from 3.14 on
     "absl-py>=1.4",  # a low bound: a dependency of tf-models-official needs an old version
+    "backports.zstd>=1",  # what Python has from 3.14 on
     "huggingface-hub>=0.34",
     "keras>=3.15,<3.16",
     "keras-hub>=0.32,<0.33",
