@@ -1,0 +1,231 @@
+"""Pre-training steps raced against each other: this package, `transformers`, keras-hub, the research code's arithmetic.
+
+    python -m benchmarks.pretraining --turns=5
+
+Every side is a process of its own. All take turns, some steps each, so that noise of the machine affects all; ratios are
+medians over the turns, with their range. "of matmul" is the arithmetic of a step, by the time that it takes, as a share
+of the rate of the same matrix products alone in the same precision, measured in the same turns.
+"""
+
+import dataclasses
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from typing import Any
+
+from benchmarks.shared.pretraining_sides import (
+    Sizes,
+    keras_hub_step,
+    matmul_step,
+    our_step,
+    research_step,
+    transformers_step,
+)
+from spanbert_keras import program
+from spanbert_keras.program import InputError, Settings, setting
+from spanbert_keras.training.monitoring.flops import Shape, step_flops
+
+WARM_UP_STEPS = 2
+BFLOAT16 = "mixed_bfloat16"
+
+
+@dataclasses.dataclass(frozen=True)
+class Side:
+    """What is raced.
+
+    Attributes:
+        kind: "ours", "transformers", "keras_hub", "research" or "matmul".
+        backend: Keras backend, or "torch".
+        precision: "float32" or "mixed_bfloat16".
+        compiled: bool. XLA on TensorFlow.
+        sbo: bool. Whether it has the span boundary objective.
+    """
+
+    kind: str
+    backend: str = "tensorflow"
+    precision: str = "float32"
+    compiled: bool = False
+    sbo: bool = True
+
+
+def _named() -> dict[str, Side]:
+    sides = {}
+    for precision, short in (("float32", "float32"), (BFLOAT16, "bfloat16")):
+        sides[f"ours MLM {short}"] = Side("ours", precision=precision, sbo=False)
+        sides[f"ours MLM+SBO {short}"] = Side("ours", precision=precision)
+        sides[f"ours MLM+SBO {short} XLA"] = Side("ours", precision=precision, compiled=True)
+        for backend in ("jax", "torch"):
+            sides[f"ours MLM+SBO {short} {backend}"] = Side("ours", backend, precision)
+        sides[f"transformers MLM {short}"] = Side("transformers", "torch", precision, sbo=False)
+        sides[f"research MLM+SBO {short}"] = Side("research", "torch", precision)
+        sides[f"keras-hub MLM {short}"] = Side("keras_hub", precision=precision, sbo=False)
+        sides[f"keras-hub MLM {short} XLA"] = Side("keras_hub", precision=precision, compiled=True, sbo=False)
+        sides[f"keras-hub MLM {short} jax"] = Side("keras_hub", "jax", precision, sbo=False)
+        sides[f"matmul {short}"] = Side("matmul", precision=precision)
+    return sides
+
+
+SIDES = _named()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config(Settings):
+    """Settings of the race."""
+
+    vocabulary_size: int = setting("Tokens in the vocabulary.", default=28_996, minimum=6)
+    num_layers: int = setting("Layers of the encoder.", default=6, minimum=1)
+    num_heads: int = setting("Heads of attention.", default=12, minimum=1)
+    hidden_dim: int = setting("Width of the encoder.", default=384, minimum=2)
+    sequence_length: int = setting("Tokens per row.", default=256, minimum=4)
+    batch_rows: int = setting("Rows per step.", default=8, minimum=1)
+    turns: int = setting("Turns of every side.", default=5, minimum=1)
+    steps: int = setting("Steps of a turn.", default=3, minimum=1)
+    sides: tuple[str, ...] = setting("Names, or parts of names, of what is raced. Default: all.", default=())
+    reference: str = setting("The side that others are compared with.", default="ours MLM+SBO float32")
+    side: str | None = setting("For the program's own processes: the side to run.", default=None)
+
+    def check(self) -> None:
+        for name in (self.reference, *([self.side] if self.side else ())):
+            if name not in SIDES:
+                raise InputError(f"--reference must be a side. Expected: one of {', '.join(SIDES)}. Received: {name}.")
+
+    @property
+    def sizes(self) -> Sizes:
+        """Sizes of the model and of the batch."""
+        return Sizes(**{field.name: getattr(self, field.name) for field in dataclasses.fields(Sizes)})
+
+    @property
+    def chosen(self) -> list[str]:
+        """Names of the sides that are raced; the reference always is."""
+        return [n for n in SIDES if n == self.reference or not self.sides or any(part in n for part in self.sides)]
+
+
+def make_step(side: Side, sizes: Sizes):
+    """Returns a function that runs one step of a side."""
+    if side.kind == "ours":
+        return our_step(sizes, side.precision, side.compiled, float(side.sbo))
+    if side.kind == "keras_hub":
+        return keras_hub_step(sizes, side.precision, side.compiled)
+    if side.kind == "matmul":
+        return matmul_step(sizes, side.precision, side.sbo)
+    return (transformers_step if side.kind == "transformers" else research_step)(sizes, side.precision)
+
+
+def run_side(config: Config) -> None:
+    """Runs steps for the program that started this process: for each line with a number, their seconds as JSON."""
+    step = make_step(SIDES[config.side or ""], config.sizes)
+    for _ in range(WARM_UP_STEPS):
+        step()
+    print(json.dumps({"ready": True}), flush=True)
+    for line in sys.stdin:
+        seconds = []
+        for _ in range(int(line)):
+            began = time.perf_counter()
+            step()
+            seconds.append(time.perf_counter() - began)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        print(json.dumps({"seconds": seconds, "peak": peak}), flush=True)
+
+
+class SideProcess:
+    """A side in a process of its own.
+
+    Args:
+        name: str. A key of `SIDES`.
+        config: `Config`.
+    """
+
+    def __init__(self, name: str, config: Config):
+        arguments = [f"--{field.name}={getattr(config, field.name)}" for field in dataclasses.fields(Sizes)]
+        command = [sys.executable, "-m", "benchmarks.pretraining", f"--side={name}", *arguments]
+        environment = os.environ | {"KERAS_BACKEND": SIDES[name].backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
+        self.name = name
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, text=True
+        )
+        self._read()
+
+    def _read(self) -> dict[str, Any]:
+        for line in self._process.stdout or ():
+            if line.startswith("{"):
+                return json.loads(line)
+        error = (self._process.stderr.read() if self._process.stderr else "").strip().splitlines()
+        raise InputError(f"The side {self.name} failed: {error[-1] if error else 'no output'}.")
+
+    def run(self, steps: int) -> dict[str, Any]:
+        """Runs some steps and returns their `seconds` and the `peak` of resident memory so far, in bytes."""
+        print(steps, file=self._process.stdin, flush=True)
+        return self._read()
+
+    def close(self) -> None:
+        """Ends the process."""
+        self._process.kill()
+        self._process.wait()
+
+
+def race(config: Config) -> tuple[dict[str, list[float]], dict[str, int]]:
+    """Returns each side's seconds per step, a median for every turn, and its peak memory in bytes."""
+    sides: list[SideProcess] = []
+    seconds: dict[str, list[float]] = {}
+    peaks: dict[str, int] = {}
+    try:
+        for name in config.chosen:
+            try:
+                sides.append(SideProcess(name, config))
+            except InputError as error:
+                print(f"Left out: {error}", flush=True)
+        for turn in range(config.turns):
+            shift = turn % len(sides)
+            for side in sides[shift:] + sides[:shift]:
+                found = side.run(config.steps)
+                seconds.setdefault(side.name, []).append(statistics.median(found["seconds"]))
+                peaks[side.name] = found["peak"]
+    finally:
+        for side in sides:
+            side.close()
+    return seconds, peaks
+
+
+def table(config: Config, seconds: dict[str, list[float]], peaks: dict[str, int]) -> list[list[str]]:
+    """Returns rows of text: side, tokens/s, ratio to the reference with its range, share of the matmul rate, memory."""
+    if config.reference not in seconds:
+        raise InputError(f"--reference={config.reference} did not run.")
+    sizes, reference = config.sizes, seconds[config.reference]
+    rows = []
+    for name, times in seconds.items():
+        ratios = [ours / theirs for ours, theirs in zip(reference, times, strict=True)]
+        spread = f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+        side = SIDES[name]
+        alone = seconds.get(f"matmul {'float32' if side.precision == 'float32' else 'bfloat16'}")
+        share = "-"
+        if alone and side.kind == "ours":
+            full = _flops(sizes, True)
+            shares = [_flops(sizes, side.sbo) / full * m / t for m, t in zip(alone, times, strict=True)]
+            share = f"{statistics.median(shares):.0%}"
+        rate = f"{sizes.tokens / statistics.median(times):,.0f}"
+        rows.append([name, rate, spread, share, f"{peaks[name] / 1e9:.1f}"])
+    return rows
+
+
+def _flops(sizes: Sizes, sbo: bool) -> float:
+    values = {field.name: getattr(sizes, field.name) for field in dataclasses.fields(Sizes)}
+    return step_flops(Shape(**values, intermediate_dim=4 * sizes.hidden_dim, predictions=sizes.predictions), sbo)
+
+
+def main(config: Config) -> None:
+    """Races the sides and prints a table."""
+    if config.side:
+        run_side(config)
+        return
+    rows = table(config, *race(config))
+    head = ["side", "tokens/s", f"speed by {config.reference}", "of matmul", "peak GB"]
+    for row in [head, *rows]:
+        print(f"{row[0]:32} {row[1]:>9} {row[2]:>32} {row[3]:>10} {row[4]:>8}")
+
+
+if __name__ == "__main__":
+    program.run(main, Config)
