@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -9,12 +10,15 @@ from absl import logging
 
 from spanbert_keras.errors import INPUT_EXIT_CODE, InputError
 from spanbert_keras.files.folder_lock import FolderLock
+from spanbert_keras.files.writing import clean_leftovers
 from spanbert_keras.training.backend import configure_devices, make_distribution
 from spanbert_keras.training.distributed.cluster import Cluster, read_cluster
 from spanbert_keras.training.distributed.distribution import Distribution
 from spanbert_keras.training.distributed.worker_watch import WorkerWatch
 from spanbert_keras.training.run.stop_signals import StopSignals
 
+# What a killed run may leave half written in its folder, besides checkpoints.
+RUN_FILES = re.compile(r"\w+\.keras|encoder_preset|run\.json")
 EXPLAIN_SECONDS = 45.0  # longer than the silence after which a worker counts as lost
 
 
@@ -61,7 +65,9 @@ class RunProcess:
             stack.enter_context(self.signals)
             if self.kind == "multi_worker":
                 self.cluster = read_cluster()
-            stack.enter_context(FolderLock(self.folder, self.cluster.worker))
+            lock = stack.enter_context(FolderLock(self.folder, self.cluster.worker))
+            if lock.held and not self.cluster.worker:
+                clean_leftovers(self.folder, RUN_FILES.fullmatch)
             stack.push(self._report_error)
             codes = (0, 130, self.signals.preemption_exit_code)
             self.watch = stack.enter_context(

@@ -129,3 +129,14 @@ def test_other_errors_than_the_runtimes_are_not_explained_by_lost_workers(
         monkeypatch.setattr(process.watch, "explain", lambda seconds: pytest.fail("asked"))
         raise error
     assert exits == ([1] if isinstance(error, InputError) else [])  # at once: the runtime may wait for the others
+
+
+def test_what_a_killed_run_left_half_written_is_removed(devices, tmp_path):
+    for name in (".0123abcd.encoder.keras", ".0123abcd.run.json", ".0123abcd.notes.txt", "mine.txt"):
+        (tmp_path / name).write_text("x")
+    (tmp_path / ".0123abcd.encoder_preset").mkdir()
+    (tmp_path / ".0123abcd.old.encoder_preset").mkdir()
+    with RunProcess(tmp_path):
+        pass
+    names = {entry.name for entry in tmp_path.iterdir()}
+    assert names == {".0123abcd.notes.txt", "mine.txt", "encoder_preset", FILE_NAME}
