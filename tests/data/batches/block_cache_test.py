@@ -71,10 +71,10 @@ def test_two_processes_build_one_index_at_once_and_neither_removes_the_others(tm
     if damaged:
         cached_blocks(tmp_path, "name", made)
         (path / "starts.npy").write_bytes(b"")
-    look, looks, files, still_there = block_cache._open_index, [], {}, []
+    look, looks, files, still_there = index_folder._opened, [], {}, []
 
-    def look_and_lose_time(path):
-        found = look(path)
+    def look_and_lose_time(path, open_index):
+        found = look(path, open_index)
         slow = threading.current_thread().name == "slow"
         looks.append(slow)
         time.sleep((0 if looks.count(True) == 1 else 0.3) if slow else 0.05)  # the slow one acts on what it saw earlier
@@ -85,9 +85,9 @@ def test_two_processes_build_one_index_at_once_and_neither_removes_the_others(tm
         files[threading.current_thread().name] = path.stat().st_ino
         assert found.starts.tolist() == made().starts.tolist()
         while threading.current_thread().name == "quick" and "slow" not in files:
-            still_there.append(look(path) is not None)
+            still_there.append(look(path, block_cache._open_index) is not None)
 
-    monkeypatch.setattr(block_cache, "_open_index", look_and_lose_time)
+    monkeypatch.setattr(index_folder, "_opened", look_and_lose_time)
     monkeypatch.setattr(index_folder, "destination_lock", lambda *_, **__: contextlib.nullcontext())  # no locks there
     threads = [threading.Thread(target=work, name=name, daemon=True) for name in ("quick", "slow")]
     for thread in threads:
