@@ -4,7 +4,6 @@ Beside the arrays lies `index.json` with the size and the checksum of each. A fo
 a version without checksums, is made again.
 """
 
-import hashlib
 import os
 import shutil
 from collections.abc import Callable
@@ -16,19 +15,13 @@ from typing_extensions import TypedDict
 
 from spanbert_keras.errors import InputError
 from spanbert_keras.files.destination_lock import destination_lock
+from spanbert_keras.files.file_entries import FileEntry, file_entry, is_undamaged
 from spanbert_keras.files.json_files import read_json, write_json
 from spanbert_keras.files.writing import sync, temporary_path
 
 FORMAT_VERSION = 1
 SUMMARY = "index.json"
 Index = TypeVar("Index")
-
-
-class FileEntry(TypedDict):
-    """Size and SHA-256, in hexadecimal, of a file."""
-
-    bytes: int
-    sha256: str
 
 
 class _Summary(TypedDict):
@@ -90,19 +83,13 @@ def write_index(path: Path, open_index: Callable[[Path], object], write: Callabl
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def file_entry(path: Path) -> FileEntry:
-    """Returns the size and the SHA-256 of a file."""
-    with open(path, "rb") as file:
-        return {"bytes": os.fstat(file.fileno()).st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
-
-
 def _opened(path: Path, open_index: Callable[[Path], Index | None]) -> Index | None:
     """Returns what an undamaged folder holds, else `None`."""
     try:
         summary = read_json(path / SUMMARY, _Summary)
         if summary["format_version"] != FORMAT_VERSION:
             return None
-        if any(file_entry(path / Path(name).name) != entry for name, entry in summary["files"].items()):
+        if not all(is_undamaged(path / Path(name).name, entry) for name, entry in summary["files"].items()):
             return None
         return open_index(path)
     except (OSError, ValueError):

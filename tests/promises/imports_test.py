@@ -208,7 +208,8 @@ def test_only_programs_and_training_log(imports):
         "spanbert_keras/files/folder_lock.py",
         "spanbert_keras/files/destination_lock.py",
         "spanbert_keras/files/index_folder.py",
-        "spanbert_keras/data/corpus/prepare_corpus.py",
+        "spanbert_keras/data/corpus/corpus_repair.py",
+        "spanbert_keras/data/corpus/preparation_folder.py",
         "spanbert_keras/data/annotations/annotate_corpus.py",
     )
     everywhere = [found for found in library(imports) if found.module.startswith(("absl.logging", "logging"))]
