@@ -210,7 +210,6 @@ def test_only_programs_and_training_log(imports):
         "spanbert_keras/files/index_folder.py",
         "spanbert_keras/data/corpus/corpus_repair.py",
         "spanbert_keras/data/corpus/preparation_folder.py",
-        "spanbert_keras/data/annotations/annotate_corpus.py",
     )
     everywhere = [found for found in library(imports) if found.module.startswith(("absl.logging", "logging"))]
     users = [found for found in everywhere if found.path not in others]

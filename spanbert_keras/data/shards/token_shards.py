@@ -130,8 +130,11 @@ class TokenShards:
                 "Prepare the corpus again with the model's vocab.txt and --lowercase setting."
             )
 
-    def verify(self) -> None:
-        """Reads every file once, annotations too, and compares its SHA-256 with the recorded one.
+    def verify(self, annotations: bool = True) -> None:
+        """Reads every file once and compares its SHA-256 with the recorded one.
+
+        Args:
+            annotations: bool. Whether to verify the annotations, too.
 
         Raises:
             InputError: a file is damaged; the message names it.
@@ -139,7 +142,8 @@ class TokenShards:
         for folder, manifest in self.parts:
             for name, entry in manifest["files"].items():
                 shard_format.check_content(folder / name, entry)
-        self.verify_annotations()
+        if annotations:
+            self.verify_annotations()
 
     def verify_annotations(self) -> None:
         """Does for the annotations alone what `verify` does."""

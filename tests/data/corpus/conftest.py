@@ -59,7 +59,7 @@ class Killed(BaseException):
 
 @pytest.fixture
 def killed():
-    """The exception, and a function that raises it once so many documents were read."""
+    """The exception, and a function that makes a callback: it raises once more than N documents were read."""
 
     def kill_at(documents_read):
         def kill(done, total, documents, pieces):
