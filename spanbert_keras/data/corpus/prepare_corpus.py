@@ -74,7 +74,7 @@ def prepare_corpus(
         return done
     make_folder(folder)
     with FolderLock(folder, flag="--output_dir", wait=wait, keep=False), _full_disk_reported(folder):
-        done, is_new = read_finished(folder, identity), False  # perhaps since the last look
+        done, is_new = read_finished(folder, identity), False  # another process may have finished it
         if done is None:
             progress = enter_folder(folder, identity)
             is_new = not progress["files"]
