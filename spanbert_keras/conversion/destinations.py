@@ -21,6 +21,7 @@ from spanbert_keras.conversion.formats.hugging_face import write_hugging_face
 from spanbert_keras.conversion.formats.own_models import OWN_KIND, notes_on_new_head, to_model
 from spanbert_keras.conversion.tasks import TASKS
 from spanbert_keras.errors import InputError
+from spanbert_keras.files.destination_lock import destination_lock
 from spanbert_keras.files.writing import input_error_if_unwritable, write_atomically
 
 DTYPES = ("source", "float32", "float16", "bfloat16")
@@ -191,7 +192,7 @@ def write(
         Notes for the user.
 
     Raises:
-        InputError: the destination holds something else, or cannot be written.
+        InputError: the destination holds something else, another process writes it, or it cannot be written.
     """
     name = format_of(destination, checkpoint.kind) if form == "auto" else form
     destination = Path(destination)
@@ -201,7 +202,8 @@ def write(
         raise InputError(f"--dtype={dtype} needs --format={expected}. Received: --format={name}.")
     _check_model(checkpoint, name, model)
     content, notes = FORMATS[name].content(checkpoint, model, dtype)
-    return notes + FORMATS[name].write(content, destination)
+    with destination_lock(destination):
+        return notes + FORMATS[name].write(content, destination)
 
 
 def _check_model(checkpoint: Checkpoint, form: str, model: str) -> None:

@@ -77,6 +77,33 @@ def write_atomically(path: str | os.PathLike, write: Callable[[Path], Any]) -> N
                 temporary.unlink(missing_ok=True)
 
 
+def clean_leftovers(folder: str | os.PathLike, is_ours: Callable[[str], Any]) -> list[str]:
+    """Removes what killed processes left in a folder, and restores folders that they were about to replace.
+
+    Args:
+        folder: path of a folder, in which no other process may be writing files or folders of these names.
+        is_ours: function of the final name of a leftover; true for those to be removed.
+
+    Returns:
+        list of str. Names of the restored folders.
+    """
+    restored: list[str] = []
+    folder = Path(folder)
+    for entry in sorted(folder.iterdir()) if folder.is_dir() else ():
+        match = TEMPORARY_NAME.fullmatch(entry.name)
+        if not match or not is_ours(match[2]):
+            continue
+        is_old, name = match.groups()
+        if is_old and not (folder / name).exists():
+            entry.rename(folder / name)
+            restored.append(name)
+        elif entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry, ignore_errors=True)
+        else:
+            entry.unlink(missing_ok=True)
+    return restored
+
+
 @contextlib.contextmanager
 def input_error_if_unwritable(path: str | os.PathLike, then: str = " and try again") -> Iterator[None]:
     """Turns the error of a disk that is full or cannot be written for another reason into an `InputError`.

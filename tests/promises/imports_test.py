@@ -202,8 +202,15 @@ def test_flags_are_defined_in_program_only(imports):
 
 
 def test_only_programs_and_training_log(imports):
-    """But for the lock that they share, and a file that logs nothing: it keeps back a warning of TensorFlow's."""
-    others = ("spanbert_keras/models/bucketed_prediction.py", "spanbert_keras/files/folder_lock.py")
+    """But for locks, for what repairs files, and a file that logs nothing: it keeps back a warning of TensorFlow's."""
+    others = (
+        "spanbert_keras/models/bucketed_prediction.py",
+        "spanbert_keras/files/folder_lock.py",
+        "spanbert_keras/files/destination_lock.py",
+        "spanbert_keras/files/index_folder.py",
+        "spanbert_keras/data/corpus/corpus_repair.py",
+        "spanbert_keras/data/corpus/preparation_folder.py",
+    )
     everywhere = [found for found in library(imports) if found.module.startswith(("absl.logging", "logging"))]
     users = [found for found in everywhere if found.path not in others]
     quiet = [f for f in users if room_of(f.path) not in MAY_LOG and not is_program(room_of(f.path))]
