@@ -1,8 +1,11 @@
 """The settings of coreference resolution, checked."""
 
 import dataclasses
+import functools
 
-from spanbert_keras.preprocessing.document_segments import span_limit
+from spanbert_keras.arguments import dropout_rate, one_of, real_number, whole_number
+from spanbert_keras.errors import InputError, shown
+from spanbert_keras.preprocessing.document_segments import CANDIDATES, span_limit
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -30,9 +33,14 @@ class CoreferenceSettings:
     candidates: str
 
     def __post_init__(self):
+        checks = {int: functools.partial(whole_number, minimum=-(2**31)), float: real_number}
         for field in dataclasses.fields(self):
-            if field.type in (int, float):
-                object.__setattr__(self, field.name, field.type(getattr(self, field.name)))
+            if check := checks.get(field.type):
+                object.__setattr__(self, field.name, check(field.name, getattr(self, field.name)))
+        dropout_rate("dropout", self.dropout)
+        one_of("candidates", self.candidates, CANDIDATES)
+        if isinstance(self.genres, str) or not all(isinstance(genre, str) for genre in self.genres):
+            raise InputError(f"`genres` must be a list of names. Received: genres={shown(self.genres)}.")
         object.__setattr__(self, "genres", tuple(self.genres))
         if not 0 < self.top_span_ratio <= 1:
             raise ValueError(

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import keras
 
+from spanbert_keras.arguments import one_of
 from spanbert_keras.decoding.results import Relation
 from spanbert_keras.models.row_classifier import RowClassifier
 from spanbert_keras.preprocessing.entity_rows import MODES, EntityPair, EntityRows, assign_markers, marker_names
@@ -88,8 +89,7 @@ class SpanBertRelationExtractor(RowClassifier):
         encoder = self.only_encoder(encoder, kwargs)
         if not labels:
             raise ValueError("`labels` must name the relations. Received: none.")
-        if feature_mode not in MODES:
-            raise ValueError(f"`feature_mode` must be one of {MODES}. Received: {feature_mode!r}.")
+        one_of("feature_mode", feature_mode, MODES)
         if markers is None and feature_mode != "text" and not (subject_types and object_types):
             raise ValueError(
                 "`subject_types` and `object_types` must name the types that sentences come with "

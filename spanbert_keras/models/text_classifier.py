@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import keras
 import keras_hub
 
+from spanbert_keras.arguments import real_number
 from spanbert_keras.decoding.results import Classification
 from spanbert_keras.errors import InputError
 from spanbert_keras.models.row_classifier import RowClassifier, numbered_labels
@@ -187,6 +188,4 @@ class SpanBertTextClassifier(RowClassifier, keras_hub.models.TextClassifier):
 
 def _checked_threshold(threshold) -> float:
     """Returns the threshold; `ValueError` if it is not a probability."""
-    if isinstance(threshold, bool) or not isinstance(threshold, int | float) or not 0 <= threshold <= 1:
-        raise ValueError(f"`threshold` must be a probability, from 0 to 1. Received: {threshold!r}.")
-    return float(threshold)
+    return real_number("threshold", threshold, 0, 1)

@@ -5,7 +5,7 @@ import operator
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from spanbert_keras.errors import InputError
+from spanbert_keras.errors import InputError, shown
 
 # The genres of OntoNotes 5.0, by which its documents' names begin: broadcast conversation, broadcast news, magazines,
 # newswire, pivot text (the Bible), telephone conversation, web.
@@ -166,7 +166,7 @@ def merge_clusters(clusters: Iterable[Iterable[Span]]) -> Clusters:
 
 def _list(values: Any, what: str) -> Sequence:
     if isinstance(values, str | bytes | dict) or not hasattr(values, "__len__") or not hasattr(values, "__iter__"):
-        raise InputError(f"{what} is not a list. Expected: a sequence. Received: {_shown(values)}.")
+        raise InputError(f"{what} is not a list. Expected: a sequence. Received: {shown(values, 60)}.")
     return values
 
 
@@ -175,7 +175,7 @@ def _texts(values: Any, what: str) -> tuple[str, ...]:
     texts = tuple(_list(values, what))
     for i, text in enumerate(texts):
         if not isinstance(text, str):
-            raise InputError(f"{what} have no text at index {i}. Expected: a string. Received: {_shown(text)}.")
+            raise InputError(f"{what} have no text at index {i}. Expected: a string. Received: {shown(text, 60)}.")
     return texts
 
 
@@ -186,7 +186,7 @@ def _number(value: Any, what: str) -> int:
     except TypeError:
         number = -1
     if number < 0:
-        raise InputError(f"{what} must be a whole number from 0. Received: {_shown(value)}.")
+        raise InputError(f"{what} must be a whole number from 0. Received: {shown(value, 60)}.")
     return number
 
 
@@ -201,7 +201,7 @@ def _spans(values: Any, what: str) -> tuple[Span, ...]:
         except (TypeError, ValueError):
             is_pair = False
         if not is_pair:
-            raise InputError(f"{what} {i} is not a pair of whole numbers, [start, end). Received: {_shown(value)}.")
+            raise InputError(f"{what} {i} is not a pair of whole numbers, [start, end). Received: {shown(value, 60)}.")
     return tuple(spans)
 
 
@@ -256,11 +256,5 @@ def _check_clusters(document: Document, where: str) -> None:
     if numbers and (len(numbers) != len(document.clusters) or len(set(numbers)) != len(numbers)):
         raise InputError(
             f"{where}: every cluster needs its own number, or none has one. Received: {len(document.clusters)} "
-            f"clusters and the numbers {_shown(numbers)}."
+            f"clusters and the numbers {shown(numbers, 60)}."
         )
-
-
-def _shown(value: Any) -> str:
-    """Returns a value, shortened, for an error message."""
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:60]}..."

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from spanbert_keras.errors import InputError
+from spanbert_keras.arguments import one_of, whole_number
+from spanbert_keras.errors import InputError, shown
 from spanbert_keras.preprocessing.piece_row import PieceRow
 from spanbert_keras.preprocessing.wordpiece import UNUSED_PIECE
 
@@ -102,14 +103,12 @@ class EntityRows:
     """
 
     def __init__(self, tokenizer, markers: Mapping[str, str], mode: str = "ner", row_length: int = 128):
-        if mode not in MODES:
-            raise ValueError(f"`feature_mode` must be one of {MODES}. Received: {mode!r}.")
-        if row_length < 16:
-            raise ValueError(f"A row must hold at least 16 pieces. Received: row_length={row_length}.")
+        if not isinstance(markers, Mapping):
+            raise InputError(f"`markers` must be a dict of names and pieces. Received: markers={shown(markers)}.")
         self.tokenizer = tokenizer
         self.markers = dict(markers)
-        self.mode = mode
-        self.row_length = row_length
+        self.mode = one_of("feature_mode", mode, MODES)
+        self.row_length = whole_number("row_length", row_length, minimum=16)
 
     def rows(self, pairs: Sequence[EntityPair]) -> list[PieceRow]:
         """Returns a row for each pair of entities.

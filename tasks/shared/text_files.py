@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 
 from spanbert_keras.files.text_errors import decode
 from spanbert_keras.files.writing import write_atomically
-from spanbert_keras.program import InputError
+from spanbert_keras.program import InputError, shown
 
 GZIP_MAGIC = b"\x1f\x8b"
 MAX_SHOWN = 60  # characters of a value in a message
@@ -54,9 +54,8 @@ def read_text(path: str, expected: str) -> str:
 def shortened(value: Any) -> str:
     """Returns a JSON value as an error message shows it: the keys of an object, the beginning of anything else."""
     if isinstance(value, dict):
-        return f"an object with the keys {', '.join(map(repr, list(value)[:8])) or '(none)'}"
-    text = repr(value)
-    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
+        return f"an object with the keys {', '.join(map(shown, list(value)[:8])) or '(none)'}"
+    return shown(value, MAX_SHOWN)
 
 
 def listed(names: Iterable[str]) -> str:

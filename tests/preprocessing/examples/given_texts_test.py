@@ -210,5 +210,5 @@ def test_every_model_rejects_it_with_a_one_line_message(models, ask, value):
 @pytest.mark.parametrize("setting", [{"n_best": "3"}, {"n_best": 1.5}, {"batch_size": None}, {"stride": [8]}])
 def test_invalid_numbers_give_a_one_line_message(models, setting):
     [(name, value)] = setting.items()
-    with pytest.raises(InputError, match=f"`{name}` must be positive. Received: {name}="):
+    with pytest.raises(InputError, match=f"`{name}` must be a whole number of at least 1. Received: {name}="):
         models["answer"].answer("w1", "w2", **setting)
