@@ -61,6 +61,17 @@ def dropout_rate(name: str, value: Any) -> float:
     return real_number(name, value, minimum=0, below=1)
 
 
+def list_of_names(name: str, value: Any) -> tuple[str, ...]:
+    """Returns an argument that is a sequence of strings as a tuple. Raises `InputError` for anything else."""
+    try:
+        names = (None,) if isinstance(value, str | bytes) else tuple(value)
+    except TypeError:
+        names = (None,)
+    if not all(isinstance(one, str) for one in names):
+        raise InputError(f"`{name}` must be a list of strings. Received: {name}={shown(value)}.")
+    return tuple(map(str, names))  # NumPy's strings become plain ones
+
+
 def one_of(name: str, value: Any, choices: tuple[str, ...]) -> str:
     """Returns an argument that is one of some strings. Raises `InputError` for anything else."""
     if not isinstance(value, str) or value not in choices:

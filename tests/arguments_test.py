@@ -6,7 +6,7 @@ import time
 import numpy as np
 import pytest
 
-from spanbert_keras.arguments import MAX_SIZE, dropout_rate, one_of, real_number, whole_number
+from spanbert_keras.arguments import MAX_SIZE, dropout_rate, list_of_names, one_of, real_number, whole_number
 from spanbert_keras.errors import InputError
 
 
@@ -72,3 +72,15 @@ def test_a_huge_value_costs_nothing():
     with pytest.raises(InputError):
         whole_number("n", [["a" * 10_000_000]] * 1000)
     assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize("value", ["ab", b"ab", None, 3, np.array("a"), [1], ["a", None], [b"a"], object()])
+def test_only_a_sequence_of_strings_is_a_list_of_names(value):
+    with pytest.raises(InputError, match="^`labels` must be a list of strings. Received: labels="):
+        list_of_names("labels", value)
+
+
+def test_names_become_a_tuple_of_plain_strings():
+    for value in (["a", "b"], np.array(["a", "b"]), iter("ab")):
+        found = list_of_names("labels", value)
+        assert found == ("a", "b") and {type(name) for name in found} == {str}

@@ -8,7 +8,7 @@ import keras
 from keras import ops
 
 from spanbert_keras.arguments import whole_number
-from spanbert_keras.errors import InputError
+from spanbert_keras.errors import InputError, shown
 from spanbert_keras.layers.coreference.coarse_antecedents import CoarseAntecedents
 from spanbert_keras.layers.coreference.mention_scorer import MentionScorer
 from spanbert_keras.layers.coreference.pair_scorer import PairScorer, gather_antecedents
@@ -264,7 +264,7 @@ class SpanBertCoreferenceResolver(TaskModel):
         raise InputError(
             "A coreference resolver cannot be exported, since it resolves a document in steps of different sizes. "
             "Expected: a .keras file, which `keras.saving.load_model` opens to serve `resolve`, or the encoder alone, "
-            f"`resolver.encoder.export`. Received: format={format!r}."
+            f"`resolver.encoder.export`. Received: format={shown(format)}."
         )
 
     def span_limit(self, pieces: int) -> int:

@@ -3,8 +3,8 @@
 import dataclasses
 import functools
 
-from spanbert_keras.arguments import dropout_rate, one_of, real_number, whole_number
-from spanbert_keras.errors import InputError, shown
+from spanbert_keras.arguments import dropout_rate, list_of_names, one_of, real_number, whole_number
+from spanbert_keras.errors import shown
 from spanbert_keras.preprocessing.document_segments import CANDIDATES, span_limit
 
 
@@ -39,9 +39,7 @@ class CoreferenceSettings:
                 object.__setattr__(self, field.name, check(field.name, getattr(self, field.name)))
         dropout_rate("dropout", self.dropout)
         one_of("candidates", self.candidates, CANDIDATES)
-        if isinstance(self.genres, str) or not all(isinstance(genre, str) for genre in self.genres):
-            raise InputError(f"`genres` must be a list of names. Received: genres={shown(self.genres)}.")
-        object.__setattr__(self, "genres", tuple(self.genres))
+        object.__setattr__(self, "genres", list_of_names("genres", self.genres))
         if not 0 < self.top_span_ratio <= 1:
             raise ValueError(
                 f"`top_span_ratio` must be above 0 and at most 1. Received: top_span_ratio={self.top_span_ratio}."
@@ -54,8 +52,10 @@ class CoreferenceSettings:
                 raise ValueError(f"`{name}` must be positive. Received: {getattr(self, name)}.")
         if len(set(self.genres)) < len(self.genres):
             raise ValueError(f"`genres` must be different names. Received: {list(self.genres)}.")
-        if self.default_genre not in self.genres:
-            raise ValueError(f"`default_genre` must be one of {list(self.genres)}. Received: {self.default_genre!r}.")
+        if not isinstance(self.default_genre, str) or self.default_genre not in self.genres:
+            raise ValueError(
+                f"`default_genre` must be one of {list(self.genres)}. Received: {shown(self.default_genre)}."
+            )
 
     def span_limit(self, pieces: int) -> int:
         """Returns how many spans are kept at most in a document of that many pieces."""

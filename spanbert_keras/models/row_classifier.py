@@ -1,6 +1,6 @@
 """The base of classifiers of texts, pairs and sentences with entities. Shape letters: B batch, T tokens, C classes."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar
 
 import keras
@@ -142,6 +142,8 @@ class RowClassifier(BucketedPrediction):
         """
         if class_weight is None or not self.takes_class_weights:
             return class_weight  # which is rejected elsewhere
+        if not isinstance(class_weight, Mapping):
+            raise InputError(f"`class_weight` must be a dict. Received: {shown(class_weight)}.")
         numbers = {name: number for number, name in enumerate(self.labels)}
         found = {numbers.get(key, key) for key in class_weight}
         if not found <= set(range(len(self.labels))):
@@ -168,15 +170,20 @@ class RowClassifier(BucketedPrediction):
         }
 
 
+def _tuple_of_labels(labels) -> tuple:
+    try:
+        return tuple(labels)
+    except TypeError:
+        raise InputError(f"`labels` must be a list of names. Received: labels={shown(labels)}.") from None
+
+
 def checked_labels(labels, problem_type: str | None = None) -> tuple[tuple[str, ...], str]:
     """Returns labels as a tuple, and the problem type: as given, else regression if there are no labels.
 
     Raises:
         ValueError: an unknown problem type, labels that are not different strings, or too few of them.
     """
-    if labels is not None and not isinstance(labels, str | Iterable):
-        raise InputError(f"`labels` must be a list of names. Received: labels={shown(labels)}.")
-    labels = (labels,) if isinstance(labels, str) else () if labels is None else tuple(labels)
+    labels = (labels,) if isinstance(labels, str) else () if labels is None else _tuple_of_labels(labels)
     problem_type = problem_type or ("single_label" if labels else "regression")
     one_of("problem_type", problem_type, tuple(LOSSES))
     wrong = not all(isinstance(label, str) for label in labels) or len(set(labels)) < len(labels)
@@ -201,7 +208,7 @@ def numbered_labels(labels, num_classes: int | None):
     wrong = isinstance(num_classes, bool) or not isinstance(num_classes, int) or num_classes < 1
     if wrong or labels and max(1, len(labels)) != num_classes:
         raise ValueError(
-            f"`num_classes` must be the number of labels, at least 1. Received: num_classes={num_classes!r} with "
-            f"labels={labels!r}."
+            f"`num_classes` must be the number of labels, at least 1. Received: num_classes={shown(num_classes)} with "
+            f"labels={shown(labels)}."
         )
     return labels or ([str(number) for number in range(num_classes)] if num_classes > 1 else ())

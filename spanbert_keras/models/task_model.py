@@ -65,7 +65,7 @@ class TaskModel(SavedState, RawExamples, NamedInputs, keras_hub.models.Task, met
         if (head is not None) != self.functional:
             raise TypeError(
                 f"`{type(self).__name__}` has functional={self.functional}. Expected: `functional = True` in the class "
-                f"if the model is made by a head, else a `call` of its own. Received: head={head!r}."
+                f"if the model is made by a head, else a `call` of its own. Received: head={shown(head)}."
             )
         if kwargs.keys() - {"name", "trainable"}:
             raise TypeError(
@@ -128,7 +128,7 @@ class TaskModel(SavedState, RawExamples, NamedInputs, keras_hub.models.Task, met
         if is_other or preprocessor is not None and not callable(preprocessor):
             raise ValueError(
                 f"`preprocessor` of `{type(self).__name__}` must be a `{kind.__name__}`, a function of raw examples, "
-                f'"auto" or None. Received: {preprocessor!r}.'
+                f'"auto" or None. Received: {shown(preprocessor)}.'
             )
         if isinstance(preprocessor, TaskPreprocessor):
             preprocessor = preprocessor.for_model(self)

@@ -60,8 +60,8 @@ class Document:
     def __post_init__(self):
         for key in ("genre", "name"):
             if not isinstance(getattr(self, key), str):
-                raise InputError(f"`{key}` is not text. Expected: a string. Received: {getattr(self, key)!r}.")
-        where = f"Document {self.name!r}, part {self.part}"
+                raise InputError(f"`{key}` is not text. Expected: a string. Received: {shown(getattr(self, key))}.")
+        where = f"Document {shown(self.name)}, part {self.part}"
         values = {
             "tokens": _texts(self.tokens, f"{where}: `tokens`"),
             "speakers": _texts(self.speakers, f"{where}: `speakers`"),
@@ -110,7 +110,7 @@ def genre_place(genre: str | None, genres: Sequence[str], default: str) -> int:
     """
     genre = genre or default
     if genre not in genres:
-        raise InputError(f"The genre {genre!r} is not one of the model's. Expected: one of {list(genres)}.")
+        raise InputError(f"The genre {shown(genre)} is not one of the model's. Expected: one of {list(genres)}.")
     return list(genres).index(genre)
 
 
@@ -165,7 +165,8 @@ def merge_clusters(clusters: Iterable[Iterable[Span]]) -> Clusters:
 
 
 def _list(values: Any, what: str) -> Sequence:
-    if isinstance(values, str | bytes | dict) or not hasattr(values, "__len__") or not hasattr(values, "__iter__"):
+    is_sized = hasattr(values, "__len__") and getattr(values, "ndim", 1) > 0  # an array without dimensions is not
+    if isinstance(values, str | bytes | dict) or not is_sized or not hasattr(values, "__iter__"):
         raise InputError(f"{what} is not a list. Expected: a sequence. Received: {shown(values, 60)}.")
     return values
 
@@ -209,7 +210,7 @@ def _check_tokens(document: Document, where: str) -> None:
     """Raises if a token has no text, or speakers and tokens differ in number."""
     for i, token in enumerate(document.tokens):
         if not token.strip(" \t\r\n"):
-            raise InputError(f"{where}: token {i} has no text. Expected: a word. Received: {token!r}.")
+            raise InputError(f"{where}: token {i} has no text. Expected: a word. Received: {shown(token)}.")
     if len(document.speakers) != len(document.tokens):
         raise InputError(
             f"{where}: every token needs a speaker, an empty text if it is unknown. "

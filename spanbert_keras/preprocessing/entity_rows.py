@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
+from numbers import Integral
 
 import numpy as np
 
@@ -140,11 +141,14 @@ class EntityRows:
             which = {"SUBJ": "subject", "OBJ": "object"}[side]
             if not kind:
                 raise InputError(f"The type of the {which} is missing. Expected: `{which}_type`, {_one_of(known)}.")
-            raise InputError(f"{kind!r} is not a type of {which} that this model knows. Expected: {_one_of(known)}.")
+            raise InputError(
+                f"{shown(kind)} is not a type of {which} that this model knows. Expected: {_one_of(known)}."
+            )
         piece = self.markers[name]
         if piece not in self.tokenizer.wordpiece.ids:
             raise InputError(
-                f"The vocabulary lacks the piece {piece!r}, which marks {name}: it is not the vocabulary of this model."
+                f"The vocabulary lacks the piece {shown(piece)}, which marks {name}: it is not the vocabulary of this "
+                "model."
             )
         return self.tokenizer.token_to_id(piece)
 
@@ -244,7 +248,21 @@ def _one_of(names: list[str]) -> str:
 
 
 def _check(pair: EntityPair, number: int) -> None:
-    """Raises if an entity is out of range."""
+    """Raises if a pair is not one of strings and ranges, or an entity is out of range."""
+    if not isinstance(pair, EntityPair):
+        raise InputError(f"Sentence {number} must be an `EntityPair`. Received: {shown(pair)}.")
+    if not isinstance(pair.units, tuple | list) or not all(isinstance(unit, str) for unit in pair.units):
+        raise InputError(f"Sentence {number}: `units` must be a tuple of str. Received: {shown(pair.units)}.")
+    for name, span in (("subject", pair.subject), ("object", pair.object)):
+        if (
+            not isinstance(span, tuple | list)
+            or len(span) != 2
+            or not all(isinstance(place, Integral) for place in span)
+        ):
+            raise InputError(f"Sentence {number}: `{name}` must be (start, end). Received: {shown(span)}.")
+    for name, kind in (("subject_type", pair.subject_type), ("object_type", pair.object_type)):
+        if not isinstance(kind, str):
+            raise InputError(f"Sentence {number}: `{name}` must be a str. Received: {shown(kind)}.")
     for name, (start, end) in (("subject", pair.subject), ("object", pair.object)):
         if not 0 <= start < end <= len(pair.units):
             raise InputError(

@@ -6,7 +6,7 @@ from typing import ClassVar
 import keras
 
 from spanbert_keras.arguments import real_number, whole_number
-from spanbert_keras.errors import InputError
+from spanbert_keras.errors import InputError, shown
 from spanbert_keras.preprocessing.document import GENRES, Document, genre_place
 from spanbert_keras.preprocessing.document_segments import DocumentSegments
 from spanbert_keras.preprocessing.examples.given_documents import GivenDocument, given_documents
@@ -177,5 +177,5 @@ def _clusters(given: list, documents: list[GivenDocument], y) -> list | None:
 def _name(document: Document | str, number: int) -> str:
     """Returns how messages name a document."""
     if isinstance(document, Document) and document.name:
-        return f"Document {number} ({document.name!r}, part {document.part})"
+        return f"Document {number} ({shown(document.name)}, part {document.part})"
     return f"Document {number}"

@@ -9,6 +9,7 @@ import keras_hub
 import numpy as np
 
 from spanbert_keras.arguments import whole_number
+from spanbert_keras.errors import shown
 from spanbert_keras.preprocessing.length_buckets import row_lengths
 from spanbert_keras.preprocessing.preprocessors.example_rows import ExampleRows
 from spanbert_keras.preprocessing.preprocessors.row_subset import split_rows
@@ -92,8 +93,8 @@ class TaskPreprocessor(keras_hub.models.Preprocessor):
             own = self.own_settings.get(name, value)
             if _plain(own) != _plain(value):
                 raise ValueError(
-                    f"`{type(self).__name__}` and its model must agree. Expected: {name}={value!r}, as in the model. "
-                    f"Received: {name}={own!r} in the preprocessor. Give it to the model alone."
+                    f"`{type(self).__name__}` and its model must agree. Expected: {name}={shown(value)}, as in the "
+                    f"model. Received: {name}={shown(own)} in the preprocessor. Give it to the model alone."
                 )
         if self.tokenizer is not tokenizer:
             self.tokenizer = tokenizer

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from spanbert_keras import (
+    Document,
+    EntityPair,
     SpanBertCoreferenceResolver,
     SpanBertEncoder,
     SpanBertPretrainer,
@@ -181,6 +183,10 @@ def test_entities_may_come_as_arrays(models):
         lambda models, value: models["extract"].extract(value),
         lambda models, value: models["extract"].extract(["w1", "w2"], value, (1, 2)),
         lambda models, value: models["extract"].extract(["w1 w2"], value, [(1, 2)]),
+        lambda models, value: models["extract"].extract_pairs([EntityPair(value, (0, 1), (1, 2), "A", "B")]),
+        lambda models, value: models["extract"].extract_pairs([EntityPair(("w1",), value, (1, 2), "A", "B")]),
+        lambda models, value: models["extract"].extract_pairs([value]),
+        lambda models, value: Document(("w1",), clusters=(value,)),
     ],
     ids=[
         "fill",
@@ -198,6 +204,10 @@ def test_entities_may_come_as_arrays(models):
         "sentences alone",
         "subject",
         "subjects",
+        "units of a pair",
+        "subject of a pair",
+        "pair",
+        "clusters",
     ],
 )
 def test_every_model_rejects_it_with_a_one_line_message(models, ask, value):
