@@ -253,7 +253,7 @@ def _label(row: dict, columns: Columns, labels: Sequence[str] | None, where: str
         value, column = row[columns.label], columns.label
         several = columns.separator is not None
         if several and not isinstance(value, list):
-            raise InputError(f"{where}: {column} must be a list of labels. Received: {shown(value, 40)}.")
+            raise InputError(f"{where}: {column} must be a list of labels. Received: {_json(value)}.")
         if not several and not (labels == () and isinstance(value, list) and value):
             label = _text(value, column, where, number=True)
             _check_label(label, labels, where)
@@ -271,8 +271,16 @@ def _text(value, column: str | int, where: str, number: bool = False) -> str:
         return str(int(value) if isinstance(value, float) and value.is_integer() else value)  # 2.0 is 2
     if not isinstance(value, str):
         expected = "text or a number" if number else "text"
-        raise InputError(f"{where}: {column} must be {expected}. Received: {shown(value, 40)}.")
+        raise InputError(f"{where}: {column} must be {expected}. Received: {_json(value)}.")
     return value
+
+
+def _json(value) -> str:
+    """Returns the beginning of a value's JSON, for an error message."""
+    try:
+        return json.dumps(value)[:40]
+    except RecursionError:
+        return shown(value, 40)
 
 
 def _check_label(label: str, labels: Sequence[str] | None, where: str) -> None:
