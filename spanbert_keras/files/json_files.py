@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from spanbert_keras.errors import short_message, shown
 from spanbert_keras.files.writing import write_text
 
 MAX_BYTES = 1 << 27  # of a settings file; data sets have readers of their own
@@ -49,9 +50,8 @@ def checked(value: Any, schema: Any) -> Any:
     except pydantic.ValidationError as error:
         first = error.errors(include_url=False, include_context=False)[0]
         where = "".join(f"[{key!r}]" for key in first["loc"]) or "the value"
-        received = repr(first["input"])
-        received = received if len(received) <= 60 else f"{received[:60]}..."
-        raise ValueError(f"{where}: {first['msg'].lower()} (received {received})") from None
+        received = shown(first["input"], 60)
+        raise ValueError(short_message(f"{where}: {first['msg'].lower()} (received {received})")) from None
     return value
 
 

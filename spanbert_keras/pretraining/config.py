@@ -93,7 +93,7 @@ class Config(RunSettings):
     )
     masking_rate: float = setting("Share of the tokens that is masked, above 0 and at most 1.", default=0.15)
     geometric_rate: float = setting("Parameter p of the span length distribution p(1-p)^(l-1).", default=0.2)
-    max_span_length: int = setting("Maximum length of a drawn span, in words.", default=10)
+    max_span_length: int = setting("Maximum length of a drawn span, in words.", default=10, minimum=1, below=1001)
     masking_rule: str = setting(
         "Budget, random tokens and draws as in the paper, or as in Google's BERT (subword and whole_word only).",
         default="paper",
@@ -111,7 +111,9 @@ class Config(RunSettings):
     )
     # --- model
     architecture: str = setting("Sizes of the encoder.", default="base", choices=("tiny", "small", "base", "large"))
-    num_layers: int | None = setting("Number of encoder blocks. Default: the architecture's.", default=None, minimum=1)
+    num_layers: int | None = setting(
+        "Number of encoder blocks. Default: the architecture's.", default=None, minimum=1, below=1001
+    )
     hidden_dim: int | None = setting(
         "Width of the hidden states. Default: the architecture's.", default=None, minimum=1
     )

@@ -109,10 +109,23 @@ def test_a_finished_sweep_of_an_earlier_version_is_read(tmp_path):
     assert (trial.state, trial.dev, trial.evaluations) == (COMPLETE, 3.0, {})
 
 
-@pytest.mark.parametrize("text", ["{", "[]", "3", "{}", '{"trials": 1}', '{"trials": [3]}', '{"trials": [{}]}'])
+DAMAGED = [
+    '{"trials": [{"dev": "a", "state": "complete"}]}',
+    '{"trials": [{"dev": null, "state": "complete"}]}',
+    '{"trials": [{"dev": 1.0, "state": "other"}]}',
+    '{"trials": [{"dev": 1.0, "state": "running", "evaluations": {"a": 1.0}}]}',
+    '{"trials": [{"dev": 1.0, "state": "running", "evaluations": {"1": "b"}}]}',
+    '{"trials": [], "folder": 3}',
+    "[" * 100_000,
+]
+
+
+@pytest.mark.parametrize(
+    "text", ["{", "[]", "3", "{}", '{"trials": 1}', '{"trials": [3]}', '{"trials": [{}]}', *DAMAGED]
+)
 def test_a_damaged_file_is_named(tmp_path, text):
     (tmp_path / "sweep.json").write_text(text)
-    with pytest.raises(InputError, match="sweep.json is not the record of a sweep. Give another --output_dir"):
+    with pytest.raises(InputError, match="sweep.json is not the record of a sweep: .*. Give another --output_dir"):
         Sweep(tmp_path, 1)
 
 

@@ -5,11 +5,13 @@ from typing import Any
 
 import numpy as np
 
+from spanbert_keras.arguments import real_number, whole_number
 from spanbert_keras.preprocessing import philox
 from spanbert_keras.preprocessing.masking.random_streams import RandomStream
 
 # A rate given as a float means the short decimal that was typed: 0.2 is 1/5, not the nearest double.
 RATE_DENOMINATOR = 10**6
+MAX_SPAN_LENGTH = 1000  # words; the time for exact probabilities grows with the square
 
 
 def as_fraction(rate: float) -> Fraction:
@@ -19,14 +21,13 @@ def as_fraction(rate: float) -> Fraction:
 
 def _exact_probabilities(p: float, max_span_length: int) -> list[Fraction]:
     """Returns the probability of each length 1..max_span_length as exact fractions."""
-    stop = as_fraction(p)
-    if not 0 < stop <= 1 or max_span_length < 1:
-        raise ValueError(
-            "`p` must be above 0 and at most 1, and `max_span_length` positive. "
-            f"Received: p={p}, max_span_length={max_span_length}."
-        )
+    max_span_length = whole_number("max_span_length", max_span_length, maximum=MAX_SPAN_LENGTH)
+    stop = as_fraction(real_number("p", p))
+    if not 0 < stop <= 1:
+        raise ValueError(f"`p` must be above 0 and at most 1. Received: p={p}.")
     weights = [stop * (1 - stop) ** (length - 1) for length in range(1, max_span_length + 1)]
-    return [weight / sum(weights) for weight in weights]
+    total = sum(weights)
+    return [weight / total for weight in weights]
 
 
 def span_length_probabilities(p: float = 0.2, max_span_length: int = 10) -> np.ndarray:
@@ -116,6 +117,7 @@ def draw_span_lengths(seed: Any, count: int, p: float = 0.2, max_span_length: in
     lengths.mean()  # about 3.797
     ```
     """
+    count = whole_number("count", count, minimum=0)
     keys = philox.as_seed(seed)
     words, _ = span_words(keys.reshape(-1, 2), 0, count)  # (count, B)
     return lengths_of_words(words.T, length_thresholds(p, max_span_length)).reshape(*keys.shape[:-1], count)

@@ -8,11 +8,26 @@ from typing import Any, ClassVar
 import keras_hub
 import numpy as np
 
+from spanbert_keras.arguments import whole_number
+from spanbert_keras.errors import shown
 from spanbert_keras.preprocessing.length_buckets import row_lengths
 from spanbert_keras.preprocessing.preprocessors.example_rows import ExampleRows
 from spanbert_keras.preprocessing.preprocessors.row_subset import split_rows
 from spanbert_keras.preprocessing.tokenizer import SpanBertTokenizer
 from spanbert_keras.preprocessing.tokenizer_inputs import in_tf_graph, plain_array
+
+# Settings of the preprocessors that are at least 1.
+WHOLE_NUMBERS = (
+    "row_length",
+    "window_length",
+    "stride",
+    "max_question_pieces",
+    "max_answer_pieces",
+    "num_segments",
+    "segment_length",
+    "max_segments",
+    "max_span_width",
+)
 
 
 class TaskPreprocessor(keras_hub.models.Preprocessor):
@@ -49,6 +64,9 @@ class TaskPreprocessor(keras_hub.models.Preprocessor):
         keras_hub.models.Preprocessor.__init__(self, **kwargs)  # not that of keras-hub's own classes in between
         self.built = True
         self.tokenizer = tokenizer
+        for name, value in (settings or {}).items():
+            if value is not None and name in WHOLE_NUMBERS:
+                whole_number(name, value)
         self.own_settings = {name: value for name, value in (settings or {}).items() if value is not None}
         self._model_settings: dict[str, Any] = {}
         self._model: Any = None  # a weak reference to the model that it belongs to
@@ -75,8 +93,8 @@ class TaskPreprocessor(keras_hub.models.Preprocessor):
             own = self.own_settings.get(name, value)
             if _plain(own) != _plain(value):
                 raise ValueError(
-                    f"`{type(self).__name__}` and its model must agree. Expected: {name}={value!r}, as in the model. "
-                    f"Received: {name}={own!r} in the preprocessor. Give it to the model alone."
+                    f"`{type(self).__name__}` and its model must agree. Expected: {name}={shown(value)}, as in the "
+                    f"model. Received: {name}={shown(own)} in the preprocessor. Give it to the model alone."
                 )
         if self.tokenizer is not tokenizer:
             self.tokenizer = tokenizer
