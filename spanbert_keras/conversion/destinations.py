@@ -22,6 +22,7 @@ from spanbert_keras.conversion.formats.own_models import OWN_KIND, notes_on_new_
 from spanbert_keras.conversion.tasks import TASKS
 from spanbert_keras.errors import InputError
 from spanbert_keras.files.destination_lock import destination_lock
+from spanbert_keras.files.keras_files import save_model, save_preset
 from spanbert_keras.files.writing import input_error_if_unwritable, write_atomically
 
 DTYPES = ("source", "float32", "float16", "bfloat16")
@@ -42,13 +43,13 @@ def _write_folder_of_tensors(checkpoint: Checkpoint, destination: Path) -> list[
 
 def _write_keras_file(model, destination: Path) -> list[str]:
     with input_error_if_unwritable(destination):
-        write_atomically(destination, model.save)
+        write_atomically(destination, functools.partial(save_model, model))
     return []
 
 
 def _write_preset(encoder, destination: Path) -> list[str]:
     with input_error_if_unwritable(destination):
-        write_atomically(destination, encoder.save_to_preset)
+        write_atomically(destination, functools.partial(save_preset, encoder))
     return []
 
 
@@ -129,10 +130,11 @@ class Format:
 
 _HUGGING_FACE_FILES = (
     "config.json model.safetensors span_boundary_head.safetensors tokenizer.json tokenizer_config.json vocab.txt"
+    " checksums.json"
 )
 _PRESET_FILES = (
     "config.json metadata.json model.weights.h5 model.weights.json tokenizer.json assets preprocessor.json"
-    " image_converter.json audio_converter.json"
+    " image_converter.json audio_converter.json checksums.json"
 )
 _SAVED_MODEL_FILES = "saved_model.pb fingerprint.pb variables assets keras_metadata.pb"
 

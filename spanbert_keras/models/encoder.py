@@ -9,6 +9,7 @@ from keras_hub.models import Backbone
 
 from spanbert_keras.arguments import MAX_WIDTH, dropout_rate, whole_number
 from spanbert_keras.errors import InputError
+from spanbert_keras.files.checksum_file import PRESET_FILES, write_checksums
 from spanbert_keras.layers.attention_mask import AttentionMask
 from spanbert_keras.layers.encoder_block import EncoderBlock
 from spanbert_keras.layers.functional import initializer, reject_rematerialization
@@ -246,6 +247,7 @@ class SpanBertEncoder(SavedState, NamedInputs, Backbone):
         super().save_to_preset(os.fspath(preset_dir), max_shard_size=max_shard_size)
         if self.tokenizer is not None:
             self.tokenizer.save_to_preset(os.fspath(preset_dir))
+        write_checksums(preset_dir, PRESET_FILES)
 
 
 SpanBertTokenizer.backbone_cls = SpanBertEncoder

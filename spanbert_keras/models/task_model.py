@@ -11,6 +11,7 @@ import keras
 import keras_hub
 
 from spanbert_keras.errors import shown
+from spanbert_keras.files.checksum_file import PRESET_FILES, write_checksums
 from spanbert_keras.layers.functional import reject_rematerialization
 from spanbert_keras.layers.saving.saved_state import KEY, SavedState, plain_policy
 from spanbert_keras.models.encoder import SpanBertEncoder
@@ -228,6 +229,7 @@ class TaskModel(SavedState, RawExamples, NamedInputs, keras_hub.models.Task, met
         task = json.loads(path.read_text(encoding="utf-8"))
         task["config"]["backbone"] = task["config"].pop("encoder")  # what keras-hub's loaders look for
         path.write_text(json.dumps(task, indent=4), encoding="utf-8")
+        write_checksums(preset_dir, PRESET_FILES)
 
 
 def _share_tokenizer(encoder, preprocessor) -> None:

@@ -19,8 +19,8 @@ ARROWS: dict[str, set[str]] = {
     "layers": set(),
     "losses": set(),
     "decoding": set(),
-    "preprocessing": set(),
-    "models": {"layers", "losses", "preprocessing", "decoding", "presets"},
+    "preprocessing": {"files"},
+    "models": {"layers", "losses", "preprocessing", "decoding", "presets", "files"},
     "conversion": {"models", "files", "presets"},
     # What trains it.
     "data": {"preprocessing", "files", "settings"},
@@ -73,7 +73,7 @@ INNER_ARROWS: dict[str, dict[str, set[str]]] = {
     },
     "conversion": {
         "exports": {"foreign_keys"},
-        "formats": {"checkpoint", "tasks", "hugging_face_names", "foreign_keys"},
+        "formats": {"checkpoint", "tasks", "hugging_face_names", "foreign_keys", "claims"},
         "checkpoint": {"tasks", "hugging_face_names", "foreign_keys"},
         "tasks": {"head_settings", "hugging_face_names"},
         "head_settings": {"foreign_keys"},

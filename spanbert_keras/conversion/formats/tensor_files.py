@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from spanbert_keras.conversion.foreign_keys import read_settings
+from spanbert_keras.conversion.formats.torch_arrays import UnusableTensor
 from spanbert_keras.conversion.formats.torch_pickles import CUT_SHORT, read_pickle
 from spanbert_keras.conversion.hugging_face_names import (
     INNER_WRAPPING,
@@ -66,7 +67,8 @@ def read_tensors(paths: list[Path], notes: list[str] | None = None) -> dict[str,
         found = read_safetensors(path) if safe else state_of(read_pickle(path), str(path), notes)
         for name, value in found.items():
             if not isinstance(value, np.ndarray):
-                raise InputError(f"{path} must hold only tensors. Received: {name} is a {type(value).__name__}.")
+                kind = value.kind if isinstance(value, UnusableTensor) else type(value).__name__
+                raise InputError(f"{path} must hold only ordinary tensors. Received: {str(name)[:200]} is a {kind}.")
             tensors[str(name)] = value
     where = str(paths[0] if len(paths) == 1 else paths[0].parent)
     return {canonical(name): value for name, value in unwrapped(tensors, where, notes).items()}
