@@ -21,7 +21,7 @@ from tests.fuzzing import mutations
 from tests.fuzzing.target import Finding, Sample, Target
 from tests.fuzzing.targets import TARGETS
 
-ROUND = 200  # inputs of a target before the next one has its turn
+ROUND = 50  # inputs of a target before the next one has its turn
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
