@@ -76,8 +76,9 @@ def read_json(path: str | os.PathLike, schema: Any = None, max_bytes: int | None
     """
     max_bytes = MAX_BYTES if max_bytes is None else max_bytes
     with open(path, "rb") as file:
-        content = file.read(max_bytes + 1)
-    if len(content) > max_bytes:
+        size = os.fstat(file.fileno()).st_size
+        content = file.read() if size <= max_bytes else b""  # reading a number of bytes would reserve all of them
+    if size > max_bytes:
         raise ValueError(f"the file has more than {max_bytes:,} bytes")
     value = parse_json(content.decode("utf-8"))
     if isinstance(value, dict) and CHECKSUM in value:

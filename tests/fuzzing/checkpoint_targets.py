@@ -127,7 +127,7 @@ def _save_preset(folder: Path) -> None:
 HUGGING_FACE = _written("hugging_face", "model")
 TARGETS = [
     Target(".keras, converted", _save, _reader("model.keras"), written_by_us=True),
-    Target(".keras, loaded by Keras", _save, _load_keras, written_by_us=True, allowed=(ValueError, TypeError)),
+    Target(".keras, loaded by Keras", _save, _load_keras, written_by_us=True, allowed=(Exception,)),
     Target("preset", _save_preset, _reader("model"), written_by_us=True),
     Target("Hugging Face folder", HUGGING_FACE, _reader("model"), written_by_us=True),
     Target("config.json", HUGGING_FACE, _reader("model"), "**/config.json", written_by_us=True),

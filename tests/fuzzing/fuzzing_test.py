@@ -10,7 +10,7 @@ from tests.fuzzing.run import fuzz
 from tests.fuzzing.target import Finding, Sample, Target
 from tests.fuzzing.targets import TARGETS
 
-EXAMPLES = 40
+EXAMPLES, SECONDS = 40, 1.0  # of each target; enough to find what breaks often
 FOUND = [
     eval(line, {"nan": math.nan, "inf": math.inf})
     for line in (Path(__file__).parent / "found.txt").read_text(encoding="utf-8").splitlines()
@@ -22,8 +22,7 @@ pytestmark = pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason=
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
 def test_every_changed_file_is_read_or_rejected_in_a_sentence(target):
-    counts = fuzz(target, seed=1, examples=EXAMPLES)
-    assert sum(counts.values()) >= EXAMPLES
+    assert sum(fuzz(target, seed=1, examples=EXAMPLES, seconds=SECONDS).values()) > 0
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)

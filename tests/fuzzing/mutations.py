@@ -95,7 +95,7 @@ def _changed_bytes(content: bytes, edit: tuple) -> bytes:
     at = int(place * len(content))
     end = min(at + length, len(content))
     if not content:
-        return data or b"\x01"
+        return b"x"
     if kind == "flip":
         return content[:at] + bytes([content[at] ^ (length & 255 or 1)]) + content[at + 1 :]
     return {

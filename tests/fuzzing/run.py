@@ -21,7 +21,7 @@ from tests.fuzzing import mutations
 from tests.fuzzing.target import Finding, Sample, Target
 from tests.fuzzing.targets import TARGETS
 
-ROUND = 50  # inputs of a target before the next one has its turn
+ROUND, ROUND_SECONDS = 200, 10.0  # inputs, and time, of a target before the next one has its turn
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -33,8 +33,8 @@ class Config(Settings):
     targets: tuple[str, ...] = setting("Names of targets, or parts of names. Default: all.", default=())
 
 
-def fuzz(target: Target, seed: int, examples: int = ROUND) -> dict[str, int]:
-    """Reads changed files of a target.
+def fuzz(target: Target, seed: int, examples: int = ROUND, seconds: float = ROUND_SECONDS) -> dict[str, int]:
+    """Reads changed files of a target, up to a number of them or for some time.
 
     Returns:
         dict with the numbers of inputs that were "read" and "rejected".
@@ -43,7 +43,9 @@ def fuzz(target: Target, seed: int, examples: int = ROUND) -> dict[str, int]:
         Finding: an input had another end; it is shrunk first, and is the exception's `damages`.
     """
     counts = {"read": 0, "rejected": 0}
+    found: list[Finding] = []
     with Sample(target) as sample:
+        end = time.monotonic() + seconds
 
         @hypothesis.seed(seed)
         @hypothesis.settings(
@@ -55,10 +57,13 @@ def fuzz(target: Target, seed: int, examples: int = ROUND) -> dict[str, int]:
         )
         @hypothesis.given(mutations.damages)
         def check(damages):
+            if time.monotonic() > end and not found:
+                return
             try:
                 counts[sample.read_damaged(damages)[0]] += 1
             except Finding as error:
                 error.damages = damages
+                found.append(error)  # now it is shrunk, however long it takes
                 raise
 
         check()
