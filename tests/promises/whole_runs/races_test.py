@@ -27,7 +27,7 @@ program.run({module}.main, {module}.Config, {arguments!r})
 """
 
 FINE_TUNE = """
-import os, sys, time
+import dataclasses, os, sys, time
 log = os.open({log!r}, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 os.dup2(log, 1), os.dup2(log, 2)
 from spanbert_keras import SpanBertEncoder, SpanBertTextClassifier, SpanBertTokenizer, fine_tune, program
@@ -40,7 +40,10 @@ def main(config):
     data = ["a dull film .", "a moving film ."] * 8, ["negative", "positive"] * 8
     fine_tune(classifier, data, data, {folder!r}, epochs=40, learning_rate=1e-3, batch_size=4)
 time.sleep(max(0, {begin!r} - time.time()))
-program.run(main, program.Settings, [])
+@dataclasses.dataclass(frozen=True)
+class Config(program.Settings):
+    pass
+program.run(main, Config, [])
 """
 
 
@@ -200,6 +203,7 @@ def test_two_pre_trainings_prepare_into_one_cache(start, flags, corpus, tmp_path
         "heldout_share": 0.1,
         "cache_dir": tmp_path / "cache",
         "steps": 2,
+        "warmup_steps": 1,
     }
     begin = time.time() + 1
     pair = []
