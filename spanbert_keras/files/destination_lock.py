@@ -25,7 +25,7 @@ def destination_lock(path: str | os.PathLike, flag: str = "--destination", wait:
     """
     path = Path(path)
     lock = FolderLock(path.parent, flag=flag, name=f".{path.name}.lock", wait=wait, keep=False)
-    lock.what = f"destination {path}"
+    lock.kind, lock.target = "destination", path
     with lock:
         # Without locks, or in the folder of a run, another process may be writing a file of this name.
         if lock.held and not FolderLock(path.parent).is_in_use():

@@ -59,7 +59,7 @@ class FolderLock:
     ):
         self.folder, self.flag = Path(folder), flag
         self.path = self.folder / (name or (f"worker-{worker}.lock" if worker else FILE_NAME))
-        self.what = f"folder {self.folder}"
+        self.kind, self.target = "folder", self.folder  # for messages
         self.wait, self.keep, self.held = wait, keep, False
         self._descriptor: int | None = None
 
@@ -95,7 +95,7 @@ class FolderLock:
             self.folder.mkdir(parents=True, exist_ok=True)
             return os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as error:
-            raise InputError(f"{self.flag}={self.folder} cannot be written to: {error}.") from error
+            raise InputError(f"{self.flag}={self.target} cannot be written to: {error}.") from error
 
     def _is_current(self, descriptor: int) -> bool:
         try:
@@ -120,11 +120,11 @@ class FolderLock:
                     return False
                 if not self.wait:
                     raise InputError(
-                        f"The {self.what} is in use: {self._holder(descriptor)}. Wait for that run, stop it, or give "
-                        f"another {self.flag}."
+                        f"The {self.kind} {self.target} is in use: {self._holder(descriptor)}. Wait for that run, "
+                        f"stop it, or give another {self.flag}."
                     ) from error
             if not waiting:
-                logging.info("Waiting for the %s: %s.", self.what, self._holder(descriptor))
+                logging.info("Waiting for %s: %s.", self.target, self._holder(descriptor))
             waiting = True
             time.sleep(WAIT_SECONDS)
         started = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

@@ -187,8 +187,9 @@ def _unfinished(
         if received.identity() != expected.identity():
             raise InputError(
                 f"{folder} has an annotation {name!r} already, of another annotator or another input. Expected: "
-                f"{expected.annotator} {expected.settings} from {expected.source}. Received: {received.annotator} "
-                f"{received.settings} from {received.source}. Give --replace to make it again."
+                f"{expected.annotator:.100} {str(expected.settings):.200} from {expected.source}. Received: "
+                f"{received.annotator:.100} {str(received.settings):.200} from {received.source:.10}. Give "
+                "--replace to make it again."
             )
         if received.missing and not settings.allow_missing:
             raise InputError(

@@ -48,7 +48,7 @@ def _difference(expected: dict[str, Any], received: dict[str, Any]) -> str:
     """Returns what differs between two identities, in words."""
     for key, value in expected["settings"].items():
         if received.get("settings", {}).get(key) != value:
-            return f"{key} {received.get('settings', {}).get(key)} there, {value} now"
+            return f"{key} {str(received.get('settings', {}).get(key)):.100} there, {value} now"
     if [s["path"] for s in received["sources"]] != [s["path"] for s in expected["sources"]]:
         return f"the input {received['sources'][0]['path']}, ... there, {expected['sources'][0]['path']}, ... now"
     for there, now in zip(received["sources"], expected["sources"], strict=True):

@@ -42,6 +42,7 @@ class Counts(TypedDict):
     empty_documents: int
     duplicate_documents: int
     undecodable_bytes: int
+    pieces: int
     kept_pieces: int
     unknown_pieces: int
 

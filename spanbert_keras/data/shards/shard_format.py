@@ -96,7 +96,7 @@ def fingerprint(manifests: Sequence[dict[str, Any]]) -> str:
     lines = [manifest["vocabulary_fingerprint"] for manifest in manifests]
     for part, manifest in enumerate(manifests):
         lines += [f"{part} {name} {entry['sha256']}" for name, entry in sorted(manifest["files"].items())]
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+    return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def check_size(path: pathlib.Path, entry: Mapping[str, Any], what: str = "corpus", again: str = AGAIN) -> None:

@@ -246,7 +246,7 @@ def _check_parts_agree(folders: list[pathlib.Path], manifests: list[dict[str, An
             if manifest[key] != manifests[0][key]:
                 raise InputError(
                     f"The parts {folders[0]} and {folder} do not belong to one corpus. Expected: the same {key}. "
-                    f"Received: {manifests[0][key]} and {manifest[key]}."
+                    f"Received: {str(manifests[0][key]):.200} and {str(manifest[key]):.200}."
                 )
 
 

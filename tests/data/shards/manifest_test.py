@@ -10,7 +10,9 @@ from spanbert_keras.errors import InputError
 from spanbert_keras.files.json_files import read_json, write_json
 
 ENTRY = {"bytes": 3, "sha256": "0" * 64}
-COUNTS = "documents kept_documents empty_documents duplicate_documents undecodable_bytes kept_pieces unknown_pieces"
+COUNTS = (
+    "documents kept_documents empty_documents duplicate_documents undecodable_bytes pieces kept_pieces unknown_pieces"
+)
 ARRAYS = [f"train-00000.{name}.npy" for name in ("pieces", "documents", "lines", "hashes")]
 MANIFEST = {
     "format_version": 1,
