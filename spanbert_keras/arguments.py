@@ -7,7 +7,8 @@ from typing import Any
 from spanbert_keras.errors import InputError, shown
 
 MAX_SIZE = 2**31 - 1  # of anything that is counted: positions and ids are int32
-MAX_WIDTH = 2**20  # of a layer
+MAX_PIECES = 10**7  # of a vocabulary
+MAX_WIDTH = 2**20  # of a layer, and of a row of tokens
 
 
 def whole_number(name: str, value: Any, minimum: int = 1, maximum: int = MAX_SIZE) -> int:

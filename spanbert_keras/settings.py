@@ -224,4 +224,11 @@ def expand(text: str | os.PathLike) -> str:
     """
     parts = os.path.expandvars(os.fspath(text)).split(",")
     blanks = [part[: len(part) - len(part.lstrip())] for part in parts]
-    return ",".join(blank + os.path.expanduser(part.lstrip()) for blank, part in zip(blanks, parts, strict=True))
+    return ",".join(blank + _expand_user(part.lstrip()) for blank, part in zip(blanks, parts, strict=True))
+
+
+def _expand_user(path: str) -> str:
+    try:
+        return os.path.expanduser(path)
+    except ValueError:  # NUL or half a character: not the name of a user
+        return path

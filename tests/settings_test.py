@@ -162,6 +162,7 @@ def test_a_value_out_of_range_ends_a_program_with_one_sentence(capsys):
         ({"path": b"a"}, "--path must be a string. Received: b'a'."),
         ({"path": None}, "--path must be a string. Received: None."),
         ({"path": "a\0b"}, "--path must be a path without NUL. Received: 'a\\x00b'."),
+        ({"path": "~\0x"}, "--path must be a path without NUL. Received: '~\\x00x'."),
         ({"parts": "a"}, "--parts must be a tuple of strings. Received: 'a'."),
         ({"parts": ("a", 3)}, "--parts must be a tuple of strings. Received: ('a', 3)."),
     ],
@@ -188,6 +189,10 @@ def test_a_path_that_no_file_system_takes_is_one_short_sentence(path):
         Config(path=path)
     assert len(str(error.value)) < 500
     assert Config(path="a/" + "b" * 255).path
+
+
+def test_half_a_character_is_not_the_name_of_a_user():
+    assert Config(path="~\ud800").path == "~\ud800"
 
 
 def test_paths_may_be_path_objects(tmp_path):

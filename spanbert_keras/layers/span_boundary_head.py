@@ -58,7 +58,7 @@ class SpanBoundaryHead(VocabularyHead):
 
     def __init__(self, embedding, max_span_positions=15, position_dim=200, **kwargs):
         super().__init__(embedding, **kwargs)
-        self.max_span_positions = whole_number("max_span_positions", max_span_positions)
+        self.max_span_positions = whole_number("max_span_positions", max_span_positions, maximum=MAX_WIDTH)
         self.position_dim = whole_number("position_dim", position_dim, maximum=MAX_WIDTH)
 
     def build(self, sequence_shape, *position_shapes, **named_position_shapes):

@@ -7,7 +7,7 @@ from typing import ClassVar
 import keras
 from keras_hub.models import Backbone
 
-from spanbert_keras.arguments import MAX_WIDTH, dropout_rate, whole_number
+from spanbert_keras.arguments import MAX_PIECES, MAX_WIDTH, dropout_rate, whole_number
 from spanbert_keras.errors import InputError
 from spanbert_keras.files.checksum_file import PRESET_FILES, write_checksums
 from spanbert_keras.layers.attention_mask import AttentionMask
@@ -95,12 +95,12 @@ class SpanBertEncoder(SavedState, NamedInputs, Backbone):
         dtype=None,
         **kwargs,
     ):
-        vocabulary_size = whole_number("vocabulary_size", vocabulary_size)
+        vocabulary_size = whole_number("vocabulary_size", vocabulary_size, maximum=MAX_PIECES)
         num_layers = whole_number("num_layers", num_layers, maximum=MAX_LAYERS)
         hidden_dim = whole_number("hidden_dim", hidden_dim, maximum=MAX_WIDTH)
         num_heads = whole_number("num_heads", num_heads, maximum=hidden_dim)
         intermediate_dim = whole_number("intermediate_dim", intermediate_dim, maximum=MAX_WIDTH)
-        max_sequence_length = whole_number("max_sequence_length", max_sequence_length)
+        max_sequence_length = whole_number("max_sequence_length", max_sequence_length, maximum=MAX_WIDTH)
         num_segments = whole_number("num_segments", num_segments)
         dropout = dropout_rate("dropout", dropout)
         if attention_dropout is not None:

@@ -149,10 +149,16 @@ def test_a_wrong_number_is_one_short_sentence_at_once(parts, kind, name):
 
 @pytest.mark.parametrize(
     "changes",
-    [{"num_layers": 1001}, {"num_heads": 3}, {"num_heads": 16}, {"vocabulary_size": 2**31 - 1, "hidden_dim": 2**20}],
+    [
+        {"num_layers": 1001},
+        {"num_heads": 3},
+        {"num_heads": 16},
+        {"vocabulary_size": 10**7, "hidden_dim": 2**20},
+        {"max_sequence_length": 2**20 + 1},
+    ],
 )
 def test_an_encoder_of_impossible_sizes_is_rejected_before_it_is_made(changes):
-    with pytest.raises(ValueError, match="`num_layers`|`num_heads`|parameters"):
+    with pytest.raises(ValueError, match="`num_layers`|`num_heads`|parameters|`max_sequence_length`"):
         spanbert_keras.SpanBertEncoder(**SIZES | changes)
 
 
