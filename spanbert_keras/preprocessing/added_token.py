@@ -58,7 +58,8 @@ class AddedToken:
         wrong = [name for name in fields if name != "content" and not isinstance(fields[name], bool | None)]
         if wrong or not fields["content"].strip():
             raise ValueError(f"An added token needs some text, and flags that are true or false. Received: {value!r}.")
-        return cls(**{name: value for name, value in fields.items() if value is not None})
+        known: dict[str, Any] = {name: value for name, value in fields.items() if value is not None}
+        return cls(**known)
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the fields, as a configuration stores them."""
