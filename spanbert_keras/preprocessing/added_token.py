@@ -62,7 +62,8 @@ class AddedToken:
             raise ValueError(
                 f"An added token needs some text, and flags that are true or false. Received: {shown(value)}."
             )
-        return cls(**fields)
+        known: dict[str, Any] = {name: value for name, value in fields.items() if value is not None}
+        return cls(**known)
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the fields, as a configuration stores them."""

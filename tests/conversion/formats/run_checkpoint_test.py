@@ -178,3 +178,12 @@ def test_a_damaged_record_is_rejected(run, model):
     change_record(run, model=model)
     with pytest.raises(InputError, match=r"run.json is damaged: \['model'\]"):
         open_source(run)
+
+
+@pytest.mark.parametrize("value", [10**9, 0, 1e9, None, "2"])
+@pytest.mark.parametrize("size", ["num_layers", "hidden_dim", "vocabulary_size"])
+def test_a_size_in_the_record_is_compared_with_the_weights(run, size, value):
+    model = json.loads((run / "run.json").read_text())["model"]
+    change_record(run, model=model | {"architecture": model["architecture"] | {size: value}})
+    with pytest.raises(InputError, match=r"run\.json (is damaged|is rejected)"):
+        open_source(run, step=2)
