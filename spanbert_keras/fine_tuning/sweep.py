@@ -109,7 +109,7 @@ class Sweep:
             InputError: it cannot be written, e.g. the disk is full; the file of before is unchanged.
         """
         try:
-            write_json(self.path, {"trials": [trial.to_json() for trial in self.trials]} | self._result)
+            write_json(self.path, {"trials": [trial.to_json() for trial in self.trials]} | self._result, checksum=True)
         except OSError as error:
             raise InputError(
                 f"The file {self.path} cannot be written: {error}. Free some space, and run the same command again."

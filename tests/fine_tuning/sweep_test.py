@@ -76,7 +76,7 @@ def test_the_file_is_readable(sweep, tmp_path):
     sweep.end(sweep.trials[-1], PRUNED)
     sweep.finish(sweep.best(), "rate_1", {"dev": {"f1": 8.0}})
     found = json.loads((tmp_path / "sweep.json").read_text(), parse_constant=lambda name: pytest.fail(name))
-    assert list(found) == ["trials", "chosen", "folder", "scores"]
+    assert list(found) == ["trials", "chosen", "folder", "scores", "content_sha256"]
     evaluations = {"1": 2.0, "2": 3.0, "3": 8.0}
     assert found["trials"][1] == {"learning_rate": 1.0, "dev": 8.0, "state": "complete", "evaluations": evaluations}
     assert found["trials"][3]["dev"] is None and found["trials"][3]["evaluations"] == {"1": 5.0, "2": None}
@@ -130,7 +130,7 @@ def test_a_damaged_file_is_named(tmp_path, text):
 
 
 def test_a_full_disk_is_reported_and_the_file_stays(sweep, tmp_path, monkeypatch):
-    def full(path, value):
+    def full(path, value, checksum):
         raise OSError(28, "No space left on device")
 
     before = (tmp_path / "sweep.json").read_text()
