@@ -1,6 +1,7 @@
 """The base of the preprocessors. Shape letters: E examples, N rows, T tokens."""
 
 import inspect
+import os
 import weakref
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -10,6 +11,7 @@ import numpy as np
 
 from spanbert_keras.arguments import whole_number
 from spanbert_keras.errors import shown
+from spanbert_keras.files.checksum_file import PRESET_FILES, write_checksums
 from spanbert_keras.preprocessing.length_buckets import row_lengths
 from spanbert_keras.preprocessing.preprocessors.example_rows import ExampleRows
 from spanbert_keras.preprocessing.preprocessors.row_subset import split_rows
@@ -172,6 +174,11 @@ class TaskPreprocessor(keras_hub.models.Preprocessor):
         names = inspect.signature(type(self).__init__).parameters.keys() & self.defaults.keys()
         adopted = {name: value for name, value in self._model_settings.items() if name in names and value is not None}
         return keras_hub.models.Preprocessor.get_config(self) | adopted | self.own_settings
+
+    def save_to_preset(self, preset_dir):
+        """Writes `preprocessor.json`, and the tokenizer's files, into a keras-hub preset directory."""
+        super().save_to_preset(os.fspath(preset_dir))
+        write_checksums(preset_dir, PRESET_FILES)
 
 
 def _plain(value):

@@ -268,3 +268,4 @@ def test_a_saved_preprocessor_loads_with_its_vocabulary(make, tmp_path):
     loaded = keras.saving.deserialize_keras_object(config)
     loaded.load_preset_assets(str(tmp_path))
     assert plain(loaded(QUESTIONS | SEVERAL)) == plain(preprocessor(QUESTIONS | SEVERAL))
+    assert "preprocessor.json" in json.loads((tmp_path / "checksums.json").read_text())["files"]
