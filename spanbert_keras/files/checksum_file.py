@@ -42,7 +42,7 @@ def write_checksums(folder: str | os.PathLike, patterns: Iterable[str]) -> None:
         for path in paths
         if path.name != NAME
     }
-    write_json(folder / NAME, {"format": 1, "files": files})
+    write_json(folder / NAME, {"format": 1, "files": files}, checksum=True)
 
 
 def verify_checksums(folder: str | os.PathLike, patterns: Iterable[str] = ("*",)) -> None:
@@ -71,7 +71,7 @@ def verify_checksums(folder: str | os.PathLike, patterns: Iterable[str] = ("*",)
         path = folder / name
         if not any(fnmatch.fnmatch(name, pattern) for pattern in patterns):
             continue
-        if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts or not path.is_file():
+        if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts or not os.path.isfile(path):
             continue
         if path.stat().st_size != expected["bytes"] or sha256_of(path) != expected["sha256"]:
             raise InputError(

@@ -32,7 +32,7 @@ def test_a_value_of_the_schema_is_returned_as_it_is(text):
         ('{"sizes": {"a": true}}', "integer"),
         ('{"sizes": {"a": 1.0}}', "integer"),
         ('{"sizes": {}, "rate": null}', r"\['rate'\]: .*number \(received None\)"),
-        ('{"sizes": "' + "x" * 100_000 + '"}', r"received '.{59}\.\.\.\)$"),
+        ('{"sizes": "' + "x" * 100_000 + '"}', r"received 'x{20,40}\.\.\.x{20,40}'\)$"),
         ("[" * 100_000, "nested too deeply"),
         ('{"a":' * 100_000, "nested too deeply"),
         ("{", "Expecting property name"),
