@@ -245,7 +245,7 @@ def read_settings(path: Path) -> dict | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except (OSError, ValueError) as error:
-        raise InputError(f"{path} is not valid JSON: {error}.") from error
+        raise InputError(f"{path} is damaged: {error}.") from error
     if not isinstance(found, dict):
         raise InputError(f"{path} must be a JSON object. Received: {type(found).__name__}.")
     return found
