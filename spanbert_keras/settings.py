@@ -179,7 +179,12 @@ def _check_paths(field: dataclasses.Field, value: Any) -> None:
     """Raises `InputError` for a path that no file system takes: too long, or with NUL."""
     for path in value if isinstance(value, tuple | list) else (value,):
         for one in (path or "").split(","):
-            encoded = one.encode("utf-8", "surrogatepass")
+            try:
+                encoded = os.fsencode(one)
+            except UnicodeEncodeError:
+                raise InputError(
+                    f"--{field.name} must be a path that can be encoded. Received: {shown(one)}."
+                ) from None
             longest = max(map(len, encoded.split(b"/")))
             if longest > LONGEST_NAME or len(encoded) > LONGEST_PATH:
                 raise InputError(

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import os
 from typing import ClassVar
 
 import pytest
@@ -191,8 +192,15 @@ def test_a_path_that_no_file_system_takes_is_one_short_sentence(path):
     assert Config(path="a/" + "b" * 255).path
 
 
-def test_half_a_character_is_not_the_name_of_a_user():
-    assert Config(path="~\ud800").path == "~\ud800"
+@pytest.mark.parametrize("path", ["~\ud800", "a/\ud800"])
+def test_half_a_character_is_one_sentence(path):
+    with pytest.raises(InputError, match="--path must be a path that can be encoded"):
+        Config(path=path)
+
+
+def test_names_in_other_encodings_are_as_long_as_their_bytes():
+    name = os.fsdecode(b"\xe9" * 250)
+    assert Config(path=name).path == name
 
 
 def test_paths_may_be_path_objects(tmp_path):

@@ -60,7 +60,7 @@ class Stored:
         try:
             with h5py.File(file, "r") as found:
                 found.visititems(visit)
-        except InputError:
+        except (InputError, MemoryError):
             raise
         except Exception as error:  # h5py raises nearly anything for invalid bytes
             raise InputError(

@@ -203,8 +203,8 @@ def write(
         expected = ", ".join(other for other, row in FORMATS.items() if row.takes_dtype)
         raise InputError(f"--dtype={dtype} needs --format={expected}. Received: --format={name}.")
     _check_model(checkpoint, name, model)
-    content, notes = FORMATS[name].content(checkpoint, model, dtype)
     with destination_lock(destination):
+        content, notes = FORMATS[name].content(checkpoint, model, dtype)
         return notes + FORMATS[name].write(content, destination)
 
 

@@ -154,7 +154,7 @@ def _from_hub(name: str, kind: str) -> Checkpoint:
         for patterns in HUB_TENSORS:
             if not any(path.suffix in (".safetensors", ".bin", ".h5") for path in folder.iterdir()):
                 snapshot_download(handle, allow_patterns=patterns)
-    except InputError:
+    except (InputError, MemoryError):
         raise
     except Exception as error:  # raised by several libraries: requests, httpx, huggingface_hub
         raise InputError(
@@ -188,7 +188,7 @@ def _read_preset(folder: Path, name: str) -> Checkpoint:
         raise InputError(f"{folder} holds a preset of another model. Expected: BertBackbone. Received: {name}.")
     try:
         return readers[name](folder)
-    except InputError:
+    except (InputError, MemoryError):
         raise
     except Exception as error:  # Keras and HDF5 raise nearly anything for damaged files
         raise InputError(f"The preset {folder} cannot be read: {first_line(error)}. {CUT_SHORT}") from error

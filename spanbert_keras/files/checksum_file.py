@@ -9,13 +9,14 @@ from typing_extensions import TypedDict
 
 from spanbert_keras.errors import InputError
 from spanbert_keras.files.checkpoint_files import sha256_of
-from spanbert_keras.files.json_files import read_json, write_json
+from spanbert_keras.files.json_files import checked, read_json, write_json
 
 NAME = "checksums.json"
 PRESET_FILES = (
     *("config.json", "metadata.json", "tokenizer.json", "task.json", "preprocessor.json", "model*.weights.h5"),
     *("model.weights.json", "task*.weights.h5", "task.weights.json", "assets/**/*"),
 )
+TOKENIZER_FILES = ("tokenizer.json", "preprocessor.json", "assets/**/*")  # of a preset
 
 
 class _Entry(TypedDict):
@@ -29,20 +30,24 @@ class _Content(TypedDict):
 
 
 def write_checksums(folder: str | os.PathLike, patterns: Iterable[str]) -> None:
-    """Writes `checksums.json` into a folder.
+    """Writes `checksums.json` into a folder, or adds to it.
 
     Args:
         folder: path of the folder.
-        patterns: patterns of the files that belong to the model, as in `Path.glob`.
+        patterns: patterns of the files that were just written, as in `Path.glob`. Checksums of others stay.
     """
     folder = Path(folder)
+    try:
+        others = read_json(folder / NAME, _Content)["files"]
+    except (OSError, ValueError):
+        others = {}
     paths = sorted({path for pattern in patterns for path in folder.glob(pattern) if path.is_file()})
     files = {
         path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
         for path in paths
         if path.name != NAME
     }
-    write_json(folder / NAME, {"format": 1, "files": files}, checksum=True)
+    write_json(folder / NAME, {"format": 1, "files": others | files}, checksum=True)
 
 
 def verify_checksums(folder: str | os.PathLike, patterns: Iterable[str] = ("*",)) -> None:
@@ -59,7 +64,10 @@ def verify_checksums(folder: str | os.PathLike, patterns: Iterable[str] = ("*",)
     """
     folder = Path(folder)
     try:
-        content = read_json(folder / NAME, _Content)
+        content = read_json(folder / NAME)
+        if not (isinstance(content, dict) and content.keys() >= _Content.__required_keys__):
+            return  # another program's file of this name
+        checked(content, _Content)
     except FileNotFoundError:
         return
     except (OSError, ValueError) as error:

@@ -19,6 +19,7 @@ except ImportError:  # Windows
 
 FILE_NAME = "run.lock"  # of worker 0
 WAIT_SECONDS = 0.2  # between two tries to lock
+PROBE_SECONDS = 0.2  # longer than `is_in_use` holds a lock
 # Errors that mean that another process holds the lock; NFS, where `flock` is emulated, may give EACCES.
 HELD_ERRORS = (errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES)
 
@@ -106,6 +107,7 @@ class FolderLock:
     def _lock(self, descriptor: int) -> bool:
         """Locks the file; returns whether the file system has locks."""
         waiting = False
+        deadline = time.monotonic() + PROBE_SECONDS
         while True:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -118,6 +120,9 @@ class FolderLock:
                         error,
                     )
                     return False
+                if time.monotonic() < deadline:  # it may be a process that asks whether the folder is in use
+                    time.sleep(PROBE_SECONDS / 10)
+                    continue
                 if not self.wait:
                     raise InputError(
                         f"The {self.kind} {self.target} is in use: {self._holder(descriptor)}. Wait for that run, "

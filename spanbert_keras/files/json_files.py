@@ -101,21 +101,23 @@ def content_checksum(value: dict[str, Any]) -> str:
     return hashlib.sha256(text.encode("ascii")).hexdigest()
 
 
-def write_json(path: str | os.PathLike, value: Any, checksum: bool = False) -> None:
-    """Writes `value` as readable JSON, atomically.
+def write_json(path: str | os.PathLike, value: Any, checksum: bool = False, indent: int | None = 2) -> None:
+    """Writes `value` as JSON, atomically.
 
     Args:
         path: path of the file.
         value: value that JSON can hold.
         checksum: bool. Whether the file gets the checksum of its content, which `read_json` compares; `value` must be a
             dict then.
+        indent: int or `None`. Spaces before nested values; with `None` all is in one line, and is written much faster.
     """
-    write_text(Path(path), to_text(value, checksum), errors="backslashreplace")  # unpaired surrogates, as in JSON
+    # Unpaired surrogates become escapes, as in JSON.
+    write_text(Path(path), to_text(value, checksum, indent), errors="backslashreplace")
 
 
-def to_text(value: Any, checksum: bool = False) -> str:
+def to_text(value: Any, checksum: bool = False, indent: int | None = 2) -> str:
     """Returns the text that `write_json` writes."""
     if checksum:
         value = json.loads(json.dumps(value))  # as it will be read: with strings as keys, lists for tuples
         value = {**value, CHECKSUM: content_checksum(value)}
-    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(value, indent=indent, ensure_ascii=False) + "\n"

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 
 from spanbert_keras.errors import InputError
 from spanbert_keras.files.json_files import parse_json
-from spanbert_keras.files.writing import check_space
+from spanbert_keras.files.writing import check_space, final_name, temporary_path
 
 CONFIG, WEIGHTS = "config.json", "model.weights.h5"
 MAX_CONFIG_BYTES = 1 << 26
@@ -40,7 +40,7 @@ def verify_archive(path: str | os.PathLike) -> dict[str, Any]:
             if not sizes.keys() >= {CONFIG, WEIGHTS} or sizes[CONFIG] > MAX_CONFIG_BYTES:
                 raise InputError(f"{path} is not a .keras file. Expected: {CONFIG} and {WEIGHTS} in it.")
             return parse_json(archive.read(CONFIG), dict[str, Any])
-    except InputError:
+    except (InputError, MemoryError):
         raise
     except Exception as error:  # `zipfile` raises nearly anything for invalid bytes
         raise InputError(f"{path} is damaged: {str(error)[:200]}. Copy or save it again.") from error
@@ -71,7 +71,7 @@ def save_model(model, path: str | os.PathLike) -> None:
     path = Path(path)
     with _plain_names(model):
         model.save(path)
-    rewritten = path.with_name(f"{path.name}.part")
+    rewritten = temporary_path(path.with_name(final_name(path.name)))
     try:
         with zipfile.ZipFile(path) as source, zipfile.ZipFile(rewritten, "w") as target:
             for member in source.infolist():

@@ -12,7 +12,7 @@ import numpy as np
 from typing_extensions import TypedDict
 
 from spanbert_keras.errors import InputError
-from spanbert_keras.files.checksum_file import PRESET_FILES, verify_checksums, write_checksums
+from spanbert_keras.files.checksum_file import TOKENIZER_FILES, verify_checksums, write_checksums
 from spanbert_keras.files.json_files import read_json
 from spanbert_keras.preprocessing.added_token import AddedToken
 from spanbert_keras.preprocessing.tokenizer_inputs import as_rows, as_texts, is_symbolic
@@ -367,7 +367,7 @@ class SpanBertTokenizer(keras_hub.models.Tokenizer):
     def save_to_preset(self, preset_dir):
         """Writes `tokenizer.json` and the vocabulary into a keras-hub preset directory."""
         super().save_to_preset(os.fspath(preset_dir))
-        write_checksums(preset_dir, PRESET_FILES)
+        write_checksums(preset_dir, TOKENIZER_FILES)
 
     def get_config(self):
         config = super().get_config()

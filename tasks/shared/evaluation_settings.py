@@ -3,10 +3,12 @@
 import atexit
 import contextlib
 import dataclasses
+import os
 from pathlib import Path
 from typing import ClassVar
 
 from spanbert_keras.files.destination_lock import destination_lock
+from spanbert_keras.files.folder_lock import FolderLock
 from spanbert_keras.program import InputError, Settings, setting
 
 _LOCKS = contextlib.ExitStack()
@@ -64,6 +66,8 @@ class EvaluationSettings(Settings):
             raise InputError(f"--output_dir={folder} cannot be created: {error.strerror}.") from error
         key = folder.resolve()
         if key not in _LOCKED:
-            _LOCKS.enter_context(destination_lock(key, "--output_dir"))
+            beside = os.access(key.parent, os.W_OK)  # not of a mounted folder, for instance
+            inside = FolderLock(key, name=".evaluation.lock", keep=False)
+            _LOCKS.enter_context(destination_lock(key, "--output_dir") if beside else inside)
             _LOCKED.add(key)
         return folder

@@ -21,8 +21,27 @@ def folder(tmp_path):
 def test_the_files_of_the_model_are_listed(folder):
     content = json.loads((folder / NAME).read_text())
     assert content["format"] == 1 and list(content["files"]) == ["assets/vocab.txt", "config.json"]
+    (folder / NAME).unlink()
+    write_checksums(folder, ["*.json"])
+    assert list(json.loads((folder / NAME).read_text())["files"]) == ["config.json"]
     write_checksums(folder, ["*.json"])
     assert list(json.loads((folder / NAME).read_text())["files"]) == ["config.json"]  # not its own
+
+
+def test_writing_some_files_again_does_not_vouch_for_the_others(folder):
+    (folder / "config.json").write_text("damaged")
+    (folder / "assets" / "vocab.txt").write_text("new")
+    write_checksums(folder, ["assets/**/*"])
+    verify_checksums(folder, ["assets/*"])
+    with pytest.raises(InputError, match="config.json is not the file that was written"):
+        verify_checksums(folder)
+
+
+@pytest.mark.parametrize("content", ["[]", '{"format": 1}', '{"model.safetensors": "abc"}'])
+def test_a_file_of_another_program_is_left_alone(folder, content):
+    (folder / NAME).write_text(content)
+    (folder / "config.json").write_text("{}")
+    verify_checksums(folder)
 
 
 @pytest.mark.parametrize("name", ["config.json", "assets/vocab.txt"])
@@ -47,7 +66,7 @@ def test_other_and_missing_files_are_not_compared(folder):
     verify_checksums(folder)
 
 
-@pytest.mark.parametrize("content", ["", "[]", '{"format": 1}', '{"format": 1, "files": {"a": 3}}', "[" * 99_999])
+@pytest.mark.parametrize("content", ["", '{"format": 1, "files": {"a": 3}}', "[" * 99_999])
 def test_damaged_checksums_are_reported(folder, content):
     (folder / NAME).write_text(content)
     with pytest.raises(InputError, match=r"checksums\.json is damaged: .*remove this file"):

@@ -144,6 +144,26 @@ def test_a_process_that_waits_gets_the_lock_when_it_is_free(tmp_path, root):
         process.communicate()
 
 
+def test_a_process_that_only_asks_does_not_keep_another_one_out(tmp_path):
+    with FolderLock(tmp_path):
+        pass
+    done = threading.Event()
+
+    def ask():
+        while not done.is_set():
+            FolderLock(tmp_path).is_in_use()
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    try:
+        for _ in range(100):
+            with FolderLock(tmp_path):
+                pass
+    finally:
+        done.set()
+        asking.join()
+
+
 def test_whether_a_folder_is_in_use_can_be_asked(tmp_path):
     assert not FolderLock(tmp_path).is_in_use()
     with FolderLock(tmp_path):

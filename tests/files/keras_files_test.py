@@ -11,6 +11,7 @@ import pytest
 from spanbert_keras import SpanBertEncoder, SpanBertPretrainer, SpanBertTextClassifier, SpanBertTokenizer
 from spanbert_keras.errors import InputError
 from spanbert_keras.files.keras_files import save_model, verify_archive, weights_of
+from spanbert_keras.files.writing import final_name, temporary_path
 
 PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b", "##c"]
 
@@ -39,6 +40,14 @@ def test_equal_models_give_equal_files(tmp_path, monkeypatch, task):
     assert loaded.tokenizer.get_vocabulary() == PIECES
     for ours, theirs in zip(loaded.weights, second.weights, strict=True):
         np.testing.assert_array_equal(*map(keras.ops.convert_to_numpy, (ours.value, theirs.value)))
+
+
+def test_a_copy_that_a_killed_process_leaves_is_recognised(tmp_path, monkeypatch):
+    names = []
+    monkeypatch.setattr("spanbert_keras.files.keras_files.os.replace", lambda new, old: names.append(new.name))
+    for name in ("a.keras", temporary_path(tmp_path / "a.keras").name):
+        save_model(make(task=False), tmp_path / name)
+    assert [final_name(name) for name in names] == ["a.keras", "a.keras"]
 
 
 def test_names_that_were_given_are_kept(tmp_path):

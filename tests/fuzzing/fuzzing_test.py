@@ -6,6 +6,7 @@ from pathlib import Path
 import keras
 import pytest
 
+from spanbert_keras.errors import InputError
 from tests.fuzzing.run import fuzz
 from tests.fuzzing.target import Finding, Sample, Target
 from tests.fuzzing.targets import TARGETS
@@ -49,12 +50,29 @@ def test_a_reader_that_fails_is_found(read, sentence):
         fuzz(target, seed=1, examples=50)
 
 
-def test_a_reader_that_hangs_is_found(monkeypatch):
+def test_a_full_memory_is_found_also_if_the_reader_calls_it_damaged():
+    def read(folder):
+        try:
+            bytearray(3 << 30)
+        except Exception as error:
+            raise InputError("it is damaged") from error
+
+    with (
+        Sample(Target("a", lambda folder: folder.joinpath("a").write_text("12"), read)) as sample,
+        pytest.raises(Finding, match="MemoryError, reported as: it is damaged"),
+    ):
+        sample.read_damaged([(0.0, ("flip", 0.0, 1, b""))])
+
+
+def test_a_reader_that_hangs_is_found_also_if_it_catches_everything(monkeypatch):
     monkeypatch.setattr("tests.fuzzing.target.MAX_SECONDS", 0.2)
 
     def hang(folder):
-        while True:
-            pass
+        try:
+            while True:
+                pass
+        except Exception as error:
+            raise InputError("it is damaged") from error
 
     with (
         Sample(Target("a", lambda folder: folder.joinpath("a").write_text("12"), hang)) as sample,

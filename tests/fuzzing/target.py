@@ -92,40 +92,61 @@ def outcome_of(target: Target, folder: Path) -> tuple[str, Any]:
     """Returns ("read", value) or ("rejected", sentence).
 
     Raises:
-        Finding: another exception, more than `MAX_SECONDS` or `MAX_BYTES`, or a rejection of more than 2,000
-            characters or several lines.
+        Finding: another exception, more than `MAX_SECONDS` or `MAX_BYTES`, also if a reader reports them as something
+            else, or a sentence of more than 2,000 characters.
     """
+    limits = _Limits()
     try:
-        with _limits():
-            return "read", target.read(folder)
+        with limits:
+            outcome = "read", target.read(folder)
     except (InputError, *target.allowed) as error:
-        sentence = str(error)
-        if isinstance(error, InputError) and len(sentence) > 2_000:
-            raise Finding(f"{target.name}: a sentence of {len(sentence):,} characters: {sentence[:100]}") from error
-        return "rejected", sentence
-    except Finding:
-        raise
-    except BaseException as error:
-        if isinstance(error, KeyboardInterrupt):
-            raise
+        outcome = "rejected", str(error)
+        if isinstance(error, InputError) and len(outcome[1]) > 2_000:
+            raise Finding(f"{target.name}: a sentence of {len(outcome[1]):,} characters: {outcome[1][:100]}") from error
+        if any(isinstance(cause, MemoryError) for cause in _causes(error)):
+            raise Finding(f"{target.name}: MemoryError, reported as: {outcome[1][:300]}") from error
+    except (Exception, TooLong) as error:
         raise Finding(f"{target.name}: {type(error).__name__}: {str(error)[:300]}") from error
+    if limits.expired:
+        raise Finding(f"{target.name}: more than {MAX_SECONDS} seconds, reported as: {str(outcome)[:300]}")
+    return outcome
 
 
-def _too_long(*_: Any) -> None:
-    raise Finding(f"more than {MAX_SECONDS} seconds")
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Yields an exception and those before it."""
+    seen: list[BaseException] = []
+    waiting: list[BaseException | None] = [error]
+    while waiting:
+        one = waiting.pop()
+        if one is not None and one not in seen:
+            seen.append(one)
+            waiting += [one.__cause__, one.__context__]
+            yield one
 
 
-@contextlib.contextmanager
-def _limits() -> Iterator[None]:
+class TooLong(BaseException):
+    """Raised in a reader that takes too long; readers that catch every `Exception` do not catch it."""
+
+
+class _Limits:
     """Limits the time, and the address space to what the process has and `MAX_BYTES` more."""
-    pages = int(Path("/proc/self/statm").read_text().split()[0])
-    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
-    before = signal.signal(signal.SIGALRM, _too_long)
-    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + MAX_BYTES, hard))
-    signal.setitimer(signal.ITIMER_REAL, MAX_SECONDS)
-    try:
-        yield
-    finally:
+
+    def __init__(self):
+        self.expired = False
+
+    def __enter__(self) -> "_Limits":
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        self._memory = resource.getrlimit(resource.RLIMIT_AS)
+        self._handler = signal.signal(signal.SIGALRM, self._expire)
+        resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + MAX_BYTES, self._memory[1]))
+        signal.setitimer(signal.ITIMER_REAL, MAX_SECONDS)
+        return self
+
+    def __exit__(self, *exception) -> None:
         signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
-        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+        signal.signal(signal.SIGALRM, self._handler)
+        resource.setrlimit(resource.RLIMIT_AS, self._memory)
+
+    def _expire(self, *_: Any) -> None:
+        self.expired = True
+        raise TooLong(f"more than {MAX_SECONDS} seconds")

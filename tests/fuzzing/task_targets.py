@@ -6,6 +6,7 @@ from pathlib import Path
 from spanbert_keras.answer_file import read_questions
 from spanbert_keras.data.annotations.jsonl_annotator import JsonlAnnotator
 from spanbert_keras.data.documents.read_documents import read_documents
+from spanbert_keras.files.json_files import write_json
 from spanbert_keras.resolve import _read_documents
 from spanbert_keras.training.distributed.cluster import read_cluster
 from spanbert_keras.training.run.run_record import RunRecord
@@ -15,6 +16,7 @@ from tasks.glue import data as glue
 from tasks.glue.benchmark_set import SETS
 from tasks.question_answering import data as question_answering
 from tasks.relation_extraction import data as relation_extraction
+from tasks.shared.ablation_tables import read_ablation
 from tests.fuzzing.target import Target
 
 CONTEXT = "Ann wrote the book in 1901."
@@ -119,6 +121,23 @@ def _jsonl_annotator(path: Path) -> None:
 
 
 OTHER = {"text": "Eve saw a man .", "entities": [[0, 3, "PERSON"]], "noun_phrases": [[8, 13]]}
+
+
+def _made(name: str, title: str, value: dict, read) -> Target:
+    """Returns the target of a record that this package writes with a checksum; `read` takes its path."""
+
+    def make(folder: Path) -> None:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        write_json(folder / name, value, checksum=True)
+
+    return Target(title, make, lambda folder: repr(read(folder / name)), written_by_us=True)
+
+
+def _begun(path: Path) -> dict:
+    record = RunRecord(path.parent).begin(RUN["flags"], RUN["facts"], ())
+    return {name: record[name] for name in ("flags", "facts", "scores")}
+
+
 MENTIONS = {"text": CONTEXT, "entities": [[0, 3, "PERSON"]], "noun_phrases": [[0, 3], [10, 18]]}
 ANSWERS = [{"question": "Who?", "context": CONTEXT}] * 3
 MRQA = [{"header": {"dataset": "x"}}, {"context": CONTEXT, "qas": [MRQA_QUESTION]}]
@@ -139,5 +158,7 @@ TARGETS = [
     _file("runs/a/run.json", json.dumps(RUN), _report, title="run.json in reports"),
     _file("run/run.json", json.dumps(RUN), _continue, title="run.json, continued"),
     _file("runs/ablation.json", json.dumps(ABLATION), _report, title="ablation.json"),
+    _made("run/run.json", "own run.json", RUN, _begun),
+    _made("ablation.json", "own ablation.json", ABLATION, read_ablation),
     _file("TF_CONFIG", json.dumps(TF_CONFIG), _cluster),
 ]

@@ -55,7 +55,7 @@ def unpack(path: str | os.PathLike, folder: str | os.PathLike, max_bytes: int = 
                     shutil.copyfileobj(source, target, 1 << 20)
                 extracted.append(name)
             _read_rest(path, archive, max_bytes)
-    except InputError:
+    except (InputError, MemoryError):
         raise
     except Exception as error:  # for invalid bytes `tarfile`, `lzma` and the others raise nearly anything
         raise InputError(f"{path} cannot be unpacked: {first_line(error)}. {CUT_SHORT}") from error

@@ -140,6 +140,8 @@ def _settings_of(checkpoint: Checkpoint, kind: str, given: dict[str, Any]) -> di
 def _preprocessor(config: dict[str, Any], source: str):
     try:
         return keras.saving.deserialize_keras_object(config)
+    except MemoryError:
+        raise
     except Exception as error:  # Keras raises nearly anything for a config that was changed
         raise InputError(f"{source} has settings of a preprocessor that cannot be used: {first_line(error)}") from error
 
@@ -331,6 +333,8 @@ def read_keras_file(path: str | os.PathLike) -> Checkpoint:
         raise _other_class(str(config.get("class_name"))[:200])
     try:
         model = keras.saving.load_model(path, compile=False)
+    except MemoryError:
+        raise
     except Exception as error:  # Keras raises nearly anything for a config that was changed
         raise InputError(f"{path} cannot be loaded as a model of this package: {first_line(error)}") from error
     return from_model(model)

@@ -48,6 +48,8 @@ def read_pickle(path: str | os.PathLike) -> dict[str, Any]:
             found = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise InputError(_unpickling_message(path, str(error))) from error
+    except MemoryError:
+        raise
     except Exception as error:  # Invalid bytes may raise anything, e.g. IndexError or AttributeError.
         raise InputError(f"{path} cannot be read as a whole file: {first_line(error)}. {CUT_SHORT}") from error
     if not isinstance(found, dict):
@@ -75,7 +77,7 @@ def _check_zip(path: str | os.PathLike) -> bool:
                 )
             # Without any checksum: saved with `torch.serialization.set_crc32_options(False)`.
             damaged = archive.testzip() if any(part.CRC for part in parts) else None
-    except InputError:
+    except (InputError, MemoryError):
         raise
     except Exception as error:  # `zipfile` raises nearly anything for invalid bytes
         raise InputError(f"{path} cannot be read as a whole file: {first_line(error)}. {CUT_SHORT}") from error

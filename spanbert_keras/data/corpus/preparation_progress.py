@@ -43,7 +43,7 @@ class Progress(TypedDict):
 
 def save_progress(folder: pathlib.Path, progress: Progress) -> None:
     """Writes a checkpoint, atomically; it carries its checksum."""
-    write_json(folder / PROGRESS, progress, checksum=True)
+    write_json(folder / PROGRESS, progress, checksum=True, indent=None)
 
 
 def load_progress(folder: pathlib.Path) -> Progress | None:

@@ -75,7 +75,7 @@ def part_of(shard: str | None) -> tuple[int, int]:
     """
     if shard is None:
         return 0, 1
-    match = re.fullmatch(r"(\d+)/(\d+)", shard)
+    match = re.fullmatch(r"(\d{1,9})/(\d{1,9})", shard)
     if not match or not int(match[1]) < int(match[2]):
         raise InputError(f"--shard must be i/n with i from 0 to n - 1, as in --shard=0/4. Received: {shard}.")
     return int(match[1]), int(match[2])

@@ -11,7 +11,7 @@ import numpy as np
 
 from spanbert_keras.arguments import whole_number
 from spanbert_keras.errors import shown
-from spanbert_keras.files.checksum_file import PRESET_FILES, write_checksums
+from spanbert_keras.files.checksum_file import TOKENIZER_FILES, write_checksums
 from spanbert_keras.preprocessing.length_buckets import row_lengths
 from spanbert_keras.preprocessing.preprocessors.example_rows import ExampleRows
 from spanbert_keras.preprocessing.preprocessors.row_subset import split_rows
@@ -178,7 +178,7 @@ class TaskPreprocessor(keras_hub.models.Preprocessor):
     def save_to_preset(self, preset_dir):
         """Writes `preprocessor.json`, and the tokenizer's files, into a keras-hub preset directory."""
         super().save_to_preset(os.fspath(preset_dir))
-        write_checksums(preset_dir, PRESET_FILES)
+        write_checksums(preset_dir, TOKENIZER_FILES)
 
 
 def _plain(value):

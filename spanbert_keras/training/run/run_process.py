@@ -71,9 +71,10 @@ class RunProcess:
             if self.kind == "multi_worker":
                 self.cluster = read_cluster()
             lock = stack.enter_context(FolderLock(self.folder, self.cluster.worker))
-            if lock.held and not self.cluster.worker:
-                clean_leftovers(self.folder, RUN_FILES.fullmatch)
+            if not self.cluster.worker:
                 self._mark.unlink(missing_ok=True)
+                if lock.held:
+                    clean_leftovers(self.folder, RUN_FILES.fullmatch)
             stack.push(self._report_error)
             codes = (0, 130, self.signals.preemption_exit_code)
             self.watch = stack.enter_context(

@@ -68,3 +68,13 @@ def test_a_folder_that_another_evaluation_writes_is_rejected(tmp_path, root):
         other.wait(30)
     for _ in range(2):
         assert settings.make_folder() == tmp_path / "out"
+
+
+def test_a_folder_may_be_in_another_one_that_cannot_be_written(tmp_path, monkeypatch):
+    folder = tmp_path / "out"
+    folder.mkdir()
+    monkeypatch.setattr("tasks.shared.evaluation_settings.os.access", lambda path, mode: path != tmp_path.resolve())
+    settings = EvaluationSettings(model="m.keras", data="d", output_dir=str(folder))
+    assert settings.make_folder() == folder
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert [path.name for path in folder.iterdir()] == [".evaluation.lock"]
