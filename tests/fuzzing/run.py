@@ -9,11 +9,13 @@ inputs every test run reads again. Exit code 1 after a finding.
 import dataclasses
 import os
 import sys
+import tempfile
 import time
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import hypothesis
+from hypothesis.configuration import set_hypothesis_home_dir
 
 from spanbert_keras import program
 from spanbert_keras.program import InputError, Settings, setting
@@ -21,6 +23,8 @@ from tests.fuzzing import mutations
 from tests.fuzzing.target import Finding, Sample, Target
 from tests.fuzzing.targets import TARGETS
 
+# What hypothesis keeps would lie in the current folder.
+set_hypothesis_home_dir(os.path.join(tempfile.gettempdir(), "hypothesis"))
 ROUND, ROUND_SECONDS = 200, 10.0  # inputs, and time, of a target before the next one has its turn
 
 
