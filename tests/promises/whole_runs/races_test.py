@@ -111,7 +111,7 @@ def prepare(start, tmp_path, small_vocabulary):
 def test_two_preparations_in_one_folder(prepare, tmp_path):
     assert prepare("whole").wait() == 0
     expected, codes = content(tmp_path / "whole"), []
-    for number in range(4):
+    for number in range(2):
         begin = time.time() + 1
         codes += check_pair([prepare(f"pair-{number}", begin), prepare(f"pair-{number}", begin)])
         assert content(tmp_path / f"pair-{number}") == expected
@@ -123,7 +123,7 @@ def test_killed_preparations_and_others_beside_them(prepare, tmp_path):
     began = time.monotonic()
     assert prepare("whole").wait() == 0
     took, draw = time.monotonic() - began, random.Random(1)
-    for number in range(6):
+    for number in range(3):
         begin = time.time() + 0.5
         one, two = prepare(f"killed-{number}", begin), prepare(f"killed-{number}", begin)
         time.sleep(0.5 + draw.uniform(0, took))
@@ -152,7 +152,7 @@ FORMATS = [("preset", "preset"), ("hugging_face", "hugging_face"), ("encoder.ker
 
 @pytest.mark.parametrize("name, form", FORMATS)
 def test_two_conversions_to_one_place(convert, tmp_path, name, form):
-    for _ in range(3):
+    for _ in range(2):
         begin = time.time() + 1
         check_pair([convert(name, form, begin), convert(name, form, begin)])
         assert [path.name for path in (tmp_path / "made").iterdir()] == [name]
@@ -164,7 +164,7 @@ def test_killed_conversions_leave_nothing(convert, tmp_path, name, form):
     began = time.monotonic()
     assert convert(name, form).wait() == 0
     took, draw, left = time.monotonic() - began, random.Random(2), 0
-    for _ in range(10):
+    for _ in range(6):
         one = convert(name, form)
         end = time.monotonic() + took * draw.uniform(0.5, 1.2)
         while time.monotonic() < end and not any(p.name.startswith(".") for p in (tmp_path / "made").iterdir()):
