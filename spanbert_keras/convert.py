@@ -71,6 +71,9 @@ class Config(Settings):
     allow_mismatch: bool = setting(
         "Initialises missing tensors randomly and leaves out unknown ones, instead of failing.", default=False
     )
+    allow_nonfinite: bool = setting(
+        "Converts weights that are infinite or not a number, instead of failing.", default=False
+    )
 
 
 def convert(config: Config) -> list[str]:
@@ -88,7 +91,13 @@ def convert(config: Config) -> list[str]:
     if config.max_sequence_length is not None and config.max_sequence_length < 3:
         raise InputError(f"--max_sequence_length must be at least 3. Received: {config.max_sequence_length}.")
     checkpoint = open_source(
-        config.source, config.vocab_file, config.lowercase, config.allow_mismatch, config.model, config.step
+        config.source,
+        config.vocab_file,
+        config.lowercase,
+        config.allow_mismatch,
+        config.model,
+        config.step,
+        config.allow_nonfinite,
     )
     if config.max_sequence_length is not None:
         checkpoint = resize_positions(checkpoint, config.max_sequence_length)

@@ -4,19 +4,19 @@ import codecs
 import contextlib
 import dataclasses
 import inspect
+import itertools
 import os
 import re
 import sys
 import traceback
 import types
 import typing
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from absl import flags, logging
 
-from spanbert_keras.errors import INPUT_EXIT_CODE, InputError
+from spanbert_keras.errors import INPUT_EXIT_CODE, InputError, short_message, shown
 from spanbert_keras.files.file_types import binary_form, looks_binary
 from spanbert_keras.settings import Settings, expand, setting, to_flags
 from spanbert_keras.standard_streams import lenient_streams
@@ -29,6 +29,7 @@ __all__ = [
     "parse",
     "run",
     "setting",
+    "shown",
     "to_arguments",
     "to_flags",
 ]
@@ -36,7 +37,8 @@ __all__ = [
 USAGE_EXIT_CODE = 2
 DEFECT_EXIT_CODE = 70  # EX_SOFTWARE of sysexits.h
 
-
+MAX_FLAG_FILES = 100  # read for one command line
+MAX_FLAG_BYTES = 1 << 20  # of one of them
 NAMED_FLAG = re.compile(r"--?(?P<name>\w+)")
 FLAG_FILE = re.compile(r"--?flagfile(=(?P<path>.*))?", re.DOTALL)
 
@@ -65,8 +67,11 @@ def decode_text(data: bytes) -> str:
         ) from error
 
 
-def _with_flag_files(arguments: Sequence[str], inside: tuple[str, ...] = ()) -> list[str]:
+def _with_flag_files(
+    arguments: Sequence[str], inside: tuple[str, ...] = (), count: Iterator[int] | None = None
+) -> list[str]:
     """Returns a command line with every `--flagfile`, also inside flag files, replaced by the lines of the file."""
+    count = itertools.count(1) if count is None else count
     found: list[str] = []
     rest = iter(arguments)
     for argument in rest:
@@ -80,16 +85,22 @@ def _with_flag_files(arguments: Sequence[str], inside: tuple[str, ...] = ()) -> 
         if path is None:
             raise flags.Error("--flagfile names no file. Expected: --flagfile=path.")
         path = expand(path.strip())
+        if path and next(count) > MAX_FLAG_FILES:
+            raise flags.Error(f"--flagfile={path} is one of more than {MAX_FLAG_FILES} flag files. Give fewer.")
         if path in inside:
             raise flags.Error(f"--flagfile={path} includes itself. Remove that line from {inside[-1]}.")
-        found += _with_flag_files(_flag_lines(path), (*inside, path)) if path else []
+        found += _with_flag_files(_flag_lines(path), (*inside, path), count) if path else []
     return found
 
 
 def _flag_lines(path: str) -> list[str]:
     """Returns the flags in a file: its lines, without blank lines and comments."""
     try:
-        text = decode_text(Path(path).read_bytes())
+        with open(path, "rb") as file:
+            content = file.read(MAX_FLAG_BYTES + 1)
+        if len(content) > MAX_FLAG_BYTES:
+            raise ValueError(f"has more than {MAX_FLAG_BYTES:,} bytes. Expected: flags, one per line.")
+        text = decode_text(content)
     except OSError as error:
         raise flags.Error(f"--flagfile={path} cannot be read: {error.strerror}.") from error
     except ValueError as error:
@@ -175,7 +186,10 @@ def parse(config_class: type, argv: Sequence[str], about: str = "") -> Any:
     fields = _fields_of(config_class)
     for field in fields:
         _define(field, annotations[field.name], values)
-    rest = values(["program", *_with_present_names(_with_flag_files(argv), config_class)])[1:]
+    try:
+        rest = values(["program", *_with_present_names(_with_flag_files(argv), config_class)])[1:]
+    except RecursionError:  # absl compares an unknown name with the known ones, letter by letter
+        raise flags.Error("The name of a flag has more than 900 characters. Expected: --name=value.") from None
     if values["help"].value:
         print(_help_text(about or _about(config_class), config_class, values))
         raise SystemExit(0)
@@ -252,7 +266,7 @@ def _run(main: Callable[[Any], None], config_class: type, argv: Sequence[str] | 
         try:
             config = parse(config_class, arguments, _about(main))
         except flags.Error as error:
-            print(f"Error: {error} (--help lists every flag)", file=sys.stderr)
+            print(f"Error: {short_message(str(error))} (--help lists every flag)", file=sys.stderr)
             raise SystemExit(USAGE_EXIT_CODE) from None
         flags.FLAGS.mark_as_parsed()  # absl's logger warns unless the global flags are parsed
         logging.use_absl_handler()

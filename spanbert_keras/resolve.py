@@ -11,6 +11,7 @@ from pathlib import Path
 
 from spanbert_keras import program
 from spanbert_keras.files.byte_streams import read_gunzipped
+from spanbert_keras.files.json_files import parse_json
 from spanbert_keras.files.writing import write_atomically
 from spanbert_keras.model_flag import load_task_model
 from spanbert_keras.program import InputError, Settings, setting
@@ -138,8 +139,8 @@ def _texts_of_lines(path: str) -> list[str]:
         if not line.strip():
             continue
         try:
-            record = json.loads(line)
-        except json.JSONDecodeError:
+            record = parse_json(line)
+        except ValueError:
             record = None
         text = record.get("text") if isinstance(record, dict) else None
         if text is None and not texts:

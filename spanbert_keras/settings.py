@@ -3,10 +3,26 @@
 import dataclasses
 import math
 import os
+import types
+import typing
 from collections.abc import Sequence
+from numbers import Integral, Real
 from typing import Any
 
-from spanbert_keras.errors import InputError
+from spanbert_keras.arguments import MAX_SIZE
+from spanbert_keras.errors import InputError, shown
+
+LONGEST_NAME = 255  # bytes, of a file or folder
+LONGEST_PATH = 4095  # bytes
+# The types of settings: what a value must be, and how that is called.
+TYPES: dict[type, Any] = {bool: bool, int: Integral, float: Real, str: str, tuple: tuple | list}
+EXPECTED = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "a string",
+    tuple: "a tuple of strings",
+}
 
 
 def setting(
@@ -85,11 +101,12 @@ class Settings:
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):  # type: ignore[arg-type]
             value = getattr(self, field.name)
-            if field.metadata.get("path") and value is not None:
+            if field.metadata.get("path") and _is_path(value):
                 value = tuple(map(expand, value)) if isinstance(value, tuple | list) else expand(value)
                 object.__setattr__(self, field.name, value)
-            if isinstance(field.default, tuple) and isinstance(value, str):
-                raise InputError(f"--{field.name} must be a tuple of strings. Received: {value!r}.")
+            _check_type(field, value)
+            if field.metadata.get("path"):
+                _check_paths(field, value)
             _check_range(field, value)
             _check_choice(field, value)
         self.check()
@@ -131,10 +148,62 @@ def _plain(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
+def _kind_of(field: dataclasses.Field) -> type:
+    """Returns the type of a field's values: X of `X | None`, `tuple` of `tuple[str, ...]`."""
+    kind: Any = field.type
+    if isinstance(kind, types.UnionType) or typing.get_origin(kind) is typing.Union:
+        kind = next(one for one in typing.get_args(kind) if one is not types.NoneType)
+    return typing.get_origin(kind) or kind
+
+
+def _is_path(value: Any) -> bool:
+    """Returns whether a value is a path, or a sequence of them."""
+    parts = value if isinstance(value, tuple | list) else (value,)
+    return all(isinstance(part, str) or isinstance(part, os.PathLike) for part in parts)
+
+
+def _check_type(field: dataclasses.Field, value: Any) -> None:
+    """Raises `InputError` for a value of another type; `None` is a value that is not given, if that is the default."""
+    kind = _kind_of(field)
+    is_optional = field.default is None or isinstance(field.type, types.UnionType)
+    if kind not in EXPECTED or value is None and is_optional:
+        return
+    fits = isinstance(value, TYPES[kind]) and (kind is bool or not isinstance(value, bool))
+    if kind is tuple:
+        fits = fits and all(isinstance(one, str) for one in value)
+    if not fits:
+        raise InputError(f"--{field.name} must be {EXPECTED[kind]}. Received: {shown(value)}.")
+
+
+def _check_paths(field: dataclasses.Field, value: Any) -> None:
+    """Raises `InputError` for a path that no file system takes: too long, or with NUL."""
+    for path in value if isinstance(value, tuple | list) else (value,):
+        for one in (path or "").split(","):
+            try:
+                encoded = os.fsencode(one)
+            except UnicodeEncodeError:
+                raise InputError(
+                    f"--{field.name} must be a path that can be encoded. Received: {shown(one)}."
+                ) from None
+            longest = max(map(len, encoded.split(b"/")))
+            if longest > LONGEST_NAME or len(encoded) > LONGEST_PATH:
+                raise InputError(
+                    f"--{field.name} has a name that is too long. Expected: at most {LONGEST_NAME} bytes for a name, "
+                    f"{LONGEST_PATH} for a path. Received: {max(longest, len(encoded))} bytes, {one}."
+                )
+            if b"\0" in encoded:
+                raise InputError(f"--{field.name} must be a path without NUL. Received: {shown(one)}.")
+
+
 def _check_range(field: dataclasses.Field, value: Any) -> None:
     """Raises `InputError` for a number out of its range, or not a finite one; `None` is not checked."""
     minimum, above, below = (field.metadata.get(name) for name in ("minimum", "above", "below"))
+    if isinstance(value, Integral) and abs(int(value)) > MAX_SIZE:
+        below = MAX_SIZE + 1 if below is None else below
+        minimum = -MAX_SIZE if minimum is above is None else minimum
     if value is None or minimum is above is below is None:
+        if isinstance(value, float) and not math.isfinite(value):
+            raise InputError(f"--{field.name} must be a finite number. Received: {value}.")
         return
     low_enough = value < (math.inf if below is None else below)
     if low_enough and (minimum is None or value >= minimum) and (above is None or value > above):
@@ -142,7 +211,7 @@ def _check_range(field: dataclasses.Field, value: Any) -> None:
     limits = ["positive"] if above == 0 else [f"above {above}"] if above is not None else []
     limits += [f"at least {minimum}"] if minimum is not None else []
     limits += [f"below {below}"] if below is not None else []
-    raise InputError(f"--{field.name} must be {' and '.join(limits)}. Received: {value}.")
+    raise InputError(f"--{field.name} must be {' and '.join(limits)}. Received: {shown(value)}.")
 
 
 def _check_choice(field: dataclasses.Field, value: Any) -> None:
@@ -160,4 +229,11 @@ def expand(text: str | os.PathLike) -> str:
     """
     parts = os.path.expandvars(os.fspath(text)).split(",")
     blanks = [part[: len(part) - len(part.lstrip())] for part in parts]
-    return ",".join(blank + os.path.expanduser(part.lstrip()) for blank, part in zip(blanks, parts, strict=True))
+    return ",".join(blank + _expand_user(part.lstrip()) for blank, part in zip(blanks, parts, strict=True))
+
+
+def _expand_user(path: str) -> str:
+    try:
+        return os.path.expanduser(path)
+    except ValueError:  # NUL or half a character: not the name of a user
+        return path

@@ -1,5 +1,6 @@
 """Fixtures and options of all tests: `--slow`, quiet backends, the folder of real data and a small vocabulary."""
 
+import contextlib
 import gc
 import os
 import pathlib
@@ -355,3 +356,20 @@ def coreference_golden(data_folder):
     from tests.coreference_golden import read_golden
 
     return read_golden(data_folder / "coref" / "golden")
+
+
+@pytest.fixture
+def small_disk():
+    """Function of bytes: a context in which larger files cannot be written, as on a full disk."""
+    resource = pytest.importorskip("resource", reason="only Unix limits file sizes")
+
+    @contextlib.contextmanager
+    def limit(size):
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    return limit

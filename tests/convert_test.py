@@ -67,6 +67,7 @@ def test_every_weight_without_a_place_is_listed(source, tmp_path):
     from safetensors.numpy import load_file, save_file
 
     convert.convert(Config(source=str(source), destination=str(tmp_path / "hf")))
+    (tmp_path / "hf" / "checksums.json").unlink()
     path = tmp_path / "hf" / "model.safetensors"
     extra = {"bert.pooler.dense.weight": np.zeros((8, 8), "float32"), "bert.pooler.dense.bias": np.zeros(8, "float32")}
     save_file(load_file(path) | extra, path)
@@ -96,6 +97,7 @@ def test_the_next_sentence_head_of_bert_is_kept_by_a_pretrainer_and_written_agai
     from safetensors.numpy import load_file, save_file
 
     convert.convert(Config(source=str(source), destination=str(tmp_path / "hf")))
+    (tmp_path / "hf" / "checksums.json").unlink()
     path, rng = tmp_path / "hf" / "model.safetensors", np.random.default_rng(0)
     shapes = {"bert.pooler.dense.weight": (8, 8), "bert.pooler.dense.bias": (8,)}
     shapes |= {"cls.seq_relationship.weight": (2, 8), "cls.seq_relationship.bias": (2,)}
@@ -131,6 +133,19 @@ def test_main_prints_notes_and_writes_the_destination(source, tmp_path, capsys):
     with pytest.raises(SystemExit) as ended:
         program.run(convert.main, Config, [f"--source={tmp_path / 'absent' / 'x'}", "--destination=y"])
     assert ended.value.code == 1 and "Traceback" not in capsys.readouterr().err
+
+
+def test_weights_that_are_not_finite_are_rejected_by_name_unless_allowed(source, tmp_path):
+    model = keras.saving.load_model(source)
+    kernel = np.array(model.encoder.blocks[0].intermediate.kernel)
+    for value in (np.nan, np.inf, -np.inf):
+        kernel[2, 3] = value
+        model.encoder.blocks[0].intermediate.kernel.assign(kernel)
+        model.save(tmp_path / "diverged.keras")
+        given = {"source": str(tmp_path / "diverged.keras"), "destination": str(tmp_path / "hf")}
+        with pytest.raises(InputError, match="not a number: bert.encoder.layer.0.intermediate.dense.weight. The"):
+            convert.convert(Config(**given))
+        convert.convert(Config(**given, allow_nonfinite=True))
 
 
 @pytest.mark.slow

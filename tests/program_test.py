@@ -98,6 +98,45 @@ def test_an_unusable_flagfile_is_one_sentence_and_exit_code_2(tmp_path, capsys, 
     assert re.search(message, error) and "Traceback" not in error and error.count("\n") == 1
 
 
+def test_a_flagfile_that_never_ends_is_one_sentence(capsys):
+    with pytest.raises(SystemExit) as end:
+        program.run(lambda config: None, Config, ["--flagfile=/dev/zero"])
+    assert end.value.code == 2 and "has more than 1,048,576 bytes" in capsys.readouterr().err
+
+
+def test_flagfiles_that_multiply_are_one_sentence(tmp_path):
+    for number in range(40):
+        (tmp_path / f"{number}").write_text(f"--flagfile={tmp_path}/{number + 1}\n" * 2)
+    (tmp_path / "40").write_text("--steps=1\n")
+    with pytest.raises(flags.Error, match="is one of more than 100 flag files"):
+        program.parse(Config, [f"--flagfile={tmp_path}/0"])
+
+
+def test_a_flagfile_may_include_itself_under_no_name(tmp_path):
+    (tmp_path / "a").write_text(f"--flagfile={tmp_path}/./a\n")
+    (tmp_path / "b").symlink_to(tmp_path / "a")
+    for name in ("a", "b"):
+        with pytest.raises(flags.Error, match="includes itself"):
+            program.parse(Config, [f"--flagfile={tmp_path}/{name}"])
+
+
+@pytest.mark.parametrize(
+    "argument",
+    [
+        "--" + "x" * 20_000,
+        "--" + "x" * 20_000 + "=1",
+        "--steps=" + "1" * 20_000,
+        "y" * 20_000,
+        "--mode=" + "z" * 20_000,
+    ],
+)
+def test_a_long_argument_is_one_short_sentence(argument, capsys):
+    with pytest.raises(SystemExit) as end:
+        program.run(lambda config: None, Config, ["--path=p", argument])
+    error = capsys.readouterr().err
+    assert end.value.code == 2 and len(error) < 1000 and error.count("\n") == 1
+
+
 def test_bytes_of_the_command_line_are_utf_8_in_every_locale():
     """Under the C locale an argument of other characters arrives as half characters."""
     config = program.parse(Config, ["--path=caf\udcc3\udca9", "--names=\udcd0\udcba,b\udcff"])

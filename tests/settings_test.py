@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import os
 from typing import ClassVar
 
 import pytest
@@ -146,3 +147,61 @@ def test_a_value_out_of_range_ends_a_program_with_one_sentence(capsys):
         program.run(print, Config, ["--path=a", "--steps=0"])
     assert error.value.code == 1
     assert capsys.readouterr().err == "Error: --steps must be at least 1. Received: 0.\n"
+
+
+@pytest.mark.parametrize(
+    "changes, sentence",
+    [
+        ({"steps": "8"}, "--steps must be a whole number. Received: '8'."),
+        ({"steps": 8.0}, "--steps must be a whole number. Received: 8.0."),
+        ({"steps": True}, "--steps must be a whole number. Received: True."),
+        ({"steps": None}, "--steps must be a whole number. Received: None."),
+        ({"steps": 2**31}, "--steps must be at least 1 and below 2147483648. Received: 2147483648."),
+        ({"rate": "1"}, "--rate must be a number. Received: '1'."),
+        ({"free": math.nan}, "--free must be a finite number. Received: nan."),
+        ({"mode": 3}, "--mode must be a string. Received: 3."),
+        ({"path": b"a"}, "--path must be a string. Received: b'a'."),
+        ({"path": None}, "--path must be a string. Received: None."),
+        ({"path": "a\0b"}, "--path must be a path without NUL. Received: 'a\\x00b'."),
+        ({"path": "~\0x"}, "--path must be a path without NUL. Received: '~\\x00x'."),
+        ({"parts": "a"}, "--parts must be a tuple of strings. Received: 'a'."),
+        ({"parts": ("a", 3)}, "--parts must be a tuple of strings. Received: ('a', 3)."),
+    ],
+)
+def test_values_of_another_type_are_one_sentence(changes, sentence):
+    @dataclasses.dataclass(frozen=True, kw_only=True)
+    class More(Config):
+        free: float = setting("Any number.", default=0.0)
+
+    with pytest.raises(InputError) as error:
+        More(**({"path": "a"} | changes))
+    assert str(error.value) == sentence
+
+
+@pytest.mark.parametrize("value", [10**5000, -(10**5000)], ids=["positive", "negative"])
+def test_a_huge_number_is_one_short_sentence(value):
+    with pytest.raises(InputError, match="--steps must be .* Received: an integer of 16,610 bits.$"):
+        Config(path="a", steps=value)
+
+
+@pytest.mark.parametrize("path", ["a" * 256, f"a/{'é' * 128}/b", "c," + "b" * 300, "/".join("a" * 3000)])
+def test_a_path_that_no_file_system_takes_is_one_short_sentence(path):
+    with pytest.raises(InputError, match="--path has a name that is too long. Expected: at most 255 bytes") as error:
+        Config(path=path)
+    assert len(str(error.value)) < 500
+    assert Config(path="a/" + "b" * 255).path
+
+
+@pytest.mark.parametrize("path", ["~\ud800", "a/\ud800"])
+def test_half_a_character_is_one_sentence(path):
+    with pytest.raises(InputError, match="--path must be a path that can be encoded"):
+        Config(path=path)
+
+
+def test_names_in_other_encodings_are_as_long_as_their_bytes():
+    name = os.fsdecode(b"\xe9" * 250)
+    assert Config(path=name).path == name
+
+
+def test_paths_may_be_path_objects(tmp_path):
+    assert Config(path=tmp_path).path == str(tmp_path)

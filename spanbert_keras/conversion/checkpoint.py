@@ -11,6 +11,7 @@ from spanbert_keras.conversion.tasks import TASKS, task_of
 from spanbert_keras.errors import InputError
 
 HEAD_SIZE = 64  # width of an attention head in all published sizes of BERT and SpanBERT
+FLOATS = ("float32", "float16", "bfloat16", "float64")  # dtypes of weights
 CASED_SIZE, UNCASED_SIZE = 28_996, 30_522
 
 
@@ -128,12 +129,13 @@ class Checkpoint:
         notes = [*self.notes, f"{self.refusal} Only the encoder is loaded."]
         return dataclasses.replace(self, tensors=tensors, head_settings={}, notes=notes, refusal="")
 
-    def check(self, allow_mismatch: bool = False) -> None:
-        """Raises if tensors are missing, unknown or of the wrong shape, or if a head cannot be used.
+    def check(self, allow_mismatch: bool = False, allow_nonfinite: bool = False) -> None:
+        """Raises if tensors are missing, unknown, of the wrong shape or type, not finite, or if a head is unusable.
 
         Args:
             allow_mismatch: bool. Whether missing tensors, unknown tensors and unusable heads are accepted;
                 `normalised` handles them and adds notes.
+            allow_nonfinite: bool. Whether weights may be infinite or not a number.
 
         Raises:
             InputError: the message lists all names.
@@ -156,6 +158,24 @@ class Checkpoint:
         if parts:
             advice = "" if shapes else " convert --allow_mismatch drops unknown tensors and initialises missing ones."
             raise InputError(f"{self.source} does not match a BERT or SpanBERT encoder: {'; '.join(parts)}.{advice}")
+        self._check_values(allow_nonfinite)
+
+    def _check_values(self, allow_nonfinite: bool) -> None:
+        """Raises if weights are not real numbers, or not finite ones as float32."""
+        ours = {weight.name: self.tensors.get(weight.name) for weight in self.table().values()}
+        known = {name: array for name, array in sorted(ours.items()) if array is not None}
+        others = [f"{name} ({array.dtype})" for name, array in known.items() if array.dtype.name not in FLOATS]
+        if others:
+            raise InputError(
+                f"{self.source} cannot be used: its weights {_listed(others)} have another type. Expected: "
+                f"{', '.join(FLOATS)}."
+            )
+        wrong = [] if allow_nonfinite else [name for name, array in known.items() if not _is_finite(array)]
+        if wrong:
+            raise InputError(
+                f"{self.source} has weights that are infinite or not a number: {_listed(wrong)}. The file is damaged, "
+                "or training diverged. convert --allow_nonfinite converts them as they are."
+            )
 
     def _has_two_biases(self) -> bool:
         """Returns whether the masked-LM bias differs between its two names in transformers."""
@@ -184,6 +204,23 @@ class Checkpoint:
             notes += [f"Missing, so re-initialised: {', '.join(missing)}."] if missing else []
             notes += [f"Unknown, so dropped: {', '.join(unknown)}."] if unknown else []
         return whole
+
+
+def _is_finite(array: np.ndarray) -> bool:
+    """Returns whether all values are finite as float32."""
+    if not array.size:
+        return True
+    exponent = {"float16": 0x7C00, "bfloat16": 0x7F80}.get(array.dtype.name)
+    if exponent is not None:  # NumPy compares numbers of these types one at a time
+        return not ((array.view(np.uint16) & exponent) == exponent).any()
+    with np.errstate(over="ignore", invalid="ignore"):
+        return bool(np.isfinite([np.float32(array.min()), np.float32(array.max())]).all())
+
+
+def _listed(found: list[str]) -> str:
+    """Returns up to five names, each cut to 200 characters, and the number of the others."""
+    more = f" and {len(found) - 5} more" if len(found) > 5 else ""
+    return ", ".join(name[:200] for name in found[:5]) + more
 
 
 def architecture_of(tensors: dict[str, np.ndarray], source: str, config: dict[str, Any] | None = None) -> dict:
@@ -217,20 +254,17 @@ def architecture_of(tensors: dict[str, np.ndarray], source: str, config: dict[st
             f"and the first intermediate bias has {intermediate.ndim}. Expected: 2, 2 and 1."
         )
     layers = {int(match[1]) for match in map(names.LAYER.match, tensors) if match}
+    if max(layers) >= len(tensors):
+        raise InputError(
+            f"{source} does not contain a BERT encoder: it has a layer {str(max(layers))[:40]}, but {len(tensors)} "
+            "tensors. Expected: layers numbered from 0."
+        )
     segments = tensors.get("bert.embeddings.token_type_embeddings.weight")
     width = words.shape[1]
-    defaults = {
-        "num_hidden_layers": max(layers) + 1,
-        "num_attention_heads": max(1, width // HEAD_SIZE),
-        "hidden_dropout_prob": 0.1,  # this and the next are BertConfig's defaults
-        "attention_probs_dropout_prob": 0.1,
-    }
-    numbers = {name: _number(config, name, default, source) for name, default in defaults.items()}
-    if numbers["num_attention_heads"] < 1 or width % int(numbers["num_attention_heads"]):
-        raise InputError(
-            f"{source} cannot be used: {numbers['num_attention_heads']:g} attention heads do not divide its width, "
-            f"{width}."
-        )
+    num_layers = _count(config, "num_hidden_layers", max(layers) + 1, len(tensors), "number of tensors", source)
+    num_heads = _count(config, "num_attention_heads", max(1, width // HEAD_SIZE), width, "width", source)
+    if width % num_heads:
+        raise InputError(f"{source} cannot be used: {num_heads} attention heads do not divide its width, {width}.")
     sizes = {
         "hidden_size": width,
         "intermediate_size": intermediate.shape[0],
@@ -241,12 +275,12 @@ def architecture_of(tensors: dict[str, np.ndarray], source: str, config: dict[st
     _check_sizes(config, sizes, source)
     return {
         "vocabulary_size": int(words.shape[0]),
-        "num_layers": int(numbers["num_hidden_layers"]),
-        "num_heads": int(numbers["num_attention_heads"]),
+        "num_layers": num_layers,
+        "num_heads": num_heads,
         "hidden_dim": int(width),
         "intermediate_dim": int(intermediate.shape[0]),
-        "dropout": numbers["hidden_dropout_prob"],
-        "attention_dropout": numbers["attention_probs_dropout_prob"],
+        "dropout": _rate(config, "hidden_dropout_prob", source),
+        "attention_dropout": _rate(config, "attention_probs_dropout_prob", source),
         "max_sequence_length": int(positions.shape[0]),
         "num_segments": 2 if segments is None else int(segments.shape[0]),
     }
@@ -257,19 +291,34 @@ def _check_sizes(config: dict[str, Any], sizes: dict[str, int], source: str) -> 
     for name, size in sizes.items():
         if config.get(name) not in (None, size):
             raise InputError(
-                f"{source} cannot be used: its configuration says {name}={config[name]!r}, its tensors {size}. "
+                f"{source} cannot be used: its configuration says {name}={repr(config[name])[:40]}, its tensors "
+                f"{size}. "
                 "Expected: the configuration that belongs to these tensors."
             )
 
 
-def _number(config: dict[str, Any], name: str, default: float, source: str) -> float:
-    """Returns a number of the configuration, or the default if it is absent or `null`."""
+def _count(config: dict[str, Any], name: str, default: int, most: int, of_what: str, source: str) -> int:
+    """Returns a size of the configuration, or the default if it is absent or `null`."""
     value = config.get(name)
     if value is None:
-        return float(default)
-    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+        return default
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
         raise InputError(
-            f"{source} cannot be used: its configuration says {name}={value!r}. Expected: a number, at least 0."
+            f"{source} cannot be used: its configuration says {name}={repr(value)[:40]}. Expected: a number from "
+            f"1 to {most}, its {of_what}."
+        )
+    return value
+
+
+def _rate(config: dict[str, Any], name: str, source: str) -> float:
+    """Returns a dropout rate of the configuration, or BERT's if it is absent or `null`."""
+    value = config.get(name)
+    if value is None:
+        return 0.1  # BertConfig's default
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
+        raise InputError(
+            f"{source} cannot be used: its configuration says {name}={repr(value)[:40]}. Expected: a number from 0 to "
+            "below 1."
         )
     return float(value)
 

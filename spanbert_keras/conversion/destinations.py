@@ -21,6 +21,8 @@ from spanbert_keras.conversion.formats.hugging_face import write_hugging_face
 from spanbert_keras.conversion.formats.own_models import OWN_KIND, notes_on_new_head, to_model
 from spanbert_keras.conversion.tasks import TASKS
 from spanbert_keras.errors import InputError
+from spanbert_keras.files.destination_lock import destination_lock
+from spanbert_keras.files.keras_files import save_model, save_preset
 from spanbert_keras.files.writing import input_error_if_unwritable, write_atomically
 
 DTYPES = ("source", "float32", "float16", "bfloat16")
@@ -41,13 +43,13 @@ def _write_folder_of_tensors(checkpoint: Checkpoint, destination: Path) -> list[
 
 def _write_keras_file(model, destination: Path) -> list[str]:
     with input_error_if_unwritable(destination):
-        write_atomically(destination, model.save)
+        write_atomically(destination, functools.partial(save_model, model))
     return []
 
 
 def _write_preset(encoder, destination: Path) -> list[str]:
     with input_error_if_unwritable(destination):
-        write_atomically(destination, encoder.save_to_preset)
+        write_atomically(destination, functools.partial(save_preset, encoder))
     return []
 
 
@@ -128,10 +130,11 @@ class Format:
 
 _HUGGING_FACE_FILES = (
     "config.json model.safetensors span_boundary_head.safetensors tokenizer.json tokenizer_config.json vocab.txt"
+    " checksums.json"
 )
 _PRESET_FILES = (
     "config.json metadata.json model.weights.h5 model.weights.json tokenizer.json assets preprocessor.json"
-    " image_converter.json audio_converter.json"
+    " image_converter.json audio_converter.json checksums.json"
 )
 _SAVED_MODEL_FILES = "saved_model.pb fingerprint.pb variables assets keras_metadata.pb"
 
@@ -191,7 +194,7 @@ def write(
         Notes for the user.
 
     Raises:
-        InputError: the destination holds something else, or cannot be written.
+        InputError: the destination holds something else, another process writes it, or it cannot be written.
     """
     name = format_of(destination, checkpoint.kind) if form == "auto" else form
     destination = Path(destination)
@@ -200,8 +203,9 @@ def write(
         expected = ", ".join(other for other, row in FORMATS.items() if row.takes_dtype)
         raise InputError(f"--dtype={dtype} needs --format={expected}. Received: --format={name}.")
     _check_model(checkpoint, name, model)
-    content, notes = FORMATS[name].content(checkpoint, model, dtype)
-    return notes + FORMATS[name].write(content, destination)
+    with destination_lock(destination):
+        content, notes = FORMATS[name].content(checkpoint, model, dtype)
+        return notes + FORMATS[name].write(content, destination)
 
 
 def _check_model(checkpoint: Checkpoint, form: str, model: str) -> None:

@@ -5,14 +5,15 @@ values are rejected; none is ignored silently.
 """
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from spanbert_keras.errors import InputError
+from spanbert_keras.files.json_files import read_json
 
 SUPPORTED, HARMLESS, REJECTED, REPORTED = "supported", "harmless", "rejected", "reported"
+MAX_QUOTED = 200  # characters of a name or value in a message
 SPECIAL_TOKENS = {
     "unk_token": "[UNK]",
     "sep_token": "[SEP]",
@@ -240,11 +241,11 @@ def read_settings(path: Path) -> dict | None:
         InputError: it is not a JSON object.
     """
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+        found = read_json(path)
+    except (FileNotFoundError, NotADirectoryError):
         return None
-    except ValueError as error:
-        raise InputError(f"{path} is not valid JSON: {error}.") from error
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} is damaged: {error}.") from error
     if not isinstance(found, dict):
         raise InputError(f"{path} must be a JSON object. Received: {type(found).__name__}.")
     return found
@@ -278,10 +279,15 @@ def check_keys(found: Mapping[str, Any], table: Mapping[str, ForeignKey], where:
                     f"{where} cannot be used: its configuration says {name}={_content(value)!r}. Expected: {expected} "
                     f"({key.meaning})."
                 )
-            notes.append(f"{where} says {name}={value!r}, which is not followed: {key.meaning}.")
+            notes.append(f"{where} says {_short(name)}={_short(repr(value))}, which is not followed: {key.meaning}.")
     if unknown:
-        notes.append(f"{where} has unknown keys, which are ignored: {', '.join(sorted(unknown))}.")
+        notes.append(f"{where} has unknown keys, which are ignored: {', '.join(map(_short, sorted(unknown)))}.")
     return notes
+
+
+def _short(text: str) -> str:
+    """Returns a text of a file, cut to a length that a message can hold."""
+    return text if len(text) <= MAX_QUOTED else f"{text[:MAX_QUOTED]}..."
 
 
 def _content(value: Any) -> Any:

@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from spanbert_keras.conversion.claims import verify_preset
 from spanbert_keras.conversion.foreign_keys import read_settings
 from spanbert_keras.conversion.formats.own_models import notes_on_new_head, pooler_weights, to_model
 from spanbert_keras.conversion.formats.run_checkpoint import is_of_run
@@ -20,6 +21,7 @@ def load_pretrained(
     lowercase: bool | None = None,
     max_sequence_length: int | None = None,
     allow_mismatch: bool = False,
+    allow_nonfinite: bool = False,
     **overrides,
 ):
     """Returns a model with the weights and the tokenizer of a checkpoint of any format.
@@ -35,6 +37,7 @@ def load_pretrained(
         max_sequence_length: int or `None`. New number of positions, see `resize_positions`. Defaults to the source's.
         allow_mismatch: bool. Whether missing tensors are re-initialised and unknown ones left out, with notes, instead
             of raising an error.
+        allow_nonfinite: bool. Whether weights may be infinite or not a number.
         **overrides: other arguments of `SpanBertEncoder`, e.g. `dropout`, `dtype`.
 
     Returns:
@@ -63,7 +66,7 @@ def load_pretrained(
     loaded.tokenizer.tokenize("an example")  # [5, 6]
     ```
     """
-    checkpoint = open_source(source, vocabulary_file, lowercase, allow_mismatch, kind)
+    checkpoint = open_source(source, vocabulary_file, lowercase, allow_mismatch, kind, allow_nonfinite=allow_nonfinite)
     if max_sequence_length is not None:
         checkpoint = resize_positions(checkpoint, max_sequence_length)
     model = to_model(checkpoint, kind, **overrides)
@@ -79,6 +82,8 @@ def _convert_preset(preset: str, load_weights: bool, arguments: dict):
         config = read_settings(Path(preset) / "config.json") if Path(preset).is_dir() else None
         is_foreign = config is not None and "registered_name" not in config
         if not is_foreign and not is_of_run(Path(preset)):
+            if config is not None:
+                verify_preset(Path(preset))
             return None
     encoder = load_pretrained(preset, "encoder", **arguments)
     if load_weights:

@@ -18,6 +18,7 @@ from spanbert_keras.conversion.tasks import row_lengths
 from spanbert_keras.errors import InputError
 
 UNUSED = "[unused"
+MOST_POSITIONS = 1 << 17  # a table of half a gigabyte for a large model
 MOST_PADDING = 127  # rows that some programs add to make the table's size a multiple of up to 128
 GIVE = "give it as --vocab_file (of pretrain: --vocabulary)"
 
@@ -32,8 +33,13 @@ def resize_positions(checkpoint: Checkpoint, length: int) -> Checkpoint:
     Args:
         checkpoint: checkpoint with a table of positions.
         length: int. New number of positions: tokens, [CLS] and [SEP] included.
+
+    Raises:
+        InputError: the length is below 1 or above `MOST_POSITIONS`.
     """
     old = checkpoint.architecture["max_sequence_length"]
+    if not 1 <= length <= max(old, MOST_POSITIONS):
+        raise InputError(f"A model can have 1 to {MOST_POSITIONS:,} positions. Received: max_sequence_length={length}.")
     if length == old:
         return checkpoint
     table = checkpoint.tensors[POSITION_EMBEDDINGS]

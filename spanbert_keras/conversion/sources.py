@@ -59,6 +59,7 @@ def open_source(
     allow_mismatch: bool = False,
     kind: str = "auto",
     step: int | None = None,
+    allow_nonfinite: bool = False,
 ) -> Checkpoint:
     """Reads a checkpoint of any format: weights, sizes and vocabulary.
 
@@ -78,6 +79,7 @@ def open_source(
         kind: str. Requested model, see `load_pretrained`. For "encoder", a head that cannot be used is left out, with a
             note; for "text_classifier", a classifier whose folder does not name its task classifies texts.
         step: int or `None`. Step of a training checkpoint, if `source` is the output directory of a pre-training run.
+        allow_nonfinite: bool. Whether weights may be infinite or not a number.
 
     Raises:
         InputError: the source has none of these formats, is damaged or unsafe, or is not a BERT.
@@ -104,7 +106,7 @@ def open_source(
     make_tokenizer(checkpoint)  # raises if the vocabulary lacks [MASK] or has duplicates
     checkpoint = checkpoint.without_refused_head() if kind == "encoder" else checkpoint
     checkpoint = checkpoint.normalised(allow_mismatch)
-    checkpoint.check(allow_mismatch)
+    checkpoint.check(allow_mismatch, allow_nonfinite)
     if checkpoint.kind != OWN_KIND and any(map(PUBLISHED.fullmatch, path.absolute().parts)):
         checkpoint.notes.append(LICENCE)
     elif checkpoint.kind.endswith("research code"):
@@ -152,7 +154,7 @@ def _from_hub(name: str, kind: str) -> Checkpoint:
         for patterns in HUB_TENSORS:
             if not any(path.suffix in (".safetensors", ".bin", ".h5") for path in folder.iterdir()):
                 snapshot_download(handle, allow_patterns=patterns)
-    except InputError:
+    except (InputError, MemoryError):
         raise
     except Exception as error:  # raised by several libraries: requests, httpx, huggingface_hub
         raise InputError(
@@ -186,9 +188,9 @@ def _read_preset(folder: Path, name: str) -> Checkpoint:
         raise InputError(f"{folder} holds a preset of another model. Expected: BertBackbone. Received: {name}.")
     try:
         return readers[name](folder)
-    except InputError:
+    except (InputError, MemoryError):
         raise
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except Exception as error:  # Keras and HDF5 raise nearly anything for damaged files
         raise InputError(f"The preset {folder} cannot be read: {first_line(error)}. {CUT_SHORT}") from error
 
 

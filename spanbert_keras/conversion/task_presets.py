@@ -7,6 +7,7 @@ from typing import Any
 import keras
 
 from spanbert_keras.conversion.checkpoint import Checkpoint
+from spanbert_keras.conversion.claims import verify_preset
 from spanbert_keras.conversion.foreign_keys import read_settings
 from spanbert_keras.conversion.formats.own_models import DESCRIPTIONS, notes_on_new_head, pooler_weights, to_model
 from spanbert_keras.conversion.resizing import resize_positions
@@ -18,7 +19,7 @@ from spanbert_keras.models.pretrainer import SpanBertPretrainer
 from spanbert_keras.models.task_model import TaskModel
 from spanbert_keras.presets import ARCHITECTURES
 
-LOADING_ARGUMENTS = ("vocabulary_file", "lowercase", "max_sequence_length", "allow_mismatch")
+LOADING_ARGUMENTS = ("vocabulary_file", "lowercase", "max_sequence_length", "allow_mismatch", "allow_nonfinite")
 KINDS: dict[str, Any] = {name: task.model for name, task in TASKS.items()} | {"pretrainer": SpanBertPretrainer}
 CLASSIFIERS = {name for name, task in TASKS.items() if task.classifies}
 NEW_HEAD_NOTE = "The source has no head for this task, so the head is new and its weights are random: train the model."
@@ -36,6 +37,7 @@ def task_from_preset(cls, preset: str | os.PathLike, load_weights: bool, argumen
     saved = _saved_class(preset)
     if saved is not None and (issubclass(saved, cls) or issubclass(cls, saved)):
         if not arguments.keys() & {*LOADING_ARGUMENTS, "next_sentence"}:
+            verify_preset(Path(preset))
             return _of_own_preset(cls, saved, preset, load_weights, dict(arguments))
     return _of_checkpoint(cls, preset, load_weights, dict(arguments))
 

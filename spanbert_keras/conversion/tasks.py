@@ -3,9 +3,10 @@
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+from typing_extensions import TypedDict
 
 from spanbert_keras.conversion import head_settings
 from spanbert_keras.conversion.head_settings import CLASSIFIER, HeadSettings, HeadSource
@@ -20,6 +21,8 @@ from spanbert_keras.conversion.hugging_face_names import (
     heads_in,
     pooler_table,
 )
+from spanbert_keras.errors import InputError
+from spanbert_keras.files.json_files import checked
 from spanbert_keras.models.coreference_resolver import SpanBertCoreferenceResolver
 from spanbert_keras.models.question_answerer import SpanBertQuestionAnswerer
 from spanbert_keras.models.relation_extractor import SpanBertRelationExtractor
@@ -27,6 +30,22 @@ from spanbert_keras.models.text_classifier import SpanBertTextClassifier
 
 SETTINGS_KEY = "spanbert_keras"  # key of config.json for the settings of a task's model; transformers preserves it
 NEXT_SENTENCE_CLASSES = ("BertForNextSentencePrediction", "BertForPreTraining")
+
+
+class _OwnSettings(TypedDict, total=False):
+    """The settings that are used here; those of the model are checked by its constructor."""
+
+    labels: list[str]
+    problem_type: Literal[tuple(head_settings.PROBLEM_TYPES.values())] | None  # type: ignore[valid-type]
+    row_length: int | None
+    window_length: int | None
+    segment_length: int | None
+
+
+class _Config(TypedDict, total=False):
+    architectures: str | list[str] | None
+    spanbert_keras: _OwnSettings | None
+
 
 Settings = dict[str, Any]  # arguments of a task's model besides its encoder
 
@@ -172,11 +191,15 @@ def read_head_settings(
         kind: str. The model asked for; decides what a classifier is if `config.json` does not.
 
     Raises:
-        InputError: a length in the tokenizer's files is not a number.
+        InputError: a length in the tokenizer's files is not a number, or a setting of the head is invalid.
     """
     wants_classifier = kind in TASKS and TASKS[kind].classifies
     source = HeadSource(folder, config, tensors, positions, wants_classifier)
     own, notes = config.get(SETTINGS_KEY), []
+    try:
+        checked(config, _Config)
+    except ValueError as error:
+        raise InputError(f"{folder / 'config.json'} cannot be used: {error}.") from error
     if isinstance(own, dict):
         if _still_fits(own, source):
             return HeadSettings(dict(own))

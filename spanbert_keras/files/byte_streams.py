@@ -14,7 +14,7 @@ from spanbert_keras.errors import InputError
 GZIP, ZSTANDARD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 BYTE_ORDER_MARK = codecs.BOM_UTF8
 BUFFER_BYTES = 1 << 18
-# A file that is read whole may expand to this size, and beyond it to so many times its own size.
+# A file that is read whole may expand to this size; a larger one, to this multiple of its own size.
 UNBOUNDED_BYTES, MAX_EXPANSION = 1 << 28, 100
 UTF_16 = {codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM_UTF16_BE: "utf-16-be"}
 

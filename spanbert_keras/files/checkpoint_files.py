@@ -9,12 +9,29 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from typing_extensions import TypedDict
 
-from spanbert_keras.files.writing import TEMPORARY_NAME, temporary_path
+from spanbert_keras.files.json_files import read_json, write_json
+from spanbert_keras.files.writing import clean_leftovers, temporary_path
 
 FILE_NAME = "state.safetensors"
 MANIFEST = "manifest.json"
 FOLDER_NAME = re.compile(r"step_(\d{8,})")
+
+
+class _Entry(TypedDict):
+    bytes: int
+    sha256: str
+
+
+_Files = TypedDict("_Files", {"state.safetensors": _Entry})
+
+
+class _Manifest(TypedDict):
+    step: int
+    state: dict[str, Any]
+    score: float | None
+    files: _Files
 
 
 def folder_of(folder: Path, step: int) -> Path:
@@ -53,7 +70,7 @@ def write(folder: Path, arrays: dict[str, np.ndarray], step: int, state: dict[st
     files = {FILE_NAME: {"bytes": path.stat().st_size, "sha256": sha256_of(path)}}
     saved = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     manifest = {"step": step, "state": state, "score": score, "saved": saved, "files": files}
-    (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+    write_json(folder / MANIFEST, manifest, checksum=True)
 
 
 def read(folder: Path, step: int, prefix: str = "") -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -96,18 +113,14 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         OSError: it cannot be read.
     """
     try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        score, file = manifest["score"], manifest["files"][FILE_NAME]
-        return {
-            "step": manifest["step"],
-            "state": dict(manifest["state"]),
-            "score": float(score) if score is not None and np.isfinite(score) else None,
-            "files": {FILE_NAME: {"bytes": file["bytes"], "sha256": file["sha256"]}},
-        }
+        manifest = read_json(folder / MANIFEST, _Manifest)
     except FileNotFoundError as error:
         raise ValueError(f"{MANIFEST} is missing") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except ValueError as error:
         raise ValueError(f"{MANIFEST} is damaged ({type(error).__name__}: {error})") from error
+    score = manifest["score"]
+    found = {name: manifest[name] for name in _Manifest.__annotations__}
+    return found | {"score": score if score is not None and np.isfinite(score) else None}
 
 
 def sha256_of(path: Path) -> str:
@@ -132,22 +145,7 @@ def clean(folder: Path) -> list[str]:
     Returns:
         list of str. Names of the restored checkpoints.
     """
-    restored: list[str] = []
-    if not folder.is_dir():
-        return restored
-    for entry in sorted(folder.iterdir()):
-        match = TEMPORARY_NAME.fullmatch(entry.name)
-        if not match or not FOLDER_NAME.fullmatch(match[2]):
-            continue
-        is_old, name = match.groups()
-        if is_old and not (folder / name).exists():
-            entry.rename(folder / name)
-            restored.append(name)
-        elif entry.is_dir():
-            shutil.rmtree(entry, ignore_errors=True)
-        else:
-            entry.unlink(missing_ok=True)
-    return restored
+    return clean_leftovers(folder, FOLDER_NAME.fullmatch)
 
 
 def _state_text(step: int, state: dict[str, Any]) -> str:

@@ -1,4 +1,8 @@
-"""Folders of arrays that are computed once and kept: written under a temporary name, put in place when whole."""
+"""Folders of arrays that are computed once and kept: written under a temporary name, put in place when whole.
+
+Beside the arrays lies `index.json` with the size and the checksum of each. A folder that is damaged, or was written by
+a version without checksums, is made again.
+"""
 
 import os
 import shutil
@@ -6,10 +10,23 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from spanbert_keras.errors import InputError
-from spanbert_keras.files.writing import temporary_path
+from absl import logging
+from typing_extensions import TypedDict
 
+from spanbert_keras.errors import InputError
+from spanbert_keras.files.destination_lock import destination_lock
+from spanbert_keras.files.file_entries import FileEntry, file_entry, is_undamaged
+from spanbert_keras.files.json_files import read_json, write_json
+from spanbert_keras.files.writing import sync, temporary_path
+
+FORMAT_VERSION = 1
+SUMMARY = "index.json"
 Index = TypeVar("Index")
+
+
+class _Summary(TypedDict):
+    format_version: int
+    files: dict[str, FileEntry]
 
 
 def cached_index(
@@ -17,22 +34,33 @@ def cached_index(
 ) -> Index:
     """Returns what is saved in the folder `path`, or computes and saves it first.
 
-    Several processes may do so at once. What is saved must be a function of the folder's name: then it does not matter
-    whose files are used.
+    Several processes may do so at once: one computes it, and the others wait. What is saved must be a function of the
+    folder's name: then it does not matter whose files are used, where the file system has no locks. Every file is read
+    once, to compare its checksum.
 
     Args:
         path: the folder; missing parents are created.
-        open_index: function. Returns what a folder holds, or `None` if it is missing or damaged.
-        write: function. Fills an empty folder.
+        open_index: function. Returns what a folder with undamaged files holds, or `None` if it is another format.
+        write: function. Fills an empty folder with files.
         what: str. What the folder holds, for messages.
 
     Raises:
         InputError: the folder cannot be written or read.
     """
-    found = open_index(path)
-    if found is None:
-        write_index(path, open_index, write, what)
-        found = open_index(path)
+    found = _opened(path, open_index)
+    if found is not None:
+        return found
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"The {what} cannot be written to {path.parent}: {error}.") from error
+    with destination_lock(path, "--cache_dir", wait=True):
+        found = _opened(path, open_index)
+        if found is None:
+            if path.exists():
+                logging.info("The %s %s is damaged, or has no checksums; it is made again.", what, path)
+            write_index(path, open_index, write, what)
+            found = _opened(path, open_index)
     if found is None:
         raise InputError(f"The {what} {path} cannot be read. Delete it, or choose another --cache_dir.")
     return found
@@ -44,12 +72,28 @@ def write_index(path: Path, open_index: Callable[[Path], object], write: Callabl
     try:
         temporary.mkdir(parents=True)
         write(temporary)
+        files = {file.name: file_entry(file) for file in sorted(temporary.iterdir())}
+        write_json(temporary / SUMMARY, {"format_version": FORMAT_VERSION, "files": files}, checksum=True)
+        sync(temporary)
         _put_in_place(temporary, path, open_index)
     except OSError as error:
-        if open_index(path) is None:
+        if _opened(path, open_index) is None:
             raise InputError(f"The {what} cannot be written to {path.parent}: {error}.") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _opened(path: Path, open_index: Callable[[Path], Index | None]) -> Index | None:
+    """Returns what an undamaged folder holds, else `None`."""
+    try:
+        summary = read_json(path / SUMMARY, _Summary)
+        if summary["format_version"] != FORMAT_VERSION:
+            return None
+        if not all(is_undamaged(path / Path(name).name, entry) for name, entry in summary["files"].items()):
+            return None
+        return open_index(path)
+    except (OSError, ValueError):
+        return None
 
 
 def _put_in_place(temporary: Path, path: Path, open_index: Callable[[Path], object]) -> None:
@@ -64,6 +108,6 @@ def _put_in_place(temporary: Path, path: Path, open_index: Callable[[Path], obje
     except OSError:
         if not path.is_dir():
             raise
-        if open_index(path) is None:
+        if _opened(path, open_index) is None:
             for name in names:
                 os.replace(temporary / name, path / name)

@@ -15,7 +15,7 @@ from spanbert_keras.errors import InputError
 # Temporary names: `.<mark>.<name>` is being written; `.<mark>.old.<name>` is a folder that is being replaced; earlier
 # versions wrote `.tmp-<name>`. Only a killed process leaves such names in a folder.
 TEMPORARY_NAME = re.compile(r"\.(?:[0-9a-f]{8}\.(old\.)?|tmp-)(.+)", re.DOTALL)  # groups: "old." or None, the name
-# Errors of a disk or folder that cannot be written; TensorFlow's messages quote the system's text for them.
+# Errors of a disk or folder that cannot be written.
 WRITE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EACCES, errno.EROFS, errno.EIO)
 
 
@@ -77,6 +77,33 @@ def write_atomically(path: str | os.PathLike, write: Callable[[Path], Any]) -> N
                 temporary.unlink(missing_ok=True)
 
 
+def clean_leftovers(folder: str | os.PathLike, is_ours: Callable[[str], Any]) -> list[str]:
+    """Removes what killed processes left in a folder, and restores folders that they were about to replace.
+
+    Args:
+        folder: path of a folder, in which no other process may be writing files or folders of these names.
+        is_ours: function of the final name of a leftover; true for those to be removed.
+
+    Returns:
+        list of str. Names of the restored folders.
+    """
+    restored: list[str] = []
+    folder = Path(folder)
+    for entry in sorted(folder.iterdir()) if folder.is_dir() else ():
+        match = TEMPORARY_NAME.fullmatch(entry.name)
+        if not match or not is_ours(match[2]):
+            continue
+        is_old, name = match.groups()
+        if is_old and not (folder / name).exists():
+            entry.rename(folder / name)
+            restored.append(name)
+        elif entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry, ignore_errors=True)
+        else:
+            entry.unlink(missing_ok=True)
+    return restored
+
+
 @contextlib.contextmanager
 def input_error_if_unwritable(path: str | os.PathLike, then: str = " and try again") -> Iterator[None]:
     """Turns the error of a disk that is full or cannot be written for another reason into an `InputError`.
@@ -98,11 +125,11 @@ def input_error_if_unwritable(path: str | os.PathLike, then: str = " and try aga
 
 def _reason(error: Exception) -> str | None:
     """Returns the system's reason why nothing could be written; `None` for any other error."""
-    if isinstance(error, OSError):
-        return os.strerror(error.errno) if error.errno else str(error)
-    if type(error).__module__.startswith("tensorflow"):  # its errors only quote the system's text
-        return next((reason for reason in map(os.strerror, WRITE_ERRORS) if reason in str(error)), None)
-    return None
+    if isinstance(error, OSError) and error.errno:
+        return os.strerror(error.errno)
+    # The errors of TensorFlow, HDF5 and safetensors only quote the system's text.
+    quoted = next((reason for reason in map(os.strerror, WRITE_ERRORS) if reason in str(error)), None)
+    return str(error) if quoted is None and isinstance(error, OSError) else quoted
 
 
 def write_bytes(path: str | os.PathLike, content: bytes) -> None:
@@ -143,3 +170,20 @@ def sync_folder(path: Path) -> None:
         pass
     finally:
         os.close(descriptor)
+
+
+def check_space(path: Path, size: int) -> None:
+    """Raises `OSError` if a file of `size` bytes does not fit at `path`; leaves no file there.
+
+    Before HDF5 writes a file: on a full disk it ends the process with a segmentation fault.
+    """
+    if not hasattr(os, "posix_fallocate"):  # not on every system
+        return
+    try:
+        with open(path, "wb") as file:
+            os.posix_fallocate(file.fileno(), 0, size)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise  # other errors: the file system cannot reserve space
+    finally:
+        path.unlink(missing_ok=True)

@@ -2,7 +2,7 @@
 
 import keras
 
-from spanbert_keras.errors import InputError
+from spanbert_keras.errors import InputError, shown
 from spanbert_keras.preprocessing.preprocessors.example_rows import ExampleRows
 from spanbert_keras.preprocessing.preprocessors.task_preprocessor import TaskPreprocessor
 
@@ -26,7 +26,7 @@ def given_rows(model, examples, name: str) -> ExampleRows | None:
         if not isinstance(model.preprocessor, TaskPreprocessor):
             raise ValueError(
                 f"Raw examples need a preprocessor, and this `{type(model).__name__}` has "
-                f'{model.preprocessor!r}. Set `model.preprocessor = "auto"`, or give `ExampleRows`.'
+                f'{shown(model.preprocessor)}. Set `model.preprocessor = "auto"`, or give `ExampleRows`.'
             )
         parts = examples if isinstance(examples, tuple) else (examples,)
         if hasattr(parts[0], "element_spec") or isinstance(parts[0], keras.utils.PyDataset):

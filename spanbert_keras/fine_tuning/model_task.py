@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from spanbert_keras.errors import InputError
+from spanbert_keras.errors import InputError, shown
 from spanbert_keras.fine_tuning.pretrainer_objective import PretrainerObjective
 from spanbert_keras.fine_tuning.scored_objective import ScoredObjective
 from spanbert_keras.preprocessing.length_buckets import LengthBuckets
@@ -90,7 +90,7 @@ class ModelTask:
         if self.select_by not in scores:
             raise InputError(
                 f"`select_by` must be the name of a score. Expected: one of {', '.join(scores) or 'the scores'}. "
-                f"Received: {self.select_by!r}."
+                f"Received: {shown(self.select_by)}."
             )
         return scores
 

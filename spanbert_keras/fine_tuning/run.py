@@ -5,10 +5,11 @@ import math
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NotRequired, Protocol
 
 import numpy as np
 from absl import logging
+from typing_extensions import TypedDict
 
 from spanbert_keras.errors import InputError
 from spanbert_keras.files.json_files import read_json
@@ -90,6 +91,14 @@ class FineTuningTask(Protocol):
         """Returns test scores; {} without a test set."""
 
 
+class _Record(TypedDict):
+    """What is needed of the `run.json` of a run that may have finished."""
+
+    finished_steps: NotRequired[int | None]
+    best_step: NotRequired[int]
+    scores: NotRequired[dict[str, dict[str, Any]]]
+
+
 @dataclasses.dataclass(frozen=True)
 class _Plan:
     """The size of a run, in steps.
@@ -156,10 +165,10 @@ class FineTuningRun:
     def _finished_record(self) -> dict[str, Any] | None:
         """Returns the record of a run that finished in this folder, even if its model is gone, else `None`."""
         try:
-            record = read_json(self.record.path)
-        except (OSError, ValueError):  # missing, or invalid: `run` will reject it
+            record = read_json(self.record.path, _Record)
+        except (OSError, ValueError):  # missing, or invalid: `run` will reject it, or finish it again
             return None
-        return record if isinstance(record, dict) and record.get("finished_steps") is not None else None
+        return record if record.get("finished_steps") is not None and "scores" in record else None
 
     def check_same(self) -> None:
         """Raises if the settings differ from those of the run in this folder, except for those that may change.

@@ -123,7 +123,7 @@ class FineTuningStudy:
         task = self.task
         best = max(every, key=lambda name: every[name]["dev"][task.select_by])
         summary = {split: mean_and_deviation([one[split] for one in every.values()]) for split in every[best]}
-        write_json(self.folder / "seeds.json", {"summary": summary, "runs": every, "best": best})
+        write_json(self.folder / "seeds.json", {"summary": summary, "runs": every, "best": best}, checksum=True)
         for split, of_split in summary.items():
             for name, (mean, deviation) in of_split.items():
                 logging.info("%s %s: %.2f +- %.2f (%d seeds)", split, name, mean, deviation, len(every))

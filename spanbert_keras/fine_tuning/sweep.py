@@ -4,7 +4,9 @@ import dataclasses
 import math
 import statistics
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NotRequired
+
+from typing_extensions import TypedDict
 
 from spanbert_keras.errors import InputError
 from spanbert_keras.files.json_files import read_json, write_json
@@ -35,6 +37,23 @@ class Trial:
     def to_json(self) -> dict[str, Any]:
         """Returns the trial as `sweep.json` holds it."""
         return self.parameters | {"dev": self.dev, "state": self.state, "evaluations": self.evaluations}
+
+
+class _Entry(TypedDict):
+    """A trial in `sweep.json`, besides its parameters."""
+
+    state: Literal["running", "complete", "pruned"]
+    dev: float | None
+    evaluations: NotRequired[dict[str, float | None]]
+
+
+class _Record(TypedDict):
+    """The content of `sweep.json`; the last three once the sweep is finished."""
+
+    trials: list[_Entry]
+    chosen: NotRequired[dict[str, Any]]
+    folder: NotRequired[str]
+    scores: NotRequired[dict[str, Any]]
 
 
 class Sweep:
@@ -71,14 +90,16 @@ class Sweep:
     def _read(self) -> None:
         """Reads `sweep.json`. Earlier versions wrote it, without evaluations, when the sweep was finished."""
         try:
-            found = read_json(self.path)
+            found: Any = read_json(self.path, _Record)
             for entry in found.pop("trials"):
                 state, dev, evaluations = entry.pop("state"), entry.pop("dev"), entry.pop("evaluations", {})
+                if state == COMPLETE and dev is None:
+                    raise ValueError("a complete trial has no score")
                 self.trials.append(Trial(entry, state, dev, {int(number): x for number, x in evaluations.items()}))
             self._result = found
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (OSError, ValueError) as error:
             raise InputError(
-                f"The file {self.path} is not the record of a sweep. Give another --output_dir, or remove it."
+                f"The file {self.path} is not the record of a sweep: {error}. Give another --output_dir, or remove it."
             ) from error
 
     def write(self) -> None:
@@ -88,7 +109,7 @@ class Sweep:
             InputError: it cannot be written, e.g. the disk is full; the file of before is unchanged.
         """
         try:
-            write_json(self.path, {"trials": [trial.to_json() for trial in self.trials]} | self._result)
+            write_json(self.path, {"trials": [trial.to_json() for trial in self.trials]} | self._result, checksum=True)
         except OSError as error:
             raise InputError(
                 f"The file {self.path} cannot be written: {error}. Free some space, and run the same command again."

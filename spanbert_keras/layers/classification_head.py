@@ -2,6 +2,7 @@
 
 import keras
 
+from spanbert_keras.arguments import MAX_WIDTH, dropout_rate, whole_number
 from spanbert_keras.layers.functional import initializer
 from spanbert_keras.layers.saving.saved_state import SavedState
 
@@ -27,9 +28,9 @@ class ClassificationHead(SavedState, keras.layers.Layer):
 
     def __init__(self, num_outputs, pooler=False, dropout=0.1, **kwargs):
         super().__init__(**kwargs)
-        self.num_outputs = int(num_outputs)
+        self.num_outputs = whole_number("num_outputs", num_outputs, maximum=MAX_WIDTH)
         self.pooler = bool(pooler)
-        self.dropout = float(dropout)
+        self.dropout = dropout_rate("dropout", dropout)
 
     def build(self, sequence_shape):
         width = sequence_shape[-1]

@@ -2,6 +2,7 @@
 
 import keras
 
+from spanbert_keras.arguments import MAX_WIDTH, dropout_rate, whole_number
 from spanbert_keras.layers.functional import gelu, initializer, layer_norm
 from spanbert_keras.layers.saving.saved_state import SavedState
 from spanbert_keras.layers.self_attention import SelfAttention
@@ -29,10 +30,10 @@ class EncoderBlock(SavedState, keras.layers.Layer):
 
     def __init__(self, num_heads, intermediate_dim, dropout=0.1, attention_dropout=0.1, **kwargs):
         super().__init__(**kwargs)
-        self.num_heads = num_heads
-        self.intermediate_dim = intermediate_dim
-        self.dropout = dropout
-        self.attention_dropout = attention_dropout
+        self.num_heads = whole_number("num_heads", num_heads)
+        self.intermediate_dim = whole_number("intermediate_dim", intermediate_dim, maximum=MAX_WIDTH)
+        self.dropout = dropout_rate("dropout", dropout)
+        self.attention_dropout = dropout_rate("attention_dropout", attention_dropout)
         policy = self.dtype_policy
         self.attention = SelfAttention(num_heads, attention_dropout, dtype=policy, name="attention")
         self.attention_norm = layer_norm(policy, "attention_norm")

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from spanbert_keras.arguments import MAX_WIDTH, dropout_rate, whole_number
 from spanbert_keras.layers.functional import initializer, layer_norm
 from spanbert_keras.layers.saving.saved_state import SavedState
 
@@ -32,9 +33,9 @@ class InputEmbedding(SavedState, keras.layers.Layer):
 
     def __init__(self, max_sequence_length, num_segments, dropout=0.1, **kwargs):
         super().__init__(**kwargs)
-        self.max_sequence_length = max_sequence_length
-        self.num_segments = num_segments
-        self.dropout = dropout
+        self.max_sequence_length = whole_number("max_sequence_length", max_sequence_length, maximum=MAX_WIDTH)
+        self.num_segments = whole_number("num_segments", num_segments)
+        self.dropout = dropout_rate("dropout", dropout)
         self.norm = layer_norm(self.dtype_policy, "norm")
         self.dropout_layer = keras.layers.Dropout(dropout, dtype=self.dtype_policy, name="dropout")
 

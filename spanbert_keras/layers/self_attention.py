@@ -5,6 +5,7 @@ import math
 import keras
 from keras import ops
 
+from spanbert_keras.arguments import dropout_rate, whole_number
 from spanbert_keras.layers.functional import initializer
 from spanbert_keras.layers.saving.saved_state import SavedState
 
@@ -40,8 +41,8 @@ class SelfAttention(SavedState, keras.layers.Layer):
 
     def __init__(self, num_heads, dropout=0.1, **kwargs):
         super().__init__(**kwargs)
-        self.num_heads = num_heads
-        self.dropout = dropout
+        self.num_heads = whole_number("num_heads", num_heads)
+        self.dropout = dropout_rate("dropout", dropout)
         self.dropout_layer = keras.layers.Dropout(dropout, dtype=self.dtype_policy, name="dropout")
 
     def build(self, x_shape, attention_mask_shape=None):

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from spanbert_keras.arguments import MAX_WIDTH, whole_number
 from spanbert_keras.layers.functional import gather_positions, gelu, initializer, layer_norm
 from spanbert_keras.layers.vocabulary_head import VocabularyHead
 
@@ -57,13 +58,8 @@ class SpanBoundaryHead(VocabularyHead):
 
     def __init__(self, embedding, max_span_positions=15, position_dim=200, **kwargs):
         super().__init__(embedding, **kwargs)
-        if max_span_positions < 1 or position_dim < 1:
-            raise ValueError(
-                "`max_span_positions` and `position_dim` must be positive. "
-                f"Received: max_span_positions={max_span_positions}, position_dim={position_dim}."
-            )
-        self.max_span_positions = max_span_positions
-        self.position_dim = position_dim
+        self.max_span_positions = whole_number("max_span_positions", max_span_positions, maximum=MAX_WIDTH)
+        self.position_dim = whole_number("position_dim", position_dim, maximum=MAX_WIDTH)
 
     def build(self, sequence_shape, *position_shapes, **named_position_shapes):
         width = sequence_shape[-1]

@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from spanbert_keras.errors import shown
+
 NORMALIZATIONS = ("targets", "separate")
 
 
@@ -89,7 +91,9 @@ def span_bert_loss(
     Reference: Joshi et al., 2020, section 3.2.
     """
     if normalization not in NORMALIZATIONS:
-        raise ValueError(f"`normalization` must be one of {NORMALIZATIONS}. Received: normalization={normalization!r}.")
+        raise ValueError(
+            f"`normalization` must be one of {NORMALIZATIONS}. Received: normalization={shown(normalization)}."
+        )
     mlm_losses, sbo_losses, mask_weights, span_weights = (
         ops.cast(x, "float32") for x in (mlm_losses, sbo_losses, mask_weights, span_weights)
     )

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import keras
 from keras import ops
 
-from spanbert_keras.errors import InputError
+from spanbert_keras.arguments import whole_number
+from spanbert_keras.errors import InputError, shown
 from spanbert_keras.layers.coreference.coarse_antecedents import CoarseAntecedents
 from spanbert_keras.layers.coreference.mention_scorer import MentionScorer
 from spanbert_keras.layers.coreference.pair_scorer import PairScorer, gather_antecedents
@@ -146,7 +147,8 @@ class SpanBertCoreferenceResolver(TaskModel):
     ):
         encoder = self.only_encoder(encoder, kwargs)
         super().__init__(encoder, **kwargs)
-        segment_length = encoder.max_sequence_length if segment_length is None else int(segment_length)
+        segment_length = encoder.max_sequence_length if segment_length is None else segment_length
+        segment_length = whole_number("segment_length", segment_length)
         if segment_length > encoder.max_sequence_length:
             raise ValueError(
                 f"`segment_length` must be at most the encoder's {encoder.max_sequence_length} positions. "
@@ -234,8 +236,7 @@ class SpanBertCoreferenceResolver(TaskModel):
             InputError: a document without words, an unknown genre, or lists that do not fit.
             ImportError: raw text was given, or tokens without sentences, and spaCy (extra `linguistic`) is missing.
         """
-        if not isinstance(batch_size, int) or batch_size < 1:
-            raise InputError(f"`batch_size` must be a positive integer. Received: {batch_size!r}.")
+        batch_size = whole_number("batch_size", batch_size)
         documents, single = given_documents(texts, tokens, sentences, speakers, genre, mentions, self.tokenizer)
         found = resolve_documents(self, documents, batch_size, singletons)
         return found[0] if single else found
@@ -263,7 +264,7 @@ class SpanBertCoreferenceResolver(TaskModel):
         raise InputError(
             "A coreference resolver cannot be exported, since it resolves a document in steps of different sizes. "
             "Expected: a .keras file, which `keras.saving.load_model` opens to serve `resolve`, or the encoder alone, "
-            f"`resolver.encoder.export`. Received: format={format!r}."
+            f"`resolver.encoder.export`. Received: format={shown(format)}."
         )
 
     def span_limit(self, pieces: int) -> int:

@@ -1,8 +1,11 @@
 """The settings of coreference resolution, checked."""
 
 import dataclasses
+import functools
 
-from spanbert_keras.preprocessing.document_segments import span_limit
+from spanbert_keras.arguments import dropout_rate, list_of_names, one_of, real_number, whole_number
+from spanbert_keras.errors import shown
+from spanbert_keras.preprocessing.document_segments import CANDIDATES, span_limit
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -30,10 +33,13 @@ class CoreferenceSettings:
     candidates: str
 
     def __post_init__(self):
+        checks = {int: functools.partial(whole_number, minimum=-(2**31)), float: real_number}
         for field in dataclasses.fields(self):
-            if field.type in (int, float):
-                object.__setattr__(self, field.name, field.type(getattr(self, field.name)))
-        object.__setattr__(self, "genres", tuple(self.genres))
+            if check := checks.get(field.type):
+                object.__setattr__(self, field.name, check(field.name, getattr(self, field.name)))
+        dropout_rate("dropout", self.dropout)
+        one_of("candidates", self.candidates, CANDIDATES)
+        object.__setattr__(self, "genres", list_of_names("genres", self.genres))
         if not 0 < self.top_span_ratio <= 1:
             raise ValueError(
                 f"`top_span_ratio` must be above 0 and at most 1. Received: top_span_ratio={self.top_span_ratio}."
@@ -46,8 +52,10 @@ class CoreferenceSettings:
                 raise ValueError(f"`{name}` must be positive. Received: {getattr(self, name)}.")
         if len(set(self.genres)) < len(self.genres):
             raise ValueError(f"`genres` must be different names. Received: {list(self.genres)}.")
-        if self.default_genre not in self.genres:
-            raise ValueError(f"`default_genre` must be one of {list(self.genres)}. Received: {self.default_genre!r}.")
+        if not isinstance(self.default_genre, str) or self.default_genre not in self.genres:
+            raise ValueError(
+                f"`default_genre` must be one of {list(self.genres)}. Received: {shown(self.default_genre)}."
+            )
 
     def span_limit(self, pieces: int) -> int:
         """Returns how many spans are kept at most in a document of that many pieces."""

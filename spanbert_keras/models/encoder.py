@@ -7,6 +7,9 @@ from typing import ClassVar
 import keras
 from keras_hub.models import Backbone
 
+from spanbert_keras.arguments import MAX_PIECES, MAX_WIDTH, dropout_rate, whole_number
+from spanbert_keras.errors import InputError
+from spanbert_keras.files.checksum_file import PRESET_FILES, write_checksums
 from spanbert_keras.layers.attention_mask import AttentionMask
 from spanbert_keras.layers.encoder_block import EncoderBlock
 from spanbert_keras.layers.functional import initializer, reject_rematerialization
@@ -15,6 +18,9 @@ from spanbert_keras.layers.saving.saved_state import SavedState, plain_policy, w
 from spanbert_keras.models.named_inputs import NamedInputs
 from spanbert_keras.preprocessing.tokenizer import SpanBertTokenizer
 from spanbert_keras.presets import ARCHITECTURES
+
+MAX_PARAMETERS = 10**11  # of an encoder, without biases; 400 GB in float32
+MAX_LAYERS = 1000  # Keras needs 10 ms or more for each
 
 
 @keras.saving.register_keras_serializable(package="spanbert_keras")
@@ -49,7 +55,8 @@ class SpanBertEncoder(SavedState, NamedInputs, Backbone):
         `{"sequence_output": (B, T, D)}`, float in the compute dtype.
 
     Raises:
-        ValueError: an input is missing; the tokenizer's size is not `vocabulary_size`; within a `keras.RematScope`.
+        ValueError: a number is out of range or not a number; an input is missing; the tokenizer's size is not
+            `vocabulary_size`; within a `keras.RematScope`.
 
     Example:
 
@@ -88,6 +95,28 @@ class SpanBertEncoder(SavedState, NamedInputs, Backbone):
         dtype=None,
         **kwargs,
     ):
+        vocabulary_size = whole_number("vocabulary_size", vocabulary_size, maximum=MAX_PIECES)
+        num_layers = whole_number("num_layers", num_layers, maximum=MAX_LAYERS)
+        hidden_dim = whole_number("hidden_dim", hidden_dim, maximum=MAX_WIDTH)
+        num_heads = whole_number("num_heads", num_heads, maximum=hidden_dim)
+        intermediate_dim = whole_number("intermediate_dim", intermediate_dim, maximum=MAX_WIDTH)
+        max_sequence_length = whole_number("max_sequence_length", max_sequence_length, maximum=MAX_WIDTH)
+        num_segments = whole_number("num_segments", num_segments)
+        dropout = dropout_rate("dropout", dropout)
+        if attention_dropout is not None:
+            attention_dropout = dropout_rate("attention_dropout", attention_dropout)
+        if hidden_dim % num_heads:
+            raise InputError(
+                f"`hidden_dim` must be a multiple of `num_heads`. Received: hidden_dim={hidden_dim}, "
+                f"num_heads={num_heads}."
+            )
+        rows = vocabulary_size + max_sequence_length + num_segments
+        parameters = hidden_dim * (rows + num_layers * (4 * hidden_dim + 2 * intermediate_dim))
+        if parameters > MAX_PARAMETERS:
+            raise InputError(
+                f"The encoder would have about {parameters:,} parameters. Expected: at most {MAX_PARAMETERS:,}. "
+                "Lower its sizes."
+            )
         if tokenizer is not None and tokenizer.has_vocabulary and tokenizer.vocabulary_size() != vocabulary_size:
             raise ValueError(
                 "The tokenizer's vocabulary does not fit the encoder. Expected: vocabulary_size="
@@ -218,6 +247,7 @@ class SpanBertEncoder(SavedState, NamedInputs, Backbone):
         super().save_to_preset(os.fspath(preset_dir), max_shard_size=max_shard_size)
         if self.tokenizer is not None:
             self.tokenizer.save_to_preset(os.fspath(preset_dir))
+        write_checksums(preset_dir, PRESET_FILES)
 
 
 SpanBertTokenizer.backbone_cls = SpanBertEncoder

@@ -5,7 +5,7 @@ import dataclasses
 import keras
 import numpy as np
 
-from spanbert_keras.errors import InputError
+from spanbert_keras.errors import InputError, shown
 from spanbert_keras.preprocessing.examples.given_texts import given_texts
 
 
@@ -106,7 +106,7 @@ def _filled(pretrainer, text, name):
     special_ids = [tokenizer.mask_token_id, tokenizer.pad_token_id, tokenizer.cls_token_id, tokenizer.sep_token_id]
     runs = masked_runs(token_ids == tokenizer.mask_token_id)
     if not runs:
-        raise InputError(f"`fill_spans` needs at least one literal [MASK] in the {name}. Received: {text!r}.")
+        raise InputError(f"`fill_spans` needs at least one literal [MASK] in the {name}. Received: {shown(text)}.")
     predictions = {}
     outputs = pretrainer(span_inputs(token_ids, runs), training=False)
     for head in ("masked_lm", "span_boundary"):

@@ -9,6 +9,7 @@ from typing import ClassVar
 import keras
 from keras import ops
 
+from spanbert_keras.errors import shown
 from spanbert_keras.layers.saving.layer_tree import LayerTree
 
 ACCURACIES = ("accuracy", "acc", "crossentropy", "ce")  # for which Keras chooses a metric that fits the targets
@@ -180,7 +181,7 @@ class NamedTargets:
             if is_wrong:
                 raise ValueError(
                     f"`{argument}` is for the outputs of `{type(self).__name__}`. Expected: a dict by their names, "
-                    f"{names}. Received: {argument}={value!r}."
+                    f"{names}. Received: {argument}={shown(value)}."
                 )
 
     # --- targets

@@ -8,12 +8,13 @@ from typing import ClassVar
 import keras
 from keras import ops
 
+from spanbert_keras.arguments import one_of, real_number
 from spanbert_keras.layers.masked_lm_head import MaskedLMHead
 from spanbert_keras.layers.next_sentence_head import NextSentenceHead
 from spanbert_keras.layers.saving.saved_state import without_policy_map
 from spanbert_keras.layers.span_boundary_head import SpanBoundaryHead
 from spanbert_keras.losses.next_sentence_loss import next_sentence_loss
-from spanbert_keras.losses.span_bert_loss import span_bert_loss, target_losses
+from spanbert_keras.losses.span_bert_loss import NORMALIZATIONS, span_bert_loss, target_losses
 from spanbert_keras.models.fill_spans import fill_spans
 from spanbert_keras.models.named_targets import sum_over_replicas
 from spanbert_keras.models.task_model import TaskModel
@@ -99,6 +100,9 @@ class SpanBertPretrainer(TaskModel):
         **kwargs,
     ):
         encoder = self.only_encoder(encoder, kwargs)
+        sbo_weight = real_number("sbo_weight", sbo_weight, minimum=0)
+        nsp_weight = real_number("nsp_weight", nsp_weight, minimum=0)
+        one_of("loss_normalization", loss_normalization, NORMALIZATIONS)
         dtype = kwargs.pop("dtype", None) or encoder.dtype_policy
         if next_sentence:
             self._take_pairs()
@@ -126,8 +130,8 @@ class SpanBertPretrainer(TaskModel):
         self.masked_lm_head = masked_lm_head
         self.span_boundary_head = span_boundary_head
         self.next_sentence_head = next_sentence_head
-        self.max_span_positions = max_span_positions
-        self.position_dim = position_dim
+        self.max_span_positions = span_boundary_head.max_span_positions
+        self.position_dim = span_boundary_head.position_dim
         self.sbo_weight = sbo_weight
         self.loss_normalization = loss_normalization
         self.next_sentence = bool(next_sentence)

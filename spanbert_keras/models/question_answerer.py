@@ -1,12 +1,12 @@
 """Extractive question answering. Shape letters: B batch, T tokens, A answers."""
 
 from collections.abc import Iterator, Sequence
-from numbers import Integral
 from typing import ClassVar
 
 import keras
 import numpy as np
 
+from spanbert_keras.arguments import real_number, whole_number
 from spanbert_keras.decoding.answer_spans import Candidates
 from spanbert_keras.decoding.results import Answer
 from spanbert_keras.errors import InputError
@@ -92,12 +92,15 @@ class SpanBertQuestionAnswerer(BucketedPrediction):
         **kwargs,
     ):
         encoder = self.only_encoder(encoder, kwargs)
-        window_length = encoder.max_sequence_length if window_length is None else int(window_length)
-        if not window_length <= encoder.max_sequence_length or max_answer_pieces < 1:
+        window_length = encoder.max_sequence_length if window_length is None else window_length
+        window_length = whole_number("window_length", window_length)
+        max_answer_pieces = whole_number("max_answer_pieces", max_answer_pieces)
+        if no_answer_threshold is not None:
+            no_answer_threshold = real_number("no_answer_threshold", no_answer_threshold)
+        if not window_length <= encoder.max_sequence_length:
             raise ValueError(
-                f"`window_length` must be at most the encoder's {encoder.max_sequence_length} positions and "
-                f"`max_answer_pieces` positive. Received: window_length={window_length}, "
-                f"max_answer_pieces={max_answer_pieces}."
+                f"`window_length` must be at most the encoder's {encoder.max_sequence_length} positions. "
+                f"Received: window_length={window_length}."
             )
         # === Layers ===
         answer_head = keras.layers.Dense(2, kernel_initializer=initializer(), dtype="float32", name="answer_head")
@@ -111,8 +114,8 @@ class SpanBertQuestionAnswerer(BucketedPrediction):
 
         # === Config ===
         self.answer_head = answer_head
-        self.max_answer_pieces = int(max_answer_pieces)
-        self.no_answer_threshold = None if no_answer_threshold is None else float(no_answer_threshold)
+        self.max_answer_pieces = max_answer_pieces
+        self.no_answer_threshold = no_answer_threshold
         self.windows = QuestionWindows(
             encoder.tokenizer,
             window_length,
@@ -166,8 +169,8 @@ class SpanBertQuestionAnswerer(BucketedPrediction):
             "stride": stride,
         }
         for name, value in numbers.items():
-            if (value is not None or name == "batch_size") and not (isinstance(value, Integral) and value >= 1):
-                raise InputError(f"`{name}` must be positive. Received: {name}={value!r}.")
+            if value is not None or name == "batch_size":
+                whole_number(name, value)
         readings = self.read(questions, contexts, batch_size, max_answer_pieces, max_question_pieces, stride)
         answers = [
             self.answers_of(reading, context, n_best or 1, max_answer_pieces)

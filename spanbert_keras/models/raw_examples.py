@@ -2,12 +2,12 @@
 
 import functools
 import types
-from numbers import Integral
 from typing import Any
 
 import keras
 import numpy as np
 
+from spanbert_keras.arguments import whole_number
 from spanbert_keras.errors import InputError
 from spanbert_keras.models.named_targets import NamedTargets
 from spanbert_keras.models.replicas import check_replicas, devices_of_a_batch
@@ -183,8 +183,7 @@ class RawExamples(NamedTargets):
     def _batches(self, rows, batch_size=None, is_shuffled=False, in_order=False, epoch=0, is_fixed=False):
         """Returns rows in batches, as Keras takes them on the backend in use."""
         size = self.raw_batch_size if batch_size is None else batch_size
-        if isinstance(size, bool) or not isinstance(size, Integral) or size < 1:
-            raise ValueError(f"`batch_size` must be a positive integer. Received: {batch_size!r}.")
+        size = whole_number("batch_size", size)
         prepare, in_order = self.preprocessor, in_order or not (is_shuffled or is_fixed)
         # TensorFlow traces Keras' metrics of tokens with a length that it must know.
         is_single = prepare.single_length or self.outputs_by_token and self._compile_metrics is not None

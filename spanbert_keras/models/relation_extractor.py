@@ -4,11 +4,14 @@ from collections.abc import Mapping, Sequence
 
 import keras
 
+from spanbert_keras.arguments import list_of_names, one_of
 from spanbert_keras.decoding.results import Relation
+from spanbert_keras.errors import shown
 from spanbert_keras.models.row_classifier import RowClassifier
 from spanbert_keras.preprocessing.entity_rows import MODES, EntityPair, EntityRows, assign_markers, marker_names
 from spanbert_keras.preprocessing.examples.document_pairs import document_pairs
 from spanbert_keras.preprocessing.examples.given_entities import given_pairs
+from spanbert_keras.preprocessing.examples.given_texts import given_list
 from spanbert_keras.preprocessing.preprocessors.relation_extractor_preprocessor import (
     SpanBertRelationExtractorPreprocessor,
 )
@@ -86,15 +89,17 @@ class SpanBertRelationExtractor(RowClassifier):
         **kwargs,
     ):
         encoder = self.only_encoder(encoder, kwargs)
+        labels = list_of_names("labels", labels)
+        subject_types = list_of_names("subject_types", subject_types)
+        object_types = list_of_names("object_types", object_types)
         if not labels:
             raise ValueError("`labels` must name the relations. Received: none.")
-        if feature_mode not in MODES:
-            raise ValueError(f"`feature_mode` must be one of {MODES}. Received: {feature_mode!r}.")
+        one_of("feature_mode", feature_mode, MODES)
         if markers is None and feature_mode != "text" and not (subject_types and object_types):
             raise ValueError(
                 "`subject_types` and `object_types` must name the types that sentences come with "
                 f"in mode {feature_mode!r}. "
-                f"Received: {tuple(subject_types)} and {tuple(object_types)}."
+                f"Received: {shown(subject_types)} and {shown(object_types)}."
             )
         super().__init__(encoder, labels, row_length, pooler, dropout, problem_type="single_label", **kwargs)
         if markers is None:
@@ -144,6 +149,7 @@ class SpanBertRelationExtractor(RowClassifier):
 
     def extract_pairs(self, pairs: Sequence[EntityPair], batch_size: int = 32) -> list[Relation]:
         """Returns the relation of each `EntityPair`; see `extract`."""
+        pairs, _ = given_list(pairs, "pairs", "a list of `EntityPair`", (EntityPair,))
         rows = self.entities.rows(pairs)
         logits = self.logits_of(rows, batch_size)
         with self._one_call:

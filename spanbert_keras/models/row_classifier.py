@@ -1,13 +1,14 @@
 """The base of classifiers of texts, pairs and sentences with entities. Shape letters: B batch, T tokens, C classes."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar
 
 import keras
 import numpy as np
 from keras import ops
 
-from spanbert_keras.errors import InputError
+from spanbert_keras.arguments import one_of, whole_number
+from spanbert_keras.errors import InputError, shown
 from spanbert_keras.layers.classification_head import ClassificationHead
 from spanbert_keras.losses.classification_loss import classification_losses, multi_label_losses, regression_losses
 from spanbert_keras.models.bucketed_prediction import BucketedPrediction
@@ -46,7 +47,8 @@ class RowClassifier(BucketedPrediction):
     pad = staticmethod(pad_rows)
 
     def __init__(self, encoder, labels, row_length, pooler, dropout, problem_type=None, dtype=None, **kwargs):
-        row_length = min(128, encoder.max_sequence_length) if row_length is None else int(row_length)
+        row_length = min(128, encoder.max_sequence_length) if row_length is None else row_length
+        row_length = whole_number("row_length", row_length)
         if row_length > encoder.max_sequence_length:
             raise ValueError(
                 f"`row_length` must be at most the encoder's {encoder.max_sequence_length} positions. "
@@ -72,8 +74,7 @@ class RowClassifier(BucketedPrediction):
         Raises:
             InputError: the batch size is not positive, or logits are not finite.
         """
-        if batch_size < 1:
-            raise InputError(f"`batch_size` must be positive. Received: {batch_size}.")
+        batch_size = whole_number("batch_size", batch_size)
         lengths = row_lengths(self.row_length)
         order = sorted(range(len(rows)), key=lambda place: -len(rows[place]))
         found = np.zeros((len(rows), len(self.labels) or 1), np.float32)
@@ -141,6 +142,8 @@ class RowClassifier(BucketedPrediction):
         """
         if class_weight is None or not self.takes_class_weights:
             return class_weight  # which is rejected elsewhere
+        if not isinstance(class_weight, Mapping):
+            raise InputError(f"`class_weight` must be a dict. Received: {shown(class_weight)}.")
         numbers = {name: number for number, name in enumerate(self.labels)}
         found = {numbers.get(key, key) for key in class_weight}
         if not found <= set(range(len(self.labels))):
@@ -167,24 +170,30 @@ class RowClassifier(BucketedPrediction):
         }
 
 
+def _tuple_of_labels(labels) -> tuple:
+    try:
+        return tuple(labels)
+    except TypeError:
+        raise InputError(f"`labels` must be a list of names. Received: labels={shown(labels)}.") from None
+
+
 def checked_labels(labels, problem_type: str | None = None) -> tuple[tuple[str, ...], str]:
     """Returns labels as a tuple, and the problem type: as given, else regression if there are no labels.
 
     Raises:
         ValueError: an unknown problem type, labels that are not different strings, or too few of them.
     """
-    labels = (labels,) if isinstance(labels, str) else tuple(labels or ())
+    labels = (labels,) if isinstance(labels, str) else () if labels is None else _tuple_of_labels(labels)
     problem_type = problem_type or ("single_label" if labels else "regression")
-    if problem_type not in LOSSES:
-        raise ValueError(f"`problem_type` must be one of {', '.join(LOSSES)}. Received: {problem_type!r}.")
-    wrong = len(set(labels)) < len(labels) or not all(isinstance(label, str) for label in labels)
+    one_of("problem_type", problem_type, tuple(LOSSES))
+    wrong = not all(isinstance(label, str) for label in labels) or len(set(labels)) < len(labels)
     if wrong or len(labels) < FEWEST_LABELS[problem_type]:
         expected = {
             "single_label": "several different names, or none for regression",
             "multi_label": "different names, at least one, if a text may have several",
             "regression": "different names, one for each number",
         }
-        raise ValueError(f"`labels` must be {expected[problem_type]}. Received: {labels}.")
+        raise ValueError(f"`labels` must be {expected[problem_type]}. Received: {shown(labels)}.")
     return labels, problem_type
 
 
@@ -199,7 +208,7 @@ def numbered_labels(labels, num_classes: int | None):
     wrong = isinstance(num_classes, bool) or not isinstance(num_classes, int) or num_classes < 1
     if wrong or labels and max(1, len(labels)) != num_classes:
         raise ValueError(
-            f"`num_classes` must be the number of labels, at least 1. Received: num_classes={num_classes!r} with "
-            f"labels={labels!r}."
+            f"`num_classes` must be the number of labels, at least 1. Received: num_classes={shown(num_classes)} with "
+            f"labels={shown(labels)}."
         )
     return labels or ([str(number) for number in range(num_classes)] if num_classes > 1 else ())

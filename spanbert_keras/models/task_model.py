@@ -10,6 +10,8 @@ from typing import Any, ClassVar
 import keras
 import keras_hub
 
+from spanbert_keras.errors import shown
+from spanbert_keras.files.checksum_file import PRESET_FILES, write_checksums
 from spanbert_keras.layers.functional import reject_rematerialization
 from spanbert_keras.layers.saving.saved_state import KEY, SavedState, plain_policy
 from spanbert_keras.models.encoder import SpanBertEncoder
@@ -64,7 +66,7 @@ class TaskModel(SavedState, RawExamples, NamedInputs, keras_hub.models.Task, met
         if (head is not None) != self.functional:
             raise TypeError(
                 f"`{type(self).__name__}` has functional={self.functional}. Expected: `functional = True` in the class "
-                f"if the model is made by a head, else a `call` of its own. Received: head={head!r}."
+                f"if the model is made by a head, else a `call` of its own. Received: head={shown(head)}."
             )
         if kwargs.keys() - {"name", "trainable"}:
             raise TypeError(
@@ -87,7 +89,7 @@ class TaskModel(SavedState, RawExamples, NamedInputs, keras_hub.models.Task, met
         """Returns the encoder, given by its name or as `backbone` among the other arguments, from which that is taken.
 
         Raises:
-            TypeError: it is missing, or given twice.
+            TypeError: it is missing, given twice, or not a `SpanBertEncoder`.
         """
         backbone = others.pop("backbone", None)
         if (encoder is None) == (backbone is None):
@@ -95,7 +97,10 @@ class TaskModel(SavedState, RawExamples, NamedInputs, keras_hub.models.Task, met
                 f"`{cls.__name__}` needs an `encoder`, which may be called `backbone`. "
                 f"Expected: one of them. Received: {'neither' if encoder is None else 'both'}."
             )
-        return backbone if encoder is None else encoder
+        encoder = backbone if encoder is None else encoder
+        if not isinstance(encoder, SpanBertEncoder):
+            raise TypeError(f"`encoder` of `{cls.__name__}` must be a `SpanBertEncoder`. Received: {shown(encoder)}.")
+        return encoder
 
     @property
     def backbone(self):
@@ -124,7 +129,7 @@ class TaskModel(SavedState, RawExamples, NamedInputs, keras_hub.models.Task, met
         if is_other or preprocessor is not None and not callable(preprocessor):
             raise ValueError(
                 f"`preprocessor` of `{type(self).__name__}` must be a `{kind.__name__}`, a function of raw examples, "
-                f'"auto" or None. Received: {preprocessor!r}.'
+                f'"auto" or None. Received: {shown(preprocessor)}.'
             )
         if isinstance(preprocessor, TaskPreprocessor):
             preprocessor = preprocessor.for_model(self)
@@ -224,6 +229,7 @@ class TaskModel(SavedState, RawExamples, NamedInputs, keras_hub.models.Task, met
         task = json.loads(path.read_text(encoding="utf-8"))
         task["config"]["backbone"] = task["config"].pop("encoder")  # what keras-hub's loaders look for
         path.write_text(json.dumps(task, indent=4), encoding="utf-8")
+        write_checksums(preset_dir, PRESET_FILES)
 
 
 def _share_tokenizer(encoder, preprocessor) -> None:

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import keras
 import keras_hub
 
+from spanbert_keras.arguments import real_number
 from spanbert_keras.decoding.results import Classification
-from spanbert_keras.errors import InputError
+from spanbert_keras.errors import InputError, shown
 from spanbert_keras.models.row_classifier import RowClassifier, numbered_labels
 from spanbert_keras.preprocessing.examples.given_texts import given_list, text_columns
 from spanbert_keras.preprocessing.preprocessors.text_classifier_preprocessor import SpanBertTextClassifierPreprocessor
@@ -118,7 +119,7 @@ class SpanBertTextClassifier(RowClassifier, keras_hub.models.TextClassifier):
         empty = 2 if seconds is None else 3
         for number, row in enumerate(rows):
             if len(row) == empty:
-                raise InputError(f"Text {number} has no words. Expected: text. Received: {given[number]!r}.")
+                raise InputError(f"Text {number} has no words. Expected: text. Received: {shown(given[number])}.")
         logits = self.logits_of(rows, batch_size)
         with self._one_call:
             self.counts["texts"] += len(rows)
@@ -187,6 +188,4 @@ class SpanBertTextClassifier(RowClassifier, keras_hub.models.TextClassifier):
 
 def _checked_threshold(threshold) -> float:
     """Returns the threshold; `ValueError` if it is not a probability."""
-    if isinstance(threshold, bool) or not isinstance(threshold, int | float) or not 0 <= threshold <= 1:
-        raise ValueError(f"`threshold` must be a probability, from 0 to 1. Received: {threshold!r}.")
-    return float(threshold)
+    return real_number("threshold", threshold, 0, 1)

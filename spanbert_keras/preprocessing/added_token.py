@@ -6,6 +6,8 @@ from typing import Any
 
 import tokenizers
 
+from spanbert_keras.errors import shown
+
 
 @dataclasses.dataclass(frozen=True)
 class AddedToken:
@@ -53,12 +55,15 @@ class AddedToken:
         if not isinstance(fields, Mapping) or not fields.keys() <= names or not isinstance(fields.get("content"), str):
             raise ValueError(
                 f"An added token must be a str or a mapping with `content` and, if any, {sorted(names - {'content'})}. "
-                f"Received: {value!r}."
+                f"Received: {shown(value)}."
             )
         wrong = [name for name in fields if name != "content" and not isinstance(fields[name], bool | None)]
         if wrong or not fields["content"].strip():
-            raise ValueError(f"An added token needs some text, and flags that are true or false. Received: {value!r}.")
-        return cls(**fields)
+            raise ValueError(
+                f"An added token needs some text, and flags that are true or false. Received: {shown(value)}."
+            )
+        known: dict[str, Any] = {name: value for name, value in fields.items() if value is not None}
+        return cls(**known)
 
     def to_dict(self) -> dict[str, Any]:
         """Returns the fields, as a configuration stores them."""

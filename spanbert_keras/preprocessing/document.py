@@ -5,7 +5,7 @@ import operator
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from spanbert_keras.errors import InputError
+from spanbert_keras.errors import InputError, shown
 
 # The genres of OntoNotes 5.0, by which its documents' names begin: broadcast conversation, broadcast news, magazines,
 # newswire, pivot text (the Bible), telephone conversation, web.
@@ -60,8 +60,8 @@ class Document:
     def __post_init__(self):
         for key in ("genre", "name"):
             if not isinstance(getattr(self, key), str):
-                raise InputError(f"`{key}` is not text. Expected: a string. Received: {getattr(self, key)!r}.")
-        where = f"Document {self.name!r}, part {self.part}"
+                raise InputError(f"`{key}` is not text. Expected: a string. Received: {shown(getattr(self, key))}.")
+        where = f"Document {shown(self.name)}, part {self.part}"
         values = {
             "tokens": _texts(self.tokens, f"{where}: `tokens`"),
             "speakers": _texts(self.speakers, f"{where}: `speakers`"),
@@ -110,7 +110,7 @@ def genre_place(genre: str | None, genres: Sequence[str], default: str) -> int:
     """
     genre = genre or default
     if genre not in genres:
-        raise InputError(f"The genre {genre!r} is not one of the model's. Expected: one of {list(genres)}.")
+        raise InputError(f"The genre {shown(genre)} is not one of the model's. Expected: one of {list(genres)}.")
     return list(genres).index(genre)
 
 
@@ -165,8 +165,9 @@ def merge_clusters(clusters: Iterable[Iterable[Span]]) -> Clusters:
 
 
 def _list(values: Any, what: str) -> Sequence:
-    if isinstance(values, str | bytes | dict) or not hasattr(values, "__len__") or not hasattr(values, "__iter__"):
-        raise InputError(f"{what} is not a list. Expected: a sequence. Received: {_shown(values)}.")
+    is_sized = hasattr(values, "__len__") and getattr(values, "ndim", 1) > 0  # an array without dimensions is not
+    if isinstance(values, str | bytes | dict) or not is_sized or not hasattr(values, "__iter__"):
+        raise InputError(f"{what} is not a list. Expected: a sequence. Received: {shown(values, 60)}.")
     return values
 
 
@@ -175,7 +176,7 @@ def _texts(values: Any, what: str) -> tuple[str, ...]:
     texts = tuple(_list(values, what))
     for i, text in enumerate(texts):
         if not isinstance(text, str):
-            raise InputError(f"{what} have no text at index {i}. Expected: a string. Received: {_shown(text)}.")
+            raise InputError(f"{what} have no text at index {i}. Expected: a string. Received: {shown(text, 60)}.")
     return texts
 
 
@@ -186,7 +187,7 @@ def _number(value: Any, what: str) -> int:
     except TypeError:
         number = -1
     if number < 0:
-        raise InputError(f"{what} must be a whole number from 0. Received: {_shown(value)}.")
+        raise InputError(f"{what} must be a whole number from 0. Received: {shown(value, 60)}.")
     return number
 
 
@@ -201,7 +202,7 @@ def _spans(values: Any, what: str) -> tuple[Span, ...]:
         except (TypeError, ValueError):
             is_pair = False
         if not is_pair:
-            raise InputError(f"{what} {i} is not a pair of whole numbers, [start, end). Received: {_shown(value)}.")
+            raise InputError(f"{what} {i} is not a pair of whole numbers, [start, end). Received: {shown(value, 60)}.")
     return tuple(spans)
 
 
@@ -209,7 +210,7 @@ def _check_tokens(document: Document, where: str) -> None:
     """Raises if a token has no text, or speakers and tokens differ in number."""
     for i, token in enumerate(document.tokens):
         if not token.strip(" \t\r\n"):
-            raise InputError(f"{where}: token {i} has no text. Expected: a word. Received: {token!r}.")
+            raise InputError(f"{where}: token {i} has no text. Expected: a word. Received: {shown(token)}.")
     if len(document.speakers) != len(document.tokens):
         raise InputError(
             f"{where}: every token needs a speaker, an empty text if it is unknown. "
@@ -256,11 +257,5 @@ def _check_clusters(document: Document, where: str) -> None:
     if numbers and (len(numbers) != len(document.clusters) or len(set(numbers)) != len(numbers)):
         raise InputError(
             f"{where}: every cluster needs its own number, or none has one. Received: {len(document.clusters)} "
-            f"clusters and the numbers {_shown(numbers)}."
+            f"clusters and the numbers {shown(numbers, 60)}."
         )
-
-
-def _shown(value: Any) -> str:
-    """Returns a value, shortened, for an error message."""
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:60]}..."

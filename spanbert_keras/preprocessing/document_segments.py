@@ -5,6 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from spanbert_keras.arguments import one_of, whole_number
+
 CANDIDATES = ("words", "pieces")
 NO_START, NO_END = -1, -2  # groups in which no span begins, or ends
 SPECIAL_SPEAKER = 1
@@ -81,14 +83,9 @@ class DocumentSegments:
     """
 
     def __init__(self, tokenizer, segment_length: int, candidates: str = "words"):
-        if candidates not in CANDIDATES or segment_length < 3:
-            raise ValueError(
-                f"`candidates` must be one of {CANDIDATES} and `segment_length` at least 3. "
-                f"Received: candidates={candidates!r}, segment_length={segment_length}."
-            )
         self.tokenizer = tokenizer
-        self.segment_length = int(segment_length)
-        self.candidates = candidates
+        self.segment_length = whole_number("segment_length", segment_length, minimum=3)
+        self.candidates = one_of("candidates", candidates, CANDIDATES)
 
     def cut(
         self, tokens: Sequence[str], sentences: Sequence[tuple[int, int]], speakers: Sequence[str]

@@ -2,10 +2,12 @@
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
+from numbers import Integral
 
 import numpy as np
 
-from spanbert_keras.errors import InputError
+from spanbert_keras.arguments import one_of, whole_number
+from spanbert_keras.errors import InputError, shown
 from spanbert_keras.preprocessing.piece_row import PieceRow
 from spanbert_keras.preprocessing.wordpiece import UNUSED_PIECE
 
@@ -102,14 +104,12 @@ class EntityRows:
     """
 
     def __init__(self, tokenizer, markers: Mapping[str, str], mode: str = "ner", row_length: int = 128):
-        if mode not in MODES:
-            raise ValueError(f"`feature_mode` must be one of {MODES}. Received: {mode!r}.")
-        if row_length < 16:
-            raise ValueError(f"A row must hold at least 16 pieces. Received: row_length={row_length}.")
+        if not isinstance(markers, Mapping):
+            raise InputError(f"`markers` must be a dict of names and pieces. Received: markers={shown(markers)}.")
         self.tokenizer = tokenizer
         self.markers = dict(markers)
-        self.mode = mode
-        self.row_length = row_length
+        self.mode = one_of("feature_mode", mode, MODES)
+        self.row_length = whole_number("row_length", row_length, minimum=16)
 
     def rows(self, pairs: Sequence[EntityPair]) -> list[PieceRow]:
         """Returns a row for each pair of entities.
@@ -141,11 +141,14 @@ class EntityRows:
             which = {"SUBJ": "subject", "OBJ": "object"}[side]
             if not kind:
                 raise InputError(f"The type of the {which} is missing. Expected: `{which}_type`, {_one_of(known)}.")
-            raise InputError(f"{kind!r} is not a type of {which} that this model knows. Expected: {_one_of(known)}.")
+            raise InputError(
+                f"{shown(kind)} is not a type of {which} that this model knows. Expected: {_one_of(known)}."
+            )
         piece = self.markers[name]
         if piece not in self.tokenizer.wordpiece.ids:
             raise InputError(
-                f"The vocabulary lacks the piece {piece!r}, which marks {name}: it is not the vocabulary of this model."
+                f"The vocabulary lacks the piece {shown(piece)}, which marks {name}: it is not the vocabulary of this "
+                "model."
             )
         return self.tokenizer.token_to_id(piece)
 
@@ -245,7 +248,21 @@ def _one_of(names: list[str]) -> str:
 
 
 def _check(pair: EntityPair, number: int) -> None:
-    """Raises if an entity is out of range."""
+    """Raises if a pair is not one of strings and ranges, or an entity is out of range."""
+    if not isinstance(pair, EntityPair):
+        raise InputError(f"Sentence {number} must be an `EntityPair`. Received: {shown(pair)}.")
+    if not isinstance(pair.units, tuple | list) or not all(isinstance(unit, str) for unit in pair.units):
+        raise InputError(f"Sentence {number}: `units` must be a tuple of str. Received: {shown(pair.units)}.")
+    for name, span in (("subject", pair.subject), ("object", pair.object)):
+        if (
+            not isinstance(span, tuple | list)
+            or len(span) != 2
+            or not all(isinstance(place, Integral) for place in span)
+        ):
+            raise InputError(f"Sentence {number}: `{name}` must be (start, end). Received: {shown(span)}.")
+    for name, kind in (("subject_type", pair.subject_type), ("object_type", pair.object_type)):
+        if not isinstance(kind, str):
+            raise InputError(f"Sentence {number}: `{name}` must be a str. Received: {shown(kind)}.")
     for name, (start, end) in (("subject", pair.subject), ("object", pair.object)):
         if not 0 <= start < end <= len(pair.units):
             raise InputError(

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from spanbert_keras.arguments import one_of, whole_number
 from spanbert_keras.errors import InputError
 from spanbert_keras.preprocessing.piece_row import pad_rows
 
@@ -122,21 +123,14 @@ class QuestionWindows:
         special_tokens_in_text: bool = False,
         num_segments: int = 2,
     ):
-        if input_order not in INPUT_ORDERS:
-            raise ValueError(f"`input_order` must be one of {INPUT_ORDERS}. Received: input_order={input_order!r}.")
-        if stride < 1 or max_question_pieces < 1 or window_length < 5:
-            raise ValueError(
-                "A window must hold [CLS], two [SEP] and at least one piece of the question and of the passage, and "
-                f"windows must advance. Received: window_length={window_length}, "
-                f"max_question_pieces={max_question_pieces}, stride={stride}."
-            )
         self.tokenizer = tokenizer
-        self.window_length = window_length
-        self.stride = stride
-        self.max_question_pieces = max_question_pieces
-        self.input_order = input_order
+        # A window holds [CLS], two [SEP] and at least one piece of the question and of the passage.
+        self.window_length = whole_number("window_length", window_length, minimum=5)
+        self.stride = whole_number("stride", stride)
+        self.max_question_pieces = whole_number("max_question_pieces", max_question_pieces)
+        self.input_order = one_of("input_order", input_order, INPUT_ORDERS)
         self.special_tokens_in_text = special_tokens_in_text
-        self.num_segments = num_segments
+        self.num_segments = whole_number("num_segments", num_segments)
 
     def replace(self, **settings) -> "QuestionWindows":
         """Returns windows with other settings; those that are `None` stay."""

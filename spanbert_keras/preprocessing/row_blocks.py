@@ -5,6 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from spanbert_keras.errors import shown
+
 CUTS = ("word", "line")
 SPECIALS_PER_BLOCK = 2  # [CLS] and [SEP]
 SPECIALS_PER_PAIR = 3  # [CLS] A [SEP] B [SEP]
@@ -105,7 +107,7 @@ def cut_blocks(shards: Sequence, word_starts: np.ndarray, max_sequence_length: i
     if cut not in CUTS or max_sequence_length <= SPECIALS_PER_BLOCK:
         raise ValueError(
             f"`cut` must be one of {CUTS} and `max_sequence_length` at least {SPECIALS_PER_BLOCK + 1}. "
-            f"Received: cut={cut!r}, max_sequence_length={max_sequence_length}."
+            f"Received: cut={shown(cut)}, max_sequence_length={max_sequence_length}."
         )
     longest = max_sequence_length - SPECIALS_PER_BLOCK
     all_starts, all_lengths, left_out, base = [], [], 0, 0

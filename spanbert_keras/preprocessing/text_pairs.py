@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from spanbert_keras.arguments import whole_number
 from spanbert_keras.preprocessing.piece_row import PieceRow
 
 
@@ -23,13 +24,10 @@ class TextPairs:
     """
 
     def __init__(self, tokenizer, row_length: int = 128, num_segments: int = 2):
-        if row_length < 5:
-            raise ValueError(
-                f"A row must hold [CLS], two [SEP] and a piece of each text. Received: row_length={row_length}."
-            )
         self.tokenizer = tokenizer
-        self.row_length = row_length
-        self.num_segments = num_segments
+        # A row holds [CLS], two [SEP] and a piece of each text.
+        self.row_length = whole_number("row_length", row_length, minimum=5)
+        self.num_segments = whole_number("num_segments", num_segments)
 
     def rows(self, firsts: Sequence[str], seconds: Sequence[str] | None = None) -> list[PieceRow]:
         """Returns a row for each text, or for each pair; a text may be empty.

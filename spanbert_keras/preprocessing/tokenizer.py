@@ -1,16 +1,19 @@
 """The tokenizer that travels with every saved model."""
 
 import dataclasses
-import json
 import os
 import pathlib
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import keras
 import keras_hub
 import numpy as np
+from typing_extensions import TypedDict
 
 from spanbert_keras.errors import InputError
+from spanbert_keras.files.checksum_file import TOKENIZER_FILES, verify_checksums, write_checksums
+from spanbert_keras.files.json_files import read_json
 from spanbert_keras.preprocessing.added_token import AddedToken
 from spanbert_keras.preprocessing.tokenizer_inputs import as_rows, as_texts, is_symbolic
 from spanbert_keras.preprocessing.wordpiece import (
@@ -23,6 +26,12 @@ from spanbert_keras.preprocessing.wordpiece import (
 )
 
 VOCABULARY_FILE = "vocab.txt"
+
+
+class _Preset(TypedDict):
+    """The file of a tokenizer in a preset."""
+
+    config: dict[str, Any]
 
 
 @keras.saving.register_keras_serializable(package="spanbert_keras")
@@ -335,14 +344,30 @@ class SpanBertTokenizer(keras_hub.models.Tokenizer):
         folder = pathlib.Path(preset)
         if not folder.is_dir():
             return super().from_preset(preset, config_file=config_file, **kwargs)
+        verify_checksums(folder, (config_file, "assets/*"))
         try:
-            config = json.loads((folder / config_file).read_text(encoding="utf-8"))["config"]
+            config = read_json(folder / config_file, _Preset)["config"]
         except FileNotFoundError:
             raise InputError(f"The preset directory {preset} holds no tokenizer. Expected: {config_file}.") from None
-        tokenizer = cls.from_config({**config, **kwargs})
+        except (OSError, ValueError) as error:
+            raise InputError(f"{folder / config_file} cannot be used: {str(error)[:200]}.") from error
+        tokenizer = cls._from_settings({**config, **kwargs}, folder / config_file)
         if not tokenizer.has_vocabulary:
             tokenizer.set_vocabulary(folder / "assets" / config_file.split(".")[0] / VOCABULARY_FILE)
         return tokenizer
+
+    @classmethod
+    def _from_settings(cls, config: dict, path: pathlib.Path):
+        """Returns the tokenizer of a config; raises `InputError` with the file's path if it rejects a setting."""
+        try:
+            return cls.from_config(config)
+        except (TypeError, ValueError, AttributeError) as error:
+            raise InputError(f"{path} holds no settings of a tokenizer: {str(error)[:200]}.") from error
+
+    def save_to_preset(self, preset_dir):
+        """Writes `tokenizer.json` and the vocabulary into a keras-hub preset directory."""
+        super().save_to_preset(os.fspath(preset_dir))
+        write_checksums(preset_dir, TOKENIZER_FILES)
 
     def get_config(self):
         config = super().get_config()

@@ -5,6 +5,8 @@ import sys
 import keras
 import numpy as np
 
+from spanbert_keras.errors import shown
+
 
 def is_symbolic(inputs) -> bool:
     """Returns whether `inputs` is a TensorFlow tensor of a graph being traced."""
@@ -54,10 +56,10 @@ def as_rows(inputs) -> tuple[list[list[int]], bool]:
     else:
         values = keras.ops.convert_to_numpy(inputs).tolist()
     if not isinstance(values, list):
-        raise ValueError(f"Ids must be a list of int or a batch of lists. Received: {inputs!r}.")
+        raise ValueError(f"Ids must be a list of int or a batch of lists. Received: {shown(inputs)}.")
     batched = bool(values) and np.ndim(values[0]) > 0
     rows = values if batched else [values]
     words = [index for row in rows for index in row if isinstance(index, str)]
     if words:
-        raise ValueError(f"Ids must be a list of int or a batch of lists. Received: {words[0]!r}.")
+        raise ValueError(f"Ids must be a list of int or a batch of lists. Received: {shown(words[0])}.")
     return [[int(index) for index in row] for row in rows], batched

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 
+from spanbert_keras.arguments import MAX_PIECES, whole_number
 from spanbert_keras.errors import InputError
 from spanbert_keras.preprocessing.wordpiece import LONE_SURROGATES, SPECIAL_PIECES
 
@@ -34,6 +35,7 @@ def train_wordpiece(texts: Iterable[str], vocabulary_size: int, lowercase: bool 
     Raises:
         InputError: the texts have no words, or `vocabulary_size` is too small for the single characters.
     """
+    vocabulary_size = whole_number("vocabulary_size", vocabulary_size, maximum=MAX_PIECES)
     words = count_words(texts, lowercase)
     if not words:
         raise InputError("A vocabulary cannot be trained: the input holds no words. Expected: text. Received: none.")

@@ -3,6 +3,7 @@
 import dataclasses
 import os
 
+from spanbert_keras.arguments import MAX_PIECES, MAX_WIDTH
 from spanbert_keras.data.annotations.annotator import ENTITIES
 from spanbert_keras.data.pairs.segment_pairs import MIN_ROW_LENGTH
 from spanbert_keras.errors import InputError
@@ -34,7 +35,10 @@ class Config(RunSettings):
         path=True,
     )
     train_vocabulary: int | None = setting(
-        "Size in word pieces of a vocabulary that is trained on the raw text.", default=None, minimum=1
+        "Size in word pieces of a vocabulary that is trained on the raw text.",
+        default=None,
+        minimum=1,
+        below=MAX_PIECES + 1,
     )
     lowercase: bool = setting("Whether raw text is lowercased and stripped of accents (uncased models).", default=False)
     heldout_share: float = setting(
@@ -43,7 +47,9 @@ class Config(RunSettings):
     workers: int | None = setting(
         "Number of threads that prepare raw text. Default: all cores.", default=None, changeable=True, minimum=1
     )
-    max_sequence_length: int = setting("Length of a row in tokens, with [CLS] and [SEP].", default=512, minimum=3)
+    max_sequence_length: int = setting(
+        "Length of a row in tokens, with [CLS] and [SEP].", default=512, minimum=3, below=MAX_WIDTH + 1
+    )
     cut: str = setting(
         "Places at which a document may be cut into blocks: between words, or between lines.",
         default="word",
@@ -93,7 +99,7 @@ class Config(RunSettings):
     )
     masking_rate: float = setting("Share of the tokens that is masked, above 0 and at most 1.", default=0.15)
     geometric_rate: float = setting("Parameter p of the span length distribution p(1-p)^(l-1).", default=0.2)
-    max_span_length: int = setting("Maximum length of a drawn span, in words.", default=10)
+    max_span_length: int = setting("Maximum length of a drawn span, in words.", default=10, minimum=1, below=1001)
     masking_rule: str = setting(
         "Budget, random tokens and draws as in the paper, or as in Google's BERT (subword and whole_word only).",
         default="paper",
@@ -111,7 +117,9 @@ class Config(RunSettings):
     )
     # --- model
     architecture: str = setting("Sizes of the encoder.", default="base", choices=("tiny", "small", "base", "large"))
-    num_layers: int | None = setting("Number of encoder blocks. Default: the architecture's.", default=None, minimum=1)
+    num_layers: int | None = setting(
+        "Number of encoder blocks. Default: the architecture's.", default=None, minimum=1, below=1001
+    )
     hidden_dim: int | None = setting(
         "Width of the hidden states. Default: the architecture's.", default=None, minimum=1
     )
@@ -298,6 +306,8 @@ class Config(RunSettings):
                 f"--batch_tokens={self.batch_tokens} must be a multiple of {flag}; the nearest is {nearest}."
             )
         rows = self.rows_of(length)
+        if rows > MAX_WIDTH:
+            raise InputError(f"A step has {rows:,} rows of {length} tokens. Expected: at most {MAX_WIDTH:,} rows.")
         if rows < 1 or rows % self.accumulation_steps:
             raise InputError(
                 f"A step has {rows} rows of {length} tokens, which must be a positive "

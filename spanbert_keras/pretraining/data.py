@@ -87,7 +87,7 @@ class PretrainingData:
             logging.info("Preparing %s into %s.", path, folder)
         try:
             settings = PreparationSettings(input=(path,), output_dir=str(folder), workers=config.workers, **choices)
-            found = prepare_corpus(settings)
+            found = prepare_corpus(settings, wait=True)
         except InputError as error:
             raise InputError(
                 f"--corpus={path} cannot be prepared into {folder} (--cache_dir is its parent). {error}"

@@ -79,12 +79,29 @@ class InitialCheckpoint:
         """
         whole = bool(self.tokenizer.text_settings)
         path = cache / "vocabularies" / f"{self.tokenizer.fingerprint()[:12]}{'' if whole else '.txt'}"
-        if whole and not path.is_dir():
-            with input_error_if_unwritable(path):
+        if self._is_written(path):
+            return str(path)
+        if path.exists():
+            logging.warning("%s is damaged and is written again.", path)
+        with input_error_if_unwritable(path):
+            if whole:
                 write_atomically(path, lambda temporary: self.tokenizer.save_to_preset(str(temporary)))
-        elif not path.exists():
-            write_text(path, "".join(f"{piece}\n" for piece in self.tokenizer.get_vocabulary()))
+            else:
+                write_text(path, "".join(f"{piece}\n" for piece in self.tokenizer.get_vocabulary()))
         return str(path)
+
+    def _is_written(self, path: Path) -> bool:
+        """Returns whether the tokenizer is in a file or folder of the cache."""
+        if not path.exists():
+            return False
+        try:
+            if path.is_dir():
+                found = SpanBertTokenizer.from_preset(str(path))
+            else:
+                found = SpanBertTokenizer(path, lowercase=self.tokenizer.lowercase)
+        except ValueError:
+            return False
+        return found.fingerprint() == self.tokenizer.fingerprint()
 
     def check_tokenizer(self, tokenizer: SpanBertTokenizer) -> None:
         """Raises if text was prepared with another vocabulary.

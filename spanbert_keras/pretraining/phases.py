@@ -9,6 +9,8 @@ import numpy as np
 
 from spanbert_keras.errors import InputError
 
+MAX_DIGITS = 12  # of a number in `--phases`
+
 
 @dataclasses.dataclass(frozen=True)
 class Phase:
@@ -32,7 +34,8 @@ def parse_phases(text: str) -> tuple[Phase, ...]:
     phases = []
     for part in text.split(","):
         length, _, steps = part.strip().partition(":")
-        if not (length.isdecimal() and steps.isdecimal() and int(length) and int(steps)):
+        digits = length.isdecimal() and steps.isdecimal() and max(len(length), len(steps)) <= MAX_DIGITS
+        if not (digits and int(length) and int(steps)):
             raise InputError(
                 f"--phases must be row length:steps, separated by commas, such as 128:900000,512:100000. "
                 f"Received: {part.strip()!r} in {text!r}."

@@ -360,4 +360,4 @@ class PretrainingRun:
             report.print_scores(outcome.scores)
             report.print_examples(outcome.examples)
             logging.info("Saved pretrainer.keras, encoder.keras and encoder_preset/ in %s.", self.folder)
-        self.distribution.sum(np.zeros(1))  # workers leave together: one that is gone early would count as lost
+        self.process.leave_together()

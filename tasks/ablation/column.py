@@ -15,6 +15,7 @@ from spanbert_keras.program import InputError
 from tasks.ablation.embedded_tasks import FILES as EMBEDDED_FILES
 from tasks.ablation.embedded_tasks import SPLITS
 from tasks.glue.report import COLUMN_SCORES
+from tasks.shared.run_tables import is_number
 
 PROGRAMS = {
     "question_answering": "tasks.question_answering.finetune",
@@ -76,7 +77,7 @@ class Column:
     def score(self, record: Mapping) -> float | None:
         """Returns the dev score of a finished run's record by which Tables 6 and 7 compare, `None` without one."""
         dev = (record.get("scores") or {}).get("dev") or {}
-        return next((float(dev[name]) for name in self._scores if isinstance(dev.get(name), int | float)), None)
+        return next((float(dev[name]) for name in self._scores if is_number(dev.get(name))), None)
 
     @property
     def _scores(self) -> tuple[str, ...]:
@@ -177,7 +178,7 @@ def glue_averages(records: Mapping[str, Mapping]) -> dict[str, float | None]:
     for name in AVERAGED:
         dev = (records.get(name, {}).get("scores") or {}).get("dev") or {}
         values = [dev.get(score) for score in COLUMN_SCORES[name]]
-        if None in values:
+        if not all(map(is_number, values)):
             return {GLUE_AVERAGE: None, GLUE_WITH_WNLI: None}
         scores.append(sum(values) / len(values))
     return {

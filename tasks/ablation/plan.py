@@ -2,6 +2,7 @@
 
 import functools
 from pathlib import Path
+from typing import Any
 
 from absl import logging
 
@@ -199,8 +200,10 @@ class Plan:
 def _is_annotated(corpus: Path, names: list[str]) -> bool:
     folders = [corpus] if (corpus / "manifest.json").is_file() else sorted(corpus.glob("part-*-of-*"))
     try:
-        return bool(folders) and all(set(names) <= set(read_json(one / "annotations.json")) for one in folders)
-    except (OSError, ValueError, TypeError):
+        return bool(folders) and all(
+            set(names) <= set(read_json(one / "annotations.json", dict[str, Any])) for one in folders
+        )
+    except (OSError, ValueError):
         return False
 
 

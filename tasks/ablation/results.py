@@ -149,8 +149,9 @@ def check_alike(plan: Plan) -> None:
             record = record_of(folder)
             if not record:
                 continue
-            facts = {name: record["facts"].get(name) for name in COMPARED_FACTS}
-            shared = {name: value for name, value in record["flags"].items() if name not in ignored} | facts
+            facts = {name: (record.get("facts") or {}).get(name) for name in COMPARED_FACTS}
+            flags = record.get("flags") or {}
+            shared = {name: value for name, value in flags.items() if name not in ignored} | facts
             if first is None:
                 first = (str(folder), shared)
             for name in sorted(set(shared) | set(first[1])):

@@ -76,7 +76,7 @@ def write(plan: Plan, failed: dict[str, str]) -> None:
     folder = plan.folder
     with input_error_if_unwritable(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        write_json(folder / "ablation.json", found.to_json())
+        write_json(folder / "ablation.json", found.to_json(), checksum=True)
         for table in plan.config.tables:
             text = results.markdown(found, table)
             write_text(folder / f"table{table}.md", text)

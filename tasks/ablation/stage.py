@@ -4,6 +4,9 @@ import dataclasses
 import shlex
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, NotRequired
+
+from typing_extensions import TypedDict
 
 from spanbert_keras import program
 from spanbert_keras.files.json_files import read_json
@@ -56,11 +59,25 @@ class Stage:
                 )
 
 
+class _Chosen(TypedDict):
+    """What is needed of a `sweep.json`."""
+
+    folder: str
+
+
+class _Record(TypedDict):
+    """What is needed of a `run.json`."""
+
+    flags: NotRequired[dict[str, Any] | None]
+    facts: NotRequired[dict[str, Any] | None]
+    scores: NotRequired[dict[str, dict[str, Any] | None] | None]
+
+
 def scored_record(folder: Path) -> dict:
     """Returns the record of a fine-tuning run, or of the run that a sweep chose; {} unless it has dev scores."""
     try:
-        folder = folder / str(read_json(folder / "sweep.json")["folder"])
-    except (OSError, ValueError, KeyError, TypeError):
+        folder = folder / read_json(folder / "sweep.json", _Chosen)["folder"]
+    except (OSError, ValueError):
         if (folder / "sweep.json").exists():
             return {}  # a sweep that is not finished
     record = record_of(folder)
@@ -70,7 +87,6 @@ def scored_record(folder: Path) -> dict:
 def record_of(folder: Path) -> dict:
     """Returns the record of the run in a folder, {} if there is none."""
     try:
-        record = read_json(folder / "run.json")
+        return read_json(folder / "run.json", _Record)
     except (OSError, ValueError):
         return {}
-    return record if isinstance(record, dict) else {}

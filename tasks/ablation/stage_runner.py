@@ -63,12 +63,12 @@ def run_stages(stages: Sequence[Stage], folder: Path, failed: dict[str, str]) ->
 def check_arguments(stage: Stage, folder: Path) -> None:
     """Raises `InputError` if a finished stage without a record of its own was run with other arguments."""
     try:
-        recorded = read_json(_arguments_file(stage, folder))
+        recorded = read_json(_arguments_file(stage, folder), list[str])
     except (OSError, ValueError):
         return  # started by other means
     if stage.folder is None and recorded != list(stage.arguments):
         raise InputError(
-            f"The results of {stage.name} in {folder} were made with {' '.join(map(str, recorded))}. Expected: "
+            f"The results of {stage.name} in {folder} were made with {' '.join(recorded)}. Expected: "
             f"{' '.join(stage.arguments)}. Give a new --output_dir."
         )
 

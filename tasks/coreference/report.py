@@ -52,7 +52,7 @@ def report(folder: Path, published: bool = True) -> TaskReport:
         folder: `Path`. Folder of the runs.
         published: bool. Adds the paper's rows.
     """
-    groups = group_runs(find_runs(folder, lambda record: AVERAGE in record["scores"].get("dev", {})))
+    groups = group_runs(find_runs(folder, lambda record: AVERAGE in record["scores"].get("dev", {}), _figures))
     rows, others = {}, {}
     notes: dict[bool, list[str]] = {True: [], False: []}  # of the paper's data set, of others
     figures = published_figures({name: {DATASET: row[-1]} for name, row in PUBLISHED.items()}, published)
@@ -70,6 +70,11 @@ def report(folder: Path, published: bool = True) -> TaskReport:
     of_paper = {name: _cells(row) for name, row in PUBLISHED.items() if published}
     table = ResultTable("Table 3: OntoNotes", HEAD, of_paper, rows, notes[True])
     return TaskReport([table, ResultTable("Other data: coreference", HEAD, {}, others, notes[False])], figures)
+
+
+def _figures(record: dict) -> list:
+    """Returns the figures of one run."""
+    return [scores[name] for scores in scores_of([record])[1] for name in SCORES]
 
 
 def _cells(figures: Sequence[float]) -> list[str]:

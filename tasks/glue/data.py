@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from absl import logging
 
 from spanbert_keras.files.text_errors import json_lines_fault
-from spanbert_keras.program import InputError
+from spanbert_keras.program import InputError, shown
 from tasks.glue.benchmark_set import BenchmarkSet, Columns
 from tasks.glue.file_format import holds_json_lines
 from tasks.shared.example_collector import LEAVE_OUT, ExampleCollector
@@ -253,7 +253,7 @@ def _label(row: dict, columns: Columns, labels: Sequence[str] | None, where: str
         value, column = row[columns.label], columns.label
         several = columns.separator is not None
         if several and not isinstance(value, list):
-            raise InputError(f"{where}: {column} must be a list of labels. Received: {json.dumps(value)[:40]}.")
+            raise InputError(f"{where}: {column} must be a list of labels. Received: {_json(value)}.")
         if not several and not (labels == () and isinstance(value, list) and value):
             label = _text(value, column, where, number=True)
             _check_label(label, labels, where)
@@ -271,8 +271,16 @@ def _text(value, column: str | int, where: str, number: bool = False) -> str:
         return str(int(value) if isinstance(value, float) and value.is_integer() else value)  # 2.0 is 2
     if not isinstance(value, str):
         expected = "text or a number" if number else "text"
-        raise InputError(f"{where}: {column} must be {expected}. Received: {json.dumps(value)[:40]}.")
+        raise InputError(f"{where}: {column} must be {expected}. Received: {_json(value)}.")
     return value
+
+
+def _json(value) -> str:
+    """Returns the beginning of a value's JSON, for an error message."""
+    try:
+        return json.dumps(value)[:40]
+    except RecursionError:
+        return shown(value, 40)
 
 
 def _check_label(label: str, labels: Sequence[str] | None, where: str) -> None:

@@ -74,7 +74,12 @@ def main(config: Config) -> None:
 
 
 def _runs_in(folder: Path) -> list[dict]:
-    return find_runs(folder, lambda record: record["flags"].get("dataset") in SETS)
+    return find_runs(folder, lambda record: record["flags"].get("dataset") in SETS, _figures)
+
+
+def _figures(record: dict) -> list:
+    """Returns the figures of one run on dev."""
+    return [record["scores"]["dev"][name] for name in (*COLUMN_SCORES[record["flags"]["dataset"]], "score")]
 
 
 def report(folder: Path, published: bool = True) -> TaskReport:

@@ -72,13 +72,19 @@ def gather(folder: Path) -> dict[tuple[str, str], Result]:
     Test scores take precedence over dev scores. Those of dev use a threshold fitted on other articles, else on dev
     itself, and are labelled accordingly. Seeds are averaged; see `group_runs`.
     """
-    groups = group_runs(find_runs(folder, _is_reader))
+    groups = group_runs(find_runs(folder, _is_reader, _figures))
     return {key: _mean([_result(record["scores"]) for record in records]) for key, records in groups.items()}
 
 
 def _is_reader(record: dict) -> bool:
     """Returns whether a run's scores are those of question answering."""
     return not {"exact_match", "exact", "best_exact"}.isdisjoint(record["scores"].get("dev", {}))
+
+
+def _figures(record: dict) -> tuple:
+    """Returns the figures of one run."""
+    result = _result(record["scores"])
+    return result.exact, result.f1
 
 
 def _result(scores: dict) -> Result:

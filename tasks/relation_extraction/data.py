@@ -11,7 +11,7 @@ from typing import Any
 
 from spanbert_keras import EntityPair
 from spanbert_keras.files.text_errors import json_lines_fault
-from spanbert_keras.program import InputError
+from spanbert_keras.program import InputError, shown
 from tasks.shared.example_collector import LEAVE_OUT, ExampleCollector
 from tasks.shared.text_files import read_text
 
@@ -109,7 +109,7 @@ def read_labels(path: str | os.PathLike) -> dict[str, str]:
     name = os.fspath(path)
     value = _json(read_text(name, LABELS_FORM), name, LABELS_FORM)
     if not isinstance(value, dict) or not value or not all(_is_name(label) for label in value.values()):
-        raise InputError(f"{name} is not a file of labels. Expected: {LABELS_FORM}. Received: {str(value)[:60]!r}.")
+        raise InputError(f"{name} is not a file of labels. Expected: {LABELS_FORM}. Received: {shown(value, 60)}.")
     return value
 
 
@@ -161,18 +161,19 @@ def _example(record: Any, where: str, gold: bool) -> Example:
     if isinstance(record, Mapping) and not gold:
         record = {**record, "relation": "-"}
     if not isinstance(record, Mapping):
-        raise InputError(f"{where} is not an example. Expected: {FORM}. Received: {str(record)[:60]!r}.")
+        raise InputError(f"{where} is not an example. Expected: {FORM}. Received: {shown(record, 60)}.")
     missing = [key for key in KEYS if key not in record]
     if missing:
         raise InputError(f"{where} lacks {', '.join(missing)}. Expected: {FORM}. Received: {', '.join(record)[:80]}.")
     name = record["id"]
-    where = f"{where} ({name!r})"
+    where = f"{where} ({shown(name, 60)})"
     for key in ("id", "subj_type", "obj_type", "relation"):
         if not _is_name(record[key]):
-            raise InputError(f"{where}: `{key}` must be printable text on one line. Received: {record[key]!r:.60}.")
+            received = shown(record[key], 60)
+            raise InputError(f"{where}: `{key}` must be printable text on one line. Received: {received}.")
     tokens = record["token"]
     if not isinstance(tokens, list) or not tokens or not all(isinstance(token, str) for token in tokens):
-        raise InputError(f"{where}: `token` must be a list of at least one string. Received: {str(tokens)[:60]!r}.")
+        raise InputError(f"{where}: `token` must be a list of at least one string. Received: {shown(tokens, 60)}.")
     spans = []
     for side in ("subj", "obj"):
         start, last = record[f"{side}_start"], record[f"{side}_end"]
@@ -180,7 +181,7 @@ def _example(record: Any, where: str, gold: bool) -> Example:
         if not whole or not 0 <= start <= last < len(tokens):
             raise InputError(
                 f"{where}: {side}_start and {side}_end must be indices of the {len(tokens)} tokens, the last one "
-                f"included. Received: {start!r} and {last!r}."
+                f"included. Received: {shown(start, 60)} and {shown(last, 60)}."
             )
         spans.append((start, last + 1))
     if spans[0][0] < spans[1][1] and spans[1][0] < spans[0][1]:

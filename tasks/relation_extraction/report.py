@@ -52,7 +52,7 @@ def report(folder: Path, published: bool = True) -> TaskReport:
         folder: `Path`. Folder of the runs.
         published: bool. Adds the published rows.
     """
-    groups = group_runs(find_runs(folder, _is_extractor))
+    groups = group_runs(find_runs(folder, _is_extractor, _figures))
     rows: dict[str, dict[str, list[str]]] = {dataset: {} for dataset in TITLES}
     others: dict[str, list[str]] = {}
     notes: dict[str, list[str]] = {}
@@ -79,6 +79,12 @@ def report(folder: Path, published: bool = True) -> TaskReport:
 def _is_extractor(record: dict) -> bool:
     """Returns whether a run is one of relation extraction."""
     return "feature_mode" in record["flags"] and "f1" in record["scores"].get("dev", {})
+
+
+def _figures(record: dict) -> list:
+    """Returns the figures of one run; all but F1 may be missing."""
+    [scores] = scores_of([record])[1]
+    return [scores["f1"], *(scores[name] for name in (*SCORES, "macro_f1") if scores.get(name) is not None)]
 
 
 def _published(dataset: str, published: bool) -> dict[str, list[str]]:

@@ -1,13 +1,14 @@
 """The paper's Tables 6 and 7, and the results of an ablation beside them."""
 
 import dataclasses
-import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
+from typing_extensions import TypedDict
+
+from spanbert_keras.files.json_files import read_json
 from spanbert_keras.program import InputError
-from tasks.shared.run_tables import number
+from tasks.shared.run_tables import is_number, number
 from tasks.shared.task_report import ResultTable
 
 UNTRAINED = "initial"  # row of the encoder that pre-training starts from
@@ -74,6 +75,15 @@ class AblationResults:
         return number(mean) if mean is None or deviation is None else f"{number(mean)} ± {number(deviation)}"
 
 
+class _Form(TypedDict):
+    """What `ablation.json` must have."""
+
+    rows: list[str]
+    tasks: list[str]
+    mean: list[list[float | None]]
+    std: list[list[float | None]]
+
+
 def read_ablation(path: Path) -> AblationResults:
     """Reads the `ablation.json` of an ablation: lists `rows`, `tasks`, `mean` and `std`, as in `AblationResults`.
 
@@ -81,26 +91,21 @@ def read_ablation(path: Path) -> AblationResults:
         InputError: the file cannot be read or has another form.
     """
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        results = AblationResults(*(found[field.name] for field in dataclasses.fields(AblationResults)))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        found = read_json(path, _Form)
+    except (OSError, ValueError) as error:
         raise InputError(
-            f"{path} cannot be read as the results of an ablation. Expected: {FORM}. Received: {type(error).__name__}, "
-            f"{error}."
+            f"{path} cannot be read as the results of an ablation. Expected: {FORM}. Received: {error}."
         ) from error
-    lists = isinstance(results.rows, list) and isinstance(results.tasks, list)
-    if not lists or not all(_is_grid(of, len(results.rows), len(results.tasks)) for of in (results.mean, results.std)):
+    results = AblationResults(*(found[field.name] for field in dataclasses.fields(AblationResults)))
+    if not all(_is_grid(of, len(results.rows), len(results.tasks)) for of in (results.mean, results.std)):
         raise InputError(f"{path} does not have the form of an ablation's results. Expected: {FORM}.")
     return results
 
 
-def _is_grid(value: Any, rows: int, columns: int) -> bool:
-    """Returns whether a JSON value is a list of `rows` lists of `columns` numbers or `None`."""
-    if not isinstance(value, list) or len(value) != rows:
-        return False
-    cells = [cell for row in value if isinstance(row, list) and len(row) == columns for cell in row]
-    numbers = [cell for cell in cells if cell is None or isinstance(cell, int | float) and not isinstance(cell, bool)]
-    return len(numbers) == rows * columns
+def _is_grid(value: list[list[float | None]], rows: int, columns: int) -> bool:
+    """Returns whether lists of numbers are `rows` lists of `columns` finite numbers or `None`."""
+    is_whole = len(value) == rows and all(len(row) == columns for row in value)
+    return is_whole and all(cell is None or is_number(cell) for row in value for cell in row)
 
 
 def ablation_tables(results: AblationResults | None, published: bool = True, where: str = "") -> list[ResultTable]:

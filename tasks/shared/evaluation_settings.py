@@ -1,11 +1,19 @@
 """Settings that all evaluation programs share, and the folder that they write to."""
 
+import atexit
+import contextlib
 import dataclasses
+import os
 from pathlib import Path
 from typing import ClassVar
 
+from spanbert_keras.files.destination_lock import destination_lock
+from spanbert_keras.files.folder_lock import FolderLock
 from spanbert_keras.program import InputError, Settings, setting
 
+_LOCKS = contextlib.ExitStack()
+_LOCKED: set[Path] = set()  # folders of this process
+atexit.register(_LOCKS.close)
 DATA_SUFFIXES = (".gz", ".jsonl", ".jsonlines", ".json", ".tsv", "_conll")
 
 
@@ -39,13 +47,13 @@ class EvaluationSettings(Settings):
             raise InputError(f"--predict_only reads no gold answers, which --{given[0]} needs. Leave one of them out.")
 
     def make_folder(self, part: str = "") -> Path:
-        """Creates and returns the output folder.
+        """Creates and returns the output folder, which stays locked until this process ends.
 
         Args:
             part: str. Suffix of the default folder's name if a part of the data is scored.
 
         Raises:
-            InputError: the folder cannot be created.
+            InputError: the folder cannot be created, or another process uses it.
         """
         name = Path(self.data).name
         for ending in DATA_SUFFIXES:
@@ -56,4 +64,10 @@ class EvaluationSettings(Settings):
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InputError(f"--output_dir={folder} cannot be created: {error.strerror}.") from error
+        key = folder.resolve()
+        if key not in _LOCKED:
+            beside = os.access(key.parent, os.W_OK)  # not of a mounted folder, for instance
+            inside = FolderLock(key, name=".evaluation.lock", keep=False)
+            _LOCKS.enter_context(destination_lock(key, "--output_dir") if beside else inside)
+            _LOCKED.add(key)
         return folder

@@ -2,13 +2,16 @@
 
 import dataclasses
 import json
+import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired
 
 from absl import logging
+from typing_extensions import TypedDict
 
+from spanbert_keras.files.json_files import read_json
 from spanbert_keras.fine_tuning.settings import FineTuningSettings
 from spanbert_keras.program import InputError, Settings, setting
 
@@ -69,7 +72,26 @@ class ReportSettings(Settings):
             raise InputError(f"--output={self.output} cannot be written: {error.strerror}.") from error
 
 
-def find_runs(folder: Path, is_wanted: Callable[[dict], bool]) -> list[dict]:
+class _Flags(TypedDict):
+    """The flags of a run that tables show or group by."""
+
+    encoder: NotRequired[str]
+    method: NotRequired[str | None]
+    dataset: NotRequired[str | None]
+    dev_file: NotRequired[str | None]
+    seed: NotRequired[int | None]
+
+
+class _Record(TypedDict):
+    """What tables need of a `run.json`."""
+
+    flags: NotRequired[_Flags | None]
+    scores: NotRequired[dict[str, dict[str, Any] | None] | None]
+
+
+def find_runs(
+    folder: Path, is_wanted: Callable[[dict], bool], figures: Callable[[dict], Sequence[Any]] | None = None
+) -> list[dict]:
     """Returns the records of all finished runs, with their folder under `folder`.
 
     A sweep counts with its chosen run, an unfinished one not at all.
@@ -77,10 +99,32 @@ def find_runs(folder: Path, is_wanted: Callable[[dict], bool]) -> list[dict]:
     Args:
         folder: `Path`. Searched at any depth.
         is_wanted: function of a record, with `flags` and `scores`, that returns whether it belongs to the task.
+        figures: function of such a record that returns the numbers that the report takes from it. A record in which
+            one is missing, or not a number, is left out with a log line.
     """
     left_out = _unchosen(folder)
     records = (_read(path) for path in sorted(folder.rglob("run.json")) if path.parent not in left_out)
-    return [record for record in records if record and is_wanted(record)]
+    return [record for record in records if record and is_wanted(record) and _is_complete(record, figures)]
+
+
+def is_number(value: Any) -> bool:
+    """Returns whether a value of JSON is a finite number."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < math.inf
+
+
+def _is_complete(record: dict, figures: Callable[[dict], Sequence[Any]] | None) -> bool:
+    """Returns whether a record has all that a report takes from it; logs one that does not."""
+    if figures is None:
+        return True
+    flags = record["flags"]
+    try:
+        complete = all(map(is_number, figures(record)))
+    except KeyError:
+        complete = False
+    if complete and (flags.get("method") or flags.get("encoder")) and (flags.get("dataset") or flags.get("dev_file")):
+        return True
+    logging.warning("%s lacks flags or scores of a finished run and is left out.", record["folder"] / "run.json")
+    return False
 
 
 def group_runs(records: Sequence[dict]) -> dict[tuple[str, str], list[dict]]:
@@ -136,24 +180,17 @@ def _each_seed_once(records: list[dict]) -> list[dict]:
 
 def _read(path: Path) -> dict:
     """Returns the record of a finished run, {} for any other; logs one that cannot be read."""
-    record = _json(path)
-    parts = [record.get(name) or {} for name in ("flags", "scores")] if isinstance(record, dict) else [None]
-    if not all(isinstance(part, dict) for part in parts):
-        logging.warning("%s is not a record of a run and is left out.", path)
+    try:
+        record = read_json(path, _Record)
+    except (OSError, ValueError) as error:
+        logging.warning("%s is not a record of a run and is left out: %s.", path, error)
         return {}
-    if not all(parts):
+    if not (record.get("flags") and record.get("scores")):
         return {}
+    record["scores"] = {split: scores for split, scores in record["scores"].items() if scores}
     present = FineTuningSettings.former_names()  # a run of an earlier version has other names of some settings
     flags = {present.get(name, name): value for name, value in record["flags"].items()}
     return record | {"folder": path.parent, "flags": flags}
-
-
-def _json(path: Path) -> Any:
-    """Returns the value of a JSON file, `None` if it is not valid."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
 
 
 def _unchosen(folder: Path) -> set[Path]:
@@ -161,8 +198,10 @@ def _unchosen(folder: Path) -> set[Path]:
     left_out = set()
     files = (*folder.rglob("sweep.json"), *folder.rglob("sweep.db"))  # Optuna's file, of earlier versions
     for sweep in {file.parent for file in files}:
-        result = _json(sweep / "sweep.json")
-        chosen = result.get("folder") if isinstance(result, dict) else None
+        try:
+            chosen = read_json(sweep / "sweep.json", dict[str, Any]).get("folder")
+        except (OSError, ValueError):
+            chosen = None
         left_out |= {sweep, *(run.parent for run in sweep.glob("*/run.json") if run.parent.name != chosen)}
     return left_out
 

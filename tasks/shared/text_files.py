@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 from spanbert_keras.files.byte_streams import decompressed
 from spanbert_keras.files.text_errors import decode
 from spanbert_keras.files.writing import write_atomically
-from spanbert_keras.program import InputError
+from spanbert_keras.program import InputError, shown
 
 MAX_SHOWN = 60  # characters of a value in a message
 
@@ -52,9 +52,8 @@ def read_text(path: str, expected: str) -> str:
 def shortened(value: Any) -> str:
     """Returns a JSON value as an error message shows it: the keys of an object, the beginning of anything else."""
     if isinstance(value, dict):
-        return f"an object with the keys {', '.join(map(repr, list(value)[:8])) or '(none)'}"
-    text = repr(value)
-    return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
+        return f"an object with the keys {', '.join(map(shown, list(value)[:8])) or '(none)'}"
+    return shown(value, MAX_SHOWN)
 
 
 def listed(names: Iterable[str]) -> str:

@@ -1,5 +1,6 @@
 """Tests of a checkpoint in the common form: its sizes, problems and notes."""
 
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -101,3 +102,55 @@ def test_check_changes_nothing_and_normalised_returns_a_copy(make_bert):
     assert set(checkpoint.tensors) == before and checkpoint.notes == []
     assert normalised.tensors["cls.predictions.bias"] is bias
     assert normalised.notes == ["Unknown, so dropped: extra."]
+
+
+@pytest.mark.parametrize("value", [10**9, 10**400, float("inf"), float("nan"), 1e9, 0, -1, True, 2.5, "2", [2], {}])
+@pytest.mark.parametrize("key", ["num_hidden_layers", "num_attention_heads"])
+def test_a_size_in_the_configuration_is_compared_with_the_tensors(research_state, key, value):
+    tensors = {canonical(name): value for name, value in research_state().items()}
+    with pytest.raises(InputError, match=f"x cannot be used: its configuration says {key}=.* Expected: a number from"):
+        architecture_of(tensors, "x", {key: value})
+
+
+@pytest.mark.parametrize("value", [1, 10**400, float("inf"), float("nan"), -0.1, True, "0.1", [0.1]])
+@pytest.mark.parametrize("key", ["hidden_dropout_prob", "attention_probs_dropout_prob"])
+def test_a_rate_in_the_configuration_is_below_1(research_state, key, value):
+    tensors = {canonical(name): value for name, value in research_state().items()}
+    with pytest.raises(InputError, match=f"x cannot be used: its configuration says {key}=.* from 0 to below 1"):
+        architecture_of(tensors, "x", {key: value})
+
+
+@pytest.mark.parametrize("number", ["999999999", "9" * 900])
+def test_a_number_of_a_layer_is_compared_with_the_number_of_tensors(research_state, number):
+    tensors = {canonical(name): value for name, value in research_state().items()}
+    tensors[f"bert.encoder.layer.{number}.intermediate.dense.bias"] = np.zeros(20, np.float32)
+    with pytest.raises(InputError, match=r"it has a layer 9+, but \d+ tensors"):
+        architecture_of(tensors, "x")
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_weights_that_are_not_finite_are_rejected_by_name(make_bert, dtype, value):
+    checkpoint = open_source(make_bert()[0])
+    name = "bert.encoder.layer.1.output.dense.weight"
+    checkpoint.tensors[name] = checkpoint.tensors[name].astype(ml_dtypes.bfloat16 if dtype == "bfloat16" else dtype)
+    checkpoint.check()
+    checkpoint.tensors[name][3, 2] = value
+    with pytest.raises(InputError, match=f"has weights that are infinite or not a number: {name}. The file is damaged"):
+        checkpoint.check()
+    checkpoint.check(allow_nonfinite=True)
+
+
+def test_weights_that_become_infinite_as_float32_are_rejected(make_bert):
+    checkpoint = open_source(make_bert()[0])
+    checkpoint.tensors["cls.predictions.bias"] = np.full(40, 1e300)
+    with pytest.raises(InputError, match=r"not a number: cls\.predictions\.bias\."):
+        checkpoint.check()
+
+
+@pytest.mark.parametrize("dtype", ["int8", "bool", "complex64"])
+def test_weights_of_another_type_are_rejected(make_bert, dtype):
+    checkpoint = open_source(make_bert()[0])
+    checkpoint.tensors["cls.predictions.bias"] = np.zeros(40, dtype)
+    with pytest.raises(InputError, match=rf"its weights cls.predictions.bias \({dtype}\) have another type"):
+        checkpoint.check(allow_mismatch=True)

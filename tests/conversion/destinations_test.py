@@ -51,6 +51,22 @@ def test_a_keras_file_holds_the_heads_of_the_source(checkpoint, tmp_path):
     assert [p.name for p in sorted(tmp_path.glob("*.keras"))] == ["a.keras", "b.keras"]
 
 
+@pytest.mark.parametrize("form", ["hugging_face", "preset", "keras"])
+def test_a_full_disk_gives_one_sentence_and_leaves_nothing(checkpoint, small_disk, tmp_path, form):
+    folder = tmp_path / "new"
+    folder.mkdir()
+    message = r"out\S* could not be written: File too large\. Fix this and try again\.$"
+    with pytest.raises(InputError, match=message), small_disk(3_000):
+        write(checkpoint, folder / ("out.keras" if form == "keras" else "out"), form)
+    assert list(folder.iterdir()) == []
+
+
+def test_equal_checkpoints_give_equal_keras_files(checkpoint, tmp_path):
+    for name in ("a.keras", "b.keras"):
+        write(checkpoint, tmp_path / name, model="encoder")
+    assert (tmp_path / "a.keras").read_bytes() == (tmp_path / "b.keras").read_bytes()
+
+
 def test_the_head_of_another_task_is_new_in_a_keras_file_and_rejected_in_a_folder(checkpoint, tmp_path):
     notes = write(checkpoint, tmp_path / "b.keras", model="question_answerer")
     assert "no weights for the head of a question answerer" in notes[0]

@@ -16,6 +16,7 @@ from spanbert_keras import (
     SpanBertQuestionAnswerer,
     SpanBertRelationExtractor,
     SpanBertTextClassifier,
+    SpanBertTokenizer,
     load_pretrained,
 )
 from spanbert_keras.conversion.formats.hugging_face import write_hugging_face
@@ -55,6 +56,28 @@ def test_without_weights_only_sizes_and_tokenizer_are_taken(make_bert):
 def test_our_own_presets_are_read_as_before(make_bert, tmp_path):
     load_pretrained(make_bert()[0], "encoder").save_to_preset(tmp_path / "preset")
     assert not hasattr(SpanBertEncoder.from_preset(tmp_path / "preset"), "conversion_notes")
+
+
+@pytest.mark.parametrize("cls", [SpanBertEncoder, SpanBertTextClassifier])
+def test_a_damaged_file_of_our_own_preset_is_detected(make_encoder, tmp_path, cls):
+    model = make_encoder() if cls is SpanBertEncoder else cls(make_encoder(), labels=["a", "b"])
+    model.save_to_preset(tmp_path)
+    cls.from_preset(tmp_path)
+    paths = [path for path in tmp_path.rglob("*") if path.is_file() and path.name != "checksums.json"]
+    assert {"model.weights.h5", "config.json", "tokenizer.json", "vocab.txt"} <= {path.name for path in paths}
+    for path in paths:
+        whole = path.read_bytes()
+        for content in (whole[:-1], whole[: len(whole) // 2] + b"\0" + whole[len(whole) // 2 + 1 :]):
+            path.write_bytes(content)
+            if content != whole:
+                with pytest.raises(InputError, match=path.name):
+                    cls.from_preset(tmp_path)
+                if "tokenizer" in str(path.relative_to(tmp_path)):
+                    with pytest.raises(InputError, match=path.name):
+                        SpanBertTokenizer.from_preset(tmp_path)
+        path.write_bytes(whole)
+    (tmp_path / "checksums.json").unlink()
+    cls.from_preset(tmp_path)
 
 
 def test_kind_and_length_are_arguments(make_bert):

@@ -38,6 +38,9 @@ def test_more_positions_repeat_all_rows_except_the_first(checkpoint, rows, to_nu
 
 def test_the_same_length_changes_nothing(checkpoint):
     assert resize_positions(checkpoint, 16) is checkpoint
+    for length in (0, -1, 10**9):
+        with pytest.raises(InputError, match=f"1 to 131,072 positions. Received: max_sequence_length={length}"):
+            resize_positions(checkpoint, length)
 
 
 def test_a_resolver_reads_segments_of_another_length(make_encoder):

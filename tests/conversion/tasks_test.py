@@ -51,6 +51,7 @@ def test_a_resolvers_folder_that_lost_its_settings_gives_only_its_encoder(make_e
     config = json.loads((tmp_path / "config.json").read_text())
     del config["spanbert_keras"]
     (tmp_path / "config.json").write_text(json.dumps(config))
+    (tmp_path / "checksums.json").unlink()
     with pytest.raises(InputError, match="without its settings. Expected: `spanbert_keras` in config.json"):
         load_pretrained(tmp_path)
     encoder = load_pretrained(tmp_path, "encoder")

@@ -12,6 +12,8 @@ from safetensors import SafetensorError
 
 from spanbert_keras.files import checkpoint_files
 from spanbert_keras.files.checkpoint_files import FILE_NAME, MANIFEST
+from spanbert_keras.files.json_files import read_json, write_json
+from spanbert_keras.files.writing import TEMPORARY_NAME
 
 STATE = {"scale": 8.0, "seed": [1, 2], "note": "ü", "nothing": None}
 DAMAGE = (ValueError, OSError, SafetensorError)
@@ -38,7 +40,7 @@ def test_written_checkpoints_are_read_back(folder, arrays):
 
 
 def test_the_manifest_describes_the_files(folder):
-    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    manifest = read_json(folder / MANIFEST)
     content = (folder / FILE_NAME).read_bytes()
     saved = datetime.datetime.fromisoformat(manifest.pop("saved"))
     assert abs(datetime.datetime.now(datetime.UTC) - saved) < datetime.timedelta(minutes=5)
@@ -72,6 +74,7 @@ def test_any_changed_byte_of_the_manifest_is_found_or_harmless(folder):
             path.write_bytes(content[:place] + bytes([content[place] ^ bit]) + content[place + 1 :])
             try:
                 assert checkpoint_files.read(folder, 5)[1] == STATE
+                assert checkpoint_files.read_manifest(folder)["score"] == 0.25
             except DAMAGE:
                 found += 1
     assert found > len(content) // 2
@@ -93,8 +96,7 @@ def test_a_malformed_manifest_is_rejected(folder, text):
 
 @pytest.mark.parametrize(("score", "expected"), [("NaN", None), ("Infinity", None), ("null", None), ("3", 3.0)])
 def test_a_score_that_is_not_a_number_counts_as_none(folder, score, expected):
-    text = (folder / MANIFEST).read_text()
-    (folder / MANIFEST).write_text(text.replace("0.25", score))
+    write_json(folder / MANIFEST, read_json(folder / MANIFEST) | {"score": json.loads(score)})
     assert checkpoint_files.read_manifest(folder)["score"] == expected
 
 
@@ -106,9 +108,9 @@ def test_a_checkpoint_under_the_name_of_another_is_rejected(folder):
 
 def test_a_file_without_the_state_is_rejected(folder, arrays):
     safetensors.numpy.save_file(arrays, folder / FILE_NAME)
-    content, manifest = (folder / FILE_NAME).read_bytes(), json.loads((folder / MANIFEST).read_text())
+    content, manifest = (folder / FILE_NAME).read_bytes(), read_json(folder / MANIFEST)
     manifest["files"][FILE_NAME] = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-    (folder / MANIFEST).write_text(json.dumps(manifest))
+    write_json(folder / MANIFEST, manifest)
     with pytest.raises(ValueError, match="the state in"):
         checkpoint_files.read(folder, 5)
 
@@ -117,7 +119,7 @@ def test_a_checkpoint_is_removed_as_a_whole(folder, monkeypatch):
     monkeypatch.setattr(shutil, "rmtree", lambda *arguments, **settings: None)  # killed before the first file
     checkpoint_files.remove(folder)
     (left,) = folder.parent.iterdir()
-    assert checkpoint_files.TEMPORARY_NAME.fullmatch(left.name).groups() == (None, folder.name)
+    assert TEMPORARY_NAME.fullmatch(left.name).groups() == (None, folder.name)
     monkeypatch.undo()
     checkpoint_files.clean(folder.parent)
     assert list(folder.parent.iterdir()) == []

@@ -6,6 +6,8 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+import time
 
 import pytest
 
@@ -122,3 +124,70 @@ def test_a_full_disk_does_not_release_the_lock(tmp_path, monkeypatch, warnings):
         assert "No space left" in warnings[0]
         with pytest.raises(InputError, match="is in use"), FolderLock(tmp_path):
             pass
+
+
+def test_a_process_that_waits_gets_the_lock_when_it_is_free(tmp_path, root):
+    command = [
+        sys.executable,
+        "-c",
+        HOLDER.replace("sleep(60)", "sleep(0.5)"),
+        str(root / "spanbert_keras"),
+        str(tmp_path),
+    ]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout.readline() == "held\n"
+        with FolderLock(tmp_path, wait=True) as lock:
+            assert lock.held and json.loads((tmp_path / "run.lock").read_text())["pid"] == os.getpid()
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_a_process_that_only_asks_does_not_keep_another_one_out(tmp_path):
+    with FolderLock(tmp_path):
+        pass
+    done = threading.Event()
+
+    def ask():
+        while not done.is_set():
+            FolderLock(tmp_path).is_in_use()
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    try:
+        for _ in range(100):
+            with FolderLock(tmp_path):
+                pass
+    finally:
+        done.set()
+        asking.join()
+
+
+def test_whether_a_folder_is_in_use_can_be_asked(tmp_path):
+    assert not FolderLock(tmp_path).is_in_use()
+    with FolderLock(tmp_path):
+        assert FolderLock(tmp_path).is_in_use() and not FolderLock(tmp_path, 1).is_in_use()
+    assert not FolderLock(tmp_path).is_in_use()
+
+
+def test_one_at_a_time_holds_a_lock_whose_file_does_not_stay(tmp_path, monkeypatch):
+    """Each removes the file that others may have opened already."""
+    monkeypatch.setattr(folder_lock, "WAIT_SECONDS", 0.0002)
+    inside, most, taken = [0], [0], [0]
+
+    def work():
+        for _ in range(40):
+            with FolderLock(tmp_path, wait=True, keep=False):
+                inside[0] += 1
+                most[0] = max(most[0], inside[0])
+                taken[0] += 1
+                time.sleep(0.0005)
+                inside[0] -= 1
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert most == [1] and taken == [160] and list(tmp_path.iterdir()) == []

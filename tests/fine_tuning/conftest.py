@@ -1,7 +1,6 @@
 """The smallest model, settings and task that can be fine-tuned, and the fixtures of training's tests that read logs."""
 
 import dataclasses
-import json
 import pathlib
 import types
 from collections.abc import Callable
@@ -194,7 +193,7 @@ def assert_equal_weights(one, other):
 
 
 def record_of(folder):
-    return json.loads((folder / "run.json").read_text())
+    return read_json(folder / "run.json")
 
 
 @pytest.fixture(scope="module")

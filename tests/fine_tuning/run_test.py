@@ -1,7 +1,6 @@
 """Tests of one fine-tuning run: the best model is kept, and a stopped run ends like one that was not stopped."""
 
 import dataclasses
-import json
 import os
 import re
 import signal
@@ -12,6 +11,7 @@ import numpy as np
 import pytest
 
 from spanbert_keras.errors import InputError
+from spanbert_keras.files.json_files import read_json
 from spanbert_keras.fine_tuning import run as run_module
 from spanbert_keras.fine_tuning.monitor import FineTuningMonitor
 from spanbert_keras.fine_tuning.run import FineTuningRun, TrainingFailed
@@ -79,7 +79,7 @@ def weights_of(run):
 
 
 def record_of(run):
-    return json.loads((run.folder / "run.json").read_text())
+    return read_json(run.folder / "run.json")
 
 
 def assert_same_run(one, other):

@@ -76,7 +76,7 @@ def test_the_file_is_readable(sweep, tmp_path):
     sweep.end(sweep.trials[-1], PRUNED)
     sweep.finish(sweep.best(), "rate_1", {"dev": {"f1": 8.0}})
     found = json.loads((tmp_path / "sweep.json").read_text(), parse_constant=lambda name: pytest.fail(name))
-    assert list(found) == ["trials", "chosen", "folder", "scores"]
+    assert list(found) == ["trials", "chosen", "folder", "scores", "content_sha256"]
     evaluations = {"1": 2.0, "2": 3.0, "3": 8.0}
     assert found["trials"][1] == {"learning_rate": 1.0, "dev": 8.0, "state": "complete", "evaluations": evaluations}
     assert found["trials"][3]["dev"] is None and found["trials"][3]["evaluations"] == {"1": 5.0, "2": None}
@@ -109,15 +109,28 @@ def test_a_finished_sweep_of_an_earlier_version_is_read(tmp_path):
     assert (trial.state, trial.dev, trial.evaluations) == (COMPLETE, 3.0, {})
 
 
-@pytest.mark.parametrize("text", ["{", "[]", "3", "{}", '{"trials": 1}', '{"trials": [3]}', '{"trials": [{}]}'])
+DAMAGED = [
+    '{"trials": [{"dev": "a", "state": "complete"}]}',
+    '{"trials": [{"dev": null, "state": "complete"}]}',
+    '{"trials": [{"dev": 1.0, "state": "other"}]}',
+    '{"trials": [{"dev": 1.0, "state": "running", "evaluations": {"a": 1.0}}]}',
+    '{"trials": [{"dev": 1.0, "state": "running", "evaluations": {"1": "b"}}]}',
+    '{"trials": [], "folder": 3}',
+    "[" * 100_000,
+]
+
+
+@pytest.mark.parametrize(
+    "text", ["{", "[]", "3", "{}", '{"trials": 1}', '{"trials": [3]}', '{"trials": [{}]}', *DAMAGED]
+)
 def test_a_damaged_file_is_named(tmp_path, text):
     (tmp_path / "sweep.json").write_text(text)
-    with pytest.raises(InputError, match="sweep.json is not the record of a sweep. Give another --output_dir"):
+    with pytest.raises(InputError, match="sweep.json is not the record of a sweep: .*. Give another --output_dir"):
         Sweep(tmp_path, 1)
 
 
 def test_a_full_disk_is_reported_and_the_file_stays(sweep, tmp_path, monkeypatch):
-    def full(path, value):
+    def full(path, value, checksum):
         raise OSError(28, "No space left on device")
 
     before = (tmp_path / "sweep.json").read_text()

@@ -158,7 +158,7 @@ def test_training_needs_examples_with_labels(model, x, y, message):
 
 @pytest.mark.parametrize("size", [0, -3, 2.5, True])
 def test_a_batch_has_rows(model, size):
-    with pytest.raises(ValueError, match="`batch_size` must be a positive integer"):
+    with pytest.raises(ValueError, match="`batch_size` must be a whole number of at least 1"):
         model.fit(TEXTS, NAMES, batch_size=size)
 
 

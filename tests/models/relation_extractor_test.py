@@ -209,9 +209,9 @@ def test_invalid_sentences_are_rejected_with_a_message(extractor, changes, messa
     [
         ({"labels": ()}, "`labels` must name the relations. Received: none."),
         ({"labels": ("a", "a")}, "several different names"),
-        ({"feature_mode": "words"}, "`feature_mode` must be one of .*Received: 'words'"),
+        ({"feature_mode": "words"}, "`feature_mode` must be one of .*Received: feature_mode='words'"),
         ({"row_length": 25}, "at most the encoder's 24 positions. Received: 25"),
-        ({"row_length": 12}, "at least 16 pieces. Received: row_length=12"),
+        ({"row_length": 12}, "of at least 16. Received: row_length=12"),
         ({"subject_types": ()}, r"must name the types .* in mode 'ner'. Received: \(\) and \("),
         ({"object_types": (), "feature_mode": "ner_text"}, "must name the types .* in mode 'ner_text'"),
         ({"unused": 3}, r"Expected: 4 of them. Received: 3. Add pieces \[unused4\]"),

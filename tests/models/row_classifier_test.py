@@ -92,7 +92,7 @@ def test_non_finite_logits_and_empty_batches_are_rejected(classifier, value):
 
     with pytest.raises(InputError, match="non-finite logits"):
         classifier.logits_of(make_rows(3), 2, broken)
-    with pytest.raises(InputError, match="`batch_size` must be positive. Received: 0."):
+    with pytest.raises(InputError, match="`batch_size` must be a whole number of at least 1. Received: batch_size=0."):
         classifier.logits_of(make_rows(3), 0)
 
 
@@ -155,9 +155,9 @@ def test_targets_that_would_be_broadcast_are_rejected(make_classifier, labels, s
         ({"labels": (), "problem_type": "multi_label"}, "different names, at least one, if a text may have several"),
         ({"labels": ("a", "a"), "problem_type": "multi_label"}, r"Received: \('a', 'a'\)"),
         ({"labels": ("a", "a"), "problem_type": "regression"}, "different names, one for each number. Received"),
-        ({"problem_type": "softmax"}, "one of single_label, multi_label, regression. Received: 'softmax'"),
-        ({"threshold": 1.5}, "a probability, from 0 to 1. Received: 1.5"),
-        ({"threshold": "0.5"}, "a probability, from 0 to 1. Received: '0.5'"),
+        ({"problem_type": "softmax"}, "one of single_label, multi_label, regression. Received: problem_type='softmax'"),
+        ({"threshold": 1.5}, "a number, at least 0 and at most 1. Received: threshold=1.5"),
+        ({"threshold": "0.5"}, "at least 0 and at most 1. Received: threshold='0.5'"),
     ],
 )
 def test_invalid_settings_are_rejected(make_classifier, settings, message):

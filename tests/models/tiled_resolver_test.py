@@ -246,7 +246,10 @@ def test_single_mentions_are_chains_on_demand(resolver, documents, alone):
     [
         ({"texts": "a b", "genre": "xx"}, "genre 'xx' is not one of the model's.*'bc'"),
         ({"texts": Document(("a",), genre="news")}, "genre 'news'"),
-        ({"texts": "a b", "batch_size": 0}, "`batch_size` must be a positive integer. Received: 0"),
+        (
+            {"texts": "a b", "batch_size": 0},
+            "`batch_size` must be a whole number of at least 1. Received: batch_size=0",
+        ),
         ({"texts": ["a", ""]}, "Document 1 has no words"),
         ({"texts": None}, "either"),
     ],

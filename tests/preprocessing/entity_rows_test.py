@@ -239,9 +239,9 @@ def test_missing_markers_are_not_guessed(make_rows):
 
 
 def test_settings_are_checked(make_rows):
-    with pytest.raises(ValueError, match=r"`feature_mode` must be one of .*'ner'.* Received: 'words'"):
+    with pytest.raises(ValueError, match=r"`feature_mode` must be one of .*ner.* Received: feature_mode='words'"):
         make_rows("words", markers={})
-    with pytest.raises(ValueError, match="at least 16 pieces. Received: row_length=15"):
+    with pytest.raises(ValueError, match="of at least 16. Received: row_length=15"):
         make_rows(row_length=15)
     assert set(entity_rows.BRACKETS.values()) == set("()[]{}")
 

@@ -61,5 +61,5 @@ def test_an_encoder_of_one_segment_gets_no_second(toy_tokenizer):
 def test_as_many_seconds_as_firsts_and_room_for_both(toy_tokenizer):
     with pytest.raises(ValueError):
         TextPairs(toy_tokenizer, 9).rows(["w0", "w1"], ["w2"])
-    with pytest.raises(ValueError, match=r"a piece of each text\. Received: row_length=4"):
+    with pytest.raises(ValueError, match="of at least 5. Received: row_length=4"):
         TextPairs(toy_tokenizer, 4)

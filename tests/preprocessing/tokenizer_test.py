@@ -228,3 +228,21 @@ def test_every_line_of_the_books_equals_the_librarys_tokenizer(data_folder, kind
             assert tokenizer.tokenize(texts) == expected
             lines += len(texts)
     assert lines > 100_000
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "[]", "{}", '{"config": 3}', '{"config": {"lowercase_": true}}', "[" * 99_999, '{"config": {"name": 3}}']
+    + [f'{{"config": {{"added_tokens": {tokens}}}}}' for tokens in ("3", "[3]", '[""]', '[{"content": 1}]')],
+)
+def test_a_damaged_file_of_a_preset_gives_one_sentence(tmp_path, content):
+    SpanBertTokenizer(VOCABULARY).save_to_preset(str(tmp_path))
+    (tmp_path / "checksums.json").unlink()
+    (tmp_path / "tokenizer.json").write_text(content)
+    with pytest.raises(InputError, match=r"tokenizer\.json (cannot be used|holds no settings of a tokenizer)"):
+        SpanBertTokenizer.from_preset(tmp_path)
+
+
+def test_a_flag_of_an_added_token_may_be_null(tmp_path):
+    tokens = [{"content": "[E]", "special": None, "normalized": None, "lstrip": None}]
+    assert SpanBertTokenizer(VOCABULARY, added_tokens=tokens).tokenize("[E]") == [len(VOCABULARY)]

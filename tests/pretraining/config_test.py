@@ -71,3 +71,28 @@ def test_phases_keep_the_rows_or_the_tokens_of_a_step():
     assert [by_tokens.rows_of(length) for length in (128, 512)] == [16, 4]
     assert (by_tokens.longest_row, by_tokens.batch_rows) == (512, 4)
     assert [(phase.row_length, phase.steps) for phase in make().phase_list] == [(512, 10)]
+
+
+@pytest.mark.parametrize(
+    "changes, sentence",
+    [
+        (
+            {"batch_sequences": 2 * 10**9},
+            "A step has 2,000,000,000 rows of 512 tokens. Expected: at most 1,048,576 rows.",
+        ),
+        ({"num_layers": 10**9}, "--num_layers must be at least 1 and below 1001. Received: 1000000000."),
+        ({"max_span_length": 10**9}, "--max_span_length must be at least 1 and below 1001. Received: 1000000000."),
+        (
+            {"max_sequence_length": 10**9},
+            "--max_sequence_length must be at least 3 and below 1048577. Received: 1000000000.",
+        ),
+        (
+            {"train_vocabulary": 10**9},
+            "--train_vocabulary must be at least 1 and below 10000001. Received: 1000000000.",
+        ),
+    ],
+)
+def test_sizes_that_no_run_can_have_are_rejected_at_once(changes, sentence):
+    with pytest.raises(InputError) as error:
+        make(**changes)
+    assert str(error.value) == sentence

@@ -211,6 +211,17 @@ def test_raw_text_is_prepared_with_the_sources_vocabulary(make_source, make_run,
     assert run.data.corpora.shards[0].directory != path
 
 
+def test_a_damaged_copy_of_the_vocabulary_is_written_again(make_source, make_run, toy_text, tokenizer, tmp_path):
+    path, _ = make_source()
+    flags = [f"--init_checkpoint={path}", f"--corpus={toy_text}", f"--cache_dir={tmp_path / 'cache'}"]
+    make_run(*flags)
+    [copy] = (tmp_path / "cache" / "vocabularies").iterdir()
+    expected = copy.read_text()
+    copy.write_text(expected.replace("w1\n", "x1\n"))
+    assert make_run(*flags).data.tokenizer.get_vocabulary() == tokenizer.get_vocabulary()
+    assert copy.read_text() == expected
+
+
 def test_raw_text_is_cut_as_the_sources_tokenizer_cuts_it(make_run, tokenizer, toy_text, tmp_path):
     settings = {"strip_accents": True, "added_tokens": [{"content": "[E1]", "special": True}]}
     other = type(tokenizer)(tokenizer.get_vocabulary(), **settings)

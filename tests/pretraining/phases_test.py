@@ -22,7 +22,9 @@ def test_phases_are_parsed_with_spaces_or_without():
     assert parse_phases("128:900000,512:100000") == parse_phases(" 128:900000, 512:100000") == expected
 
 
-@pytest.mark.parametrize("text", ["", "128", "128:", ":5", "128:0", "0:5", "a:b", "128:5,", "128:5:6", "1e2:5"])
+@pytest.mark.parametrize(
+    "text", ["", "128", "128:", ":5", "128:0", "0:5", "a:b", "128:5,", "128:5:6", "1e2:5", f"{'9' * 5_000}:1"]
+)
 def test_anything_else_is_rejected_by_a_sentence(text):
     with pytest.raises(InputError, match="--phases must be row length:steps, separated by commas"):
         parse_phases(text)

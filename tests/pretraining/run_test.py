@@ -10,6 +10,7 @@ import pytest
 from spanbert_keras import pretrain, program
 from spanbert_keras.errors import InputError
 from spanbert_keras.files.checkpoint_files import read, read_manifest
+from spanbert_keras.files.json_files import read_json
 from spanbert_keras.pretraining import run as run_module
 from spanbert_keras.pretraining.held_out_evaluator import HeldOutEvaluator
 from spanbert_keras.pretraining.run import BEST_BY, PretrainingRun
@@ -91,7 +92,7 @@ def test_held_out_sets_have_the_same_rows_under_every_scheme_and_seed(make_run):
 def test_other_weights_of_the_corpora_are_another_run(make_run, toy_shards, tmp_path, eagerly):
     run = make_run(f"--corpus={toy_shards}:0.7,{toy_shards}:0.3")
     assert run.train().status == "finished"
-    facts = json.loads((tmp_path / "run" / "run.json").read_text())["facts"]
+    facts = read_json(tmp_path / "run" / "run.json")["facts"]
     assert facts["corpus_fingerprint"].count("+") == 1
     with pytest.raises(InputError, match="corpus_weights"):
         make_run(f"--corpus={toy_shards}:0.5,{toy_shards}:0.5").train()
@@ -116,7 +117,7 @@ def test_a_run_describes_its_model_beside_its_checkpoints_also_when_an_earlier_v
 ):
     run = make_run("--sbo_weight=0.5", "--dropout=0.2")
     assert run.train().status == "finished"
-    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    record = read_json(tmp_path / "run" / "run.json")
     architecture, head = (record["model"][name] for name in ("architecture", "head_settings"))
     assert (architecture["num_heads"], architecture["dropout"], head["sbo_weight"]) == (2, 0.2, 0.5)
     vocabulary = (tmp_path / "run" / "vocab.txt").read_text().splitlines()
@@ -125,7 +126,7 @@ def test_a_run_describes_its_model_beside_its_checkpoints_also_when_an_earlier_v
     (tmp_path / "run" / "run.json").write_text(json.dumps(earlier))
     (tmp_path / "run" / "vocab.txt").unlink()
     make_run("--sbo_weight=0.5", "--dropout=0.2").train()
-    assert json.loads((tmp_path / "run" / "run.json").read_text())["model"] == record["model"]
+    assert read_json(tmp_path / "run" / "run.json")["model"] == record["model"]
     assert (tmp_path / "run" / "vocab.txt").read_text().splitlines() == vocabulary
 
 

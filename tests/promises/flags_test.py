@@ -35,7 +35,6 @@ CHECKED_ELSEWHERE = {
     ("spanbert_keras.pretrain", "geometric_rate"): "SpanMasker",
     ("spanbert_keras.pretrain", "heldout_share"): "prepare_corpus",
     ("spanbert_keras.pretrain", "masking_rate"): "SpanMasker",
-    ("spanbert_keras.pretrain", "max_span_length"): "SpanMasker",
     ("spanbert_keras.resolve", "batch_size"): "SpanBertCoreferenceResolver.resolve",
 }
 FIELDS = ("Command", "Hardware", "Time", "Expect")

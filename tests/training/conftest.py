@@ -1,6 +1,5 @@
 """What the tests of training share: a stream over random documents, a small model, a step of the backend in use."""
 
-import contextlib
 import io
 import sys
 
@@ -149,23 +148,6 @@ def train_once():
         return results | {key: value[0] for key, value in of_steps.items()}
 
     return train
-
-
-@pytest.fixture
-def small_disk():
-    """Function of bytes: a context in which larger files cannot be written, as on a full disk."""
-    resource = pytest.importorskip("resource", reason="only Unix limits file sizes")
-
-    @contextlib.contextmanager
-    def limit(size):
-        before = resource.getrlimit(resource.RLIMIT_FSIZE)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-        try:
-            yield
-        finally:
-            resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-    return limit
 
 
 @pytest.fixture

@@ -4,9 +4,8 @@ import os
 import pathlib
 import shutil
 import tarfile
-import zlib
 
-from spanbert_keras.conversion.formats.torch_pickles import CUT_SHORT
+from spanbert_keras.conversion.formats.torch_pickles import CUT_SHORT, first_line
 from spanbert_keras.errors import InputError
 
 MAX_BYTES = 16 * 1024**3  # unpacked; a large model with its optimizer state takes 5 GB
@@ -46,7 +45,8 @@ def unpack(path: str | os.PathLike, folder: str | os.PathLike, max_bytes: int = 
                 total += member.size
                 if total > max_bytes:
                     raise InputError(f"{path} unpacks to more than {max_bytes:,} bytes, the limit.")
-                source = archive.extractfile(member) if member.isreg() and name in CHECKPOINT_FILES else None
+                wanted = member.isreg() and not member.issparse() and name in CHECKPOINT_FILES
+                source = archive.extractfile(member) if wanted else None
                 if source is None:
                     continue
                 if name in extracted:
@@ -55,8 +55,10 @@ def unpack(path: str | os.PathLike, folder: str | os.PathLike, max_bytes: int = 
                     shutil.copyfileobj(source, target, 1 << 20)
                 extracted.append(name)
             _read_rest(path, archive, max_bytes)
-    except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
-        raise InputError(f"{path} cannot be unpacked: {error}. {CUT_SHORT}") from error
+    except (InputError, MemoryError):
+        raise
+    except Exception as error:  # for invalid bytes `tarfile`, `lzma` and the others raise nearly anything
+        raise InputError(f"{path} cannot be unpacked: {first_line(error)}. {CUT_SHORT}") from error
     if not extracted:
         raise InputError(f"{path} holds no checkpoint. Expected one of: {', '.join(CHECKPOINT_FILES)}.")
     return extracted

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from spanbert_keras.conversion.checkpoint import Checkpoint
+from spanbert_keras.conversion.claims import Stored, check_claims
 from spanbert_keras.conversion.formats.bert_folder import checkpoint_of, read_config
 from spanbert_keras.conversion.formats.own_models import make_tokenizer
 from spanbert_keras.conversion.formats.tensor_files import (
@@ -20,6 +21,8 @@ from spanbert_keras.conversion.formats.tokenizer_export import write_tokenizer_f
 from spanbert_keras.conversion.hugging_face_names import canonical
 from spanbert_keras.conversion.tasks import TASKS, longest_row, read_head_settings, task_config
 from spanbert_keras.errors import InputError
+from spanbert_keras.files import checksum_file
+from spanbert_keras.files.checksum_file import verify_checksums, write_checksums
 
 ARCHITECTURES = {  # of transformers, by whether there are a masked-LM head and a next-sentence head
     (False, False): "BertModel",
@@ -47,17 +50,18 @@ def read_hugging_face(folder: str | os.PathLike, paths: list[Path] | None = None
     paths = find_tensor_files(folder) if paths is None else paths
     if not paths:
         raise InputError(f"{folder} holds no tensors. Expected: {SAFETENSORS} or pytorch_model.bin, whole or in parts.")
+    config = read_config(folder)
+    on_checksums = _verify(folder, config or {}) if any(path.name == SAFETENSORS for path in paths) else []
     notes: list[str] = []
     tensors = read_tensors(paths, notes)
     wrapped = bool(notes)
     if (folder / SBO_FILE).is_file():
         tensors |= {canonical(name): value for name, value in read_safetensors(folder / SBO_FILE).items()}
-    config = read_config(folder)
     form = "a Hugging Face folder"
     if config is None:
         form = "a state dict of PyTorch" if wrapped else "a checkpoint of the research code"
     where = str(paths[0] if len(paths) == 1 else folder)
-    checkpoint = checkpoint_of(tensors, folder, config or {}, form, where, notes)
+    checkpoint = checkpoint_of(tensors, folder, config or {}, form, where, [*on_checksums, *notes])
     sizes = checkpoint.architecture
     if config is None:
         checkpoint.notes.append(
@@ -67,7 +71,17 @@ def read_hugging_face(folder: str | os.PathLike, paths: list[Path] | None = None
     head = read_head_settings(folder, config or {}, tensors, sizes["max_sequence_length"], kind)
     checkpoint.head_settings, checkpoint.refusal = head.settings, head.refusal
     checkpoint.notes += head.notes
+    check_claims([head.settings, sizes], Stored.in_tensors(tensors), str(folder / "config.json"))
     return checkpoint
+
+
+def _verify(folder: Path, config: dict) -> list[str]:
+    """Compares the files with their checksums, unless transformers wrote the folder again; returns a note if so."""
+    if "transformers_version" not in config:  # which we do not write
+        verify_checksums(folder)
+        return []
+    outdated = (folder / checksum_file.NAME).is_file()
+    return [f"transformers wrote {folder} since: its {checksum_file.NAME} is outdated, and not used."] * outdated
 
 
 def write_hugging_face(checkpoint: Checkpoint, folder: str | os.PathLike) -> list[str]:
@@ -112,6 +126,7 @@ def write_hugging_face(checkpoint: Checkpoint, folder: str | os.PathLike) -> lis
     write_tokenizer_files(make_tokenizer(checkpoint), folder, length)
     for path in folder.glob("*.safetensors"):
         shutil.copymode(folder / "config.json", path)  # safetensors makes its files readable by the owner only
+    write_checksums(folder, ["*.json", "*.safetensors", "vocab.txt"])
     return notes
 
 

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from spanbert_keras.conversion.checkpoint import Checkpoint, gelu_note
+from spanbert_keras.conversion.claims import verify_preset
 from spanbert_keras.conversion.foreign_keys import read_settings
 from spanbert_keras.errors import InputError
 
@@ -44,6 +45,8 @@ def read_keras_hub_preset(preset: str | os.PathLike) -> Checkpoint:
     """
     import keras_hub
 
+    if Path(preset).is_dir():
+        verify_preset(Path(preset))
     backbone = keras_hub.models.BertBackbone.from_preset(os.fspath(preset))
     width = backbone.hidden_dim
     tensors = {}

@@ -1,13 +1,17 @@
 """Reads the configuration that TF Model Garden writes next to a checkpoint."""
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
 from spanbert_keras.conversion.foreign_keys import MODEL_GARDEN, check_keys
+from spanbert_keras.conversion.formats.torch_pickles import first_line
 from spanbert_keras.errors import InputError
 
 FILE = "params.yaml"
+MAX_BYTES = 1 << 20
+ALIAS = re.compile(r"(?:^|[\s\[{,])\*\w")  # `*name` repeats a part; a few of them can make it endless
 NAMES = {  # Model Garden's key -> Hugging Face's key
     "vocab_size": "vocab_size",
     "hidden_size": "hidden_size",
@@ -34,19 +38,25 @@ def read_model_garden_config(folder: str | os.PathLike) -> tuple[dict[str, Any],
 
     path = Path(folder) / FILE
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        with open(path, "rb") as file:
+            text = file.read(MAX_BYTES + 1).decode()
+        if len(text) > MAX_BYTES or ALIAS.search(text):
+            raise ValueError(f"it has references, or more than {MAX_BYTES:,} bytes")
+        content = yaml.safe_load(text)
+        encoder = _encoder_of(content)
     except FileNotFoundError:
         return {}, []
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        line = str(error).splitlines()[0]
+    except (yaml.YAMLError, ValueError, OSError, RecursionError, TypeError) as error:
+        line = first_line(error)
         raise InputError(f"{path} is not valid YAML as written by TF Model Garden: {line}.") from error
-    encoder = _encoder_of(content)
     if encoder is None:
         return {}, [f"{path} has no encoder settings and is ignored."]
     kind = encoder.get("type", "bert")
     if kind != "bert":
         raise InputError(f"{path} cannot be used: its encoder has type {kind!r}. Expected: 'bert'.")
     settings = encoder.get("bert") or {}
+    if not isinstance(settings, dict):
+        raise InputError(f"{path} cannot be used: its encoder's `bert` must be a mapping. Received: {settings!r}.")
     notes = check_keys(settings, MODEL_GARDEN, str(path))
     return {theirs: settings[name] for name, theirs in NAMES.items() if settings.get(name) is not None}, notes
 

@@ -1,7 +1,6 @@
 """Makes models of this package from checkpoints, and checkpoints from models."""
 
 import os
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import numpy as np
 
 from spanbert_keras.conversion import hugging_face_names
 from spanbert_keras.conversion.checkpoint import Checkpoint
+from spanbert_keras.conversion.claims import check_keras_file
 from spanbert_keras.conversion.foreign_keys import read_settings
 from spanbert_keras.conversion.formats.tokenizer_files import looks_lowercased
 from spanbert_keras.conversion.formats.torch_pickles import first_line
@@ -39,12 +39,17 @@ def make_tokenizer(checkpoint: Checkpoint) -> SpanBertTokenizer:
     """Returns the tokenizer of a checkpoint.
 
     Raises:
-        InputError: The vocabulary lacks a special piece.
+        InputError: The vocabulary lacks a special piece, or a setting is invalid.
     """
     lowercase = checkpoint.lowercase
     vocabulary = checkpoint.vocabulary or []
     lowercase = looks_lowercased(vocabulary) if lowercase is None else lowercase
-    return SpanBertTokenizer(vocabulary, lowercase=lowercase, **checkpoint.tokenizer_settings)
+    try:
+        return SpanBertTokenizer(vocabulary, lowercase=lowercase, **checkpoint.tokenizer_settings)
+    except InputError:
+        raise
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{checkpoint.source} has a tokenizer that cannot be used: {first_line(error)}") from error
 
 
 def to_model(
@@ -83,7 +88,13 @@ def to_model(
     kind = checkpoint.model_kind if kind == "auto" else kind
     settings = _settings_of(checkpoint, kind, given or {})
     sizes = checkpoint.architecture | overrides
-    encoder = SpanBertEncoder(**sizes, tokenizer=make_tokenizer(checkpoint) if checkpoint.vocabulary else None)
+    tokenizer = make_tokenizer(checkpoint) if checkpoint.vocabulary else None
+    try:
+        encoder = SpanBertEncoder(**sizes, tokenizer=tokenizer)
+    except (TypeError, ValueError) as error:
+        if overrides:  # of the caller
+            raise
+        raise InputError(f"{checkpoint.source} cannot become an encoder: {first_line(error)}") from error
     model: keras.Model = encoder
     if kind in TASKS:
         model = _task_model(kind, cls or TASKS[kind].model, encoder, settings, checkpoint.source)
@@ -93,7 +104,7 @@ def to_model(
             settings = {"max_span_positions": table.shape[0], "position_dim": table.shape[1]} | settings
         if "next_sentence" in checkpoint.heads:
             settings = {"next_sentence": True} | settings
-        model = (cls or SpanBertPretrainer)(encoder, **settings)
+        model = _made(kind, cls or SpanBertPretrainer, encoder, settings, checkpoint.source)
     if load_weights:
         assign(model, checkpoint)
     return model
@@ -107,7 +118,7 @@ def _settings_of(checkpoint: Checkpoint, kind: str, given: dict[str, Any]) -> di
     """
     own = dict(checkpoint.head_settings)
     if isinstance(own.get("preprocessor"), dict):
-        own["preprocessor"] = keras.saving.deserialize_keras_object(own["preprocessor"])
+        own["preprocessor"] = _preprocessor(own["preprocessor"], checkpoint.source)
     if kind == (checkpoint.task or "pretrainer"):
         return own | given
     if kind not in TASKS:
@@ -124,6 +135,15 @@ def _settings_of(checkpoint: Checkpoint, kind: str, given: dict[str, Any]) -> di
             f'Received: {received}. Fine-tune its encoder (kind="encoder", convert --model=encoder).'
         )
     return settings | given
+
+
+def _preprocessor(config: dict[str, Any], source: str):
+    try:
+        return keras.saving.deserialize_keras_object(config)
+    except MemoryError:
+        raise
+    except Exception as error:  # Keras raises nearly anything for a config that was changed
+        raise InputError(f"{source} has settings of a preprocessor that cannot be used: {first_line(error)}") from error
 
 
 def notes_on_new_head(checkpoint: Checkpoint, kind: str) -> list[str]:
@@ -155,9 +175,14 @@ def _task_model(kind: str, cls: Any, encoder: SpanBertEncoder, settings: dict[st
         )
     if settings.get(length) is not None:  # the position table may have been shortened
         settings = settings | {length: min(settings[length], encoder.max_sequence_length)}
+    return _made(kind, cls, encoder, settings, source)
+
+
+def _made(kind: str, cls: Any, encoder: SpanBertEncoder, settings: dict[str, Any], source: str):
+    """Returns a model on top of an encoder. Raises `InputError` if it rejects the settings."""
     try:
         return cls(encoder, **settings)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, ArithmeticError, AttributeError, LookupError) as error:
         raise InputError(f"{source} cannot become {in_words(kind)}: {first_line(error)}") from error
 
 
@@ -201,16 +226,20 @@ def from_model(model: Any) -> Checkpoint:
     """
     kinds: tuple[Any, ...] = (SpanBertEncoder, SpanBertPretrainer, *TASK_MODELS)
     if not isinstance(model, kinds):
-        names = ", ".join(kind.__name__ for kind in kinds)
-        raise InputError(
-            "Only an encoder, a pretrainer or a task model can be converted. "
-            f"Expected: one of {names}. Received: {type(model).__name__}."
-        )
+        raise _other_class(type(model).__name__)
     encoder = model if isinstance(model, SpanBertEncoder) else model.encoder
     arrays = {weight.path: np.array(keras.ops.convert_to_numpy(weight.value)) for weight in model.weights}
     tokenizer = encoder.tokenizer
     known = tokenizer is not None and tokenizer.has_vocabulary
     return from_arrays(arrays, describe(model), tokenizer.get_vocabulary() if known else None)
+
+
+def _other_class(received: str) -> InputError:
+    names = ", ".join(kind.__name__ for kind in (SpanBertEncoder, SpanBertPretrainer, *TASK_MODELS))
+    return InputError(
+        "Only an encoder, a pretrainer or a task model can be converted. "
+        f"Expected: one of {names}. Received: {received}."
+    )
 
 
 def describe(model: Any) -> dict[str, Any]:
@@ -299,11 +328,14 @@ def read_keras_file(path: str | os.PathLike) -> Checkpoint:
     Raises:
         InputError: The file is damaged, or holds a model of another class.
     """
-    if not zipfile.is_zipfile(path):
-        raise InputError(f"{path} is not a complete .keras file: it was cut short or damaged. Copy or save it again.")
+    config = check_keras_file(path)
+    if str(config.get("module") or "").partition(".")[0] == "keras":
+        raise _other_class(str(config.get("class_name"))[:200])
     try:
         model = keras.saving.load_model(path, compile=False)
-    except (ValueError, TypeError, OSError, KeyError, zipfile.BadZipFile) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # Keras raises nearly anything for a config that was changed
         raise InputError(f"{path} cannot be loaded as a model of this package: {first_line(error)}") from error
     return from_model(model)
 

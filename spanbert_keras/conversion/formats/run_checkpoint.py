@@ -6,18 +6,53 @@ They hold weights; the rest of the model is in `run.json` and `vocab.txt` of the
 from pathlib import Path
 from typing import Any
 
+from typing_extensions import TypedDict
+
 from spanbert_keras.conversion.checkpoint import Checkpoint
+from spanbert_keras.conversion.claims import Stored, check_claims
 from spanbert_keras.conversion.foreign_keys import read_settings
 from spanbert_keras.conversion.formats.own_models import from_arrays, make_tokenizer, read_keras_file
 from spanbert_keras.conversion.formats.tokenizer_files import read_lines
 from spanbert_keras.errors import InputError
 from spanbert_keras.files import checkpoint_files
+from spanbert_keras.files.json_files import checked
 
 KERAS_FILES = ("pretrainer.keras", "encoder.keras")  # the models in the folder of a run
 CHECKPOINTS = "checkpoints"
 WEIGHTS = "model/"  # names of the model's arrays; the others are the optimizer's
 DESCRIPTION = ("architecture", "lowercase", "head_settings", "tokenizer_settings")  # as `describe` returns it
+
 LOSS_SETTINGS = ("sbo_weight", "loss_normalization")
+
+
+class _Architecture(TypedDict):
+    """The arguments of the encoder."""
+
+    vocabulary_size: int
+    num_layers: int
+    num_heads: int
+    hidden_dim: int
+    intermediate_dim: int
+    dropout: float
+    attention_dropout: float | None
+    max_sequence_length: int
+    num_segments: int
+
+
+class _Description(TypedDict):
+    architecture: _Architecture
+    lowercase: bool | None
+    head_settings: dict[str, Any]
+    tokenizer_settings: dict[str, Any]
+
+
+class _Facts(TypedDict):
+    vocabulary_fingerprint: str
+
+
+class _Record(TypedDict):
+    model: _Description
+    facts: _Facts
 
 
 def is_of_run(path: Path) -> bool:
@@ -78,6 +113,7 @@ def read_run_checkpoint(folder: Path) -> Checkpoint:
         ) from error
     arrays = {name.removeprefix(WEIGHTS): value for name, value in arrays.items()}
     description, vocabulary = _model_of(run, folder)
+    check_claims(description, Stored.in_tensors(arrays), str(run / "run.json"))
     checkpoint = from_arrays(arrays, description, vocabulary)
     checkpoint.notes.insert(0, f"The model is that of step {step:,}; the optimizer's state is left out.")
     return checkpoint
@@ -99,10 +135,11 @@ def _model_of(run: Path, folder: Path) -> tuple[dict[str, Any], list[str] | None
         return _model_of_earlier_version(run, record)
     vocabulary = read_lines(run / "vocab.txt") if (run / "vocab.txt").is_file() else None
     try:
-        description = {name: record["model"][name] for name in DESCRIPTION}
+        description = {**checked(record, _Record)["model"]}
+        description = {name: description[name] for name in DESCRIPTION}
         expected = record["facts"]["vocabulary_fingerprint"]
-    except (KeyError, TypeError) as error:
-        raise InputError(f"{run / 'run.json'} is damaged: {type(error).__name__} {error}.") from error
+    except ValueError as error:
+        raise InputError(f"{run / 'run.json'} is damaged: {error}.") from error
     if (
         vocabulary is not None
         and make_tokenizer(Checkpoint({}, vocabulary=vocabulary, **description)).fingerprint() != expected

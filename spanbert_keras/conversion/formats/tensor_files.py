@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from typing_extensions import TypedDict
 
 from spanbert_keras.conversion.foreign_keys import read_settings
-from spanbert_keras.conversion.formats.torch_pickles import CUT_SHORT, read_pickle
+from spanbert_keras.conversion.formats.torch_arrays import MAX_NAME, UnusableTensor
+from spanbert_keras.conversion.formats.torch_pickles import CUT_SHORT, first_line, read_pickle
 from spanbert_keras.conversion.hugging_face_names import (
     INNER_WRAPPING,
     WORDS_AFTER_PREFIX,
@@ -17,6 +19,7 @@ from spanbert_keras.conversion.hugging_face_names import (
     without_inner_wrapping,
 )
 from spanbert_keras.errors import InputError
+from spanbert_keras.files.json_files import checked
 
 SAFETENSORS, PICKLE = "model.safetensors", "pytorch_model.bin"
 LFS_POINTER = b"version https://git-lfs"
@@ -28,23 +31,35 @@ STATES = (
 )  # entries of training checkpoints that hold the model's weights
 
 
+class _Index(TypedDict):
+    weight_map: dict[str, str]
+
+
 def find_tensor_files(folder: Path) -> list[Path]:
     """Returns the files of a Hugging Face folder that hold its tensors, safetensors before pickles; may be empty.
 
     Raises:
-        InputError: a file of a sharded checkpoint is missing.
+        InputError: a file of a sharded checkpoint is missing, or its index is damaged.
     """
     for name in (SAFETENSORS, PICKLE):
         if (folder / name).is_file():
             return [folder / name]
         index = read_settings(folder / f"{name}.index.json")
         if index is not None:
-            parts = sorted({str(part) for part in index.get("weight_map", {}).values()})
-            missing = [part for part in parts if not (folder / os.path.basename(part)).is_file()]
+            parts = _parts(index, folder / f"{name}.index.json")
+            missing = [part for part in parts if not os.path.isfile(folder / os.path.basename(part))]
             if missing or not parts:
                 raise InputError(f"{folder} lacks files that {name}.index.json lists: {', '.join(missing) or 'all'}.")
             return [folder / os.path.basename(part) for part in parts]
     return []
+
+
+def _parts(index: dict[str, Any], path: Path) -> list[str]:
+    """Returns the names of the files in the index of a sharded checkpoint."""
+    try:
+        return sorted(set(checked(index, _Index)["weight_map"].values()))
+    except ValueError as error:
+        raise InputError(f"{path} is damaged: {error}. Expected: the file of each tensor, by name.") from error
 
 
 def read_tensors(paths: list[Path], notes: list[str] | None = None) -> dict[str, np.ndarray]:
@@ -66,7 +81,10 @@ def read_tensors(paths: list[Path], notes: list[str] | None = None) -> dict[str,
         found = read_safetensors(path) if safe else state_of(read_pickle(path), str(path), notes)
         for name, value in found.items():
             if not isinstance(value, np.ndarray):
-                raise InputError(f"{path} must hold only tensors. Received: {name} is a {type(value).__name__}.")
+                kind = value.kind if isinstance(value, UnusableTensor) else type(value).__name__
+                raise InputError(f"{path} must hold only ordinary tensors. Received: {str(name)[:200]} is a {kind}.")
+            if len(name) > MAX_NAME:
+                raise InputError(f"{path} is rejected: the name {name[:40]!r}... has {len(name):,} characters.")
             tensors[str(name)] = value
     where = str(paths[0] if len(paths) == 1 else paths[0].parent)
     return {canonical(name): value for name, value in unwrapped(tensors, where, notes).items()}
@@ -167,12 +185,16 @@ def read_safetensors(path: Path) -> dict[str, np.ndarray]:
     try:
         with safe_open(path, framework="numpy") as file:
             return {name: file.get_tensor(name) for name in file.keys()}
-    except (SafetensorError, OSError) as error:
-        raise InputError(f"{path} cannot be read as a whole file: {error}. {CUT_SHORT}") from error
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError, AttributeError) as error:  # the last: dtypes
+        raise InputError(f"{path} cannot be read as a whole file: {first_line(error)}. {CUT_SHORT}") from error
 
 
 def _check_pointer(path: Path) -> None:
     """Raises if a file is the pointer that git-lfs leaves in place of a file that was not fetched."""
-    with open(path, "rb") as file:
-        if file.read(len(LFS_POINTER)) == LFS_POINTER:
-            raise InputError(f"{path} is a git-lfs pointer, not the file itself. Fetch it with `git lfs pull`.")
+    try:
+        with open(path, "rb") as file:
+            head = file.read(len(LFS_POINTER))
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}. Expected: a file with tensors.") from error
+    if head == LFS_POINTER:
+        raise InputError(f"{path} is a git-lfs pointer, not the file itself. Fetch it with `git lfs pull`.")

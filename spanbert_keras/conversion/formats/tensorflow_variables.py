@@ -1,5 +1,7 @@
 """Reads Google's BERT from TensorFlow checkpoints."""
 
+import glob
+import math
 import os
 import re
 from pathlib import Path
@@ -9,6 +11,8 @@ import numpy as np
 
 from spanbert_keras.conversion.formats.google_names import heads_of, names_by_key, torch_layout
 from spanbert_keras.errors import InputError
+
+SPARE_BYTES = 1 << 26
 
 
 def find_tensorflow_checkpoint(path: str | os.PathLike) -> str | None:
@@ -75,6 +79,7 @@ def read_tensorflow_variables(prefix: str | os.PathLike) -> dict[str, np.ndarray
         InputError: the checkpoint is missing or damaged, or holds several encoders or heads.
     """
     reader = _open(prefix)
+    _check_size(reader, prefix)
     names = names_by_key(reader.get_variable_to_shape_map(), prefix)
     return {name: torch_layout(key, name, _get(reader, key, prefix)) for key, name in names.items()}
 
@@ -105,6 +110,20 @@ def _open(prefix: str | os.PathLike) -> Any:
         return tf.train.load_checkpoint(os.fspath(prefix))
     except (tf.errors.OpError, IndexError, RuntimeError, ValueError) as error:
         raise _damaged(prefix, error) from error
+
+
+def _check_size(reader: Any, prefix: str | os.PathLike) -> None:
+    """Raises if the shapes in the index claim more than the data files hold."""
+    shapes, kinds = reader.get_variable_to_shape_map(), reader.get_variable_to_dtype_map()
+    numbers = [name for name in shapes if not kinds[name].name.startswith(("string", "variant", "resource"))]
+    claimed = sum(math.prod(map(int, shapes[name])) * kinds[name].size for name in numbers)
+    prefix = Path(prefix)
+    stored = sum(path.stat().st_size for path in prefix.parent.glob(f"{glob.escape(prefix.name)}.data-*"))
+    if claimed > 2 * stored + SPARE_BYTES:  # TensorFlow says what a file that is only cut short lacks
+        raise InputError(
+            f"The TensorFlow checkpoint {prefix} is incomplete or damaged: its variables take {claimed:,} bytes, its "
+            f"data files have {stored:,}. Copy its .index and .data files again."
+        )
 
 
 def _get(reader: Any, key: str, prefix: str | os.PathLike) -> np.ndarray:

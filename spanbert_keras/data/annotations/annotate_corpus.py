@@ -20,7 +20,8 @@ from spanbert_keras.data.shards import annotation_format, shard_format
 from spanbert_keras.data.shards.annotation_format import AnnotationEntry
 from spanbert_keras.data.shards.token_shards import TokenShards
 from spanbert_keras.errors import InputError
-from spanbert_keras.files.writing import input_error_if_unwritable
+from spanbert_keras.files.folder_lock import FolderLock
+from spanbert_keras.files.writing import clean_leftovers, input_error_if_unwritable
 
 Progress = Callable[[int, int], None]
 
@@ -56,13 +57,19 @@ def annotate_corpus(settings: AnnotationSettings, on_progress: Progress | None =
             annotation of another annotator, or the disk is full.
     """
     shards = TokenShards(settings.corpus)
+    shards.verify(annotations=False)
     opening = (settings.annotator, settings.annotations, _tokenizer_settings(shards))
     annotator = DocumentAnnotator(*opening)
     source = "text" if settings.input else "pieces"
     entries = {folder: _entries(annotator, manifest, source) for folder, manifest in shards.parts}
     warnings: list[str] = []
-    with input_error_if_unwritable(f"--corpus={settings.corpus}", " and rerun the same command; it resumes"):
-        jobs = _jobs(settings, shards, entries)
+    if not _jobs(settings, shards, entries, []) and _is_finished(entries):
+        warnings += _missing(shards, annotator)
+        return AnnotationRun(True, warnings)
+    lock = FolderLock(settings.corpus, settings.part[0], "--corpus", keep=False)
+    with lock, input_error_if_unwritable(f"--corpus={settings.corpus}", " and rerun the same command; it resumes"):
+        jobs = _jobs(settings, shards, entries, warnings)
+        _remove_leftovers(jobs, lock)
         if jobs:
             documents = _from_text(settings, shards, jobs, warnings) if settings.input else _from_pieces(jobs)
             workers = min(settings.workers or usable_cores(), sum(job.num_documents for job in jobs))
@@ -73,12 +80,35 @@ def annotate_corpus(settings: AnnotationSettings, on_progress: Progress | None =
                     f"{unknown:,} lines of the corpus are not in --annotator={settings.annotator}: "
                     "they have no mentions."
                 )
-        for folder, _ in shards.parts:
-            for name, entry in annotation_format.read_entries(folder).items():
-                if name in annotator.names and entry.missing and not jobs:
-                    warnings.append(f"{entry.missing:,} documents of {folder} have no {name}: the input lacked them.")
+        else:
+            warnings += _missing(shards, annotator)
         finished = [_finish_folder(folder, manifest, entries[folder]) for folder, manifest in shards.parts]
     return AnnotationRun(all(finished), warnings)
+
+
+def _is_finished(entries: dict[pathlib.Path, dict[str, AnnotationEntry]]) -> bool:
+    """Returns whether all folders have all annotations."""
+    return all(named.keys() <= annotation_format.read_entries(folder).keys() for folder, named in entries.items())
+
+
+def _missing(shards: TokenShards, annotator: DocumentAnnotator) -> list[str]:
+    """Returns a warning for each finished annotation whose input lacked documents."""
+    return [
+        f"{entry.missing:,} documents of {folder} have no {name}: the input lacked them."
+        for folder, _ in shards.parts
+        for name, entry in annotation_format.read_entries(folder).items()
+        if name in annotator.names and entry.missing
+    ]
+
+
+def _remove_leftovers(jobs: list[ShardJob], lock: FolderLock) -> None:
+    """Removes what killed processes left of these shards, unless another part is being annotated."""
+    others = [FolderLock(lock.folder, name=path.name) for path in lock.folder.glob("*.lock") if path != lock.path]
+    if not lock.held or any(other.is_in_use() for other in others):
+        return
+    for job in jobs:
+        names = {annotation_format.annotation_path(job.stem, name).name for name in job.entries}
+        clean_leftovers(job.stem.parent, names.__contains__)
 
 
 def _tokenizer_settings(shards: TokenShards) -> dict[str, Any]:
@@ -105,13 +135,16 @@ def _entries(annotator: DocumentAnnotator, manifest: dict[str, Any], source: str
 
 
 def _jobs(
-    settings: AnnotationSettings, shards: TokenShards, entries: dict[pathlib.Path, dict[str, AnnotationEntry]]
+    settings: AnnotationSettings,
+    shards: TokenShards,
+    entries: dict[pathlib.Path, dict[str, AnnotationEntry]],
+    warnings: list[str],
 ) -> list[ShardJob]:
-    """Returns this run's shards that are still to be annotated."""
+    """Returns this run's shards that are still to be annotated; adds a warning for each damaged annotation."""
     part, parts = settings.part
     jobs, number = [], 0
     for folder, manifest in shards.parts:
-        wanted = _unfinished(folder, manifest, entries[folder], settings)
+        wanted = _unfinished(folder, manifest, entries[folder], settings, warnings)
         for shard in manifest["shards"]:
             stem = folder / shard_format.shard_stem(shard["split"], shard["index"])
             records = {name: read_record(stem, name, wanted[name], settings.allow_missing) for name in wanted}
@@ -135,9 +168,13 @@ def _forget(jobs: list[ShardJob]) -> None:
 
 
 def _unfinished(
-    folder: pathlib.Path, manifest: dict[str, Any], wanted: dict[str, AnnotationEntry], settings: AnnotationSettings
+    folder: pathlib.Path,
+    manifest: dict[str, Any],
+    wanted: dict[str, AnnotationEntry],
+    settings: AnnotationSettings,
+    warnings: list[str],
 ) -> dict[str, AnnotationEntry]:
-    """Returns the annotations that a folder does not have yet, or that are to be replaced.
+    """Returns the annotations that a folder does not have yet, that are damaged, or that are to be replaced.
 
     Raises:
         InputError: it has one of another annotator, or one that lacks documents, and neither flag allows it.
@@ -145,20 +182,25 @@ def _unfinished(
     there = annotation_format.read_entries(folder)
     if settings.replace:
         there = {name: entry for name, entry in there.items() if name not in wanted}
-    for name in there.keys() & wanted.keys():
+    for name in sorted(there.keys() & wanted.keys()):
         expected, received = wanted[name], there[name]
         if received.identity() != expected.identity():
             raise InputError(
                 f"{folder} has an annotation {name!r} already, of another annotator or another input. Expected: "
-                f"{expected.annotator} {expected.settings} from {expected.source}. Received: {received.annotator} "
-                f"{received.settings} from {received.source}. Give --replace to make it again."
+                f"{expected.annotator:.100} {str(expected.settings):.200} from {expected.source}. Received: "
+                f"{received.annotator:.100} {str(received.settings):.200} from {received.source:.10}. Give "
+                "--replace to make it again."
             )
         if received.missing and not settings.allow_missing:
             raise InputError(
                 f"{folder} has an annotation {name!r} whose input lacked {received.missing:,} documents. Expected: "
                 "all. Give --replace to make it again, or --allow_missing."
             )
-        annotation_format.check_entry(folder, manifest, name, received)
+        annotation_format.check_origin(folder, manifest, name, received)
+        damaged = annotation_format.damaged_files(folder, name, received)
+        if damaged:
+            warnings.append(f"{damaged[0]} is damaged: the annotation {name!r} of {folder} is made again.")
+            del there[name]
     return {name: entry for name, entry in wanted.items() if name not in there}
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from spanbert_keras.data.annotations.annotator import ANNOTATIONS, Mention
 from spanbert_keras.data.shards.annotation_format import MAX_LABELS
-from spanbert_keras.data.shards.shard_format import checksum
 from spanbert_keras.errors import InputError
+from spanbert_keras.files.file_entries import file_entry
 
 EXPECTED = 'Expected: {"text": "...", "entities": [[start, end, "LABEL"], ...], "noun_phrases": [[start, end], ...]}'
 LINE = re.compile(r"(?:[^\r\n]|\r(?!\n))+")  # as `split_lines` of text_readers
@@ -49,7 +49,7 @@ class JsonlAnnotator:
         self._lines: dict[int, dict[str, list[Mention]]] = {}
         self._read(pathlib.Path(path))
         self.description = f"jsonl {pathlib.Path(path).name}"
-        self.settings: dict[str, Any] = {"sha256": checksum(pathlib.Path(path))}
+        self.settings: dict[str, Any] = {"sha256": file_entry(path)["sha256"]}
         self.labels = {}
         for name in self._names:
             given = [mention.label for mentions in self._lines.values() for mention in mentions[name]]

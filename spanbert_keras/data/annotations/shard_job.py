@@ -6,16 +6,23 @@ import pathlib
 from typing import Any
 
 import numpy as np
+from typing_extensions import TypedDict
 
 from spanbert_keras.data.annotations.document_annotator import PreparedDocument
 from spanbert_keras.data.shards import annotation_format, shard_format
-from spanbert_keras.data.shards.annotation_format import AnnotationEntry, annotation_path
-from spanbert_keras.errors import InputError
-from spanbert_keras.files.json_files import write_json
+from spanbert_keras.data.shards.annotation_format import AnnotatedShard, AnnotationEntry, annotation_path
+from spanbert_keras.files.file_entries import file_entry, is_undamaged
+from spanbert_keras.files.json_files import read_json, write_json
 from spanbert_keras.files.writing import sync, temporary_path
 from spanbert_keras.preprocessing.masking.row_units import FIRST, INSIDE
 
 READ_AT_ONCE = 1 << 24  # bytes of an annotation in memory while they are counted
+
+
+class _Record(TypedDict):
+    entry: dict[str, Any]
+    shard: AnnotatedShard
+    counts: dict[str, int]
 
 
 class ShardJob:
@@ -74,13 +81,12 @@ class ShardJob:
             path = annotation_path(self.stem, name)
             sync(self._temporary[name])
             os.replace(self._temporary.pop(name), path)
-            shard = {**shard_format.file_entry(path), "spans": int(counts[:64].sum()), "pieces": int(counts[64])}
+            shard = {**file_entry(path), "spans": int(counts[:64].sum()), "pieces": int(counts[64])}
             shard["missing"] = self.remaining
             labels = {label: int(counts[i]) for i, label in enumerate(entry.labels, start=1)}
             unlabelled = {"": int(counts[0])} if counts[0] else {}
-            write_json(
-                record_path(self.stem, name), {"entry": entry.to_json(), "shard": shard, "counts": labels | unlabelled}
-            )
+            record = {"entry": entry.to_json(), "shard": shard, "counts": labels | unlabelled}
+            write_json(record_path(self.stem, name), record, checksum=True)
         self._arrays = {}
 
     def abandon(self) -> None:
@@ -124,8 +130,10 @@ def record_path(stem: pathlib.Path, name: str) -> pathlib.Path:
 
 def read_record(
     stem: pathlib.Path, name: str, entry: AnnotationEntry, allow_missing: bool = True
-) -> tuple[dict[str, Any], dict[str, int]] | None:
-    """Returns a shard's part of `annotations.json` and its counts; `None` if it is not annotated, or in another way.
+) -> tuple[AnnotatedShard, dict[str, int]] | None:
+    """Returns a shard's part of `annotations.json` and its counts.
+
+    `None` if it is not annotated, in another way, or damaged.
 
     Args:
         stem: path of the shard without endings.
@@ -134,11 +142,10 @@ def read_record(
         allow_missing: bool. Whether a shard counts as annotated although the input lacked documents of it.
     """
     try:
-        record = json.loads(record_path(stem, name).read_text(encoding="utf-8"))
-        same = record["entry"] == json.loads(json.dumps(entry.to_json()))
-        shard, counts = record["shard"], record["counts"]
-        shard_format.check_size(annotation_path(stem, name), shard)
-        same = same and (allow_missing or not shard["missing"])
-    except (OSError, ValueError, KeyError, TypeError, InputError):
+        record = read_json(record_path(stem, name), _Record)
+    except (OSError, ValueError):
         return None
-    return (shard, counts) if same else None
+    shard = record["shard"]
+    is_usable = (allow_missing or not shard.get("missing")) and is_undamaged(annotation_path(stem, name), shard)
+    same = record["entry"] == json.loads(json.dumps(entry.to_json()))
+    return (shard, record["counts"]) if same and is_usable else None

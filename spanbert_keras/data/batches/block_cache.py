@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from spanbert_keras.files.index_folder import cached_index
+from spanbert_keras.files.npy_files import open_npy
 from spanbert_keras.preprocessing.row_blocks import Blocks
 
 
@@ -22,12 +23,9 @@ def cached_blocks(folder: str | os.PathLike, name: str, make) -> Blocks:
 
 
 def _open_index(path: Path) -> Blocks | None:
-    """Returns the saved blocks, or `None` if they are missing or damaged (for example by a power failure)."""
-    try:
-        summary = np.load(path / "histogram.npy")
-        starts = np.load(path / "starts.npy", mmap_mode="r")
-    except (OSError, ValueError, EOFError):
-        return None
+    """Returns the saved blocks, or `None` if the files do not fit each other; raises if one has another format."""
+    summary = open_npy(path / "histogram.npy", np.int64)
+    starts = open_npy(path / "starts.npy", np.int64)
     return Blocks(starts, summary[:-1], int(summary[-1])) if len(starts) == summary[:-1].sum() else None
 
 

@@ -216,8 +216,12 @@ def open_corpora(text: str, cache: str | os.PathLike, prepare: Callable[[str], s
     """
     shards, weights = [], []
     for path, weight in parse_corpora(text):
-        opened = TokenShards(path if is_prepared(path) else prepare(path))
-        opened.verify()
+        if is_prepared(path):
+            opened = TokenShards(path)
+            opened.verify()
+        else:
+            opened = TokenShards(prepare(path))  # which compares every checksum
+            opened.verify_annotations()
         shards.append(opened)
         weights.append(weight)
     return Corpora(shards, weights, cache)

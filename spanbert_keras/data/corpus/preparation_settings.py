@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import re
 
+from spanbert_keras.arguments import MAX_PIECES
 from spanbert_keras.data.corpus.text_readers import MAX_DOCUMENT_BYTES
 from spanbert_keras.errors import InputError
 from spanbert_keras.settings import Settings, setting
@@ -32,7 +33,10 @@ class PreparationSettings(Settings):
         path=True,
     )
     train_vocabulary: int | None = setting(
-        "Size, in word pieces, of a vocabulary that is trained on the input.", default=None, minimum=1
+        "Size, in word pieces, of a vocabulary that is trained on the input.",
+        default=None,
+        minimum=1,
+        below=MAX_PIECES + 1,
     )
     lowercase: bool = setting("Lowercases text and strips accents (uncased models).", default=False)
     heldout_share: float = setting("Share of documents for evaluation, 0 to 0.5; at least one document.", default=0.01)
@@ -71,7 +75,7 @@ def part_of(shard: str | None) -> tuple[int, int]:
     """
     if shard is None:
         return 0, 1
-    match = re.fullmatch(r"(\d+)/(\d+)", shard)
+    match = re.fullmatch(r"(\d{1,9})/(\d{1,9})", shard)
     if not match or not int(match[1]) < int(match[2]):
         raise InputError(f"--shard must be i/n with i from 0 to n - 1, as in --shard=0/4. Received: {shard}.")
     return int(match[1]), int(match[2])

@@ -2,18 +2,23 @@
 
 import contextlib
 import errno
-import json
 import os
 import pathlib
-import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
-import numpy as np
-
+from spanbert_keras.data.corpus.corpus_repair import damaged_files, repair_corpus
 from spanbert_keras.data.corpus.encoding import encode_chunks, read_chunks
+from spanbert_keras.data.corpus.preparation_folder import (
+    enter_folder,
+    make_folder,
+    output_folder,
+    read_finished,
+)
+from spanbert_keras.data.corpus.preparation_progress import PROGRESS, save_progress
+from spanbert_keras.data.corpus.preparation_progress import Progress as Checkpoint
 from spanbert_keras.data.corpus.preparation_settings import PreparationSettings
-from spanbert_keras.data.corpus.shard_writer import PROGRESS, CorpusWriter
+from spanbert_keras.data.corpus.shard_writer import CorpusWriter
 from spanbert_keras.data.corpus.text_readers import (
     SKIPPED,
     CorpusFile,
@@ -24,7 +29,10 @@ from spanbert_keras.data.corpus.text_readers import (
 from spanbert_keras.data.shards import shard_format
 from spanbert_keras.data.shards.token_shards import TokenShards
 from spanbert_keras.errors import InputError
-from spanbert_keras.files.writing import final_name, is_temporary, write_atomically, write_text
+from spanbert_keras.files.file_entries import file_entry, is_undamaged
+from spanbert_keras.files.folder_lock import FolderLock
+from spanbert_keras.files.json_files import write_json
+from spanbert_keras.files.writing import write_atomically, write_text
 from spanbert_keras.preprocessing.tokenizer import SpanBertTokenizer
 from spanbert_keras.preprocessing.wordpiece import write_vocabulary
 from spanbert_keras.preprocessing.wordpiece_training import train_wordpiece
@@ -35,8 +43,10 @@ MAX_UNKNOWN_SHARE = 0.005
 Progress = Callable[[int, int, int, int], None]
 
 
-def prepare_corpus(settings: PreparationSettings, on_progress: Progress | None = None) -> dict[str, Any]:
-    """Prepares a corpus, continues a preparation that was stopped, or finds it done.
+def prepare_corpus(
+    settings: PreparationSettings, on_progress: Progress | None = None, wait: bool = False
+) -> dict[str, Any]:
+    """Prepares a corpus, continues a preparation that was stopped, or finds it done and repairs damaged files.
 
     The output is a function of the input's content and the settings: not of `workers`, nor of interruptions.
     Exact duplicates of earlier documents are left out, documents without pieces too; both are counted for each file.
@@ -44,43 +54,117 @@ def prepare_corpus(settings: PreparationSettings, on_progress: Progress | None =
     Args:
         settings: `PreparationSettings`.
         on_progress: function or `None`. Called with bytes read, total bytes, documents read, and pieces written.
+        wait: bool. Whether to wait for another process that prepares into the same folder, and not to raise.
 
     Returns:
         dict. The manifest; `TokenShards(settings.output_dir)` opens the corpus (when all parts are there).
 
     Raises:
-        InputError: unusable input or vocabulary, a folder that contains something else, no text, a full disk.
+        InputError: unusable input or vocabulary, a folder that contains something else or is in use, no text, a full
+            disk.
     """
     sources = find_sources(settings.input, settings.text_column, settings.max_document_bytes)
     tokenizer = None
     if settings.vocabulary is not None:
         tokenizer = open_tokenizer(settings.vocabulary, settings.lowercase)
-    folder = _folder(settings)
+    folder = output_folder(settings)
     identity = _identity(settings, sources, tokenizer)
-    done = _read_finished(folder, identity)
-    if done is not None:
+    done = read_finished(folder, identity)
+    if done is not None and not damaged_files(folder, done):
         return done
-    resume = _enter_folder(folder, identity)
-    with _full_disk_reported(folder):
-        tokenizer = tokenizer or _trained_tokenizer(settings, sources, folder, on_progress)
-        writer = CorpusWriter(
-            folder,
-            vocabulary_size=tokenizer.vocabulary_size(),
-            unknown_id=tokenizer.unk_token_id,
-            num_sources=len(sources),
-            heldout_share=settings.heldout_share,
-            shard_pieces=SHARD_PIECES,
-            is_part=settings.part[1] > 1,
-        )
-        if resume:
-            writer.load_progress()
-        chunks = read_chunks(sources, settings.text_column, (writer.position[0], writer.position[1]), settings.part)
-        for chunk in encode_chunks(chunks, tokenizer.wordpiece, settings.workers or usable_cores()):
-            if writer.add(chunk):
-                writer.save_progress(identity)
-            if on_progress is not None:
-                on_progress(*_progress(writer, sources))
-        return _finish(writer, settings, sources, tokenizer, identity)
+    make_folder(folder)
+    with FolderLock(folder, flag="--output_dir", wait=wait, keep=False), _full_disk_reported(folder):
+        done, is_new = read_finished(folder, identity), False  # another process may have finished it
+        if done is None:
+            progress = enter_folder(folder, identity)
+            is_new = not progress["files"]
+            done = _prepare(settings, sources, tokenizer, progress, folder, on_progress)
+        if not is_new:
+            _repair(settings, sources, tokenizer, done, folder, on_progress)
+        if settings.part[1] == 1:
+            TokenShards(folder)
+        return done
+
+
+def _prepare(
+    settings: PreparationSettings,
+    sources: Sequence[CorpusFile],
+    tokenizer: SpanBertTokenizer | None,
+    progress: Checkpoint,
+    folder: pathlib.Path,
+    on_progress: Progress | None,
+) -> dict[str, Any]:
+    """Prepares a corpus from a checkpoint on; returns its manifest."""
+    tokenizer = tokenizer or _trained_tokenizer(settings, sources, progress, folder)
+    writer = _writer(settings, sources, tokenizer, folder)
+    if "writer" in progress:
+        writer.load_progress(progress)
+    for closed in _written(writer, settings, sources, tokenizer, on_progress):
+        if closed:
+            writer.save_progress(progress["identity"], progress["vocabulary"])
+    return _finish(writer, settings, sources, tokenizer, progress["identity"])
+
+
+def _writer(
+    settings: PreparationSettings,
+    sources: Sequence[CorpusFile],
+    tokenizer: SpanBertTokenizer,
+    folder: pathlib.Path,
+    only: Collection[str] | None = None,
+) -> CorpusWriter:
+    return CorpusWriter(
+        folder,
+        vocabulary_size=tokenizer.vocabulary_size(),
+        unknown_id=tokenizer.unk_token_id,
+        num_sources=len(sources),
+        heldout_share=settings.heldout_share,
+        shard_pieces=SHARD_PIECES,
+        is_part=settings.part[1] > 1,
+        only=only,
+    )
+
+
+def _written(
+    writer: CorpusWriter,
+    settings: PreparationSettings,
+    sources: Sequence[CorpusFile],
+    tokenizer: SpanBertTokenizer,
+    on_progress: Progress | None,
+) -> Iterator[bool]:
+    """Gives the writer all documents after its position; yields after each chunk whether a shard was closed."""
+    chunks = read_chunks(sources, settings.text_column, (writer.position[0], writer.position[1]), settings.part)
+    for chunk in encode_chunks(chunks, tokenizer.wordpiece, settings.workers or usable_cores()):
+        yield writer.add(chunk)
+        if on_progress is not None:
+            on_progress(*_progress(writer, sources))
+
+
+def _repair(
+    settings: PreparationSettings,
+    sources: Sequence[CorpusFile],
+    tokenizer: SpanBertTokenizer | None,
+    manifest: dict[str, Any],
+    folder: pathlib.Path,
+    on_progress: Progress | None,
+) -> None:
+    """Makes the damaged files of a finished corpus, if any, again."""
+
+    def make_vocabulary() -> None:
+        if tokenizer is None:
+            _train_vocabulary(settings, sources, folder)
+        else:
+            _write_vocabulary(folder, tokenizer)
+
+    def make_arrays(names: Collection[str]) -> None:
+        own = tokenizer or SpanBertTokenizer(folder / shard_format.VOCABULARY, lowercase=settings.lowercase)
+        writer = _writer(settings, sources, own, folder, names)
+        for _ in _written(writer, settings, sources, own, on_progress):
+            pass
+        writer.finish()
+
+    damaged = damaged_files(folder, manifest)
+    if damaged:
+        repair_corpus(folder, manifest, damaged, make_vocabulary, make_arrays)
 
 
 def open_tokenizer(vocabulary: str | os.PathLike, lowercase: bool = False) -> SpanBertTokenizer:
@@ -146,19 +230,6 @@ def warnings_of(manifest: dict[str, Any]) -> list[str]:
     return found
 
 
-def _folder(settings: PreparationSettings) -> pathlib.Path:
-    """Returns where this run writes: the output folder, or its part of it."""
-    root = pathlib.Path(settings.output_dir)
-    if root.exists() and not root.is_dir():
-        raise InputError(f"--output_dir={root} is a file. Expected: a folder, new or empty.")
-    index, count = settings.part
-    if count == 1:
-        return root
-    if (root / shard_format.MANIFEST).exists():
-        raise InputError(f"--output_dir={root} holds another corpus, one without parts. Choose another folder.")
-    return root / f"part-{index}-of-{count}"
-
-
 def _identity(
     settings: PreparationSettings, sources: Sequence[CorpusFile], tokenizer: SpanBertTokenizer | None
 ) -> dict[str, Any]:
@@ -185,99 +256,28 @@ def _entry(source: CorpusFile) -> dict[str, Any]:
     return entry | ({"reason": source.reason} if source.reason else {})
 
 
-def _difference(expected: dict[str, Any], received: dict[str, Any]) -> str:
-    """Returns what differs between two identities, in words."""
-    for key, value in expected["settings"].items():
-        if received.get("settings", {}).get(key) != value:
-            return f"{key} {received.get('settings', {}).get(key)} there, {value} now"
-    if [s["path"] for s in received["sources"]] != [s["path"] for s in expected["sources"]]:
-        return f"the input {received['sources'][0]['path']}, ... there, {expected['sources'][0]['path']}, ... now"
-    for there, now in zip(received["sources"], expected["sources"], strict=True):
-        if there["kind"] != now["kind"]:
-            return f"{now['path']} read as {there['kind']} there, as {now['kind']} now"
-    return "input files that have changed since" if received["shard"] == expected["shard"] else "another --shard"
-
-
-def _read_finished(folder: pathlib.Path, identity: dict[str, Any]) -> dict[str, Any] | None:
-    """Returns the manifest if this preparation is done; raises if the folder holds another corpus."""
-    path = folder / shard_format.MANIFEST
-    if not path.is_file():
-        return None
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-        same = all(manifest[key] == value for key, value in identity.items())
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(f"The manifest {path} cannot be read ({error}). Choose another --output_dir.") from error
-    if not same:
-        raise InputError(
-            f"--output_dir={folder} holds another corpus ({_difference(identity, manifest)}). Expected: a new or empty "
-            "folder. Choose another, or delete it."
-        )
-    return manifest
-
-
-def _enter_folder(folder: pathlib.Path, identity: dict[str, Any]) -> bool:
-    """Makes the folder ready; returns whether a stopped preparation continues. Removes only `prepare`'s own files."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"--output_dir={folder} cannot be made: {error}. Choose another folder.") from error
-    saved = _saved_identity(folder / PROGRESS)
-    same = saved is not None and saved[0] == identity
-    if saved is not None and not same and saved[1]:
-        raise InputError(
-            f"--output_dir={folder} holds another preparation that was stopped ({_difference(identity, saved[0])}). "
-            "Run that one to its end, choose another folder, or delete it."
-        )
-    resume = same and bool(saved and saved[1])
-    kept = {PROGRESS, *(saved[1] if resume and saved else ())} | ({shard_format.VOCABULARY} if same else set())
-    for path in sorted(folder.iterdir()):
-        if path.name in kept:
-            continue
-        if not _is_ours(path.name) or (saved is None and not is_temporary(path.name)):
-            raise InputError(
-                f"--output_dir={folder} is not empty: it holds {path.name}. Expected: a new or empty folder, or one in "
-                "which `prepare` was stopped."
-            )
-        path.unlink()
-    if not resume:
-        _write_start(folder / PROGRESS, identity)
-    return resume
-
-
-def _is_ours(name: str) -> bool:
-    """Returns whether a stopped preparation may have left a file of this name."""
-    name = final_name(name)
-    known = (PROGRESS, shard_format.VOCABULARY, shard_format.UNIGRAM_COUNTS, shard_format.MANIFEST)
-    arrays = "|".join(shard_format.SHARD_ARRAYS)
-    return name in known or re.fullmatch(rf"(train|heldout|candidate)-\d+\.({arrays})\.npy", name) is not None
-
-
-def _write_start(path: pathlib.Path, identity: dict[str, Any]) -> None:
-    """Writes a checkpoint without any finished shard: it marks the folder as ours."""
-    state = np.frombuffer(json.dumps({"identity": identity, "files": {}}).encode("utf-8"), np.uint8)
-    write_atomically(path, lambda temporary: np.savez(temporary, state=state))
-
-
-def _saved_identity(path: pathlib.Path) -> tuple[dict[str, Any], list[str]] | None:
-    """Returns the identity in a checkpoint and the finished files that it names, or `None` without one."""
-    if not path.is_file():
-        return None
-    with np.load(path) as saved:
-        state = json.loads(saved["state"].tobytes())
-    return state["identity"], list(state["files"])
-
-
 def _trained_tokenizer(
-    settings: PreparationSettings, sources: Sequence[CorpusFile], folder: pathlib.Path, on_progress: Progress | None
+    settings: PreparationSettings, sources: Sequence[CorpusFile], progress: Checkpoint, folder: pathlib.Path
 ) -> SpanBertTokenizer:
     """Returns a tokenizer whose vocabulary is trained on all documents, or was before the run was stopped."""
-    path = folder / shard_format.VOCABULARY
-    if not path.exists():
-        texts = ("\n".join(d.lines) for s in sources for d in read_raw_documents(s, settings.text_column))
-        pieces = train_wordpiece(texts, settings.train_vocabulary or 0, settings.lowercase)
-        write_text(path, "".join(f"{piece}\n" for piece in pieces))
+    path, entry = folder / shard_format.VOCABULARY, progress["vocabulary"]
+    if entry is None or not is_undamaged(path, entry):
+        _train_vocabulary(settings, sources, folder)
+        progress["vocabulary"] = file_entry(path)
+        if not progress["files"]:
+            save_progress(folder, progress)
     return SpanBertTokenizer(path, lowercase=settings.lowercase)
+
+
+def _train_vocabulary(settings: PreparationSettings, sources: Sequence[CorpusFile], folder: pathlib.Path) -> None:
+    texts = ("\n".join(d.lines) for s in sources for d in read_raw_documents(s, settings.text_column))
+    pieces = train_wordpiece(texts, settings.train_vocabulary or 0, settings.lowercase)
+    write_text(folder / shard_format.VOCABULARY, "".join(f"{piece}\n" for piece in pieces))
+
+
+def _write_vocabulary(folder: pathlib.Path, tokenizer: SpanBertTokenizer) -> None:
+    pieces = tokenizer.get_vocabulary()
+    write_atomically(folder / shard_format.VOCABULARY, lambda temporary: write_vocabulary(pieces, temporary))
 
 
 def _progress(writer: CorpusWriter, sources: Sequence[CorpusFile]) -> Iterator[int]:
@@ -307,8 +307,7 @@ def _finish(
             f"{totals['duplicate_documents']} duplicates)."
         )
     writer.finish()
-    pieces = tokenizer.get_vocabulary()
-    write_atomically(folder / shard_format.VOCABULARY, lambda temporary: write_vocabulary(pieces, temporary))
+    _write_vocabulary(folder, tokenizer)
     names = (shard_format.VOCABULARY,)
     manifest = {
         "format_version": shard_format.FORMAT_VERSION,
@@ -320,10 +319,8 @@ def _finish(
         "totals": totals,
         "reports": writer.reports(),
         "shards": writer.shards,
-        "files": {**writer.files, **{name: shard_format.file_entry(folder / name) for name in names}},
+        "files": {**writer.files, **{name: file_entry(folder / name) for name in names}},
     }
-    write_text(folder / shard_format.MANIFEST, json.dumps(manifest, indent=1))
+    write_json(folder / shard_format.MANIFEST, manifest, checksum=True)
     (folder / PROGRESS).unlink(missing_ok=True)
-    if not writer.is_part:
-        TokenShards(folder)
     return manifest

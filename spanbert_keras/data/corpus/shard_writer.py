@@ -1,18 +1,18 @@
 """Writing a prepared corpus: which documents are kept, their splits, counts, checkpoints."""
 
-import io
-import json
 import pathlib
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
 
 from spanbert_keras.data.corpus.encoding import Chunk
 from spanbert_keras.data.corpus.hash_set import HashSet
+from spanbert_keras.data.corpus.preparation_progress import Progress, save_progress
 from spanbert_keras.data.shards import shard_format
-from spanbert_keras.files.writing import write_bytes
+from spanbert_keras.data.shards.manifest import ShardEntry
+from spanbert_keras.files.file_entries import FileEntry
 
-PROGRESS = "progress.npz"
 COUNTS = (
     "documents",  # read; = kept_documents + empty_documents + duplicate_documents
     "kept_documents",
@@ -27,16 +27,26 @@ COUNTS = (
 )
 
 
-class _Shard:
-    """The four arrays of one shard while they are written."""
+class _CountedArray:
+    """An array that is not written."""
 
-    def __init__(self, folder: pathlib.Path, split: str, index: int, dtype: np.dtype):
+    length = 0
+
+    def append(self, values: np.ndarray) -> None:
+        self.length += len(values)
+
+
+class _Shard:
+    """The four arrays of one shard while they are written, or those of them that are in `only`."""
+
+    def __init__(self, folder: pathlib.Path, split: str, index: int, dtype: np.dtype, only: Collection[str] | None):
         self.split, self.index = split, index
         kinds = {"pieces": dtype, "documents": np.int64, "lines": np.int64, "hashes": np.uint64}
-        self.arrays = {
-            array: shard_format.ArrayFile(folder / shard_format.shard_file(split, index, array), kind)
-            for array, kind in kinds.items()
-        }
+        self.arrays: dict[str, shard_format.ArrayFile | _CountedArray] = {}
+        for array, kind in kinds.items():
+            name = shard_format.shard_file(split, index, array)
+            is_written = only is None or name in only
+            self.arrays[array] = shard_format.ArrayFile(folder / name, kind) if is_written else _CountedArray()
 
     @property
     def num_pieces(self) -> int:
@@ -50,9 +60,9 @@ class _Shard:
         self.arrays["hashes"].append(hashes)
         self.arrays["pieces"].append(pieces)
 
-    def close(self) -> tuple[dict[str, Any], dict[str, Any]]:
+    def close(self) -> tuple[ShardEntry, dict[str, FileEntry]]:
         """Completes the files; returns the shard's manifest entry and those of its files."""
-        entry = {
+        entry: ShardEntry = {
             "split": self.split,
             "index": self.index,
             "pieces": self.num_pieces,
@@ -61,7 +71,8 @@ class _Shard:
         }
         for name in ("documents", "lines"):
             self.arrays[name].append(np.array([self.num_pieces]))
-        return entry, {array.path.name: array.close() for array in self.arrays.values()}
+        written = [array for array in self.arrays.values() if isinstance(array, shard_format.ArrayFile)]
+        return entry, {array.path.name: array.close() for array in written}
 
 
 class CorpusWriter:
@@ -80,6 +91,7 @@ class CorpusWriter:
         heldout_share: float. Share of documents.
         shard_pieces: int. A shard is closed once it has at least this many pieces.
         is_part: bool. Whether other parts belong to the corpus.
+        only: collection of str or `None`. Names of the files to write, to repair a corpus. Defaults to all.
     """
 
     def __init__(
@@ -92,16 +104,17 @@ class CorpusWriter:
         heldout_share: float,
         shard_pieces: int,
         is_part: bool,
+        only: Collection[str] | None = None,
     ):
         self.folder, self.vocabulary_size, self.unknown_id = folder, vocabulary_size, unknown_id
         self.threshold = int(heldout_share * 2**64)
-        self.shard_pieces, self.is_part = shard_pieces, is_part
+        self.shard_pieces, self.is_part, self.only = shard_pieces, is_part, only
         self.dtype = shard_format.piece_dtype(vocabulary_size)
         self.position = (0, 0, 0)
         self.counts = np.zeros((num_sources, len(COUNTS)), np.int64)
         self.unigram_counts = np.zeros(vocabulary_size, np.int64)
-        self.shards: list[dict[str, Any]] = []
-        self.files: dict[str, dict[str, Any]] = {}
+        self.shards: list[ShardEntry] = []
+        self.files: dict[str, FileEntry] = {}
         self._unit = 0
         self._seen = HashSet()
         self._open: dict[str, _Shard] = {}
@@ -178,7 +191,7 @@ class CorpusWriter:
     def _write(self, split: str, pieces, documents, lines, hashes) -> None:
         """Writes documents to the open shard of a split and counts the training pieces."""
         if split not in self._open:
-            self._open[split] = _Shard(self.folder, split, self._unit, self.dtype)
+            self._open[split] = _Shard(self.folder, split, self._unit, self.dtype, self.only)
         self._open[split].append(pieces, documents, lines[lines > 0], hashes)
         if split == "train":
             self.unigram_counts += np.bincount(pieces, minlength=self.vocabulary_size)
@@ -192,55 +205,61 @@ class CorpusWriter:
         self._open = {}
         self._unit += 1
 
-    def save_progress(self, identity: dict[str, Any]) -> None:
+    def save_progress(self, identity: dict[str, Any], vocabulary: FileEntry | None = None) -> None:
         """Writes the checkpoint, one file, atomically; everything that was added is in closed shards or in it."""
         pieces, lines, code = self._candidate or (np.zeros(0, np.int32), np.zeros(0, np.int64), 0)
-        state = {
+        progress: Progress = {
             "identity": identity,
-            "position": self.position,
-            "shards": self.shards,
+            "vocabulary": vocabulary,
             "files": self.files,
-            "unit": self._unit,
-            "has_heldout": self._has_heldout,
-            "candidate_hash": None if self._candidate is None else code,
+            "writer": {
+                "position": list(self.position),
+                "shards": self.shards,
+                "unit": self._unit,
+                "has_heldout": self._has_heldout,
+                "candidate_hash": None if self._candidate is None else code,
+                "candidate_pieces": pieces.tolist(),
+                "candidate_lines": lines.tolist(),
+                "counts": self.counts.tolist(),
+                "unigram_counts": self.unigram_counts.tolist(),
+            },
         }
-        buffer = io.BytesIO()
-        np.savez(
-            buffer,
-            state=np.frombuffer(json.dumps(state).encode("utf-8"), np.uint8),
-            counts=self.counts,
-            unigram_counts=self.unigram_counts,
-            candidate_pieces=pieces,
-            candidate_lines=lines,
-        )
-        write_bytes(self.folder / PROGRESS, buffer.getvalue())
+        save_progress(self.folder, progress)
 
-    def load_progress(self) -> None:
-        """Continues from the checkpoint."""
-        with np.load(self.folder / PROGRESS) as saved:
-            state = json.loads(saved["state"].tobytes())
-            self.counts, self.unigram_counts = saved["counts"], saved["unigram_counts"]
-            if state["candidate_hash"] is not None:
-                self._candidate = (saved["candidate_pieces"], saved["candidate_lines"], state["candidate_hash"])
-                self._seen.add(state["candidate_hash"])
-        self.position = tuple(state["position"])
-        self.shards, self.files, self._unit = state["shards"], state["files"], state["unit"]
+    def load_progress(self, progress: Progress) -> None:
+        """Continues from a checkpoint.
+
+        Raises:
+            InputError: the hashes of a shard that it names are damaged.
+        """
+        state = progress["writer"]
+        self.counts = np.array(state["counts"], np.int64).reshape(self.counts.shape)
+        self.unigram_counts = np.array(state["unigram_counts"], np.int64).reshape(self.vocabulary_size)
+        if state["candidate_hash"] is not None:
+            pieces, lines = np.array(state["candidate_pieces"], np.int32), np.array(state["candidate_lines"], np.int64)
+            self._candidate = (pieces, lines, state["candidate_hash"])
+            self._seen.add(state["candidate_hash"])
+        index, documents, position = state["position"]
+        self.position = (index, documents, position)
+        self.shards, self.files, self._unit = state["shards"], progress["files"], state["unit"]
         self._has_heldout = state["has_heldout"]
         for shard in self.shards:
             name = shard_format.shard_file(shard["split"], shard["index"], "hashes")
             shard_format.check_content(self.folder / name, self.files[name])
-            self._seen.update(np.load(self.folder / name))
+            self._seen.update(shard_format.open_array(self.folder / name, np.uint64))
 
     def finish(self) -> None:
         """Writes what is kept aside and closes the last shards."""
         if self._candidate is not None:
             pieces, lines, code = self._candidate
-            split = "candidate" if self.is_part else "heldout"
+            split = shard_format.CANDIDATE if self.is_part else "heldout"
             self._write(split, pieces, np.array([len(pieces)]), lines, np.array([code], np.uint64))
         self._close_shards()
         for shard in self.shards:
-            if shard["split"] == "candidate":
+            if shard["split"] == shard_format.CANDIDATE:
                 shard["smallest_hash"] = self._candidate[2]  # type: ignore[index]
+        if self.only is not None and shard_format.UNIGRAM_COUNTS not in self.only:
+            return
         counts = shard_format.ArrayFile(self.folder / shard_format.UNIGRAM_COUNTS, np.int64)
         counts.append(self.unigram_counts)
         self.files[shard_format.UNIGRAM_COUNTS] = counts.close()

@@ -341,13 +341,15 @@ def _read_parquet(source: CorpusFile, text_column: str) -> Iterator[RawDocument]
                 position = source.size * done // total
                 for value in batch.column(0):
                     rows += 1
-                    text = value.as_py()
+                    value = value.value if isinstance(value, pyarrow.DictionaryScalar) else value
+                    if isinstance(value, pyarrow.StringScalar) and value.is_valid:
+                        source.check_size(value.as_buffer().size, f"row {rows}")
+                    text = value.as_py() if value is not None else None
                     if text is not None and not isinstance(text, str):
                         raise InputError(
                             f"{source.path}, row {rows}: the column {text_column!r} must hold text. "
                             f"Received: {type(text).__name__}."
                         )
-                    source.check_size(len(text or ""), f"row {rows}")
                     yield RawDocument(split_lines(text or ""), position=position)
     except pyarrow.ArrowException as error:
         raise InputError(f"The file {source.path} is not a readable Parquet file: {error}.") from error

@@ -4,7 +4,7 @@ import dataclasses
 import os
 from collections.abc import Callable, Generator, Iterable
 
-from spanbert_keras.errors import InputError
+from spanbert_keras.errors import InputError, short_message
 from spanbert_keras.files.byte_streams import gunzipped
 from spanbert_keras.files.text_errors import decode
 from spanbert_keras.preprocessing.document import Document, Span, drop_repeats
@@ -110,7 +110,7 @@ class DocumentCollector:
 
     def note(self, line: int, sentence: str) -> None:
         """Records something in the file that the documents lack."""
-        self._left_out.append(f"{self.path}, line {line}: {sentence}")
+        self._left_out.append(short_message(f"{self.path}, line {line}: {sentence}"))
 
     def remark(self, line: int, sentence: str) -> None:
         """Records how a document was read; equal sentences become one of `DocumentFile.notes`."""

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from spanbert_keras.data.documents.collector import BadDocumentError, DocumentCollector, DocumentFile, read_lines
-from spanbert_keras.errors import InputError
+from spanbert_keras.errors import InputError, shown
 from spanbert_keras.files.text_errors import json_lines_fault
 from spanbert_keras.files.writing import write_text
 from spanbert_keras.preprocessing.document import Document, genre_of
@@ -97,10 +97,10 @@ def _parsed(text: str, number: int) -> dict:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise BadDocumentError(
-            number, f"not valid JSON ({error}). Expected: a document on each line. Received: {_shown(text)}."
+            number, f"not valid JSON ({error}). Expected: a document on each line. Received: {shown(text, 60)}."
         ) from None
     if not isinstance(value, dict):
-        raise BadDocumentError(number, f"not an object. Expected: {FORMS['jsonl']}. Received: {_shown(value)}.")
+        raise BadDocumentError(number, f"not an object. Expected: {FORMS['jsonl']}. Received: {shown(value, 60)}.")
     return value
 
 
@@ -119,11 +119,6 @@ def _form_of(value: dict, number: int) -> str:
     )
 
 
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:60]}..."
-
-
 def _received(value: dict) -> str:
     return f"Received: an object with the keys {', '.join(map(repr, list(value)[:10])) or '(none)'}."
 
@@ -136,7 +131,7 @@ def _member(value: dict, key: str, number: int, kind: type = list, default: Any 
         raise BadDocumentError(number, f'"{key}" is missing. Expected: that key. {_received(value)}')
     if not isinstance(value[key], kind):
         what = "a list" if kind is list else "a text"
-        raise BadDocumentError(number, f'"{key}" is not {what}. Received: {_shown(value[key])}.')
+        raise BadDocumentError(number, f'"{key}" is not {what}. Received: {shown(value[key], 60)}.')
     return value[key]
 
 
@@ -144,7 +139,7 @@ def _texts(values: list, key: str, number: int) -> list[str]:
     """Returns a list of lists of texts as one list."""
     for i, row in enumerate(values):
         if not isinstance(row, list) or not all(isinstance(text, str) for text in row):
-            raise BadDocumentError(number, f'"{key}", list {i} is not a list of texts. Received: {_shown(row)}.')
+            raise BadDocumentError(number, f'"{key}", list {i} is not a list of texts. Received: {shown(row, 60)}.')
     return [text for row in values for text in row]
 
 
@@ -160,7 +155,7 @@ def _pairs(values: Any, what: str, number: int, limit: int) -> list[tuple[int, i
             raise BadDocumentError(
                 number,
                 f"{what} cannot be used. Expected: [first, last], the last included, with 0 <= first <= last < "
-                f"{limit}. Received: {_shown(value)}.",
+                f"{limit}. Received: {shown(value, 60)}.",
             )
         spans.append((value[0], value[1] + 1))
     return spans
@@ -173,7 +168,7 @@ def _own_document(value: dict, number: int, collector: DocumentCollector) -> Doc
     for i, cluster in enumerate(clusters):
         if not isinstance(cluster, list) or not all(map(_is_pair, cluster)):
             raise BadDocumentError(
-                number, f'"clusters", {i} is not a list of pairs [start, end). Received: {_shown(cluster)}.'
+                number, f'"clusters", {i} is not a list of pairs [start, end). Received: {shown(cluster, 60)}.'
             )
     spans = [[(start, end) for start, end in cluster] for cluster in clusters]
     return Document(
@@ -190,7 +185,7 @@ def _own_document(value: dict, number: int, collector: DocumentCollector) -> Doc
 def _name_part_genre(value: dict, number: int) -> dict[str, Any]:
     """Returns name, part and genre from a key such as `nw/xinhua/00/chtb_0009_2`."""
     key = _member(value, "doc_key", number, str)
-    found = re.fullmatch(r"(.*)_([0-9]+)", key, re.DOTALL)
+    found = re.fullmatch(r"(.*)_([0-9]{1,18})", key, re.DOTALL)
     name, part = (found[1], int(found[2])) if found else (key, 0)
     return {"name": name, "part": part, "genre": genre_of(name)}
 
@@ -268,13 +263,14 @@ def _piece_document(value: dict, number: int, collector: DocumentCollector) -> D
 def _word_and_sentence_maps(value: dict, number: int, length: int) -> tuple[list[int], list[int]]:
     """Returns the word and the sentence of each piece."""
     maps = []
-    for key, default in (("subtoken_map", None), ("sentence_map", [0] * length)):
+    for key, default, lowest in (("subtoken_map", None, 0), ("sentence_map", [0] * length, -(2**63))):
         numbers = _member(value, key, number, default=default)
-        if len(numbers) != length or not all(type(x) is int for x in numbers):
+        if len(numbers) != length or not all(type(x) is int and lowest <= x < 2**63 for x in numbers):
+            what = "a number from 0" if key == "subtoken_map" else "a whole number"
             raise BadDocumentError(
                 number,
-                f'"{key}" must hold a whole number for each piece in "sentences". Expected: {length}. '
-                f"Received: {len(numbers)}, {_shown(numbers)}.",
+                f'"{key}" must hold {what} for each piece in "sentences". Expected: {length}. '
+                f"Received: {len(numbers)}, {shown(numbers, 60)}.",
             )
         maps.append(numbers)
     return maps[0], maps[1]

@@ -11,6 +11,7 @@ import numpy as np
 from spanbert_keras.data.pairs.segment_pairs import SegmentPairs, pair_documents
 from spanbert_keras.data.pairs.unit_index import Units
 from spanbert_keras.files.index_folder import cached_index
+from spanbert_keras.files.npy_files import open_npy
 from spanbert_keras.preprocessing.row_blocks import SPECIALS_PER_PAIR
 
 # Largest group of documents that is walked at once, to bound the memory. A longer document is a group by itself.
@@ -69,12 +70,9 @@ def cached_pairs(
 
 
 def _open_pairs(path: Path) -> PairIndex | None:
-    """Returns the saved pairs, or `None` if they are missing or damaged."""
-    try:
-        *histogram, random_pairs, pieces, units = np.load(path / "histogram.npy").tolist()
-        columns = [np.asarray(np.load(path / f"{name}.npy", mmap_mode="r")) for name in FILES]
-    except (OSError, ValueError, EOFError):
-        return None
+    """Returns the saved pairs, or `None` if the files do not fit each other; raises if one has another format."""
+    *histogram, random_pairs, pieces, units = open_npy(path / "histogram.npy", np.int64).tolist()
+    columns = [np.asarray(open_npy(path / f"{name}.npy", kind)) for name, kind in FILES.items()]
     if any(len(column) != sum(histogram) for column in columns):
         return None
     return PairIndex(SegmentPairs(*columns), np.array(histogram, np.int64), random_pairs, pieces, units)

@@ -11,6 +11,7 @@ from spanbert_keras.data.pairs.sentence_units import SentenceUnits
 from spanbert_keras.data.shards.shard_format import ArrayFile
 from spanbert_keras.data.shards.token_shards import TokenSplit
 from spanbert_keras.files.index_folder import cached_index
+from spanbert_keras.files.npy_files import open_npy
 from spanbert_keras.preprocessing.tokenizer import SpanBertTokenizer
 
 PAIR_UNITS = ("line", "sentence")
@@ -65,11 +66,8 @@ def cached_units(
 
 
 def _open_units(path: Path) -> Units | None:
-    """Returns the saved units, or `None` if they are missing or damaged."""
-    try:
-        starts, documents = (np.load(path / f"{name}.npy", mmap_mode="r") for name in ("starts", "documents"))
-    except (OSError, ValueError, EOFError):
-        return None
+    """Returns the saved units, or `None` if the files do not fit each other; raises if one has another format."""
+    starts, documents = (open_npy(path / f"{name}.npy", np.int64) for name in ("starts", "documents"))
     is_whole = len(starts) and len(documents) and documents[-1] == len(starts) - 1
     return Units(np.asarray(starts), np.asarray(documents)) if is_whole else None
 

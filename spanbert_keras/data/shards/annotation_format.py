@@ -10,14 +10,16 @@ A name without an entry is not finished, or was written by other means than `ann
 """
 
 import dataclasses
-import json
 import pathlib
 import re
-from typing import Any
+from typing import Any, NotRequired
+
+from typing_extensions import TypedDict
 
 from spanbert_keras.data.shards import shard_format
 from spanbert_keras.errors import InputError
-from spanbert_keras.files.json_files import write_json
+from spanbert_keras.files.file_entries import FileEntry, is_undamaged
+from spanbert_keras.files.json_files import checked, read_json, write_json
 
 FORMAT_VERSION = 1
 ANNOTATIONS = "annotations.json"
@@ -25,6 +27,30 @@ LABEL_SHIFT = 2
 MAX_LABELS = 63
 AGAIN = "annotate the corpus again (`python -m spanbert_keras.annotate --replace`)"
 NAME = re.compile(r"[a-z][a-z0-9_]*")
+
+
+class AnnotatedShard(FileEntry):
+    """What `annotations.json` records of a shard."""
+
+    spans: int
+    pieces: int
+    missing: NotRequired[int]
+
+
+_Entry = TypedDict(
+    "_Entry",
+    {
+        "format_version": int,
+        "annotator": str,
+        "settings": dict[str, Any],
+        "from": str,
+        "labels": list[str],
+        "corpus": str,
+        "vocabulary_fingerprint": str,
+        "shards": dict[str, AnnotatedShard],
+        "counts": dict[str, int],
+    },
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -49,7 +75,7 @@ class AnnotationEntry:
     labels: list[str]
     corpus: str
     vocabulary: str
-    shards: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
+    shards: dict[str, AnnotatedShard] = dataclasses.field(default_factory=dict)
     counts: dict[str, int] = dataclasses.field(default_factory=dict)
 
     @property
@@ -78,19 +104,20 @@ class AnnotationEntry:
         }
 
     @classmethod
-    def from_json(cls, value: dict[str, Any]) -> "AnnotationEntry":
-        """Returns the entry that `to_json` wrote; raises `KeyError`, `TypeError` or `ValueError` for anything else."""
-        if value["format_version"] != FORMAT_VERSION:
-            raise ValueError(f"format version {value['format_version']}, expected {FORMAT_VERSION}")
+    def from_json(cls, value: Any) -> "AnnotationEntry":
+        """Returns the entry that `to_json` wrote; raises `ValueError` for anything else."""
+        found = checked(value, _Entry)
+        if found["format_version"] != FORMAT_VERSION:
+            raise ValueError(f"format version {found['format_version']}, expected {FORMAT_VERSION}")
         return cls(
-            annotator=value["annotator"],
-            settings=dict(value["settings"]),
-            source=value["from"],
-            labels=list(value["labels"]),
-            corpus=value["corpus"],
-            vocabulary=value["vocabulary_fingerprint"],
-            shards={stem: dict(shard) for stem, shard in value["shards"].items()},
-            counts=dict(value["counts"]),
+            annotator=found["annotator"],
+            settings=found["settings"],
+            source=found["from"],
+            labels=found["labels"],
+            corpus=found["corpus"],
+            vocabulary=found["vocabulary_fingerprint"],
+            shards=found["shards"],
+            counts=found["counts"],
         )
 
 
@@ -115,19 +142,27 @@ def read_entries(folder: pathlib.Path) -> dict[str, AnnotationEntry]:
     if not path.is_file():
         return {}
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = read_json(path, dict[str, Any])
         return {name: AnnotationEntry.from_json(value) for name, value in found.items()}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError) as error:
         raise InputError(f"The file {path} cannot be read ({error}). Delete it and {AGAIN}.") from error
 
 
 def write_entries(folder: pathlib.Path, entries: dict[str, AnnotationEntry]) -> None:
     """Writes the finished annotations of a folder, atomically."""
-    write_json(folder / ANNOTATIONS, {name: entries[name].to_json() for name in sorted(entries)})
+    found = {name: entries[name].to_json() for name in sorted(entries)}
+    write_json(folder / ANNOTATIONS, found, checksum=True)
 
 
 def check_entry(folder: pathlib.Path, manifest: dict[str, Any], name: str, entry: AnnotationEntry) -> None:
     """Raises `InputError` if an entry does not belong to the shards beside it, or a file is missing or cut short."""
+    check_origin(folder, manifest, name, entry)
+    for stem, shard in entry.shards.items():
+        shard_format.check_size(annotation_path(folder / stem, name), shard, "annotation", AGAIN)
+
+
+def check_origin(folder: pathlib.Path, manifest: dict[str, Any], name: str, entry: AnnotationEntry) -> None:
+    """Raises `InputError` if an entry does not belong to the shards beside it."""
     if entry.vocabulary != manifest["vocabulary_fingerprint"]:
         raise InputError(
             f"The annotation {name!r} of {folder} was made for another tokenizer. Expected: the vocabulary of the "
@@ -141,8 +176,6 @@ def check_entry(folder: pathlib.Path, manifest: dict[str, Any], name: str, entry
             f"The annotation {name!r} of {folder} was made for another corpus. Expected: fingerprint "
             f"{expected[:16]}... Received: {entry.corpus[:16]}... To fix it, {AGAIN}."
         )
-    for stem in stems:
-        shard_format.check_size(annotation_path(folder / stem, name), entry.shards[stem], "annotation", AGAIN)
 
 
 def check_contents(folder: pathlib.Path, manifest: dict[str, Any]) -> None:
@@ -151,3 +184,9 @@ def check_contents(folder: pathlib.Path, manifest: dict[str, Any]) -> None:
         check_entry(folder, manifest, name, entry)
         for stem, shard in entry.shards.items():
             shard_format.check_content(annotation_path(folder / stem, name), shard, "annotation", AGAIN)
+
+
+def damaged_files(folder: pathlib.Path, name: str, entry: AnnotationEntry) -> list[pathlib.Path]:
+    """Returns the files of an annotation that are missing or differ from its entry; reads all of them."""
+    paths = {annotation_path(folder / stem, name): shard for stem, shard in entry.shards.items()}
+    return [path for path, shard in paths.items() if not is_undamaged(path, shard)]

@@ -81,7 +81,8 @@ def open_annotation(
             lines.append(f"{len(lines)} {stem} {shard['sha256']}")
     if first is None:
         raise ValueError("`parts` must hold at least one folder. Received: none.")
-    fingerprint = hashlib.sha256("\n".join([name, *first.labels, "", *lines]).encode()).hexdigest()
+    content = "\n".join([name, *first.labels, "", *lines]).encode("utf-8", "surrogatepass")
+    fingerprint = hashlib.sha256(content).hexdigest()
     return MentionAnnotation(name, tuple(first.labels), first.annotator, fingerprint, missing, files)
 
 

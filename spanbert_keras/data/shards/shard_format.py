@@ -16,12 +16,14 @@ A prepared corpus is a folder:
 import hashlib
 import os
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from spanbert_keras.errors import InputError
+from spanbert_keras.files.file_entries import FileEntry, file_entry
+from spanbert_keras.files.npy_files import open_npy
 from spanbert_keras.files.writing import temporary_path
 
 FORMAT_VERSION = 1
@@ -29,6 +31,7 @@ MANIFEST = "manifest.json"
 VOCABULARY = "vocab.txt"
 UNIGRAM_COUNTS = "unigram_counts.npy"
 SPLITS = ("train", "heldout")
+CANDIDATE = "candidate"  # split of a document that one of several parts will hold out
 AGAIN = "prepare the corpus again"
 SHARD_ARRAYS = ("pieces", "documents", "lines", "hashes")
 
@@ -73,7 +76,7 @@ class ArrayFile:
         self._file.write(np.ascontiguousarray(values, self.dtype).data)
         self.length += len(values)
 
-    def close(self) -> dict[str, Any]:
+    def close(self) -> FileEntry:
         """Completes and renames the file; returns its manifest entry: bytes and SHA-256."""
         self._write_header()
         self._file.flush()
@@ -88,26 +91,15 @@ class ArrayFile:
         self._temporary.unlink(missing_ok=True)
 
 
-def file_entry(path: pathlib.Path) -> dict[str, Any]:
-    """Returns a file's manifest entry: bytes and SHA-256."""
-    return {"bytes": path.stat().st_size, "sha256": checksum(path)}
-
-
-def checksum(path: pathlib.Path) -> str:
-    """Returns the SHA-256 of a file, in hexadecimal."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def fingerprint(manifests: Sequence[dict[str, Any]]) -> str:
     """Returns the SHA-256 of every file's checksum and of the vocabulary: a name for the content of these folders."""
     lines = [manifest["vocabulary_fingerprint"] for manifest in manifests]
     for part, manifest in enumerate(manifests):
         lines += [f"{part} {name} {entry['sha256']}" for name, entry in sorted(manifest["files"].items())]
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+    return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def check_size(path: pathlib.Path, entry: dict[str, Any], what: str = "corpus", again: str = AGAIN) -> None:
+def check_size(path: pathlib.Path, entry: Mapping[str, Any], what: str = "corpus", again: str = AGAIN) -> None:
     """Raises if a file is missing, or its size is not the one recorded.
 
     Args:
@@ -129,10 +121,10 @@ def check_size(path: pathlib.Path, entry: dict[str, Any], what: str = "corpus", 
         )
 
 
-def check_content(path: pathlib.Path, entry: dict[str, Any], what: str = "corpus", again: str = AGAIN) -> None:
+def check_content(path: pathlib.Path, entry: Mapping[str, Any], what: str = "corpus", again: str = AGAIN) -> None:
     """Raises if the SHA-256 of a file is not the one recorded; arguments as of `check_size`."""
     check_size(path, entry, what, again)
-    received = checksum(path)
+    received = file_entry(path)["sha256"]
     if received != entry["sha256"]:
         raise InputError(
             f"The {what} file {path} is damaged. Expected: SHA-256 {entry['sha256'][:16]}... as recorded when it was "
@@ -144,16 +136,9 @@ def open_array(path: pathlib.Path, dtype: Any, length: int | None = None) -> np.
     """Opens a one-dimensional `.npy` file as a read-only memory map.
 
     Raises:
-        InputError: not a `.npy` file, or not of the dtype or length that the manifest says.
+        InputError: not a whole `.npy` file, or not of the dtype or length that the manifest says.
     """
     try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise InputError(f"The corpus file {path} cannot be read: {error}.") from error
-    expected = f"{np.dtype(dtype).name} ({'any length' if length is None else f'{length:,}'},)"
-    if array.ndim != 1 or array.dtype != dtype or (length is not None and len(array) != length):
-        raise InputError(
-            f"The corpus file {path} holds the wrong array. Expected: {expected}. "
-            f"Received: {array.dtype.name} {array.shape}."
-        )
-    return array
+        return open_npy(path, dtype, length)
+    except (OSError, ValueError) as error:
+        raise InputError(f"The corpus file {path} cannot be read: {error}. Copy it again or {AGAIN}.") from error

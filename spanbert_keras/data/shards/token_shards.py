@@ -1,7 +1,6 @@
 """Prepared corpora: token shards opened as memory maps."""
 
 import dataclasses
-import json
 import os
 import pathlib
 import re
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from spanbert_keras.data.shards import annotation_format, shard_format
+from spanbert_keras.data.shards.manifest import read_manifest
 from spanbert_keras.data.shards.mention_annotation import MentionAnnotation, open_annotation
 from spanbert_keras.errors import InputError
 from spanbert_keras.preprocessing.tokenizer import SpanBertTokenizer
@@ -83,7 +83,7 @@ class TokenShards:
     def __init__(self, directory: str | os.PathLike):
         self.directory = pathlib.Path(directory)
         folders = _part_folders(self.directory)
-        manifests = [_read_manifest(folder) for folder in folders]
+        manifests = [read_manifest(folder) for folder in folders]
         _check_parts_agree(folders, manifests)
         self.parts = list(zip(folders, manifests, strict=True))
         for folder, manifest in self.parts:
@@ -111,7 +111,13 @@ class TokenShards:
         """Returns the tokenizer with which the corpus was prepared, from its own copy of the vocabulary."""
         folder, manifest = self.parts[0]
         settings = manifest.get("tokenizer_settings", {})
-        return SpanBertTokenizer(folder / shard_format.VOCABULARY, lowercase=manifest["lowercase"], **settings)
+        try:
+            return SpanBertTokenizer(folder / shard_format.VOCABULARY, lowercase=manifest["lowercase"], **settings)
+        except TypeError as error:
+            raise InputError(
+                f"The manifest {folder / shard_format.MANIFEST} has tokenizer settings that do not exist: {error}. "
+                "Prepare the corpus again."
+            ) from error
 
     def check_vocabulary(self, tokenizer: SpanBertTokenizer) -> None:
         """Raises unless the corpus was prepared with this tokenizer."""
@@ -124,8 +130,11 @@ class TokenShards:
                 "Prepare the corpus again with the model's vocab.txt and --lowercase setting."
             )
 
-    def verify(self) -> None:
-        """Reads every file once, annotations too, and compares its SHA-256 with the recorded one.
+    def verify(self, annotations: bool = True) -> None:
+        """Reads every file once and compares its SHA-256 with the recorded one.
+
+        Args:
+            annotations: bool. Whether to verify the annotations, too.
 
         Raises:
             InputError: a file is damaged; the message names it.
@@ -133,6 +142,12 @@ class TokenShards:
         for folder, manifest in self.parts:
             for name, entry in manifest["files"].items():
                 shard_format.check_content(folder / name, entry)
+        if annotations:
+            self.verify_annotations()
+
+    def verify_annotations(self) -> None:
+        """Does for the annotations alone what `verify` does."""
+        for folder, manifest in self.parts:
             annotation_format.check_contents(folder, manifest)
 
     def annotations(self, name: str) -> MentionAnnotation:
@@ -154,7 +169,7 @@ class TokenShards:
             dtype = shard_format.piece_dtype(manifest["vocabulary_size"])
             for shard in manifest["shards"]:
                 actual = shard["split"]
-                if actual == "candidate":
+                if actual == shard_format.CANDIDATE:
                     actual = "heldout" if part == self._heldout_candidate else "train"
                 if actual == split:
                     stem = folder / shard_format.shard_stem(shard["split"], shard["index"])
@@ -179,9 +194,10 @@ class TokenShards:
         for part, (folder, manifest) in enumerate(self.parts):
             counts += shard_format.open_array(folder / shard_format.UNIGRAM_COUNTS, np.int64, size)
             for shard in manifest["shards"] if part != self._heldout_candidate else ():
-                if shard["split"] == "candidate":
-                    name = shard_format.shard_file("candidate", shard["index"], "pieces")
-                    counts += np.bincount(np.load(folder / name), minlength=size)
+                if shard["split"] == shard_format.CANDIDATE:
+                    name = shard_format.shard_file(shard["split"], shard["index"], "pieces")
+                    dtype = shard_format.piece_dtype(size)
+                    counts += np.bincount(shard_format.open_array(folder / name, dtype), minlength=size)
         return counts
 
 
@@ -223,23 +239,6 @@ def _has_manifest(folder: pathlib.Path) -> bool:
     return (folder / shard_format.MANIFEST).is_file()
 
 
-def _read_manifest(folder: pathlib.Path) -> dict[str, Any]:
-    """Returns the manifest of a folder; raises if it is not valid JSON or has another format version."""
-    path = folder / shard_format.MANIFEST
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-        version = manifest["format_version"]
-        complete = {"files", "shards", "vocabulary_size", "vocabulary_fingerprint", "lowercase"} <= manifest.keys()
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"The manifest {path} cannot be read ({error}). Prepare the corpus again.") from error
-    if version != shard_format.FORMAT_VERSION or not complete:
-        raise InputError(
-            f"The manifest {path} is not of this version. Expected: format version {shard_format.FORMAT_VERSION}. "
-            f"Received: {version}. Prepare the corpus again."
-        )
-    return manifest
-
-
 def _check_parts_agree(folders: list[pathlib.Path], manifests: list[dict[str, Any]]) -> None:
     """Raises if parts were prepared from different input or with different settings."""
     for folder, manifest in zip(folders, manifests, strict=True):
@@ -247,7 +246,7 @@ def _check_parts_agree(folders: list[pathlib.Path], manifests: list[dict[str, An
             if manifest[key] != manifests[0][key]:
                 raise InputError(
                     f"The parts {folders[0]} and {folder} do not belong to one corpus. Expected: the same {key}. "
-                    f"Received: {manifests[0][key]} and {manifest[key]}."
+                    f"Received: {str(manifests[0][key]):.200} and {str(manifest[key]):.200}."
                 )
 
 
@@ -259,7 +258,7 @@ def _chosen_candidate(manifests: list[dict[str, Any]]) -> int | None:
         (shard["smallest_hash"], part)
         for part, manifest in enumerate(manifests)
         for shard in manifest["shards"]
-        if shard["split"] == "candidate"
+        if shard["split"] == shard_format.CANDIDATE
     ]
     return min(hashes)[1] if hashes else None
 
@@ -267,5 +266,5 @@ def _chosen_candidate(manifests: list[dict[str, Any]]) -> int | None:
 def _merged(manifests: list[dict[str, Any]]) -> dict[str, Any]:
     """Returns one manifest for several parts: what they share, counts added up, each part's own in "parts"."""
     shared = {k: manifests[0][k] for k in manifests[0] if k not in ("files", "shards", "totals", "reports", "shard")}
-    totals = {key: sum(manifest["totals"][key] for manifest in manifests) for key in manifests[0]["totals"]}
+    totals = {key: sum(manifest["totals"].get(key, 0) for manifest in manifests) for key in manifests[0]["totals"]}
     return {**shared, "totals": totals, "parts": manifests}

@@ -4,6 +4,7 @@ G span_dim, F feature_dim."""
 import keras
 from keras import ops
 
+from spanbert_keras.arguments import MAX_WIDTH, dropout_rate, whole_number
 from spanbert_keras.layers.functional import MASKED, as_tensor, initializer
 from spanbert_keras.layers.saving.saved_state import SavedState
 
@@ -53,9 +54,9 @@ class CoarseAntecedents(SavedState, keras.layers.Layer):
 
     def __init__(self, max_antecedents=50, feature_dim=20, dropout=0.3, **kwargs):
         super().__init__(dtype=kwargs.pop("dtype", "float32"), **kwargs)
-        self.max_antecedents = int(max_antecedents)
-        self.feature_dim = int(feature_dim)
-        self.dropout = float(dropout)
+        self.max_antecedents = whole_number("max_antecedents", max_antecedents)
+        self.feature_dim = whole_number("feature_dim", feature_dim, maximum=MAX_WIDTH)
+        self.dropout = dropout_rate("dropout", dropout)
         self.query_dropout, self.span_dropout, self.distance_dropout = (
             keras.layers.Dropout(self.dropout, dtype=self.dtype_policy, name=name)
             for name in ("query_dropout", "span_dropout", "distance_dropout")

@@ -2,6 +2,7 @@
 
 import keras
 
+from spanbert_keras.arguments import MAX_WIDTH, dropout_rate, whole_number
 from spanbert_keras.layers.functional import initializer
 from spanbert_keras.layers.saving.saved_state import SavedState
 
@@ -23,8 +24,8 @@ class FeedForwardScore(SavedState, keras.layers.Layer):
 
     def __init__(self, hidden_dim=3000, dropout=0.3, **kwargs):
         super().__init__(dtype=kwargs.pop("dtype", "float32"), **kwargs)
-        self.hidden_dim = int(hidden_dim)
-        self.dropout = float(dropout)
+        self.hidden_dim = whole_number("hidden_dim", hidden_dim, maximum=MAX_WIDTH)
+        self.dropout = dropout_rate("dropout", dropout)
         dense = {"kernel_initializer": initializer(), "dtype": self.dtype_policy}
         self.hidden = keras.layers.Dense(self.hidden_dim, name="hidden", **dense)
         self.hidden_dropout = keras.layers.Dropout(self.dropout, dtype=self.dtype_policy, name="hidden_dropout")

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from spanbert_keras.arguments import MAX_WIDTH, dropout_rate, whole_number
 from spanbert_keras.layers.coreference.feed_forward_score import FeedForwardScore
 from spanbert_keras.layers.coreference.span_vectors import SpanVectors
 from spanbert_keras.layers.functional import as_tensor, initializer
@@ -33,10 +34,10 @@ class MentionScorer(SavedState, keras.layers.Layer):
 
     def __init__(self, max_span_width=30, feature_dim=20, hidden_dim=3000, dropout=0.3, **kwargs):
         super().__init__(dtype=kwargs.pop("dtype", "float32"), **kwargs)
-        self.max_span_width = int(max_span_width)
-        self.feature_dim = int(feature_dim)
-        self.hidden_dim = int(hidden_dim)
-        self.dropout = float(dropout)
+        self.max_span_width = whole_number("max_span_width", max_span_width)
+        self.feature_dim = whole_number("feature_dim", feature_dim, maximum=MAX_WIDTH)
+        self.hidden_dim = whole_number("hidden_dim", hidden_dim, maximum=MAX_WIDTH)
+        self.dropout = dropout_rate("dropout", dropout)
         self.span_score = FeedForwardScore(self.hidden_dim, self.dropout, name="span_score")
         self.width_score = FeedForwardScore(self.hidden_dim, self.dropout, name="width_score")
 

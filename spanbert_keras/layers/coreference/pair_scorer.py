@@ -4,6 +4,7 @@ G span_dim, F feature_dim, H hidden layer."""
 import keras
 from keras import ops
 
+from spanbert_keras.arguments import MAX_WIDTH, dropout_rate, whole_number
 from spanbert_keras.layers.coreference.coarse_antecedents import DISTANCE_BUCKETS, distance_buckets
 from spanbert_keras.layers.coreference.feed_forward_score import FeedForwardScore
 from spanbert_keras.layers.functional import initializer
@@ -42,11 +43,11 @@ class PairScorer(SavedState, keras.layers.Layer):
 
     def __init__(self, num_genres=7, max_segment_distance=3, feature_dim=20, hidden_dim=3000, dropout=0.3, **kwargs):
         super().__init__(dtype=kwargs.pop("dtype", "float32"), **kwargs)
-        self.num_genres = int(num_genres)
-        self.max_segment_distance = int(max_segment_distance)
-        self.feature_dim = int(feature_dim)
-        self.hidden_dim = int(hidden_dim)
-        self.dropout = float(dropout)
+        self.num_genres = whole_number("num_genres", num_genres)
+        self.max_segment_distance = whole_number("max_segment_distance", max_segment_distance)
+        self.feature_dim = whole_number("feature_dim", feature_dim, maximum=MAX_WIDTH)
+        self.hidden_dim = whole_number("hidden_dim", hidden_dim, maximum=MAX_WIDTH)
+        self.dropout = dropout_rate("dropout", dropout)
         self.feature_dropout = keras.layers.Dropout(self.dropout, dtype=self.dtype_policy, name="feature_dropout")
         self.score = FeedForwardScore(self.hidden_dim, self.dropout, name="score")
 

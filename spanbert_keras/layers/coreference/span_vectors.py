@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from spanbert_keras.arguments import MAX_WIDTH, dropout_rate, whole_number
 from spanbert_keras.layers.functional import MASKED, gather_positions, initializer
 from spanbert_keras.layers.saving.saved_state import SavedState
 
@@ -30,9 +31,9 @@ class SpanVectors(SavedState, keras.layers.Layer):
 
     def __init__(self, max_span_width=30, feature_dim=20, dropout=0.3, **kwargs):
         super().__init__(dtype=kwargs.pop("dtype", "float32"), **kwargs)
-        self.max_span_width = int(max_span_width)
-        self.feature_dim = int(feature_dim)
-        self.dropout = float(dropout)
+        self.max_span_width = whole_number("max_span_width", max_span_width)
+        self.feature_dim = whole_number("feature_dim", feature_dim, maximum=MAX_WIDTH)
+        self.dropout = dropout_rate("dropout", dropout)
         self.head_score = keras.layers.Dense(
             1, kernel_initializer=initializer(), dtype=self.dtype_policy, name="head_score"
         )

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 
-from spanbert_keras.errors import InputError
+from spanbert_keras.errors import InputError, shown
 from spanbert_keras.preprocessing.document import Document
 from spanbert_keras.preprocessing.examples.given_texts import given_list, is_range
 from spanbert_keras.preprocessing.text_words import split_sentences, split_text
@@ -63,7 +63,9 @@ def _with_mentions(document: GivenDocument, spans, number: int) -> GivenDocument
     spans, _ = given_list(spans, "mentions", "(start, end) of its tokens, in a list", ())
     for span in spans:
         if not is_range(span):
-            raise InputError(f"Document {number}: `mentions` must be (start, end) of its tokens. Received: {span!r}.")
+            raise InputError(
+                f"Document {number}: `mentions` must be (start, end) of its tokens. Received: {shown(span)}."
+            )
     try:
         checked = Document(tuple(document.tokens), clusters=tuple(((start, end),) for start, end in spans))
     except ValueError as error:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from spanbert_keras.errors import InputError
+from spanbert_keras.errors import InputError, shown
 from spanbert_keras.preprocessing.entity_rows import EntityPair
 from spanbert_keras.preprocessing.examples.given_texts import given_list, is_range, plain
 
@@ -85,7 +85,7 @@ def _example(number: int, example, expected: str) -> EntityPair:
     sentence = plain(example[key])
     if isinstance(sentence, str) != (key == "text"):
         wanted = {"text": "a str", "tokens": "a list of str"}[key]
-        raise InputError(f"Example {number}: `{key}` must be {wanted}. Received: {sentence!r:.60}.")
+        raise InputError(f"Example {number}: `{key}` must be {wanted}. Received: {shown(sentence, 60)}.")
     return _pair(number, sentence, *(plain(example.get(name)) for name in NAMES))
 
 
@@ -115,7 +115,7 @@ def _pair(number: int, sentence, subject, object, subject_type, object_type) -> 
     spans = {"subject": plain(subject), "object": plain(object)}
     for name, span in spans.items():
         if not is_range(span):
-            raise InputError(f"Sentence {number}: `{name}` must be (start, end). Received: {span!r}.")
+            raise InputError(f"Sentence {number}: `{name}` must be (start, end). Received: {shown(span)}.")
     subject, object = (tuple(map(int, span)) for span in spans.values())  # NumPy integers are accepted
     spans = {"subject": subject, "object": object}
     if isinstance(sentence, str):
@@ -123,7 +123,7 @@ def _pair(number: int, sentence, subject, object, subject_type, object_type) -> 
     elif isinstance(sentence, Sequence) and all(isinstance(unit, str) for unit in sentence):
         units, first, second = tuple(sentence), subject, object
     else:
-        raise InputError(f"Sentence {number} must be a str or a list of them. Received: {sentence!r}.")
+        raise InputError(f"Sentence {number} must be a str or a list of them. Received: {shown(sentence)}.")
     return EntityPair(units, first, second, subject_type or "", object_type or "")
 
 

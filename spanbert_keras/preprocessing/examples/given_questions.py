@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from numbers import Integral
 from typing import Any
 
-from spanbert_keras.errors import InputError
+from spanbert_keras.errors import InputError, shown
 from spanbert_keras.preprocessing.examples.given_texts import given_list, given_texts, plain
 
 FIELDS = ("question", "context", "answer_start", "answer_text", "answers")
@@ -79,7 +79,7 @@ def _columns(x) -> dict[str, list]:
     examples, _ = given_list(x, "x", "a dict of columns, an example, or a list of examples", ())
     wrong = [one for one in examples if not isinstance(one, Mapping)]
     if wrong:
-        raise InputError(f"An example must be a dict with `question` and `context`. Received: {_shown(wrong[0])}.")
+        raise InputError(f"An example must be a dict with `question` and `context`. Received: {shown(wrong[0], 60)}.")
     if not examples:
         return {"question": [], "context": []}
     names = [name for name in FIELDS if name in examples[0]]
@@ -101,7 +101,7 @@ def _answers(x, y) -> tuple[Any, Any]:
         x = y if hasattr(y, "keys") and "text" not in y else {"answers": y}
         inside = [name for name in ANSWER_FIELDS if name in x]
         if not inside:
-            raise InputError(f"`y` must have `answer_start` and `answer_text`. Received: {_shown(y)}.")
+            raise InputError(f"`y` must have `answer_start` and `answer_text`. Received: {shown(y, 60)}.")
     if not inside:
         return None, None
     if "answers" in inside and len(inside) > 1:
@@ -122,7 +122,7 @@ def _nested(answers) -> tuple[Any, Any]:
         if not (hasattr(one, "keys") and "text" in one and "answer_start" in one):
             raise InputError(
                 'Each of `answers` must be {"text": [...], "answer_start": [...]}. '
-                f"Received: {_shown(one)} in example {number}."
+                f"Received: {shown(one, 60)} in example {number}."
             )
     if by_column:
         return answers["answer_start"], answers["text"]
@@ -145,7 +145,7 @@ def _spans(number: int, context: str, starts, texts) -> Spans:
         if not isinstance(text, str):
             raise InputError(
                 f"`answer_text` of example {number} must be a str or a list of str; an empty one: no answer. "
-                f"Received: {_shown(text)}."
+                f"Received: {shown(text, 60)}."
             )
     if texts == [""]:
         return ()
@@ -159,18 +159,13 @@ def _spans(number: int, context: str, starts, texts) -> Spans:
 
 def _span(number: int, context: str, start, text: str) -> tuple[int, int]:
     if not isinstance(start, Integral) or isinstance(start, bool):
-        raise InputError(f"`answer_start` of example {number} must be an int. Received: {_shown(start)}.")
+        raise InputError(f"`answer_start` of example {number} must be an int. Received: {shown(start, 60)}.")
     start = int(start)
     found = context[start : start + len(text)] if start >= 0 else ""
     if found != text:
         raise InputError(
             f"The answer of example {number} does not stand in its context at `answer_start`, which counts characters "
-            f"from 0. Expected: {_shown(text)} at {start}. Received: {_shown(found) if found else 'nothing'} there."
+            f"from 0. Expected: {shown(text, 60)} at {start}. "
+            f"Received: {shown(found, 60) if found else 'nothing'} there."
         )
     return start, start + len(text)
-
-
-def _shown(value) -> str:
-    """Returns a value, shortened, for an error message."""
-    shown = repr(value)
-    return shown if len(shown) <= 60 else f"{shown[:60]}..."

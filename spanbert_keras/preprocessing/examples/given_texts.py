@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from spanbert_keras.errors import InputError
+from spanbert_keras.errors import InputError, shown
 from spanbert_keras.preprocessing.tokenizer_inputs import plain_array
 
 
@@ -77,7 +77,7 @@ def text_columns(given: list) -> tuple[list[str], list[str] | None]:
     for number, one in enumerate(given):
         is_pair = isinstance(one, Sequence) and len(one) == 2 and all(isinstance(text, str) for text in one)
         if not (isinstance(one, str) or is_pair):
-            raise InputError(f"Text {number} must be a str or a pair of them. Received: {one!r}.")
+            raise InputError(f"Text {number} must be a str or a pair of them. Received: {shown(one)}.")
     pairs = [not isinstance(one, str) for one in given]
     if any(pairs) and not all(pairs):
         raise InputError(

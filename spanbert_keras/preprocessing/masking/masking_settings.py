@@ -5,8 +5,9 @@ import functools
 
 import numpy as np
 
+from spanbert_keras.arguments import one_of, real_number, whole_number
 from spanbert_keras.preprocessing.masking import span_lengths
-from spanbert_keras.preprocessing.masking.schemes import SCHEME_NAMES, SCHEMES
+from spanbert_keras.preprocessing.masking.schemes import SCHEMES
 
 RULES = ("paper", "bert")
 
@@ -48,20 +49,19 @@ class MaskingSettings:
     mention_rate: float = 0.5
 
     def __post_init__(self) -> None:
-        if self.rule not in RULES:
-            raise ValueError(f"`rule` must be one of {', '.join(RULES)}. Received: rule={self.rule!r}.")
-        if self.scheme not in SCHEMES:
-            raise ValueError(f"`scheme` must be one of {', '.join(SCHEME_NAMES)}. Received: scheme={self.scheme!r}.")
+        one_of("rule", self.rule, RULES)
+        one_of("scheme", self.scheme, tuple(SCHEMES))
+        for name in ("masking_rate", "geometric_rate", "mask_token_rate", "random_token_rate", "mention_rate"):
+            object.__setattr__(self, name, real_number(name, getattr(self, name)))
+        for name in ("max_span_length", "max_span_positions", "max_predictions"):
+            if name != "max_predictions" or self.max_predictions is not None:
+                object.__setattr__(self, name, whole_number(name, getattr(self, name)))
         if self.rule == "bert" and SCHEMES[self.scheme].choose_by_bert is None:
             able = " or ".join(repr(name) for name, scheme in SCHEMES.items() if scheme.choose_by_bert)
             raise ValueError(f"`rule='bert'` needs `scheme` {able}. Received: scheme={self.scheme!r}.")
         if not 0 < self.masking_rate <= 1:
             raise ValueError(
                 f"`masking_rate` must be above 0 and at most 1. Received: masking_rate={self.masking_rate}."
-            )
-        if self.max_span_positions < 1:
-            raise ValueError(
-                f"`max_span_positions` must be positive. Received: max_span_positions={self.max_span_positions}."
             )
         rates = (self.mask_token_rate, self.random_token_rate)
         if min(rates) < 0 or sum(map(span_lengths.as_fraction, rates)) > 1:

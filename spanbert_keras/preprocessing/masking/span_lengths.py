@@ -1,15 +1,18 @@
 """Lengths of masked spans: the paper's geometric law over words, truncated and renormalised."""
 
+import itertools
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
+from spanbert_keras.arguments import real_number, whole_number
 from spanbert_keras.preprocessing import philox
 from spanbert_keras.preprocessing.masking.random_streams import RandomStream
 
 # A rate given as a float means the short decimal that was typed: 0.2 is 1/5, not the nearest double.
 RATE_DENOMINATOR = 10**6
+MAX_SPAN_LENGTH = 1000  # words; the time for exact probabilities grows with the square
 
 
 def as_fraction(rate: float) -> Fraction:
@@ -17,16 +20,14 @@ def as_fraction(rate: float) -> Fraction:
     return Fraction(rate).limit_denominator(RATE_DENOMINATOR)
 
 
-def _exact_probabilities(p: float, max_span_length: int) -> list[Fraction]:
-    """Returns the probability of each length 1..max_span_length as exact fractions."""
-    stop = as_fraction(p)
-    if not 0 < stop <= 1 or max_span_length < 1:
-        raise ValueError(
-            "`p` must be above 0 and at most 1, and `max_span_length` positive. "
-            f"Received: p={p}, max_span_length={max_span_length}."
-        )
-    weights = [stop * (1 - stop) ** (length - 1) for length in range(1, max_span_length + 1)]
-    return [weight / sum(weights) for weight in weights]
+def _weights(p: float, max_span_length: int) -> list[int]:
+    """Returns numbers in the exact proportions of the probabilities of the lengths 1..max_span_length."""
+    max_span_length = whole_number("max_span_length", max_span_length, maximum=MAX_SPAN_LENGTH)
+    stop = as_fraction(real_number("p", p))
+    if not 0 < stop <= 1:
+        raise ValueError(f"`p` must be above 0 and at most 1. Received: p={p}.")
+    ends, of = stop.numerator, stop.denominator
+    return [(of - ends) ** (length - 1) * of ** (max_span_length - length) for length in range(1, max_span_length + 1)]
 
 
 def span_length_probabilities(p: float = 0.2, max_span_length: int = 10) -> np.ndarray:
@@ -56,16 +57,15 @@ def span_length_probabilities(p: float = 0.2, max_span_length: int = 10) -> np.n
     mean = np.arange(1, 11) @ probabilities  # 3.797
     ```
     """
-    return np.array([float(probability) for probability in _exact_probabilities(p, max_span_length)])
+    weights = _weights(p, max_span_length)
+    total = sum(weights)
+    return np.array([weight / total for weight in weights])
 
 
 def length_thresholds(p: float, max_span_length: int) -> np.ndarray:
     """Returns uint64 `(max_span_length - 1,)`: a 32-bit word below entry i (and not below i - 1) means i + 1 words."""
-    cumulative, thresholds = Fraction(0), []
-    for probability in _exact_probabilities(p, max_span_length)[:-1]:
-        cumulative += probability
-        thresholds.append(int(cumulative * 2**32))
-    return np.array(thresholds, np.uint64)
+    cumulative = list(itertools.accumulate(_weights(p, max_span_length)))
+    return np.array([(weight << 32) // cumulative[-1] for weight in cumulative[:-1]], np.uint64)
 
 
 def lengths_of_words(words: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
@@ -116,6 +116,7 @@ def draw_span_lengths(seed: Any, count: int, p: float = 0.2, max_span_length: in
     lengths.mean()  # about 3.797
     ```
     """
+    count = whole_number("count", count, minimum=0)
     keys = philox.as_seed(seed)
     words, _ = span_words(keys.reshape(-1, 2), 0, count)  # (count, B)
     return lengths_of_words(words.T, length_thresholds(p, max_span_length)).reshape(*keys.shape[:-1], count)

@@ -10,6 +10,7 @@ import keras
 import keras_hub
 import numpy as np
 
+from spanbert_keras.arguments import whole_number
 from spanbert_keras.preprocessing import philox
 from spanbert_keras.preprocessing.masking.masking_law import MaskedRows, mask_rows
 from spanbert_keras.preprocessing.masking.masking_settings import MaskingSettings
@@ -129,8 +130,8 @@ class SpanMasker(keras_hub.models.Preprocessor):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        if max_predictions is not None and max_predictions < 1:
-            raise ValueError(f"`max_predictions` must be positive. Received: max_predictions={max_predictions}.")
+        if max_predictions is not None:
+            max_predictions = whole_number("max_predictions", max_predictions)
         if rule == "bert" and unigram_counts is not None:
             raise ValueError(
                 "`unigram_counts` must be None with rule='bert', whose random pieces are uniform over the vocabulary. "

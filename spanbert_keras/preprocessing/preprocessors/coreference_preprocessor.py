@@ -5,7 +5,8 @@ from typing import ClassVar
 
 import keras
 
-from spanbert_keras.errors import InputError
+from spanbert_keras.arguments import real_number, whole_number
+from spanbert_keras.errors import InputError, shown
 from spanbert_keras.preprocessing.document import GENRES, Document, genre_place
 from spanbert_keras.preprocessing.document_segments import DocumentSegments
 from spanbert_keras.preprocessing.examples.given_documents import GivenDocument, given_documents
@@ -106,8 +107,10 @@ class SpanBertCoreferencePreprocessor(TaskPreprocessor):
             "seed": seed,
         }
         super().__init__(tokenizer, settings, **kwargs)
-        if max_segments is not None and max_segments < 1:
-            raise ValueError(f"`max_segments` must be positive. Received: {max_segments}.")
+        if top_span_ratio is not None:
+            real_number("top_span_ratio", top_span_ratio, minimum=0, maximum=1)
+        if seed is not None:
+            whole_number("seed", seed, minimum=0)
 
     @property
     def max_segments(self) -> int:
@@ -174,5 +177,5 @@ def _clusters(given: list, documents: list[GivenDocument], y) -> list | None:
 def _name(document: Document | str, number: int) -> str:
     """Returns how messages name a document."""
     if isinstance(document, Document) and document.name:
-        return f"Document {number} ({document.name!r}, part {document.part})"
+        return f"Document {number} ({shown(document.name)}, part {document.part})"
     return f"Document {number}"

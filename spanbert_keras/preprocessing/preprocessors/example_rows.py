@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from spanbert_keras.errors import InputError
+from spanbert_keras.errors import InputError, shown
 
 
 class ExampleRows:
@@ -44,7 +44,10 @@ class ExampleRows:
         return len(self.lengths)
 
     def _of_rows(self, sample_weight, count: int) -> np.ndarray:
-        weights = np.asarray(sample_weight, np.float32)
+        try:
+            weights = np.asarray(sample_weight, np.float32)
+        except (TypeError, ValueError, OverflowError):
+            raise InputError(f"`sample_weight` must be numbers. Received: {shown(sample_weight)}.") from None
         if weights.shape not in ((count,), (count, 1)):
             raise InputError(
                 f"`sample_weight` must have one number for each example. Expected: shape ({count},). "

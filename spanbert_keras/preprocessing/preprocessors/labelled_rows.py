@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from spanbert_keras.errors import InputError
+from spanbert_keras.errors import InputError, shown
 from spanbert_keras.preprocessing.examples.given_texts import plain
 from spanbert_keras.preprocessing.piece_row import PieceRow, pad_rows
 from spanbert_keras.preprocessing.preprocessors.example_rows import ExampleRows
@@ -80,7 +80,10 @@ def label_array(y, labels: Sequence[str], problem_type: str) -> np.ndarray:
         InputError: a label is unknown, or the labels do not have one of these forms.
     """
     count = len(labels) or 1
-    values = [_as_text(one) for one in plain(y)]
+    try:
+        values = [_as_text(one) for one in plain(y)]
+    except TypeError:
+        raise InputError(f"Labels must be a list with one entry for each example. Received: {shown(y)}.") from None
     places = {name: place for place, name in enumerate(labels)}
     if problem_type == "multi_label" and any(_holds_names(one) for one in values):
         rows = np.zeros((len(values), count), np.float32)
@@ -94,7 +97,7 @@ def label_array(y, labels: Sequence[str], problem_type: str) -> np.ndarray:
             return np.array([_place(one, places, number) for number, one in enumerate(values)], np.int32)
     try:
         found = np.array(values, np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise InputError(
             f"Labels must be {_expected(problem_type, count)}. Received: {values[:3]!r} and so on."
         ) from None
@@ -104,7 +107,7 @@ def label_array(y, labels: Sequence[str], problem_type: str) -> np.ndarray:
             number = int(np.argmax(wrong))
             raise InputError(
                 f"The label of example {number} is unknown. Expected: {_expected(problem_type, count)}. "
-                f"Received: {values[number]!r}."
+                f"Received: {shown(values[number])}."
             )
         return found.astype(np.int32)
     found = found[:, None] if found.ndim == 1 and count == 1 else found
@@ -112,7 +115,7 @@ def label_array(y, labels: Sequence[str], problem_type: str) -> np.ndarray:
         raise InputError(f"Labels must be {_expected(problem_type, count)}. Received: shape {found.shape}.")
     if not np.isfinite(found).all():
         number = int(np.argmin(np.isfinite(found).all(axis=1)))
-        raise InputError(f"The labels of example {number} must be finite. Received: {values[number]!r}.")
+        raise InputError(f"The labels of example {number} must be finite. Received: {shown(values[number])}.")
     return found.astype(np.float32)
 
 
@@ -131,7 +134,7 @@ def _place(name, places: dict[str, int], number: int) -> int:
     if name not in places:
         raise InputError(
             f"The label of example {number} is unknown. Expected: one of {', '.join(map(repr, places))[:200]}. "
-            f"Received: {name!r}."
+            f"Received: {shown(name)}."
         )
     return places[name]
 

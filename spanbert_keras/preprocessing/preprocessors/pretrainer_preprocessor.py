@@ -6,6 +6,7 @@ from typing import ClassVar
 import keras
 import numpy as np
 
+from spanbert_keras.arguments import whole_number
 from spanbert_keras.errors import InputError
 from spanbert_keras.preprocessing.examples.given_texts import given_texts
 from spanbert_keras.preprocessing.masking.masking_settings import MaskingSettings
@@ -109,7 +110,7 @@ class SpanBertPretrainerPreprocessor(TaskPreprocessor):
         settings = {
             "row_length": row_length,
             "pack": pack,
-            "seed": None if seed is None else int(seed),
+            "seed": None if seed is None else whole_number("seed", seed, minimum=0, maximum=2**64 - 1),
             "scheme": scheme,
             "masking_rate": masking_rate,
             "geometric_rate": geometric_rate,
@@ -121,8 +122,6 @@ class SpanBertPretrainerPreprocessor(TaskPreprocessor):
         }
         super().__init__(tokenizer, settings, **kwargs)
         self._calls = itertools.count()
-        if seed is not None and not 0 <= seed < 2**64:
-            raise ValueError(f"`seed` must be from 0 to 2**64 - 1. Received: seed={seed}.")
         if row_length is not None and row_length <= SPECIALS_PER_BLOCK:
             raise ValueError(
                 f"`row_length` must leave room for a piece between [CLS] and [SEP]. Expected: at least "

@@ -5,6 +5,7 @@ from typing import ClassVar
 
 import keras
 
+from spanbert_keras.arguments import one_of
 from spanbert_keras.preprocessing.examples.given_questions import given_questions
 from spanbert_keras.preprocessing.length_buckets import row_lengths
 from spanbert_keras.preprocessing.preprocessors.question_rows import QuestionRows, make_rows
@@ -124,8 +125,7 @@ class SpanBertQuestionAnswererPreprocessor(TaskPreprocessor):
         super().__init__(tokenizer, settings, **kwargs)
         self._windows()  # checks the settings
         for name, choices in CHOICES.items():
-            if self.settings[name] not in choices:
-                raise ValueError(f"`{name}` must be one of {choices}. Received: {name}={self.settings[name]!r}.")
+            one_of(name, self.settings[name], choices)
 
     def rows(self, x, y=None, sample_weight=None) -> QuestionRows:
         """Returns the windows of each question, with the positions of its answers; see the call arguments."""

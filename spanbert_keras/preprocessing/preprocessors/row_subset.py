@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from spanbert_keras.arguments import real_number
 from spanbert_keras.preprocessing.preprocessors.example_rows import ExampleRows
 
 
@@ -53,6 +54,7 @@ def split_rows(rows: ExampleRows, share: float) -> tuple[RowSubset, RowSubset]:
 
 def split_place(count: int, share: float) -> int:
     """Returns how many of `count` examples are for training; `ValueError` if one of both parts has none."""
+    share = real_number("validation_split", share)
     at = math.floor(count * (1.0 - share))
     if not 0 < at < count:
         raise ValueError(

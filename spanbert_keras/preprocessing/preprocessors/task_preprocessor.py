@@ -1,6 +1,7 @@
 """The base of the preprocessors. Shape letters: E examples, N rows, T tokens."""
 
 import inspect
+import os
 import weakref
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -8,11 +9,27 @@ from typing import Any, ClassVar
 import keras_hub
 import numpy as np
 
+from spanbert_keras.arguments import whole_number
+from spanbert_keras.errors import shown
+from spanbert_keras.files.checksum_file import TOKENIZER_FILES, write_checksums
 from spanbert_keras.preprocessing.length_buckets import row_lengths
 from spanbert_keras.preprocessing.preprocessors.example_rows import ExampleRows
 from spanbert_keras.preprocessing.preprocessors.row_subset import split_rows
 from spanbert_keras.preprocessing.tokenizer import SpanBertTokenizer
 from spanbert_keras.preprocessing.tokenizer_inputs import in_tf_graph, plain_array
+
+# Settings of the preprocessors that are at least 1.
+WHOLE_NUMBERS = (
+    "row_length",
+    "window_length",
+    "stride",
+    "max_question_pieces",
+    "max_answer_pieces",
+    "num_segments",
+    "segment_length",
+    "max_segments",
+    "max_span_width",
+)
 
 
 class TaskPreprocessor(keras_hub.models.Preprocessor):
@@ -49,6 +66,9 @@ class TaskPreprocessor(keras_hub.models.Preprocessor):
         keras_hub.models.Preprocessor.__init__(self, **kwargs)  # not that of keras-hub's own classes in between
         self.built = True
         self.tokenizer = tokenizer
+        for name, value in (settings or {}).items():
+            if value is not None and name in WHOLE_NUMBERS:
+                whole_number(name, value)
         self.own_settings = {name: value for name, value in (settings or {}).items() if value is not None}
         self._model_settings: dict[str, Any] = {}
         self._model: Any = None  # a weak reference to the model that it belongs to
@@ -75,8 +95,8 @@ class TaskPreprocessor(keras_hub.models.Preprocessor):
             own = self.own_settings.get(name, value)
             if _plain(own) != _plain(value):
                 raise ValueError(
-                    f"`{type(self).__name__}` and its model must agree. Expected: {name}={value!r}, as in the model. "
-                    f"Received: {name}={own!r} in the preprocessor. Give it to the model alone."
+                    f"`{type(self).__name__}` and its model must agree. Expected: {name}={shown(value)}, as in the "
+                    f"model. Received: {name}={shown(own)} in the preprocessor. Give it to the model alone."
                 )
         if self.tokenizer is not tokenizer:
             self.tokenizer = tokenizer
@@ -154,6 +174,11 @@ class TaskPreprocessor(keras_hub.models.Preprocessor):
         names = inspect.signature(type(self).__init__).parameters.keys() & self.defaults.keys()
         adopted = {name: value for name, value in self._model_settings.items() if name in names and value is not None}
         return keras_hub.models.Preprocessor.get_config(self) | adopted | self.own_settings
+
+    def save_to_preset(self, preset_dir):
+        """Writes `preprocessor.json`, and the tokenizer's files, into a keras-hub preset directory."""
+        super().save_to_preset(os.fspath(preset_dir))
+        write_checksums(preset_dir, TOKENIZER_FILES)
 
 
 def _plain(value):

@@ -1,12 +1,12 @@
 """The cluster of a run: its workers, and which of them this process is."""
 
 import dataclasses
-import json
 import os
 from collections.abc import Mapping
 from typing import Any
 
 from spanbert_keras.errors import InputError
+from spanbert_keras.files.json_files import parse_json
 
 EXAMPLE = '{"cluster": {"worker": ["a:12345", "b:12345"]}, "task": {"type": "worker", "index": 0}}'
 # Number of processes: of a step of `srun`, of a whole job.
@@ -59,7 +59,7 @@ def _tf_config_error(what: str) -> InputError:
 
 def _from_tf_config(text: str) -> Cluster:
     try:
-        config = json.loads(text)
+        config = parse_json(text)
     except ValueError as error:
         raise _tf_config_error(f"it is not valid JSON ({error})") from error
     config = config if isinstance(config, dict) else {}

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from absl import logging
 
 from spanbert_keras.errors import INPUT_EXIT_CODE, InputError
+from spanbert_keras.files.json_files import read_json
 
 WORKER_LOST_EXIT_CODE = 76
 FINISHED_EXIT_CODES = (0, 75, 130)  # done, preempted, interrupted
@@ -349,7 +350,7 @@ class WorkerWatch:
     def _read(self, worker: int) -> dict | None:
         """Returns a worker's record or `None`; opens the file each time, as network file systems cache open ones."""
         try:
-            found = json.loads(self._path(worker).read_text(encoding="utf-8"))
+            found = read_json(self._path(worker))
         except (OSError, ValueError):  # absent, or being replaced
             return None
         return found if isinstance(found, dict) and self._record.keys() <= found.keys() else None

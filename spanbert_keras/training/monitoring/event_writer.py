@@ -71,7 +71,8 @@ class EventWriter:
         from tensorboard.summary.writer.record_writer import RecordWriter
 
         self._folder.mkdir(parents=True, exist_ok=True)
-        name = f"{int(time.time()):010d}.{socket.gethostname()}.{os.getpid()}.{next(_FILE_NUMBERS)}"
+        # Readers take files in the order of their names.
+        name = f"{int(time.time()):010d}.{socket.gethostname()}.{os.getpid()}.{next(_FILE_NUMBERS):06d}"
         path = self._folder / f"events.out.tfevents.{name}"
         file = open(path, "xb")  # noqa: SIM115  closed by `close` or `_give_up`
         records = RecordWriter(file)

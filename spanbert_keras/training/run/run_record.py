@@ -9,12 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import keras
+from typing_extensions import TypedDict
 
 from spanbert_keras.errors import InputError
 from spanbert_keras.files.json_files import read_json, write_json
 
 FILE_NAME = "run.json"
 PACKAGES = ("keras", "keras-hub", "tensorflow", "jax", "torch", "tokenizers", "numpy", "safetensors")
+
+
+class _Record(TypedDict):
+    flags: dict[str, Any]
+    facts: dict[str, Any]
 
 
 def versions() -> dict[str, str]:
@@ -63,7 +69,7 @@ class RunRecord:
             self._check_same(found, flags, facts, changeable)
             record = found | {"flags": flags, "versions": versions()}
         try:
-            write_json(self.path, record)
+            write_json(self.path, record, checksum=True)
         except OSError as error:
             raise InputError(f"--output_dir={self.path.parent} cannot be written to: {error}.") from error
         return record
@@ -71,12 +77,12 @@ class RunRecord:
     def _read(self) -> dict[str, Any]:
         """Returns the existing record; raises if the file does not hold one."""
         try:
-            found = read_json(self.path)
-            if isinstance(found["flags"], dict) and isinstance(found["facts"], dict):
-                return found
-        except (OSError, ValueError, KeyError, TypeError):
-            pass
-        raise InputError(f"The file {self.path} is not the record of a run. Give another --output_dir, or remove it.")
+            return read_json(self.path, _Record)
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"The file {self.path} is not the record of a run, or is damaged: {error}. Put a copy of it back, give "
+                "another --output_dir, or remove it."
+            ) from error
 
     def _check_same(self, found: dict, flags: dict, facts: dict, changeable: tuple[str, ...]) -> None:
         for kind, old, new in (("--", found["flags"], flags), ("", found["facts"], facts)):
@@ -96,7 +102,7 @@ class RunRecord:
         """
         record = self._read() | entries | {"updated": _now()}
         try:
-            write_json(self.path, record)
+            write_json(self.path, record, checksum=True)
         except OSError as error:
             raise InputError(
                 f"The file {self.path} cannot be written: {error}. Free some space, and run the same command again."

@@ -9,6 +9,7 @@ from safetensors.numpy import load_file
 from spanbert_keras.conversion.formats.hugging_face import SBO_FILE, write_hugging_face
 from spanbert_keras.conversion.formats.own_models import from_model, to_model
 from spanbert_keras.conversion.sources import open_source
+from spanbert_keras.errors import InputError
 
 
 @pytest.mark.parametrize("half", [False, True])
@@ -117,3 +118,32 @@ def test_the_second_head_is_read_back(research_state, save_torch, pieces, tmp_pa
     assert again.heads == ["masked_lm", "span_boundary"]
     for weight in first.table().values():
         assert first.tensors[weight.name].tobytes() == again.tensors[weight.name].tobytes()
+
+
+def test_a_damaged_file_of_our_own_folder_is_detected(make_pretrainer, tmp_path):
+    write_hugging_face(from_model(make_pretrainer()), tmp_path)
+    open_source(tmp_path)
+    names = [path.name for path in tmp_path.iterdir()]
+    assert len(names) == 7 and "checksums.json" in names
+    for name in names:
+        whole = (tmp_path / name).read_bytes()
+        damaged = bytearray(whole)
+        damaged[len(whole) // 2] ^= 1
+        for content in (bytes(damaged), whole[:-1], whole[: len(whole) // 2] + bytes(len(whole) - len(whole) // 2)):
+            (tmp_path / name).write_bytes(content)
+            try:
+                open_source(tmp_path)
+            except InputError:
+                continue
+            finally:
+                (tmp_path / name).write_bytes(whole)
+            assert name == "checksums.json"  # the name of a file in it, or white space
+    (tmp_path / "checksums.json").unlink()
+    open_source(tmp_path)
+
+
+def test_a_folder_that_transformers_wrote_again_is_read_with_a_note(transformers, make_pretrainer, tmp_path):
+    write_hugging_face(from_model(make_pretrainer()), tmp_path)
+    transformers.BertForMaskedLM.from_pretrained(tmp_path).save_pretrained(tmp_path)
+    notes = open_source(tmp_path).notes
+    assert f"transformers wrote {tmp_path} since: its checksums.json is outdated, and not used." in notes

@@ -59,6 +59,29 @@ def test_other_encoders_and_damaged_files_give_an_error_of_one_sentence(tmp_path
     assert "has no encoder settings" in read_model_garden_config(tmp_path)[1][0]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]",
+        "a: &a {b: *a}",
+        "[" * 100_000,
+        "a: " + "x" * 2_000_000,
+        "? [1, 2]\n: 3\n? {}\n: 4",
+        "a: \ud800",
+    ],
+)
+def test_hostile_files_are_rejected(tmp_path, text):
+    (tmp_path / "params.yaml").write_bytes(text.encode("utf-8", "surrogatepass"))
+    with pytest.raises(InputError, match=r"params\.yaml is not valid YAML"):
+        read_model_garden_config(tmp_path)
+
+
+def test_an_encoder_that_is_not_a_mapping_is_rejected(tmp_path):
+    (tmp_path / "params.yaml").write_text("encoder: {type: bert, bert: [1]}")
+    with pytest.raises(InputError, match="`bert` must be a mapping"):
+        read_model_garden_config(tmp_path)
+
+
 def test_a_checkpoint_is_read_with_the_configuration_next_to_it(tmp_path, make_bert, google_variables, pieces):
     tf = pytest.importorskip("tensorflow", reason="a checkpoint of TensorFlow")
     _, model = make_bert(kind="BertModel", num_attention_heads=2)

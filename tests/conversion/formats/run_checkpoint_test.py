@@ -1,6 +1,5 @@
 """Tests of models from training checkpoints: equal to those that runs save; errors that name what is missing."""
 
-import json
 import shutil
 
 import keras
@@ -11,6 +10,7 @@ from spanbert_keras import SpanBertEncoder, SpanBertPretrainer, SpanBertTextClas
 from spanbert_keras.conversion.formats.run_checkpoint import checkpoint_of_step, is_of_run, run_checkpoint
 from spanbert_keras.conversion.sources import open_source
 from spanbert_keras.errors import InputError
+from spanbert_keras.files.json_files import read_json, write_json
 
 
 @pytest.fixture(scope="module")
@@ -157,9 +157,8 @@ def test_the_vocabulary_must_be_the_runs(run, toy_shards):
 
 
 def change_record(run, **changes):
-    record = json.loads((run / "run.json").read_text()) | changes
-    kept = {name: value for name, value in record.items() if value is not None}
-    (run / "run.json").write_text(json.dumps(kept))
+    record = read_json(run / "run.json") | changes
+    write_json(run / "run.json", {name: value for name, value in record.items() if value is not None}, checksum=True)
 
 
 @pytest.mark.parametrize("file", ["pretrainer.keras", "encoder.keras"])
@@ -176,5 +175,14 @@ def test_of_an_earlier_version_the_model_that_the_run_saved_gives_the_sizes(run,
 @pytest.mark.parametrize("model", [{}, [], {"architecture": {}}])
 def test_a_damaged_record_is_rejected(run, model):
     change_record(run, model=model)
-    with pytest.raises(InputError, match=r"run.json is damaged: \w+Error"):
+    with pytest.raises(InputError, match=r"run.json is damaged: \['model'\]"):
         open_source(run)
+
+
+@pytest.mark.parametrize("value", [10**9, 0, 1e9, None, "2"])
+@pytest.mark.parametrize("size", ["num_layers", "hidden_dim", "vocabulary_size"])
+def test_a_size_in_the_record_is_compared_with_the_weights(run, size, value):
+    model = read_json(run / "run.json")["model"]
+    change_record(run, model=model | {"architecture": model["architecture"] | {size: value}})
+    with pytest.raises(InputError, match=r"run\.json (is damaged|is rejected)"):
+        open_source(run, step=2)

@@ -40,6 +40,28 @@ def test_an_index_cannot_point_out_of_the_folder(tmp_path):
         find_tensor_files(tmp_path / "folder")
 
 
+@pytest.mark.parametrize(
+    "index", [{}, {"weight_map": None}, {"weight_map": ["a"]}, {"weight_map": {"x": 3}}, {"weight_map": {"x": ["a"]}}]
+)
+def test_a_damaged_index_is_rejected(tmp_path, index):
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps(index))
+    with pytest.raises(InputError, match=r"index\.json is damaged: .*weight_map.* Expected: the file of each tensor"):
+        find_tensor_files(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["a" * 100_000, "a\0b", "", "\ud800"])
+def test_an_index_with_a_name_that_no_file_has_is_rejected(tmp_path, name):
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"x": name}}))
+    with pytest.raises(InputError, match="lacks files"):
+        find_tensor_files(tmp_path)
+
+
+def test_a_long_name_in_safetensors_is_rejected(tmp_path):
+    save_file({"x" * 100_000: np.zeros(2)}, tmp_path / "model.safetensors")
+    with pytest.raises(InputError, match=r"model\.safetensors is rejected: the name 'x+'\.\.\. has 100,000 characters"):
+        read_tensors([tmp_path / "model.safetensors"])
+
+
 def test_half_precision_is_kept(tmp_path):
     values = np.array([1.0, 2.5, -3.0])
     kinds = {"a": np.float16, "b": ml_dtypes.bfloat16, "c": np.float32}
@@ -51,7 +73,7 @@ def test_half_precision_is_kept(tmp_path):
 
 def test_a_pickle_with_other_values_than_tensors_is_rejected(save_torch, tmp_path):
     path = save_torch({"x": np.zeros(2), "epoch": 3}, tmp_path / "pytorch_model.bin")
-    with pytest.raises(InputError, match="must hold only tensors. Received: epoch is a int"):
+    with pytest.raises(InputError, match="must hold only ordinary tensors. Received: epoch is a int"):
         read_tensors([path])
 
 

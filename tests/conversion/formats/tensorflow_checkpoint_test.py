@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 from spanbert_keras import SpanBertCoreferenceResolver
-from spanbert_keras.conversion.formats import tensorflow_checkpoint
+from spanbert_keras.conversion.formats import tensorflow_checkpoint, tensorflow_variables
 from spanbert_keras.conversion.formats.coreference_names import VARIABLES
 from spanbert_keras.conversion.formats.own_models import from_model, to_model
 from spanbert_keras.conversion.formats.tensorflow_checkpoint import read_tensorflow_checkpoint
 from spanbert_keras.conversion.hugging_face_names import COREFERENCE
 from spanbert_keras.conversion.sources import open_source
+from spanbert_keras.errors import InputError
 
 tf = pytest.importorskip("tensorflow", reason="TensorFlow writes the checkpoints that are read here")
 
@@ -108,3 +109,17 @@ def test_coreference_variables_make_a_resolver_whose_gelu_is_exact(write, make_e
     assert found.kind == "a TensorFlow checkpoint of the coreference research code"
     assert found.task == "coreference_resolver" and found.tensors.keys() == tensors.keys()
     assert ASSUMED in found.notes and not any("tanh" in note for note in found.notes)
+
+
+def test_shapes_that_claim_more_than_the_data_files_hold_are_rejected(tmp_path, monkeypatch):
+    class Claims:
+        def get_variable_to_shape_map(self):
+            return {"bert/embeddings/word_embeddings": [1 << 20, 1 << 20], "_CHECKPOINTABLE_OBJECT_GRAPH": []}
+
+        def get_variable_to_dtype_map(self):
+            return {"bert/embeddings/word_embeddings": tf.float32, "_CHECKPOINTABLE_OBJECT_GRAPH": tf.string}
+
+    (tmp_path / "x.ckpt.data-00000-of-00001").write_bytes(bytes(100))
+    monkeypatch.setattr(tensorflow_variables, "_open", lambda prefix: Claims())
+    with pytest.raises(InputError, match=r"its variables take 4,398,\S+ bytes, its data files have 100"):
+        tensorflow_variables.read_tensorflow_variables(tmp_path / "x.ckpt")

@@ -5,6 +5,7 @@ import collections
 import os
 import subprocess
 import sys
+import zipfile
 
 import ml_dtypes
 import numpy as np
@@ -103,3 +104,45 @@ def test_without_torch_the_extra_is_named(tmp_path, root):
     environ = os.environ | {"PYTHONPATH": str(root), "KERAS_BACKEND": "tensorflow"}
     done = subprocess.run([sys.executable, "-c", code], env=environ, capture_output=True, text=True, cwd=tmp_path)
     assert 'x.bin is a torch pickle, which only torch can read: pip install "spanbert-keras[torch]"' in done.stdout
+
+
+def flipped(path, place):
+    """Flips the bits of a byte."""
+    content = bytearray(path.read_bytes())
+    content[place] ^= 0xFF
+    path.write_bytes(content)
+
+
+def test_a_flipped_byte_is_detected_wherever_it_changes_a_value(tmp_path):
+    values, path = torch.arange(64.0), tmp_path / "model.pt"
+    torch.save({"x": values}, path)
+    content, rejected = path.read_bytes(), 0
+    for place in range(0, len(content), 7):
+        path.write_bytes(content)
+        flipped(path, place)
+        try:
+            found = read_pickle(path)
+        except InputError:
+            rejected += 1
+        else:  # padding, or the names of the parts
+            np.testing.assert_array_equal(found["x"], values.numpy())
+    assert rejected > 64
+
+
+def test_a_file_without_checksums_is_read(tmp_path):
+    before = torch.serialization.get_crc32_options()
+    torch.serialization.set_crc32_options(False)
+    try:
+        torch.save({"x": torch.ones(2)}, tmp_path / "model.pt")
+    finally:
+        torch.serialization.set_crc32_options(before)
+    assert read_pickle(tmp_path / "model.pt")["x"].tolist() == [1, 1]
+
+
+def test_compressed_parts_are_rejected_before_they_are_read(tmp_path):
+    torch.save({"x": torch.zeros(1_000_000)}, tmp_path / "model.pt")
+    with zipfile.ZipFile(tmp_path / "model.pt") as whole, zipfile.ZipFile(tmp_path / "x.pt", "w", 8) as small:
+        for part in whole.infolist():
+            small.writestr(part.filename, whole.read(part))
+    with pytest.raises(InputError, match="x.pt is rejected: its parts are compressed"):
+        read_pickle(tmp_path / "x.pt")

@@ -14,6 +14,8 @@ from spanbert_keras.data.annotations.shard_job import ShardJob
 from spanbert_keras.data.shards import shard_format
 from spanbert_keras.data.shards.token_shards import TokenShards
 from spanbert_keras.errors import InputError
+from spanbert_keras.files.folder_lock import FolderLock
+from spanbert_keras.files.json_files import read_json, write_json
 
 
 @pytest.fixture
@@ -104,7 +106,7 @@ def test_a_killed_run_continues_to_the_same_bytes_without_repeating_shards(prepa
     if not finished:  # the former annotation is whole
         assert after < 40 and content(corpus) == expected
         return
-    assert "entities" not in json.loads((corpus / "annotations.json").read_text())
+    assert "entities" not in read_json(corpus / "annotations.json")
     with pytest.raises(InputError, match="has no finished annotation 'entities'"):
         TokenShards(corpus).annotations("entities")
     rest = []
@@ -204,7 +206,7 @@ def test_lines_that_a_file_of_mentions_lacks_are_counted(prepared, annotate, tex
     (texts / "mine.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
     run = annotate(corpus, annotator=f"jsonl:{texts}/mine.jsonl")
     assert run.finished and "lines of the corpus are not in --annotator=jsonl" in run.warnings[0]
-    entry = json.loads((corpus / "annotations.json").read_text())["entities"]
+    entry = read_json(corpus / "annotations.json")["entities"]
     assert entry["counts"] == {"FIRST": 50} and entry["labels"] == ["FIRST"]
 
 
@@ -214,6 +216,11 @@ def test_other_tokens_than_those_of_the_text_are_rejected(prepared, annotate):
     data = bytearray(path.read_bytes())
     data[-2] ^= 1
     path.write_bytes(bytes(data))
+    with pytest.raises(InputError, match="train-00001.pieces.npy is damaged"):
+        annotate(corpus)
+    manifest = read_json(corpus / "manifest.json")
+    manifest["files"][path.name] = shard_format.file_entry(path)  # as if it had been prepared so
+    write_json(corpus / "manifest.json", manifest)
     with pytest.raises(InputError, match="of the shard .*train-00001 holds other tokens than its text gives"):
         annotate(corpus)
     assert not (corpus / "annotations.json").exists()
@@ -258,14 +265,14 @@ def test_two_annotations_stand_side_by_side(prepared, annotate, monkeypatch):
     for name, data in alone.items():
         if name.endswith("npy"):
             assert both[name] == both[name.replace("entities", "noun_phrases")] == data
-    assert set(json.loads(both["annotations.json"])) == {"entities", "noun_phrases"}
+    assert set(read_json(corpus / "annotations.json")) == {"entities", "noun_phrases"}
     TokenShards(corpus).verify()
 
 
 def test_the_record_says_what_was_annotated_and_how(prepared, annotate):
     corpus = prepared("whole")
     annotate(corpus)
-    entry = json.loads((corpus / "annotations.json").read_text())["entities"]
+    entry = read_json(corpus / "annotations.json")["entities"]
     shards = TokenShards(corpus)
     assert entry["format_version"] == 1 and entry["annotator"] == "rules 1" and entry["from"] == "text"
     assert entry["corpus"] == shards.fingerprint and entry["labels"] == ["NAME"]
@@ -290,3 +297,51 @@ def test_usable_arguments_make_the_tokenizer_of_the_corpus(prepared):
     shards = TokenShards(prepared("whole"))
     annotator = DocumentAnnotator("rules", ("entities",), module._tokenizer_settings(shards))
     assert annotator.tokenizer.fingerprint() == shards.tokenizer().fingerprint()
+
+
+@pytest.mark.parametrize("changed", [True, False])
+def test_a_damaged_finished_annotation_is_made_again(prepared, annotate, changed):
+    corpus = prepared("whole")
+    annotate(corpus)
+    expected = content(corpus)
+    path = corpus / "train-00001.entities.annotation.npy"
+    path.write_bytes(expected[path.name][:-1] + b"\3" if changed else expected[path.name][:-5])
+    (corpus / f".0123abcd.{path.name}").write_bytes(b"left by a killed process")
+    run = annotate(corpus)
+    assert run.finished and content(corpus) == expected
+    assert run.warnings == [f"{path} is damaged: the annotation 'entities' of {corpus} is made again."]
+
+
+def test_a_shard_that_was_damaged_before_the_end_is_annotated_again(prepared, annotate):
+    corpus = prepared("whole")
+    annotate(corpus)
+    expected = content(corpus)
+    annotate(corpus, replace=True, shard="0/2")
+    path = corpus / "train-00000.entities.annotation.npy"
+    path.write_bytes(expected[path.name][:-1] + b"\3")
+    assert not annotate(corpus, shard="1/2").finished  # one shard is to be annotated again
+    assert annotate(corpus, shard="0/2").finished
+    assert content(corpus) == expected
+
+
+def test_changed_annotations_json_is_reported(prepared, annotate):
+    corpus = prepared("whole")
+    annotate(corpus)
+    path = corpus / "annotations.json"
+    path.write_text(path.read_text().replace('"spans": ', '"spans": 1', 1))
+    with pytest.raises(InputError, match="annotations.json cannot be read .*checksum"):
+        annotate(corpus)
+    path.write_text('{"entities": {"format_version": 1, "labels": 3}}')
+    with pytest.raises(InputError, match="annotations.json cannot be read .*required"):
+        TokenShards(corpus).annotations("entities")
+
+
+def test_a_second_run_on_a_corpus_is_rejected_but_another_part_is_not(prepared, annotate):
+    corpus = prepared("whole")
+    with FolderLock(corpus, keep=False):
+        with pytest.raises(InputError, match="The folder .*whole is in use: process .* another --corpus"):
+            annotate(corpus)
+        annotate(corpus, shard="1/2")
+    assert annotate(corpus, shard="0/2").finished
+    with FolderLock(corpus, keep=False):  # nothing is written
+        assert annotate(corpus).finished

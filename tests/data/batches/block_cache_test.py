@@ -1,5 +1,6 @@
 """Tests of the saved block index: made once, whole, whoever else makes it."""
 
+import contextlib
 import threading
 import time
 
@@ -9,6 +10,7 @@ import pytest
 from spanbert_keras.data.batches import block_cache
 from spanbert_keras.data.batches.block_cache import cached_blocks
 from spanbert_keras.errors import InputError
+from spanbert_keras.files import index_folder
 from spanbert_keras.files.index_folder import write_index
 from spanbert_keras.preprocessing.row_blocks import Blocks
 
@@ -42,7 +44,8 @@ def test_no_blocks_can_be_cached(tmp_path):
 
 def test_the_index_of_another_process_is_used_when_it_was_first(tmp_path):
     def make():
-        cached_blocks(tmp_path, "name", lambda: made(4))  # meanwhile, elsewhere
+        path = tmp_path / "name.blocks"  # meanwhile, elsewhere, without locks
+        write_index(path, block_cache._open_index, lambda folder: block_cache._write_blocks(folder, made(4)), "index")
         return made(4)
 
     assert len(cached_blocks(tmp_path, "name", make)) == 4
@@ -68,10 +71,10 @@ def test_two_processes_build_one_index_at_once_and_neither_removes_the_others(tm
     if damaged:
         cached_blocks(tmp_path, "name", made)
         (path / "starts.npy").write_bytes(b"")
-    look, looks, files, still_there = block_cache._open_index, [], {}, []
+    look, looks, files, still_there = index_folder._opened, [], {}, []
 
-    def look_and_lose_time(path):
-        found = look(path)
+    def look_and_lose_time(path, open_index):
+        found = look(path, open_index)
         slow = threading.current_thread().name == "slow"
         looks.append(slow)
         time.sleep((0 if looks.count(True) == 1 else 0.3) if slow else 0.05)  # the slow one acts on what it saw earlier
@@ -82,9 +85,10 @@ def test_two_processes_build_one_index_at_once_and_neither_removes_the_others(tm
         files[threading.current_thread().name] = path.stat().st_ino
         assert found.starts.tolist() == made().starts.tolist()
         while threading.current_thread().name == "quick" and "slow" not in files:
-            still_there.append(look(path) is not None)
+            still_there.append(look(path, block_cache._open_index) is not None)
 
-    monkeypatch.setattr(block_cache, "_open_index", look_and_lose_time)
+    monkeypatch.setattr(index_folder, "_opened", look_and_lose_time)
+    monkeypatch.setattr(index_folder, "destination_lock", lambda *_, **__: contextlib.nullcontext())  # no locks there
     threads = [threading.Thread(target=work, name=name, daemon=True) for name in ("quick", "slow")]
     for thread in threads:
         thread.start()

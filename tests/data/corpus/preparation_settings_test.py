@@ -24,6 +24,7 @@ def settings(**changes):
         ({"workers": 0}, "--workers must be at least 1"),
         ({"shard": "4/4"}, "--shard must be i/n"),
         ({"shard": "one"}, "--shard must be i/n"),
+        ({"shard": f"{'9' * 5_000}/4"}, "--shard must be i/n"),
     ],
 )
 def test_unusable_settings_are_rejected_on_construction(changes, said):

@@ -2,13 +2,12 @@
 
 import gzip
 import json
-import random
+import threading
 import unicodedata
 
 import numpy as np
 import pytest
 
-from spanbert_keras.data.corpus import encoding
 from spanbert_keras.data.corpus import prepare_corpus as module
 from spanbert_keras.data.corpus.preparation_settings import PreparationSettings
 from spanbert_keras.data.corpus.prepare_corpus import prepare_corpus, warnings_of
@@ -16,38 +15,6 @@ from spanbert_keras.data.shards import shard_format
 from spanbert_keras.data.shards.token_shards import TokenShards
 from spanbert_keras.errors import InputError
 from spanbert_keras.preprocessing.tokenizer import SpanBertTokenizer
-
-WORDS = "the and of a to in language python module object value is are [MASK] zzqq".split()
-
-
-@pytest.fixture
-def corpus(tmp_path, small_vocabulary, monkeypatch):
-    """60 documents in two files: one empty, one twice, one with a bad byte; and settings to prepare them."""
-    monkeypatch.setattr(encoding, "CHUNK_CHARACTERS", 300)
-    monkeypatch.setattr(module, "SHARD_PIECES", 400)
-    draw = random.Random(11)
-    texts = ["\n".join(" ".join(draw.choices(WORDS, k=9)) + "." for _ in range(draw.randint(1, 4))) for _ in range(58)]
-    (tmp_path / "a.txt").write_bytes("\n\n".join(texts[:30]).encode() + b"\n\nbad \xff byte")
-    rows = [*texts[30:], "", texts[3], "\x00 \u200b"]
-    (tmp_path / "b.jsonl").write_text("\n".join(json.dumps({"text": text}) for text in rows))
-    (tmp_path / "vocab.txt").write_text("\n".join(small_vocabulary), encoding="utf-8")
-
-    def settings(name="out", **changes):
-        given = {
-            "input": (str(tmp_path / "a.txt"), str(tmp_path / "b.jsonl")),
-            "output_dir": str(tmp_path / name),
-            "vocabulary": str(tmp_path / "vocab.txt"),
-            "heldout_share": 0.1,
-            "workers": 1,
-        }
-        return PreparationSettings(**{**given, **changes})
-
-    return settings
-
-
-def content(folder):
-    """Returns every file of a folder by name."""
-    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
 
 def documents_of(shards, split):
@@ -89,28 +56,24 @@ def test_the_pieces_are_those_of_the_tokenizer(corpus, tmp_path):
 
 
 @pytest.mark.parametrize("changes", [{"workers": 4}, {"workers": None}])
-def test_the_output_does_not_depend_on_the_number_of_workers(corpus, tmp_path, changes):
+def test_the_output_does_not_depend_on_the_number_of_workers(corpus, tmp_path, changes, content):
     prepare_corpus(corpus("one"))
     prepare_corpus(corpus("two", **changes))
     assert content(tmp_path / "one") == content(tmp_path / "two")
     assert len([name for name in content(tmp_path / "one") if name.endswith("pieces.npy")]) > 3
 
 
-class Killed(BaseException):
-    """Stands for a signal that ends the process."""
-
-
 @pytest.mark.parametrize("after", [1, 4, 9, 14])
-def test_a_killed_preparation_continues_to_the_same_bytes(corpus, tmp_path, after, monkeypatch):
+def test_a_killed_preparation_continues_to_the_same_bytes(corpus, tmp_path, after, monkeypatch, content, killed):
     prepare_corpus(corpus("whole"))
     calls = []
 
     def kill(*_):
         calls.append(1)
         if len(calls) == after:
-            raise Killed
+            raise killed[0]
 
-    with pytest.raises(Killed):
+    with pytest.raises(killed[0]):
         prepare_corpus(corpus("killed"), kill)
     assert not (tmp_path / "killed" / "manifest.json").exists()
     with pytest.raises(InputError, match="no finished corpus.*manifest.json"):
@@ -122,7 +85,7 @@ def test_a_killed_preparation_continues_to_the_same_bytes(corpus, tmp_path, afte
 
 
 @pytest.mark.parametrize("after", [2, 9])
-def test_a_full_disk_is_reported_and_the_same_command_continues(corpus, tmp_path, after, monkeypatch):
+def test_a_full_disk_is_reported_and_the_same_command_continues(corpus, tmp_path, after, monkeypatch, content):
     prepare_corpus(corpus("whole"))
     append, calls = shard_format.ArrayFile.append, []
 
@@ -139,7 +102,7 @@ def test_a_full_disk_is_reported_and_the_same_command_continues(corpus, tmp_path
     assert content(tmp_path / "full") == content(tmp_path / "whole")
 
 
-def test_a_finished_preparation_is_found_done(corpus, tmp_path):
+def test_a_finished_preparation_is_found_done(corpus, tmp_path, content):
     first = prepare_corpus(corpus())
     before = content(tmp_path / "out")
     calls = []
@@ -147,61 +110,7 @@ def test_a_finished_preparation_is_found_done(corpus, tmp_path):
     assert not calls and content(tmp_path / "out") == before
 
 
-@pytest.mark.parametrize(
-    "changes, said",
-    [({"heldout_share": 0.2}, "share 0.1 there, 0.2 now"), ({"lowercase": True}, "vocabulary"), ({}, "changed")],
-)
-def test_a_folder_with_another_corpus_is_left_alone(corpus, tmp_path, changes, said):
-    prepare_corpus(corpus())
-    before = content(tmp_path / "out")
-    if not changes:
-        with open(tmp_path / "a.txt", "ab") as file:
-            file.write(b"\n\nmore")
-    with pytest.raises(InputError, match=f"holds another corpus.*{said}"):
-        prepare_corpus(corpus(**changes))
-    assert content(tmp_path / "out") == before
-
-
-def test_a_corpus_whose_files_were_read_as_another_kind_is_left_alone(corpus, tmp_path):
-    """As a version did that went by names: then a file of JSON lines was text."""
-    prepare_corpus(corpus())
-    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
-    manifest["sources"][0]["kind"] = "document"
-    (tmp_path / "out" / "manifest.json").write_text(json.dumps(manifest))
-    with pytest.raises(InputError, match="holds another corpus .* read as document there, as text now"):
-        prepare_corpus(corpus())
-
-
-def test_a_folder_with_another_stopped_preparation_is_left_alone(corpus, tmp_path):
-    def kill(done, total, documents, pieces):
-        if documents > 40:
-            raise Killed
-
-    with pytest.raises(Killed):
-        prepare_corpus(corpus(), kill)
-    before = content(tmp_path / "out")
-    assert "progress.npz" in before and "train-00000.pieces.npy" in before
-    with pytest.raises(InputError, match="another preparation that was stopped"):
-        prepare_corpus(corpus(heldout_share=0.3))
-    assert content(tmp_path / "out") == before
-
-
-def test_a_folder_with_other_files_is_left_alone(corpus, tmp_path):
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "thesis.tex").write_text("precious")
-    with pytest.raises(InputError, match=r"not empty: it holds thesis\.tex"):
-        prepare_corpus(corpus())
-    (tmp_path / "file").write_text("x")
-    with pytest.raises(InputError, match="is a file"):
-        prepare_corpus(corpus("file"))
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "vocab.txt").write_text("precious")
-    with pytest.raises(InputError, match=r"not empty: it holds vocab\.txt"):
-        prepare_corpus(corpus("mine"))
-    assert (tmp_path / "mine" / "vocab.txt").read_text() == "precious"
-
-
-def test_after_an_error_in_the_input_the_same_command_works(corpus, tmp_path, monkeypatch):
+def test_after_an_error_in_the_input_the_same_command_works(corpus, tmp_path, monkeypatch, content):
     monkeypatch.setattr(module, "SHARD_PIECES", 10**6)
     good = (tmp_path / "b.jsonl").read_text()
     (tmp_path / "b.jsonl").write_text('{"text": "x"}\n{broken\n')
@@ -246,7 +155,7 @@ def test_parts_and_whole_do_not_share_a_folder(corpus):
         prepare_corpus(corpus("parts"))
 
 
-def test_a_vocabulary_can_be_trained_on_the_input(corpus, tmp_path):
+def test_a_vocabulary_can_be_trained_on_the_input(corpus, tmp_path, content):
     prepare_corpus(corpus(vocabulary=None, train_vocabulary=120))
     prepare_corpus(corpus("again", vocabulary=None, train_vocabulary=120, workers=3))
     assert content(tmp_path / "out") == content(tmp_path / "again")
@@ -316,11 +225,27 @@ def test_progress_rises_to_the_whole(corpus):
     assert seen[-1][2:] == (62, manifest["totals"]["kept_pieces"])
 
 
-def test_the_names_of_leftovers_are_only_our_own():
-    ours = ["progress.npz", "train-00003.pieces.npy", ".0123abcd.vocab.txt"]
-    ours += [".tmp-vocab.txt", ".tmp-heldout-00000.hashes.npy"]  # of earlier versions
-    assert all(map(module._is_ours, ours))
-    assert not any(map(module._is_ours, ["train.txt", "notes.npy", "train-00003.pos.annotation.npy", ".git"]))
+def test_a_second_preparation_is_rejected_or_waits(corpus, tmp_path, content):
+    prepare_corpus(corpus("whole"))
+    found, threads = [], []
+
+    def second(*_):
+        if not threads:
+            with pytest.raises(InputError, match="The folder .*out is in use: process .* give another --output_dir"):
+                prepare_corpus(corpus())
+            threads.append(threading.Thread(target=lambda: found.append(prepare_corpus(corpus(), wait=True))))
+            threads[0].start()
+
+    first = prepare_corpus(corpus(), second)
+    threads[0].join(30)
+    assert found == [json.loads(json.dumps(first))]
+    assert content(tmp_path / "out") == content(tmp_path / "whole")
+
+
+def test_a_finished_corpus_that_cannot_be_written_is_found_done(corpus, tmp_path, monkeypatch):
+    prepare_corpus(corpus())
+    monkeypatch.setattr(module, "FolderLock", None)
+    prepare_corpus(corpus())
 
 
 def normalized(text):

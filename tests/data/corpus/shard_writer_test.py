@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from spanbert_keras.data.corpus.encoding import Chunk
+from spanbert_keras.data.corpus.preparation_progress import load_progress
 from spanbert_keras.data.corpus.shard_writer import COUNTS, CorpusWriter
 from spanbert_keras.data.shards import shard_format
 
@@ -138,11 +139,11 @@ def test_a_stopped_writer_continues_to_the_same_bytes(tmp_path, share, stop):
                 saved = number
         again = writer_of(folder, share, shard_pieces=1)
         if saved:
-            again.load_progress()
+            again.load_progress(load_progress(folder))
         for chunk in chunks[saved:]:
             again.add(chunk)
         again.finish()
-        (folder / "progress.npz").unlink(missing_ok=True)
+        (folder / "progress.json").unlink(missing_ok=True)
         return again
 
     one, two = whole(tmp_path / "one"), stopped(tmp_path / "two")

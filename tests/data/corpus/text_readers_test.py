@@ -238,6 +238,21 @@ def test_rows_of_a_dictionary_in_parquet_are_expanded_one_by_one(tmp_path):
         next(read_raw_documents(source))
 
 
+def test_a_large_value_of_parquet_is_rejected_before_it_becomes_text(tmp_path):
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    path = tmp_path / "a.parquet"
+    parquet.write_table(pyarrow.table({"text": ["small", None, "é" * 5_000_000]}), path, compression="zstd")
+    documents = read_raw_documents(find_sources([str(path)], max_document_bytes=9_999_999)[0])
+    assert [next(documents).lines, next(documents).lines] == [["small"], []]
+    tracemalloc.start()
+    with pytest.raises(InputError, match=r"parquet, row 3: the document has more than 9,999,999 bytes"):
+        next(documents)
+    assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    tracemalloc.stop()
+
+
 def test_split_lines_drops_blank_ones_only():
     assert split_lines("a\n \n\u2028b\r\n\tc\n") == ["a", "\u2028b", "\tc"]
 

@@ -151,6 +151,12 @@ BAD_WORDS = BAD_ANYWHERE | {
 BAD_PIECES = BAD_ANYWHERE | {
     "no map": ({"subtoken_map": None}, r'"subtoken_map" is missing'),
     "short map": ({"subtoken_map": [0]}, r'"subtoken_map" must hold .*Expected: 14\. Received: 1, \[0\]'),
+    "negative word": (
+        {"subtoken_map": [-1, 0, 0, 0, 0, 1, 2, 3, 3, 3, 4, 5, 5, 5]},
+        r'"subtoken_map" must hold a number from 0 .*Received: 14, \[-1',
+    ),
+    "negative words": ({"subtoken_map": [-1] * 14}, r'"subtoken_map" must hold a number from 0'),
+    "huge word": ({"subtoken_map": [10**4000] * 14}, r'"subtoken_map" must hold a number from 0'),
     "texts in map": ({"sentence_map": ["a"] * 14}, r'"sentence_map" must hold a whole number'),
     "map goes back": (
         {"subtoken_map": [0, 0, 0, 0, 0, 2, 1, 3, 3, 3, 4, 5, 5, 5]},

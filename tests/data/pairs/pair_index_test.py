@@ -45,7 +45,11 @@ def test_the_files_are_those_that_are_documented(units, tmp_path):
     kinds = {"a_start": "int64", "b_start": "int64", "a_length": "uint16", "b_length": "uint16", "label": "uint8"}
     for name, kind in kinds.items():
         assert np.load(folder / f"{name}.npy").dtype == kind
-    assert {file.name for file in folder.iterdir()} == {"histogram.npy", *(f"{name}.npy" for name in kinds)}
+    assert {file.name for file in folder.iterdir()} == {
+        "index.json",
+        "histogram.npy",
+        *(f"{name}.npy" for name in kinds),
+    }
 
 
 def test_an_index_is_built_once_memory_mapped_and_built_again_if_damaged(units, tmp_path, monkeypatch):

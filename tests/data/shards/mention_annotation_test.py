@@ -1,7 +1,6 @@
 """Opening a finished annotation: of one folder, of parts, and what does not belong together."""
 
 import dataclasses
-import json
 
 import numpy as np
 import pytest
@@ -12,6 +11,7 @@ from spanbert_keras.data.shards import annotation_format, shard_format
 from spanbert_keras.data.shards.annotation_format import AnnotationEntry, annotation_path
 from spanbert_keras.data.shards.token_shards import TokenShards
 from spanbert_keras.errors import InputError
+from spanbert_keras.files.json_files import read_json, write_json
 
 TEXT = "\n\n".join(f"The line number {i}.\nAnother line of {i} words." for i in range(12))
 
@@ -92,9 +92,9 @@ def test_a_missing_annotation_is_named_with_the_command(corpus):
 def test_parts_must_be_annotated_alike(corpus):
     parts = corpus(3)
     path = parts / "part-2-of-3" / "annotations.json"
-    entries = json.loads(path.read_text())
+    entries = read_json(path)
     entries["entities"]["annotator"] = "b 2"
-    path.write_text(json.dumps(entries))
+    write_json(path, entries)
     with pytest.raises(
         InputError, match="different annotations 'entities'. Expected: a 1 .* Received: b 2 .*part-2-of-3"
     ):

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from spanbert_keras import (
+    Document,
+    EntityPair,
     SpanBertCoreferenceResolver,
     SpanBertEncoder,
     SpanBertPretrainer,
@@ -181,6 +183,10 @@ def test_entities_may_come_as_arrays(models):
         lambda models, value: models["extract"].extract(value),
         lambda models, value: models["extract"].extract(["w1", "w2"], value, (1, 2)),
         lambda models, value: models["extract"].extract(["w1 w2"], value, [(1, 2)]),
+        lambda models, value: models["extract"].extract_pairs([EntityPair(value, (0, 1), (1, 2), "A", "B")]),
+        lambda models, value: models["extract"].extract_pairs([EntityPair(("w1",), value, (1, 2), "A", "B")]),
+        lambda models, value: models["extract"].extract_pairs([value]),
+        lambda models, value: Document(("w1",), clusters=(value,)),
     ],
     ids=[
         "fill",
@@ -198,6 +204,10 @@ def test_entities_may_come_as_arrays(models):
         "sentences alone",
         "subject",
         "subjects",
+        "units of a pair",
+        "subject of a pair",
+        "pair",
+        "clusters",
     ],
 )
 def test_every_model_rejects_it_with_a_one_line_message(models, ask, value):
@@ -210,5 +220,5 @@ def test_every_model_rejects_it_with_a_one_line_message(models, ask, value):
 @pytest.mark.parametrize("setting", [{"n_best": "3"}, {"n_best": 1.5}, {"batch_size": None}, {"stride": [8]}])
 def test_invalid_numbers_give_a_one_line_message(models, setting):
     [(name, value)] = setting.items()
-    with pytest.raises(InputError, match=f"`{name}` must be positive. Received: {name}="):
+    with pytest.raises(InputError, match=f"`{name}` must be a whole number of at least 1. Received: {name}="):
         models["answer"].answer("w1", "w2", **setting)

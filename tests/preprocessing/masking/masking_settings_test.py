@@ -63,7 +63,7 @@ def test_rates_that_add_up_to_one_in_decimals_are_accepted():
         ({"scheme": "verb_phrase"}, "`scheme` must be one of span, whole_word, subword"),
         ({"masking_rate": 0}, "`masking_rate` must be above 0"),
         ({"masking_rate": 1.5}, "Received: masking_rate=1.5"),
-        ({"max_span_positions": 0}, "`max_span_positions` must be positive"),
+        ({"max_span_positions": 0}, "`max_span_positions` must be a whole number of at least 1"),
         ({"mask_token_rate": 0.95}, "add up to at most 1"),
         ({"random_token_rate": -0.1}, "must not be negative"),
         ({"geometric_rate": 0}, "`p` must be above 0"),

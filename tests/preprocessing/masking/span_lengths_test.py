@@ -1,5 +1,6 @@
 """The length law against the paper's numbers and exact fractions."""
 
+import time
 from fractions import Fraction
 
 import numpy as np
@@ -73,7 +74,13 @@ def test_golden_values_stay():
     assert span_lengths.draw_span_lengths((1, 2), 12).tolist() == [9, 2, 5, 1, 3, 3, 2, 4, 2, 8, 3, 3]
 
 
-@pytest.mark.parametrize(("p", "max_span_length"), [(0, 10), (-1, 10), (1.1, 10), (0.2, 0)])
+@pytest.mark.parametrize(("p", "max_span_length"), [(0, 10), (-1, 10), (1.1, 10), (0.2, 0), (0.2, 10**9), (None, 10)])
 def test_arguments_out_of_range_are_rejected(p, max_span_length):
-    with pytest.raises(ValueError, match="above 0 and at most 1"):
+    with pytest.raises(ValueError, match="`p` must be|`max_span_length` must be a whole number from 1 to 1,000"):
         span_lengths.span_length_probabilities(p, max_span_length)
+
+
+def test_the_longest_span_allowed_takes_no_time():
+    began = time.monotonic()
+    found = span_lengths.length_thresholds(0.123457, span_lengths.MAX_SPAN_LENGTH)
+    assert len(found) == span_lengths.MAX_SPAN_LENGTH - 1 and time.monotonic() - began < 20

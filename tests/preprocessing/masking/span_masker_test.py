@@ -354,7 +354,7 @@ def test_a_dataset_without_seed_is_rejected_when_it_is_built(masker):
 
 
 def test_predictions_must_be_positive(tokenizer):
-    with pytest.raises(ValueError, match="`max_predictions` must be positive"):
+    with pytest.raises(ValueError, match="`max_predictions` must be a whole number of at least 1"):
         SpanMasker(tokenizer=tokenizer, max_predictions=0)
 
 

@@ -198,7 +198,9 @@ def test_a_weight_belongs_to_each_document(make):
 
 @pytest.mark.parametrize("count", [0, -1])
 def test_a_row_has_at_least_one_segment(count):
-    with pytest.raises(ValueError, match=f"`max_segments` must be positive. Received: {count}."):
+    with pytest.raises(
+        ValueError, match=f"`max_segments` must be a whole number of at least 1. Received: max_segments={count}."
+    ):
         SpanBertCoreferencePreprocessor(max_segments=count)
 
 

@@ -51,3 +51,9 @@ def test_rows_are_those_of_their_examples():
     rows = Numbers()
     assert len(rows) == 3 and rows.examples.tolist() == [0, 0, 1] and rows.lengths.dtype == np.int64
     assert ExampleRows([4, 4]).examples.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("weights", ["a", object(), [10**400, 1], [[1], [1, 2]], {"a": 1}])
+def test_weights_are_numbers(weights):
+    with pytest.raises(InputError, match="`sample_weight` must be numbers. Received: "):
+        Numbers(sample_weight=weights)

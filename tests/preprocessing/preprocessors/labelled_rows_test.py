@@ -157,3 +157,9 @@ def test_a_regressions_labels_are_numbers(y, names, expected):
 def test_labels_that_do_not_fit_are_rejected(y, names, problem_type, message):
     with pytest.raises(InputError, match=message):
         label_array(y, names, problem_type)
+
+
+@pytest.mark.parametrize("y", [3, None, True, np.array(1), object(), 2.5])
+def test_labels_that_are_not_a_list_are_rejected(y):
+    with pytest.raises(InputError, match="Labels must be a list with one entry for each example. Received: "):
+        label_array(y, NAMES, "single_label")

@@ -36,3 +36,9 @@ def test_all_rows_of_an_example_are_on_the_same_side():
 def test_both_parts_need_examples(share):
     with pytest.raises(ValueError, match=r"leaves one part without examples.*of 2 examples"):
         split_rows(Numbers([1, 1]), share)
+
+
+@pytest.mark.parametrize("share", ["0.5", b"a", None, [0.5], np.nan, object()])
+def test_the_share_is_a_number(share):
+    with pytest.raises(ValueError, match="`validation_split` must be a finite number. Received: validation_split="):
+        split_rows(Numbers([1, 1, 1, 1]), share)

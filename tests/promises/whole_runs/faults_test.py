@@ -82,3 +82,18 @@ def test_two_workers_are_rehearsed_by_one_command(start):
     assert (run.folder / "pretrainer.keras").is_file()
     assert (run.folder / "workers" / "worker-1.log").is_file()
     assert "step 8/8" in run.text()
+
+
+@pytest.mark.slow
+def test_a_worker_that_pauses_for_long_at_the_end_costs_nothing(start_workers):
+    """Everything is saved by then: all end well, the one that was paused, too."""
+    workers = start_workers("run", steps=8)
+    end = time.monotonic() + 240
+    while not (workers[0].folder / "pretrainer.keras").exists() and time.monotonic() < end:
+        time.sleep(0.01)
+    workers[1].send(signal.SIGSTOP)  # it waits for the first, which still writes the encoder
+    time.sleep(40)
+    workers[1].send(signal.SIGCONT)
+    assert [worker.wait(120) for worker in workers] == [0, 0], "\n".join(worker.text()[-3000:] for worker in workers)
+    assert json.loads((workers[0].folder / "run.json").read_text())["finished_steps"] == 8
+    assert all("Traceback" not in worker.text() for worker in workers)

@@ -229,7 +229,7 @@ def test_settings_of_an_invalid_model_are_reported_with_the_encoder(encoder_path
     many = relation_file("many.json", records=[record(i) | {"obj_type": f"T{i}"} for i in range(14)])
     with pytest.raises(InputError, match=r"The model cannot be built on .*needs an \[unusedN\] piece"):
         task_of(encoder_path, relation_file, f"--train_file={many}").make_model()
-    with pytest.raises(InputError, match="at least 16 pieces"):
+    with pytest.raises(InputError, match="`row_length` must be a whole number of at least 16"):
         task_of(encoder_path, relation_file, "--max_sequence_length=8").make_model()
     alone = relation_file("alone.json", records=[record(2)])
     with pytest.raises(

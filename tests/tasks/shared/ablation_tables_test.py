@@ -73,7 +73,9 @@ def test_a_file_of_this_form_is_read(tmp_path):
 def test_a_file_of_another_form_is_rejected(tmp_path, changes):
     path = tmp_path / "ablation.json"
     path.write_text(json.dumps(RESULTS | changes))
-    with pytest.raises(InputError, match=r"does not have the form .* Expected: \{\"rows\": \[R names\]"):
+    with pytest.raises(
+        InputError, match=r"(does not have the form|cannot be read as the results) .* Expected: \{\"rows\": \[R names\]"
+    ):
         read_ablation(path)
 
 

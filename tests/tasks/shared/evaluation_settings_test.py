@@ -1,5 +1,8 @@
 """Tests of the settings that evaluation programs share."""
 
+import subprocess
+import sys
+
 import pytest
 
 from spanbert_keras.program import InputError
@@ -43,3 +46,35 @@ def test_settings_that_need_gold_answers_exclude_predict_only():
     Settings(model="m.keras", data="d", predict_only=True, page=False)
     with pytest.raises(InputError, match="--predict_only reads no gold answers, which --page needs"):
         Settings(model="m.keras", data="d", predict_only=True)
+
+
+MAKER = """
+import sys
+from tasks.shared.evaluation_settings import EvaluationSettings
+EvaluationSettings(model="m.keras", data="d", output_dir=sys.argv[1]).make_folder()
+print("made", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_folder_that_another_evaluation_writes_is_rejected(tmp_path, root):
+    settings = EvaluationSettings(model="m.keras", data="d", output_dir=str(tmp_path / "out"))
+    command = [sys.executable, "-c", MAKER, settings.output_dir]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=root, text=True) as other:
+        assert other.stdout.readline() == "made\n"
+        with pytest.raises(InputError, match=f"is in use: process {other.pid} on .* another --output_dir"):
+            settings.make_folder()
+        other.stdin.close()
+        other.wait(30)
+    for _ in range(2):
+        assert settings.make_folder() == tmp_path / "out"
+
+
+def test_a_folder_may_be_in_another_one_that_cannot_be_written(tmp_path, monkeypatch):
+    folder = tmp_path / "out"
+    folder.mkdir()
+    monkeypatch.setattr("tasks.shared.evaluation_settings.os.access", lambda path, mode: path != tmp_path.resolve())
+    settings = EvaluationSettings(model="m.keras", data="d", output_dir=str(folder))
+    assert settings.make_folder() == folder
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert [path.name for path in folder.iterdir()] == [".evaluation.lock"]

@@ -1,6 +1,7 @@
 """Tests of gathering runs: which count, groups, means, tables, output."""
 
 import json
+import math
 
 import pytest
 
@@ -45,7 +46,20 @@ def test_finished_runs_at_any_depth_that_are_wanted_are_found_in_order(write_run
     assert find_runs(tmp_path / "nowhere", lambda record: True) == []
 
 
-@pytest.mark.parametrize("content", ["{", "[]", "3", "\udcff", '{"flags": [1], "scores": {}}', '{"scores": 3}'])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "{",
+        "[]",
+        "3",
+        "[" * 100_000,
+        '{"flags": {"encoder": 3}}',
+        '{"scores": {"dev": []}}',
+        "\udcff",
+        '{"flags": [1], "scores": {}}',
+        '{"scores": 3}',
+    ],
+)
 def test_a_file_that_is_not_a_record_is_reported_and_left_out(write_run, tmp_path, caplog, content):
     write_run("a")
     (tmp_path / "run.json").write_bytes(content.encode("utf-8", "surrogateescape"))
@@ -174,3 +188,23 @@ def test_a_report_is_printed_or_written(tmp_path, capsys):
     assert (tmp_path / "a.md").read_text(encoding="utf-8") == "a π table\n" and capsys.readouterr().out == ""
     with pytest.raises(InputError, match=r"--output=.*none.a.md cannot be written: No such file or directory\."):
         ReportSettings(output=str(tmp_path / "none" / "a.md")).write_or_print("x")
+
+
+@pytest.mark.parametrize("value", ["1.0", None, True, [1.0], math.nan, math.inf])
+def test_a_record_whose_figure_is_not_a_number_is_reported_and_left_out(write_run, tmp_path, caplog, value):
+    for folder in ("a", "b"):
+        write_run(folder, dataset="d", encoder="e")
+    (tmp_path / "a/run.json").write_text(
+        json.dumps({"flags": {"encoder": "e", "dataset": "d"}, "scores": {"dev": {"f1": value}}})
+    )
+    found = find_runs(tmp_path, lambda record: True, lambda record: [record["scores"]["dev"]["f1"]])
+    assert names_of(found, tmp_path) == ["b"] and "a/run.json lacks flags or scores" in caplog.text
+
+
+@pytest.mark.parametrize("flags", [{"encoder": "e"}, {"dataset": "d"}])
+def test_a_record_without_its_figures_or_names_is_left_out(write_run, tmp_path, flags):
+    write_run("a", **flags)
+    write_run("b", dataset="d", encoder="e")
+    found = find_runs(tmp_path, lambda record: True, lambda record: [1.0])
+    assert names_of(found, tmp_path) == ["b"]
+    assert find_runs(tmp_path, lambda record: True, lambda record: [record["scores"]["test"]]) == []

@@ -90,6 +90,6 @@ def test_names_are_listed_once_in_order_up_to_a_limit():
     assert listed(["b", "a", "b"]) == "a, b" and len(listed(f"label {i}" for i in range(99))) == 120
 
 
-def test_long_values_are_shown_by_their_beginning():
+def test_long_values_are_cut_in_their_middle():
     assert shortened({"a": 1, "b": 2}) == "an object with the keys 'a', 'b'" and shortened({}).endswith("(none)")
-    assert shortened([1]) == "[1]" and len(shortened("x" * 99)) == 63
+    assert shortened([1]) == "[1]" and len(shortened("x" * 99)) == 60

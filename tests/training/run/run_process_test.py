@@ -129,3 +129,53 @@ def test_other_errors_than_the_runtimes_are_not_explained_by_lost_workers(
         monkeypatch.setattr(process.watch, "explain", lambda seconds: pytest.fail("asked"))
         raise error
     assert exits == ([1] if isinstance(error, InputError) else [])  # at once: the runtime may wait for the others
+
+
+def test_what_a_killed_run_left_half_written_is_removed(devices, tmp_path):
+    for name in (".0123abcd.encoder.keras", ".0123abcd.run.json", ".0123abcd.notes.txt", "mine.txt"):
+        (tmp_path / name).write_text("x")
+    (tmp_path / ".0123abcd.encoder_preset").mkdir()
+    (tmp_path / ".0123abcd.old.encoder_preset").mkdir()
+    with RunProcess(tmp_path):
+        pass
+    names = {entry.name for entry in tmp_path.iterdir()}
+    assert names == {".0123abcd.notes.txt", "mine.txt", "encoder_preset", FILE_NAME}
+
+
+@pytest.mark.parametrize("saved", [True, False])
+def test_a_worker_that_is_gone_at_the_end_costs_nothing_if_everything_is_saved(
+    second_of_two, monkeypatch, tmp_path, exits, capsys, saved
+):
+    monkeypatch.setattr(run_process_module, "VISIBLE_SECONDS", 0.3)
+
+    def gone(self, values):
+        raise RuntimeError("connection reset")
+
+    monkeypatch.setattr(Distribution, "sum", gone)
+    with RunProcess(tmp_path, "multi_worker") as process:
+        monkeypatch.setattr(process.watch, "explain", lambda seconds: None)
+        process.watch._exit(76)
+        assert exits == [76]  # before the end, a lost worker is a failure
+        if saved:
+            (tmp_path / "workers" / "complete").touch()
+            process.leave_together()
+            process.watch._exit(76)
+            assert exits == [76, 0, 0] and "are saved; not all workers" in capsys.readouterr().err
+        else:
+            with pytest.raises(RuntimeError, match="connection reset"):
+                process.leave_together()
+            assert exits == [76]
+
+
+def test_the_chief_says_that_everything_is_saved_and_not_before(devices, monkeypatch, tmp_path):
+    config = {"cluster": {"worker": ["localhost:1", "localhost:2"]}, "task": {"type": "worker", "index": 0}}
+    monkeypatch.setenv("TF_CONFIG", json.dumps(config))
+    chief = Distribution(num_workers=2, worker=0)
+    monkeypatch.setattr(run_process_module, "make_distribution", lambda kind, replicas: chief)
+    (tmp_path / "workers").mkdir()
+    mark = tmp_path / "workers" / "complete"
+    mark.touch()  # of an earlier attempt
+    with RunProcess(tmp_path, "multi_worker") as process:
+        assert not mark.exists()
+        process.leave_together()
+        assert mark.exists()

@@ -93,7 +93,7 @@ def test_a_full_disk_is_reported_and_leaves_the_record_unchanged(tmp_path, monke
     begin(tmp_path)
     before = (tmp_path / "run.json").read_bytes()
 
-    def full(path, value):
+    def full(path, value, checksum):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(run_record, "write_json", full)
@@ -110,3 +110,14 @@ def test_a_record_that_was_removed_or_damaged_is_not_updated(tmp_path):
 
 def test_versions_name_the_packages_that_compute():
     assert {"python", "backend", "keras", "numpy"} <= set(versions())
+
+
+def test_a_changed_score_is_noticed(tmp_path):
+    begin(tmp_path)
+    RunRecord(tmp_path).update(scores={"dev": {"f1": 81.25}})
+    text = (tmp_path / "run.json").read_text()
+    (tmp_path / "run.json").write_text(text.replace("81.25", "91.25"))
+    with pytest.raises(ValueError, match="checksum"):
+        read_json(tmp_path / "run.json")
+    with pytest.raises(InputError, match="is damaged: its content differs .* Put a copy of it back"):
+        begin(tmp_path)
