@@ -2,9 +2,9 @@
 
     python -m benchmarks.pretraining --turns=5
 
-Every side is a process of its own. All take turns, some steps each, so that noise of the machine affects all; ratios are
-medians over the turns, with their range. "of matmul" is the arithmetic of a step, by the time that it takes, as a share
-of the rate of the same matrix products alone in the same precision, measured in the same turns.
+Every side is a process of its own. All take turns, some steps each, so that noise of the machine affects all; ratios
+are medians over the turns, with their range. "of matmul" compares the rate of a step's arithmetic with that of the same
+matrix products alone, in the same precision and turns.
 """
 
 import dataclasses
