@@ -1,7 +1,7 @@
 """Pre-training steps of this package and of others on the same batch: what `benchmarks/pretraining.py` races.
 
 Each function returns a function that runs one step, of the model's usual training: random weights and tokens, 15 % of
-the tokens masked, dropout 0.1, AdamW, gradients clipped by nobody.
+the tokens masked, dropout 0.1, AdamW, no clipping.
 """
 
 import dataclasses
