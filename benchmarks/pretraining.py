@@ -85,13 +85,10 @@ class Config(Settings):
     turns: int = setting("Turns of every side.", default=5, minimum=1)
     steps: int = setting("Steps of a turn.", default=3, minimum=1)
     sides: tuple[str, ...] = setting("Names, or parts of names, of what is raced. Default: all.", default=())
-    reference: str = setting("The side that others are compared with.", default="ours MLM+SBO float32")
-    side: str | None = setting("For the program's own processes: the side to run.", default=None)
-
-    def check(self) -> None:
-        for name in (self.reference, *([self.side] if self.side else ())):
-            if name not in SIDES:
-                raise InputError(f"--reference must be a side. Expected: one of {', '.join(SIDES)}. Received: {name}.")
+    reference: str = setting(
+        "The side that others are compared with.", default="ours MLM+SBO float32", choices=tuple(SIDES)
+    )
+    side: str | None = setting("For the program's own processes: the side to run.", default=None, choices=tuple(SIDES))
 
     @property
     def sizes(self) -> Sizes:

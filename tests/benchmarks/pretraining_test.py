@@ -55,7 +55,7 @@ def test_sides_are_chosen_by_parts_of_their_names():
         *("ours MLM+SBO float32", "keras-hub MLM float32", "keras-hub MLM float32 XLA", "keras-hub MLM float32 jax")
     ]
     assert Config().chosen == list(SIDES)
-    with pytest.raises(InputError, match="must be a side"):
+    with pytest.raises(InputError, match="--reference must be one of ours MLM float32, "):
         Config(reference="mine")
 
 
