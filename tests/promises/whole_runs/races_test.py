@@ -164,7 +164,7 @@ def test_killed_conversions_leave_nothing(convert, tmp_path, name, form):
     began = time.monotonic()
     assert convert(name, form).wait() == 0
     took, draw, left = time.monotonic() - began, random.Random(2), 0
-    for _ in range(6):
+    for _ in range(4):
         one = convert(name, form)
         end = time.monotonic() + took * draw.uniform(0.5, 1.2)
         while time.monotonic() < end and not any(p.name.startswith(".") for p in (tmp_path / "made").iterdir()):
