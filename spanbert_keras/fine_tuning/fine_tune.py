@@ -67,6 +67,7 @@ def fine_tune(
     patience: int = 0,
     accumulation_steps: int = 1,
     compile: str = "auto",
+    attention: str = "auto",
     distribution: str = "none",
     replicas: int | None = None,
     log_every: int = 20,
@@ -111,6 +112,7 @@ def fine_tune(
         patience: int. Evaluations without a better score after which training ends; `0`: never.
         accumulation_steps: int. Parts in which a batch is computed, one after the other.
         compile: `"on"`, `"off"` or `"auto"`: XLA (TensorFlow) or `torch.compile`; `"auto"`: on accelerators.
+        attention: `"reference"`, `"fused"` or `"auto"`: see `SelfAttention`.
         distribution: `"none"`, or `"mirrored"`: all devices of this machine share every step. On TensorFlow and JAX;
             `model` must be a function.
         replicas: int. Number of devices. `None`: all.

@@ -3,7 +3,7 @@
 from keras import ops
 
 from spanbert_keras.losses.next_sentence_loss import next_sentence_loss
-from spanbert_keras.losses.span_bert_loss import span_bert_loss, target_losses
+from spanbert_keras.losses.span_bert_loss import span_bert_loss, target_losses, targets_hit
 
 # The targets of each head and their weights.
 HEADS = {
@@ -60,8 +60,7 @@ class PretrainerObjective:
         sums = {}
         for head, losses in self.score(outputs, batch).items():
             targets, weights = (batch[key] for key in HEADS[head])
-            best = ops.cast(ops.argmax(outputs[head], axis=-1), "int32")
-            right = ops.cast(ops.equal(best, ops.cast(targets, "int32")), "float32")
+            right = targets_hit(outputs[head], targets)
             terms = {"loss": losses, "accuracy": right, "targets": ops.ones_like(losses)}
             sums |= {f"{head}_{name}": ops.sum(term * weights, axis=-1) for name, term in terms.items()}
         return sums

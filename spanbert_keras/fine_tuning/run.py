@@ -194,6 +194,8 @@ class FineTuningRun:
         self._start_record(checkpoints)
         with self.distribution.scope():
             self.model = self.task.make_model()
+            if self.settings.attention != "auto":
+                self.model.encoder.set_attention(self.settings.attention)
         self.objective = self.task.objective(self.model)
         rows, settings = self.task.training_rows(self.model), self.settings
         self.batches = LengthBuckets(

@@ -3,6 +3,7 @@
 import keras
 
 from spanbert_keras.arguments import MAX_WIDTH, dropout_rate, whole_number
+from spanbert_keras.layers.dropout import Dropout
 from spanbert_keras.layers.functional import initializer
 from spanbert_keras.layers.saving.saved_state import SavedState
 
@@ -39,7 +40,7 @@ class ClassificationHead(SavedState, keras.layers.Layer):
                 width, activation="tanh", kernel_initializer=initializer(), dtype=self.dtype_policy, name="pooler_dense"
             )
             self.pooler_dense.build((None, width))
-        self.dropout_layer = keras.layers.Dropout(self.dropout, dtype=self.dtype_policy, name="dropout")
+        self.dropout_layer = Dropout(self.dropout, dtype=self.dtype_policy, name="dropout")
         self.classifier = keras.layers.Dense(
             self.num_outputs, kernel_initializer=initializer(), dtype="float32", name="classifier"
         )

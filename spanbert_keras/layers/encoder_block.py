@@ -3,7 +3,8 @@
 import keras
 
 from spanbert_keras.arguments import MAX_WIDTH, dropout_rate, whole_number
-from spanbert_keras.layers.functional import gelu, initializer, layer_norm
+from spanbert_keras.layers.dropout import Dropout
+from spanbert_keras.layers.functional import add_and_norm, dense_gelu, initializer, layer_norm
 from spanbert_keras.layers.saving.saved_state import SavedState
 from spanbert_keras.layers.self_attention import SelfAttention
 
@@ -41,8 +42,8 @@ class EncoderBlock(SavedState, keras.layers.Layer):
             intermediate_dim, kernel_initializer=initializer(), dtype=policy, name="intermediate"
         )
         self.output_norm = layer_norm(policy, "output_norm")
-        self.attention_output_dropout = keras.layers.Dropout(dropout, dtype=policy, name="attention_output_dropout")
-        self.output_dropout = keras.layers.Dropout(dropout, dtype=policy, name="output_dropout")
+        self.attention_output_dropout = Dropout(dropout, dtype=policy, name="attention_output_dropout")
+        self.output_dropout = Dropout(dropout, dtype=policy, name="output_dropout")
 
     def build(self, x_shape, attention_mask_shape=None):
         self.output_dense = keras.layers.Dense(
@@ -54,13 +55,14 @@ class EncoderBlock(SavedState, keras.layers.Layer):
         self.output_dense.build((*x_shape[:-1], self.intermediate_dim))
         self.output_norm.build(x_shape)
 
-    def call(self, x, attention_mask):
-        attended = self.attention_output_dropout(self.attention(x, attention_mask))  # (B, T, D)
-        x = self.attention_norm(x + attended)
-        transformed = self.output_dense(gelu(self.intermediate(x)))  # (B, T, I) -> (B, T, D)
-        return self.output_norm(x + self.output_dropout(transformed))
+    def call(self, x, attention_mask, training=False):
+        context = self.attention.context(x, attention_mask, training)  # (B, T, D)
+        projection, dropout = self.attention.output_dense, self.attention_output_dropout
+        x = add_and_norm(x, projection, context, dropout, self.attention_norm, training)
+        inner = dense_gelu(self.intermediate, x, training)  # (B, T, I)
+        return add_and_norm(x, self.output_dense, inner, self.output_dropout, self.output_norm, training)  # (B, T, D)
 
-    def compute_output_spec(self, x, attention_mask):
+    def compute_output_spec(self, x, attention_mask, training=False):
         return keras.KerasTensor(x.shape, dtype=self.compute_dtype)
 
     def get_config(self):

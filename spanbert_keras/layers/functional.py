@@ -5,6 +5,10 @@ import math
 import keras
 from keras import ops
 
+from spanbert_keras.kernels.fusion import on_tensorflow_or_jax
+from spanbert_keras.kernels.gelu import bias_gelu
+from spanbert_keras.kernels.residual_norm import residual_norm
+
 LAYER_NORM_EPSILON = 1e-12  # BERT's (Devlin et al., 2019); keras-hub's BERT uses it in the encoder, not in the head
 MASKED = -1e9  # float32 score of what is masked; its softmax is 0, its gradient finite
 INITIALIZER_STDDEV = 0.02  # BERT: N(0, 0.02), here untruncated as in the released SpanBERT code
@@ -18,6 +22,49 @@ def gelu(x):
     Reference: Hendrycks and Gimpel, 2016.
     """
     return 0.5 * x * (1.0 + ops.erf(x / math.sqrt(2.0)))
+
+
+def dense_gelu(dense, x, training):
+    """Returns GELU(dense(x))."""
+    if not (training and on_tensorflow_or_jax() and _is_plain(dense)):
+        return gelu(dense(x))
+    return bias_gelu(*_product_and_bias(dense, x))
+
+
+def _is_plain(layer):
+    """Returns whether a layer computes what its class does, without losses of its activations."""
+    return "call" not in vars(layer) and layer.activity_regularizer is None
+
+
+def _product_and_bias(dense, x):
+    """Returns x W and b of a layer; Keras' int8 and int4 layers compute their product and bias together."""
+    if dense.quantization_mode is not None:
+        return dense(x), ops.zeros((dense.units,), dense.compute_dtype)
+    x, kernel, bias = (ops.cast(value, dense.compute_dtype) for value in (x, dense.kernel, dense.bias))
+    return ops.matmul(x, kernel), bias
+
+
+def add_and_norm(x, dense, inner, dropout, norm, training):
+    """Returns LayerNorm(x + Dropout(dense(inner))).
+
+    Args:
+        x: float `(B, T, D)`.
+        dense: `keras.layers.Dense` of D units.
+        inner: float `(B, T, I)`.
+        dropout: `keras.layers.Dropout`.
+        norm: `keras.layers.LayerNormalization`.
+        training: bool. Whether dropout applies.
+    """
+    if not (training and on_tensorflow_or_jax() and all(_is_plain(layer) for layer in (dense, dropout, norm))):
+        return norm(x + dropout(dense(inner)))
+    added, bias = _product_and_bias(dense, inner)
+    gamma, beta = (as_tensor(weight) for weight in (norm.gamma, norm.beta))
+    return residual_norm(x, added, bias, drawn_seed(dropout), gamma, beta, rate=dropout.rate, epsilon=norm.epsilon)
+
+
+def drawn_seed(dropout):
+    """Returns the next seed `(2,)` of a dropout layer, and moves its generator on, as its own call does."""
+    return dropout.seed_generator.next() if dropout.rate else ops.zeros((2,), "int32")
 
 
 def initializer():

@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from spanbert_keras.arguments import MAX_WIDTH, dropout_rate, whole_number
+from spanbert_keras.layers.dropout import Dropout
 from spanbert_keras.layers.functional import initializer, layer_norm
 from spanbert_keras.layers.saving.saved_state import SavedState
 
@@ -37,7 +38,7 @@ class InputEmbedding(SavedState, keras.layers.Layer):
         self.num_segments = whole_number("num_segments", num_segments)
         self.dropout = dropout_rate("dropout", dropout)
         self.norm = layer_norm(self.dtype_policy, "norm")
-        self.dropout_layer = keras.layers.Dropout(dropout, dtype=self.dtype_policy, name="dropout")
+        self.dropout_layer = Dropout(dropout, dtype=self.dtype_policy, name="dropout")
 
     def build(self, embedded_shape, segment_ids_shape=None, positions_shape=None):
         width = embedded_shape[-1]

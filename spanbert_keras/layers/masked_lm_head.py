@@ -2,7 +2,7 @@
 
 import keras
 
-from spanbert_keras.layers.functional import gather_positions, gelu, initializer, layer_norm
+from spanbert_keras.layers.functional import dense_gelu, gather_positions, initializer, layer_norm
 from spanbert_keras.layers.vocabulary_head import VocabularyHead
 
 
@@ -48,10 +48,10 @@ class MaskedLMHead(VocabularyHead):
         self.norm.build(sequence_shape)
         self.build_vocabulary_bias()
 
-    def call(self, sequence, mask_positions):
+    def call(self, sequence, mask_positions, training=False):
         x = gather_positions(sequence, mask_positions)  # x_i        (B, M, D)
-        x = self.norm(gelu(self.dense(x)))  # (B, M, D)
-        return self.logits(x)  # (B, M, V)
+        x = self.norm(dense_gelu(self.dense, x, training))  # (B, M, D)
+        return self.logits(x, training)  # (B, M, V)
 
-    def compute_output_spec(self, sequence, mask_positions):
+    def compute_output_spec(self, sequence, mask_positions, training=False):
         return self.logits_spec(mask_positions)

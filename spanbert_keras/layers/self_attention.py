@@ -5,14 +5,13 @@ import math
 import keras
 from keras import ops
 
-from spanbert_keras.arguments import dropout_rate, whole_number
-from spanbert_keras.layers.functional import initializer
+from spanbert_keras.arguments import dropout_rate, one_of, whole_number
+from spanbert_keras.kernels.attention import KINDS, MASKED_SCORE, fused_attention, is_fused
+from spanbert_keras.layers.dropout import Dropout
+from spanbert_keras.layers.functional import drawn_seed, initializer
 from spanbert_keras.layers.saving.saved_state import SavedState
 
 SCORE_LIMIT = 10000.0  # the released code clamps attention logits, since the large model overflowed in float16
-# Added to what is masked. Representable in float16, and past twice the limit: BERT's own -10000 lets a masked piece
-# with a score at the limit win over unmasked ones.
-MASKED_SCORE = -30000.0
 
 
 @keras.saving.register_keras_serializable(package="spanbert_keras")
@@ -25,6 +24,8 @@ class SelfAttention(SavedState, keras.layers.Layer):
     Args:
         num_heads: int. Number of heads; must divide D.
         dropout: float. Probability of zeroing an attention weight. Defaults to `0.1` (paper, section 4.2).
+        attention: `"reference"` stores the weights `(B, H, T, T)`; `"fused"` computes them again for the gradient;
+            `"auto"` is fused in training, but for float16. Not saved: a loaded layer has `"auto"`.
 
     Call arguments:
         x: float `(B, T, D)`.
@@ -34,16 +35,17 @@ class SelfAttention(SavedState, keras.layers.Layer):
         float `(B, T, D)`.
 
     Raises:
-        ValueError: D is not a multiple of `num_heads`.
+        ValueError: D is not a multiple of `num_heads`, or `"fused"` with float16.
 
     Reference: Vaswani et al., 2017; Devlin et al., 2019.
     """
 
-    def __init__(self, num_heads, dropout=0.1, **kwargs):
+    def __init__(self, num_heads, dropout=0.1, attention="auto", **kwargs):
         super().__init__(**kwargs)
+        self.attention = one_of("attention", attention, KINDS)
         self.num_heads = whole_number("num_heads", num_heads)
         self.dropout = dropout_rate("dropout", dropout)
-        self.dropout_layer = keras.layers.Dropout(dropout, dtype=self.dtype_policy, name="dropout")
+        self.dropout_layer = Dropout(dropout, dtype=self.dtype_policy, name="dropout")
 
     def build(self, x_shape, attention_mask_shape=None):
         width = x_shape[-1]
@@ -72,21 +74,35 @@ class SelfAttention(SavedState, keras.layers.Layer):
         length = x.shape[1] or ops.shape(x)[1]
         return ops.transpose(ops.reshape(x, (-1, length, self.num_heads, self.head_dim)), (0, 2, 1, 3))
 
-    def call(self, x, attention_mask):
+    def call(self, x, attention_mask, training=False):
+        return self.output_dense(self.context(x, attention_mask, training))
+
+    def context(self, x, attention_mask, training=False):
+        """Returns what the projection gets: the heads' weighted values, float `(B, T, D)`."""
         query, key, value = (self._heads(part) for part in self._project(x))  # (B, H, T, D/H)
         # Scaled before the product, which keeps float16 scores small.
         query = query * (1.0 / math.sqrt(self.head_dim))
+        if is_fused(self.attention, self.compute_dtype, training):
+            seed = drawn_seed(self.dropout_layer) if training else ops.zeros((2,), "int32")
+            rate = self.dropout if training else 0.0
+            context = fused_attention(query, key, value, attention_mask, seed, rate=rate)
+        else:
+            context = self._attend(query, key, value, attention_mask)
+        context = ops.transpose(context, (0, 2, 1, 3))  # (B, T, H, D/H)
+        length = x.shape[1] or ops.shape(x)[1]
+        return ops.reshape(context, (-1, length, self.num_heads * self.head_dim))
+
+    def _attend(self, query, key, value, attention_mask):
+        """Returns the weighted values `(B, H, T, D / H)`; the weights are stored."""
         scores = ops.matmul(query, ops.swapaxes(key, -1, -2))  # (B, H, T, T)
         if self.compute_dtype == "float16":
             scores = ops.clip(scores, -SCORE_LIMIT, SCORE_LIMIT)
         bias = ops.cast(ops.logical_not(ops.expand_dims(attention_mask, 1)), "float32") * MASKED_SCORE  # (B, 1, T, T)
         weights = ops.softmax(ops.cast(scores, "float32") + bias, axis=-1)
         weights = self.dropout_layer(ops.cast(weights, self.compute_dtype))
-        context = ops.transpose(ops.matmul(weights, value), (0, 2, 1, 3))  # (B, T, H, D/H)
-        length = x.shape[1] or ops.shape(x)[1]
-        return self.output_dense(ops.reshape(context, (-1, length, self.num_heads * self.head_dim)))
+        return ops.matmul(weights, value)
 
-    def compute_output_spec(self, x, attention_mask):
+    def compute_output_spec(self, x, attention_mask, training=False):
         return keras.KerasTensor(x.shape, dtype=self.compute_dtype)
 
     def get_config(self):

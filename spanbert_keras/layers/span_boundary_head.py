@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from spanbert_keras.arguments import MAX_WIDTH, whole_number
-from spanbert_keras.layers.functional import gather_positions, gelu, initializer, layer_norm
+from spanbert_keras.layers.functional import dense_gelu, gather_positions, initializer, layer_norm
 from spanbert_keras.layers.vocabulary_head import VocabularyHead
 
 
@@ -83,17 +83,17 @@ class SpanBoundaryHead(VocabularyHead):
             input_width = width
         self.build_vocabulary_bias()
 
-    def call(self, sequence, left_positions, right_positions, span_offsets):
+    def call(self, sequence, left_positions, right_positions, span_offsets, training=False):
         left = gather_positions(sequence, left_positions)  # x_(s-1)          (B, M, D)
         right = gather_positions(sequence, right_positions)  # x_(e+1)        (B, M, D)
         rows = ops.minimum(span_offsets, self.max_span_positions - 1)
         position = ops.take(self.span_position_embeddings, rows, axis=0)  # p_(i-s+1)  (B, M, P)
         x = ops.concatenate([left, right, ops.cast(position, left.dtype)], axis=-1)  # (B, M, 2D + P)
         for dense, norm in self.transforms:
-            x = norm(gelu(dense(x)))  # (B, M, D)
-        return self.logits(x)  # (B, M, V)
+            x = norm(dense_gelu(dense, x, training))  # (B, M, D)
+        return self.logits(x, training)  # (B, M, V)
 
-    def compute_output_spec(self, sequence, left_positions, right_positions, span_offsets):
+    def compute_output_spec(self, sequence, left_positions, right_positions, span_offsets, training=False):
         return self.logits_spec(left_positions)
 
     def get_config(self):

@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from spanbert_keras.kernels.fusion import on_tensorflow_or_jax
+from spanbert_keras.kernels.tied_logits import tied_logits
 from spanbert_keras.layers.saving.saved_state import SavedState
 
 
@@ -15,6 +17,7 @@ class VocabularyHead(SavedState, keras.layers.Layer):
 
     def __init__(self, embedding, **kwargs):
         super().__init__(**kwargs)
+        self.autocast = False  # the matrix of the logits stays float32; the layers inside cast for themselves
         self.embedding = embedding
 
     def build_vocabulary_bias(self):
@@ -28,8 +31,15 @@ class VocabularyHead(SavedState, keras.layers.Layer):
             autocast=False,  # added in float32: a mixed policy would round it first
         )
 
-    def logits(self, x):
+    def logits(self, x, training=False):
         """Returns x E^T + bias, float32 `(B, M, V)`, from float `(B, M, D)`."""
+        if (
+            training
+            and on_tensorflow_or_jax()
+            and self.compute_dtype != "float16"
+            and self.embedding.quantization_mode is None
+        ):
+            return tied_logits(x, self.embedding.embeddings, self.vocabulary_bias)
         return ops.cast(self.embedding(x, reverse=True), "float32") + ops.cast(self.vocabulary_bias, "float32")
 
     def logits_spec(self, positions):

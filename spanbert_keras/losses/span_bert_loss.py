@@ -1,9 +1,10 @@
 """The pre-training loss. Shape letters: B batch, M masked positions, V vocabulary."""
 
-import keras
 from keras import ops
 
 from spanbert_keras.errors import shown
+from spanbert_keras.kernels.cross_entropy import fused_cross_entropy, is_largest
+from spanbert_keras.kernels.fusion import on_tensorflow_or_jax
 
 NORMALIZATIONS = ("targets", "separate")
 
@@ -19,35 +20,30 @@ def target_losses(logits, target_ids):
         float32 `(B, M)`, in nats.
     """
     logits, target_ids = ops.cast(logits, "float32"), ops.cast(target_ids, "int32")
-    if keras.backend.backend() == "tensorflow":
-        return _target_losses_with_gradient(logits, target_ids)
+    if on_tensorflow_or_jax():
+        rows = ops.reshape(logits, (-1, logits.shape[-1]))
+        return ops.reshape(fused_cross_entropy(rows, ops.reshape(target_ids, (-1,))), ops.shape(target_ids))
     picked = ops.take_along_axis(logits, ops.expand_dims(target_ids, -1), axis=-1)
     return ops.logsumexp(logits, axis=-1) - ops.squeeze(picked, -1)
 
 
-@ops.custom_gradient
-def _target_losses_with_gradient(logits, target_ids):
-    """`target_losses` that keeps the exponentials for its gradient, softmax - one-hot.
+def targets_hit(logits, target_ids):
+    """Returns whether the piece of the largest logit is the target, as 0 or 1, for every masked position.
 
-    Fewer passes over (B, M, V) than TensorFlow's own operation and its gradient make.
+    Args:
+        logits: float32 `(B, M, V)`.
+        target_ids: int `(B, M)`. Original piece ids.
+
+    Returns:
+        float32 `(B, M)`.
     """
-    width = logits.shape[-1]
-    rows = ops.reshape(logits, (-1, width))
-    ids = ops.reshape(target_ids, (-1,))
-    largest = ops.max(rows, axis=-1, keepdims=True)
-    exponentials = ops.exp(rows - largest)
-    total = ops.sum(exponentials, axis=-1, keepdims=True)
-    places = ops.stack([ops.arange(ops.shape(rows)[0]), ids], axis=-1)
-    losses = ops.log(total) + largest - ops.take_along_axis(rows, ops.expand_dims(ids, -1), axis=-1)
-
-    def gradient(*arguments, upstream=None):
-        upstream = ops.reshape(arguments[0] if upstream is None else upstream, (-1, 1))
-        softmax = exponentials * (upstream / total)
-        of_target = ops.take_along_axis(softmax, ops.expand_dims(ids, -1), axis=-1) - upstream
-        rows_gradient = ops.scatter_update(softmax, places, ops.squeeze(of_target, -1))
-        return ops.reshape(rows_gradient, ops.shape(logits)), None
-
-    return ops.reshape(losses, ops.shape(target_ids)), gradient
+    target_ids = ops.cast(target_ids, "int32")
+    if on_tensorflow_or_jax():  # Keras' `argmax` tells 0.0 from -0.0, in several passes
+        rows = ops.reshape(logits, (-1, logits.shape[-1]))
+        hits = ops.reshape(is_largest(rows, ops.reshape(target_ids, (-1,))), ops.shape(target_ids))
+    else:
+        hits = ops.equal(ops.cast(ops.argmax(logits, axis=-1), "int32"), target_ids)
+    return ops.cast(hits, "float32")
 
 
 def span_bert_loss(

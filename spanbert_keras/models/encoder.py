@@ -7,9 +7,10 @@ from typing import ClassVar
 import keras
 from keras_hub.models import Backbone
 
-from spanbert_keras.arguments import MAX_PIECES, MAX_WIDTH, dropout_rate, whole_number
+from spanbert_keras.arguments import MAX_PIECES, MAX_WIDTH, dropout_rate, one_of, whole_number
 from spanbert_keras.errors import InputError
 from spanbert_keras.files.checksum_file import PRESET_FILES, write_checksums
+from spanbert_keras.kernels.attention import KINDS, is_fused
 from spanbert_keras.layers.attention_mask import AttentionMask
 from spanbert_keras.layers.encoder_block import EncoderBlock
 from spanbert_keras.layers.functional import initializer, reject_rematerialization
@@ -168,6 +169,20 @@ class SpanBertEncoder(SavedState, NamedInputs, Backbone):
         self.max_sequence_length = max_sequence_length
         self.num_segments = num_segments
         self.tokenizer = tokenizer
+
+    def set_attention(self, kind):
+        """Sets how the blocks compute attention, until the model is saved: see `SelfAttention`.
+
+        Args:
+            kind: `"auto"`, `"reference"` or `"fused"`.
+
+        Raises:
+            InputError: another kind, or `"fused"` with float16.
+        """
+        one_of("attention", kind, KINDS)
+        is_fused(kind, self.compute_dtype, True)
+        for block in self.blocks:
+            block.attention.attention = kind
 
     def saved_apart(self):
         return () if self.tokenizer is None else (self.tokenizer,)

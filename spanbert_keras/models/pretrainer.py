@@ -14,7 +14,7 @@ from spanbert_keras.layers.next_sentence_head import NextSentenceHead
 from spanbert_keras.layers.saving.saved_state import without_policy_map
 from spanbert_keras.layers.span_boundary_head import SpanBoundaryHead
 from spanbert_keras.losses.next_sentence_loss import next_sentence_loss
-from spanbert_keras.losses.span_bert_loss import NORMALIZATIONS, span_bert_loss, target_losses
+from spanbert_keras.losses.span_bert_loss import NORMALIZATIONS, span_bert_loss, target_losses, targets_hit
 from spanbert_keras.models.fill_spans import fill_spans
 from spanbert_keras.models.named_targets import sum_over_replicas
 from spanbert_keras.models.task_model import TaskModel
@@ -175,10 +175,9 @@ class SpanBertPretrainer(TaskModel):
         for name, logits in outputs.items():
             targets = batch[self.target_of[name]]
             losses[name] = target_losses(logits, targets)
-            correct = ops.equal(ops.argmax(logits, axis=-1), ops.cast(targets, "int32"))
             self.loss_trackers[f"{name}_loss"].update_state(losses[name], sample_weight=weights[name])
             self.loss_trackers[f"{name}_accuracy"].update_state(
-                ops.cast(correct, "float32"), sample_weight=weights[name]
+                targets_hit(logits, targets), sample_weight=weights[name]
             )
         counts = dict(zip(outputs, sum_over_replicas([ops.sum(weights[name]) for name in outputs]), strict=True))
         if row_weights is not None:

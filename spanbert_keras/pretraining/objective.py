@@ -6,7 +6,7 @@ from typing import Any
 from keras import ops
 
 from spanbert_keras.losses.next_sentence_loss import next_sentence_loss
-from spanbert_keras.losses.span_bert_loss import span_bert_loss, target_losses
+from spanbert_keras.losses.span_bert_loss import span_bert_loss, target_losses, targets_hit
 
 SCORE_KEYS = ("mlm_losses", "sbo_losses", "mlm_correct", "sbo_correct")  # of every masked position
 PAIR_SCORE_KEYS = ("nsp_losses", "nsp_correct")  # of every pair
@@ -86,6 +86,4 @@ class PretrainingObjective:
 
 def _losses_and_hits(short: str, logits, targets) -> dict[str, Any]:
     """Returns the loss of every target in nats and whether its logit is the largest: `<short>_losses`, `_correct`."""
-    best = ops.cast(ops.argmax(logits, axis=-1), "int32")
-    hits = ops.cast(ops.equal(best, targets), "float32")
-    return {f"{short}_losses": target_losses(logits, targets), f"{short}_correct": hits}
+    return {f"{short}_losses": target_losses(logits, targets), f"{short}_correct": targets_hit(logits, targets)}

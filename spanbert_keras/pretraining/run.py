@@ -12,6 +12,7 @@ from absl import logging
 from spanbert_keras.conversion.formats.own_models import describe
 from spanbert_keras.errors import InputError
 from spanbert_keras.files.writing import input_error_if_unwritable, write_text
+from spanbert_keras.kernels.attention import attention_facts
 from spanbert_keras.models.encoder import SpanBertEncoder
 from spanbert_keras.models.pretrainer import SpanBertPretrainer
 from spanbert_keras.pretraining import report
@@ -92,6 +93,7 @@ class PretrainingRun:
                 self.model = self._make_model()
             else:
                 self.model = self.initial.make_model(config.next_sentence_weight)
+        self.model.encoder.set_attention(config.attention)
         self.held_out = self._held_out_sets()
 
     def _check_rows(self) -> None:
@@ -216,7 +218,10 @@ class PretrainingRun:
         changeable = self.config.changeable() if checkpoints.steps() else (*self.flags, *facts)
         self.record.begin(self.flags, facts, changeable, self.config.upgrade)
         # With these, `convert` makes a model of any checkpoint.
-        self.record.update(model=describe(self.model))
+        encoder = self.model.encoder
+        attention = attention_facts(self.config.attention, encoder.compute_dtype, encoder.blocks[0].attention.dropout)
+        self.record.update(model=describe(self.model), attention=attention)
+        logging.info("Attention: %s.", ", ".join(f"{name} {value}" for name, value in attention.items()))
         path = self.folder / "vocab.txt"
         with input_error_if_unwritable(path):
             write_text(path, "".join(f"{piece}\n" for piece in self.data.tokenizer.get_vocabulary()))

@@ -5,6 +5,7 @@ import keras
 from keras import ops
 
 from spanbert_keras.arguments import MAX_WIDTH, dropout_rate, whole_number
+from spanbert_keras.layers.dropout import Dropout
 from spanbert_keras.layers.functional import MASKED, as_tensor, initializer
 from spanbert_keras.layers.saving.saved_state import SavedState
 
@@ -58,7 +59,7 @@ class CoarseAntecedents(SavedState, keras.layers.Layer):
         self.feature_dim = whole_number("feature_dim", feature_dim, maximum=MAX_WIDTH)
         self.dropout = dropout_rate("dropout", dropout)
         self.query_dropout, self.span_dropout, self.distance_dropout = (
-            keras.layers.Dropout(self.dropout, dtype=self.dtype_policy, name=name)
+            Dropout(self.dropout, dtype=self.dtype_policy, name=name)
             for name in ("query_dropout", "span_dropout", "distance_dropout")
         )
         self.distance_score = keras.layers.Dense(

@@ -3,6 +3,7 @@
 import keras
 
 from spanbert_keras.arguments import MAX_WIDTH, dropout_rate, whole_number
+from spanbert_keras.layers.dropout import Dropout
 from spanbert_keras.layers.functional import initializer
 from spanbert_keras.layers.saving.saved_state import SavedState
 
@@ -28,7 +29,7 @@ class FeedForwardScore(SavedState, keras.layers.Layer):
         self.dropout = dropout_rate("dropout", dropout)
         dense = {"kernel_initializer": initializer(), "dtype": self.dtype_policy}
         self.hidden = keras.layers.Dense(self.hidden_dim, name="hidden", **dense)
-        self.hidden_dropout = keras.layers.Dropout(self.dropout, dtype=self.dtype_policy, name="hidden_dropout")
+        self.hidden_dropout = Dropout(self.dropout, dtype=self.dtype_policy, name="hidden_dropout")
         self.out = keras.layers.Dense(1, name="out", **dense | {"kernel_initializer": initializer()})
 
     def build(self, input_shape):

@@ -7,6 +7,7 @@ from keras import ops
 from spanbert_keras.arguments import MAX_WIDTH, dropout_rate, whole_number
 from spanbert_keras.layers.coreference.coarse_antecedents import DISTANCE_BUCKETS, distance_buckets
 from spanbert_keras.layers.coreference.feed_forward_score import FeedForwardScore
+from spanbert_keras.layers.dropout import Dropout
 from spanbert_keras.layers.functional import initializer
 from spanbert_keras.layers.saving.saved_state import SavedState
 
@@ -48,7 +49,7 @@ class PairScorer(SavedState, keras.layers.Layer):
         self.feature_dim = whole_number("feature_dim", feature_dim, maximum=MAX_WIDTH)
         self.hidden_dim = whole_number("hidden_dim", hidden_dim, maximum=MAX_WIDTH)
         self.dropout = dropout_rate("dropout", dropout)
-        self.feature_dropout = keras.layers.Dropout(self.dropout, dtype=self.dtype_policy, name="feature_dropout")
+        self.feature_dropout = Dropout(self.dropout, dtype=self.dtype_policy, name="feature_dropout")
         self.score = FeedForwardScore(self.hidden_dim, self.dropout, name="score")
 
     def build(self, queries_shape, *shapes, **named_shapes):

@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from spanbert_keras.arguments import MAX_WIDTH, dropout_rate, whole_number
+from spanbert_keras.layers.dropout import Dropout
 from spanbert_keras.layers.functional import MASKED, gather_positions, initializer
 from spanbert_keras.layers.saving.saved_state import SavedState
 
@@ -37,7 +38,7 @@ class SpanVectors(SavedState, keras.layers.Layer):
         self.head_score = keras.layers.Dense(
             1, kernel_initializer=initializer(), dtype=self.dtype_policy, name="head_score"
         )
-        self.width_dropout = keras.layers.Dropout(self.dropout, dtype=self.dtype_policy, name="width_dropout")
+        self.width_dropout = Dropout(self.dropout, dtype=self.dtype_policy, name="width_dropout")
 
     def build(self, pieces_shape, widths_shape=None):
         self.width_embeddings = self.add_weight(

@@ -31,6 +31,13 @@ class RunSettings(Settings):
         choices=("auto", "on", "off"),
         changeable=True,
     )
+    attention: str = setting(
+        "reference keeps the attention weights of all layers for the gradient; fused computes them again; auto: fused, "
+        "but for float16.",
+        default="auto",
+        choices=("auto", "reference", "fused"),
+        changeable=True,
+    )
     replicas: int | None = setting(
         "Number of this machine's devices to use, or of logical CPU devices without a GPU. Default: all GPUs.",
         default=None,

@@ -6,6 +6,9 @@ from collections.abc import Sequence
 import keras
 from keras import ops
 
+from spanbert_keras.kernels.adam import fused_adam
+from spanbert_keras.kernels.fusion import fused
+
 
 @dataclasses.dataclass(frozen=True)
 class VariableGroup:
@@ -66,12 +69,6 @@ def make_adamw(
     """
     settings = {"beta_1": beta_1, "beta_2": beta_2, "epsilon": epsilon}
     spared = [] if decay_all else [v for v in variables if not is_decayed(v)]
-    if not groups and not frozen_steps and bias_correction:
-        optimizer = keras.optimizers.AdamW(learning_rate, weight_decay=weight_decay, **settings)
-        if spared:
-            optimizer.exclude_from_weight_decay(var_list=spared)
-        optimizer.build(variables)
-        return optimizer
     rest = VariableGroup((), None, weight_decay, epsilon)
     group_of = {id(v): group for group in groups for v in group.variables}
     spared_ids, frozen_ids = {id(v) for v in spared}, {id(v) for v in frozen}
@@ -79,7 +76,7 @@ def make_adamw(
         _UpdateRule(group_of.get(id(v), rest), id(v) not in spared_ids, frozen_steps if id(v) in frozen_ids else 0)
         for v in variables
     ]
-    return _AdamWByWeight(variables, rules, learning_rate, bias_correction, **settings)
+    return _AdamWByWeight(variables, rules, learning_rate, bias_correction, weight_decay=weight_decay, **settings)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,11 +109,34 @@ class _AdamWByWeight(keras.optimizers.Adam):
         super().__init__(learning_rate, name="adamw", **settings)
         self.build(variables)
         self.bias_correction = bias_correction
+        self._factors: dict = {}
         self.rules = {self._get_variable_index(v): rule for v, rule in zip(variables, rules, strict=True)}
 
+    def _apply_weight_decay(self, variables):
+        """Does nothing: `update_step` decays each weight by its own rule."""
+
+    def apply_scaled(self, gradients, factors, variables):
+        """Updates the weights by the gradients times factors; the products are part of the update, where it is fused.
+
+        Args:
+            gradients: list of tensors.
+            factors: list of float32 scalars.
+            variables: list of `keras.Variable`.
+        """
+        self._factors = {self._get_variable_index(v): f for v, f in zip(variables, factors, strict=True)}
+        try:
+            self.apply(gradients, variables)
+        finally:
+            self._factors = {}
+
     def update_step(self, gradient, variable, learning_rate):
-        rule = self.rules[self._get_variable_index(variable)]
+        number = self._get_variable_index(variable)
+        rule, factor = self.rules[number], self._factors.get(number)
         rate = rule.rate(learning_rate, self.iterations, variable.dtype)
+        if self.bias_correction and self._update_fused(gradient, variable, rate, rule, factor):
+            return
+        if factor is not None:
+            gradient = gradient * ops.cast(factor, gradient.dtype)
         if rule.decays:
             self.assign_sub(variable, variable * ops.cast(rule.group.weight_decay, variable.dtype) * rate)
         self.epsilon = rule.group.epsilon
@@ -124,6 +144,24 @@ class _AdamWByWeight(keras.optimizers.Adam):
             super().update_step(gradient, variable, rate)
         else:
             self._update_uncorrected(gradient, variable, rate)
+
+    def _update_fused(self, gradient, variable, rate, rule, factor) -> bool:
+        """Updates a weight in one pass, where that is possible."""
+        number = self._get_variable_index(variable)
+        step = ops.cast(self.iterations + 1, "float32")
+        corrected = rate * ops.sqrt(1 - ops.power(self.beta_2, step)) / (1 - ops.power(self.beta_1, step))
+        return fused_adam(
+            variable,
+            self._momentums[number],
+            self._velocities[number],
+            gradient,
+            ops.ones(()) if factor is None else factor,
+            (rate, corrected),
+            beta_1=self.beta_1,
+            beta_2=self.beta_2,
+            epsilon=rule.group.epsilon,
+            decay=rule.group.weight_decay if rule.decays else 0.0,
+        )
 
     def _update_uncorrected(self, gradient, variable, rate):
         """Updates a weight with the moments as they are."""
@@ -137,7 +175,12 @@ class _AdamWByWeight(keras.optimizers.Adam):
 
 def global_norm(gradients):
     """Returns the 2-norm of all gradients together, a float32 scalar."""
-    return ops.sqrt(sum(ops.sum(ops.square(ops.cast(g, "float32"))) for g in gradients))
+    return ops.sqrt(sum(_square_sum(g) for g in gradients))
+
+
+@fused
+def _square_sum(x):
+    return ops.sum(ops.square(ops.cast(x, "float32")))
 
 
 def clip_factor(norm, clip_norm: float | None):

@@ -145,6 +145,9 @@ class TensorFlowStep(Step):
         return [self.strategy.reduce("SUM", x, axis=None) for x in self.strategy.run(once_a_worker)]
 
     def _update(self, gradients, factors):
+        if hasattr(self.optimizer, "apply_scaled"):
+            self.optimizer.apply_scaled(gradients, factors, self.variables)
+            return
         clipped = [g * self.tf.cast(factor, g.dtype) for g, factor in zip(gradients, factors, strict=True)]
         self.optimizer.apply(clipped, self.variables)
 

@@ -1,0 +1,196 @@
+"""Attention whose weights are never stored. Shape letters: B rows, H heads, T tokens, E width of a head."""
+
+import keras
+from keras import ops
+
+from spanbert_keras.errors import InputError
+from spanbert_keras.kernels.fusion import fused, fusion_applies
+from spanbert_keras.kernels.keep_mask import drop, row_keys
+
+TILE = 2**20  # weights that are computed at a time, at least those of one row
+# Added to what is masked. Representable in float16, and past twice the limit of clamped scores: BERT's own -10000 lets
+# a masked piece with a score at the limit win over unmasked ones.
+MASKED_SCORE = -30000.0
+
+
+KINDS = ("auto", "reference", "fused")
+
+
+def is_fused(kind: str, dtype: str, training: bool) -> bool:
+    """Returns whether attention does without stored weights.
+
+    `"auto"` does in training, where they would be kept for the gradient of every layer.
+
+    Args:
+        kind: one of `KINDS`.
+        dtype: compute dtype of the layer.
+        training: bool. Whether dropout applies.
+
+    Raises:
+        InputError: `"fused"` with float16, whose scores are limited.
+    """
+    if kind == "fused" and dtype == "float16":
+        raise InputError(
+            "Fused attention does not limit its scores, which overflow in float16. Expected: attention='auto' or "
+            "'reference', or the precision mixed_bfloat16 or float32. Received: attention='fused' in float16."
+        )
+    return kind == "fused" or (kind == "auto" and training and dtype != "float16")
+
+
+def attention_facts(kind: str, dtype: str, rate: float) -> dict[str, str | float]:
+    """Returns what computes the attention of training, for the record of a run.
+
+    Args:
+        kind, dtype: as for `is_fused`.
+        rate: float. Dropout of the weights.
+    """
+    kernels = {"torch": "scaled_dot_product_attention"}
+    kernel = kernels.get(keras.backend.backend(), "recomputed") if is_fused(kind, dtype, True) else "reference"
+    return {"kernel": kernel, "mask": "blocks of each row", "dropout": rate}
+
+
+def _dropped(x, keys, rate):
+    """Returns float32 `x` `(B, H, T, T)` after dropout."""
+    shape = ops.shape(x)
+    return ops.reshape(drop(ops.reshape(x, (-1, shape[-1])), ops.reshape(keys, (-1,)), rate), shape)
+
+
+def _masked(scores, mask):
+    return ops.cast(scores, "float32") + ops.where(ops.expand_dims(mask, 1), 0.0, MASKED_SCORE)
+
+
+@fused
+def _forward(scores, mask, keys, *, rate):
+    """Returns the weights after dropout, and of each row its largest score and log(sum(exp(score - largest))).
+
+    Both `(B, H, T, 1)`, float32. Apart from each other: what is masked everywhere has scores too large for their sum.
+    """
+    masked = _masked(scores, mask)
+    largest = ops.max(masked, axis=-1, keepdims=True)
+    exponentials = ops.exp(masked - largest)
+    total = ops.sum(exponentials, axis=-1, keepdims=True)
+    weights = _dropped(exponentials * (1.0 / total), keys, rate)
+    return ops.cast(weights, scores.dtype), largest, ops.log(total)
+
+
+@fused
+def _backward(scores, to_dropped, mask, keys, largest, log_totals, inner, *, rate):
+    """Returns the weights after dropout and the gradient of the scores.
+
+    `inner` `(B, H, T, 1)` is the sum of the weights times their gradients over a row, which equals that of the context
+    times its gradient (Dao et al., 2022, appendix B).
+    """
+    weights = ops.exp((_masked(scores, mask) - largest) - log_totals)
+    to_weights = _dropped(ops.cast(to_dropped, "float32"), keys, rate)
+    dropped = ops.cast(_dropped(weights, keys, rate), scores.dtype)
+    return dropped, ops.cast(weights * (to_weights - inner), scores.dtype)
+
+
+def _by_tiles(function, arguments, tile_rows, dtypes):
+    """Returns the results of a function of some rows, for all rows: one tile after the other.
+
+    Args:
+        function: takes a tile of each argument, returns a tuple of tensors.
+        arguments: tuple of tensors `(B, ...)`.
+        tile_rows: int, or int tensor. Rows of a tile, at most.
+        dtypes: tuple of dtypes of the function's results.
+    """
+    import tensorflow as tf
+
+    count, dynamic = arguments[0].shape[0], True
+    if count is not None and isinstance(tile_rows, int):
+        tile_rows = max(size for size in range(1, min(tile_rows, count) + 1) if count % size == 0)
+        if tile_rows == count:
+            return function(*arguments)
+        dynamic = False
+    rows = tf.shape(arguments[0])[0] if count is None else count
+
+    def tile(x, i):
+        if dynamic:
+            return x[i * tile_rows : (i + 1) * tile_rows]
+        return tf.slice(x, [i * tile_rows, *[0] * (len(x.shape) - 1)], [tile_rows, *ops.shape(x)[1:]])
+
+    def body(i, arrays):
+        parts = function(*(tile(x, i) for x in arguments))
+        return i + 1, [array.write(i, part) for array, part in zip(arrays, parts, strict=True)]
+
+    tiles = -(-rows // tile_rows)
+    arrays = [tf.TensorArray(dtype, tiles, infer_shape=False) for dtype in dtypes]
+    _, arrays = tf.while_loop(lambda i, _: i < tiles, body, (0, arrays), parallel_iterations=1)
+    return tuple(array.concat() for array in arrays)
+
+
+def _tile_rows(heads, length):
+    import tensorflow as tf
+
+    weights = heads * length * length
+    return max(1, TILE // weights) if isinstance(weights, int) else tf.maximum(1, TILE // weights)
+
+
+def _transposed(x):
+    return ops.swapaxes(x, -1, -2)
+
+
+def fused_attention(query, key, value, mask, seed, *, rate):
+    """Returns Dropout(softmax(q k^T)) v; the gradient computes the weights again, so that no layer keeps them.
+
+    On TensorFlow's CPU a few rows are computed at a time. On torch it is `scaled_dot_product_attention`, which draws
+    its dropout itself, from torch's generator.
+
+    Args:
+        query, key, value: float `(B, H, T, E)`; `query` is scaled already.
+        mask: bool `(B, T, T)`. True where query t may attend to key u.
+        seed: int `(2,)`. Seed of the dropout.
+        rate: float. Probability of zeroing a weight.
+
+    Returns:
+        float `(B, H, T, E)`.
+
+    Reference: Dao et al., 2022.
+    """
+    if keras.backend.backend() == "torch":
+        return _torch_attention(query, key, value, mask, rate)
+    mask = ops.convert_to_tensor(mask)
+    shape = ops.shape(query)
+    rows, heads, length, _ = shape
+    keys = ops.reshape(row_keys(seed, rows * heads * length), (rows, heads, length))
+    dtype = query.dtype
+
+    def forward(query, key, value, mask, keys):
+        weights, *totals = _forward(ops.matmul(query, _transposed(key)), mask, keys, rate=rate)
+        return ops.matmul(weights, value), *totals
+
+    def backward(query, key, value, mask, keys, largest, log_totals, inner, upstream):
+        scores = ops.matmul(query, _transposed(key))
+        to_dropped = ops.matmul(upstream, _transposed(value))
+        dropped, to_scores = _backward(scores, to_dropped, mask, keys, largest, log_totals, inner, rate=rate)
+        to_key = ops.matmul(_transposed(to_scores), query)
+        return ops.matmul(to_scores, key), to_key, ops.matmul(_transposed(dropped), upstream)
+
+    def computed(function, arguments, dtypes):
+        if not fusion_applies():
+            return function(*arguments)
+        return _by_tiles(function, arguments, _tile_rows(heads, length), dtypes)
+
+    @ops.custom_gradient
+    def apply(query, key, value):
+        context, *totals = computed(forward, (query, key, value, mask, keys), (dtype, "float32", "float32"))
+        context = ops.reshape(context, shape)
+        totals = [ops.reshape(x, (*shape[:-1], 1)) for x in totals]
+
+        def gradient(*arguments, upstream=None):
+            upstream = arguments[0] if upstream is None else upstream
+            inner = ops.sum(ops.cast(context, "float32") * ops.cast(upstream, "float32"), axis=-1, keepdims=True)
+            needed = (query, key, value, mask, keys, *totals, inner, upstream)
+            return tuple(ops.reshape(x, shape) for x in computed(backward, needed, (dtype,) * 3))
+
+        return context, gradient
+
+    return apply(query, key, value)
+
+
+def _torch_attention(query, key, value, mask, rate):
+    import torch
+
+    bias = ops.where(ops.expand_dims(mask, 1), 0.0, MASKED_SCORE).to(query.dtype)  # (B, 1, T, T)
+    return torch.nn.functional.scaled_dot_product_attention(query, key, value, bias, dropout_p=rate, scale=1.0)
