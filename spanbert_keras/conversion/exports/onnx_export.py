@@ -1,16 +1,18 @@
 """Exports to ONNX. Shape letters: B batch, T tokens, M masked positions."""
 
-import contextlib
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+import keras
 import numpy as np
 
 from spanbert_keras.conversion.exports.verification import check_exportable, check_outputs, require_extra, sample_inputs
+from spanbert_keras.errors import InputError
 from spanbert_keras.files.writing import input_error_if_unwritable, write_atomically
 
-CATCH_ERRORS = "TF2ONNX_CATCH_ERRORS"  # tf2onnx's switch: undo a failed pass, which needs a copy of the weights
+MAX_BYTES = 2**31 - 2**20  # of a graph: protobuf's limit for a file, less room for what else is in it
+GRAPH_FIELD = 7  # number of the field `graph` in `onnx.ModelProto`
 
 
 def export_onnx(model, path: str | os.PathLike) -> float:
@@ -18,8 +20,10 @@ def export_onnx(model, path: str | os.PathLike) -> float:
 
     Inputs and outputs have the model's names. Inputs are int32 of any batch size and length: for an encoder
     `token_ids`, `segment_ids` and `padding_mask` `(batch, length)`; a pretrainer also has its four position inputs
-    `(batch, positions)` and, with a next-sentence head, `pair_positions` `(batch, pairs)`. The conversion (tf2onnx)
-    needs about fifty times the memory of the weights: 21 GB for an encoder of base size.
+    `(batch, positions)` and, with a next-sentence head, `pair_positions` `(batch, pairs)`.
+
+    The graph is converted (by tf2onnx) without its weights, which are added to the file one by one. Besides the model,
+    an export needs about 3.5 times the memory of the weights, most of it for the comparison.
 
     Args:
         model: `SpanBertEncoder` or `SpanBertPretrainer` that computes in float32.
@@ -30,8 +34,8 @@ def export_onnx(model, path: str | os.PathLike) -> float:
 
     Raises:
         InputError: a package of the extra `export` is not installed; the backend is not TensorFlow; the model is not
-            one of this package or computes in another dtype; the file cannot be written; its outputs differ from the
-            model's.
+            one of this package, computes in another dtype or has more than 2 GB of weights; the file cannot be written;
+            its outputs differ from the model's.
 
     Example:
 
@@ -57,11 +61,15 @@ def export_onnx(model, path: str | os.PathLike) -> float:
     differences = []
 
     def write(temporary: Path) -> None:
+        import onnx
+
+        weights = {f"weight_{index}": variable for index, variable in enumerate(model.variables)}
+        _write_graph(model, weights, temporary)
+        exported = onnx.load(str(temporary))
+        _name_free_axes(exported.graph)
+        onnx.checker.check_model(exported)
+        _write_with_weights(exported, weights, temporary)
         inputs = sample_inputs(model)
-        model(inputs)  # Keras exports the signature of an earlier call
-        with _without_copies():
-            model.export(str(temporary), format="onnx", verbose=False)
-        _name_free_axes(temporary)
         differences.append(check_outputs(model, inputs, lambda rows: _run(temporary, rows)))
 
     with input_error_if_unwritable(path):
@@ -69,33 +77,115 @@ def export_onnx(model, path: str | os.PathLike) -> float:
     return differences[0]
 
 
-@contextlib.contextmanager
-def _without_copies():
-    """Keeps tf2onnx from copying all weights before each of its passes, a third of the time of an export."""
-    before = os.environ.get(CATCH_ERRORS)
-    os.environ[CATCH_ERRORS] = "FALSE"
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[CATCH_ERRORS]
-        else:
-            os.environ[CATCH_ERRORS] = before
+def _write_graph(model, weights: Mapping[str, keras.Variable], path: Path) -> None:
+    """Writes an ONNX file whose weights are inputs. tf2onnx would copy weights inside the graph dozens of times."""
+    import tensorflow as tf
+
+    names = {id(variable): name for name, variable in weights.items()}
+
+    class Stateless(keras.Model):
+        def call(self, inputs):
+            trainable, others = (
+                [inputs[names[id(variable)]] for variable in variables]
+                for variables in (model.trainable_variables, model.non_trainable_variables)
+            )
+            outputs, _ = model.stateless_call(trainable, others, inputs, training=False)
+            return outputs
+
+    stateless = Stateless(name=model.name, dtype="float32", autocast=False)
+    stateless.built = True  # it has no weights of its own
+    rows = {name: tf.TensorSpec((None, None), tf.int32, name=name) for name in model.input_keys}
+    held = {name: tf.TensorSpec(variable.shape, variable.dtype, name=name) for name, variable in weights.items()}
+    stateless.export(str(path), format="onnx", verbose=False, input_signature=[rows | held])
 
 
-def _name_free_axes(path: Path) -> None:
+def _name_free_axes(graph) -> None:
     """Names the free axes of all inputs and outputs, which tf2onnx only numbers."""
-    import onnx
-
-    exported = onnx.load(str(path))
     of_tokens = dict.fromkeys(("token_ids", "segment_ids", "padding_mask", "sequence_output"), "length")
     second = of_tokens | dict.fromkeys(("pair_positions", "next_sentence"), "pairs")
-    for value in (*exported.graph.input, *exported.graph.output):
+    for value in (*graph.input, *graph.output):
         names = ("batch", second.get(value.name, "positions"))
         for axis, name in zip(value.type.tensor_type.shape.dim, names, strict=False):
-            axis.dim_param = name
-    onnx.checker.check_model(exported)
-    onnx.save(exported, str(path))
+            if not axis.HasField("dim_value"):
+                axis.dim_param = name
+
+
+def _write_with_weights(exported, weights: Mapping[str, keras.Variable], path: Path) -> None:
+    """Writes a model's file, with the weights in its graph under their Keras names instead of among its inputs.
+
+    What depends on weights alone (the kernels of query, key and value side by side) is computed here once, not in every
+    run of the graph.
+    """
+    import onnx
+
+    graph = exported.graph
+    constants = {tensor.name: tensor for tensor in graph.initializer}
+    makers, fixed = {}, set(weights)  # nodes that depend on weights alone, by output; weights and these outputs
+    for node in graph.node:
+        if fixed.intersection(node.input) and fixed.union(constants).issuperset(node.input):
+            makers.update(dict.fromkeys(node.output, node))
+            fixed.update(node.output)
+
+    def value_of(name: str) -> np.ndarray:
+        if name in weights:
+            return keras.ops.convert_to_numpy(weights[name])
+        if name in constants:
+            return onnx.numpy_helper.to_array(constants[name])
+        return _run_node(makers[name], {key: value_of(key) for key in makers[name].input}, exported.opset_import)[name]
+
+    nodes = [node for node in graph.node if node.output[0] not in makers]
+    used = dict.fromkeys(name for node in nodes for name in node.input)
+    names = {name: weights[name].path if name in weights else name for name in used if name in fixed}
+
+    def tensors() -> Iterator[bytes]:
+        """Yields the fixed values, each as a serialized graph that holds it; a serialized graph may be in parts."""
+        for name, new_name in names.items():
+            tensor = onnx.numpy_helper.from_array(value_of(name), new_name)
+            yield onnx.GraphProto(initializer=[tensor]).SerializeToString()
+
+    for node in nodes:
+        node.input[:] = [names.get(name, name) for name in node.input]
+    rest = onnx.helper.make_graph(
+        nodes,
+        graph.name,
+        [value for value in graph.input if value.name not in weights],
+        graph.output,
+        [tensor for tensor in graph.initializer if tensor.name in used],
+        graph.doc_string,
+        [value for value in graph.value_info if value.name in used and value.name not in fixed],
+    )
+    _write_parts(exported, rest.SerializeToString(), tensors, path)
+
+
+def _write_parts(exported, rest: bytes, tensors: Callable[[], Iterator[bytes]], path: Path) -> None:
+    """Writes a model's file tensor by tensor: the model in one piece would take twice the memory of the weights."""
+    size = len(rest) + sum(map(len, tensors()))
+    if size > MAX_BYTES:
+        raise InputError(
+            f"The model is too large for an ONNX file. Expected: at most {MAX_BYTES / 1e9:.2f} GB. "
+            f"Received: {size / 1e9:.2f} GB; export it to a SavedModel instead."
+        )
+    exported.ClearField("graph")
+    with path.open("wb") as file:
+        file.write(exported.SerializeToString())
+        file.write(bytes([GRAPH_FIELD << 3 | 2]) + _varint(size) + rest)
+        file.writelines(tensors())
+
+
+def _varint(number: int) -> bytes:
+    """Returns a number as protobuf writes lengths: seven bits per byte, the lowest first."""
+    return bytes([number & 127 | 128]) + _varint(number >> 7) if number > 127 else bytes([number])
+
+
+def _run_node(node, inputs: Mapping[str, np.ndarray], opsets) -> dict[str, np.ndarray]:
+    """Returns the outputs of one node of a graph by name."""
+    import onnx
+    from onnx.reference import ReferenceEvaluator
+
+    received, made = ([onnx.ValueInfoProto(name=name) for name in names] for names in (node.input, node.output))
+    graph = onnx.helper.make_graph([node], "node", received, made)
+    model = onnx.helper.make_model(graph, opset_imports=opsets)
+    return dict(zip(node.output, ReferenceEvaluator(model).run(None, dict(inputs)), strict=True))
 
 
 def _run(path: Path, inputs: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:

@@ -1,11 +1,14 @@
 """ONNX files: equal to the model in onnxruntime on rows other than the exporter's."""
 
+import subprocess
 import sys
 
 import keras
 import numpy as np
 import pytest
 
+from spanbert_keras import SpanBertQuestionAnswerer, SpanBertTextClassifier
+from spanbert_keras.conversion.exports import onnx_export
 from spanbert_keras.conversion.exports.onnx_export import export_onnx
 from spanbert_keras.errors import InputError
 
@@ -23,19 +26,29 @@ def onnxruntime():
     return pytest.importorskip("onnxruntime", reason="the extra `export` is not installed")
 
 
+TASK_MODELS = {
+    "question answerer": SpanBertQuestionAnswerer,
+    "text classifier": lambda encoder: SpanBertTextClassifier(encoder, labels=["no", "yes", "maybe"]),
+}
 INT8 = pytest.param("int8 encoder", marks=pytest.mark.slow)
 
 
-@pytest.mark.parametrize("kind", ["encoder", "pretrainer", "pretrainer of pairs", INT8])
-def test_outputs_equal_the_models_at_any_size(onnxruntime, make_encoder, make_pretrainer, rows_for, tmp_path, kind):
+@pytest.mark.parametrize("kind", ["encoder", "pretrainer", "pretrainer of pairs", *TASK_MODELS, INT8])
+def test_outputs_equal_the_models_at_any_size(
+    onnxruntime, make_encoder, make_pretrainer, randomize, rows_for, tmp_path, kind
+):
     if kind.startswith("pretrainer"):
         model = make_pretrainer(next_sentence=kind.endswith("pairs"))
+    elif kind in TASK_MODELS:
+        model = TASK_MODELS[kind](make_encoder())
+        randomize(model)
     else:
         model = make_encoder(num_layers=1 + (kind == "encoder"))
     if kind == "int8 encoder":
         model.quantize("int8")
     assert export_onnx(model, tmp_path / "model.onnx") < 1e-5
     assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
+    _check_file(tmp_path / "model.onnx")
     session = onnxruntime.InferenceSession(str(tmp_path / "model.onnx"))
     assert {value.name: (value.shape, value.type) for value in session.get_inputs()} == {
         name: (["batch", AXES.get(name, "length")], "tensor(int32)") for name in model.input_keys
@@ -49,10 +62,69 @@ def test_outputs_equal_the_models_at_any_size(onnxruntime, make_encoder, make_pr
             np.testing.assert_allclose(values, expected[name].numpy(), atol=1e-5)
 
 
+def _check_file(path):
+    """Checks that a file is valid and just as protobuf writes it, and that no run computes what is the same in each."""
+    import onnx
+
+    onnx.checker.check_model(str(path), full_check=True)
+    model = onnx.load(str(path))
+    assert model.ByteSize() == path.stat().st_size
+    stored = {tensor.name for tensor in model.graph.initializer}
+    assert [node.name for node in model.graph.node if node.input and stored.issuperset(node.input)] == []
+    assert stored <= {name for node in model.graph.node for name in node.input}
+
+
+def test_weights_have_their_keras_names_and_values(onnxruntime, make_encoder, tmp_path):
+    onnx = pytest.importorskip("onnx")
+    encoder = make_encoder(num_layers=1)
+    export_onnx(encoder, tmp_path / "model.onnx")
+    graph = onnx.load(str(tmp_path / "model.onnx")).graph
+    stored = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    weights = {variable.path: variable.numpy() for variable in encoder.variables}
+    named = stored.keys() & weights.keys()
+    assert {"token_embedding/embeddings", "block_0/attention/output/kernel", "block_0/output/bias"} <= named
+    for name in named:
+        np.testing.assert_array_equal(stored[name], weights[name])
+    (joined,) = (value for name, value in stored.items() if name.endswith("/attention_1/concat:0"))
+    parts = [weights[f"block_0/attention/{part}/kernel"] for part in ("query", "key", "value")]
+    np.testing.assert_array_equal(joined, np.concatenate(parts, axis=1))
+
+
+MEMORY_OF_AN_EXPORT = """
+import resource
+import sys
+import onnx, onnxruntime, tf2onnx
+from spanbert_keras import SpanBertEncoder
+from spanbert_keras.conversion.exports.onnx_export import export_onnx
+
+encoder = SpanBertEncoder(
+    vocabulary_size=20_000, num_layers=5, num_heads=8, hidden_dim=512, intermediate_dim=2048, max_sequence_length=64
+)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+export_onnx(encoder, sys.argv[1])
+unit = 1 if sys.platform == "darwin" else 1024
+grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * unit
+print(grown / (4 * encoder.count_params()))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows does not report a process's largest size")
+def test_an_export_needs_a_few_times_the_memory_of_the_weights(onnxruntime, tmp_path):
+    command = [sys.executable, "-c", MEMORY_OF_AN_EXPORT, str(tmp_path / "model.onnx")]
+    printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert float(printed) < 6  # about 3.4; 52 when tf2onnx's graph held the weights
+
+
+def test_a_model_above_the_limit_of_a_file_is_rejected(onnxruntime, make_encoder, tmp_path, monkeypatch):
+    monkeypatch.setattr(onnx_export, "MAX_BYTES", 1e4)
+    with pytest.raises(InputError, match=r"too large for an ONNX file. Expected: .*GB. Received: .*to a SavedModel"):
+        export_onnx(make_encoder(), tmp_path / "model.onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_wrong_export_is_not_written(onnxruntime, make_encoder, tmp_path, monkeypatch):
     encoder, other = make_encoder(), make_encoder(num_heads=2)
-    other({name: np.ones((2, 5), "int32") for name in other.input_keys})  # Keras exports a called signature
-    monkeypatch.setattr(encoder, "export", other.export)
+    monkeypatch.setattr(encoder, "stateless_call", other.stateless_call)
     with pytest.raises(InputError, match="does not compute the same as the model"):
         export_onnx(encoder, tmp_path / "model.onnx")
     assert list(tmp_path.iterdir()) == []
