@@ -24,10 +24,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 
+import spanbert_keras
 from spanbert_keras.preprocessing import philox
 from spanbert_keras.preprocessing.masking.schemes import SCHEMES
-from spanbert_keras.preprocessing.masking.span_masker import SpanMasker
-from spanbert_keras.preprocessing.tokenizer import SpanBertTokenizer
 from spanbert_keras.program import Settings, run, setting
 
 SPECIAL_PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
@@ -115,12 +114,12 @@ def _replace_loop(
     return masked, targets
 
 
-def make_tokenizer(config: Config) -> SpanBertTokenizer:
+def make_tokenizer(config: Config) -> "spanbert_keras.SpanBertTokenizer":
     """Returns a tokenizer with artificial tokens, of which a given share continues words."""
     generator = random.Random(0)
     names = range(config.vocabulary_size - len(SPECIAL_PIECES))
     pieces = [f"##{i}" if generator.random() < config.continuation_rate else f"w{i}" for i in names]
-    return SpanBertTokenizer(SPECIAL_PIECES + pieces)
+    return spanbert_keras.SpanBertTokenizer(SPECIAL_PIECES + pieces)
 
 
 def make_rows(config: Config) -> np.ndarray:
@@ -145,7 +144,7 @@ def make_annotations(config: Config, rows: np.ndarray) -> np.ndarray:
     return annotations
 
 
-def pipeline(rows: np.ndarray, masker: SpanMasker, annotations: np.ndarray | None = None):
+def pipeline(rows: np.ndarray, masker: "spanbert_keras.SpanMasker", annotations: np.ndarray | None = None):
     """Returns a `tf.data.Dataset` of masked batches; row r of batch b has the seed `fold((0, b), r)`."""
     import tensorflow as tf
 
@@ -171,8 +170,9 @@ def measure(config: Config) -> dict[str, float]:
     tokenizer, rows = make_tokenizer(config), make_rows(config)
     begins_word, random_ids = tokenizer.word_starts().tolist(), tokenizer.ordinary_token_ids().tolist()
     annotations = make_annotations(config, rows)
+    maskers = {name: spanbert_keras.SpanMasker(tokenizer=tokenizer, scheme=name) for name in SCHEMES}
     datasets = {
-        name: pipeline(rows, SpanMasker(tokenizer=tokenizer, scheme=name), annotations if scheme.annotation else None)
+        name: pipeline(rows, maskers[name], annotations if scheme.annotation else None)
         for name, scheme in SCHEMES.items()
     }
     blocks = [block for batch in rows[..., 1:-1].tolist() for block in batch]

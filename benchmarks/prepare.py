@@ -17,13 +17,9 @@ import sys
 import tempfile
 import time
 
-from tokenizers import BertWordPieceTokenizer
-
 from spanbert_keras import program
 from spanbert_keras.data.corpus.preparation_settings import PreparationSettings
-from spanbert_keras.data.corpus.prepare_corpus import prepare_corpus
 from spanbert_keras.data.corpus.text_readers import find_sources, read_raw_documents
-from spanbert_keras.preprocessing.wordpiece_training import train_wordpiece
 from spanbert_keras.program import Settings, setting
 
 BATCH_LINES = 1000
@@ -74,12 +70,16 @@ def lines_of(inputs):
 
 def train_vocabulary(config: Config, path: pathlib.Path) -> str:
     """Trains a vocabulary on the input; returns its path."""
+    from spanbert_keras.preprocessing.wordpiece_training import train_wordpiece
+
     path.write_text("\n".join(train_wordpiece(lines_of(config.input), 4000, config.lowercase)), encoding="utf-8")
     return str(path)
 
 
 def time_prepare(config: Config, vocabulary: str, folder: str) -> float:
     """Returns the seconds that `prepare` takes from raw files to finished shards."""
+    from spanbert_keras.data.corpus.prepare_corpus import prepare_corpus
+
     start = time.perf_counter()
     prepare_corpus(
         PreparationSettings(
@@ -95,6 +95,8 @@ def time_prepare(config: Config, vocabulary: str, folder: str) -> float:
 
 def time_bare(config: Config, vocabulary: str) -> float:
     """Returns the seconds that the library's `encode_batch` takes for the same lines on all cores."""
+    from tokenizers import BertWordPieceTokenizer
+
     os.environ["TOKENIZERS_PARALLELISM"] = "true"
     library = BertWordPieceTokenizer.from_file(vocabulary, lowercase=config.lowercase)
     seconds, batch = 0.0, []

@@ -119,7 +119,7 @@ def our_loop(config: Config, model, stream, unigram, folder: str, stack: context
         lambda done: np.float32(LEARNING_RATE),
         MASK_ID,
         unigram,
-        lambda done: Performance(0.0, 1, None),
+        Performance(lambda work: 0.0, 1, None),
     )
     stack.push(monitor)  # Closes its files. It is not entered: `fit` shows no progress bar either.
     events = TrainerEvents(on_log=monitor.on_log, on_step=monitor.on_step)

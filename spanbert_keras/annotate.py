@@ -14,6 +14,7 @@ others, with the same --corpus.
 """
 
 import sys
+from typing import TYPE_CHECKING
 
 from rich import box
 from rich.console import Console
@@ -22,10 +23,10 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from spanbert_keras import program
-from spanbert_keras.data.annotations.annotate_corpus import annotate_corpus
-from spanbert_keras.data.annotations.annotation_report import AnnotationReport, report_annotation
 from spanbert_keras.data.annotations.annotation_settings import AnnotationSettings
-from spanbert_keras.data.shards.token_shards import TokenShards
+
+if TYPE_CHECKING:
+    from spanbert_keras.data.annotations.annotation_report import AnnotationReport
 
 
 class Config(AnnotationSettings):
@@ -34,6 +35,10 @@ class Config(AnnotationSettings):
 
 def main(config: Config) -> None:
     """Annotates the corpus and prints what was found."""
+    from spanbert_keras.data.annotations.annotate_corpus import annotate_corpus
+    from spanbert_keras.data.annotations.annotation_report import report_annotation
+    from spanbert_keras.data.shards.token_shards import TokenShards
+
     console = Console(width=None if sys.stdout.isatty() else 110)
     if not config.input:
         console.print(
@@ -65,7 +70,7 @@ def main(config: Config) -> None:
     console.print(f"The annotations are in {config.corpus}.", markup=False)
 
 
-def report_table(report: AnnotationReport) -> Table:
+def report_table(report: "AnnotationReport") -> Table:
     """Returns a table of what an annotation contains."""
     title = f"{report.name.replace('_', ' ').capitalize()} of the corpus"
     table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", show_header=False)

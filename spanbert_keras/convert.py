@@ -6,11 +6,7 @@ python -m spanbert_keras.convert --source=SpanBERT/spanbert-base-cased --destina
 import dataclasses
 
 from spanbert_keras import program
-from spanbert_keras.conversion import destinations
-from spanbert_keras.conversion.formats.own_models import KINDS
-from spanbert_keras.conversion.formats.tokenizer_files import read_lines
-from spanbert_keras.conversion.resizing import add_pieces, resize_positions, resize_segments
-from spanbert_keras.conversion.sources import open_source
+from spanbert_keras.conversion import choices
 from spanbert_keras.program import InputError, Settings, setting
 
 
@@ -37,19 +33,19 @@ class Config(Settings):
         "Format to write; auto: by the name's ending, for a folder a Hugging Face folder if the source is a model of "
         "this package, else a preset.",
         default="auto",
-        choices=("auto", *destinations.FORMATS),
+        choices=("auto", *choices.FORMATS),
     )
     model: str = setting(
         "Model in a .keras file or an export; auto: the task's model if the source was fine-tuned for one, the "
         "pretrainer if the source has a pre-training head (for an export: both heads), else the encoder. Give "
         "text_classifier for a classifier whose config.json does not name its architecture.",
         default="auto",
-        choices=KINDS,
+        choices=choices.MODELS,
     )
     dtype: str = setting(
         "Data type of the weights in a Hugging Face folder; other formats have float32.",
         default="source",
-        choices=destinations.DTYPES,
+        choices=choices.DTYPES,
     )
     vocab_file: str | None = setting("vocab.txt to use instead of the source's own.", default=None, path=True)
     lowercase: bool | None = setting(
@@ -88,6 +84,11 @@ def convert(config: Config) -> list[str]:
     Raises:
         InputError: the source cannot be read or is not a BERT, or the destination cannot be written.
     """
+    from spanbert_keras.conversion import destinations
+    from spanbert_keras.conversion.formats.tokenizer_files import read_lines
+    from spanbert_keras.conversion.resizing import add_pieces, resize_positions, resize_segments
+    from spanbert_keras.conversion.sources import open_source
+
     if config.max_sequence_length is not None and config.max_sequence_length < 3:
         raise InputError(f"--max_sequence_length must be at least 3. Received: {config.max_sequence_length}.")
     checkpoint = open_source(

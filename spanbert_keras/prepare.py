@@ -20,7 +20,6 @@ from rich.table import Table
 
 from spanbert_keras import program
 from spanbert_keras.data.corpus.preparation_settings import PreparationSettings
-from spanbert_keras.data.corpus.prepare_corpus import prepare_corpus, warnings_of
 
 MAX_ROWS = 20
 
@@ -31,6 +30,8 @@ class Config(PreparationSettings):
 
 def main(config: Config) -> None:
     """Prepares the corpus and prints how much of each file was kept."""
+    from spanbert_keras.data.corpus.prepare_corpus import prepare_corpus, warnings_of
+
     console = Console(width=None if sys.stdout.isatty() else 110)
     columns = (
         TextColumn("preparing"),

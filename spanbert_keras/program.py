@@ -5,6 +5,7 @@ import contextlib
 import dataclasses
 import inspect
 import itertools
+import logging as python_logging
 import os
 import re
 import sys
@@ -16,8 +17,10 @@ from typing import Any
 
 from absl import flags, logging
 
+import spanbert_keras
 from spanbert_keras.errors import INPUT_EXIT_CODE, InputError, short_message, shown
 from spanbert_keras.files.file_types import binary_form, looks_binary
+from spanbert_keras.program_start import import_public_names
 from spanbert_keras.settings import Settings, expand, setting, to_flags
 from spanbert_keras.standard_streams import lenient_streams
 
@@ -182,6 +185,8 @@ def parse(config_class: type, argv: Sequence[str], about: str = "") -> Any:
     values = flags.FlagValues()
     flags.DEFINE_string("flagfile", "", "File with more flags, one per line.", flag_values=values)
     flags.DEFINE_bool("help", False, "Shows this text.", short_name="h", flag_values=values)
+    flags.DEFINE_bool("helpfull", False, "Shows the same.", flag_values=values)
+    flags.DEFINE_bool("version", None, "Shows the version of spanbert_keras.", flag_values=values)
     annotations = typing.get_type_hints(config_class)
     fields = _fields_of(config_class)
     for field in fields:
@@ -190,7 +195,10 @@ def parse(config_class: type, argv: Sequence[str], about: str = "") -> Any:
         rest = values(["program", *_with_present_names(_with_flag_files(argv), config_class)])[1:]
     except RecursionError:  # absl compares an unknown name with the known ones, letter by letter
         raise flags.Error("The name of a flag has more than 900 characters. Expected: --name=value.") from None
-    if values["help"].value:
+    if values["version"].value:
+        print(f"spanbert_keras {spanbert_keras.__version__}")
+        raise SystemExit(0)
+    if values["help"].value or values["helpfull"].value:
         print(_help_text(about or _about(config_class), config_class, values))
         raise SystemExit(0)
     if rest:
@@ -222,7 +230,7 @@ def _about(defined: Any) -> str:
 def _help_text(about: str, config_class: type, values: flags.FlagValues) -> str:
     """Returns the text of `--help`: the description, and every flag with its default and meaning."""
     lines = [about.strip(), "", "Flags:"]
-    for name in ["flagfile", *(field.name for field in _fields_of(config_class))]:
+    for name in ["flagfile", "version", *(field.name for field in _fields_of(config_class))]:
         flag = values[name]
         shown = "" if flag.default in (None, "", []) else f" (default: {str(flag.default_as_str).strip(chr(39))})"
         text = flag.help
@@ -271,6 +279,8 @@ def _run(main: Callable[[Any], None], config_class: type, argv: Sequence[str] | 
         flags.FLAGS.mark_as_parsed()  # absl's logger warns unless the global flags are parsed
         logging.use_absl_handler()
         logging.set_verbosity(logging.INFO)
+        python_logging.getLogger("jax").setLevel(python_logging.WARNING)  # unless JAX_LOGGING_LEVEL is set
+        import_public_names()
         main(config)
     except InputError as error:
         print(f"Error: {error}", file=sys.stderr)

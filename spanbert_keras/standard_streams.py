@@ -1,11 +1,21 @@
-"""Standard output and error that never end a job: any character can be written, and no reader is needed."""
+"""Standard output and error of programs: printing never ends a job, and what is shown is the program's own."""
 
 import contextlib
 import io
 import os
+import re
 import sys
+import tempfile
 from collections.abc import Iterator
 from typing import Any
+
+LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"  # TensorFlow's and XLA's: 0 shows everything, 3 only what ends the process
+LEVELS = "IWE"
+QUIET = "3"
+START_UP_LINE = re.compile(
+    rb"WARNING: All log messages before absl::InitializeLog\(\)|To enable the following instructions:"
+    rb"|(?P<level>[IWE])\d{4} \d\d:?\d\d:|\d{4}-\d\d-\d\d [\d:.]+: (?P<old_level>[IWE]) "
+)
 
 
 class _Output(io.RawIOBase):
@@ -84,3 +94,51 @@ def _lenient(stream: Any, nowhere: Any) -> tuple[Any, _Output | None]:
         write_through=stream.write_through,
     )
     return wrapped, output
+
+
+@contextlib.contextmanager
+def without_start_up_lines() -> Iterator[None]:
+    """Context in which TensorFlow may be imported: lines of its log that `TF_CPP_MIN_LOG_LEVEL` hides are not shown.
+
+    TensorFlow writes some of them before it reads the variable. Everything else that is written to standard error
+    follows when the context ends.
+    """
+    hidden = _hidden_levels()
+    try:
+        own = os.dup(2) if hidden else None
+    except OSError:  # there is no standard error
+        own = None
+    if own is None:
+        yield
+        return
+    with tempfile.TemporaryFile(buffering=0) as written, open(own, "wb", buffering=0) as shown:
+        _flush_error()
+        os.dup2(written.fileno(), 2)
+        try:
+            yield
+        finally:
+            _flush_error()
+            os.dup2(own, 2)
+            written.seek(0)
+            with contextlib.suppress(OSError):  # the reader has gone, or its disk is full
+                for line in written:
+                    if not _is_start_up(line, hidden):
+                        shown.write(line)
+
+
+def _hidden_levels() -> str:
+    """Returns the letters of the levels that the environment hides; without the variable, none."""
+    given = os.environ.get(LOG_LEVEL, "").strip()
+    return LEVELS[: int(given)] if given.isdecimal() else ""
+
+
+def _flush_error() -> None:
+    with contextlib.suppress(AttributeError, OSError, ValueError):  # missing, or closed
+        sys.stderr.flush()
+
+
+def _is_start_up(line: bytes, hidden: str) -> bool:
+    """Returns whether a line is one of TensorFlow's log whose level is hidden, or belongs to such lines."""
+    match = START_UP_LINE.match(line)
+    level = match and (match["level"] or match["old_level"])
+    return match is not None and (level is None or level.decode() in hidden)

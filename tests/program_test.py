@@ -8,6 +8,7 @@ import sys
 import pytest
 from absl import flags
 
+import spanbert_keras
 from spanbert_keras import pretrain, program
 
 
@@ -170,6 +171,22 @@ def test_help_names_every_flag(capsys):
     assert "|" not in text and "      Mode. One of: a, b.\n" in text
 
 
+def test_helpfull_is_help(capsys):
+    for flag in ("--help", "--helpfull"):
+        with pytest.raises(SystemExit) as end:
+            program.parse(Config, [flag])
+        assert end.value.code == 0
+    shown = capsys.readouterr().out
+    assert shown[: len(shown) // 2] == shown[len(shown) // 2 :] != ""
+
+
+def test_version_needs_no_other_flag(capsys):
+    with pytest.raises(SystemExit) as end:
+        program.parse(Config, ["--version"])
+    assert end.value.code == 0
+    assert capsys.readouterr().out == f"spanbert_keras {spanbert_keras.__version__}\n"
+
+
 def test_help_begins_with_what_must_be_given_and_ends_with_what_is_inherited(capsys):
     @dataclasses.dataclass(frozen=True, kw_only=True)
     class Base(program.Settings):
@@ -186,7 +203,7 @@ def test_help_begins_with_what_must_be_given_and_ends_with_what_is_inherited(cap
     with pytest.raises(SystemExit):
         program.parse(Derived, ["--help"])
     names = re.findall(r"--(\w+)", capsys.readouterr().out)
-    assert names == ["flagfile", "input", "output", "mode", "steps", "speed"]
+    assert names == ["flagfile", "version", "input", "output", "mode", "steps", "speed"]
     with pytest.raises(flags.Error, match="Required flag is missing: --input"):
         program.parse(Derived, [])
 

@@ -1,4 +1,4 @@
-"""Tests of standard output and error: encodings that lack characters, readers that have gone, full disks."""
+"""Tests of standard output and error: encodings that lack characters, lost readers, full disks, start-up lines."""
 
 import io
 import os
@@ -113,3 +113,55 @@ assert (sys.stdout, sys.stderr) == before
 print("fine")
 """
     assert run(code).stdout.split() == [b"fine"]
+
+
+START_UP = """\
+WARNING: All log messages before absl::InitializeLog() is called are written to STDERR
+I0000 00:00:1795983369.875450   21685 port.cc:153] oneDNN custom operations are on.
+2026-11-29 20:16:09.876543: I external/local_xla/xla/tsl/cuda/cudart_stub.cc:31] Could not find cuda drivers
+W0000 00:00:1795983370.100000   21685 gpu_device.cc:2431] Cannot dlopen some GPU libraries.
+E0000 00:00:1795983372.167241   21685 cuda_platform.cc:52] failed call to cuInit
+To enable the following instructions: AVX2 AVX512F, in other operations, rebuild TensorFlow.
+"""
+OWN = """\
+F0000 00:00:1795983372.167241   21685 cpu_feature_guard.cc:40] The TensorFlow library was compiled to use AVX
+Warning: I am the program's own line.
+"""
+WRITES = f"""
+with streams.without_start_up_lines():
+    os.write(2, {START_UP.encode()!r})
+    os.write(2, {OWN.encode()!r})
+    print("of Python", file=sys.stderr)
+    FAIL
+print("after", file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize(
+    "level, shown",
+    [
+        ("3", ""),
+        ("2", "E0000"),
+        ("1", "W0000 E0000"),
+        ("0", "WARNING: I0000 2026-11-29 W0000 E0000 To"),
+        ("all", "WARNING: I0000 2026-11-29 W0000 E0000 To"),
+        (None, "WARNING: I0000 2026-11-29 W0000 E0000 To"),
+    ],
+)
+def test_start_up_lines_are_hidden_as_the_environment_says_and_nothing_else(monkeypatch, level, shown):
+    monkeypatch.delenv(standard_streams.LOG_LEVEL, raising=False)
+    done = run(WRITES.replace("FAIL", "pass"), env={standard_streams.LOG_LEVEL: level} if level else {})
+    lines = done.stderr.decode().splitlines()
+    assert " ".join(line.split()[0] for line in lines[:-4]) == shown
+    assert lines[-4:] == [*OWN.splitlines(), "of Python", "after"]
+
+
+def test_what_was_written_before_a_failure_is_shown():
+    done = run(WRITES.replace("FAIL", "raise SystemExit('failed')"), env={standard_streams.LOG_LEVEL: "3"})
+    assert done.returncode == 1
+    assert done.stderr.decode().splitlines() == [*OWN.splitlines(), "of Python", "failed"]
+
+
+def test_a_process_without_standard_error_loses_nothing_else():
+    code = "os.close(2)\nwith streams.without_start_up_lines():\n    print('shown')\n"
+    assert run(code, env={standard_streams.LOG_LEVEL: "3"}).stdout == b"shown\n"

@@ -25,8 +25,6 @@ from spanbert_keras.files.destination_lock import destination_lock
 from spanbert_keras.files.keras_files import save_model, save_preset
 from spanbert_keras.files.writing import input_error_if_unwritable, write_atomically
 
-DTYPES = ("source", "float32", "float16", "bfloat16")
-
 
 def _write_folder_of_tensors(checkpoint: Checkpoint, destination: Path) -> list[str]:
     """Writes a Hugging Face folder; returns notes for the user, like every `write` of `FORMATS`."""

@@ -7,6 +7,7 @@ import numpy as np
 from absl import logging
 
 from spanbert_keras.training.distributed.distribution import Distribution
+from spanbert_keras.training.monitoring.flops import attended_pairs
 from spanbert_keras.training.monitoring.run_monitor import RunMonitor
 
 
@@ -39,16 +40,18 @@ class FineTuningMonitor(RunMonitor):
             done: int. Updates made.
             window: `cadence.LogWindow` whose results are arrays.
         """
-        counts = np.zeros(3)  # positions, tokens and examples of this worker
+        counts = np.zeros(5)  # of this worker: positions, tokens, examples; pairs of positions, of tokens
         for batches, _ in window.calls:
             mask = batches["padding_mask"] * (batches["example_weights"] > 0)[..., None]
-            counts += (mask.size, mask.sum(), batches["example_weights"].sum())
-        positions, tokens, examples = self.distribution.sum(counts).tolist()
+            examples = batches["example_weights"].sum()
+            counts += (mask.size, (mask > 0).sum(), examples, mask.size * mask.shape[-1], attended_pairs(mask))
+        positions, tokens, examples, position_pairs, attended = self.distribution.sum(counts).tolist()
         if not self.distribution.is_chief:
             return
         seconds = max(time.perf_counter() - window.began, 1e-9)
         values = self.optimization(done, window) | {
             "data/padding_share": 1.0 - tokens / positions,
+            "data/attention_waste_share": 1.0 - attended / position_pairs,
             "performance/tokens_per_second": tokens / seconds,
             "performance/examples_per_second": examples / seconds,
             "performance/data_wait_share": min(1.0, window.waited / seconds),

@@ -1,8 +1,8 @@
 """Progress bar and TensorBoard of pre-training."""
 
+import dataclasses
 import os
 import time
-from collections.abc import Callable
 
 import numpy as np
 from absl import logging
@@ -11,49 +11,67 @@ from spanbert_keras.pretraining.objective import PAIR_SCORE_KEYS, SCORE_KEYS
 from spanbert_keras.pretraining.pair_scores import PairScores
 from spanbert_keras.pretraining.piece_scores import PieceScores, span_lengths
 from spanbert_keras.training.distributed.distribution import Distribution
-from spanbert_keras.training.monitoring.flops import Performance
+from spanbert_keras.training.monitoring.flops import Performance, Work, attended_pairs
 from spanbert_keras.training.monitoring.run_monitor import RunMonitor
 
+# What is counted in batches, in this order.
+COUNTED = "positions tokens masked with_boundary blocks rows position_pairs attended pairs".split()
 LONGEST_SPAN_SHOWN = 64  # tokens; longer spans are counted in the last bar
 
 
 def data_totals(batches: list[dict[str, np.ndarray]]) -> np.ndarray:
-    """Returns counts over batches, to be summed over workers: float64 `(6 + LONGEST_SPAN_SHOWN + 1,)`.
+    """Returns counts over batches, to be summed over workers: float64 `(len(COUNTED) + LONGEST_SPAN_SHOWN + 1,)`.
 
-    Positions, tokens, masked tokens, masked tokens with an SBO target, blocks, rows, and the spans of each length.
+    Positions, tokens, masked tokens, masked tokens with an SBO target, blocks, rows, pairs of positions of a row, pairs
+    of tokens that see each other, pairs of segments, and the spans of each length.
     """
-    counts = np.zeros(6 + LONGEST_SPAN_SHOWN + 1)
+    counts = np.zeros(len(COUNTED) + LONGEST_SPAN_SHOWN + 1)
     for batch in batches:
-        weights = batch["mask_weights"]
-        counts[:6] += (
-            batch["padding_mask"].size,
-            (batch["padding_mask"] > 0).sum(),
+        mask, weights = batch["padding_mask"], batch["mask_weights"]
+        counts[: len(COUNTED)] += (
+            mask.size,
+            (mask > 0).sum(),
             weights.sum(),
             batch["span_weights"].sum(),
-            batch["padding_mask"].max(1).sum(),  # the mask numbers the blocks of a row from 1
-            len(batch["padding_mask"]),
+            mask.max(1).sum(),  # the mask numbers the blocks of a row from 1
+            len(mask),
+            mask.size * mask.shape[1],
+            attended_pairs(mask),
+            batch["pair_weights"].sum() if "pair_weights" in batch else 0,
         )
         first = (weights > 0) & (batch["span_offsets"] == 0)
         lengths = np.minimum(span_lengths(batch)[first], LONGEST_SPAN_SHOWN)
-        counts[6:] += np.bincount(lengths, minlength=LONGEST_SPAN_SHOWN + 1)
+        counts[len(COUNTED) :] += np.bincount(lengths, minlength=LONGEST_SPAN_SHOWN + 1)
     return counts
 
 
 def data_facts(totals: np.ndarray, steps: int) -> dict[str, float]:
     """Returns scalars by tag from the `data_totals` of a number of steps.
 
-    Tags: `data/padding_share`, `data/masked_share` (of tokens, with [CLS] and [SEP]), `data/span_boundary_share` (of
-    masked tokens: those with an SBO target), `data/blocks_per_batch`, `data/mean_span_length` (tokens).
+    Tags: `data/padding_share`, `data/attention_waste_share` (pairs of positions of a row that are not two tokens of one
+    block), `data/masked_share` (of tokens, with [CLS] and [SEP]), `data/span_boundary_share` (of masked tokens: those
+    with an SBO target), `data/blocks_per_batch`, `data/mean_span_length` (tokens).
     """
-    places, pieces, masked, with_target, blocks, _ = totals[:6].tolist()
-    spans = totals[6:]
+    of, spans = _counts(totals), totals[len(COUNTED) :]
     return {
-        "data/padding_share": 1.0 - pieces / places,
-        "data/masked_share": masked / max(pieces, 1.0),
-        "data/span_boundary_share": with_target / max(masked, 1.0),
-        "data/blocks_per_batch": blocks / steps,
+        "data/padding_share": 1.0 - of["tokens"] / of["positions"],
+        "data/attention_waste_share": 1.0 - of["attended"] / of["position_pairs"],
+        "data/masked_share": of["masked"] / max(of["tokens"], 1.0),
+        "data/span_boundary_share": of["with_boundary"] / max(of["masked"], 1.0),
+        "data/blocks_per_batch": of["blocks"] / steps,
         "data/mean_span_length": float((spans * np.arange(len(spans))).sum() / max(1.0, spans.sum())),
     }
+
+
+def work_of(totals: np.ndarray) -> Work:
+    """Returns what the model had to compute, from `data_totals`."""
+    of = _counts(totals)
+    return Work(**{field.name: of[field.name] for field in dataclasses.fields(Work)})
+
+
+def _counts(totals: np.ndarray) -> dict[str, float]:
+    """Returns the counts of `data_totals` by name, without those of spans."""
+    return dict(zip(COUNTED, totals.tolist(), strict=False))
 
 
 class PretrainingMonitor(RunMonitor):
@@ -67,7 +85,7 @@ class PretrainingMonitor(RunMonitor):
         learning_rate: maps a step to its learning rate.
         mask_token_id: int. Id of [MASK].
         unigram: float `(V,)`. From `unigram_losses`.
-        performance: function from a step to its `Performance`.
+        performance: `Performance`.
         distribution: `Distribution`.
         span_boundary: bool. Whether the span boundary head is trained; otherwise nothing of it is shown.
     """
@@ -79,7 +97,7 @@ class PretrainingMonitor(RunMonitor):
         learning_rate,
         mask_token_id: int,
         unigram: np.ndarray,
-        performance: Callable[[int], Performance],
+        performance: Performance,
         distribution: Distribution | None = None,
         span_boundary: bool = True,
     ):
@@ -109,12 +127,12 @@ class PretrainingMonitor(RunMonitor):
             return
         seconds = time.perf_counter() - window.began
         values = scores.summary() | pairs.summary() | data_facts(totals, done - window.first)
-        values |= self.performance(done).summary(totals[1], seconds, window.waited)
+        values |= self.performance.summary(work_of(totals), seconds, window.waited)
         values |= self.optimization(done, window)
         with self._lock:
             writer = self.writer("train")
             writer.scalars(values, done)
-            writer.histogram("data/span_lengths", np.trim_zeros(totals[6:].astype(np.int64), "b"), done)
+            writer.histogram("data/span_lengths", np.trim_zeros(totals[len(COUNTED) :].astype(np.int64), "b"), done)
             writer.flush()
         self._show_progress(done, values)
 

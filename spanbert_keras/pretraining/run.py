@@ -1,7 +1,7 @@
 """One pre-training run, from its settings to its files."""
 
-import bisect
 import dataclasses
+import functools
 import itertools
 from pathlib import Path
 
@@ -28,7 +28,7 @@ from spanbert_keras.settings import to_flags
 from spanbert_keras.training.backend import device_name, has_accelerator, make_step
 from spanbert_keras.training.cadence import Cadence
 from spanbert_keras.training.loss_guard import LossGuard
-from spanbert_keras.training.monitoring.flops import Performance, Shape, peak_flops, step_flops
+from spanbert_keras.training.monitoring.flops import Performance, Shape, model_flops, peak_flops
 from spanbert_keras.training.run import saving
 from spanbert_keras.training.run.checkpoints import Checkpoints
 from spanbert_keras.training.run.run_process import RunProcess
@@ -310,19 +310,17 @@ class PretrainingRun:
             rate,
             self.data.tokenizer.mask_token_id,
             self.data.unigram,
-            self._performance,
+            self._performance(),
             self.distribution,
             span_boundary=self.config.sbo_weight > 0,
         )
 
-    def _performance(self, step: int) -> Performance:
-        """Returns the rates to show at a step; the peak is that of the flag, or of the device if it is a known one."""
+    def _performance(self) -> Performance:
+        """Returns the rates to show; the peak is that of the flag, or of the device if it is a known one."""
         config = self.config
-        ends = list(itertools.accumulate(phase.steps for phase in config.phase_list))
-        shape = self._shape(min(bisect.bisect_left(ends, step), len(ends) - 1))
-        tokens = shape.batch_rows * shape.sequence_length
+        flops = functools.partial(model_flops, self._shape(0), span_boundary=config.sbo_weight != 0)
         peak = 1e12 * config.peak_tflops if config.peak_tflops else peak_flops(device_name(), config.precision)
-        return Performance(step_flops(shape, config.sbo_weight != 0) / tokens, self.distribution.replicas, peak)
+        return Performance(flops, self.distribution.replicas, peak)
 
     def _held_out_sets(self) -> list[HeldOut]:
         """Returns one held-out set per scheme: rows spread evenly over the split, the same for every step size.

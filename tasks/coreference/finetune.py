@@ -6,17 +6,19 @@ python -m tasks.coreference.finetune --flagfile=configs/coreference_base.flags -
 
 import dataclasses
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from absl import logging
 
 import spanbert_keras
 from spanbert_keras import program
-from spanbert_keras.fine_tuning.run import TrainingRows
 from spanbert_keras.fine_tuning.settings import FineTuningSettings, parse_numbers
 from spanbert_keras.program import InputError, setting
 from tasks.coreference import predictions
 from tasks.shared.task import Task, fine_tune
+
+if TYPE_CHECKING:
+    from spanbert_keras.fine_tuning.run import TrainingRows
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -168,7 +170,7 @@ class CoreferenceResolution(Task):
             ),
         )
 
-    def training_rows(self, model) -> TrainingRows:
+    def training_rows(self, model) -> "TrainingRows":
         """Returns the training rows."""
         rows = model.preprocessor.rows(self.train)
         logging.info("Training data: %s", {name: n for name, n in rows.counts.items() if n})

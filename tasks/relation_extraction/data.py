@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from spanbert_keras import EntityPair
+import spanbert_keras
 from spanbert_keras.files.text_errors import json_lines_fault
 from spanbert_keras.program import InputError, shown
 from tasks.shared.example_collector import LEAVE_OUT, ExampleCollector
@@ -33,7 +33,7 @@ class Example:
     """
 
     id: str
-    pair: EntityPair
+    pair: "spanbert_keras.EntityPair"
     relation: str
 
 
@@ -189,5 +189,5 @@ def _example(record: Any, where: str, gold: bool) -> Example:
             f"{where}: subject and object share tokens. Expected: disjoint spans. Received: {spans[0]} and {spans[1]}, "
             "half-open."
         )
-    pair = EntityPair(tuple(tokens), spans[0], spans[1], record["subj_type"], record["obj_type"])
+    pair = spanbert_keras.EntityPair(tuple(tokens), spans[0], spans[1], record["subj_type"], record["obj_type"])
     return Example(name, pair, record["relation"] if gold else "")

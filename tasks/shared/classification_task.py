@@ -2,14 +2,16 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from absl import logging
 
-from spanbert_keras.fine_tuning.run import TrainingRows
 from tasks.shared.label_targets import label_targets
 from tasks.shared.task import Task
+
+if TYPE_CHECKING:
+    from spanbert_keras.fine_tuning.run import TrainingRows
 
 
 class ClassificationTask(Task):
@@ -68,7 +70,7 @@ class ClassificationTask(Task):
         """Writes the predictions of a set into a folder of its own."""
         raise NotImplementedError
 
-    def training_rows(self, model) -> TrainingRows:
+    def training_rows(self, model) -> "TrainingRows":
         """Returns the training rows."""
         rows = model.preprocessor.rows(self.inputs_of(self.train), self.targets_of(model, self.train))
         logging.info("%d training examples, %d of them cut; %d dev examples.", len(self.train), rows.cut, len(self.dev))

@@ -4,17 +4,17 @@ import dataclasses
 import hashlib
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import keras
 from absl import logging
 
 import spanbert_keras
 from spanbert_keras import program
-from spanbert_keras.fine_tuning.objective import ExampleObjective
 from spanbert_keras.fine_tuning.settings import FineTuningSettings
-from spanbert_keras.fine_tuning.study import FineTuningStudy
 from spanbert_keras.program import InputError
+
+if TYPE_CHECKING:
+    from spanbert_keras.fine_tuning.objective import ExampleObjective
 
 MAX_LOGGED = 5  # left-out examples that are logged one by one
 
@@ -43,8 +43,10 @@ class Task:
         """Returns a checksum of each set; a run only continues with the same ones."""
         return {name: fingerprint(examples) for name, examples in self.sets().items()}
 
-    def objective(self, model) -> ExampleObjective:
+    def objective(self, model) -> "ExampleObjective":
         """Returns the objective: the mean of the examples' losses."""
+        from spanbert_keras.fine_tuning.objective import ExampleObjective
+
         return ExampleObjective(model)
 
     def load_encoder(self, flag: str) -> tuple[Any, int]:
@@ -82,6 +84,8 @@ def load_encoder(settings: FineTuningSettings):
     Raises:
         InputError: it cannot be loaded, or has no tokenizer.
     """
+    import keras
+
     dropout = settings.dropout
     overrides = {} if dropout is None else {"dropout": dropout, "attention_dropout": dropout}
     policy = keras.mixed_precision.dtype_policy().name
@@ -109,6 +113,8 @@ def fingerprint(examples: Iterable) -> str:
 
 def fine_tune(config: FineTuningSettings, make_task: Callable) -> None:
     """Fine-tunes, evaluates, and writes the results; if it is stopped, ends with the exit code of the reason."""
+    from spanbert_keras.fine_tuning.study import FineTuningStudy
+
     code = FineTuningStudy(config, make_task, program.to_flags).run()
     if code:
         logging.info("Stopped with exit code %d. The same command resumes %s.", code, config.output_dir)

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from spanbert_keras import SpanBertCoreferenceResolver, SpanBertEncoder, SpanBertPretrainer, load_pretrained
+from spanbert_keras.conversion.choices import MODELS
 from spanbert_keras.conversion.formats.hugging_face import write_hugging_face
-from spanbert_keras.conversion.formats.own_models import KINDS, from_model
+from spanbert_keras.conversion.formats.own_models import from_model
 from spanbert_keras.conversion.head_settings import HeadSource
 from spanbert_keras.conversion.tasks import TASKS, in_words, row_lengths, task_config, task_of
 from spanbert_keras.errors import InputError
@@ -20,7 +21,7 @@ SETTINGS = {
 
 
 def test_every_task_is_a_kind_of_model_to_load():
-    assert KINDS == ("auto", "encoder", "pretrainer", *TASKS)
+    assert MODELS == ("auto", "encoder", "pretrainer", *TASKS)
     assert row_lengths() == ["window_length", "row_length"]
 
 

@@ -44,6 +44,8 @@ def test_training_writes_scalars_over_batches_of_different_lengths(make_monitor,
     assert found["optimization/loss"] == {2: 3.0} and found["optimization/gradient_norm"] == {2: 3.0}
     assert found["optimization/learning_rate"] == {2: pytest.approx(0.25)}
     assert found["data/padding_share"] == {2: pytest.approx(1 - PIECES / PLACES)}
+    attended, pairs = 64 + 25 + 9 + 256 + 121, 3 * 8 * 8 + 3 * 16 * 16
+    assert found["data/attention_waste_share"] == {2: pytest.approx(1 - attended / pairs)}
     assert found["performance/tokens_per_second"][2] == pytest.approx(PIECES / 1000, rel=0.2)
     assert found["performance/examples_per_second"][2] == pytest.approx(EXAMPLES / 1000, rel=0.2)
     assert found["performance/data_wait_share"][2] == pytest.approx(0.25, rel=0.2)
@@ -81,7 +83,7 @@ def test_scores_on_dev_have_their_own_folder(make_monitor, tmp_path, lines, read
 def test_counts_are_summed_over_workers_and_only_the_chief_writes(make_monitor, tmp_path, lines, read_events):
     class Two(Distribution):
         def sum(self, values):
-            return values + np.array([28.0, 3.0, 1.0])  # what the other worker saw
+            return values + np.array([28.0, 3.0, 1.0, 28.0 * 7, 9.0])  # what the other worker saw
 
     for worker in (1, 0):
         with make_monitor(distribution=Two(worker=worker, num_workers=2)) as monitor:

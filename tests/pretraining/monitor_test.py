@@ -1,11 +1,19 @@
 """Tests of the monitor of pre-training: facts of batches, TensorBoard, log lines, the progress bar."""
 
+import dataclasses
 import time
 
 import numpy as np
 import pytest
 
-from spanbert_keras.pretraining.monitor import LONGEST_SPAN_SHOWN, PretrainingMonitor, data_facts, data_totals
+from spanbert_keras.pretraining.monitor import (
+    COUNTED,
+    LONGEST_SPAN_SHOWN,
+    PretrainingMonitor,
+    data_facts,
+    data_totals,
+    work_of,
+)
 from spanbert_keras.pretraining.piece_scores import unigram_losses
 from spanbert_keras.training.distributed.distribution import Distribution
 from spanbert_keras.training.monitoring.flops import Performance
@@ -33,9 +41,9 @@ def window_of(first, *calls, seconds=1.0, waited=0.0):
 def make_monitor(tmp_path):
     def make(peak=None, distribution=None):
         rate = WarmupLinearDecay(0.5, 4, 10)
-        performance = Performance(1e9, 2, peak)
+        performance = Performance(lambda work: 1e9 * work.tokens, 2, peak)
         unigram = unigram_losses(np.ones(64))
-        return PretrainingMonitor(tmp_path, 10, rate, 4, unigram, lambda done: performance, distribution)
+        return PretrainingMonitor(tmp_path, 10, rate, 4, unigram, performance, distribution)
 
     return make
 
@@ -47,13 +55,32 @@ def test_facts_of_batches_are_counted(stream_of):
     totals = data_totals(batches)
     masked, targets = (sum(b[name].sum() for b in batches) for name in ("mask_weights", "span_weights"))
     blocks = sum(b["padding_mask"].max(1).sum() for b in batches)
-    assert totals[:6].tolist() == [3 * 4 * 24, pieces, masked, targets, blocks, 3 * 4]
+    lengths = [row.tolist().count(j) for b in batches for row in b["padding_mask"] for j in range(1, row.max() + 1)]
+    attended = sum(length**2 for length in lengths)
+    expected = [3 * 4 * 24, pieces, masked, targets, blocks, 3 * 4, 3 * 4 * 24 * 24, attended, 0]
+    assert totals[: len(COUNTED)].tolist() == expected
+    work = work_of(totals)
+    assert dataclasses.astuple(work) == (pieces, attended, masked, targets, 0)
     facts = data_facts(totals, 3)
     assert facts["data/padding_share"] == pytest.approx(1 - pieces / (3 * 4 * 24))
+    assert facts["data/attention_waste_share"] == pytest.approx(1 - attended / (3 * 4 * 24 * 24))
     assert facts["data/masked_share"] == pytest.approx(masked / pieces)
     assert facts["data/span_boundary_share"] == pytest.approx(targets / masked)
     assert facts["data/blocks_per_batch"] == blocks / 3
     assert 0 < facts["data/span_boundary_share"] <= 1
+
+
+def test_pairs_of_segments_are_counted_if_there_are_any(batch):
+    paired, _ = with_pairs(batch, {}, 1, 0.0, 1)
+    assert work_of(data_totals([paired, batch])).pairs == 2 * len(batch["token_ids"]) - 1
+
+
+def test_full_rows_of_one_block_waste_no_attention(batch):
+    whole = {**batch, "padding_mask": np.ones_like(batch["padding_mask"])}
+    assert data_facts(data_totals([whole]), 1)["data/attention_waste_share"] == 0
+    halves = {**batch, "padding_mask": np.where(np.arange(24) < 12, 1, 2) * whole["padding_mask"]}
+    assert data_facts(data_totals([halves]), 1)["data/attention_waste_share"] == 0.5
+    assert data_facts(data_totals([whole, halves]), 2)["data/attention_waste_share"] == 0.25
 
 
 def test_totals_of_workers_add_up(stream_of):
@@ -73,7 +100,7 @@ def test_the_histogram_counts_each_span_once(stream_of):
         for _, left, right in spans:
             expected[right - left - 1] += 1
     totals = data_totals(batches)
-    counts = totals[6:]
+    counts = totals[len(COUNTED) :]
     assert counts.tolist() == expected.tolist()
     assert (counts * np.arange(len(counts))).sum() == sum(b["mask_weights"].sum() for b in batches)
     mean = (counts * np.arange(len(counts))).sum() / counts.sum()
@@ -82,7 +109,7 @@ def test_the_histogram_counts_each_span_once(stream_of):
 
 def test_very_long_spans_are_in_the_last_bar(batch):
     long = {**batch, "right_positions": batch["left_positions"] + 500}
-    assert data_totals([long])[-1] == data_totals([batch])[6:].sum()
+    assert data_totals([long])[-1] == data_totals([batch])[len(COUNTED) :].sum()
 
 
 def test_batches_of_padding_have_finite_facts(batch):
@@ -108,7 +135,12 @@ def test_training_writes_scalars_and_the_histogram(make_monitor, batch, tmp_path
     pieces = 2 * (batch["padding_mask"] > 0).sum()
     assert found["performance/tokens_per_second"][2] == pytest.approx(pieces / 1.5, rel=0.2)
     assert found["performance/data_wait_share"][2] == pytest.approx(0.2, rel=0.2)
-    assert {"data/padding_share", "data/span_boundary_share", "masked_lm/loss_masked"} <= set(found)
+    assert {
+        "data/padding_share",
+        "data/attention_waste_share",
+        "data/span_boundary_share",
+        "masked_lm/loss_masked",
+    } <= set(found)
     assert "performance/model_flops_utilization" not in found
 
 
@@ -176,7 +208,7 @@ def test_counts_are_summed_over_workers_and_only_the_chief_writes(make_monitor, 
     found = read_events(tmp_path / "train")
     assert found["masked_lm/loss"] == {1: 2.0}
     assert found["data/blocks_per_batch"][1] == 2 * batch["padding_mask"].max(1).sum()
-    assert found["data/span_lengths"][1][:, 2].sum() == 2 * data_totals([batch])[6:].sum()
+    assert found["data/span_lengths"][1][:, 2].sum() == 2 * data_totals([batch])[len(COUNTED) :].sum()
     pieces = 2 * (batch["padding_mask"] > 0).sum()
     assert found["performance/tokens_per_second"][1] == pytest.approx(pieces, rel=0.2)
 

@@ -13,11 +13,12 @@ from spanbert_keras.files.checkpoint_files import read, read_manifest
 from spanbert_keras.files.json_files import read_json
 from spanbert_keras.pretraining import run as run_module
 from spanbert_keras.pretraining.held_out_evaluator import HeldOutEvaluator
+from spanbert_keras.pretraining.monitor import data_totals, work_of
 from spanbert_keras.pretraining.run import BEST_BY, PretrainingRun
 from spanbert_keras.training.backend import make_step
 from spanbert_keras.training.distributed.distribution import Distribution
 from spanbert_keras.training.distributed.worker_watch import WorkerWatch
-from spanbert_keras.training.monitoring.flops import step_flops
+from spanbert_keras.training.monitoring.flops import model_flops, step_flops
 from spanbert_keras.training.run.run_process import RunProcess
 
 
@@ -173,7 +174,7 @@ def test_the_best_checkpoint_is_that_of_the_first_schemes_masked_pieces(make_run
 
 
 def test_the_peak_is_the_flags(make_run):
-    performance = make_run("--peak_tflops=2.5", distribution=Distribution(num_workers=2))._performance(1)
+    performance = make_run("--peak_tflops=2.5", distribution=Distribution(num_workers=2))._performance()
     assert (performance.peak, performance.replicas) == (2.5e12, 2)
 
 
@@ -267,11 +268,13 @@ def test_a_run_in_phases_continues_bit_for_bit_across_their_border(make_run, eag
         np.testing.assert_array_equal(one, other)
 
 
-def test_the_rates_of_a_phase_count_its_own_arithmetic(make_run):
+def test_the_rates_count_what_is_in_the_batches_of_every_phase(make_run):
     run = make_run(*PHASES)
-    first, same, second = (run._performance(step).flops_per_token for step in (1, 3, 4))
-    assert first == same == step_flops(run._shape(0), True) / (16 * run._shape(0).batch_rows)
-    assert second == step_flops(run._shape(1), True) / (32 * run._shape(1).batch_rows) != first
+    performance = run._performance()
+    for phase, stream in enumerate(run.data.streams):
+        work = work_of(data_totals([stream.batch(0)]))
+        shape = run._shape(phase)
+        assert performance.flops(work) == model_flops(shape, work, True) < step_flops(shape, True)
 
 
 def test_flags_shape_schedule_and_guard(make_run, eagerly):

@@ -34,7 +34,7 @@ FLAG = re.compile(r"(?<![\w-])--(\w+)")
 CODE = re.compile(r"`([^`\n]+)`")
 OUR_PATH = re.compile(r"(?:\.\./)?((?:spanbert_keras|tasks|configs|benchmarks|tests|docs)/[\w./-]+)")
 OTHER_PROGRAMS = ("benchmarks.classification_scores",)  # the other benchmarks are run as scripts
-NOT_OURS = {"flagfile", "help", "slow", "logdir"}  # flags of absl, pytest and TensorBoard
+NOT_OURS = {"flagfile", "help", "version", "slow", "logdir"}  # of every program, of pytest and TensorBoard
 
 
 def anchors(text):

@@ -14,6 +14,7 @@ ARROWS: dict[str, set[str]] = {
     "settings": set(),
     "progress": set(),
     "standard_streams": set(),
+    "program_start": {"standard_streams"},
     "files": set(),
     # What a model is made of.
     "kernels": set(),
@@ -27,8 +28,18 @@ ARROWS: dict[str, set[str]] = {
     "data": {"preprocessing", "files", "settings"},
     "training": {"kernels", "data", "preprocessing", "files", "settings"},
     "fine_tuning": {"training", "losses", "data", "preprocessing", "files", "settings"},
-    "pretraining": {"kernels", "training", "data", "preprocessing", "models", "losses", "conversion", "files", "settings"},
-    "program": {"files", "settings", "standard_streams"},
+    "pretraining": {
+        "training",
+        "data",
+        "preprocessing",
+        "models",
+        "losses",
+        "kernels",
+        "conversion",
+        "files",
+        "settings",
+    },
+    "program": {"", "files", "program_start", "settings", "standard_streams"},
     "model_flag": {""},
 }
 # Inside the rooms that have inner ones: what each inner room, or file beside them, may import of its own room.
@@ -74,7 +85,7 @@ INNER_ARROWS: dict[str, dict[str, set[str]]] = {
     },
     "conversion": {
         "exports": {"foreign_keys"},
-        "formats": {"checkpoint", "tasks", "hugging_face_names", "foreign_keys", "claims"},
+        "formats": {"choices", "checkpoint", "tasks", "hugging_face_names", "foreign_keys", "claims"},
         "checkpoint": {"tasks", "hugging_face_names", "foreign_keys"},
         "tasks": {"head_settings", "hugging_face_names"},
         "head_settings": {"foreign_keys"},

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from spanbert_keras.conversion import hugging_face_names
+from spanbert_keras.conversion import choices, hugging_face_names
 from spanbert_keras.conversion.checkpoint import Checkpoint
 from spanbert_keras.conversion.claims import check_keras_file
 from spanbert_keras.conversion.foreign_keys import read_settings
@@ -19,7 +19,6 @@ from spanbert_keras.models.encoder import SpanBertEncoder, SpanBertTokenizer
 from spanbert_keras.models.pretrainer import SpanBertPretrainer
 
 OWN_KIND = "a model of this package"
-KINDS = ("auto", "encoder", "pretrainer", *TASKS)
 DESCRIPTIONS = {"labels", "num_classes", "problem_type"}  # arguments that say what a new classifier predicts
 TASK_MODELS: tuple[Any, ...] = tuple(task.model for task in TASKS.values())
 SIZES = (
@@ -80,10 +79,10 @@ def to_model(
         InputError: The kind is unknown, an override is a size, or the checkpoint cannot become this kind of model.
     """
     fixed = sorted(overrides.keys() & (set(SIZES) - {"dropout", "attention_dropout"}))
-    if fixed or kind not in KINDS:
+    if fixed or kind not in choices.MODELS:
         wrong = f"{fixed[0]}={overrides[fixed[0]]!r}, which the source determines" if fixed else f"kind={kind!r}"
         raise InputError(
-            f"Invalid arguments for a model. Expected: one of {', '.join(KINDS)}; no sizes. Received: {wrong}."
+            f"Invalid arguments for a model. Expected: one of {', '.join(choices.MODELS)}; no sizes. Received: {wrong}."
         )
     kind = checkpoint.model_kind if kind == "auto" else kind
     settings = _settings_of(checkpoint, kind, given or {})

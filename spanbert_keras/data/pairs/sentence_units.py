@@ -1,8 +1,11 @@
 """Sentences found in word pieces alone, without the text."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-from spanbert_keras.preprocessing.tokenizer import SpanBertTokenizer
+if TYPE_CHECKING:
+    from spanbert_keras.preprocessing.tokenizer import SpanBertTokenizer
 
 TERMINATORS = frozenset(".!?…")
 CLOSERS = frozenset("\"')]”’")
@@ -35,7 +38,7 @@ class SentenceUnits:
     ```
     """
 
-    def __init__(self, tokenizer: SpanBertTokenizer):
+    def __init__(self, tokenizer: "SpanBertTokenizer"):
         words = tokenizer.word_starts()
         self._kinds = np.array(
             [

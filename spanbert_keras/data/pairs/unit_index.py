@@ -4,6 +4,7 @@ import dataclasses
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,7 +13,9 @@ from spanbert_keras.data.shards.shard_format import ArrayFile
 from spanbert_keras.data.shards.token_shards import TokenSplit
 from spanbert_keras.files.index_folder import cached_index
 from spanbert_keras.files.npy_files import open_npy
-from spanbert_keras.preprocessing.tokenizer import SpanBertTokenizer
+
+if TYPE_CHECKING:
+    from spanbert_keras.preprocessing.tokenizer import SpanBertTokenizer
 
 PAIR_UNITS = ("line", "sentence")
 SLICE_PIECES = 2_000_000  # pieces that are read at once, to bound the memory
@@ -46,7 +49,7 @@ class Units:
 
 
 def cached_units(
-    folder: str | os.PathLike, name: str, split: TokenSplit, tokenizer: SpanBertTokenizer, kind: str
+    folder: str | os.PathLike, name: str, split: TokenSplit, tokenizer: "SpanBertTokenizer", kind: str
 ) -> Units:
     """Returns the units saved under `folder/name`, or finds, saves and memory-maps them.
 

@@ -4,7 +4,7 @@ import dataclasses
 import os
 import pathlib
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,7 +12,9 @@ from spanbert_keras.data.shards import annotation_format, shard_format
 from spanbert_keras.data.shards.manifest import read_manifest
 from spanbert_keras.data.shards.mention_annotation import MentionAnnotation, open_annotation
 from spanbert_keras.errors import InputError
-from spanbert_keras.preprocessing.tokenizer import SpanBertTokenizer
+
+if TYPE_CHECKING:
+    from spanbert_keras.preprocessing.tokenizer import SpanBertTokenizer
 
 PART_NAME = re.compile(r"part-(\d+)-of-(\d+)")
 
@@ -107,8 +109,10 @@ class TokenShards:
             raise ValueError(f"`name` must be one of {shard_format.SPLITS}. Received: name={name!r}.")
         return self._splits[name]
 
-    def tokenizer(self) -> SpanBertTokenizer:
+    def tokenizer(self) -> "SpanBertTokenizer":
         """Returns the tokenizer with which the corpus was prepared, from its own copy of the vocabulary."""
+        from spanbert_keras.preprocessing.tokenizer import SpanBertTokenizer
+
         folder, manifest = self.parts[0]
         settings = manifest.get("tokenizer_settings", {})
         try:
@@ -119,7 +123,7 @@ class TokenShards:
                 "Prepare the corpus again."
             ) from error
 
-    def check_vocabulary(self, tokenizer: SpanBertTokenizer) -> None:
+    def check_vocabulary(self, tokenizer: "SpanBertTokenizer") -> None:
         """Raises unless the corpus was prepared with this tokenizer."""
         expected, received = self.manifest["vocabulary_fingerprint"], tokenizer.fingerprint()
         if expected != received:

@@ -1,6 +1,9 @@
 """Arithmetic, memory and speed of a run: FLOPs of a step, the device's peak, tokens per second and MFU."""
 
 import dataclasses
+from collections.abc import Callable
+
+import numpy as np
 
 ACTIVATION_BYTES = {"float32": 4, "mixed_bfloat16": 2, "mixed_float16": 2}
 # Dense peak of one device in TFLOP/s, from the vendors' data sheets: matrix products of float32 (TF32 if the device has
@@ -38,21 +41,66 @@ class Shape:
     pairs: int = 0
 
 
-def step_flops(shape: Shape, span_boundary: bool = True) -> float:
-    """Returns the floating-point operations of one training step: 3 x (forward pass); a multiply-add counts as two.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Work:
+    """What batches hold that a model must compute. The numbers of batches and of workers add up.
 
-    Only matrix products count. Per layer a token costs 2 (4 D^2 + 2 D I), and 4 T D for its row of attention; a masked
-    position costs 2 D^2 + 2 D V in the masked-LM head and 2 (2 D + P) D + 2 D^2 + 2 D V in the span-boundary head; a
-    pair costs 2 D^2 + 4 D in the next-sentence head.
+    Attributes:
+        tokens: tokens without padding, with [CLS] and [SEP].
+        attended: pairs of tokens that see each other, see `attended_pairs`.
+        masked: masked tokens.
+        with_boundary: those of them with a target of the span-boundary head.
+        pairs: pairs of segments that the next-sentence head reads.
     """
-    d, t = shape.hidden_dim, shape.sequence_length
-    token = shape.num_layers * (2 * (4 * d * d + 2 * d * shape.intermediate_dim) + 4 * t * d)
-    vocabulary = 2 * d * shape.vocabulary_size
-    masked = 2 * d * d + vocabulary
+
+    tokens: float
+    attended: float
+    masked: float
+    with_boundary: float
+    pairs: float = 0
+
+
+def attended_pairs(padding_mask: np.ndarray) -> int:
+    """Returns the number of (token, token that it sees): the squared lengths of all blocks, summed.
+
+    Args:
+        padding_mask: int `(..., T)`. 0 padding, j >= 1 the j-th block of the row.
+    """
+    rows = padding_mask.reshape(-1, padding_mask.shape[-1]).astype(np.int64)
+    numbers = rows.max(initial=0) + 1
+    found = (rows + numbers * np.arange(len(rows))[:, np.newaxis]).ravel()
+    lengths = np.bincount(found, minlength=numbers * len(rows)).reshape(len(rows), numbers)[:, 1:]
+    return int((lengths**2).sum())
+
+
+def model_flops(shape: Shape, work: Work, span_boundary: bool = True) -> float:
+    """Returns the floating-point operations of training on `work`: 3 x (forward pass); a multiply-add counts as two.
+
+    Only matrix products count, and only what the model needs: no padding, and no token of another block. Per layer a
+    token costs 2 (4 D^2 + 2 D I), and 4 D for each token that it sees; a masked token costs 2 D^2 + 2 D V in the
+    masked-LM head, and one with a boundary 2 (2 D + P) D + 2 D^2 + 2 D V in the span-boundary head; a pair costs
+    2 D^2 + 4 D in the next-sentence head. The sizes in tokens and rows of `shape` are not read.
+    """
+    d = shape.hidden_dim
+    projections = work.tokens * 2 * (4 * d * d + 2 * d * shape.intermediate_dim)
+    to_vocabulary = 2 * d * d + 2 * d * shape.vocabulary_size
+    heads = work.masked * to_vocabulary + work.pairs * (2 * d * d + 4 * d)
     if span_boundary:
-        masked += 2 * (2 * d + shape.position_dim) * d + 2 * d * d + vocabulary
-    pair = 2 * d * d + 4 * d
-    return 3.0 * shape.batch_rows * (t * token + shape.predictions * masked + shape.pairs * pair)
+        heads += work.with_boundary * (2 * (2 * d + shape.position_dim) * d + to_vocabulary)
+    return 3.0 * (shape.num_layers * (projections + work.attended * 4 * d) + heads)
+
+
+def step_flops(shape: Shape, span_boundary: bool = True) -> float:
+    """Returns `model_flops` of a step whose rows are one block each, without padding, with all predictions."""
+    masked = shape.batch_rows * shape.predictions
+    work = Work(
+        tokens=shape.batch_rows * shape.sequence_length,
+        attended=shape.batch_rows * shape.sequence_length**2,
+        masked=masked,
+        with_boundary=masked,
+        pairs=shape.batch_rows * shape.pairs,
+    )
+    return model_flops(shape, work, span_boundary)
 
 
 def memory_bytes(shape: Shape, parameters: int, precision: str, accumulation_steps: int = 1) -> dict[str, float]:
@@ -86,37 +134,35 @@ def peak_flops(device_name: str, precision: str) -> float | None:
 class Performance:
     """Rates between two points of a run.
 
-    `model_flops_utilization` = (arithmetic of the model for the tokens seen, without padding) / (seconds x replicas x
-    peak of one device). The arithmetic is that of `step_flops`: matrix products of the forward and backward pass, and
-    nothing else that a program may compute.
+    `model_flops_utilization` = (arithmetic of the model for the work done) / (seconds x replicas x peak of one device).
+    The arithmetic is that of `model_flops`, and nothing else that a program may compute.
 
     Args:
-        flops_per_token: float. Arithmetic of the forward and backward pass, per token.
+        flops: function from `Work` to the arithmetic of the forward and backward pass.
         replicas: int. Number of devices of the whole run.
         peak: float or `None`. Peak of one device in FLOP/s; `None` gives no utilization.
     """
 
-    def __init__(self, flops_per_token: float, replicas: int, peak: float | None):
-        self.flops_per_token = flops_per_token
+    def __init__(self, flops: Callable[[Work], float], replicas: int, peak: float | None):
+        self.flops = flops
         self.replicas = replicas
         self.peak = peak
 
-    def summary(self, tokens: float, seconds: float, waited: float) -> dict[str, float]:
+    def summary(self, work: Work, seconds: float, waited: float) -> dict[str, float]:
         """Returns rates by tag.
 
         Args:
-            tokens: float. Tokens of all workers, without padding.
-            seconds: float. Time that they took.
+            work: `Work` of all workers.
+            seconds: float. Time that it took.
             waited: float. Part of the seconds that the loop waited for batches.
         """
         seconds = max(seconds, 1e-9)
+        rate = self.flops(work) / seconds
         rates = {
-            "performance/tokens_per_second": tokens / seconds,
+            "performance/tokens_per_second": work.tokens / seconds,
             "performance/data_wait_share": min(1.0, waited / seconds),
-            "performance/model_tflops_per_second": self.flops_per_token * tokens / seconds / 1e12,
+            "performance/model_tflops_per_second": rate / 1e12,
         }
         if self.peak:
-            rates["performance/model_flops_utilization"] = (
-                self.flops_per_token * tokens / seconds / (self.replicas * self.peak)
-            )
+            rates["performance/model_flops_utilization"] = rate / (self.replicas * self.peak)
         return rates

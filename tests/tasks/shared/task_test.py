@@ -9,6 +9,7 @@ import pytest
 
 import spanbert_keras
 from spanbert_keras import program
+from spanbert_keras.fine_tuning import study
 from spanbert_keras.program import InputError
 from tasks.shared import task
 from tasks.shared.task import Task, fine_tune, fingerprint
@@ -108,7 +109,7 @@ def test_a_run_that_was_stopped_ends_with_its_exit_code(monkeypatch, code):
         def run(self):
             return code
 
-    monkeypatch.setattr(task, "FineTuningStudy", Study)
+    monkeypatch.setattr(study, "FineTuningStudy", Study)
     config = types.SimpleNamespace(output_dir="runs/x")
     if code:
         with pytest.raises(SystemExit) as ended:

@@ -2,9 +2,19 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
 
-from spanbert_keras.training.monitoring.flops import Performance, Shape, memory_bytes, peak_flops, step_flops
+from spanbert_keras.training.monitoring.flops import (
+    Performance,
+    Shape,
+    Work,
+    attended_pairs,
+    memory_bytes,
+    model_flops,
+    peak_flops,
+    step_flops,
+)
 
 SMALL = Shape(
     vocabulary_size=11,
@@ -17,6 +27,7 @@ SMALL = Shape(
     batch_rows=7,
     position_dim=8,
 )
+NOTHING = Work(tokens=0, attended=0, masked=0, with_boundary=0)
 
 
 def test_arithmetic_of_a_small_shape_by_hand():
@@ -32,6 +43,45 @@ def test_a_pair_costs_its_pooler_and_two_logits():
     of_pairs = step_flops(dataclasses.replace(SMALL, pairs=2)) - step_flops(SMALL)
     assert of_pairs == 3 * 7 * 2 * (2 * 4 * 4 + 4 * 4)  # 2 D^2 + 4 D for each of the two pairs of seven rows
     assert step_flops(dataclasses.replace(SMALL, pairs=2), False) - step_flops(SMALL, False) == of_pairs
+
+
+def work_of_rows(blocks, **heads):
+    """Returns the `Work` of rows with blocks of these lengths."""
+    mask = np.zeros((len(blocks), max(map(sum, blocks))), np.int32)
+    for row, lengths in zip(mask, blocks, strict=True):
+        row[: sum(lengths)] = np.repeat(np.arange(1, len(lengths) + 1), lengths)
+    counts = {"masked": 0, "with_boundary": 0} | heads
+    return Work(tokens=int((mask > 0).sum()), attended=attended_pairs(mask), **counts)
+
+
+def test_full_rows_of_one_block_cost_a_whole_step():
+    shape = dataclasses.replace(SMALL, pairs=2)
+    work = work_of_rows([[5]] * 7, masked=21, with_boundary=21, pairs=14)
+    for span_boundary in (True, False):
+        assert model_flops(shape, work, span_boundary) == step_flops(shape, span_boundary)
+
+
+def test_two_blocks_of_half_the_length_need_half_of_the_attention():
+    one, two, alone = (work_of_rows(rows) for rows in ([[64]], [[32, 32]], [[1]] * 64))
+    attention = 3 * 2 * 4 * 4 * 64 * 64  # L layers, 4 D for each pair of tokens, forward and backward
+    assert model_flops(SMALL, one) - model_flops(SMALL, two) == attention / 2
+    assert model_flops(SMALL, one) - model_flops(SMALL, alone) == attention * 63 / 64
+
+
+def test_padding_and_heads_without_targets_cost_nothing():
+    assert model_flops(SMALL, work_of_rows([[3, 1], [4], [9]])) == model_flops(SMALL, work_of_rows([[3, 1, 4, 9]]))
+    bare = model_flops(SMALL, work_of_rows([[5]]))
+    masked = model_flops(SMALL, work_of_rows([[5]], masked=2)) - bare
+    assert masked == 3 * 2 * 2 * (4 * 4 + 4 * 11)
+    both = model_flops(SMALL, work_of_rows([[5]], masked=2, with_boundary=1)) - bare - masked
+    assert both == 3 * 2 * ((4 + 4 + 8) * 4 + 4 * 4 + 4 * 11)
+
+
+def test_tokens_see_those_of_their_block():
+    mask = np.array([[1, 1, 1, 2, 2, 0], [1, 2, 3, 0, 0, 0], [0] * 6])
+    assert attended_pairs(mask) == 9 + 4 + 1 + 1 + 1
+    assert attended_pairs(mask[None].astype(np.float32)) == 16
+    assert attended_pairs(mask[:0]) == attended_pairs(mask[2:]) == 0
 
 
 def test_the_span_boundary_head_costs_about_4_percent_at_base_size():
@@ -88,7 +138,8 @@ def test_an_unknown_device_has_none(device_name):
 
 def test_rates_are_those_of_a_hand_calculation():
     # 1,000 tokens in 4 s are 250 per second; at 6 GFLOP per token 1.5 TFLOP/s, a quarter of 2 devices x 3 TFLOP/s.
-    rates = Performance(6e9, replicas=2, peak=3e12).summary(tokens=1000.0, seconds=4.0, waited=1.0)
+    work = work_of_rows([[250] * 4])
+    rates = Performance(lambda done: 6e9 * done.tokens, replicas=2, peak=3e12).summary(work, seconds=4.0, waited=1.0)
     assert rates == pytest.approx(
         {
             "performance/tokens_per_second": 250.0,
@@ -100,7 +151,7 @@ def test_rates_are_those_of_a_hand_calculation():
 
 
 def test_without_a_peak_utilization_is_left_out():
-    rates = Performance(6e9, 1, None).summary(10.0, 1.0, 0.0)
+    rates = Performance(lambda work: 6e9, 1, None).summary(work_of_rows([[10]]), 1.0, 0.0)
     assert set(rates) == {
         "performance/tokens_per_second",
         "performance/data_wait_share",
@@ -109,6 +160,6 @@ def test_without_a_peak_utilization_is_left_out():
 
 
 def test_shares_stay_finite_and_below_one():
-    rates = Performance(1.0, 1, 1.0).summary(0.0, 0.0, 0.1)
+    rates = Performance(lambda work: 0.0, 1, 1.0).summary(NOTHING, 0.0, 0.1)
     assert rates["performance/data_wait_share"] == 1.0
     assert rates["performance/tokens_per_second"] == 0.0
