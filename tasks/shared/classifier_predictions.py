@@ -11,13 +11,7 @@ from spanbert_keras.progress import Progress
 def logits_of(model, rows: Sequence, batch_size: int) -> np.ndarray:
     """Returns a classifier's logits of rows, `(N, C)`, and shows progress in a bar or the log."""
     with Progress(len(rows), "rows") as progress:
-
-        def compute(batch):
-            outputs = model.compute_rows(batch)
-            progress.advance(batch_size)
-            return outputs
-
-        return model.logits_of(rows, batch_size, compute)
+        return model.logits_of(rows, batch_size, advance=progress.advance)
 
 
 def warn_if_alike(found: Sequence, what: str) -> None:

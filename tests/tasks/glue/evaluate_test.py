@@ -387,7 +387,8 @@ def test_progress_and_one_label_for_all_are_logged(saved, tmp_path, caplog):
     model.save(tmp_path / "m.keras")
     (tmp_path / "data.tsv").write_text("text\tlabel\n" + "".join(f"{row[0]}\tb\n" for row in DEV))
     flags = [f"--model={tmp_path / 'm.keras'}", f"--data={tmp_path / 'data.tsv'}", f"--output_dir={tmp_path / 'out'}"]
-    run(*flags, "--batch_size=3", "--nopage")
+    run(*flags, "--batch_size=1", "--nopage")
     lines = [record.getMessage() for record in caplog.records]
-    assert [line.split(",")[0] for line in lines if " rows" in line] == ["3 of 9 rows", "6 of 9 rows", "9 of 9 rows"]
+    shown = [line.split(",")[0] for line in lines if " rows" in line]
+    assert len(shown) > 1 and shown[-1] == "9 of 9 rows"
     assert "All 9 texts get the same prediction, a." in lines
