@@ -9,7 +9,6 @@ import numpy as np
 
 from spanbert_keras.models.compiled_call import CompiledCall
 from spanbert_keras.models.task_model import TaskModel
-from spanbert_keras.preprocessing.length_buckets import fixed_batches, token_batches
 
 
 class BucketedPrediction(TaskModel):
@@ -42,20 +41,8 @@ class BucketedPrediction(TaskModel):
     def batches_of(
         self, lengths: Sequence[int] | np.ndarray, longest: int, batch_size: int, static: bool = False
     ) -> list[tuple[np.ndarray, int, int]]:
-        """Returns the batches in which rows are computed: the places of their rows, number of rows and length.
-
-        A batch has at most as many tokens as `batch_size` rows of the longest length. If each shape is compiled, each
-        batch has `batch_size` rows, or a single one, of at most four lengths: there it has fewer places than rows.
-
-        Args:
-            lengths: sequence of int. Length of each row.
-            longest: int. Longest row that the model reads.
-            batch_size: int. Rows of the longest length in a batch.
-            static: bool. Whether all batches must have `batch_size` rows.
-        """
-        if self._compiled_call.any_shape and not static:
-            return [(part, len(part), length) for part, length in token_batches(lengths, batch_size * longest, longest)]
-        return fixed_batches(lengths, batch_size, longest, single_rows=not static)
+        """Returns the batches in which rows are computed; see `CompiledCall.batches_of`."""
+        return self._compiled_call.batches_of(lengths, longest, batch_size, static)
 
 
 @contextlib.contextmanager

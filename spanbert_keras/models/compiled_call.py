@@ -1,10 +1,12 @@
 """A model's outputs as arrays, without what Keras' `predict` does around every batch."""
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import keras
 import numpy as np
+
+from spanbert_keras.preprocessing.length_buckets import fixed_batches, token_batches
 
 
 class CompiledCall:
@@ -35,6 +37,24 @@ class CompiledCall:
         if self._function is None or not is_same:
             self._function, self._variables = _tensorflow_call(self.model), list(variables)
         return self._function({key: np.asarray(batch[key], np.int32) for key in self.model.input_keys})
+
+    def batches_of(
+        self, lengths: Sequence[int] | np.ndarray, longest: int, batch_size: int, static: bool = False
+    ) -> list[tuple[np.ndarray, int, int]]:
+        """Returns the batches in which rows are computed: the places of their rows, number of rows and length.
+
+        A batch has at most as many tokens as `batch_size` rows of the longest length. If each shape is compiled, each
+        batch has `batch_size` rows, or a single one, of at most four lengths: there it has fewer places than rows.
+
+        Args:
+            lengths: sequence of int. Length of each row.
+            longest: int. Longest row that the model reads.
+            batch_size: int. Rows of the longest length in a batch.
+            static: bool. Whether all batches must have `batch_size` rows.
+        """
+        if self.any_shape and not static:
+            return [(part, len(part), length) for part, length in token_batches(lengths, batch_size * longest, longest)]
+        return fixed_batches(lengths, batch_size, longest, single_rows=not static)
 
     def forget_shapes(self) -> None:
         """Drops what is compiled; the next call compiles again."""

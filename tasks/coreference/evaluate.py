@@ -12,7 +12,7 @@ from absl import logging
 
 from spanbert_keras import program
 from spanbert_keras.files.json_files import write_json
-from spanbert_keras.model_flag import load_task_model
+from spanbert_keras.model_flag import load_task_model, print_precision_difference
 from spanbert_keras.program import InputError, setting
 from spanbert_keras.progress import Progress
 from tasks.coreference import baselines, metrics, page, predictions, pronouns
@@ -55,7 +55,7 @@ def main(config: Config) -> None:
         raise InputError(
             f"--baselines and --gold_mentions need gold clusters. Received: --data={config.data}, a file of GAP."
         )
-    model = load_task_model(config.model, "SpanBertCoreferenceResolver")
+    model = load_task_model(config.model, "SpanBertCoreferenceResolver", config.precision)
     if gap:
         tables = _gap(config, model)
     else:
@@ -98,6 +98,10 @@ def _documents(config: Config, model) -> dict[str, dict[str, Any]]:
     folder = config.make_folder()
     start = time.monotonic()
     options = (config.batch_size, config.singletons, config.gold_mentions, True)
+    sample = [document for document in documents if document.tokens][:1]
+    print_precision_difference(
+        config.model, model, config.precision, "mention scores", lambda model: model.mention_scores(sample)
+    )
     found = predictions.predict(model, documents, *options)
     logging.info("Resolved %d documents in %.1f s.", len(documents), time.monotonic() - start)
     predictions.write(folder, file.everything, found, key=file.key)

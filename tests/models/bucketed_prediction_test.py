@@ -80,20 +80,6 @@ def test_compiled_shapes_of_one_batch_size_and_of_single_rows_are_kept(model, an
     assert model._compiled_call.dropped == (0 if any_shape else 2)
 
 
-@pytest.mark.parametrize("any_shape, static, single", [(True, False, False), (False, False, True), (True, True, False)])
-def test_batches_have_few_shapes_where_each_is_compiled_or_one_is_asked_for(model, any_shape, static, single):
-    model._compiled_call = SlowCall(any_shape)
-    lengths = [3, 20, 9, 32, 20, 7, 6, 5, 4]
-    found = model.batches_of(lengths, 32, 8, static)
-    assert sorted(place for part, _, _ in found for place in part.tolist()) == list(range(9))
-    assert all(length >= max(lengths[place] for place in part) for part, _, length in found)
-    if any_shape and not static:
-        assert all(len(part) == rows and rows * length <= 8 * 32 for part, rows, length in found)
-        assert [(rows, length) for _, rows, length in found] == [(4, 32), (5, 8)]
-    else:
-        assert [(rows, length) for _, rows, length in found] == [(8, 32), (1 if single else 8, 8)]
-
-
 def test_tensorflow_compiles_without_xla(model, monkeypatch):
     # Keras decides when first asked; on a machine without GPU it may decide the same.
     monkeypatch.setattr(Sums, "_resolve_auto_jit_compile", lambda self: True)

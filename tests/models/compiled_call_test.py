@@ -88,3 +88,18 @@ def test_a_model_that_runs_eagerly_is_not_compiled(encoder, traced):
     for _ in range(3):
         call(batch_of(2, 6))
     assert len(traced) == 3 or BACKEND == "jax"
+
+
+@pytest.mark.parametrize("any_shape, static, single", [(True, False, False), (False, False, True), (True, True, False)])
+def test_batches_have_few_shapes_where_each_is_compiled_or_one_is_asked_for(encoder, any_shape, static, single):
+    call = CompiledCall(encoder)
+    call.any_shape = any_shape
+    lengths = [3, 20, 9, 32, 20, 7, 6, 5, 4]
+    found = call.batches_of(lengths, 32, 8, static)
+    assert sorted(place for part, _, _ in found for place in part.tolist()) == list(range(9))
+    assert all(length >= max(lengths[place] for place in part) for part, _, length in found)
+    if any_shape and not static:
+        assert all(len(part) == rows and rows * length <= 8 * 32 for part, rows, length in found)
+        assert [(rows, length) for _, rows, length in found] == [(4, 32), (5, 8)]
+    else:
+        assert [(rows, length) for _, rows, length in found] == [(8, 32), (1 if single else 8, 8)]

@@ -28,7 +28,7 @@ ARROWS: dict[str, set[str]] = {
     "fine_tuning": {"training", "losses", "data", "preprocessing", "files", "settings"},
     "pretraining": {"training", "data", "preprocessing", "models", "losses", "conversion", "files", "settings"},
     "program": {"files", "settings", "standard_streams"},
-    "model_flag": {""},
+    "model_flag": {"", "settings"},
 }
 # Inside the rooms that have inner ones: what each inner room, or file beside them, may import of its own room.
 INNER_ARROWS: dict[str, dict[str, set[str]]] = {
