@@ -369,3 +369,18 @@ def test_memory_grows_with_the_length_not_with_its_square(make_resolver, seen):
         assert len(found.tokens) == count and found.token_clusters
     assert largest[20_000] == largest[5_000]  # a stage's arrays do not grow with the document
     assert peaks[20_000] < 5 * peaks[5_000] and peaks[20_000] < 20_000 * 4_000
+
+
+def test_mention_scores_of_all_spans_hold_those_of_the_kept_ones(make_resolver):
+    resolver, document = make_resolver(), make_document(60, 6)
+    found = resolver.mention_scores([document])
+    cut = resolver.segments.cut(document.tokens, document.sentences, document.speakers)
+    links = resolver.links([cut], [0], 4, [None])[0]
+    assert found.shape == (len(cut), resolver.max_span_width)
+    np.testing.assert_allclose(found[links.starts, links.ends - links.starts], links.mention_scores, atol=1e-5)
+
+
+def test_a_short_document_is_encoded_alone_and_not_as_a_full_batch(make_resolver, seen):
+    make_resolver().resolve(tokens=words(5, 5), sentences=[(0, 5)], batch_size=16)
+    rows = [dict(shapes)["token_ids"][0] for names, shapes, _ in seen if "token_ids" in names]
+    assert rows == [1]

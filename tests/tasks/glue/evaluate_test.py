@@ -392,3 +392,10 @@ def test_progress_and_one_label_for_all_are_logged(saved, tmp_path, caplog):
     shown = [line.split(",")[0] for line in lines if " rows" in line]
     assert len(shown) > 1 and shown[-1] == "9 of 9 rows"
     assert "All 9 texts get the same prediction, a." in lines
+
+
+def test_what_bfloat16_changes_is_printed(saved, tmp_path, capsys):
+    (tmp_path / "data.tsv").write_text("text\tlabel\n" + "".join(f"{row[0]}\tb\n" for row in DEV))
+    flags = [f"--model={saved('a', 'b')}", f"--data={tmp_path / 'data.tsv'}", f"--output_dir={tmp_path / 'out'}"]
+    run(*flags, "--nopage", "--precision=mixed_bfloat16")
+    assert "--precision=mixed_bfloat16: 18 probabilities of the first examples differ from" in capsys.readouterr().out
