@@ -380,7 +380,7 @@ def test_own_files_without_labels_are_predicted_or_name_the_flag_that_they_need(
     assert "skip_bad" not in str(caught.value)
 
 
-def test_progress_and_one_label_for_all_are_logged_and_what_bfloat16_changes_is_printed(
+def test_progress_and_one_label_for_all_are_logged_and_what_bfloat16_changes(
     saved, tmp_path, caplog, capsys
 ):
     caplog.set_level("INFO")
