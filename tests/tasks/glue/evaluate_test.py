@@ -380,9 +380,7 @@ def test_own_files_without_labels_are_predicted_or_name_the_flag_that_they_need(
     assert "skip_bad" not in str(caught.value)
 
 
-def test_progress_and_one_label_for_all_are_logged_and_what_bfloat16_changes(
-    saved, tmp_path, caplog, capsys
-):
+def test_progress_and_one_label_for_all_are_logged_and_what_bfloat16_changes(saved, tmp_path, caplog, capsys):
     caplog.set_level("INFO")
     model = keras.saving.load_model(saved("a", "b"))
     next(weight for weight in model.head.weights if tuple(weight.shape) == (2,)).assign([99.0, 0.0])
