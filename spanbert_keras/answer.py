@@ -5,13 +5,14 @@ python -m spanbert_keras.answer --model=question_answerer.keras --input=question
 """
 
 import dataclasses
+import itertools
 import json
 import sys
 from pathlib import Path
 
 from spanbert_keras import program
-from spanbert_keras.answer_file import answer_file
-from spanbert_keras.model_flag import load_task_model
+from spanbert_keras.answer_file import answer_file, read_questions
+from spanbert_keras.model_flag import SAMPLE, load_task_model, precision_setting, print_precision_difference
 from spanbert_keras.program import InputError, Settings, setting
 
 CONTEXT_CHARACTERS = 60  # characters shown before and after an answer
@@ -42,6 +43,7 @@ class Config(Settings):
         "Length of the longest answer, in word pieces. Default: the model's.", default=None, above=0
     )
     batch_size: int = setting("Number of windows computed at once.", default=32, above=0)
+    precision: str = precision_setting()
     json: bool = setting("Prints a JSON line per answer: text, start, end, score, no_answer_score.", default=False)
 
     def check(self) -> None:
@@ -57,14 +59,17 @@ def main(config: Config) -> None:
     if config.input and config.output:
         if not Path(config.output).resolve().parent.is_dir():
             raise InputError(f"--output={config.output}: its folder does not exist. Create it first.")
-        reader = load_task_model(config.model, "SpanBertQuestionAnswerer")
+        reader = load_task_model(config.model, "SpanBertQuestionAnswerer", config.precision)
         count = answer_file(
             reader, config.input, config.output, config.n_best, config.batch_size, config.max_answer_pieces
         )
+        if config.precision != "float32":
+            sample = list(itertools.islice(read_questions(config.input), SAMPLE))
+            _compare_precisions(config, reader, [one.question for one in sample], [one.context for one in sample])
         print(f"{count:,} questions: {config.output}")
         return
     context = _read_context(config.context_file or "")
-    reader = load_task_model(config.model, "SpanBertQuestionAnswerer")
+    reader = load_task_model(config.model, "SpanBertQuestionAnswerer", config.precision)
     answers = reader.answer(
         config.question,
         context,
@@ -77,6 +82,17 @@ def main(config: Config) -> None:
             print(json.dumps(dataclasses.asdict(answer)))
         else:
             print(_formatted(answer, context))
+    if not config.json:
+        _compare_precisions(config, reader, [config.question or ""], [context])
+
+
+def _compare_precisions(config: Config, reader, questions: list[str], contexts: list[str]) -> None:
+    """Prints what `--precision` changes in the probabilities of these questions' answers."""
+
+    def scores_of(model):
+        return [answer.score for answer in model.answer(questions, contexts, batch_size=config.batch_size)]
+
+    print_precision_difference(config.model, reader, config.precision, "probabilities of answers", scores_of)
 
 
 def _read_context(path: str) -> str:

@@ -13,7 +13,7 @@ from spanbert_keras import program
 from spanbert_keras.files.byte_streams import read_gunzipped
 from spanbert_keras.files.json_files import parse_json
 from spanbert_keras.files.writing import write_atomically
-from spanbert_keras.model_flag import load_task_model
+from spanbert_keras.model_flag import load_task_model, precision_setting, print_precision_difference
 from spanbert_keras.program import InputError, Settings, setting
 
 
@@ -38,6 +38,7 @@ class Config(Settings):
     singletons: bool = setting("Includes likely mentions that are linked to no other.", default=False)
     skip_bad_examples: bool = setting("Skips and reports bad documents.", default=False)
     batch_size: int = setting("Number of segments computed at once.", default=16)
+    precision: str = precision_setting()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,7 +86,7 @@ def main(config: Config) -> None:
         raise InputError(f"--output={config.output}: its folder does not exist. Create it first.")
     request = Request(config.input, config.output, *_read_documents(config.input, config.skip_bad_examples))
     FORMATS[ending].check(request)
-    resolver = load_task_model(config.model, "SpanBertCoreferenceResolver")
+    resolver = load_task_model(config.model, "SpanBertCoreferenceResolver", config.precision)
     found = resolver.resolve(
         request.documents,
         genre=config.genre,
@@ -93,6 +94,10 @@ def main(config: Config) -> None:
         singletons=config.singletons,
     )
     FORMATS[ending].write(request, found)
+    sample = request.documents[:1]
+    print_precision_difference(
+        config.model, resolver, config.precision, "mention scores", lambda model: model.mention_scores(sample)
+    )
     chains = sum(len(one.token_clusters) for one in found)
     mentions = sum(len(cluster) for one in found for cluster in one.token_clusters)
     print(f"{len(found)} documents, {chains} chains, {mentions} mentions: {config.output}")

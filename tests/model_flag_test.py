@@ -5,14 +5,20 @@ import pytest
 import spanbert_keras
 from spanbert_keras import SpanBertQuestionAnswerer
 from spanbert_keras.errors import InputError
-from spanbert_keras.model_flag import load_task_model
+from spanbert_keras.model_flag import load_task_model, precision_setting, print_precision_difference
 
 
 @pytest.fixture
-def path(monkeypatch, tmp_path):
+def loaded():
+    """The arguments of every model that was loaded."""
+    return []
+
+
+@pytest.fixture
+def path(monkeypatch, tmp_path, loaded):
     """Path of a file, which loads as a question answerer with one note."""
     model = SpanBertQuestionAnswerer.__new__(SpanBertQuestionAnswerer, None)
-    monkeypatch.setattr(spanbert_keras, "load_pretrained", lambda path: model)
+    monkeypatch.setattr(spanbert_keras, "load_pretrained", lambda path, **overrides: loaded.append(overrides) or model)
     monkeypatch.setattr(SpanBertQuestionAnswerer, "conversion_notes", ["No file states the length."], raising=False)
     (tmp_path / "model.keras").touch()
     return tmp_path / "model.keras"
@@ -33,3 +39,28 @@ def test_a_path_that_does_not_exist_is_rejected_before_anything_is_loaded(path, 
     monkeypatch.setattr(spanbert_keras, "load_pretrained", lambda path: pytest.fail("it was loaded"))
     with pytest.raises(InputError, match="--model=.*other.keras is not there. Expected: a .keras file"):
         load_task_model(f"{path.parent}/other.keras", "SpanBertQuestionAnswerer")
+
+
+def test_a_model_is_loaded_in_the_precision_asked_for(path, loaded):
+    load_task_model(str(path), "SpanBertQuestionAnswerer")
+    load_task_model(str(path), "SpanBertQuestionAnswerer", "mixed_bfloat16")
+    assert loaded == [{}, {"dtype": "mixed_bfloat16"}]
+
+
+def test_the_largest_difference_from_float32_is_printed(path, loaded, capsys):
+    model, scores = SpanBertQuestionAnswerer.__new__(SpanBertQuestionAnswerer, None), [[0.5, 0.25], [0.5, 0.5]]
+    taken = iter(scores)
+    print_precision_difference(str(path), model, "mixed_bfloat16", "probabilities", lambda one: next(taken))
+    expected = (
+        "--precision=mixed_bfloat16: 2 probabilities of the first examples differ from float32 by at most 0.25.\n"
+    )
+    assert capsys.readouterr().out == expected and loaded == [{}]
+
+
+def test_nothing_is_compared_in_float32(path, loaded, capsys):
+    print_precision_difference(str(path), None, "float32", "probabilities", lambda one: pytest.fail("it was asked"))
+    assert not loaded and not capsys.readouterr().out
+
+
+def test_programs_choose_between_two_precisions():
+    assert precision_setting().default == "float32"

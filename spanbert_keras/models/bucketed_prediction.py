@@ -2,9 +2,12 @@
 
 import contextlib
 import logging
+from collections.abc import Sequence
 
 import keras
+import numpy as np
 
+from spanbert_keras.models.compiled_call import CompiledCall
 from spanbert_keras.models.task_model import TaskModel
 
 
@@ -19,21 +22,27 @@ class BucketedPrediction(TaskModel):
 
     def __init__(self, encoder, head, dtype=None, **kwargs):
         super().__init__(encoder, head, dtype, **kwargs)
+        self._compiled_call = CompiledCall(self)
         self._compiled_rows = None
         if keras.backend.backend() == "tensorflow":
-            self.jit_compile = False  # XLA would compile each shape separately; without it two tracings serve all
+            self.jit_compile = False  # XLA would compile each shape of Keras' own `predict` separately
 
     def compute_rows(self, batch):
         """Returns the outputs of a batch as arrays. One thread at a time: Keras' own call changes the model's state."""
         rows = len(batch["token_ids"])
         with self._one_call:
-            if keras.backend.backend() == "jax" and rows > 1 and self._compiled_rows not in (None, rows):
+            if not self._compiled_call.any_shape and rows > 1 and self._compiled_rows not in (None, rows):
                 # JAX keeps every shape that it compiled: keep those of a single batch size, and of single rows.
-                self.predict_function = None
+                self._compiled_call.forget_shapes()
             if rows > 1:
                 self._compiled_rows = rows
-            with quiet_tracing():
-                return self.predict_on_batch(batch)
+            return self._compiled_call(batch)
+
+    def batches_of(
+        self, lengths: Sequence[int] | np.ndarray, longest: int, batch_size: int, static: bool = False
+    ) -> list[tuple[np.ndarray, int, int]]:
+        """Returns the batches in which rows are computed; see `CompiledCall.batches_of`."""
+        return self._compiled_call.batches_of(lengths, longest, batch_size, static)
 
 
 @contextlib.contextmanager

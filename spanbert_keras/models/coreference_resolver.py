@@ -225,7 +225,7 @@ class SpanBertCoreferenceResolver(TaskModel):
             mentions: sequence of (start, end), or for a sequence of documents one of these for each. Half-open spans of
                 the words given: only these may be mentions. Of two that cross the likelier is kept; one that is wider
                 than the model's spans, or crosses a sentence boundary, is not found.
-            batch_size: int. Segments encoded at once.
+            batch_size: int. Segments of the longest length that are encoded at once.
             singletons: bool. Whether likely mentions (score above 0) without a link are chains of one. OntoNotes has
                 no such chains, so models trained on it recognise them poorly.
 
@@ -244,12 +244,26 @@ class SpanBertCoreferenceResolver(TaskModel):
     def links(self, cuts: Sequence[SegmentedDocument], genres: Sequence[int], batch_size: int, mentions: Sequence):
         """Returns the `Links` of each segmented document; see `TiledResolver.links`. One thread at a time."""
         with self._one_call:
-            if self._tiled_resolver is None:  # made when first needed: it is not part of the saved model
-                self._tiled_resolver = TiledResolver(self)
-            links = self._tiled_resolver.links(cuts, genres, batch_size, mentions)
+            links = self._tiled().links(cuts, genres, batch_size, mentions)
             self.counts["documents"] += len(cuts)
             self.counts["words_cut"] += sum(cut.words_cut for cut in cuts)
         return links
+
+    def mention_scores(self, documents, batch_size=16):
+        """Returns the mention score of every span of documents, float32 `(P, W)`: [first piece, width - 1].
+
+        Args:
+            documents, batch_size: see `resolve`.
+        """
+        given, _ = given_documents(documents, None, None, None, None, None, self.tokenizer)
+        cuts = [self.segments.cut(one.tokens, one.sentences, one.speakers) for one in given]
+        with self._one_call:
+            return self._tiled().mention_scores(cuts, batch_size)
+
+    def _tiled(self) -> TiledResolver:
+        if self._tiled_resolver is None:  # made when first needed: it is not part of the saved model
+            self._tiled_resolver = TiledResolver(self)
+        return self._tiled_resolver
 
     def genre_row(self, genre: str | None) -> int:
         """Returns the row of a genre in the model's table; `None` and `""` mean the default one.

@@ -2,11 +2,12 @@
 
 import dataclasses
 
-import keras
 import numpy as np
 
 from spanbert_keras.errors import InputError, shown
 from spanbert_keras.preprocessing.examples.given_texts import given_texts
+
+BATCH_ROWS = 4  # rows of the longest length in a batch: logits of the whole vocabulary are large
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,29 +45,32 @@ def masked_runs(is_masked):
     return [(int(start), int(end) - 1) for start, end in zip(edges[::2], edges[1::2], strict=True)]
 
 
-def span_inputs(token_ids, runs):
-    """Returns the pretrainer's inputs for one row whose masked runs are given.
+def span_inputs(rows, size=None, length=None, masks=None):
+    """Returns the pretrainer's inputs for rows whose masked runs are given.
 
     Args:
-        token_ids: int `(T,)`. With [CLS] and [SEP].
-        runs: list of inclusive (start, end).
+        rows: list of (token_ids, runs): int `(T,)` with [CLS] and [SEP], and inclusive (start, end) of every run.
+        size: int or `None`. B; the last row is repeated. `None`: the number of rows.
+        length, masks: int or `None`. T and M. `None`: as large as the largest row needs.
 
     Returns:
-        dict of int32 arrays `(1, T)`, `(1, M)`, M the number of masked pieces, and `(1, 1)`.
+        dict of int32 arrays `(B, T)`, `(B, M)`, and `(B, 1)`.
     """
-    rows = [(i, start - 1, end + 1, i - start) for start, end in runs for i in range(start, end + 1)]
-    positions, left, right, offsets = (np.array([column], np.int32) for column in zip(*rows, strict=True))
-    ids = np.asarray([token_ids], np.int32)
-    return {
-        "token_ids": ids,
-        "segment_ids": np.zeros_like(ids),
-        "padding_mask": np.ones_like(ids),
-        "mask_positions": positions,
-        "left_positions": left,
-        "right_positions": right,
-        "span_offsets": offsets,
-        "pair_positions": np.zeros((1, 1), np.int32),  # for a model with a next-sentence head
-    }
+    length = length or max(len(ids) for ids, _ in rows)
+    counts = [sum(end - start + 1 for start, end in runs) for _, runs in rows]
+    size, masks = size or len(rows), masks or max(counts)
+    by_token = ("token_ids", "segment_ids", "padding_mask")
+    by_mask = ("mask_positions", "left_positions", "right_positions", "span_offsets")
+    inputs = {key: np.zeros((size, length), np.int32) for key in by_token}
+    inputs |= {key: np.zeros((size, masks), np.int32) for key in by_mask}
+    inputs["pair_positions"] = np.zeros((size, 1), np.int32)  # for a model with a next-sentence head
+    for row, (token_ids, runs) in enumerate(rows + rows[-1:] * (size - len(rows))):
+        inputs["token_ids"][row, : len(token_ids)] = token_ids
+        inputs["padding_mask"][row, : len(token_ids)] = 1
+        places = [(i, start - 1, end + 1, i - start) for start, end in runs for i in range(start, end + 1)]
+        for key, column in zip(by_mask, zip(*places, strict=True), strict=True):
+            inputs[key][row, : len(column)] = column
+    return inputs
 
 
 def fill_spans(pretrainer, text):
@@ -89,12 +93,22 @@ def fill_spans(pretrainer, text):
     if pretrainer.tokenizer is None:
         raise ValueError("`fill_spans` needs a tokenizer, and this model's encoder was made without one.")
     texts, single = given_texts(text, "text", "text")
-    filled = [_filled(pretrainer, one, "text" if single else f"text {number}") for number, one in enumerate(texts)]
+    rows = [_row(pretrainer, one, "text" if single else f"text {number}") for number, one in enumerate(texts)]
+    filled: list = [None] * len(rows)
+    longest = pretrainer.encoder.max_sequence_length
+    for part, size, length in pretrainer.batches_of([len(ids) for ids, _ in rows], longest, BATCH_ROWS):
+        chosen = [rows[place] for place in part.tolist()]
+        masks = max(sum(end - start + 1 for start, end in runs) for _, runs in chosen)
+        masks = 1 << (masks - 1).bit_length()  # few shapes, for a backend that compiles each
+        outputs = pretrainer.compute_rows(span_inputs(chosen, size, length, masks))
+        for number, (place, (token_ids, runs)) in enumerate(zip(part.tolist(), chosen, strict=True)):
+            logits = {head: outputs[head][number] for head in ("masked_lm", "span_boundary")}
+            filled[place] = _filled(pretrainer.tokenizer, token_ids, runs, logits)
     return filled[0] if single else filled
 
 
-def _filled(pretrainer, text, name):
-    """Fills one text; error messages call it `name`."""
+def _row(pretrainer, text, name):
+    """Returns the pieces of a text and its masked runs; error messages call it `name`."""
     tokenizer = pretrainer.tokenizer
     pieces = tokenizer.tokenize(text, special_tokens_in_text=True)
     token_ids = np.array([tokenizer.cls_token_id, *pieces, tokenizer.sep_token_id])
@@ -103,14 +117,19 @@ def _filled(pretrainer, text, name):
             f"The {name} is too long. Expected at most {pretrainer.encoder.max_sequence_length} pieces with [CLS] and "
             f"[SEP]. Received: {len(token_ids)}."
         )
-    special_ids = [tokenizer.mask_token_id, tokenizer.pad_token_id, tokenizer.cls_token_id, tokenizer.sep_token_id]
     runs = masked_runs(token_ids == tokenizer.mask_token_id)
     if not runs:
         raise InputError(f"`fill_spans` needs at least one literal [MASK] in the {name}. Received: {shown(text)}.")
+    return token_ids, runs
+
+
+def _filled(tokenizer, token_ids, runs, outputs):
+    """Returns a `FilledText` from the logits of each head, `(at least M, V)`."""
+    special_ids = [tokenizer.mask_token_id, tokenizer.pad_token_id, tokenizer.cls_token_id, tokenizer.sep_token_id]
+    count = sum(end - start + 1 for start, end in runs)
     predictions = {}
-    outputs = pretrainer(span_inputs(token_ids, runs), training=False)
-    for head in ("masked_lm", "span_boundary"):
-        logits = np.array(keras.ops.convert_to_numpy(outputs[head])[0], np.float64)  # (M, V)
+    for head, values in outputs.items():
+        logits = np.array(values[:count], np.float64)  # (M, V)
         logits[:, special_ids] = -np.inf
         logits -= np.log(np.exp(logits - logits.max(-1, keepdims=True)).sum(-1, keepdims=True)) + logits.max(
             -1, keepdims=True

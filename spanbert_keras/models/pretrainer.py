@@ -15,15 +15,15 @@ from spanbert_keras.layers.saving.saved_state import without_policy_map
 from spanbert_keras.layers.span_boundary_head import SpanBoundaryHead
 from spanbert_keras.losses.next_sentence_loss import next_sentence_loss
 from spanbert_keras.losses.span_bert_loss import NORMALIZATIONS, span_bert_loss, target_losses, targets_hit
+from spanbert_keras.models.bucketed_prediction import BucketedPrediction
 from spanbert_keras.models.fill_spans import fill_spans
 from spanbert_keras.models.named_targets import sum_over_replicas
-from spanbert_keras.models.task_model import TaskModel
 from spanbert_keras.preprocessing.preprocessors.masked_text_rows import MaskedTextRows
 from spanbert_keras.preprocessing.preprocessors.pretrainer_preprocessor import SpanBertPretrainerPreprocessor
 
 
 @keras.saving.register_keras_serializable(package="spanbert_keras")
-class SpanBertPretrainer(TaskModel):
+class SpanBertPretrainer(BucketedPrediction):
     """Encoder, masked-LM head and span-boundary head: the model that pre-training trains.
 
     A functional model. Both heads share the encoder's embedding layer, each has its own vocabulary bias, and they
@@ -84,7 +84,6 @@ class SpanBertPretrainer(TaskModel):
     target_of: ClassVar = {"masked_lm": "mask_ids", "span_boundary": "mask_ids"}
     weight_of: ClassVar = {"masked_lm": "mask_weights", "span_boundary": "span_weights"}
 
-    functional = True
     needs_tokenizer = False  # unless it is given texts
     default_learning_rate = 1e-4  # section 4.2
 

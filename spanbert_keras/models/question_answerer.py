@@ -1,5 +1,6 @@
 """Extractive question answering. Shape letters: B batch, T tokens, A answers."""
 
+import functools
 from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
@@ -149,8 +150,9 @@ class SpanBertQuestionAnswerer(BucketedPrediction):
             contexts: str, or sequence of str. A single question or context goes with each one of a sequence.
             n_best: int or `None`. `None`: one `Answer`. A number: a list of at most `n_best` answers with different
                 texts, best first.
-            batch_size: int. Windows computed at once; memory grows with it. Of each context only the pieces of its
-                windows are held, and twenty spans per window.
+            batch_size: int. Windows of the longest length that are computed at once, and of shorter ones as many
+                tokens; memory grows with it. Of each context only the pieces of its windows are held, and twenty spans
+                per window.
             max_answer_pieces, max_question_pieces, stride: int or `None`, which means the model's setting.
 
         Returns:
@@ -200,14 +202,19 @@ class SpanBertQuestionAnswerer(BucketedPrediction):
             contexts,
             self.windows.replace(max_question_pieces=max_question_pieces, stride=stride),
             logits_of or self.compute_rows,
+            functools.partial(
+                self.batches_of,
+                longest=self.windows.window_length,
+                batch_size=batch_size,
+                static=logits_of is not None,
+            ),
             batch_size,
             max_answer_pieces or self.max_answer_pieces,
             SPANS_PER_WINDOW,
-            single_rows=logits_of is None,
         )
 
     def warm_up(self, batch_size: int = 32) -> None:
-        """Compiles every shape that `answer` uses with this batch size, at most eight, so that no call waits for it."""
+        """Compiles all that `answer` uses with this batch size, on JAX at most eight shapes, so that no call waits."""
         piece = np.zeros(1, np.int32)
         window = Window((piece, piece), (0, 0), 1, 1, 0, 1)
         for length in row_lengths(self.windows.window_length):

@@ -134,7 +134,7 @@ class SpanBertRelationExtractor(RowClassifier):
             sentences: list of str, the tokens of a sentence, or str; or a list of these.
             subject, object: (start, end). Half-open ranges of tokens; of characters if the sentence is a str.
             subject_type, object_type: str, e.g. `"PERSON"`: one of the types in `markers`. Not needed in mode `"text"`.
-            batch_size: int. Rows computed at once.
+            batch_size: int. Rows of the longest length that are computed at once; of shorter ones as many tokens.
 
         Returns:
             `Relation`; a list of them for a list of sentences.
@@ -169,7 +169,7 @@ class SpanBertRelationExtractor(RowClassifier):
             doc: `spacy.tokens.Doc` with sentences and entities (extra `linguistic`, and your own spaCy pipeline).
             types: dict from spaCy's entity labels to the types that this model's markers name; `None` translates those
                 of spaCy's English models to TACRED's. Entities whose type has no marker are left out.
-            batch_size: int. Rows computed at once.
+            batch_size: int. Rows of the longest length that are computed at once; of shorter ones as many tokens.
 
         Returns:
             List of (subject, object, `Relation`), the first two spaCy spans; pairs without a relation included.

@@ -62,30 +62,34 @@ class RowClassifier(BucketedPrediction):
         self.head = head
         self.problem_type = problem_type
 
-    def logits_of(self, rows: Sequence[PieceRow], batch_size: int = 32, compute: Callable | None = None) -> np.ndarray:
+    def logits_of(
+        self,
+        rows: Sequence[PieceRow],
+        batch_size: int = 32,
+        compute: Callable | None = None,
+        advance: Callable[[int], object] = lambda rows: None,
+    ) -> np.ndarray:
         """Returns the logits of rows, float32 `(len(rows), C)`; rows of similar length are computed together.
 
         Args:
             rows: sequence of `PieceRow`.
-            batch_size: int. B.
+            batch_size: int. Rows of the longest length that are computed at once; of shorter rows as many tokens.
             compute: function from a batch of inputs to the outputs as arrays; it always gets `batch_size` rows. `None`:
                 this model.
+            advance: function that is called with the number of rows after each batch.
 
         Raises:
             InputError: the batch size is not positive, or logits are not finite.
         """
         batch_size = whole_number("batch_size", batch_size)
-        lengths = row_lengths(self.row_length)
-        order = sorted(range(len(rows)), key=lambda place: -len(rows[place]))
+        lengths = [len(row) for row in rows]
         found = np.zeros((len(rows), len(self.labels) or 1), np.float32)
-        while order:
-            single = compute is None and len(order) <= batch_size // 4
-            size = 1 if single else batch_size
-            part, order = order[:size], order[size:]
-            length = next(x for x in lengths if x >= len(rows[part[0]]))
-            filled = [rows[place] for place in part + part[-1:] * (size - len(part))]
+        for part, size, length in self.batches_of(lengths, self.row_length, batch_size, static=compute is not None):
+            places = part.tolist()
+            filled = [rows[place] for place in places + places[-1:] * (size - len(places))]
             outputs = (compute or self.compute_rows)(pad_rows(filled, length))
             found[part] = outputs["logits"][: len(part)]
+            advance(len(part))
         if not np.isfinite(found).all():
             raise InputError(
                 "The model returned non-finite logits. Expected: numbers. Retrain it, or load another checkpoint."
@@ -107,7 +111,7 @@ class RowClassifier(BucketedPrediction):
         return shifted / shifted.sum(axis=-1, keepdims=True)
 
     def warm_up(self, batch_size: int = 32) -> None:
-        """Compiles all shapes that are used with this batch size, at most eight, so that no later call has to."""
+        """Compiles all that is used with this batch size, on JAX at most eight shapes, so that no later call has to."""
         row = PieceRow(np.zeros(1, np.int32), np.zeros(1, np.int32))
         for length in row_lengths(self.row_length):
             for rows in sorted({1, batch_size}):

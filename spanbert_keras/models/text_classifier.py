@@ -102,7 +102,7 @@ class SpanBertTextClassifier(RowClassifier, keras_hub.models.TextClassifier):
 
         Args:
             texts: str, or (str, str), or a list of either.
-            batch_size: int. Rows computed at once.
+            batch_size: int. Rows of the longest length that are computed at once; of shorter ones as many tokens.
 
         Returns:
             `Classification`; a list of them for a list of texts.

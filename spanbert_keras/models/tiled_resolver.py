@@ -13,8 +13,8 @@ from spanbert_keras.layers.coreference.pair_scorer import gather_antecedents
 from spanbert_keras.layers.coreference.span_refinement import with_dummy
 from spanbert_keras.layers.functional import MASKED
 from spanbert_keras.models.bucketed_prediction import quiet_tracing
+from spanbert_keras.models.compiled_call import CompiledCall
 from spanbert_keras.preprocessing.document_segments import SegmentedDocument
-from spanbert_keras.preprocessing.length_buckets import row_lengths
 
 PIECES_PER_TILE = 1024  # pieces whose spans are scored as mentions together
 SPANS_PER_TILE = 256  # spans that are compared with earlier ones together
@@ -107,7 +107,7 @@ class TiledResolver:
 
     def __init__(self, resolver):
         self.resolver = resolver
-        self.encode = _Stage(self._sequence_output, [resolver.encoder])
+        self.encode = CompiledCall(resolver.encoder)
         self.grid = _Stage(self._score_grid, [resolver.span_vectors, resolver.mention_scorer])
         self.vectors = _Stage(self._represent, [resolver.span_vectors, resolver.mention_scorer])
         self.coarse = _Stage(self._choose_antecedents, [resolver.coarse_antecedents])
@@ -139,10 +139,11 @@ class TiledResolver:
         tiles = [self._coarse(spans, first) for first in range(0, len(spans["vectors"]), SPANS_PER_TILE)]
         return _links(chosen, spans["scores"], tiles, self._fine(spans, tiles))
 
-    # --- what the stages compute: functions of tensors, compiled
+    def mention_scores(self, documents: Sequence[SegmentedDocument], batch_size: int) -> np.ndarray:
+        """Returns the mention score of every span of all documents, float32 `(P, W)`: [first piece, width - 1]."""
+        return self._score(self._encode(documents, batch_size))
 
-    def _sequence_output(self, x):
-        return self.resolver.encoder(x, training=False)["sequence_output"]  # (R, T, D)
+    # --- what the stages compute: functions of tensors, compiled
 
     def _score_grid(self, x):
         return self.resolver.mention_scorer.grid(x["sequence"], self.resolver.span_vectors)  # (1, T, W)
@@ -177,20 +178,18 @@ class TiledResolver:
 
     def _encode(self, documents, batch_size: int) -> list[np.ndarray]:
         """Returns the vectors of each document's pieces, float32 `(P, D)`."""
-        lengths = row_lengths(self.resolver.segments.segment_length)
         rows = [(len(s), number, place) for number, d in enumerate(documents) for place, s in enumerate(d.segments)]
         encoded: dict[tuple[int, int], np.ndarray] = {}
-        rows.sort(reverse=True)  # segments of like length share a batch, so that little is padding
-        for first in range(0, len(rows), batch_size):
-            part = rows[first : first + batch_size]
-            length = next(n for n in lengths if n >= part[0][0])
-            ids = np.zeros((batch_size, length), np.int32)
-            mask = np.zeros((batch_size, length), np.int32)
+        longest = self.resolver.segments.segment_length
+        for places, count, length in self.encode.batches_of([size for size, _, _ in rows], longest, batch_size):
+            part = [rows[place] for place in places.tolist()]
+            ids = np.zeros((count, length), np.int32)
+            mask = np.zeros((count, length), np.int32)
             for i, (size, number, place) in enumerate(part):
                 ids[i, :size], mask[i, :size] = documents[number].segments[place], 1
             mask[len(part) :, 0] = 1  # a row without any piece has no softmax
             batch = {"token_ids": ids, "segment_ids": np.zeros_like(ids), "padding_mask": mask}
-            output = np.asarray(self.encode.predict_on_batch(batch), np.float32)
+            output = np.asarray(self.encode(batch)["sequence_output"], np.float32)
             encoded |= {(number, place): output[i, :size] for i, (size, number, place) in enumerate(part)}
         return [
             np.concatenate([encoded[number, place] for place in range(len(d.segments))])

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import numpy as np
 
 from spanbert_keras.decoding.answer_spans import Candidates, best_spans, max_context, merge
-from spanbert_keras.preprocessing.length_buckets import row_lengths
 from spanbert_keras.preprocessing.question_windows import Passage, QuestionWindows, Window
 
 CHUNK_BATCHES = 16  # windows are sorted by length within that many batches
@@ -62,10 +61,10 @@ def read(
     contexts: Iterable[str],
     windows: QuestionWindows,
     logits_of: Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]],
+    batches_of: Callable[[list[int]], list[tuple[np.ndarray, int, int]]],
     batch_size: int,
     max_answer_pieces: int,
     count: int = 20,
-    single_rows: bool = True,
 ) -> Iterator[Reading]:
     """Yields a `Reading` for every question, in order; a bounded number of questions is held at any time.
 
@@ -73,30 +72,22 @@ def read(
         questions, contexts: iterables of str, equally long.
         windows: `QuestionWindows`.
         logits_of: returns `start_logits`, `end_logits`, `(B, T)`, of a batch of inputs.
-        batch_size: int. Largest B.
+        batches_of: returns the batches of windows of these lengths: places, B and T of each.
+        batch_size: int. Windows of the longest length in a batch; `CHUNK_BATCHES` times as many are held.
         max_answer_pieces: int. Longest answer, in pieces.
         count: int. Candidates per window.
-        single_rows: bool. Whether the last few windows are computed one by one, rather than as a padded batch.
 
     Raises:
         InputError: a question or a context is invalid.
     """
-    lengths = row_lengths(windows.window_length)
 
     def finish(chunk: list[_OpenQuestion]) -> Iterator[Reading]:
-        rows = [(len(w), i, j) for i, one in enumerate(chunk) for j, w in enumerate(one.windows)]
-        rows.sort(reverse=True)
-        while rows:
-            size = batch_size
-            if single_rows and len(rows) <= batch_size // 4:
-                size = 1
-            part, rows = rows[:size], rows[size:]
-            length = next(x for x in lengths if x >= part[0][0])
-            batch = pad_windows([chunk[i].windows[j] for _, i, j in part], size, length)
-            logits = logits_of(batch)
-            for row, (_, i, j) in enumerate(part):
-                starts, ends = logits["start_logits"][row], logits["end_logits"][row]
-                chunk[i].decode(j, starts, ends, max_answer_pieces, count)
+        rows = [(one, j) for one in chunk for j in range(len(one.windows))]
+        for part, size, length in batches_of([len(one.windows[j]) for one, j in rows]):
+            chosen = [rows[place] for place in part.tolist()]
+            logits = logits_of(pad_windows([one.windows[j] for one, j in chosen], size, length))
+            for (one, j), starts, ends in zip(chosen, logits["start_logits"], logits["end_logits"], strict=False):
+                one.decode(j, starts, ends, max_answer_pieces, count)
         for one in chunk:
             yield one.reading()
 

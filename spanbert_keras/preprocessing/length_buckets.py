@@ -8,6 +8,7 @@ from spanbert_keras.preprocessing.philox import fold, permute
 from spanbert_keras.preprocessing.seeds import BATCH_ORDER, EXAMPLE_ORDER
 
 MULTIPLE = 8  # tokens; matrix units are fastest with such lengths
+BATCH_COST = 64  # tokens that could be computed in the time that a batch costs besides its tokens; of a small encoder
 
 
 def choose_lengths(lengths: Sequence[int] | np.ndarray, count: int = 8) -> list[int]:
@@ -39,6 +40,69 @@ def row_lengths(longest: int, count: int = 4) -> list[int]:
     """Returns the lengths that rows are padded to, ascending: `count` at most, so that few shapes are compiled."""
     part = -(-longest // (8 * count)) * 8
     return sorted({min(longest, part * (i + 1)) for i in range(count)})
+
+
+def token_batches(lengths: Sequence[int] | np.ndarray, max_tokens: int, longest: int) -> list[tuple[np.ndarray, int]]:
+    """Returns batches for prediction, of any number of rows and any length, such that little is padding.
+
+    Rows are sorted by length and cut where the sum of padded tokens and of `BATCH_COST` for each batch is least.
+
+    Args:
+        lengths: sequence of int. Length of each row in tokens.
+        max_tokens: int. Largest number of tokens of a batch, padding included; a longer row is a batch of its own.
+        longest: int. Longest row that is possible.
+
+    Returns:
+        list of (int64 `(B,)`, int): rows of a batch, and the length they are padded to: a multiple of 8, or `longest`.
+        The longest rows come first.
+    """
+    padded = np.minimum(-(-np.asarray(lengths, np.int64) // MULTIPLE) * MULTIPLE, longest)
+    order = np.argsort(-padded, kind="stable")
+    sizes, rows = np.unique(-padded, return_counts=True)
+    sizes, bounds = -sizes, np.concatenate([[0], np.cumsum(rows)])  # descending
+    fitting = np.maximum(1, max_tokens // np.maximum(1, sizes))  # rows of a batch of that length
+    # best[j]: least cost of the rows of the first j sizes; first[j]: where the last of their groups begins.
+    best, first = np.zeros(len(sizes) + 1), np.zeros(len(sizes) + 1, np.int64)
+    for j in range(1, len(sizes) + 1):
+        grouped = bounds[j] - bounds[:j]
+        costs = best[:j] + grouped * sizes[:j] + BATCH_COST * -(-grouped // fitting[:j])
+        first[j] = np.argmin(costs)
+        best[j] = costs[first[j]]
+    batches: list[tuple[np.ndarray, int]] = []
+    end = len(sizes)
+    while end:
+        begin = int(first[end])
+        group = order[bounds[begin] : bounds[end]]
+        parts = np.array_split(group, -(-len(group) // fitting[begin]))
+        batches[:0] = [(part, int(padded[part[0]])) for part in parts]
+        end = begin
+    return batches
+
+
+def fixed_batches(
+    lengths: Sequence[int] | np.ndarray, batch_rows: int, longest: int, single_rows: bool
+) -> list[tuple[np.ndarray, int, int]]:
+    """Returns batches for prediction, of few shapes: `batch_rows` rows of one of the lengths of `row_lengths`.
+
+    Args:
+        lengths: sequence of int. Length of each row in tokens.
+        batch_rows: int. B.
+        longest: int. Longest row that is possible.
+        single_rows: bool. Whether the last few rows are computed one by one, rather than as a batch with copies.
+
+    Returns:
+        list of (int64 `(at most B,)`, B or 1, int): rows of a batch, how many it must have, and their length. The
+        longest rows come first.
+    """
+    lengths = np.asarray(lengths, np.int64)
+    order = np.argsort(-lengths, kind="stable")
+    allowed = row_lengths(longest)
+    batches: list[tuple[np.ndarray, int, int]] = []
+    while len(order):
+        size = 1 if single_rows and len(order) <= batch_rows // 4 else batch_rows
+        part, order = order[:size], order[size:]
+        batches.append((part, size, next(x for x in allowed if x >= lengths[part[0]])))
+    return batches
 
 
 class LengthBuckets:

@@ -12,7 +12,7 @@ from absl import logging
 
 from spanbert_keras import program
 from spanbert_keras.files.json_files import write_json
-from spanbert_keras.model_flag import load_task_model
+from spanbert_keras.model_flag import load_task_model, print_precision_difference
 from spanbert_keras.program import InputError, setting
 from spanbert_keras.progress import Progress
 from tasks.coreference import baselines, metrics, page, predictions, pronouns
@@ -55,7 +55,7 @@ def main(config: Config) -> None:
         raise InputError(
             f"--baselines and --gold_mentions need gold clusters. Received: --data={config.data}, a file of GAP."
         )
-    model = load_task_model(config.model, "SpanBertCoreferenceResolver")
+    model = load_task_model(config.model, "SpanBertCoreferenceResolver", config.precision)
     if gap:
         tables = _gap(config, model)
     else:
@@ -98,6 +98,7 @@ def _documents(config: Config, model) -> dict[str, dict[str, Any]]:
     folder = config.make_folder()
     start = time.monotonic()
     options = (config.batch_size, config.singletons, config.gold_mentions, True)
+    _compare_precisions(config, model, [document for document in documents if document.tokens][:1])
     found = predictions.predict(model, documents, *options)
     logging.info("Resolved %d documents in %.1f s.", len(documents), time.monotonic() - start)
     predictions.write(folder, file.everything, found, key=file.key)
@@ -115,6 +116,13 @@ def _documents(config: Config, model) -> dict[str, dict[str, Any]]:
         facts = {"model": config.model, "data": config.data, "documents": f"{len(documents):,}"} | headlines(tables)
         page.write_page(folder / "errors.html", f"Coreference in {Path(config.data).name}", documents, found, facts)
     return tables
+
+
+def _compare_precisions(config: Config, model, sample: list) -> None:
+    """Prints what `--precision` changes in the mention scores of these documents."""
+    print_precision_difference(
+        config.model, model, config.precision, "mention scores", lambda model: model.mention_scores(sample)
+    )
 
 
 def _winobias(documents, found, others, anti) -> dict[str, float]:
@@ -138,6 +146,7 @@ def _gap(config: Config, model) -> dict[str, dict[str, Any]]:
     log_left_out(left_out or ())
     folder = config.make_folder()
     texts = [example.text for example in examples]
+    _compare_precisions(config, model, texts[:1])
     found: list = []
     with Progress(len(texts), "texts") as progress:
         for part in predictions.parts_of([len(text.split()) for text in texts], config.batch_size):

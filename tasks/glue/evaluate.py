@@ -15,7 +15,7 @@ from spanbert_keras.program import InputError
 from tasks.glue import data, metrics, page, predictions
 from tasks.glue.benchmark_set import CUSTOM_SET, BenchmarkSet
 from tasks.glue.file_settings import FileSettings
-from tasks.shared.classifier_predictions import logits_of, warn_if_alike
+from tasks.shared.classifier_predictions import compare_precisions, logits_of, warn_if_alike
 from tasks.shared.evaluation_settings import EvaluationSettings
 from tasks.shared.task import log_left_out
 from tasks.shared.text_files import listed
@@ -30,7 +30,7 @@ def main(config: Config) -> None:
     """Predicts, scores, and writes the results."""
     if not config.predict_only:
         metrics.need_libraries()
-    model = load_task_model(config.model, "SpanBertTextClassifier")
+    model = load_task_model(config.model, "SpanBertTextClassifier", config.precision)
     wanted = _in_order(config.benchmark_set(), model)
     if not config.predict_only or config.dataset != CUSTOM_SET:
         _check_labels(config, model, wanted)
@@ -47,6 +47,7 @@ def main(config: Config) -> None:
         _check_gold(config, model, file.examples)
     rows = model.preprocessor.rows(predictions.inputs_of(file.examples)).rows
     logging.info("%d examples, %d of them cut to %d tokens.", len(rows), sum(row.cut for row in rows), model.row_length)
+    compare_precisions(config, model, rows)
     logits = logits_of(model, rows, config.batch_size)
     found = predictions.found_of(model, logits)
     warn_if_alike(found, "texts")

@@ -9,7 +9,7 @@ from typing import Any
 
 from spanbert_keras import program
 from spanbert_keras.files.json_files import write_json
-from spanbert_keras.model_flag import load_task_model
+from spanbert_keras.model_flag import SAMPLE, load_task_model, print_precision_difference
 from spanbert_keras.program import setting
 from tasks.question_answering import data, metrics, page, predictions, splits
 from tasks.question_answering.readable_examples import readable
@@ -38,7 +38,7 @@ class Config(EvaluationSettings):
 
 def main(config: Config) -> None:
     """Predicts, scores, and writes the results."""
-    model = load_task_model(config.model, "SpanBertQuestionAnswerer")
+    model = load_task_model(config.model, "SpanBertQuestionAnswerer", config.precision)
     file = data.read(config.data, config.skip_bad_examples, gold=not config.predict_only)
     examples = file.examples
     if config.split != "all":
@@ -48,6 +48,14 @@ def main(config: Config) -> None:
     log_left_out(bad)
     predictions.check_calibration(config.calibration_share, examples, file.has_unanswerable)
     folder = config.make_folder("" if config.split == "all" else f"_{config.split}")
+    sample = [[getattr(one, name) for one in examples[:SAMPLE]] for name in ("question", "context")]
+    print_precision_difference(
+        config.model,
+        model,
+        config.precision,
+        "probabilities of answers",
+        lambda model: [answer.score for answer in model.answer(*sample, batch_size=config.batch_size)],
+    )
     found = predictions.predict(model, examples, rows=config.batch_size, progress=True)
     predictions.write(folder, found, model.no_answer_threshold)
     if config.predict_only:

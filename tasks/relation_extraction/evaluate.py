@@ -16,7 +16,7 @@ from spanbert_keras.files.json_files import write_json
 from spanbert_keras.model_flag import load_task_model
 from spanbert_keras.program import InputError, setting
 from tasks.relation_extraction import confusion_picture, data, metrics, page, predictions
-from tasks.shared.classifier_predictions import logits_of, warn_if_alike
+from tasks.shared.classifier_predictions import compare_precisions, logits_of, warn_if_alike
 from tasks.shared.evaluation_settings import EvaluationSettings
 from tasks.shared.example_collector import ExampleCollector
 from tasks.shared.task import log_left_out
@@ -37,7 +37,7 @@ def main(config: Config) -> None:
     """Predicts, scores, and writes the results."""
     if not config.predict_only:
         confusion_picture.need_library()
-    model = load_task_model(config.model, "SpanBertRelationExtractor")
+    model = load_task_model(config.model, "SpanBertRelationExtractor", config.precision)
     file = data.read(config.data, config.skip_bad_examples, config.labels, gold=not config.predict_only)
     examples, unknown = _known(model, file.examples, config)
     log_left_out([*file.left_out, *unknown])
@@ -50,7 +50,9 @@ def main(config: Config) -> None:
         )
     if not config.predict_only:
         _check_gold(config, model, examples)
-    logits = logits_of(model, _rows(model, examples, config.data), config.batch_size)
+    rows = _rows(model, examples, config.data)
+    compare_precisions(config, model, rows)
+    logits = logits_of(model, rows, config.batch_size)
     warn_if_alike(predictions.labels_of(model, logits), "sentences")
     folder = config.make_folder()
     predictions.write(folder, model, examples, logits, gold=not config.predict_only)

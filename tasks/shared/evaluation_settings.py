@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from spanbert_keras.files.destination_lock import destination_lock
 from spanbert_keras.files.folder_lock import FolderLock
+from spanbert_keras.model_flag import precision_setting
 from spanbert_keras.program import InputError, Settings, setting
 
 _LOCKS = contextlib.ExitStack()
@@ -35,6 +36,7 @@ class EvaluationSettings(Settings):
         path=True,
     )
     batch_size: int = setting("Rows computed at once.", default=32, minimum=1)
+    precision: str = precision_setting()
     skip_bad_examples: bool = setting("Skips and reports bad examples.", default=False)
     page: bool = setting("Writes errors.html.", default=True)
     predict_only: bool = setting("Writes only predictions, without reading gold answers.", default=False)

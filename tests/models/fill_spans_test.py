@@ -1,5 +1,7 @@
 """Filling spans: against the pretrainer's own logits."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -32,7 +34,7 @@ def test_runs_are_maximal_and_inclusive(bits, runs):
 
 
 def test_a_spans_inputs_are_its_observed_neighbours_and_offsets():
-    inputs = span_inputs([2, 4, 4, 9, 4, 3], [(1, 2), (4, 4)])
+    inputs = span_inputs([([2, 4, 4, 9, 4, 3], [(1, 2), (4, 4)])])
     expected = {
         "token_ids": [[2, 4, 4, 9, 4, 3]],
         "segment_ids": [[0] * 6],
@@ -51,7 +53,7 @@ def test_the_text_is_filled_by_the_masked_lm_head_and_both_heads_are_reported(ma
     pretrainer = make_pretrainer()
     ids = [2, *tokenizer.tokenize(TEXT, special_tokens_in_text=True), 3]
     assert [i for i, piece in enumerate(ids) if piece == 4] == [3, 4, 8]  # "ab" is two pieces, "." is [UNK]
-    best = by_hand(pretrainer, to_numpy, span_inputs(ids, [(3, 4), (8, 8)]))
+    best = by_hand(pretrainer, to_numpy, span_inputs([(ids, [(3, 4), (8, 8)])]))
     filled = fill_spans(pretrainer, TEXT)
     assert isinstance(filled, FilledText) and isinstance(filled, str)
     chosen, scores = best["masked_lm"]
@@ -63,6 +65,32 @@ def test_the_text_is_filled_by_the_masked_lm_head_and_both_heads_are_reported(ma
             chosen, scores = best[head]
             assert getattr(span, head) == tokenizer.detokenize(chosen[part])
             assert getattr(span, f"{head}_score") == pytest.approx(np.mean(scores[part]), abs=1e-5)
+
+
+def test_rows_are_padded_to_one_length_and_number_of_masks_and_the_last_is_repeated():
+    rows = [([2, 9, 4, 3], [(2, 2)]), ([2, 4, 4, 9, 4, 3], [(1, 2), (4, 4)])]
+    inputs = span_inputs(rows, 3, 8, 4)
+    assert inputs["token_ids"].tolist() == [[2, 9, 4, 3, 0, 0, 0, 0], *[[2, 4, 4, 9, 4, 3, 0, 0]] * 2]
+    assert inputs["padding_mask"].tolist() == [[1] * 4 + [0] * 4, *[[1] * 6 + [0] * 2] * 2]
+    assert inputs["mask_positions"].tolist() == [[2, 0, 0, 0], *[[1, 2, 4, 0]] * 2]
+    assert inputs["pair_positions"].shape == (3, 1)
+
+
+def test_texts_of_many_lengths_are_computed_together_and_filled_as_alone(make_pretrainer, monkeypatch):
+    pretrainer, shapes = make_pretrainer(), []
+    texts = [" ".join(["a"] * before + ["[MASK]"] * (1 + before % 3) + ["b"]) for before in range(14)]
+    alone = [fill_spans(pretrainer, text) for text in texts]
+    compute = pretrainer.compute_rows
+    monkeypatch.setattr(pretrainer, "compute_rows", lambda x: shapes.append(x["token_ids"].shape) or compute(x))
+    found = fill_spans(pretrainer, texts)
+    assert found == alone and 1 < len(shapes) < len(texts) / 2
+    for one, other in zip(found, alone, strict=True):
+        for span, expected in zip(one.spans, other.spans, strict=True):
+            assert dataclasses.replace(span, masked_lm_score=0, span_boundary_score=0) == dataclasses.replace(
+                expected, masked_lm_score=0, span_boundary_score=0
+            )
+            assert span.masked_lm_score == pytest.approx(expected.masked_lm_score, abs=1e-5)
+            assert span.span_boundary_score == pytest.approx(expected.span_boundary_score, abs=1e-5)
 
 
 def test_a_model_with_a_next_sentence_head_fills_the_same(make_pretrainer):

@@ -1,5 +1,6 @@
 """What classifiers share: batches of few shapes, losses, errors. The models have separate tests."""
 
+import keras
 import numpy as np
 import pytest
 
@@ -71,6 +72,18 @@ def test_rows_of_similar_length_are_computed_together(classifier):
     fake = FakeModel()
     classifier.logits_of(rows, 3, fake)
     assert fake.shapes == [(3, 40), (3, 16)]
+
+
+def test_rows_of_this_model_are_computed_with_little_padding_and_counted(classifier, monkeypatch):
+    shapes, counted, compute = [], [], classifier.compute_rows
+    monkeypatch.setattr(classifier, "compute_rows", lambda x: shapes.append(x["token_ids"].shape) or compute(x))
+    classifier.logits_of(make_rows(30), 8, advance=counted.append)
+    assert sum(counted) == 30 and len(counted) == len(shapes)
+    if keras.backend.backend() == "jax":
+        assert set(shapes) <= {(rows, length) for rows in (1, 8) for length in row_lengths(40)}
+    else:
+        assert max(rows * length for rows, length in shapes) <= 8 * 40 and max(rows for rows, _ in shapes) > 8
+        assert sum(rows for rows, _ in shapes) == 30  # without copies
 
 
 def test_logits_do_not_depend_on_batch_order_and_padding(classifier, to_numpy):

@@ -7,7 +7,7 @@ import pytest
 
 from spanbert_keras.errors import InputError
 from spanbert_keras.models.windowed_reader import CHUNK_BATCHES, pad_windows, read
-from spanbert_keras.preprocessing.length_buckets import row_lengths
+from spanbert_keras.preprocessing.length_buckets import fixed_batches, row_lengths, token_batches
 from spanbert_keras.preprocessing.question_windows import QuestionWindows
 
 LETTERS = "abcdefgh"
@@ -40,6 +40,16 @@ class FakeModel:
             assert not batch["token_ids"][i, size:].any() and batch["padding_mask"][i, :size].all()
             logits[:, i, :size] = row_logits(batch["token_ids"][i, :size])
         return {"start_logits": logits[0], "end_logits": logits[1]}
+
+
+def few_shapes(batch_size, single_rows=True):
+    """Batches as on a backend that compiles each shape."""
+    return lambda lengths: fixed_batches(lengths, batch_size, 21, single_rows)
+
+
+def any_shapes(batch_size):
+    """Batches as on a backend to which shapes do not matter."""
+    return lambda lengths: [(part, len(part), length) for part, length in token_batches(lengths, batch_size * 21, 21)]
 
 
 def texts(count, seed=3, longest=60):
@@ -86,13 +96,14 @@ def test_padded_rows_hold_the_windows_and_copies_of_the_last(windows):
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 7, 40])
-@pytest.mark.parametrize("single_rows", [True, False])
+@pytest.mark.parametrize("shapes", ["few", "few, without single rows", "any"])
 @pytest.mark.parametrize("order", ["question_first", "passage_first"])
-def test_candidates_are_those_of_all_pairs_of_all_windows_in_order(windows, batch_size, single_rows, order):
+def test_candidates_are_those_of_all_pairs_of_all_windows_in_order(windows, batch_size, shapes, order):
     windows = windows.replace(input_order=order)
     questions, contexts = texts(23)
-    model = FakeModel()
-    readings = list(read(questions, contexts, windows, model, batch_size, 6, 9, single_rows))
+    model, single_rows = FakeModel(), shapes == "few"
+    batches_of = any_shapes(batch_size) if shapes == "any" else few_shapes(batch_size, single_rows)
+    readings = list(read(questions, contexts, windows, model, batches_of, batch_size, 6, 9))
     assert len(readings) == 23
     for reading, question, context in zip(readings, questions, contexts, strict=True):
         expected, null = slow_reading(windows, question, context, 6, 9)
@@ -100,18 +111,21 @@ def test_candidates_are_those_of_all_pairs_of_all_windows_in_order(windows, batc
         got = list(zip(found.starts.tolist(), found.ends.tolist(), found.logits.tolist(), strict=True))
         assert got == expected and found.no_answer_logit == null
         assert reading.passage.token_ids.tolist() == windows.passages([context])[0].token_ids.tolist()
-    allowed = {(rows, length) for rows in {1, batch_size} for length in row_lengths(21)}
-    assert set(model.shapes) <= (allowed if single_rows else {(batch_size, length) for length in row_lengths(21)})
+    if shapes == "any":
+        assert all(rows * length <= batch_size * 21 for rows, length in model.shapes)
+    else:
+        allowed = {1, batch_size} if single_rows else {batch_size}
+        assert set(model.shapes) <= {(rows, length) for rows in allowed for length in row_lengths(21)}
 
 
 def test_a_few_remaining_rows_are_computed_one_by_one(windows):
     questions, contexts = ["a"] * 10, [" ".join("abcdefgh"[:n] for n in range(1, 3))] * 10
     for rows, expected in ((8, [(8, 8)]), (9, [(8, 8), (1, 8)]), (10, [(8, 8), (1, 8), (1, 8)]), (2, [(1, 8)] * 2)):
         model = FakeModel()
-        list(read(questions[:rows], contexts[:rows], windows, model, 8, 3))
+        list(read(questions[:rows], contexts[:rows], windows, model, few_shapes(8), 8, 3))
         assert model.shapes == expected
     model = FakeModel()
-    list(read(questions[:3], contexts[:3], windows, model, 8, 3))
+    list(read(questions[:3], contexts[:3], windows, model, few_shapes(8), 8, 3))
     assert model.shapes == [(8, 8)]
 
 
@@ -119,17 +133,17 @@ def test_rows_of_similar_length_are_computed_together(windows):
     """A row is padded to the next of the lengths, not to the longest of the whole."""
     questions, contexts = ["a"] * 16, ["a b", " ".join(LETTERS * 2)] * 8
     model = FakeModel()
-    list(read(questions, contexts, windows, model, 8, 3))
+    list(read(questions, contexts, windows, model, few_shapes(8), 8, 3))
     assert sorted(model.shapes) == [(8, 8), (8, 21)]
 
 
 def test_no_questions_give_no_readings_and_no_batch(windows):
     model = FakeModel()
-    assert list(read([], [], windows, model, 4, 3)) == [] and model.shapes == []
+    assert list(read([], [], windows, model, few_shapes(4), 4, 3)) == [] and model.shapes == []
 
 
 def test_cut_questions_are_reported(windows):
-    found = read(["a b c d", "a b c d e"], ["a", "b"], windows, FakeModel(), 4, 3)
+    found = read(["a b c d", "a b c d e"], ["a", "b"], windows, FakeModel(), few_shapes(4), 4, 3)
     assert [reading.question_cut for reading in found] == [False, True]
 
 
@@ -143,7 +157,7 @@ def test_readings_are_yielded_before_the_end_of_the_input(windows):
             yield "a b c"
 
     questions = ("a" for _ in range(10_000))
-    found = read(questions, contexts(), windows, FakeModel(), 2, 3)
+    found = read(questions, contexts(), windows, FakeModel(), any_shapes(2), 2, 3)
     for _ in range(3):
         next(found)
     assert len(taken) <= 2 * CHUNK_BATCHES + 4 * 2 + 1
@@ -155,7 +169,7 @@ def test_a_context_of_neighbouring_questions_is_tokenized_once(windows, monkeypa
     monkeypatch.setattr(
         QuestionWindows, "passages", lambda self, given, *a: seen.extend(given) or original(self, given, *a)
     )
-    list(read(["a", "b", "c", "d"], ["e f", "e f", "g", "e f"], windows, FakeModel(), 2, 3))
+    list(read(["a", "b", "c", "d"], ["e f", "e f", "g", "e f"], windows, FakeModel(), any_shapes(2), 2, 3))
     assert seen == ["e f", "g"]
 
 
@@ -163,12 +177,32 @@ def test_a_context_of_neighbouring_questions_is_tokenized_once(windows, monkeypa
 def test_an_invalid_text_is_named_by_its_number_in_the_whole(windows, number):
     questions, contexts = texts(30)
     with pytest.raises(InputError, match=f"^Context {number} has no words"):
-        list(read(questions, [*contexts[:number], "\x00", *contexts[number + 1 :]], windows, FakeModel(), 2, 3))
+        list(
+            read(
+                questions,
+                [*contexts[:number], "\x00", *contexts[number + 1 :]],
+                windows,
+                FakeModel(),
+                any_shapes(2),
+                2,
+                3,
+            )
+        )
     with pytest.raises(InputError, match=f"^Question {number} has no words"):
-        list(read([*questions[:number], " ", *questions[number + 1 :]], contexts, windows, FakeModel(), 2, 3))
+        list(
+            read(
+                [*questions[:number], " ", *questions[number + 1 :]],
+                contexts,
+                windows,
+                FakeModel(),
+                any_shapes(2),
+                2,
+                3,
+            )
+        )
 
 
 def test_more_questions_than_contexts_are_an_error(windows):
     for questions, contexts in ((["a", "b"], ["c"]), (["a"], ["c", "d"])):
         with pytest.raises(ValueError):
-            list(read(questions, contexts, windows, FakeModel(), 2, 3))
+            list(read(questions, contexts, windows, FakeModel(), any_shapes(2), 2, 3))

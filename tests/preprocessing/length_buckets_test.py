@@ -5,7 +5,13 @@ import itertools
 import numpy as np
 import pytest
 
-from spanbert_keras.preprocessing.length_buckets import LengthBuckets, choose_lengths
+from spanbert_keras.preprocessing.length_buckets import (
+    BATCH_COST,
+    LengthBuckets,
+    choose_lengths,
+    fixed_batches,
+    token_batches,
+)
 
 SEED = (3, 4)
 
@@ -164,3 +170,50 @@ def test_entries_that_are_to_be_zeroed_are_0_in_empty_rows_alone():
         assert batch["weights"].dtype == np.float32 and (batch["ids"] == 1).all()
     assert sorted(batch["example_weights"].sum() for batch in seen) == [1, 4]
     assert (made["weights"] == 1).all()  # what the rows gave is theirs
+
+
+def cost_of(batches):
+    return sum(len(rows) * length + BATCH_COST for rows, length in batches)
+
+
+def least_cost(sizes, max_tokens):
+    """Of all ways to cut descending sizes into batches of neighbours."""
+    if not sizes:
+        return 0
+    fitting = [n for n in range(1, len(sizes) + 1) if n == 1 or n * sizes[0] <= max_tokens]
+    return min(n * sizes[0] + BATCH_COST + least_cost(sizes[n:], max_tokens) for n in fitting)
+
+
+@pytest.mark.parametrize("max_tokens", [1, 64, 120, 10_000])
+def test_prediction_batches_have_the_least_padding_and_keep_the_budget(max_tokens):
+    rng = np.random.default_rng(3)
+    for count in (0, 1, 2, 9):
+        lengths = rng.integers(1, 62, count)
+        found = token_batches(lengths, max_tokens, 61)
+        assert sorted(itertools.chain(*(rows.tolist() for rows, _ in found))) == list(range(count))
+        sizes = sorted((min(61, -(-int(n) // 8) * 8) for n in lengths), reverse=True)
+        assert [length for _, length in found] == sorted((length for _, length in found), reverse=True)
+        for rows, length in found:
+            assert length in (*range(8, 61, 8), 61) and length - 8 < max(lengths[rows]) <= length
+            assert len(rows) == 1 or len(rows) * length <= max_tokens
+        # Rows of one length stay together unless they exceed the budget, so a budget can cost a few more batches.
+        assert least_cost(sizes, max_tokens) <= cost_of(found) <= 1.2 * least_cost(sizes, max_tokens)
+        assert max_tokens < 10_000 or cost_of(found) == least_cost(sizes, max_tokens)
+
+
+def test_prediction_batches_of_one_length_are_split_evenly():
+    assert [len(rows) for rows, _ in token_batches([16] * 10, 4 * 16, 16)] == [4, 3, 3]
+    assert [(len(rows), length) for rows, length in token_batches([384] * 3 + [8] * 90, 384, 384)] == [
+        *[(1, 384)] * 3,
+        *[(45, 8)] * 2,
+    ]
+
+
+def test_batches_of_few_shapes_have_one_number_of_rows_or_single_rows():
+    lengths = [3, 40, 5, 33, 17, 8, 9]
+    shapes = [(rows.tolist(), size, length) for rows, size, length in fixed_batches(lengths, 4, 40, True)]
+    assert shapes == [([1, 3, 4, 6], 4, 40), ([5, 2, 0], 4, 16)]
+    shapes = [(rows.tolist(), size, length) for rows, size, length in fixed_batches(lengths[:5], 4, 40, True)]
+    assert shapes == [([1, 3, 4, 2], 4, 40), ([0], 1, 16)]
+    assert [size for _, size, _ in fixed_batches(lengths[:5], 4, 40, False)] == [4, 4]
+    assert fixed_batches([], 4, 40, True) == []

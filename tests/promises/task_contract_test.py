@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import spanbert_keras
+from spanbert_keras.models.compiled_call import CompiledCall
 from spanbert_keras.models.named_targets import NamedTargets
 from tests.promises import model_cases
 from tests.promises.model_cases import CASES, TASKS, as_arrays, outputs_of, same
@@ -82,10 +83,10 @@ def test_threads_get_the_answers_of_one_and_every_text_is_counted(case, make):
 
 
 def test_a_thread_waits_until_another_is_done(case, model, said, monkeypatch):
-    if case.method == "fill_spans":
-        pytest.skip("computes without Keras' `predict`, which is not for several threads")
-    computing, predict = threading.Event(), keras.Model.predict_on_batch
-    monkeypatch.setattr(keras.Model, "predict_on_batch", lambda self, x: computing.set() or predict(self, x))
+    computing = threading.Event()
+    for kind, name in ((keras.Model, "predict_on_batch"), (CompiledCall, "__call__")):
+        compute = getattr(kind, name)
+        monkeypatch.setattr(kind, name, lambda self, x, compute=compute: computing.set() or compute(self, x))
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         with model._one_call:
             job = pool.submit(case.ask, model)
@@ -118,22 +119,27 @@ def test_warm_up_compiles_the_shapes_of_all_texts_at_most_eight_and_no_others(ca
     compute = model.compute_rows
     monkeypatch.setattr(model, "compute_rows", lambda x: seen.append(x["token_ids"].shape) or compute(x))
     model.warm_up(batch_size=6)
-    warm, function, count = set(seen), model.predict_function, compiled(model)
+    warm, function, count = set(seen), compiled_function(model), compiled(model)
     assert 1 <= count <= len(warm) <= 8 and len({length for _, length in warm}) >= 3
     seen.clear()
     for text in case.texts:
         case.ask(model, text, batch_size=6)
         case.ask(model, text, text, batch_size=6)
-    assert set(seen) == warm and model.predict_function is function and compiled(model) == count
+    assert compiled_function(model) is function and compiled(model) == count
+    assert set(seen) == warm or BACKEND == "tensorflow"  # whose one tracing serves every shape
     for batch_size in (2, 3, 5):
         case.ask(model, batch_size=batch_size)
         assert compiled(model) <= 8
 
 
+def compiled_function(model):
+    return model._compiled_call._function if BACKEND == "tensorflow" else model.predict_function
+
+
 def compiled(model):
     """Returns how many shapes the predicting function of a model was traced or compiled for."""
     if BACKEND == "tensorflow":
-        return model.predict_function.experimental_get_tracing_count()
+        return 1  # see `compiled_call_test.py`
     found, waiting = [], [model.predict_function]
     while waiting:
         function = waiting.pop()

@@ -162,7 +162,7 @@ def test_gap_is_answered_from_its_raw_texts(saved, gap_file, tmp_path, monkeypat
             asked.append((texts, batch_size))
             return [Found()] * len(texts)
 
-    monkeypatch.setattr(evaluate, "load_task_model", lambda path, name: Model())
+    monkeypatch.setattr(evaluate, "load_task_model", lambda *given: Model())
     out = tmp_path / "out"
     run(f"--model={saved}", f"--data={gap_file}", f"--output_dir={out}", "--batch_size=4")
     assert asked == [([GAP_TEXT] * 3, 4)]
@@ -209,7 +209,7 @@ def conll(column, columns=12, header="#begin document (nw/a); part 0"):
 def loaded_once(saved, monkeypatch):
     """Keeps the program from opening the same model again and again."""
     model = keras.saving.load_model(saved)
-    monkeypatch.setattr(evaluate, "load_task_model", lambda path, kind: model)
+    monkeypatch.setattr(evaluate, "load_task_model", lambda *given: model)
 
 
 @pytest.mark.parametrize("form", ["litbank", "no column", "jsonl"])

