@@ -2,9 +2,9 @@
 
     python -m benchmarks.pretraining --turns=5
 
-Every side is a process of its own. All take turns, some steps each, so that noise of the machine affects all; ratios
-are medians over the turns, with their range. "of matmul" compares the rate of a step's arithmetic with that of the same
-matrix products alone, in the same precision and turns.
+Every side is a process of its own. A few take turns at a time, some steps each, the reference and the matrix products
+among them, so that noise of the machine affects all; ratios are medians over the turns, with their range. "of matmul"
+compares the rate of a step's arithmetic with that of the same matrix products alone, in the same precision and turns.
 """
 
 import dataclasses
@@ -85,6 +85,7 @@ class Config(Settings):
     turns: int = setting("Turns of every side.", default=5, minimum=1)
     steps: int = setting("Steps of a turn.", default=3, minimum=1)
     sides: tuple[str, ...] = setting("Names, or parts of names, of what is raced. Default: all.", default=())
+    at_once: int = setting("Sides that take turns with the reference; each keeps its memory.", default=3, minimum=1)
     reference: str = setting(
         "The side that others are compared with.", default="ours MLM+SBO float32", choices=tuple(SIDES)
     )
@@ -164,16 +165,50 @@ class SideProcess:
         self._process.wait()
 
 
-def race(config: Config) -> tuple[dict[str, list[float]], dict[str, int]]:
-    """Returns each side's seconds per step, a median for every turn, and its peak memory in bytes."""
+@dataclasses.dataclass
+class Result:
+    """Seconds per step of a side, a median for every turn, and of those that it is compared with in the same turns.
+
+    Attributes:
+        name: str. A key of `SIDES`.
+        seconds, reference, matmul: list of float. `matmul` is empty where the products were not raced.
+        peak: int. Resident memory, in bytes.
+    """
+
+    name: str
+    seconds: list[float]
+    reference: list[float]
+    matmul: list[float]
+    peak: int
+
+
+def race(config: Config) -> list[Result]:
+    """Races the sides, some at a time, and returns a result of each, the reference's first."""
+    products = {name for name in config.chosen if SIDES[name].kind == "matmul"}
+    others = [name for name in config.chosen if name not in products and name != config.reference]
+    groups = [others[i : i + config.at_once] for i in range(0, len(others), config.at_once)] or [[]]
+    results: dict[str, Result] = {}
+    for group in groups:
+        own = sorted(
+            n for n in products if any(SIDES[n].precision == SIDES[o].precision for o in (config.reference, *group))
+        )
+        for result in _race_group(config, [config.reference, *group, *own]):
+            results.setdefault(result.name, result)
+    return list(results.values())
+
+
+def _race_group(config: Config, names: list[str]) -> list[Result]:
+    """Returns the results of sides that run at the same time and take turns."""
     sides: list[SideProcess] = []
     seconds: dict[str, list[float]] = {}
     peaks: dict[str, int] = {}
     try:
-        for name in config.chosen:
+        for name in names:
             try:
                 sides.append(SideProcess(name, config))
             except InputError as error:
+                if name == config.reference:
+                    raise
                 print(f"Left out: {error}", flush=True)
         for turn in range(config.turns):
             shift = turn % len(sides)
@@ -184,27 +219,24 @@ def race(config: Config) -> tuple[dict[str, list[float]], dict[str, int]]:
     finally:
         for side in sides:
             side.close()
-    return seconds, peaks
+    alone = {SIDES[name].precision: times for name, times in seconds.items() if SIDES[name].kind == "matmul"}
+    reference = seconds[config.reference]
+    return [Result(n, times, reference, alone.get(SIDES[n].precision, []), peaks[n]) for n, times in seconds.items()]
 
 
-def table(config: Config, seconds: dict[str, list[float]], peaks: dict[str, int]) -> list[list[str]]:
+def table(config: Config, results: list[Result]) -> list[list[str]]:
     """Returns rows of text: side, tokens/s, ratio to the reference with its range, share of the matmul rate, memory."""
-    if config.reference not in seconds:
-        raise InputError(f"--reference={config.reference} did not run.")
-    sizes, reference = config.sizes, seconds[config.reference]
     rows = []
-    for name, times in seconds.items():
-        ratios = [ours / theirs for ours, theirs in zip(reference, times, strict=True)]
+    for result in results:
+        side, times = SIDES[result.name], result.seconds
+        ratios = [theirs / ours for theirs, ours in zip(result.reference, times, strict=True)]
         spread = f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
-        side = SIDES[name]
-        alone = seconds.get(f"matmul {'float32' if side.precision == 'float32' else 'bfloat16'}")
         share = "-"
-        if alone and side.kind == "ours":
-            full = _flops(sizes, True)
-            shares = [_flops(sizes, side.sbo) / full * m / t for m, t in zip(alone, times, strict=True)]
-            share = f"{statistics.median(shares):.0%}"
-        rate = f"{sizes.tokens / statistics.median(times):,.0f}"
-        rows.append([name, rate, spread, share, f"{peaks[name] / 1e9:.1f}"])
+        if result.matmul and side.kind == "ours":
+            part = _flops(config.sizes, side.sbo) / _flops(config.sizes, True)
+            share = f"{statistics.median(part * m / t for m, t in zip(result.matmul, times, strict=True)):.0%}"
+        rate = f"{config.sizes.tokens / statistics.median(times):,.0f}"
+        rows.append([result.name, rate, spread, share, f"{result.peak / 1e9:.1f}"])
     return rows
 
 
@@ -218,7 +250,7 @@ def main(config: Config) -> None:
     if config.side:
         run_side(config)
         return
-    rows = table(config, *race(config))
+    rows = table(config, race(config))
     head = ["side", "tokens/s", f"speed by {config.reference}", "of matmul", "peak GB"]
     for row in [head, *rows]:
         print(f"{row[0]:32} {row[1]:>9} {row[2]:>32} {row[3]:>10} {row[4]:>8}")

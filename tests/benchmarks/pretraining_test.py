@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from benchmarks import pretraining
-from benchmarks.pretraining import SIDES, Config, Side, SideProcess, make_step, table
+from benchmarks.pretraining import SIDES, Config, Result, Side, SideProcess, make_step, table
 from benchmarks.shared.pretraining_sides import Sizes
 from spanbert_keras.errors import InputError
 from spanbert_keras.training.monitoring.flops import Shape, step_flops
@@ -38,16 +38,36 @@ def test_the_products_of_a_step_are_computed():
 
 
 def test_the_table_has_ratios_of_turns_and_shares_of_the_matmul_rate():
-    config = Config(**TINY)
-    seconds = {"ours MLM+SBO float32": [1.0, 2.0], "ours MLM float32": [0.5, 4.0], "matmul float32": [0.25, 1.0]}
-    rows = table(config, seconds, dict.fromkeys(seconds, 2 * 10**9))
+    config, whole, products = Config(**TINY), [1.0, 2.0], [0.25, 1.0]
+    results = [
+        Result("ours MLM+SBO float32", whole, whole, products, 2 * 10**9),
+        Result("ours MLM float32", [0.5, 4.0], whole, products, 10**9),
+        Result("matmul float32", products, whole, products, 10**9),
+        Result("ours MLM bfloat16", [0.5, 0.5], whole, [], 10**9),
+    ]
+    rows = table(config, results)
     assert rows[0] == ["ours MLM+SBO float32", "21", "1.00 (1.00 to 1.00)", "38%", "2.0"]
-    assert rows[1][1:3] == ["14", "1.25 (0.50 to 2.00)"] and rows[2][3] == "-"
+    assert rows[1][1:3] == ["14", "1.25 (0.50 to 2.00)"] and rows[2][3] == rows[3][3] == "-"
     shape = Shape(**TINY, intermediate_dim=32, predictions=3)
     part = step_flops(shape, False) / step_flops(shape, True)
     assert rows[1][3] == f"{np.median([part * 0.25 / 0.5, part * 1.0 / 4.0]):.0%}"
-    with pytest.raises(InputError, match="did not run"):
-        table(config, {"matmul float32": [1.0]}, {"matmul float32": 1})
+
+
+def test_a_few_sides_take_turns_with_the_reference_and_the_products_of_their_precision(monkeypatch):
+    groups = []
+
+    def record(config, names):
+        groups.append(names)
+        return [Result(name, [1.0], [1.0], [], 1) for name in names]
+
+    monkeypatch.setattr(pretraining, "_race_group", record)
+    results = pretraining.race(Config(sides=("ours MLM float32", "ours MLM bfloat16", "matmul"), at_once=1))
+    reference = "ours MLM+SBO float32"
+    assert groups == [
+        [reference, "ours MLM float32", "matmul float32"],
+        [reference, "ours MLM bfloat16", "matmul bfloat16", "matmul float32"],
+    ]
+    assert [result.name for result in results] == [*groups[0], "ours MLM bfloat16", "matmul bfloat16"]
 
 
 def test_sides_are_chosen_by_parts_of_their_names():
@@ -62,8 +82,10 @@ def test_sides_are_chosen_by_parts_of_their_names():
 @pytest.mark.slow
 def test_a_side_runs_in_a_process_of_its_own_and_a_failure_is_one_sentence(capsys):
     config = Config(**TINY, sides=("matmul float32",), turns=2, steps=2)
-    seconds, peaks = pretraining.race(config)
-    assert seconds.keys() == {"ours MLM+SBO float32", "matmul float32"} == peaks.keys()
-    assert all(len(times) == 2 and min(times) > 0 for times in seconds.values()) and min(peaks.values()) > 10**7
+    results = pretraining.race(config)
+    assert [result.name for result in results] == ["ours MLM+SBO float32", "matmul float32"]
+    for result in results:
+        assert len(result.seconds) == 2 and min(result.seconds) > 0 and result.peak > 10**7
+    assert results[0].reference == results[0].seconds and results[0].matmul == results[1].seconds
     with pytest.raises(InputError, match="The side ours MLM float32 failed: "):
         SideProcess("ours MLM float32", Config(**TINY | {"num_heads": 3}))
