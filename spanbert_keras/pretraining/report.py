@@ -84,6 +84,7 @@ def print_cost(
     accumulation_steps: int,
     tokens_per_second: float | None,
     span_boundary: bool = True,
+    keeps_weights: bool = False,
 ) -> None:
     """Prints the table of `--dry_run`: parameters, tokens, epochs, arithmetic, memory, days, shapes.
 
@@ -98,6 +99,7 @@ def print_cost(
         accumulation_steps: int. Parts in which a step is computed.
         tokens_per_second: float or `None`. Rate from which days are computed, without padding, as in TensorBoard.
         span_boundary: bool. Whether the span boundary head is trained.
+        keeps_weights: bool. Whether attention weights are kept for the gradient.
     """
     from rich.table import Table
 
@@ -108,7 +110,7 @@ def print_cost(
         table.add_row(f"parameters, {part}", f"{count:,}")
     tokens = shape.batch_rows * shape.sequence_length
     flops = step_flops(shape, span_boundary)
-    memory = memory_bytes(shape, sum(parameters.values()), precision, accumulation_steps)
+    memory = memory_bytes(shape, sum(parameters.values()), precision, accumulation_steps, keeps_weights=keeps_weights)
     table.add_row("tokens per step", f"{tokens:,} ({shape.batch_rows} rows of {shape.sequence_length})")
     table.add_row("masked tokens per row, at most", f"{shape.predictions}")
     if shape.pairs:

@@ -12,7 +12,7 @@ from absl import logging
 from spanbert_keras.conversion.formats.own_models import describe
 from spanbert_keras.errors import InputError
 from spanbert_keras.files.writing import input_error_if_unwritable, write_text
-from spanbert_keras.kernels.attention import attention_facts
+from spanbert_keras.kernels.attention import attention_facts, is_fused
 from spanbert_keras.models.encoder import SpanBertEncoder
 from spanbert_keras.models.pretrainer import SpanBertPretrainer
 from spanbert_keras.pretraining import report
@@ -174,6 +174,7 @@ class PretrainingRun:
                 accumulation_steps=config.accumulation_steps,
                 tokens_per_second=config.tokens_per_second,
                 span_boundary=config.sbo_weight != 0,
+                keeps_weights=not is_fused(config.attention, self.model.encoder.compute_dtype, True),
             )
 
     # --- training

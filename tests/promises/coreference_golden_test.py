@@ -13,7 +13,7 @@ from keras import ops
 from safetensors.numpy import save_file
 
 import spanbert_keras
-from spanbert_keras.layers import encoder_block
+from spanbert_keras.layers import functional
 from spanbert_keras.layers.coreference import coarse_antecedents, pair_scorer, span_pruning
 from spanbert_keras.models import coreference_resolver
 from spanbert_keras.models.coreference_resolver import SpanBertCoreferenceResolver
@@ -261,7 +261,7 @@ MISTAKES = {
     "bucket edges 8/16 off by one": lambda model, batch, patch: buckets(patch, edges_off_by_one),
     "speaker ignored (always different)": different_speakers,
     "fine score without the coarse score": without_coarse_score,
-    "tanh GELU": lambda model, batch, patch: patch.setattr(encoder_block, "gelu", tanh_gelu),
+    "tanh GELU": lambda model, batch, patch: patch.setattr(functional, "gelu", tanh_gelu),
     "layer norm eps 1e-5": large_epsilon,
     "no padding mask": lambda model, batch, patch: batch.update(padding_mask=np.ones_like(batch["padding_mask"])),
     "segment distance not taken (all 0)": lambda model, batch, patch: batch.update(

@@ -1,5 +1,7 @@
 """Arguments of models that read text: every kind of list, and invalid ones, for all models."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -126,8 +128,14 @@ def test_a_list_of_texts_is_filled_like_each_of_them(models, make):
     texts = ["w1 [MASK] w3", "[MASK] [MASK] w5 [MASK]"]
     fill = models["fill_spans"].fill_spans
     found = fill(make(texts))
-    assert isinstance(found, list) and found == [fill(text) for text in texts]
-    assert [one.spans for one in found] == [fill(text).spans for text in texts] and fill(make([])) == []
+    alone = [fill(text) for text in texts]
+    assert isinstance(found, list) and found == alone and fill(make([])) == []
+    for one, other in zip(found, alone, strict=True):
+        for span, same in zip(one.spans, other.spans, strict=True):
+            scores = ("masked_lm_score", "span_boundary_score")
+            together, apart = ([getattr(each, name) for name in scores] for each in (span, same))
+            assert together == pytest.approx(apart, rel=1e-5)
+            assert dataclasses.replace(span, **dict(zip(scores, apart, strict=True))) == same
 
 
 @pytest.mark.parametrize("make", LISTS.values(), ids=LISTS)

@@ -106,7 +106,9 @@ def test_memory_grows_with_parameters_and_rows():
     assert memory_bytes(dataclasses.replace(SMALL, batch_rows=14), 100, "float32", 2) == one
     assert memory_bytes(SMALL, 100, "mixed_bfloat16")["activations"] < one["activations"]
     logits = 4 * 2 * 2 * 7 * 3 * 11
-    assert one["activations"] == 4 * 7 * 5 * 2 * (40 + 12 + 3 * 2 * 5) + logits
+    assert one["activations"] == 4 * 7 * 5 * 2 * (40 + 12) + logits
+    kept = memory_bytes(SMALL, 100, "float32", keeps_weights=True)
+    assert kept["activations"] == one["activations"] + 4 * 7 * 5 * 2 * (3 * 2 * 5)
 
 
 @pytest.mark.parametrize(
