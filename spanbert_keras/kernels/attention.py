@@ -11,6 +11,7 @@ TILE = 2**20  # weights that are computed at a time, at least those of one row
 # Added to what is masked. Representable in float16, and past twice the limit of clamped scores: BERT's own -10000 lets
 # a masked piece with a score at the limit win over unmasked ones.
 MASKED_SCORE = -30000.0
+LOWEST = -3e38  # of float32
 
 
 KINDS = ("auto", "reference", "fused")
@@ -19,7 +20,7 @@ KINDS = ("auto", "reference", "fused")
 def is_fused(kind: str, dtype: str, training: bool) -> bool:
     """Returns whether attention does without stored weights.
 
-    `"auto"` does in training, where they would be kept for the gradient of every layer.
+    In training they would be kept for the gradient of every layer; in predictions nothing is kept.
 
     Args:
         kind: one of `KINDS`.
@@ -34,7 +35,7 @@ def is_fused(kind: str, dtype: str, training: bool) -> bool:
             "Fused attention does not limit its scores, which overflow in float16. Expected: attention='auto' or "
             "'reference', or the precision mixed_bfloat16 or float32. Received: attention='fused' in float16."
         )
-    return kind == "fused" or (kind == "auto" and training and dtype != "float16")
+    return training and (kind == "fused" or (kind == "auto" and dtype in ("float32", "bfloat16")))
 
 
 def attention_facts(kind: str, dtype: str, rate: float) -> dict[str, str | float]:
@@ -66,7 +67,7 @@ def _forward(scores, mask, keys, *, rate):
     Both `(B, H, T, 1)`, float32. Apart from each other: what is masked everywhere has scores too large for their sum.
     """
     masked = _masked(scores, mask)
-    largest = ops.max(masked, axis=-1, keepdims=True)
+    largest = ops.max(masked, axis=-1, keepdims=True, initial=LOWEST)  # there may be no rows at all
     exponentials = ops.exp(masked - largest)
     total = ops.sum(exponentials, axis=-1, keepdims=True)
     weights = _dropped(exponentials * (1.0 / total), keys, rate)
@@ -99,7 +100,7 @@ def _by_tiles(function, arguments, tile_rows, dtypes):
 
     count, dynamic = arguments[0].shape[0], True
     if count is not None and isinstance(tile_rows, int):
-        tile_rows = max(size for size in range(1, min(tile_rows, count) + 1) if count % size == 0)
+        tile_rows = max((size for size in range(1, min(tile_rows, count) + 1) if count % size == 0), default=count)
         if tile_rows == count:
             return function(*arguments)
         dynamic = False
@@ -114,7 +115,7 @@ def _by_tiles(function, arguments, tile_rows, dtypes):
         parts = function(*(tile(x, i) for x in arguments))
         return i + 1, [array.write(i, part) for array, part in zip(arrays, parts, strict=True)]
 
-    tiles = -(-rows // tile_rows)
+    tiles = tf.maximum(-(-rows // tile_rows), 1)  # a replica of the last batch may have no rows
     arrays = [tf.TensorArray(dtype, tiles, infer_shape=False) for dtype in dtypes]
     _, arrays = tf.while_loop(lambda i, _: i < tiles, body, (0, arrays), parallel_iterations=1)
     return tuple(array.concat() for array in arrays)

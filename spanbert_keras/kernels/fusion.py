@@ -18,6 +18,11 @@ def on_tensorflow_or_jax() -> bool:
     return keras.backend.backend() in ("tensorflow", "jax")
 
 
+def has_kernels(dtype: str) -> bool:
+    """Returns whether the fused functions serve a compute dtype on the backend in use; inside they are float32."""
+    return on_tensorflow_or_jax() and dtype in ("float32", "bfloat16", "float16")
+
+
 def fused(function: Callable) -> Callable:
     """Decorator that compiles a function of elementwise arithmetic and reductions with XLA.
 

@@ -11,8 +11,8 @@ def tied_logits(x, embeddings, bias):
 
     Args:
         x: float `(..., D)`.
-        embeddings: `keras.Variable` `(V, D)`, float32.
-        bias: `keras.Variable` `(V,)`, float32.
+        embeddings: float32 `(V, D)`.
+        bias: float32 `(V,)`.
 
     Returns:
         float32 `(..., V)`.
@@ -34,5 +34,5 @@ def tied_logits(x, embeddings, bias):
 
         return logits, gradient
 
-    tensors = (ops.convert_to_tensor(weight.value) for weight in (embeddings, bias))
-    return ops.reshape(apply(ops.reshape(x, (-1, shape[-1])), *tensors), (*shape[:-1], embeddings.shape[0]))
+    logits = apply(ops.reshape(x, (-1, shape[-1])), embeddings, bias)
+    return ops.reshape(logits, (*shape[:-1], embeddings.shape[0]))

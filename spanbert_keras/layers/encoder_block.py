@@ -4,7 +4,7 @@ import keras
 
 from spanbert_keras.arguments import MAX_WIDTH, dropout_rate, whole_number
 from spanbert_keras.layers.dropout import Dropout
-from spanbert_keras.layers.functional import add_and_norm, dense_gelu, initializer, layer_norm
+from spanbert_keras.layers.functional import add_and_norm, dense_gelu, initializer, is_plain, layer_norm
 from spanbert_keras.layers.saving.saved_state import SavedState
 from spanbert_keras.layers.self_attention import SelfAttention
 
@@ -56,9 +56,12 @@ class EncoderBlock(SavedState, keras.layers.Layer):
         self.output_norm.build(x_shape)
 
     def call(self, x, attention_mask, training=False):
-        context = self.attention.context(x, attention_mask, training)  # (B, T, D)
-        projection, dropout = self.attention.output_dense, self.attention_output_dropout
-        x = add_and_norm(x, projection, context, dropout, self.attention_norm, training)
+        dropout, norm = self.attention_output_dropout, self.attention_norm
+        if type(self.attention) is SelfAttention and is_plain(self.attention):
+            context = self.attention.context(x, attention_mask, training)  # (B, T, D)
+            x = add_and_norm(x, self.attention.output_dense, context, dropout, norm, training)
+        else:
+            x = norm(x + dropout(self.attention(x, attention_mask)))
         inner = dense_gelu(self.intermediate, x, training)  # (B, T, I)
         return add_and_norm(x, self.output_dense, inner, self.output_dropout, self.output_norm, training)  # (B, T, D)
 

@@ -5,7 +5,7 @@ import math
 import keras
 from keras import ops
 
-from spanbert_keras.kernels.fusion import on_tensorflow_or_jax
+from spanbert_keras.kernels.fusion import has_kernels
 from spanbert_keras.kernels.gelu import bias_gelu
 from spanbert_keras.kernels.residual_norm import residual_norm
 
@@ -26,12 +26,12 @@ def gelu(x):
 
 def dense_gelu(dense, x, training):
     """Returns GELU(dense(x))."""
-    if not (training and on_tensorflow_or_jax() and _is_plain(dense)):
+    if not (training and has_kernels(dense.compute_dtype) and is_plain(dense)):
         return gelu(dense(x))
     return bias_gelu(*_product_and_bias(dense, x))
 
 
-def _is_plain(layer):
+def is_plain(layer):
     """Returns whether a layer computes what its class does, without losses of its activations."""
     return "call" not in vars(layer) and layer.activity_regularizer is None
 
@@ -55,7 +55,7 @@ def add_and_norm(x, dense, inner, dropout, norm, training):
         norm: `keras.layers.LayerNormalization`.
         training: bool. Whether dropout applies.
     """
-    if not (training and on_tensorflow_or_jax() and all(_is_plain(layer) for layer in (dense, dropout, norm))):
+    if not (training and has_kernels(dense.compute_dtype) and all(map(is_plain, (dense, dropout, norm)))):
         return norm(x + dropout(dense(inner)))
     added, bias = _product_and_bias(dense, inner)
     gamma, beta = (as_tensor(weight) for weight in (norm.gamma, norm.beta))

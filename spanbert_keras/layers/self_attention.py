@@ -8,7 +8,7 @@ from keras import ops
 from spanbert_keras.arguments import dropout_rate, one_of, whole_number
 from spanbert_keras.kernels.attention import KINDS, MASKED_SCORE, fused_attention, is_fused
 from spanbert_keras.layers.dropout import Dropout
-from spanbert_keras.layers.functional import drawn_seed, initializer
+from spanbert_keras.layers.functional import drawn_seed, initializer, is_plain
 from spanbert_keras.layers.saving.saved_state import SavedState
 
 SCORE_LIMIT = 10000.0  # the released code clamps attention logits, since the large model overflowed in float16
@@ -82,9 +82,8 @@ class SelfAttention(SavedState, keras.layers.Layer):
         query, key, value = (self._heads(part) for part in self._project(x))  # (B, H, T, D/H)
         # Scaled before the product, which keeps float16 scores small.
         query = query * (1.0 / math.sqrt(self.head_dim))
-        if is_fused(self.attention, self.compute_dtype, training):
-            seed = drawn_seed(self.dropout_layer) if training else ops.zeros((2,), "int32")
-            rate = self.dropout if training else 0.0
+        if is_fused(self.attention, self.compute_dtype, training) and is_plain(self.dropout_layer):
+            seed, rate = drawn_seed(self.dropout_layer), self.dropout_layer.rate
             context = fused_attention(query, key, value, attention_mask, seed, rate=rate)
         else:
             context = self._attend(query, key, value, attention_mask)

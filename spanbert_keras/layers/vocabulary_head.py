@@ -2,10 +2,18 @@
 
 import keras
 from keras import ops
+from keras.src.backend import AutocastScope  # Keras has no public name for it
 
-from spanbert_keras.kernels.fusion import on_tensorflow_or_jax
+from spanbert_keras.kernels.fusion import has_kernels
 from spanbert_keras.kernels.tied_logits import tied_logits
+from spanbert_keras.layers.functional import is_plain
 from spanbert_keras.layers.saving.saved_state import SavedState
+
+
+def _is_tied_and_plain(embedding):
+    """Returns whether logits are nothing but products with the rows of an embedding, as they were made."""
+    changed = embedding.lora_enabled or embedding.quantization_mode is not None or embedding.logit_soft_cap is not None
+    return embedding.tie_weights and not changed and is_plain(embedding)
 
 
 class VocabularyHead(SavedState, keras.layers.Layer):
@@ -17,7 +25,6 @@ class VocabularyHead(SavedState, keras.layers.Layer):
 
     def __init__(self, embedding, **kwargs):
         super().__init__(**kwargs)
-        self.autocast = False  # the matrix of the logits stays float32; the layers inside cast for themselves
         self.embedding = embedding
 
     def build_vocabulary_bias(self):
@@ -33,13 +40,13 @@ class VocabularyHead(SavedState, keras.layers.Layer):
 
     def logits(self, x, training=False):
         """Returns x E^T + bias, float32 `(B, M, V)`, from float `(B, M, D)`."""
-        if (
-            training
-            and on_tensorflow_or_jax()
-            and self.compute_dtype != "float16"
-            and self.embedding.quantization_mode is None
-        ):
-            return tied_logits(x, self.embedding.embeddings, self.vocabulary_bias)
+        if training and self.compute_dtype in ("float32", "bfloat16") and has_kernels(self.compute_dtype):
+            if _is_tied_and_plain(self.embedding):
+                with AutocastScope(None):  # the matrix stays float32
+                    weights = [
+                        ops.convert_to_tensor(w.value) for w in (self.embedding.embeddings, self.vocabulary_bias)
+                    ]
+                return tied_logits(x, *weights)
         return ops.cast(self.embedding(x, reverse=True), "float32") + ops.cast(self.vocabulary_bias, "float32")
 
     def logits_spec(self, positions):

@@ -171,7 +171,9 @@ class SpanBertEncoder(SavedState, NamedInputs, Backbone):
         self.tokenizer = tokenizer
 
     def set_attention(self, kind):
-        """Sets how the blocks compute attention, until the model is saved: see `SelfAttention`.
+        """Sets how the blocks compute attention in training, until the model is saved: see `SelfAttention`.
+
+        Call it before `fit`, which keeps what it has compiled.
 
         Args:
             kind: `"auto"`, `"reference"` or `"fused"`.

@@ -10,23 +10,11 @@ from spanbert_keras.kernels.tied_logits import tied_logits
 B, M, D, V = 2, 3, 8, 21
 
 
-class Weight:
-    """A weight whose value is a tensor that gradients are taken of."""
-
-    def __init__(self, value):
-        self.value = value
-        self.shape = value.shape
-
-
-def logits_of(x, matrix, bias):
-    return tied_logits(x, Weight(matrix), Weight(bias))
-
-
 @pytest.mark.parametrize("traced", [True, False])
 def test_value_and_gradients_are_those_of_the_product(value_and_gradients, rng, traced):
     x, matrix, bias = rng.normal(size=(B, M, D)), rng.normal(size=(V, D)), rng.normal(size=V)
     upstream = rng.normal(size=(B, M, V))
-    y, to_x, to_matrix, to_bias = value_and_gradients(logits_of, [x, matrix, bias], upstream, traced)
+    y, to_x, to_matrix, to_bias = value_and_gradients(tied_logits, [x, matrix, bias], upstream, traced)
     np.testing.assert_allclose(y, x @ matrix.T + bias, atol=1e-5)
     np.testing.assert_allclose(to_x, upstream @ matrix, atol=1e-5)
     np.testing.assert_allclose(to_matrix, np.einsum("bmv,bmd->vd", upstream, x), atol=1e-5)
@@ -36,7 +24,7 @@ def test_value_and_gradients_are_those_of_the_product(value_and_gradients, rng, 
 def test_logits_are_float32_whatever_the_input(rng):
     x = ops.cast(rng.normal(size=(B, M, D)), "bfloat16")
     matrix = rng.normal(size=(V, D)).astype("float32")
-    logits = logits_of(x, ops.convert_to_tensor(matrix), ops.zeros(V))
+    logits = tied_logits(x, ops.convert_to_tensor(matrix), ops.zeros(V))
     assert keras.backend.standardize_dtype(logits.dtype) == "float32"
     wide = ops.convert_to_numpy(ops.cast(x, "float32"))
     np.testing.assert_allclose(ops.convert_to_numpy(logits), wide @ matrix.T, atol=1e-5)

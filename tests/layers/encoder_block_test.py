@@ -74,6 +74,26 @@ def test_without_dropout_training_changes_nothing(randomize, to_numpy, inputs):
     np.testing.assert_allclose(trained, predicted, rtol=1e-5, atol=1e-6)
 
 
+def test_float64_trains(randomize, to_numpy, inputs):
+    x, mask = inputs
+    block = built("float64", dropout=0.0, attention_dropout=0.0)
+    randomize(block)
+    y = block(keras.ops.convert_to_tensor(x, "float64"), mask, training=True)
+    np.testing.assert_allclose(to_numpy(y), to_numpy(block(x, mask)), atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["attention", "intermediate", "output_dense", "attention_norm", "output_dropout"])
+@pytest.mark.parametrize("training", [True, False])
+def test_a_replaced_call_of_an_inner_layer_is_called(inputs, name, training):
+    x, mask = inputs[0].astype("float32"), inputs[1]
+    block, calls = built(), []
+    layer = getattr(block, name)
+    call = layer.call
+    layer.call = lambda *arguments, **named: calls.append(name) or call(*arguments, **named)
+    block(x, mask, training=training)
+    assert calls == [name]
+
+
 def test_dropout_defaults_are_the_papers():
     block = EncoderBlock(H, INTERMEDIATE)
     assert (block.output_dropout.rate, block.attention_output_dropout.rate) == (0.1, 0.1)

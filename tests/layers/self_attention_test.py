@@ -102,6 +102,23 @@ def test_dropout_acts_in_training_alone_and_keeps_the_mean(to_numpy, rng):
     assert 0.1 < dropped.std() < 0.4 and abs(dropped.mean() - 1.0) < 0.02
 
 
+def test_the_rate_is_that_of_the_dropout_layer(to_numpy, rng):
+    layer, x = built(dropout=0.5), rng.normal(size=(B, T, D)).astype("float32")
+    layer.dropout_layer.rate = 0.0
+    mask = np.ones((B, T, T), bool)
+    trained, predicted = (to_numpy(layer(x, mask, training=training)) for training in (True, False))
+    np.testing.assert_allclose(trained, predicted, atol=1e-5)
+
+
+@pytest.mark.parametrize("attention", ["reference", "fused"])
+def test_both_kinds_of_attention_compute_the_same(oracle, randomize, to_numpy, rng, attention):
+    layer, x, mask = built(dropout=0.0, attention=attention), rng.normal(size=(B, T, D)), random_mask(rng)
+    weights = randomize(layer)
+    for training in (True, False):
+        y = to_numpy(layer(x.astype("float32"), mask, training=training))
+        np.testing.assert_allclose(y, oracle.attention(x, mask, weights, H), atol=2e-5)
+
+
 def test_symbolic_shapes_are_those_of_a_call():
     for length in (None, T):
         y = built("mixed_bfloat16")(keras.KerasTensor((None, length, D)), keras.KerasTensor((None, length, length)))

@@ -2,7 +2,9 @@
 
 import keras
 import numpy as np
+import pytest
 
+from spanbert_keras.layers.masked_lm_head import MaskedLMHead
 from spanbert_keras.layers.vocabulary_head import VocabularyHead
 
 B, M, D, V = 2, 3, 5, 11
@@ -62,3 +64,54 @@ def test_its_configuration_holds_the_embedding(embedding):
     assert (again.embedding.input_dim, again.embedding.output_dim, again.embedding.name) == (V, D, "token_embedding")
     given = keras.layers.ReversibleEmbedding(V, D)
     assert VocabularyHead.from_config(head.get_config() | {"embedding": given}).embedding is given
+
+
+def with_lora(layer):
+    layer.enable_lora(2)
+    layer.lora_embeddings_b.assign(np.ones(layer.lora_embeddings_b.shape))
+    return layer
+
+
+EMBEDDINGS = {
+    "plain": lambda: keras.layers.ReversibleEmbedding(V, D),
+    "untied": lambda: keras.layers.ReversibleEmbedding(V, D, tie_weights=False),
+    "capped": lambda: keras.layers.ReversibleEmbedding(V, D, logit_soft_cap=0.1),
+    "float64": lambda: keras.layers.ReversibleEmbedding(V, D, dtype="float64"),
+    "LoRA": lambda: with_lora(EMBEDDINGS["built"]()),
+    "int8": lambda: EMBEDDINGS["built"]("int8"),
+}
+
+
+def built_embedding(quantized=None):
+    layer = keras.layers.ReversibleEmbedding(V, D)
+    layer.build()
+    if quantized:
+        layer.quantize(quantized)
+    return layer
+
+
+EMBEDDINGS["built"] = built_embedding
+
+
+@pytest.mark.parametrize("kind", [kind for kind in EMBEDDINGS if kind != "built"])
+def test_training_computes_the_logits_of_predictions_for_every_kind_of_embedding(to_numpy, rng, kind):
+    head = VocabularyHead(EMBEDDINGS[kind](), dtype="float64" if kind == "float64" else "float32")
+    head.build_vocabulary_bias()
+    head.built = True
+    x = keras.ops.convert_to_tensor(rng.normal(size=(B, M, D)), head.compute_dtype)
+    trained, predicted = (to_numpy(head.logits(x, training)) for training in (True, False))
+    np.testing.assert_allclose(trained, predicted, atol=1e-6)
+
+
+@pytest.mark.skipif(keras.backend.backend() == "torch", reason="on torch Keras' layer computes the logits")
+def test_the_matrix_of_trained_logits_is_float32_under_a_mixed_policy(to_numpy, rng, embedding):
+    """Also where no autocast scope is open, as in `stateless_call`."""
+    layer, values = embedding(V, D, "mixed_bfloat16")
+    head = MaskedLMHead(layer, dtype="mixed_bfloat16")
+    x, places = np.ones((B, 4, D), "float32"), np.zeros((B, M), "int32")
+    head.build((B, 4, D))
+    head.norm.beta.assign(np.ones(D))
+    head.norm.gamma.assign(np.zeros(D))
+    state = [v.value for v in head.trainable_variables], [v.value for v in head.non_trainable_variables]
+    logits, _ = head.stateless_call(*state, keras.ops.cast(x, "bfloat16"), places, training=True)
+    np.testing.assert_allclose(to_numpy(logits), np.broadcast_to(values.sum(1), (B, M, V)), atol=1e-5)

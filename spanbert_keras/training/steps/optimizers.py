@@ -147,6 +147,8 @@ class _AdamWByWeight(keras.optimizers.Adam):
 
     def _update_fused(self, gradient, variable, rate, rule, factor) -> bool:
         """Updates a weight in one pass, where that is possible."""
+        if variable.dtype != "float32":
+            return False
         number = self._get_variable_index(variable)
         step = ops.cast(self.iterations + 1, "float32")
         corrected = rate * ops.sqrt(1 - ops.power(self.beta_2, step)) / (1 - ops.power(self.beta_1, step))

@@ -176,3 +176,11 @@ def test_each_group_is_clipped_by_its_own_norm():
     assert [float(number(f)) for f in factors] == pytest.approx([0.4 / 2, 1 / 2, 1 / 2])
     norm, factors = clip_in_groups(gradients, (), 2.0, 1.0)
     assert [float(number(f)) for f in factors] == pytest.approx([2.0 / np.sqrt(101.0)] * 3)
+
+
+@pytest.mark.skipif(keras.backend.backend() == "jax", reason="JAX makes float32 of float64")
+def test_weights_of_float64_are_updated(to_numpy):
+    weight = keras.Variable(np.ones((3, 4)), dtype="float64")
+    optimizer = make_adamw([weight], 0.5, weight_decay=0.0)
+    optimizer.apply([keras.ops.ones((3, 4), "float64")], [weight])
+    np.testing.assert_allclose(to_numpy(weight.value), 0.5, atol=1e-6)
