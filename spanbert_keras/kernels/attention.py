@@ -67,7 +67,7 @@ def _forward(scores, mask, keys, *, rate):
     Both `(B, H, T, 1)`, float32. Apart from each other: what is masked everywhere has scores too large for their sum.
     """
     masked = _masked(scores, mask)
-    largest = ops.max(masked, axis=-1, keepdims=True, initial=LOWEST)  # there may be no rows at all
+    largest = ops.max(masked, axis=-1, keepdims=True, initial=LOWEST)  # a batch may have no rows
     exponentials = ops.exp(masked - largest)
     total = ops.sum(exponentials, axis=-1, keepdims=True)
     weights = _dropped(exponentials * (1.0 / total), keys, rate)
