@@ -45,11 +45,12 @@ def started_module() -> str:
 def import_public_names() -> None:
     """Gives the package the names that it did not import while the flags of a program were read."""
     global _flags_are_read
-    was_reading, _flags_are_read = reads_flags(), True
-    if was_reading:
+    _flags_are_read = True
+    package = sys.modules[PACKAGE]
+    if not hasattr(package, package.__all__[0]):  # an application that runs a program as a module has them already
         os.environ[PROGRAM] = "1"
         os.environ.setdefault(LOG_LEVEL, QUIET)
-        importlib.reload(sys.modules[PACKAGE])
+        importlib.reload(package)
 
 
 def import_context() -> contextlib.AbstractContextManager:

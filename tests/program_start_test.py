@@ -1,5 +1,6 @@
 """Tests of what the package imports, and when: in a program, in an application, in a worker of a program."""
 
+import importlib
 import os
 import pathlib
 import subprocess
@@ -61,6 +62,19 @@ def test_a_program_of_the_repository_is_known_by_its_file(monkeypatch, name, fil
     assert program_start.reads_flags() == expected
     monkeypatch.setattr(program_start, "_flags_are_read", True)
     assert not program_start.reads_flags()
+
+
+def test_an_application_that_runs_a_program_as_a_module_is_left_alone(monkeypatch):
+    main = types.ModuleType("__main__")
+    main.__spec__ = types.SimpleNamespace(name="spanbert_keras.answer")  # as of `runpy.run_module`
+    monkeypatch.setitem(sys.modules, "__main__", main)
+    monkeypatch.setattr(sys, "argv", ["answer.py"])
+    monkeypatch.setattr(program_start, "_flags_are_read", False)
+    monkeypatch.setattr(importlib, "reload", lambda module: pytest.fail("the package was imported again"))
+    monkeypatch.setattr(os, "environ", {})
+    assert program_start.reads_flags()
+    program_start.import_public_names()
+    assert os.environ == {} and not program_start.reads_flags()
 
 
 def test_a_program_has_every_name_and_class_after_its_flags_are_read():
