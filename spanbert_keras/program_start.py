@@ -9,6 +9,7 @@ import contextlib
 import importlib
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from spanbert_keras.standard_streams import LOG_LEVEL, QUIET, without_start_up_lines
@@ -53,6 +54,13 @@ def import_public_names() -> None:
         importlib.reload(package)
 
 
-def import_context() -> contextlib.AbstractContextManager:
-    """Returns the context in which the package imports its names: in programs, without TensorFlow's start-up lines."""
-    return without_start_up_lines() if PROGRAM in os.environ else contextlib.nullcontext()
+@contextlib.contextmanager
+def import_context() -> Iterator[None]:
+    """Context in which the package imports its names: in programs, without TensorFlow's start-up lines."""
+    if PROGRAM not in os.environ:
+        yield
+        return
+    with without_start_up_lines():
+        yield
+        if "tensorflow" in sys.modules:  # it would look for devices at its first operation, and write the rest then
+            sys.modules["tensorflow"].config.list_physical_devices()
