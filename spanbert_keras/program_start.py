@@ -62,5 +62,6 @@ def import_context() -> Iterator[None]:
         return
     with without_start_up_lines():
         yield
-        if "tensorflow" in sys.modules:  # it would look for devices at its first operation, and write the rest then
-            sys.modules["tensorflow"].config.list_physical_devices()
+        tensorflow = sys.modules.get("tensorflow")
+        if tensorflow is not None:  # it would look for devices at its first operation, and write the rest then
+            tensorflow.config.list_physical_devices()
