@@ -263,7 +263,9 @@ class SpanBertCoreferenceResolver(TaskModel):
     def compile(self, *args, **kwargs):
         """See `keras.Model.compile`. The next document traces the model again, as in Keras."""
         super().compile(*args, **kwargs)
-        self._tiled_resolver = None
+        if self._tiled_resolver is not None:
+            self._tiled_resolver.encode.forget_shapes()
+            self._tiled_resolver = None
 
     def _tiled(self) -> TiledResolver:
         if self._tiled_resolver is None:  # made when first needed: it is not part of the saved model
