@@ -60,7 +60,9 @@ def print_precision_difference(
     """
     if precision == "float32":
         return
+    counts = dict(model.counts)
     found, expected = (np.asarray(scores_of(one)) for one in (model, load_task_model(path, type(model).__name__)))
+    model.counts.update(counts)  # the sample is not part of what the program is asked
     print(
         f"--precision={precision}: {found.size:,} {what} of the first examples differ from float32 by at most "
         f"{np.abs(found - expected).max():.2g}."

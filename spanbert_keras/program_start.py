@@ -9,6 +9,7 @@ import contextlib
 import importlib
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from spanbert_keras.standard_streams import LOG_LEVEL, QUIET, without_start_up_lines
@@ -45,13 +46,22 @@ def started_module() -> str:
 def import_public_names() -> None:
     """Gives the package the names that it did not import while the flags of a program were read."""
     global _flags_are_read
-    was_reading, _flags_are_read = reads_flags(), True
-    if was_reading:
+    _flags_are_read = True
+    package = sys.modules[PACKAGE]
+    if not hasattr(package, package.__all__[0]):  # an application that runs a program as a module has them already
         os.environ[PROGRAM] = "1"
         os.environ.setdefault(LOG_LEVEL, QUIET)
-        importlib.reload(sys.modules[PACKAGE])
+        importlib.reload(package)
 
 
-def import_context() -> contextlib.AbstractContextManager:
-    """Returns the context in which the package imports its names: in programs, without TensorFlow's start-up lines."""
-    return without_start_up_lines() if PROGRAM in os.environ else contextlib.nullcontext()
+@contextlib.contextmanager
+def import_context() -> Iterator[None]:
+    """Context in which the package imports its names: in programs, without TensorFlow's start-up lines."""
+    if PROGRAM not in os.environ:
+        yield
+        return
+    with without_start_up_lines():
+        yield
+        tensorflow = sys.modules.get("tensorflow")
+        if tensorflow is not None:  # it would look for devices at its first operation, and write the rest then
+            tensorflow.config.list_physical_devices()

@@ -11,11 +11,14 @@ from typing import Any
 
 LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"  # TensorFlow's and XLA's: 0 shows everything, 3 only what ends the process
 LEVELS = "IWE"
-QUIET = "3"
+QUIET = "1"  # warnings are shown: one says that the libraries of a GPU could not be loaded
+# Of C++ sources only: Python's own log begins in the same way.
 START_UP_LINE = re.compile(
     rb"WARNING: All log messages before absl::InitializeLog\(\)|To enable the following instructions:"
-    rb"|(?P<level>[IWE])\d{4} \d\d:?\d\d:|\d{4}-\d\d-\d\d [\d:.]+: (?P<old_level>[IWE]) "
+    rb"|(?P<level>[IWE])\d{4} [\d:.]+ +\d+ [\w./-]+\.cc:\d+\]"
+    rb"|\d{4}-\d\d-\d\d [\d:.]+: (?P<old_level>[IWE]) [\w./-]+\.cc:\d+\]"
 )
+NO_DRIVER = re.compile(rb"failed call to cuInit: .*\(303\)$")  # written as an error on each machine without GPU
 
 
 class _Output(io.RawIOBase):
@@ -100,25 +103,28 @@ def _lenient(stream: Any, nowhere: Any) -> tuple[Any, _Output | None]:
 def without_start_up_lines() -> Iterator[None]:
     """Context in which TensorFlow may be imported: lines of its log that `TF_CPP_MIN_LOG_LEVEL` hides are not shown.
 
-    TensorFlow writes some of them before it reads the variable. Everything else that is written to standard error
-    follows when the context ends.
+    TensorFlow writes some of them before it reads the variable. Where lines are hidden, so is its error that the
+    machine has no driver of a GPU. Everything else that is written to standard error follows when the context ends; it
+    is lost if the process dies before.
     """
     hidden = _hidden_levels()
-    try:
-        own = os.dup(2) if hidden else None
-    except OSError:  # there is no standard error
-        own = None
-    if own is None:
-        yield
-        return
-    with tempfile.TemporaryFile(buffering=0) as written, open(own, "wb", buffering=0) as shown:
+    with contextlib.ExitStack() as files:
+        try:
+            if hidden:
+                shown = files.enter_context(open(os.dup(2), "wb", buffering=0))
+                written = files.enter_context(tempfile.TemporaryFile(buffering=0))
+        except OSError:  # there is no standard error, or no place for a file
+            hidden = ""
+        if not hidden:
+            yield
+            return
         _flush_error()
         os.dup2(written.fileno(), 2)
         try:
             yield
         finally:
             _flush_error()
-            os.dup2(own, 2)
+            os.dup2(shown.fileno(), 2)
             written.seek(0)
             with contextlib.suppress(OSError):  # the reader has gone, or its disk is full
                 for line in written:
@@ -141,4 +147,4 @@ def _is_start_up(line: bytes, hidden: str) -> bool:
     """Returns whether a line is one of TensorFlow's log whose level is hidden, or belongs to such lines."""
     match = START_UP_LINE.match(line)
     level = match and (match["level"] or match["old_level"])
-    return match is not None and (level is None or level.decode() in hidden)
+    return match is not None and (level is None or level.decode() in hidden or NO_DRIVER.search(line) is not None)

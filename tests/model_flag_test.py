@@ -20,6 +20,7 @@ def path(monkeypatch, tmp_path, loaded):
     model = SpanBertQuestionAnswerer.__new__(SpanBertQuestionAnswerer, None)
     monkeypatch.setattr(spanbert_keras, "load_pretrained", lambda path, **overrides: loaded.append(overrides) or model)
     monkeypatch.setattr(SpanBertQuestionAnswerer, "conversion_notes", ["No file states the length."], raising=False)
+    monkeypatch.setattr(SpanBertQuestionAnswerer, "counts", {"questions": 3}, raising=False)
     (tmp_path / "model.keras").touch()
     return tmp_path / "model.keras"
 
@@ -55,6 +56,17 @@ def test_the_largest_difference_from_float32_is_printed(path, loaded, capsys):
         "--precision=mixed_bfloat16: 2 probabilities of the first examples differ from float32 by at most 0.25.\n"
     )
     assert capsys.readouterr().out == expected and loaded == [{}]
+
+
+def test_the_sample_does_not_count(path):
+    model = SpanBertQuestionAnswerer.__new__(SpanBertQuestionAnswerer, None)
+
+    def scores_of(one):
+        one.counts["questions"] += 2
+        return [0.5]
+
+    print_precision_difference(str(path), model, "mixed_bfloat16", "probabilities", scores_of)
+    assert model.counts == {"questions": 3}
 
 
 def test_nothing_is_compared_in_float32(path, loaded, capsys):

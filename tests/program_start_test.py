@@ -1,5 +1,6 @@
 """Tests of what the package imports, and when: in a program, in an application, in a worker of a program."""
 
+import importlib
 import os
 import pathlib
 import subprocess
@@ -9,7 +10,7 @@ import types
 import pytest
 
 from spanbert_keras import program_start
-from spanbert_keras.standard_streams import LOG_LEVEL
+from spanbert_keras.standard_streams import LOG_LEVEL, QUIET
 
 ROOT = pathlib.Path(program_start.__file__).parents[1]
 PREPARE = [sys.executable, "-m", "spanbert_keras.prepare", "--help"]
@@ -63,6 +64,19 @@ def test_a_program_of_the_repository_is_known_by_its_file(monkeypatch, name, fil
     assert not program_start.reads_flags()
 
 
+def test_an_application_that_runs_a_program_as_a_module_is_left_alone(monkeypatch):
+    main = types.ModuleType("__main__")
+    main.__spec__ = types.SimpleNamespace(name="spanbert_keras.answer")  # as of `runpy.run_module`
+    monkeypatch.setitem(sys.modules, "__main__", main)
+    monkeypatch.setattr(sys, "argv", ["answer.py"])
+    monkeypatch.setattr(program_start, "_flags_are_read", False)
+    monkeypatch.setattr(importlib, "reload", lambda module: pytest.fail("the package was imported again"))
+    monkeypatch.setattr(os, "environ", {})
+    assert program_start.reads_flags()
+    program_start.import_public_names()
+    assert os.environ == {} and not program_start.reads_flags()
+
+
 def test_a_program_has_every_name_and_class_after_its_flags_are_read():
     code = f"""
 import sys
@@ -88,8 +102,9 @@ def test_an_application_with_a_folder_of_the_same_name_has_every_name(tmp_path):
     assert done.stdout == "SpanBertEncoder\n", done.stderr
 
 
-def test_a_worker_of_a_program_imports_everything_without_start_up_lines():
-    done = run("-c", "import spanbert_keras", **{program_start.PROGRAM: "1", LOG_LEVEL: "3"})
+def test_a_program_and_its_workers_import_everything_and_compute_without_start_up_lines():
+    code = "import spanbert_keras, keras; keras.ops.ones(2)"
+    done = run("-c", code, **{program_start.PROGRAM: "1", LOG_LEVEL: QUIET})
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 

@@ -120,12 +120,15 @@ WARNING: All log messages before absl::InitializeLog() is called are written to 
 I0000 00:00:1795983369.875450   21685 port.cc:153] oneDNN custom operations are on.
 2026-11-29 20:16:09.876543: I external/local_xla/xla/tsl/cuda/cudart_stub.cc:31] Could not find cuda drivers
 W0000 00:00:1795983370.100000   21685 gpu_device.cc:2431] Cannot dlopen some GPU libraries.
-E0000 00:00:1795983372.167241   21685 cuda_platform.cc:52] failed call to cuInit
+E0000 00:00:1795983372.167241   21685 cuda_platform.cc:52] failed call to cuInit: NO_DEVICE (100)
+E0000 00:00:1795983372.167242   21685 cuda_platform.cc:52] failed call to cuInit: INTERNAL: UNKNOWN ERROR (303)
 To enable the following instructions: AVX2 AVX512F, in other operations, rebuild TensorFlow.
 """
 OWN = """\
 F0000 00:00:1795983372.167241   21685 cpu_feature_guard.cc:40] The TensorFlow library was compiled to use AVX
 Warning: I am the program's own line.
+W1129 21:30:11.768881 140101234567 tokenizer.py:31] I am a line of Python's log.
+E1129 21:30:11.768881   30392 my.cc.py:31] So am I.
 """
 WRITES = f"""
 with streams.without_start_up_lines():
@@ -143,23 +146,36 @@ print("after", file=sys.stderr)
         ("3", ""),
         ("2", "E0000"),
         ("1", "W0000 E0000"),
-        ("0", "WARNING: I0000 2026-11-29 W0000 E0000 To"),
-        ("all", "WARNING: I0000 2026-11-29 W0000 E0000 To"),
-        (None, "WARNING: I0000 2026-11-29 W0000 E0000 To"),
+        ("0", "WARNING: I0000 2026-11-29 W0000 E0000 E0000 To"),
+        ("all", "WARNING: I0000 2026-11-29 W0000 E0000 E0000 To"),
+        (None, "WARNING: I0000 2026-11-29 W0000 E0000 E0000 To"),
     ],
 )
 def test_start_up_lines_are_hidden_as_the_environment_says_and_nothing_else(monkeypatch, level, shown):
     monkeypatch.delenv(standard_streams.LOG_LEVEL, raising=False)
     done = run(WRITES.replace("FAIL", "pass"), env={standard_streams.LOG_LEVEL: level} if level else {})
     lines = done.stderr.decode().splitlines()
-    assert " ".join(line.split()[0] for line in lines[:-4]) == shown
-    assert lines[-4:] == [*OWN.splitlines(), "of Python", "after"]
+    assert " ".join(line.split()[0] for line in lines[:-6]) == shown
+    assert lines[-6:] == [*OWN.splitlines(), "of Python", "after"]
 
 
 def test_what_was_written_before_a_failure_is_shown():
     done = run(WRITES.replace("FAIL", "raise SystemExit('failed')"), env={standard_streams.LOG_LEVEL: "3"})
     assert done.returncode == 1
     assert done.stderr.decode().splitlines() == [*OWN.splitlines(), "of Python", "failed"]
+
+
+def test_without_a_place_for_a_file_nothing_is_hidden():
+    code = """
+import tempfile
+def fail(*args, **kwargs):
+    raise FileNotFoundError(2, "No usable temporary directory found")
+tempfile.TemporaryFile = fail
+before = os.listdir("/dev/fd")
+"""
+    after = "\nassert os.listdir('/dev/fd') == before\n"
+    done = run(code + WRITES.replace("FAIL", "pass") + after, env={standard_streams.LOG_LEVEL: "3"})
+    assert done.stderr.decode().splitlines() == [*START_UP.splitlines(), *OWN.splitlines(), "of Python", "after"]
 
 
 def test_a_process_without_standard_error_loses_nothing_else():

@@ -27,6 +27,11 @@ class BucketedPrediction(TaskModel):
         if keras.backend.backend() == "tensorflow":
             self.jit_compile = False  # XLA would compile each shape of Keras' own `predict` separately
 
+    def compile(self, *args, **kwargs):
+        """See `keras.Model.compile`. The next prediction traces the model again, as in Keras."""
+        super().compile(*args, **kwargs)
+        self._compiled_call.forget_shapes()
+
     def compute_rows(self, batch):
         """Returns the outputs of a batch as arrays. One thread at a time: Keras' own call changes the model's state."""
         rows = len(batch["token_ids"])

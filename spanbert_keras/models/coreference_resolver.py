@@ -260,6 +260,13 @@ class SpanBertCoreferenceResolver(TaskModel):
         with self._one_call:
             return self._tiled().mention_scores(cuts, batch_size)
 
+    def compile(self, *args, **kwargs):
+        """See `keras.Model.compile`. The next document traces the model again, as in Keras."""
+        super().compile(*args, **kwargs)
+        if self._tiled_resolver is not None:
+            self._tiled_resolver.encode.forget_shapes()
+            self._tiled_resolver = None
+
     def _tiled(self) -> TiledResolver:
         if self._tiled_resolver is None:  # made when first needed: it is not part of the saved model
             self._tiled_resolver = TiledResolver(self)

@@ -309,6 +309,17 @@ def test_weights_that_change_are_used(make_resolver, randomize):
     assert resolver.resolve(document) == first
 
 
+def test_what_is_changed_before_compile_is_used(make_resolver, monkeypatch):
+    resolver, document = make_resolver(), make_document(20, 6)
+    before = resolver.mention_scores(document)
+    call = type(resolver.encoder).call
+    monkeypatch.setattr(
+        type(resolver.encoder), "call", lambda *args, **kwargs: {k: -v for k, v in call(*args, **kwargs).items()}
+    )
+    resolver.compile()
+    assert abs(resolver.mention_scores(document) - before).max() > 1e-3
+
+
 @pytest.fixture
 def seen(monkeypatch):
     """Every call of a stage: (its name, the shapes of its inputs, the most numbers in one array)."""
