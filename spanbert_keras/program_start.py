@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from spanbert_keras.standard_streams import LOG_LEVEL, QUIET, without_start_up_lines
+from spanbert_keras.standard_streams import LOG_LEVEL, quiet_level, without_start_up_lines
 
 PACKAGE = "spanbert_keras"
 PROGRAM = "SPANBERT_KERAS_PROGRAM"  # in the environment of a program and of the processes that it starts
@@ -50,7 +50,7 @@ def import_public_names() -> None:
     package = sys.modules[PACKAGE]
     if not hasattr(package, package.__all__[0]):  # an application that runs a program as a module has them already
         os.environ[PROGRAM] = "1"
-        os.environ.setdefault(LOG_LEVEL, QUIET)
+        os.environ.setdefault(LOG_LEVEL, quiet_level())
         importlib.reload(package)
 
 

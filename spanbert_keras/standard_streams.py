@@ -7,11 +7,12 @@ import re
 import sys
 import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"  # TensorFlow's and XLA's: 0 shows everything, 3 only what ends the process
 LEVELS = "IWE"
-QUIET = "1"  # warnings are shown: one says that the libraries of a GPU could not be loaded
+NVIDIA_DRIVER = Path("/proc/driver/nvidia")
 # Of C++ sources only: Python's own log begins in the same way.
 START_UP_LINE = re.compile(
     rb"WARNING: All log messages before absl::InitializeLog\(\)|To enable the following instructions:"
@@ -130,6 +131,15 @@ def without_start_up_lines() -> Iterator[None]:
                 for line in written:
                     if not _is_start_up(line, hidden):
                         shown.write(line)
+
+
+def quiet_level() -> str:
+    """Returns the level of TensorFlow's log in programs.
+
+    With a GPU's driver warnings are shown: one says that the libraries of the GPU could not be loaded. Without one only
+    what ends the process: TensorFlow calls it an error that oneDNN has no operation for an integer.
+    """
+    return "1" if NVIDIA_DRIVER.exists() else "3"
 
 
 def _hidden_levels() -> str:

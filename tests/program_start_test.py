@@ -10,7 +10,7 @@ import types
 import pytest
 
 from spanbert_keras import program_start
-from spanbert_keras.standard_streams import LOG_LEVEL, QUIET
+from spanbert_keras.standard_streams import LOG_LEVEL, quiet_level
 
 ROOT = pathlib.Path(program_start.__file__).parents[1]
 PREPARE = [sys.executable, "-m", "spanbert_keras.prepare", "--help"]
@@ -104,7 +104,7 @@ def test_an_application_with_a_folder_of_the_same_name_has_every_name(tmp_path):
 
 def test_a_program_and_its_workers_import_everything_and_compute_without_start_up_lines():
     code = "import spanbert_keras, keras; keras.ops.ones(2)"
-    done = run("-c", code, **{program_start.PROGRAM: "1", LOG_LEVEL: QUIET})
+    done = run("-c", code, **{program_start.PROGRAM: "1", LOG_LEVEL: quiet_level()})
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 

@@ -181,3 +181,10 @@ before = os.listdir("/dev/fd")
 def test_a_process_without_standard_error_loses_nothing_else():
     code = "os.close(2)\nwith streams.without_start_up_lines():\n    print('shown')\n"
     assert run(code, env={standard_streams.LOG_LEVEL: "3"}).stdout == b"shown\n"
+
+
+def test_warnings_are_shown_where_a_driver_is_installed(tmp_path, monkeypatch):
+    monkeypatch.setattr(standard_streams, "NVIDIA_DRIVER", tmp_path / "missing")
+    assert standard_streams.quiet_level() == "3"
+    monkeypatch.setattr(standard_streams, "NVIDIA_DRIVER", tmp_path)
+    assert standard_streams.quiet_level() == "1"
