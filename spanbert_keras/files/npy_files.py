@@ -5,9 +5,10 @@ import os
 
 import numpy as np
 from numpy.lib import format as npy_format
+from numpy.typing import DTypeLike
 
 
-def open_npy(path: str | os.PathLike, dtype: np.typing.DTypeLike, length: int | None = None) -> np.ndarray:
+def open_npy(path: str | os.PathLike, dtype: DTypeLike, length: int | None = None) -> np.ndarray:
     """Returns the one-dimensional array of a file as a read-only memory map.
 
     Args:
