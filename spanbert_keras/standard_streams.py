@@ -114,7 +114,7 @@ def without_start_up_lines() -> Iterator[None]:
             if hidden:
                 shown = files.enter_context(open(os.dup(2), "wb", buffering=0))
                 written = files.enter_context(tempfile.TemporaryFile(buffering=0))
-        except OSError:  # there is no standard error, or no place for a file
+        except OSError:  # standard error is closed, or no temporary folder is writable
             hidden = ""
         if not hidden:
             yield

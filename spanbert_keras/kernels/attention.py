@@ -12,8 +12,6 @@ TILE = 2**20  # weights that are computed at a time, at least those of one row
 # a masked piece with a score at the limit win over unmasked ones.
 MASKED_SCORE = -30000.0
 LOWEST = -3e38  # of float32
-
-
 KINDS = ("auto", "reference", "fused")
 
 
