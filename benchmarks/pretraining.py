@@ -1,6 +1,6 @@
 """Pre-training steps raced against each other: this package, `transformers`, keras-hub, the research code's arithmetic.
 
-    python -m benchmarks.pretraining --turns=5
+    python -m benchmarks.pretraining --turns=5 --picture=race.png
 
 Every side is a process of its own. A few take turns at a time, some steps each, the reference and the matrix products
 among them, so that noise of the machine affects all; ratios are medians over the turns, with their range. "of matmul"
@@ -25,6 +25,7 @@ from benchmarks.shared.pretraining_sides import (
     research_step,
     transformers_step,
 )
+from benchmarks.shared.race_picture import draw_race
 from spanbert_keras import program
 from spanbert_keras.program import InputError, Settings, setting
 from spanbert_keras.training.monitoring.flops import Shape, step_flops
@@ -89,6 +90,7 @@ class Config(Settings):
     reference: str = setting(
         "The side that others are compared with.", default="ours MLM+SBO float32", choices=tuple(SIDES)
     )
+    picture: str | None = setting("Picture of the ratios to write, e.g. a .png file.", default=None, path=True)
     side: str | None = setting("For the program's own processes: the side to run.", default=None, choices=tuple(SIDES))
 
     @property
@@ -181,6 +183,11 @@ class Result:
     matmul: list[float]
     peak: int
 
+    @property
+    def ratios(self) -> list[float]:
+        """Speed by the reference's, for each turn."""
+        return [theirs / ours for theirs, ours in zip(self.reference, self.seconds, strict=True)]
+
 
 def race(config: Config) -> list[Result]:
     """Races the sides, some at a time, and returns a result of each, the reference's first."""
@@ -229,7 +236,7 @@ def table(config: Config, results: list[Result]) -> list[list[str]]:
     rows = []
     for result in results:
         side, times = SIDES[result.name], result.seconds
-        ratios = [theirs / ours for theirs, ours in zip(result.reference, times, strict=True)]
+        ratios = result.ratios
         spread = f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
         share = "-"
         if result.matmul and side.kind == "ours":
@@ -250,10 +257,19 @@ def main(config: Config) -> None:
     if config.side:
         run_side(config)
         return
-    rows = table(config, race(config))
+    results = race(config)
+    rows = table(config, results)
     head = ["side", "tokens/s", f"speed by {config.reference}", "of matmul", "peak GB"]
     for row in [head, *rows]:
         print(f"{row[0]:32} {row[1]:>9} {row[2]:>32} {row[3]:>10} {row[4]:>8}")
+    if config.picture:
+        ratios = {result.name: result.ratios for result in results if SIDES[result.name].kind != "matmul"}
+        sizes = config.sizes
+        title = (
+            f"Pre-training steps: {sizes.num_layers} layers of width {sizes.hidden_dim}, {sizes.batch_rows} rows of "
+            f"{sizes.sequence_length} tokens"
+        )
+        draw_race(config.picture, ratios, config.reference, title)
 
 
 if __name__ == "__main__":

@@ -68,6 +68,7 @@ def fine_tune(
     accumulation_steps: int = 1,
     compile: str = "auto",
     attention: str = "auto",
+    recompute: str = "none",
     distribution: str = "none",
     replicas: int | None = None,
     log_every: int = 20,
@@ -113,6 +114,7 @@ def fine_tune(
         accumulation_steps: int. Parts in which a batch is computed, one after the other.
         compile: `"on"`, `"off"` or `"auto"`: XLA (TensorFlow) or `torch.compile`; `"auto"`: on accelerators.
         attention: `"reference"`, `"fused"` or `"auto"`: see `SelfAttention`.
+        recompute: `"none"`, `"attention"` or `"blocks"`: see `EncoderBlock`.
         distribution: `"none"`, or `"mirrored"`: all devices of this machine share every step. On TensorFlow and JAX;
             `model` must be a function.
         replicas: int. Number of devices. `None`: all.

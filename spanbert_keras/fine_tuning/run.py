@@ -196,6 +196,8 @@ class FineTuningRun:
             self.model = self.task.make_model()
             if self.settings.attention != "auto":
                 self.model.encoder.set_attention(self.settings.attention)
+            if self.settings.recompute != "none":
+                self.model.encoder.set_recompute(self.settings.recompute)
         self.objective = self.task.objective(self.model)
         rows, settings = self.task.training_rows(self.model), self.settings
         self.batches = LengthBuckets(

@@ -1,17 +1,17 @@
 """Attention whose weights are never stored. Shape letters: B rows, H heads, T tokens, E width of a head."""
 
+import functools
+
 import keras
 from keras import ops
 
 from spanbert_keras.errors import InputError
-from spanbert_keras.kernels.fusion import fused, fusion_applies
-from spanbert_keras.kernels.keep_mask import drop, row_keys
+from spanbert_keras.kernels.attention_weights import MASKED_SCORE, attention_context, attention_gradients
+from spanbert_keras.kernels.fusion import fusion_applies
+from spanbert_keras.kernels.jax_attention import cudnn_applies, cudnn_attention, jax_attention
+from spanbert_keras.kernels.keep_mask import row_keys
 
 TILE = 2**20  # weights that are computed at a time, at least those of one row
-# Added to what is masked. Representable in float16, and past twice the limit of clamped scores: BERT's own -10000 lets
-# a masked piece with a score at the limit win over unmasked ones.
-MASKED_SCORE = -30000.0
-LOWEST = -3e38  # of float32
 KINDS = ("auto", "reference", "fused")
 
 
@@ -36,53 +36,22 @@ def is_fused(kind: str, dtype: str, training: bool) -> bool:
     return training and (kind == "fused" or (kind == "auto" and dtype in ("float32", "bfloat16")))
 
 
-def attention_facts(kind: str, dtype: str, rate: float) -> dict[str, str | float]:
+def attention_facts(kind: str, dtype: str, rate: float, head_dim: int) -> dict[str, str | float]:
     """Returns what computes the attention of training, for the record of a run.
 
     Args:
         kind, dtype: as for `is_fused`.
         rate: float. Dropout of the weights.
+        head_dim: int. Width of a head.
     """
-    kernels = {"torch": "scaled_dot_product_attention"}
-    kernel = kernels.get(keras.backend.backend(), "recomputed") if is_fused(kind, dtype, True) else "reference"
+    kernel = "recomputed"
+    if not is_fused(kind, dtype, True):
+        kernel = "reference"
+    elif keras.backend.backend() == "torch":
+        kernel = "scaled_dot_product_attention"
+    elif keras.backend.backend() == "jax" and cudnn_applies(dtype, rate, head_dim):
+        kernel = "cudnn"
     return {"kernel": kernel, "mask": "blocks of each row", "dropout": rate}
-
-
-def _dropped(x, keys, rate):
-    """Returns float32 `x` `(B, H, T, T)` after dropout."""
-    shape = ops.shape(x)
-    return ops.reshape(drop(ops.reshape(x, (-1, shape[-1])), ops.reshape(keys, (-1,)), rate), shape)
-
-
-def _masked(scores, mask):
-    return ops.cast(scores, "float32") + ops.where(ops.expand_dims(mask, 1), 0.0, MASKED_SCORE)
-
-
-@fused
-def _forward(scores, mask, keys, *, rate):
-    """Returns the weights after dropout, and of each row its largest score and log(sum(exp(score - largest))).
-
-    Both `(B, H, T, 1)`, float32. Apart from each other: what is masked everywhere has scores too large for their sum.
-    """
-    masked = _masked(scores, mask)
-    largest = ops.max(masked, axis=-1, keepdims=True, initial=LOWEST)  # a batch may have no rows
-    exponentials = ops.exp(masked - largest)
-    total = ops.sum(exponentials, axis=-1, keepdims=True)
-    weights = _dropped(exponentials * (1.0 / total), keys, rate)
-    return ops.cast(weights, scores.dtype), largest, ops.log(total)
-
-
-@fused
-def _backward(scores, to_dropped, mask, keys, largest, log_totals, inner, *, rate):
-    """Returns the weights after dropout and the gradient of the scores.
-
-    `inner` `(B, H, T, 1)` is the sum of the weights times their gradients over a row, which equals that of the context
-    times its gradient (Dao et al., 2022, appendix B).
-    """
-    weights = ops.exp((_masked(scores, mask) - largest) - log_totals)
-    to_weights = _dropped(ops.cast(to_dropped, "float32"), keys, rate)
-    dropped = ops.cast(_dropped(weights, keys, rate), scores.dtype)
-    return dropped, ops.cast(weights * (to_weights - inner), scores.dtype)
 
 
 def _by_tiles(function, arguments, tile_rows, dtypes):
@@ -126,15 +95,12 @@ def _tile_rows(heads, length):
     return max(1, TILE // weights) if isinstance(weights, int) else tf.maximum(1, TILE // weights)
 
 
-def _transposed(x):
-    return ops.swapaxes(x, -1, -2)
-
-
 def fused_attention(query, key, value, mask, seed, *, rate):
     """Returns Dropout(softmax(q k^T)) v; the gradient computes the weights again, so that no layer keeps them.
 
-    On TensorFlow's CPU a few rows are computed at a time. On torch it is `scaled_dot_product_attention`, which draws
-    its dropout itself, from torch's generator.
+    On TensorFlow's CPU a few rows are computed at a time, on JAX a few queries of all rows, or all by cuDNN: see
+    `cudnn_applies`. On torch it is `scaled_dot_product_attention`, which draws its dropout itself, from torch's
+    generator.
 
     Args:
         query, key, value: float `(B, H, T, E)`; `query` is scaled already.
@@ -151,20 +117,16 @@ def fused_attention(query, key, value, mask, seed, *, rate):
         return _torch_attention(query, key, value, mask, rate)
     mask = ops.convert_to_tensor(mask)
     shape = ops.shape(query)
+    if keras.backend.backend() == "jax" and cudnn_applies(query.dtype.name, rate, shape[-1]):
+        return cudnn_attention(query, key, value, mask)
     rows, heads, length, _ = shape
     keys = ops.reshape(row_keys(seed, rows * heads * length), (rows, heads, length))
+    if keras.backend.backend() == "jax":
+        return jax_attention(query, key, value, mask, keys, rate=rate)
     dtype = query.dtype
 
-    def forward(query, key, value, mask, keys):
-        weights, *totals = _forward(ops.matmul(query, _transposed(key)), mask, keys, rate=rate)
-        return ops.matmul(weights, value), *totals
-
-    def backward(query, key, value, mask, keys, largest, log_totals, inner, upstream):
-        scores = ops.matmul(query, _transposed(key))
-        to_dropped = ops.matmul(upstream, _transposed(value))
-        dropped, to_scores = _backward(scores, to_dropped, mask, keys, largest, log_totals, inner, rate=rate)
-        to_key = ops.matmul(_transposed(to_scores), query)
-        return ops.matmul(to_scores, key), to_key, ops.matmul(_transposed(dropped), upstream)
+    forward = functools.partial(attention_context, rate=rate)
+    backward = functools.partial(attention_gradients, rate=rate)
 
     def computed(function, arguments, dtypes):
         if not fusion_applies():

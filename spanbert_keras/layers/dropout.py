@@ -14,10 +14,19 @@ class Dropout(keras.layers.Dropout):
     torch this is Keras' layer.
     """
 
-    def call(self, inputs, training=False):
+    def drawn_seed(self):
+        """Returns the next seed `(2,)` and moves the generator on, as a call does; zeros if nothing is dropped."""
+        return self.seed_generator.next() if self.rate else ops.zeros((2,), "int32")
+
+    def call(self, inputs, training=False, seed=None):
+        """Returns `inputs` after dropout; `seed`, from `drawn_seed`, gives the same mask every time.
+
+        torch draws from its own generator, whose state `torch.utils.checkpoint` restores.
+        """
         if not (training and self.rate) or not on_tensorflow_or_jax():
             return super().call(inputs, training=training)
+        seed = self.drawn_seed() if seed is None else seed
         shape = ops.shape(inputs)
         rows = ops.reshape(inputs, (-1, shape[-1]))
-        keys = row_keys(self.seed_generator.next(), ops.shape(rows)[0])
+        keys = row_keys(seed, ops.shape(rows)[0])
         return ops.reshape(dropped(rows, keys, rate=self.rate), shape)

@@ -2,11 +2,13 @@
 
 import keras
 
-from spanbert_keras.arguments import MAX_WIDTH, dropout_rate, whole_number
+from spanbert_keras.arguments import MAX_WIDTH, dropout_rate, one_of, whole_number
 from spanbert_keras.layers.dropout import Dropout
-from spanbert_keras.layers.functional import add_and_norm, dense_gelu, initializer, is_plain, layer_norm
+from spanbert_keras.layers.functional import add_and_norm, dense_gelu, initializer, is_plain, layer_norm, recomputed
 from spanbert_keras.layers.saving.saved_state import SavedState
 from spanbert_keras.layers.self_attention import SelfAttention
+
+RECOMPUTE = ("none", "attention", "blocks")
 
 
 @keras.saving.register_keras_serializable(package="spanbert_keras")
@@ -18,6 +20,10 @@ class EncoderBlock(SavedState, keras.layers.Layer):
         intermediate_dim: int. Width of the feed-forward network.
         dropout: float. Probability of zeroing a hidden state. Defaults to `0.1` (paper, section 4.2).
         attention_dropout: float. Probability of zeroing an attention weight. Defaults to `0.1` (paper, section 4.2).
+        recompute: what training computes again for the gradient instead of keeping it: `"blocks"`, all but `x`;
+            `"attention"`, what precedes the projection of the heads' values; `"none"`. It changes no result, and has no
+            effect on a block whose layers were replaced or have losses of their activations. Not saved: a loaded block
+            has `"none"`.
 
     Call arguments:
         x: float `(B, T, D)`.
@@ -26,11 +32,12 @@ class EncoderBlock(SavedState, keras.layers.Layer):
     Returns:
         float `(B, T, D)`.
 
-    Reference: Devlin et al., 2019.
+    Reference: Devlin et al., 2019; Chen et al., 2016.
     """
 
-    def __init__(self, num_heads, intermediate_dim, dropout=0.1, attention_dropout=0.1, **kwargs):
+    def __init__(self, num_heads, intermediate_dim, dropout=0.1, attention_dropout=0.1, recompute="none", **kwargs):
         super().__init__(**kwargs)
+        self.recompute = one_of("recompute", recompute, RECOMPUTE)
         self.num_heads = whole_number("num_heads", num_heads)
         self.intermediate_dim = whole_number("intermediate_dim", intermediate_dim, maximum=MAX_WIDTH)
         self.dropout = dropout_rate("dropout", dropout)
@@ -56,14 +63,29 @@ class EncoderBlock(SavedState, keras.layers.Layer):
         self.output_norm.build(x_shape)
 
     def call(self, x, attention_mask, training=False):
-        dropout, norm = self.attention_output_dropout, self.attention_norm
-        if type(self.attention) is SelfAttention and is_plain(self.attention):
-            context = self.attention.context(x, attention_mask, training)  # (B, T, D)
-            x = add_and_norm(x, self.attention.output_dense, context, dropout, norm, training)
-        else:
-            x = norm(x + dropout(self.attention(x, attention_mask)))
-        inner = dense_gelu(self.intermediate, x, training)  # (B, T, I)
-        return add_and_norm(x, self.output_dense, inner, self.output_dropout, self.output_norm, training)  # (B, T, D)
+        attention, dropout, norm = self.attention, self.attention_output_dropout, self.attention_norm
+        known = type(attention) is SelfAttention and is_plain(attention)
+        plain = known and all(map(is_plain, self._flatten_layers(include_self=False)))
+        recompute = self.recompute if training and plain else "none"
+        seeds = [None] * 3
+        if recompute != "none":  # the same dropout both times
+            seeds = [layer.drawn_seed() for layer in (attention.dropout_layer, dropout, self.output_dropout)]
+
+        def attend(x):
+            return attention.context(x, attention_mask, training, seeds[0])  # (B, T, D)
+
+        def block(x):
+            if known:
+                context = recomputed(attend, x, self.compute_dtype) if recompute == "attention" else attend(x)
+                x = add_and_norm(x, attention.output_dense, context, dropout, norm, training, seeds[1])
+            else:
+                x = norm(x + dropout(attention(x, attention_mask)))
+            inner = dense_gelu(self.intermediate, x, training)  # (B, T, I)
+            return add_and_norm(
+                x, self.output_dense, inner, self.output_dropout, self.output_norm, training, seeds[2]
+            )  # (B, T, D)
+
+        return recomputed(block, x, self.compute_dtype) if recompute == "blocks" else block(x)
 
     def compute_output_spec(self, x, attention_mask, training=False):
         return keras.KerasTensor(x.shape, dtype=self.compute_dtype)

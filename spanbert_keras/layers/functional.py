@@ -4,6 +4,7 @@ import math
 
 import keras
 from keras import ops
+from keras.src.backend import AutocastScope  # Keras has no public name for it
 
 from spanbert_keras.kernels.fusion import has_kernels
 from spanbert_keras.kernels.gelu import bias_gelu
@@ -44,27 +45,42 @@ def _product_and_bias(dense, x):
     return ops.matmul(x, kernel), bias
 
 
-def add_and_norm(x, dense, inner, dropout, norm, training):
+def add_and_norm(x, dense, inner, dropout, norm, training, seed=None):
     """Returns LayerNorm(x + Dropout(dense(inner))).
 
     Args:
         x: float `(B, T, D)`.
         dense: `keras.layers.Dense` of D units.
         inner: float `(B, T, I)`.
-        dropout: `keras.layers.Dropout`.
+        dropout: `Dropout`.
         norm: `keras.layers.LayerNormalization`.
         training: bool. Whether dropout applies.
+        seed: int `(2,)`. That of dropout; `None`: the next one of its layer.
     """
     if not (training and has_kernels(dense.compute_dtype) and all(map(is_plain, (dense, dropout, norm)))):
-        return norm(x + dropout(dense(inner)))
+        return norm(x + dropout(dense(inner), training=training, seed=seed))
     added, bias = _product_and_bias(dense, inner)
     gamma, beta = (as_tensor(weight) for weight in (norm.gamma, norm.beta))
-    return residual_norm(x, added, bias, drawn_seed(dropout), gamma, beta, rate=dropout.rate, epsilon=norm.epsilon)
+    seed = dropout.drawn_seed() if seed is None else seed
+    return residual_norm(x, added, bias, seed, gamma, beta, rate=dropout.rate, epsilon=norm.epsilon)
 
 
-def drawn_seed(dropout):
-    """Returns the next seed `(2,)` of a dropout layer, and moves its generator on, as its own call does."""
-    return dropout.seed_generator.next() if dropout.rate else ops.zeros((2,), "int32")
+def recomputed(function, x, dtype):
+    """Returns `function(x)`; what it computes in between is not kept but computed again for the gradient.
+
+    Args:
+        function: of one tensor; without random numbers of its own, losses or updates.
+        x: float tensor.
+        dtype: str. Compute dtype of the layer: the gradient is computed outside of its call.
+
+    Reference: Chen et al., 2016.
+    """
+
+    def compute(x):
+        with AutocastScope(dtype):
+            return function(x)
+
+    return keras.remat(compute)(x)
 
 
 def initializer():
@@ -105,6 +121,6 @@ def reject_rematerialization(kind: type) -> None:
     if mode is not None and mode.mode is not None:
         raise ValueError(
             f"`{kind.__name__}` cannot be made within a `keras.RematScope`: Keras computes dropout wrongly there. "
-            "Expected: a model made outside of it; to save memory, smaller batches whose gradients are summed, by "
-            f"`gradient_accumulation_steps` of the optimizer. Received: mode={mode.mode!r}."
+            'Expected: a model made outside of it; to save memory, `set_recompute("blocks")` of the encoder. '
+            f"Received: mode={mode.mode!r}."
         )

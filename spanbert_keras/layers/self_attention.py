@@ -6,9 +6,10 @@ import keras
 from keras import ops
 
 from spanbert_keras.arguments import dropout_rate, one_of, whole_number
-from spanbert_keras.kernels.attention import KINDS, MASKED_SCORE, fused_attention, is_fused
+from spanbert_keras.kernels.attention import KINDS, fused_attention, is_fused
+from spanbert_keras.kernels.attention_weights import MASKED_SCORE
 from spanbert_keras.layers.dropout import Dropout
-from spanbert_keras.layers.functional import drawn_seed, initializer, is_plain
+from spanbert_keras.layers.functional import initializer, is_plain
 from spanbert_keras.layers.saving.saved_state import SavedState
 
 SCORE_LIMIT = 10000.0  # the released code clamps attention logits, since the large model overflowed in float16
@@ -77,28 +78,34 @@ class SelfAttention(SavedState, keras.layers.Layer):
     def call(self, x, attention_mask, training=False):
         return self.output_dense(self.context(x, attention_mask, training))
 
-    def context(self, x, attention_mask, training=False):
-        """Returns what the projection gets: the heads' weighted values, float `(B, T, D)`."""
+    def context(self, x, attention_mask, training=False, seed=None):
+        """Returns what the projection gets: the heads' weighted values, float `(B, T, D)`.
+
+        Args:
+            x, attention_mask: as for a call.
+            training: bool. Whether dropout applies.
+            seed: int `(2,)`. That of dropout; `None`: the next one of its layer.
+        """
         query, key, value = (self._heads(part) for part in self._project(x))  # (B, H, T, D/H)
         # Scaled before the product, which keeps float16 scores small.
         query = query * (1.0 / math.sqrt(self.head_dim))
         if is_fused(self.attention, self.compute_dtype, training) and is_plain(self.dropout_layer):
-            seed, rate = drawn_seed(self.dropout_layer), self.dropout_layer.rate
-            context = fused_attention(query, key, value, attention_mask, seed, rate=rate)
+            seed = self.dropout_layer.drawn_seed() if seed is None else seed
+            context = fused_attention(query, key, value, attention_mask, seed, rate=self.dropout_layer.rate)
         else:
-            context = self._attend(query, key, value, attention_mask)
+            context = self._attend(query, key, value, attention_mask, training, seed)
         context = ops.transpose(context, (0, 2, 1, 3))  # (B, T, H, D/H)
         length = x.shape[1] or ops.shape(x)[1]
         return ops.reshape(context, (-1, length, self.num_heads * self.head_dim))
 
-    def _attend(self, query, key, value, attention_mask):
+    def _attend(self, query, key, value, attention_mask, training, seed):
         """Returns the weighted values `(B, H, T, D / H)`; the weights are stored."""
         scores = ops.matmul(query, ops.swapaxes(key, -1, -2))  # (B, H, T, T)
         if self.compute_dtype == "float16":
             scores = ops.clip(scores, -SCORE_LIMIT, SCORE_LIMIT)
         bias = ops.cast(ops.logical_not(ops.expand_dims(attention_mask, 1)), "float32") * MASKED_SCORE  # (B, 1, T, T)
         weights = ops.softmax(ops.cast(scores, "float32") + bias, axis=-1)
-        weights = self.dropout_layer(ops.cast(weights, self.compute_dtype))
+        weights = self.dropout_layer(ops.cast(weights, self.compute_dtype), training=training, seed=seed)
         return ops.matmul(weights, value)
 
     def compute_output_spec(self, x, attention_mask, training=False):

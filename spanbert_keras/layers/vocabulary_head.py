@@ -2,11 +2,10 @@
 
 import keras
 from keras import ops
-from keras.src.backend import AutocastScope  # Keras has no public name for it
 
 from spanbert_keras.kernels.fusion import has_kernels
 from spanbert_keras.kernels.tied_logits import tied_logits
-from spanbert_keras.layers.functional import is_plain
+from spanbert_keras.layers.functional import AutocastScope, is_plain
 from spanbert_keras.layers.saving.saved_state import SavedState
 
 

@@ -12,7 +12,7 @@ from spanbert_keras.errors import InputError
 from spanbert_keras.files.checksum_file import PRESET_FILES, write_checksums
 from spanbert_keras.kernels.attention import KINDS, is_fused
 from spanbert_keras.layers.attention_mask import AttentionMask
-from spanbert_keras.layers.encoder_block import EncoderBlock
+from spanbert_keras.layers.encoder_block import RECOMPUTE, EncoderBlock
 from spanbert_keras.layers.functional import initializer, reject_rematerialization
 from spanbert_keras.layers.input_embedding import InputEmbedding
 from spanbert_keras.layers.saving.saved_state import SavedState, plain_policy, without_policy_map
@@ -185,6 +185,21 @@ class SpanBertEncoder(SavedState, NamedInputs, Backbone):
         is_fused(kind, self.compute_dtype, True)
         for block in self.blocks:
             block.attention.attention = kind
+
+    def set_recompute(self, kind):
+        """Sets what the blocks compute again for the gradient, until the model is saved: see `EncoderBlock`.
+
+        Call it before `fit`, which keeps what it has compiled.
+
+        Args:
+            kind: `"none"`, `"attention"` or `"blocks"`.
+
+        Raises:
+            InputError: another kind.
+        """
+        one_of("recompute", kind, RECOMPUTE)
+        for block in self.blocks:
+            block.recompute = kind
 
     def saved_apart(self):
         return () if self.tokenizer is None else (self.tokenizer,)

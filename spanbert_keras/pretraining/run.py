@@ -94,6 +94,7 @@ class PretrainingRun:
             else:
                 self.model = self.initial.make_model(config.next_sentence_weight)
         self.model.encoder.set_attention(config.attention)
+        self.model.encoder.set_recompute(config.recompute)
         self.held_out = self._held_out_sets()
 
     def _check_rows(self) -> None:
@@ -220,7 +221,8 @@ class PretrainingRun:
         self.record.begin(self.flags, facts, changeable, self.config.upgrade)
         # With these, `convert` makes a model of any checkpoint.
         encoder = self.model.encoder
-        attention = attention_facts(self.config.attention, encoder.compute_dtype, encoder.blocks[0].attention.dropout)
+        layer = encoder.blocks[0].attention
+        attention = attention_facts(self.config.attention, encoder.compute_dtype, layer.dropout, layer.head_dim)
         self.record.update(model=describe(self.model), attention=attention)
         logging.info("Attention: %s.", ", ".join(f"{name} {value}" for name, value in attention.items()))
         path = self.folder / "vocab.txt"

@@ -94,6 +94,65 @@ def test_a_replaced_call_of_an_inner_layer_is_called(inputs, name, training):
     assert calls == [name]
 
 
+def trained(recompute, dtype, attention, inputs, **changes):
+    """Returns the output and the weights after two updates under dropout, and how often Keras was to recompute."""
+    keras.utils.set_random_seed(5)
+    block = EncoderBlock(H, INTERMEDIATE, 0.5, 0.5, recompute, dtype=dtype)
+    block.attention.attention = attention
+    for name, value in changes.items():
+        setattr(block.intermediate, name, value)
+    x, mask = keras.Input((T, D)), keras.Input((T, T), dtype="bool")
+    model = keras.Model([x, mask], block(x, mask))
+    model.compile(keras.optimizers.SGD(0.05), "mean_squared_error")
+    values = [inputs[0].astype("float32"), inputs[1]]
+    for _ in range(2):
+        loss = model.train_on_batch(values, np.ones((B, T, D), "float32"))
+    return [np.asarray(loss), *(keras.ops.convert_to_numpy(weight) for weight in block.weights)]
+
+
+@pytest.fixture
+def remat_calls(monkeypatch):
+    """The calls of `keras.remat`, as they come."""
+    calls, remat = [], keras.remat
+    monkeypatch.setattr(keras, "remat", lambda function: calls.append(function) or remat(function))
+    return calls
+
+
+@pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16", "mixed_float16"])
+@pytest.mark.parametrize("attention", ["auto", "reference"])
+def test_recomputation_changes_no_update(remat_calls, inputs, dtype, attention):
+    """Dropout at 0.5 would show another mask, and a gradient outside of the layer's call another precision."""
+    expected = trained("none", dtype, attention, inputs)
+    assert not remat_calls
+    for recompute in ("attention", "blocks"):
+        found = trained(recompute, dtype, attention, inputs)
+        assert remat_calls
+        remat_calls.clear()
+        for a, b in zip(found, expected, strict=True):
+            np.testing.assert_allclose(a, b, atol=1e-6 if dtype == "float32" else 1e-3)
+
+
+@pytest.mark.parametrize("recompute", ["attention", "blocks"])
+def test_losses_of_activations_are_not_recomputed(remat_calls, inputs, recompute):
+    regularizer = keras.regularizers.L2(0.1)
+    plain, expected, found = (
+        trained(kind, "float32", "auto", inputs, **changes)
+        for kind, changes in (
+            ("none", {}),
+            ("none", {"activity_regularizer": regularizer}),
+            (recompute, {"activity_regularizer": regularizer}),
+        )
+    )
+    assert not remat_calls and abs(plain[0] - expected[0]) > 1e-4
+    for a, b in zip(found, expected, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-6)
+
+
+def test_predictions_are_not_recomputed(remat_calls, inputs):
+    built(recompute="blocks")(inputs[0].astype("float32"), inputs[1])
+    assert not remat_calls
+
+
 def test_dropout_defaults_are_the_papers():
     block = EncoderBlock(H, INTERMEDIATE)
     assert (block.output_dropout.rate, block.attention_output_dropout.rate) == (0.1, 0.1)

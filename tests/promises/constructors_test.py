@@ -73,7 +73,7 @@ OTHERS = {
         "takes_pairs",
         "problem_type",
     ),
-    "attention",
+    *("attention", "recompute"),
     *("genres", "default_genre", "candidates", "loss_normalization", "next_sentence", "input_order", "rule", "scheme"),
     *("special_tokens_in_text", "subject_types", "object_types", "feature_mode", "markers", "unigram_counts", "pack"),
     *("answers", "first_answer"),

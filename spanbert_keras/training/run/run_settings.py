@@ -38,6 +38,13 @@ class RunSettings(Settings):
         choices=("auto", "reference", "fused"),
         changeable=True,
     )
+    recompute: str = setting(
+        "What is computed again for the gradient instead of kept, to save memory: blocks keeps the input of each block "
+        "alone; attention also what a block computes after its attention; none keeps all.",
+        default="none",
+        choices=("none", "attention", "blocks"),
+        changeable=True,
+    )
     replicas: int | None = setting(
         "Number of this machine's devices to use, or of logical CPU devices without a GPU. Default: all GPUs.",
         default=None,

@@ -21,11 +21,11 @@ def test_programs_change_at_most_the_default(program_settings, name):
 
 def test_each_program_has_its_own_defaults():
     assert [Config.__dataclass_fields__[name].default for name in SHARED[1:]] == [
-        *(1e-4, 0.1, 1.0, 1, "auto", "auto", None),
+        *(1e-4, 0.1, 1.0, 1, "auto", "auto", "none", None),
         *(50, 30.0, 75),
     ]
     assert [FineTuningSettings.__dataclass_fields__[name].default for name in SHARED[1:]] == [
-        *(2e-5, 0.01, 1.0, 1, "auto", "auto", None),
+        *(2e-5, 0.01, 1.0, 1, "auto", "auto", "none", None),
         *(20, 15.0, 75),
     ]
 
