@@ -27,7 +27,8 @@ def draw_race(path: str, ratios: dict[str, list[float]], reference: str, title: 
     colours = [OWN if name.startswith("ours") else OTHERS for name in names]
     axes.barh(names, medians, color=colours, xerr=[medians - lowest, highest - medians], ecolor="#444", capsize=2)
     for place, (median, end) in enumerate(zip(medians, highest, strict=True)):
-        axes.annotate(f"{median:.2f}", (end, place), xytext=(4, 0), textcoords="offset points", va="center")
+        label = axes.annotate(f"{median:.2f}", (end, place), xytext=(4, 0), textcoords="offset points", va="center")
+        label.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 0.5})
     axes.axvline(1.0, color="black", linewidth=0.8)
     axes.set_xlim(0, 1.12 * highest.max())
     axes.set_xlabel(f"speed by that of {reference}; lines: range over the turns")

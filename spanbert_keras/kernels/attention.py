@@ -12,6 +12,7 @@ from spanbert_keras.kernels.jax_attention import cudnn_applies, cudnn_attention,
 from spanbert_keras.kernels.keep_mask import row_keys
 
 TILE = 2**20  # weights that are computed at a time, at least those of one row
+TORCH_TILE = 2**24
 KINDS = ("auto", "reference", "fused")
 
 
@@ -100,7 +101,7 @@ def fused_attention(query, key, value, mask, seed, *, rate):
 
     On TensorFlow's CPU a few rows are computed at a time, on JAX a few queries of all rows, or all by cuDNN: see
     `cudnn_applies`. On torch it is `scaled_dot_product_attention`, which draws its dropout itself, from torch's
-    generator.
+    generator; on a processor it is computed again if there is dropout.
 
     Args:
         query, key, value: float `(B, H, T, E)`; `query` is scaled already.
@@ -154,4 +155,12 @@ def _torch_attention(query, key, value, mask, rate):
     import torch
 
     bias = ops.where(ops.expand_dims(mask, 1), 0.0, MASKED_SCORE).to(query.dtype)  # (B, 1, T, T)
-    return torch.nn.functional.scaled_dot_product_attention(query, key, value, bias, dropout_p=rate, scale=1.0)
+    attend = functools.partial(torch.nn.functional.scaled_dot_product_attention, dropout_p=rate, scale=1.0)
+    if not rate or query.device.type != "cpu":
+        return attend(query, key, value, bias)
+    # With dropout torch has no kernel for processors and keeps three tensors of the weights' size.
+    rows, heads, length, _ = query.shape
+    tile_rows = max(1, TORCH_TILE // (heads * length * length))
+    tiles = zip(*(x.split(tile_rows) for x in (query, key, value, bias)), strict=True)
+    parts = [keras.remat(attend)(*tile) for tile in tiles]
+    return torch.cat(parts) if rows > tile_rows else parts[0]

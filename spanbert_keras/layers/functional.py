@@ -27,6 +27,8 @@ def gelu(x):
 
 def dense_gelu(dense, x, training):
     """Returns GELU(dense(x))."""
+    if training and keras.backend.backend() == "torch":
+        return ops.gelu(dense(x), approximate=False)  # one operation, which keeps its input alone
     if not (training and has_kernels(dense.compute_dtype) and is_plain(dense)):
         return gelu(dense(x))
     return bias_gelu(*_product_and_bias(dense, x))

@@ -166,3 +166,31 @@ def test_what_is_fused(kind, dtype, training, expected):
 def test_float16_cannot_be_fused():
     with pytest.raises(InputError, match="overflow in float16"):
         is_fused("fused", "float16", False)
+
+
+@pytest.mark.parametrize("tile", [1, 2 * H * T * T, 2**20])  # a row, two rows, all rows at a time
+def test_torch_keeps_no_weights_and_drops_the_same_ones_again(monkeypatch, rng, tile):
+    if not ON_TORCH:
+        pytest.skip("torch's kernel")
+    import torch
+
+    monkeypatch.setattr(attention, "TORCH_TILE", tile)
+    mask, upstream = torch.tensor(block_mask(rng)), torch.tensor(rng.normal(size=(B, H, T, E)), dtype=torch.float32)
+    mask[-1] = True
+    arrays = [torch.tensor(rng.normal(size=(B, H, T, E)), dtype=torch.float32, requires_grad=True) for _ in range(3)]
+    shapes = []
+    torch.manual_seed(3)
+    with torch.autograd.graph.saved_tensors_hooks(lambda x: shapes.append(tuple(x.shape)) or x, lambda x: x):
+        y = fused_attention(*arrays, mask, SEED, rate=0.5)
+    assert not [shape for shape in shapes if shape[-2:] == (T, T) and shape[-3:-2] == (H,)]
+    found = [y, *torch.autograd.grad(y, arrays, upstream)]
+    torch.manual_seed(3)
+    rows = max(1, tile // (H * T * T))
+    parts = []
+    for start in range(0, B, rows):
+        tile_arrays = [x[start : start + rows] for x in arrays]
+        bias = torch.where(mask[start : start + rows, None], 0.0, -30000.0)
+        parts.append(torch.nn.functional.scaled_dot_product_attention(*tile_arrays, bias, dropout_p=0.5, scale=1.0))
+    expected = torch.cat(parts)
+    for a, b in zip(found, [expected, *torch.autograd.grad(expected, arrays, upstream)], strict=True):
+        np.testing.assert_allclose(a.detach().numpy(), b.detach().numpy(), atol=1e-6)

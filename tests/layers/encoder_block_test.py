@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 
+from spanbert_keras.layers import encoder_block
 from spanbert_keras.layers.encoder_block import EncoderBlock
 
 B, T, D, INTERMEDIATE, H = 2, 6, 8, 20, 4
@@ -95,7 +96,7 @@ def test_a_replaced_call_of_an_inner_layer_is_called(inputs, name, training):
 
 
 def trained(recompute, dtype, attention, inputs, **changes):
-    """Returns the output and the weights after two updates under dropout, and how often Keras was to recompute."""
+    """Returns the output and the weights after two updates under dropout."""
     keras.utils.set_random_seed(5)
     block = EncoderBlock(H, INTERMEDIATE, 0.5, 0.5, recompute, dtype=dtype)
     block.attention.attention = attention
@@ -111,29 +112,29 @@ def trained(recompute, dtype, attention, inputs, **changes):
 
 
 @pytest.fixture
-def remat_calls(monkeypatch):
-    """The calls of `keras.remat`, as they come."""
-    calls, remat = [], keras.remat
-    monkeypatch.setattr(keras, "remat", lambda function: calls.append(function) or remat(function))
+def recomputed_parts(monkeypatch):
+    """The parts of blocks that are recomputed, as they come."""
+    calls, recomputed = [], encoder_block.recomputed
+    monkeypatch.setattr(encoder_block, "recomputed", lambda *given: calls.append(given) or recomputed(*given))
     return calls
 
 
 @pytest.mark.parametrize("dtype", ["float32", "mixed_bfloat16", "mixed_float16"])
 @pytest.mark.parametrize("attention", ["auto", "reference"])
-def test_recomputation_changes_no_update(remat_calls, inputs, dtype, attention):
+def test_recomputation_changes_no_update(recomputed_parts, inputs, dtype, attention):
     """Dropout at 0.5 would show another mask, and a gradient outside of the layer's call another precision."""
     expected = trained("none", dtype, attention, inputs)
-    assert not remat_calls
+    assert not recomputed_parts
     for recompute in ("attention", "blocks"):
         found = trained(recompute, dtype, attention, inputs)
-        assert remat_calls
-        remat_calls.clear()
+        assert recomputed_parts
+        recomputed_parts.clear()
         for a, b in zip(found, expected, strict=True):
             np.testing.assert_allclose(a, b, atol=1e-6 if dtype == "float32" else 1e-3)
 
 
 @pytest.mark.parametrize("recompute", ["attention", "blocks"])
-def test_losses_of_activations_are_not_recomputed(remat_calls, inputs, recompute):
+def test_losses_of_activations_are_not_recomputed(recomputed_parts, inputs, recompute):
     regularizer = keras.regularizers.L2(0.1)
     plain, expected, found = (
         trained(kind, "float32", "auto", inputs, **changes)
@@ -143,14 +144,14 @@ def test_losses_of_activations_are_not_recomputed(remat_calls, inputs, recompute
             (recompute, {"activity_regularizer": regularizer}),
         )
     )
-    assert not remat_calls and abs(plain[0] - expected[0]) > 1e-4
+    assert not recomputed_parts and abs(plain[0] - expected[0]) > 1e-4
     for a, b in zip(found, expected, strict=True):
         np.testing.assert_allclose(a, b, atol=1e-6)
 
 
-def test_predictions_are_not_recomputed(remat_calls, inputs):
+def test_predictions_are_not_recomputed(recomputed_parts, inputs):
     built(recompute="blocks")(inputs[0].astype("float32"), inputs[1])
-    assert not remat_calls
+    assert not recomputed_parts
 
 
 def test_dropout_defaults_are_the_papers():

@@ -15,7 +15,7 @@ from spanbert_keras import program
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 RECIPES = sorted(file.relative_to(ROOT).as_posix() for file in (ROOT / "configs").glob("*.flags"))
 PROMISED = [
-    *("tiny", "small", "base", "base_8gpu", "large", "large_released", "continue_base"),
+    *("tiny", "small", "base", "base_8gpu", "base_no_attention_dropout", "large", "large_released", "continue_base"),
     *(f"{name}{size}" for name in ("our_bert", "our_bert_1seq", "google_bert") for size in ("", "_base", "_small")),
     *("squad_v1", "squad_v2", "newsqa", "triviaqa", "searchqa", "hotpotqa", "naturalquestions"),
     *("coreference_base", "coreference_large", "coreference_small", "tacred", "retacred"),
