@@ -2,7 +2,7 @@
 
 from spanbert_keras.pretraining.piece_scores import KINDS
 from spanbert_keras.pretraining.span_examples import SpanExample
-from spanbert_keras.training.monitoring.flops import Shape, memory_bytes, step_flops
+from spanbert_keras.training.monitoring.flops import Shape, step_flops
 
 DAY = 86_400
 
@@ -80,11 +80,9 @@ def print_cost(
     steps: int,
     rows_per_epoch: int,
     padding_share: float,
-    precision: str,
-    accumulation_steps: int,
+    memory: dict[str, float],
     tokens_per_second: float | None,
     span_boundary: bool = True,
-    keeps_weights: bool = False,
 ) -> None:
     """Prints the table of `--dry_run`: parameters, tokens, epochs, arithmetic, memory, days, shapes.
 
@@ -95,11 +93,9 @@ def print_cost(
         steps: int. Updates of the run.
         rows_per_epoch: int. Rows of one epoch of all corpora.
         padding_share: float. Share of an epoch's positions that are padding.
-        precision: str. The dtype policy.
-        accumulation_steps: int. Parts in which a step is computed.
+        memory: dict from a part of the memory to its bytes, from `memory_bytes`.
         tokens_per_second: float or `None`. Rate from which days are computed, without padding, as in TensorBoard.
         span_boundary: bool. Whether the span boundary head is trained.
-        keeps_weights: bool. Whether attention weights are kept for the gradient.
     """
     from rich.table import Table
 
@@ -110,7 +106,6 @@ def print_cost(
         table.add_row(f"parameters, {part}", f"{count:,}")
     tokens = shape.batch_rows * shape.sequence_length
     flops = step_flops(shape, span_boundary)
-    memory = memory_bytes(shape, sum(parameters.values()), precision, accumulation_steps, keeps_weights=keeps_weights)
     table.add_row("tokens per step", f"{tokens:,} ({shape.batch_rows} rows of {shape.sequence_length})")
     table.add_row("masked tokens per row, at most", f"{shape.predictions}")
     if shape.pairs:

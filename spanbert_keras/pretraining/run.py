@@ -29,6 +29,7 @@ from spanbert_keras.training.backend import device_name, has_accelerator, make_s
 from spanbert_keras.training.cadence import Cadence
 from spanbert_keras.training.loss_guard import LossGuard
 from spanbert_keras.training.monitoring.flops import Performance, Shape, model_flops, peak_flops
+from spanbert_keras.training.monitoring.memory import memory_bytes
 from spanbert_keras.training.run import saving
 from spanbert_keras.training.run.checkpoints import Checkpoints
 from spanbert_keras.training.run.run_process import RunProcess
@@ -157,6 +158,20 @@ class PretrainingRun:
             pairs=stream.max_pairs if config.next_sentence else 0,
         )
 
+    def _memory(self, phase: int) -> dict[str, float]:
+        """Returns an estimate of the memory of one device in a step of a phase."""
+        config, shape = self.config, self._shape(phase)
+        return memory_bytes(
+            dataclasses.replace(shape, batch_rows=-(-shape.batch_rows // self.distribution.replicas)),
+            self.model.count_params(),
+            config.precision,
+            config.accumulation_steps,
+            backend=keras.backend.backend(),
+            keeps_weights=not is_fused(config.attention, self.model.encoder.compute_dtype, True),
+            recompute=config.recompute,
+            on_processor=not has_accelerator(),
+        )
+
     def print_cost(self) -> None:
         """Prints what the run would cost: arithmetic, memory, text, time; a table for each phase."""
         config = self.config
@@ -171,11 +186,9 @@ class PretrainingRun:
                 steps=phase.steps,
                 rows_per_epoch=rows,
                 padding_share=sum(plan.rows * plan.padding_share for plan in plans) / rows,
-                precision=config.precision,
-                accumulation_steps=config.accumulation_steps,
+                memory=self._memory(number),
                 tokens_per_second=config.tokens_per_second,
                 span_boundary=config.sbo_weight != 0,
-                keeps_weights=not is_fused(config.attention, self.model.encoder.compute_dtype, True),
             )
 
     # --- training

@@ -33,8 +33,7 @@ def test_the_cost_names_parameters_tokens_epochs_arithmetic_memory_days_and_shap
         steps=1000,
         rows_per_epoch=80,
         padding_share=0.0312,
-        precision="float32",
-        accumulation_steps=1,
+        memory={"state": 2.0**30, "in all": 2.5 * 2**30},
         tokens_per_second=96_000 / DAY,
     )
     lines = lines_of(capsys)
@@ -45,16 +44,16 @@ def test_the_cost_names_parameters_tokens_epochs_arithmetic_memory_days_and_shap
     assert "epochs 50.00 (1,000 steps)" in lines
     assert f"arithmetic {step_flops(SHAPE):.3g} FLOP per step, {step_flops(SHAPE) * 1000:.3g} in all" in lines
     assert any(line.startswith("at 1 tokens/s 0.97 days") for line in lines)
-    assert any(line.startswith("memory, activations (estimate)") for line in lines)
+    assert "memory, state (estimate) 1.00 GiB" in lines and "memory, in all (estimate) 2.50 GiB" in lines
     assert "batch, token_ids int32 (4, 24)" in lines
     assert "batch, mask_weights float32 (4, 5)" in lines
 
 
 def test_the_cost_counts_pairs_if_there_are_any(capsys):
-    settings = {"steps": 10, "rows_per_epoch": 4, "padding_share": 0.0, "precision": "float32"}
+    settings = {"steps": 10, "rows_per_epoch": 4, "padding_share": 0.0, "memory": {}}
     for pairs in (0, 3):
         shape = dataclasses.replace(SHAPE, pairs=pairs)
-        print_cost(shape, {}, {}, accumulation_steps=1, tokens_per_second=None, **settings)
+        print_cost(shape, {}, {}, tokens_per_second=None, **settings)
         lines = lines_of(capsys)
         assert ("pairs of segments per row, at most 3" in lines) == bool(pairs)
         assert f"arithmetic {step_flops(shape):.3g} FLOP per step, {step_flops(shape) * 10:.3g} in all" in lines
@@ -69,8 +68,7 @@ def test_without_a_rate_no_days_are_printed(capsys):
         steps=1,
         rows_per_epoch=1,
         padding_share=0.0,
-        precision="mixed_float16",
-        accumulation_steps=2,
+        memory={},
         tokens_per_second=None,
     )
     assert not any("days" in line for line in lines_of(capsys))

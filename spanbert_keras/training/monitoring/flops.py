@@ -1,11 +1,10 @@
-"""Arithmetic, memory and speed of a run: FLOPs of a step, the device's peak, tokens per second and MFU."""
+"""Arithmetic and speed of a run: FLOPs of a step, the device's peak, tokens per second and MFU."""
 
 import dataclasses
 from collections.abc import Callable
 
 import numpy as np
 
-ACTIVATION_BYTES = {"float32": 4, "mixed_bfloat16": 2, "mixed_float16": 2}
 # Dense peak of one device in TFLOP/s, from the vendors' data sheets: matrix products of float32 (TF32 if the device has
 # it), and of half precision (float16 or bfloat16).
 PEAKS = {
@@ -101,25 +100,6 @@ def step_flops(shape: Shape, span_boundary: bool = True) -> float:
         pairs=shape.batch_rows * shape.pairs,
     )
     return model_flops(shape, work, span_boundary)
-
-
-def memory_bytes(
-    shape: Shape, parameters: int, precision: str, accumulation_steps: int = 1, *, keeps_weights: bool = False
-) -> dict[str, float]:
-    """Returns an estimate of a step's memory, in bytes: `state` (weights, gradients, Adam) and `activations`.
-
-    Activations: what a layer keeps for the backward pass (about 10 D + 2 I numbers per token, and 3 H T for its row of
-    attention if it `keeps_weights`), and the logits of both heads with their gradients in float32. An estimate, not a
-    measurement.
-    """
-    size = ACTIVATION_BYTES[precision]
-    rows = shape.batch_rows / accumulation_steps
-    tokens = rows * shape.sequence_length
-    layer = 10 * shape.hidden_dim + 2 * shape.intermediate_dim
-    if keeps_weights:
-        layer += 3 * shape.num_heads * shape.sequence_length
-    logits = 2 * 2 * 4 * rows * shape.predictions * shape.vocabulary_size
-    return {"state": 16.0 * parameters, "activations": tokens * shape.num_layers * layer * size + logits}
 
 
 def peak_flops(device_name: str, precision: str) -> float | None:

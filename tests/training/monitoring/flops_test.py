@@ -1,4 +1,4 @@
-"""Tests of FLOPs, memory, rates and model FLOPs utilization, against numbers worked out by hand."""
+"""Tests of FLOPs, rates and model FLOPs utilization, against numbers worked out by hand."""
 
 import dataclasses
 
@@ -10,7 +10,6 @@ from spanbert_keras.training.monitoring.flops import (
     Shape,
     Work,
     attended_pairs,
-    memory_bytes,
     model_flops,
     peak_flops,
     step_flops,
@@ -96,19 +95,6 @@ def test_the_span_boundary_head_costs_about_4_percent_at_base_size():
         batch_rows=1,
     )
     assert step_flops(base) / step_flops(base, span_boundary=False) == pytest.approx(1.04, abs=0.01)
-
-
-def test_memory_grows_with_parameters_and_rows():
-    one = memory_bytes(SMALL, 100, "float32")
-    assert one["state"] == 1600
-    double = memory_bytes(dataclasses.replace(SMALL, batch_rows=14), 100, "float32")
-    assert double["activations"] == 2 * one["activations"]
-    assert memory_bytes(dataclasses.replace(SMALL, batch_rows=14), 100, "float32", 2) == one
-    assert memory_bytes(SMALL, 100, "mixed_bfloat16")["activations"] < one["activations"]
-    logits = 4 * 2 * 2 * 7 * 3 * 11
-    assert one["activations"] == 4 * 7 * 5 * 2 * (40 + 12) + logits
-    kept = memory_bytes(SMALL, 100, "float32", keeps_weights=True)
-    assert kept["activations"] == one["activations"] + 4 * 7 * 5 * 2 * (3 * 2 * 5)
 
 
 @pytest.mark.parametrize(

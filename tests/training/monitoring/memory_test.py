@@ -1,0 +1,69 @@
+"""The estimate of a step's memory: by hand, and beside the peak of a process that makes such steps."""
+
+import dataclasses
+
+import pytest
+
+from benchmarks.pretraining import Config, SideProcess
+from spanbert_keras.training.monitoring.flops import Shape
+from spanbert_keras.training.monitoring.memory import BACKENDS, PROGRAM_BYTES, memory_bytes
+
+SHAPE = Shape(
+    vocabulary_size=11,
+    num_layers=2,
+    num_heads=2,
+    hidden_dim=4,
+    intermediate_dim=6,
+    sequence_length=5,
+    predictions=3,
+    batch_rows=7,
+)
+LOGITS = 2 * 2 * 4 * 7 * 3 * 11  # two heads, each with logits and their gradient
+
+
+def test_the_parts_by_hand():
+    memory = memory_bytes(SHAPE, 100, "float32")
+    activations = 4 * 7 * 5 * 2 * (12.5 * 4 + 2 * 6) + LOGITS
+    assert memory == {
+        "state": 1700,
+        "activations": activations,
+        "program": PROGRAM_BYTES,
+        "in all": 1700 + activations + PROGRAM_BYTES,
+    }
+
+
+def test_what_changes_the_activations():
+    def activations(shape=SHAPE, precision="float32", steps=1, **kwargs):
+        return memory_bytes(shape, 100, precision, steps, **kwargs)["activations"]
+
+    double = dataclasses.replace(SHAPE, batch_rows=14)
+    assert activations(double) == 2 * activations() and activations(double, steps=2) == activations()
+    assert activations(precision="mixed_bfloat16") - LOGITS == (activations() - LOGITS) / 2
+    assert activations(keeps_weights=True) == activations() + 4 * 7 * 5 * 2 * (3 * 2 * 5)
+    one_layer = 4 * 7 * 5 * (12.5 * 4 + 2 * 6)
+    assert activations(recompute="blocks") == 4 * 7 * 5 * 2 * 4 + one_layer + LOGITS
+    assert activations(recompute="attention") == activations() - 4 * 7 * 5 * 2 * 3 * 4 + one_layer
+
+
+def test_on_an_accelerator_the_program_needs_none():
+    memory = memory_bytes(SHAPE, 100, "float32", on_processor=False)
+    assert set(memory) == {"state", "activations", "in all"}
+    assert memory["in all"] == memory["state"] + memory["activations"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_it_is_near_the_peak_of_a_process(backend):
+    sizes = {"vocabulary_size": 20_000, "num_layers": 4, "num_heads": 8, "hidden_dim": 512}
+    config = Config(**sizes, sequence_length=256, batch_rows=12)
+    side = SideProcess("ours MLM+SBO float32" + ("" if backend == "tensorflow" else f" {backend}"), config)
+    try:
+        peak = side.run(1)["peak"]
+    finally:
+        side.close()
+    shape = Shape(
+        **sizes, intermediate_dim=2048, sequence_length=256, predictions=config.sizes.predictions, batch_rows=12
+    )
+    embedding, layer = (20_000 + 256 + 2) * 512, 4 * 512**2 + 2 * 512 * 2048
+    estimate = memory_bytes(shape, embedding + 4 * layer + 2 * 20_000 + 5 * 512**2, "float32", backend=backend)
+    assert estimate["in all"] == pytest.approx(peak, rel=0.2)
