@@ -28,9 +28,11 @@ class EncoderBlock(SavedState, keras.layers.Layer):
     Call arguments:
         x: float `(B, T, D)`.
         attention_mask: bool `(B, T, T)`. True where a piece may attend to another.
+        first_only: bool. Whether only the first piece is wanted, as a classifier reads it of the last block: its
+            attention to the others is computed and nothing else. Defaults to `False`.
 
     Returns:
-        float `(B, T, D)`.
+        float `(B, T, D)`, or `(B, 1, D)`.
 
     Reference: Devlin et al., 2019; Chen et al., 2016.
     """
@@ -62,7 +64,7 @@ class EncoderBlock(SavedState, keras.layers.Layer):
         self.output_dense.build((*x_shape[:-1], self.intermediate_dim))
         self.output_norm.build(x_shape)
 
-    def call(self, x, attention_mask, training=False):
+    def call(self, x, attention_mask, training=False, first_only=False):
         attention, dropout, norm = self.attention, self.attention_output_dropout, self.attention_norm
         known = type(attention) is SelfAttention and is_plain(attention)
         plain = known and all(map(is_plain, self._flatten_layers(include_self=False)))
@@ -72,14 +74,16 @@ class EncoderBlock(SavedState, keras.layers.Layer):
             seeds = [layer.drawn_seed() for layer in (attention.dropout_layer, dropout, self.output_dropout)]
 
         def attend(x):
-            return attention.context(x, attention_mask, training, seeds[0])  # (B, T, D)
+            return attention.context(x, attention_mask, training, seeds[0], first_only)  # (B, T, D)
 
         def block(x):
             if known:
                 context = recomputed(attend, x, self.compute_dtype) if recompute == "attention" else attend(x)
+                x = x[:, :1] if first_only else x
                 x = add_and_norm(x, attention.output_dense, context, dropout, norm, training, seeds[1])
             else:
                 x = norm(x + dropout(attention(x, attention_mask)))
+                x = x[:, :1] if first_only else x
             inner = dense_gelu(self.intermediate, x, training)  # (B, T, I)
             return add_and_norm(
                 x, self.output_dense, inner, self.output_dropout, self.output_norm, training, seeds[2]
@@ -87,8 +91,9 @@ class EncoderBlock(SavedState, keras.layers.Layer):
 
         return recomputed(block, x, self.compute_dtype) if recompute == "blocks" else block(x)
 
-    def compute_output_spec(self, x, attention_mask, training=False):
-        return keras.KerasTensor(x.shape, dtype=self.compute_dtype)
+    def compute_output_spec(self, x, attention_mask, training=False, first_only=False):
+        shape = (x.shape[0], 1, x.shape[2]) if first_only else x.shape
+        return keras.KerasTensor(shape, dtype=self.compute_dtype)
 
     def get_config(self):
         return super().get_config() | {

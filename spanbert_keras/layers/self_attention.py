@@ -61,9 +61,11 @@ class SelfAttention(SavedState, keras.layers.Layer):
             dense.build(x_shape)
             setattr(self, f"{name}_dense", dense)
 
-    def _project(self, x):
-        """Returns queries, keys and values, each `(B, T, D)`."""
+    def _project(self, x, first_only):
+        """Returns queries, keys and values, each `(B, T, D)`; with `first_only` the first query alone."""
         layers = (self.query_dense, self.key_dense, self.value_dense)
+        if first_only:
+            return [self.query_dense(x[:, :1]), self.key_dense(x), self.value_dense(x)]
         if any(layer.quantization_mode is not None for layer in layers):
             return [layer(x) for layer in layers]
         kernel = ops.concatenate([ops.convert_to_tensor(layer.kernel) for layer in layers], axis=-1)  # (D, 3D)
@@ -78,24 +80,28 @@ class SelfAttention(SavedState, keras.layers.Layer):
     def call(self, x, attention_mask, training=False):
         return self.output_dense(self.context(x, attention_mask, training))
 
-    def context(self, x, attention_mask, training=False, seed=None):
+    def context(self, x, attention_mask, training=False, seed=None, first_only=False):
         """Returns what the projection gets: the heads' weighted values, float `(B, T, D)`.
 
         Args:
             x, attention_mask: as for a call.
             training: bool. Whether dropout applies.
             seed: int `(2,)`. That of dropout; `None`: the next one of its layer.
+            first_only: bool. Whether only the first piece is wanted, `(B, 1, D)`.
         """
-        query, key, value = (self._heads(part) for part in self._project(x))  # (B, H, T, D/H)
+        query, key, value = (self._heads(part) for part in self._project(x, first_only))  # (B, H, T, D/H)
+        if first_only:
+            attention_mask = attention_mask[:, :1]
         # Scaled before the product, which keeps float16 scores small.
         query = query * (1.0 / math.sqrt(self.head_dim))
-        if is_fused(self.attention, self.compute_dtype, training) and is_plain(self.dropout_layer):
+        fused = not first_only and is_fused(self.attention, self.compute_dtype, training)
+        if fused and is_plain(self.dropout_layer):
             seed = self.dropout_layer.drawn_seed() if seed is None else seed
             context = fused_attention(query, key, value, attention_mask, seed, rate=self.dropout_layer.rate)
         else:
             context = self._attend(query, key, value, attention_mask, training, seed)
         context = ops.transpose(context, (0, 2, 1, 3))  # (B, T, H, D/H)
-        length = x.shape[1] or ops.shape(x)[1]
+        length = 1 if first_only else x.shape[1] or ops.shape(x)[1]
         return ops.reshape(context, (-1, length, self.num_heads * self.head_dim))
 
     def _attend(self, query, key, value, attention_mask, training, seed):

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import ClassVar
 
 import keras
+from keras import ops
 from keras_hub.models import Backbone
 
 from spanbert_keras.arguments import MAX_PIECES, MAX_WIDTH, dropout_rate, one_of, whole_number
@@ -169,6 +170,24 @@ class SpanBertEncoder(SavedState, NamedInputs, Backbone):
         self.max_sequence_length = max_sequence_length
         self.num_segments = num_segments
         self.tokenizer = tokenizer
+
+    def first_vectors(self, inputs, training=None):
+        """Returns the encoding of each row's first piece, [CLS], alone: the last block computes nothing else.
+
+        Args:
+            inputs: dict, as for a call.
+            training: bool or `None`. As for a call.
+
+        Returns:
+            float `(B, 1, D)`, in the compute dtype.
+        """
+        inputs = {name: ops.cast(value, "int32") for name, value in self._pick(inputs).items()}
+        attention_mask, positions = self.attention_mask_layer(inputs["padding_mask"])
+        x = self.token_embedding(inputs["token_ids"])  # (B, T, D)
+        x = self.input_embedding(x, inputs["segment_ids"], positions, training=training)  # (B, T, D)
+        for block in self.blocks:
+            x = block(x, attention_mask, training=training, first_only=block is self.blocks[-1])
+        return x
 
     def set_attention(self, kind):
         """Sets how the blocks compute attention in training, until the model is saved: see `SelfAttention`.

@@ -12,6 +12,7 @@ from spanbert_keras.errors import InputError, shown
 from spanbert_keras.layers.classification_head import ClassificationHead
 from spanbert_keras.losses.classification_loss import classification_losses, multi_label_losses, regression_losses
 from spanbert_keras.models.bucketed_prediction import BucketedPrediction
+from spanbert_keras.models.encoder import SpanBertEncoder
 from spanbert_keras.models.task_model import TaskModel
 from spanbert_keras.preprocessing.length_buckets import row_lengths
 from spanbert_keras.preprocessing.piece_row import PieceRow, pad_rows
@@ -61,6 +62,13 @@ class RowClassifier(BucketedPrediction):
         self.row_length = row_length
         self.head = head
         self.problem_type = problem_type
+
+    def call(self, inputs, training=None, mask=None, **kwargs):
+        """Returns what the graph does; the last block computes the one vector that the head reads."""
+        encoder = self.encoder
+        if type(encoder) is not SpanBertEncoder or "call" in vars(encoder):
+            return super().call(inputs, training=training, mask=mask, **kwargs)
+        return {"logits": self.head(encoder.first_vectors(inputs, training), training=training)}  # (B, C)
 
     def logits_of(
         self,

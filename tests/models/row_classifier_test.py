@@ -6,8 +6,10 @@ import pytest
 
 from spanbert_keras import SpanBertEncoder, SpanBertTextClassifier
 from spanbert_keras.errors import InputError
+from spanbert_keras.models.bucketed_prediction import BucketedPrediction
+from spanbert_keras.models.row_classifier import RowClassifier
 from spanbert_keras.preprocessing.length_buckets import row_lengths
-from spanbert_keras.preprocessing.piece_row import PieceRow
+from spanbert_keras.preprocessing.piece_row import PieceRow, pad_rows
 
 LABELS = ("a", "b", "c", "d")
 
@@ -181,3 +183,99 @@ def test_invalid_settings_are_rejected(make_classifier, settings, message):
 def test_rows_have_the_papers_128_pieces_or_what_the_encoder_reads(toy_tokenizer, classifier):
     long = SpanBertEncoder(64, 1, 2, 10, 18, max_sequence_length=300, tokenizer=toy_tokenizer)
     assert (SpanBertTextClassifier(long, LABELS).row_length, classifier.row_length) == (128, 40)
+
+
+def of_graph(model, inputs, training=False):
+    """Returns the logits of the functional graph, which computes all vectors of the last block."""
+    return BucketedPrediction.call(model, inputs, training=training)["logits"]
+
+
+@pytest.fixture
+def two_blocks(randomize, toy_tokenizer):
+    def make(dtype=None, dropout=0.0, **settings):
+        encoder = SpanBertEncoder(
+            64, 2, 2, 10, 18, max_sequence_length=40, dropout=dropout, tokenizer=toy_tokenizer, dtype=dtype
+        )
+        model = SpanBertTextClassifier(encoder, LABELS, dropout=0.0, **settings)
+        randomize(model, scale=0.4)
+        return model
+
+    return make
+
+
+def lora(model):
+    model.encoder.enable_lora(2)
+    for block in model.encoder.blocks:
+        block.attention.query_dense.lora_kernel_b.assign(np.ones((2, 10), "float32"))
+
+
+@pytest.mark.parametrize(
+    "dtype, change, tolerance",
+    [
+        ("float32", lambda model: None, 1e-5),
+        ("mixed_bfloat16", lambda model: None, 0.1),
+        ("mixed_float16", lambda model: None, 1e-2),
+        ("float32", lora, 1e-5),
+        ("float32", lambda model: model.quantize("int8"), 1e-4),
+        ("float32", lambda model: model.encoder.set_recompute("blocks"), 1e-5),
+    ],
+    ids=["float32", "bfloat16", "float16", "lora", "int8", "recompute"],
+)
+@pytest.mark.parametrize("training", [False, True])
+def test_the_last_block_computes_one_vector_and_the_logits_are_those_of_the_graph(
+    two_blocks, to_numpy, monkeypatch, dtype, change, tolerance, training
+):
+    model, batch = two_blocks(dtype, pooler=True), pad_rows(make_rows(7), 40)
+    change(model)
+    expected = to_numpy(of_graph(model, batch, training))
+    shapes, norm = [], model.encoder.blocks[-1].output_norm
+    call = norm.call
+    monkeypatch.setattr(norm, "call", lambda x: shapes.append(tuple(x.shape)) or call(x))
+    found = to_numpy(model(batch, training=training)["logits"])
+    assert shapes == [(7, 1, 10)]
+    np.testing.assert_allclose(found, expected, atol=tolerance * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("recompute", ["none", "attention", "blocks"])
+def test_updates_are_those_of_the_graph(two_blocks, monkeypatch, recompute):
+    targets = np.eye(4, dtype="float32")[np.arange(7) % 4]
+    weights = []
+    for call in (RowClassifier.call, BucketedPrediction.call):
+        monkeypatch.setattr(RowClassifier, "call", call)
+        keras.utils.set_random_seed(3)
+        model = two_blocks()
+        model.encoder.set_recompute(recompute)
+        model.compile(keras.optimizers.SGD(0.1))
+        for _ in range(2):
+            model.train_on_batch(pad_rows(make_rows(7), 40), targets)
+        weights.append([keras.ops.convert_to_numpy(weight) for weight in model.trainable_variables])
+    for a, b in zip(*weights, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+def test_dropout_acts_before_the_last_block_too(two_blocks, to_numpy):
+    model, batch = two_blocks(dropout=0.5), pad_rows(make_rows(7), 40)
+    for block in model.encoder.blocks:
+        for layer in (block.attention.dropout_layer, block.attention_output_dropout, block.output_dropout):
+            layer.rate = 0.0
+    still = to_numpy(model(batch)["logits"])
+    variables = [v.value for v in model.trainable_variables], [v.value for v in model.non_trainable_variables]
+    outputs, _ = model.stateless_call(*variables, batch, training=True)
+    for logits in (model(batch, training=True)["logits"], outputs["logits"]):
+        assert np.abs(to_numpy(logits) - still).max() > 0.01
+
+
+def test_a_replaced_call_of_the_encoder_is_called(two_blocks, to_numpy):
+    model, batch, calls = two_blocks(), pad_rows(make_rows(3), 40), []
+    call, expected = model.encoder.call, to_numpy(model(batch)["logits"])
+    model.encoder.call = lambda *given, **named: calls.append(1) or call(*given, **named)
+    np.testing.assert_allclose(to_numpy(model(batch)["logits"]), expected, atol=1e-5)
+    assert calls == [1]
+
+
+def test_inputs_of_other_integers_are_taken(classifier, to_numpy):
+    batch = pad_rows(make_rows(3), 40)
+    expected = to_numpy(classifier(batch)["logits"])
+    for dtype in ("int64", "uint8", "float32"):
+        changed = {name: values.astype(dtype) for name, values in batch.items()}
+        np.testing.assert_array_equal(to_numpy(classifier(changed)["logits"]), expected)
