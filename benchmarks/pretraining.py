@@ -25,7 +25,7 @@ from benchmarks.shared.pretraining_sides import (
     research_step,
     transformers_step,
 )
-from benchmarks.shared.race_picture import draw_race
+from benchmarks.shared.race_picture import check_picture, draw_race
 from spanbert_keras import program
 from spanbert_keras.program import InputError, Settings, setting
 from spanbert_keras.training.monitoring.flops import Shape, step_flops
@@ -257,6 +257,8 @@ def main(config: Config) -> None:
     if config.side:
         run_side(config)
         return
+    if config.picture:
+        check_picture(config.picture)
     results = race(config)
     rows = table(config, results)
     head = ["side", "tokens/s", f"speed by {config.reference}", "of matmul", "peak GB"]

@@ -2,7 +2,25 @@
 
 from pathlib import Path
 
+from spanbert_keras.errors import InputError
+from spanbert_keras.files.writing import input_error_if_unwritable
+
 OWN, OTHERS = "#1f6feb", "#8b949e"
+
+
+def check_picture(path: str) -> None:
+    """Raises `InputError` if a picture cannot be written: before the race, not after it."""
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+    except ImportError as error:
+        raise InputError(
+            'A picture needs matplotlib. Install it with `pip install "spanbert-keras[classification]"`.'
+        ) from error
+    known = sorted(FigureCanvasAgg.get_supported_filetypes())
+    if Path(path).suffix.removeprefix(".") not in known:
+        raise InputError(f"--picture={path} has no known ending. Expected: one of {', '.join(known)}.")
+    with input_error_if_unwritable(path):
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
 
 
 def draw_race(path: str, ratios: dict[str, list[float]], reference: str, title: str) -> None:
@@ -34,6 +52,5 @@ def draw_race(path: str, ratios: dict[str, list[float]], reference: str, title: 
     axes.set_xlabel(f"speed by that of {reference}; lines: range over the turns")
     axes.set_title(title)
     figure.tight_layout()
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)
     pyplot.close(figure)

@@ -37,20 +37,20 @@ def is_fused(kind: str, dtype: str, training: bool) -> bool:
     return training and (kind == "fused" or (kind == "auto" and dtype in ("float32", "bfloat16")))
 
 
-def attention_facts(kind: str, dtype: str, rate: float, head_dim: int) -> dict[str, str | float]:
+def attention_facts(kind: str, dtype: str, rate: float, length: int, head_dim: int) -> dict[str, str | float]:
     """Returns what computes the attention of training, for the record of a run.
 
     Args:
         kind, dtype: as for `is_fused`.
         rate: float. Dropout of the weights.
-        head_dim: int. Width of a head.
+        length, head_dim: int. Tokens of a row, width of a head.
     """
     kernel = "recomputed"
     if not is_fused(kind, dtype, True):
         kernel = "reference"
     elif keras.backend.backend() == "torch":
         kernel = "scaled_dot_product_attention"
-    elif keras.backend.backend() == "jax" and cudnn_applies(dtype, rate, head_dim):
+    elif keras.backend.backend() == "jax" and cudnn_applies(dtype, rate, length, head_dim):
         kernel = "cudnn"
     return {"kernel": kernel, "mask": "blocks of each row", "dropout": rate}
 
@@ -118,7 +118,7 @@ def fused_attention(query, key, value, mask, seed, *, rate):
         return _torch_attention(query, key, value, mask, rate)
     mask = ops.convert_to_tensor(mask)
     shape = ops.shape(query)
-    if keras.backend.backend() == "jax" and cudnn_applies(query.dtype.name, rate, shape[-1]):
+    if keras.backend.backend() == "jax" and cudnn_applies(query.dtype.name, rate, *shape[2:]):
         return cudnn_attention(query, key, value, mask)
     rows, heads, length, _ = shape
     keys = ops.reshape(row_keys(seed, rows * heads * length), (rows, heads, length))

@@ -4,17 +4,18 @@ import functools
 
 from spanbert_keras.kernels.attention_weights import attention_context, attention_gradients
 
-QUERIES = 128  # of a tile
+QUERIES = 128  # of a tile, at most
 
 
-def on_cuda() -> bool:
-    """Returns whether JAX computes on an NVIDIA GPU."""
+def has_cudnn_attention() -> bool:
+    """Returns whether JAX computes on an NVIDIA GPU whose cuDNN has fused attention: Ampere or later."""
     import jax
 
-    return jax.default_backend() in ("gpu", "cuda")
+    device = jax.local_devices()[0]
+    return "cuda" in device.client.platform_version and float(device.compute_capability) >= 8.0
 
 
-def cudnn_applies(dtype: str, rate: float, head_dim: int) -> bool:
+def cudnn_applies(dtype: str, rate: float, length: int, head_dim: int) -> bool:
     """Returns whether cuDNN computes the attention of training.
 
     Its dropout takes one seed for the whole program, so that a step could not draw another mask than the step before.
@@ -22,9 +23,11 @@ def cudnn_applies(dtype: str, rate: float, head_dim: int) -> bool:
     Args:
         dtype: str. Compute dtype.
         rate: float. Dropout of the weights.
+        length: int. T; with a mask cuDNN's gradient needs an even one.
         head_dim: int. E.
     """
-    return on_cuda() and dtype in ("bfloat16", "float16") and not rate and head_dim <= 128 and head_dim % 8 == 0
+    fits = length % 2 == 0 and head_dim <= 128 and head_dim % 8 == 0
+    return dtype == "bfloat16" and not rate and fits and has_cudnn_attention()
 
 
 def cudnn_attention(query, key, value, mask):
@@ -37,13 +40,15 @@ def cudnn_attention(query, key, value, mask):
 
 
 def _tiles(x, axis):
-    """Returns `(N, ..., Q, ...)` of an array whose `axis` has T elements, filled up with zeros."""
+    """Returns `(N, ..., Q, ...)` of an array whose `axis` has T elements, filled up with zeros to equal tiles."""
     import jax.numpy as jnp
 
-    count = -(-x.shape[axis] // QUERIES)
+    length = x.shape[axis]
+    count = -(-length // QUERIES)
+    size = -(-length // count)
     width = [(0, 0)] * x.ndim
-    width[axis] = (0, count * QUERIES - x.shape[axis])
-    parts = jnp.pad(x, width).reshape(*x.shape[:axis], count, QUERIES, *x.shape[axis + 1 :])
+    width[axis] = (0, count * size - length)
+    parts = jnp.pad(x, width).reshape(*x.shape[:axis], count, size, *x.shape[axis + 1 :])
     return jnp.moveaxis(parts, axis, 0)
 
 
@@ -52,7 +57,8 @@ def _joined(parts, length):
     import jax.numpy as jnp
 
     joined = jnp.moveaxis(parts, 0, 2)
-    return joined.reshape(*joined.shape[:2], -1, *joined.shape[4:])[:, :, :length]
+    rows, heads, count, size, *others = joined.shape
+    return joined.reshape(rows, heads, count * size, *others)[:, :, :length]
 
 
 @functools.cache

@@ -9,6 +9,12 @@ from spanbert_keras.layers.saving.saved_state import SavedState
 from spanbert_keras.layers.self_attention import SelfAttention
 
 RECOMPUTE = ("none", "attention", "blocks")
+REPEATABLE = (SelfAttention, Dropout, keras.layers.Dense, keras.layers.LayerNormalization)
+
+
+def _can_be_repeated(layer):
+    """Returns whether a second call has no effect but its result: float8 layers update their scales in each."""
+    return type(layer) in REPEATABLE and is_plain(layer) and getattr(layer, "quantization_mode", None) != "float8"
 
 
 @keras.saving.register_keras_serializable(package="spanbert_keras")
@@ -21,9 +27,9 @@ class EncoderBlock(SavedState, keras.layers.Layer):
         dropout: float. Probability of zeroing a hidden state. Defaults to `0.1` (paper, section 4.2).
         attention_dropout: float. Probability of zeroing an attention weight. Defaults to `0.1` (paper, section 4.2).
         recompute: what training computes again for the gradient instead of keeping it: `"blocks"`, all but `x`;
-            `"attention"`, what precedes the projection of the heads' values; `"none"`. It changes no result, and has no
-            effect on a block whose layers were replaced or have losses of their activations. Not saved: a loaded block
-            has `"none"`.
+            `"attention"`, what precedes the projection of the heads' values; `"none"`. It changes no result. A block
+            with layers of other classes, with another `call` or with losses of their activations, and one in float8
+            keeps all. Not saved: a loaded block has `"none"`.
 
     Call arguments:
         x: float `(B, T, D)`.
@@ -67,8 +73,8 @@ class EncoderBlock(SavedState, keras.layers.Layer):
     def call(self, x, attention_mask, training=False, first_only=False):
         attention, dropout, norm = self.attention, self.attention_output_dropout, self.attention_norm
         known = type(attention) is SelfAttention and is_plain(attention)
-        plain = known and all(map(is_plain, self._flatten_layers(include_self=False)))
-        recompute = self.recompute if training and plain else "none"
+        layers = self._flatten_layers(include_self=False)
+        recompute = self.recompute if training and all(map(_can_be_repeated, layers)) else "none"
         seeds = [None] * 3
         if recompute != "none":  # the same dropout both times
             seeds = [layer.drawn_seed() for layer in (attention.dropout_layer, dropout, self.output_dropout)]

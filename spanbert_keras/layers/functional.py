@@ -9,6 +9,7 @@ from keras.src.backend import AutocastScope  # Keras has no public name for it
 from spanbert_keras.kernels.fusion import has_kernels
 from spanbert_keras.kernels.gelu import bias_gelu
 from spanbert_keras.kernels.residual_norm import residual_norm
+from spanbert_keras.layers.dropout import Dropout
 
 LAYER_NORM_EPSILON = 1e-12  # BERT's (Devlin et al., 2019); keras-hub's BERT uses it in the encoder, not in the head
 MASKED = -1e9  # float32 score of what is masked; its softmax is 0, its gradient finite
@@ -39,6 +40,11 @@ def is_plain(layer):
     return "call" not in vars(layer) and layer.activity_regularizer is None
 
 
+def is_dropout(layer):
+    """Returns whether a layer is our dropout, whose seed can be drawn beforehand, and computes what that does."""
+    return type(layer) is Dropout and is_plain(layer)
+
+
 def _product_and_bias(dense, x):
     """Returns x W and b of a layer; Keras' int8 and int4 layers compute their product and bias together."""
     if dense.quantization_mode is not None:
@@ -54,17 +60,23 @@ def add_and_norm(x, dense, inner, dropout, norm, training, seed=None):
         x: float `(B, T, D)`.
         dense: `keras.layers.Dense` of D units.
         inner: float `(B, T, I)`.
-        dropout: `Dropout`.
+        dropout: `keras.layers.Layer`; only our `Dropout` is fused.
         norm: `keras.layers.LayerNormalization`.
         training: bool. Whether dropout applies.
         seed: int `(2,)`. That of dropout; `None`: the next one of its layer.
     """
-    if not (training and has_kernels(dense.compute_dtype) and all(map(is_plain, (dense, dropout, norm)))):
-        return norm(x + dropout(dense(inner), training=training, seed=seed))
+    fused = has_kernels(dense.compute_dtype) and is_dropout(dropout) and is_plain(dense) and is_plain(norm)
+    if not (training and fused):
+        return norm(x + apply_dropout(dropout, dense(inner), seed))
     added, bias = _product_and_bias(dense, inner)
     gamma, beta = (as_tensor(weight) for weight in (norm.gamma, norm.beta))
     seed = dropout.drawn_seed() if seed is None else seed
     return residual_norm(x, added, bias, seed, gamma, beta, rate=dropout.rate, epsilon=norm.epsilon)
+
+
+def apply_dropout(dropout, x, seed):
+    """Returns `x` after a dropout layer of any class; in training by `seed`, if that is drawn already."""
+    return dropout(x) if seed is None else dropout(x, training=True, seed=seed)
 
 
 def recomputed(function, x, dtype):

@@ -9,7 +9,7 @@ from spanbert_keras.arguments import dropout_rate, one_of, whole_number
 from spanbert_keras.kernels.attention import KINDS, fused_attention, is_fused
 from spanbert_keras.kernels.attention_weights import MASKED_SCORE
 from spanbert_keras.layers.dropout import Dropout
-from spanbert_keras.layers.functional import initializer, is_plain
+from spanbert_keras.layers.functional import apply_dropout, initializer, is_dropout
 from spanbert_keras.layers.saving.saved_state import SavedState
 
 SCORE_LIMIT = 10000.0  # the released code clamps attention logits, since the large model overflowed in float16
@@ -95,23 +95,23 @@ class SelfAttention(SavedState, keras.layers.Layer):
         # Scaled before the product, which keeps float16 scores small.
         query = query * (1.0 / math.sqrt(self.head_dim))
         fused = not first_only and is_fused(self.attention, self.compute_dtype, training)
-        if fused and is_plain(self.dropout_layer):
+        if fused and is_dropout(self.dropout_layer):
             seed = self.dropout_layer.drawn_seed() if seed is None else seed
             context = fused_attention(query, key, value, attention_mask, seed, rate=self.dropout_layer.rate)
         else:
-            context = self._attend(query, key, value, attention_mask, training, seed)
+            context = self._attend(query, key, value, attention_mask, seed)
         context = ops.transpose(context, (0, 2, 1, 3))  # (B, T, H, D/H)
         length = 1 if first_only else x.shape[1] or ops.shape(x)[1]
         return ops.reshape(context, (-1, length, self.num_heads * self.head_dim))
 
-    def _attend(self, query, key, value, attention_mask, training, seed):
+    def _attend(self, query, key, value, attention_mask, seed):
         """Returns the weighted values `(B, H, T, D / H)`; the weights are stored."""
         scores = ops.matmul(query, ops.swapaxes(key, -1, -2))  # (B, H, T, T)
         if self.compute_dtype == "float16":
             scores = ops.clip(scores, -SCORE_LIMIT, SCORE_LIMIT)
         bias = ops.cast(ops.logical_not(ops.expand_dims(attention_mask, 1)), "float32") * MASKED_SCORE  # (B, 1, T, T)
         weights = ops.softmax(ops.cast(scores, "float32") + bias, axis=-1)
-        weights = self.dropout_layer(ops.cast(weights, self.compute_dtype), training=training, seed=seed)
+        weights = apply_dropout(self.dropout_layer, ops.cast(weights, self.compute_dtype), seed)
         return ops.matmul(weights, value)
 
     def compute_output_spec(self, x, attention_mask, training=False):

@@ -190,7 +190,7 @@ class SpanBertEncoder(SavedState, NamedInputs, Backbone):
         return x
 
     def set_attention(self, kind):
-        """Sets how the blocks compute attention in training, until the model is saved: see `SelfAttention`.
+        """Sets how the blocks compute attention in training: see `SelfAttention`. Not saved with the model.
 
         Call it before `fit`, which keeps what it has compiled.
 
@@ -206,7 +206,7 @@ class SpanBertEncoder(SavedState, NamedInputs, Backbone):
             block.attention.attention = kind
 
     def set_recompute(self, kind):
-        """Sets what the blocks compute again for the gradient, until the model is saved: see `EncoderBlock`.
+        """Sets what the blocks compute again for the gradient: see `EncoderBlock`. Not saved with the model.
 
         Call it before `fit`, which keeps what it has compiled.
 

@@ -235,7 +235,8 @@ class PretrainingRun:
         # With these, `convert` makes a model of any checkpoint.
         encoder = self.model.encoder
         layer = encoder.blocks[0].attention
-        attention = attention_facts(self.config.attention, encoder.compute_dtype, layer.dropout, layer.head_dim)
+        length = self.data.streams[0].row_length
+        attention = attention_facts(self.config.attention, encoder.compute_dtype, layer.dropout, length, layer.head_dim)
         self.record.update(model=describe(self.model), attention=attention)
         logging.info("Attention: %s.", ", ".join(f"{name} {value}" for name, value in attention.items()))
         path = self.folder / "vocab.txt"

@@ -79,6 +79,20 @@ def test_sides_are_chosen_by_parts_of_their_names():
         Config(reference="mine")
 
 
+def test_the_picture_shows_the_sides_without_the_products(monkeypatch, tmp_path, capsys):
+    pytest.importorskip("matplotlib")
+    drawn = []
+    results = [Result(name, [1.0], [2.0], [], 1) for name in ("ours MLM+SBO float32", "matmul float32")]
+    monkeypatch.setattr(pretraining, "race", lambda config: results)
+    monkeypatch.setattr(pretraining, "draw_race", lambda *given: drawn.append(given))
+    path = str(tmp_path / "race.png")
+    pretraining.main(Config(**TINY, picture=path))
+    (given,) = drawn
+    assert given[:3] == (path, {"ours MLM+SBO float32": [2.0]}, "ours MLM+SBO float32")
+    assert "1 layers of width 8, 2 rows of 16 tokens" in given[3]
+    assert "matmul float32" in capsys.readouterr().out
+
+
 @pytest.mark.slow
 def test_a_side_runs_in_a_process_of_its_own_and_a_failure_is_one_sentence(capsys):
     config = Config(**TINY, sides=("matmul float32",), turns=2, steps=2)

@@ -200,6 +200,12 @@ def test_frozen_layers_stay_as_they_are(make_classifier, tmp_path, eagerly):
     assert any((a != b).any() for a, b in zip(head, weights_of(model.head), strict=True))
 
 
+def test_arguments_choose_what_is_kept_for_the_gradient(make_classifier, whole, tmp_path):
+    found = fine_tune(make_classifier(), DATA, DATA, tmp_path, attention="reference", recompute="attention", **QUICK)
+    blocks = found.model.encoder.blocks
+    assert {(block.recompute, block.attention.attention) for block in blocks} == {("attention", "reference")}
+
+
 def test_the_models_own_precision_is_used(toy_tokenizer, tmp_path, read_events):
     encoder = SpanBertEncoder(64, 1, 2, 16, 24, max_sequence_length=24, tokenizer=toy_tokenizer, dtype="mixed_float16")
     model = SpanBertTextClassifier(encoder, labels=["no", "yes"])

@@ -38,7 +38,7 @@ def on_cuda(monkeypatch):
     """Pretends that JAX has an NVIDIA GPU with cuDNN, for lowering alone."""
     from jax._src.cudnn import fused_attention_stablehlo as cudnn
 
-    monkeypatch.setattr(jax_attention, "on_cuda", lambda: True)
+    monkeypatch.setattr(jax_attention, "has_cudnn_attention", lambda: True)
     monkeypatch.setattr(cudnn, "check_cudnn_version", lambda: 91000)
     monkeypatch.setattr(cudnn, "check_compute_capability", lambda _: True)
 
@@ -67,14 +67,19 @@ def lowered_step(dtype, attention_dropout, length=256):
 
 
 @pytest.mark.parametrize(
-    ("dtype", "attention_dropout", "cudnn"),
-    [("mixed_bfloat16", 0.0, True), ("mixed_bfloat16", 0.1, False), ("float32", 0.0, False)],
+    ("dtype", "attention_dropout", "length", "cudnn"),
+    [
+        ("mixed_bfloat16", 0.0, 256, True),
+        ("mixed_bfloat16", 0.0, 255, False),  # cuDNN's gradient needs an even length
+        ("mixed_bfloat16", 0.1, 256, False),
+        ("float32", 0.0, 256, False),
+    ],
 )
-def test_a_step_lowered_for_cuda_has_no_weights_in_float32(on_cuda, dtype, attention_dropout, cudnn):
-    text = lowered_step(dtype, attention_dropout)
+def test_a_step_lowered_for_cuda_has_no_weights_in_float32(on_cuda, dtype, attention_dropout, length, cudnn):
+    text = lowered_step(dtype, attention_dropout, length)
     calls = set(re.findall(r"__cudnn\$\w+", text))
     assert calls == (set(CUDNN) if cudnn else set())
-    assert "tensor<4x256x16x" in text and "tensor<4x2x256x256xf32>" not in text
+    assert f"tensor<4x{length}x16x" in text and f"tensor<4x2x{length}x{length}xf32>" not in text
 
 
 def test_weights_that_are_stored_would_be_found(on_cuda, monkeypatch):
@@ -83,7 +88,33 @@ def test_weights_that_are_stored_would_be_found(on_cuda, monkeypatch):
 
 
 def test_the_record_names_the_kernel(on_cuda):
-    assert attention_facts("auto", "bfloat16", 0.0, 64)["kernel"] == "cudnn"
-    for dtype, rate, head_dim in (("float32", 0.0, 64), ("bfloat16", 0.1, 64), ("bfloat16", 0.0, 12)):
-        assert attention_facts("auto", dtype, rate, head_dim)["kernel"] == "recomputed"
-    assert attention_facts("reference", "bfloat16", 0.0, 64)["kernel"] == "reference"
+    assert attention_facts("auto", "bfloat16", 0.0, 512, 128)["kernel"] == "cudnn"
+    for settings in (
+        ("float32", 0.0, 512, 64),
+        ("bfloat16", 0.1, 512, 64),
+        ("bfloat16", 0.0, 511, 64),
+        ("bfloat16", 0.0, 512, 12),
+        ("bfloat16", 0.0, 512, 136),
+    ):
+        assert attention_facts("auto", *settings)["kernel"] == "recomputed"
+    assert attention_facts("reference", "bfloat16", 0.0, 512, 64)["kernel"] == "reference"
+
+
+def test_a_processor_has_no_cudnn():
+    assert jax_attention.has_cudnn_attention() is False
+
+
+@pytest.mark.parametrize(("length", "size"), [(136, 68), (129, 65), (256, 128), (384, 128), (264, 88)])
+def test_tiles_are_equal_and_as_few_as_can_be(length, size):
+    x = np.arange(2 * length).reshape(2, length)
+    tiles = np.asarray(jax_attention._tiles(x, 1))
+    assert tiles.shape == (-(-length // 128), 2, size)
+    np.testing.assert_array_equal(np.moveaxis(tiles, 0, 1).reshape(2, -1)[:, :length], x)
+
+
+def test_many_queries_of_no_rows_give_none(value_and_gradients):
+    arrays = [np.zeros((0, H, 200, E))] * 3
+    found = value_and_gradients(
+        lambda *x: fused_attention(*x, np.zeros((0, 200, 200), bool), SEED, rate=0.1), arrays, arrays[0]
+    )
+    assert [x.shape for x in found] == [(0, H, 200, E)] * 4

@@ -95,7 +95,7 @@ def test_a_replaced_call_of_an_inner_layer_is_called(inputs, name, training):
     assert calls == [name]
 
 
-def trained(recompute, dtype, attention, inputs, **changes):
+def trained(recompute, dtype, attention, inputs, change=None, **changes):
     """Returns the output and the weights after two updates under dropout."""
     keras.utils.set_random_seed(5)
     block = EncoderBlock(H, INTERMEDIATE, 0.5, 0.5, recompute, dtype=dtype)
@@ -104,6 +104,8 @@ def trained(recompute, dtype, attention, inputs, **changes):
         setattr(block.intermediate, name, value)
     x, mask = keras.Input((T, D)), keras.Input((T, T), dtype="bool")
     model = keras.Model([x, mask], block(x, mask))
+    if change:
+        change(block)
     model.compile(keras.optimizers.SGD(0.05), "mean_squared_error")
     values = [inputs[0].astype("float32"), inputs[1]]
     for _ in range(2):
@@ -133,6 +135,30 @@ def test_recomputation_changes_no_update(recomputed_parts, inputs, dtype, attent
             np.testing.assert_allclose(a, b, atol=1e-6 if dtype == "float32" else 1e-3)
 
 
+def adapt(block):
+    block.attention.query_dense.enable_lora(2)
+    block.output_dense.enable_lora(2)
+
+
+def adapt_int8(block):
+    for layer in (block.attention.query_dense, block.intermediate):
+        layer.quantize("int8")
+    adapt(block)
+
+
+def freeze(block):
+    block.intermediate.trainable = block.attention.trainable = False
+
+
+@pytest.mark.parametrize("change", [adapt, adapt_int8, freeze])
+def test_recomputation_changes_no_update_of_adapted_and_frozen_layers(recomputed_parts, inputs, change):
+    expected, *found = (trained(kind, "float32", "auto", inputs, change) for kind in ("none", "attention", "blocks"))
+    assert recomputed_parts
+    for weights in found:
+        for a, b in zip(weights, expected, strict=True):
+            np.testing.assert_allclose(a, b, atol=1e-6)
+
+
 @pytest.mark.parametrize("recompute", ["attention", "blocks"])
 def test_losses_of_activations_are_not_recomputed(recomputed_parts, inputs, recompute):
     regularizer = keras.regularizers.L2(0.1)
@@ -147,6 +173,85 @@ def test_losses_of_activations_are_not_recomputed(recomputed_parts, inputs, reco
     assert not recomputed_parts and abs(plain[0] - expected[0]) > 1e-4
     for a, b in zip(found, expected, strict=True):
         np.testing.assert_allclose(a, b, atol=1e-6)
+
+
+def kept_numbers(recompute, inputs, attention="reference"):
+    """Returns how many numbers torch keeps for a block's gradient, or how many products JAX and TensorFlow make."""
+    block = built(dropout=0.1, attention_dropout=0.1, recompute=recompute)
+    block.attention.attention = attention
+    x, mask = keras.ops.convert_to_tensor(inputs[0].astype("float32")), keras.ops.convert_to_tensor(inputs[1])
+    if keras.backend.backend() == "torch":
+        import torch
+
+        kept = {}
+        weights = {weight.value.data_ptr() for weight in block.weights}
+
+        def keep(tensor):
+            if tensor.data_ptr() not in weights:
+                kept[tensor.data_ptr()] = tensor.numel()
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            block(x.requires_grad_(), mask, training=True)
+        return sum(kept.values())
+    if keras.backend.backend() == "jax":
+        import jax
+
+        def loss(x):
+            return keras.ops.sum(block(x, mask, training=True))
+
+        with keras.StatelessScope():
+            return str(jax.make_jaxpr(jax.grad(loss))(x)).count("dot_general")
+    import tensorflow as tf
+
+    @tf.function(autograph=False)
+    def gradient(x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = tf.reduce_sum(block(x, mask, training=True))
+        return tape.gradient(y, x)
+
+    graph = gradient.get_concrete_function(x).graph
+    return sum("MatMul" in operation.type for operation in graph.get_operations())
+
+
+def test_more_or_less_is_kept_or_computed_again(inputs):
+    none, attention, blocks = (kept_numbers(kind, inputs) for kind in ("none", "attention", "blocks"))
+    if keras.backend.backend() == "torch":
+        assert none > attention > blocks
+    else:
+        assert none < attention < blocks
+
+
+@pytest.mark.parametrize("recompute", ["attention", "blocks"])
+def test_float8_keeps_all(recomputed_parts, inputs, recompute):
+    block = EncoderBlock(H, INTERMEDIATE, recompute=recompute)
+    block.build((None, None, D))
+    for layer in (block.intermediate, block.output_dense):
+        layer.quantize("float8")
+    block(inputs[0].astype("float32"), inputs[1], training=True)
+    assert not recomputed_parts
+
+
+@pytest.mark.parametrize("recompute", ["none", "attention", "blocks"])
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("kind", [keras.layers.Dropout, keras.layers.SpatialDropout1D])
+def test_another_class_may_stand_in_for_dropout(recomputed_parts, inputs, recompute, training, kind):
+    block = EncoderBlock(H, INTERMEDIATE, recompute=recompute)
+    block.output_dropout, block.attention_output_dropout = kind(0.5), kind(0.5)
+    block.attention.dropout_layer = keras.layers.Dropout(0.5)
+    block.attention.attention = "fused"
+    block.build((None, None, D))
+    assert block(inputs[0].astype("float32"), inputs[1], training=training).shape == (B, T, D)
+    assert not recomputed_parts
+
+
+@pytest.mark.parametrize("name", ["output_dropout", "attention_output_dropout"])
+def test_a_replaced_call_of_dropout_may_know_nothing_of_seeds(inputs, name):
+    block, calls = built(recompute="blocks"), []
+    getattr(block, name).call = lambda inputs, training=False: calls.append(training) or inputs
+    block(inputs[0].astype("float32"), inputs[1], training=True)
+    assert calls == [True]
 
 
 def test_predictions_are_not_recomputed(recomputed_parts, inputs):

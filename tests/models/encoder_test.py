@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from spanbert_keras import SpanBertEncoder, SpanBertTokenizer
+from spanbert_keras.errors import InputError
 
 
 def test_it_equals_berts_at_every_position(make_encoder, as_bert, to_numpy, rows):
@@ -97,6 +98,18 @@ def test_dropout_goes_to_hidden_states_and_attention(make_encoder):
     block = make_encoder(scale=None, dropout=0.2, attention_dropout=0.3).blocks[1]
     assert (block.output_dropout.rate, block.attention.dropout_layer.rate) == (0.2, 0.3)
     assert make_encoder(scale=None, dropout=0.2).blocks[0].attention.dropout_layer.rate == 0.2
+
+
+def test_what_is_kept_is_set_for_all_blocks(make_encoder):
+    encoder = make_encoder(scale=None)
+    encoder.set_recompute("attention")
+    encoder.set_attention("reference")
+    assert [(block.recompute, block.attention.attention) for block in encoder.blocks] == [
+        ("attention", "reference")
+    ] * 2
+    for change in (encoder.set_recompute, encoder.set_attention):
+        with pytest.raises(InputError, match="must be one of|Expected"):
+            change("all")
 
 
 def test_a_tokenizer_of_another_size_is_rejected(make_encoder, tokenizer):

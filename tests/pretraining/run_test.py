@@ -59,6 +59,23 @@ def test_flags_shape_the_model(make_run):
     assert run.data.train.masker.settings.max_span_positions == 5
 
 
+def test_flags_choose_what_is_kept_for_the_gradient(make_run):
+    blocks = make_run("--recompute=blocks", "--attention=reference").model.encoder.blocks
+    assert {(block.recompute, block.attention.attention) for block in blocks} == {("blocks", "reference")}
+
+
+def test_the_memory_follows_the_flags(make_run):
+    def activations(*flags):
+        return make_run(*flags)._memory(0)["activations"]
+
+    whole = activations()
+    assert activations("--accumulation_steps=2") == whole / 2
+    assert activations("--attention=reference") > whole > activations("--precision=mixed_bfloat16")
+    if keras.backend.backend() != "jax":
+        assert activations("--sbo_weight=0", "--recompute=blocks", "--num_layers=2") < activations("--num_layers=2")
+    assert set(make_run()._memory(0)) == {"state", "activations", "program", "in all"}
+
+
 def test_the_seed_makes_weights_and_order(make_run):
     one, same, other = make_run("--seed=3"), make_run("--seed=3"), make_run("--seed=4")
     assert all((a == b).all() for a, b in zip(weights_of(one), weights_of(same), strict=True))

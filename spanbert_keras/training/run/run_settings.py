@@ -39,8 +39,8 @@ class RunSettings(Settings):
         changeable=True,
     )
     recompute: str = setting(
-        "What is computed again for the gradient instead of kept, to save memory: blocks keeps the input of each block "
-        "alone; attention also what a block computes after its attention; none keeps all.",
+        "What is computed again for the gradient, to save memory: blocks keeps only the input of each block; attention "
+        "computes only what precedes attention's output projection again; none keeps all.",
         default="none",
         choices=("none", "attention", "blocks"),
         changeable=True,

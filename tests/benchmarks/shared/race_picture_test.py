@@ -2,7 +2,8 @@
 
 import pytest
 
-from benchmarks.shared.race_picture import OTHERS, OWN, draw_race
+from benchmarks.shared.race_picture import OTHERS, OWN, check_picture, draw_race
+from spanbert_keras.errors import InputError
 
 
 @pytest.fixture
@@ -17,7 +18,7 @@ def figures(monkeypatch):
 def test_bars_are_medians_in_order_with_their_range(figures, tmp_path):
     from matplotlib.colors import to_hex
 
-    path = tmp_path / "pictures" / "race.png"
+    path = tmp_path / "race.png"
     ratios = {"ours float32": [1.0, 1.0, 1.0], "ours bfloat16": [1.5, 1.7, 1.4], "transformers": [0.3, 0.2, 0.4]}
     draw_race(str(path), ratios, "ours float32", "A race")
     assert path.read_bytes()[:4] == b"\x89PNG"
@@ -31,3 +32,13 @@ def test_bars_are_medians_in_order_with_their_range(figures, tmp_path):
     ranges = [sorted(x for x, _ in line) for line in lines]
     assert ranges == [pytest.approx(ends) for ends in ([0.2, 0.4], [1.0, 1.0], [1.4, 1.7])]
     assert axes.get_title() == "A race" and "ours float32" in axes.get_xlabel()
+
+
+def test_a_picture_that_cannot_be_written_is_an_error_before_the_race(tmp_path):
+    pytest.importorskip("matplotlib")
+    check_picture(str(tmp_path / "new" / "race.svg"))
+    with pytest.raises(InputError, match=r"race.doc has no known ending. Expected: one of .*png"):
+        check_picture(str(tmp_path / "race.doc"))
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError):
+        check_picture(str(tmp_path / "file" / "race.png"))
