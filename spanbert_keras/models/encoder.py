@@ -14,7 +14,7 @@ from spanbert_keras.files.checksum_file import PRESET_FILES, write_checksums
 from spanbert_keras.kernels.attention import KINDS, is_fused
 from spanbert_keras.layers.attention_mask import AttentionMask
 from spanbert_keras.layers.encoder_block import RECOMPUTE, EncoderBlock
-from spanbert_keras.layers.functional import initializer, reject_rematerialization
+from spanbert_keras.layers.functional import initializer, is_plain, reject_rematerialization
 from spanbert_keras.layers.input_embedding import InputEmbedding
 from spanbert_keras.layers.saving.saved_state import SavedState, plain_policy, without_policy_map
 from spanbert_keras.models.named_inputs import NamedInputs
@@ -170,6 +170,11 @@ class SpanBertEncoder(SavedState, NamedInputs, Backbone):
         self.max_sequence_length = max_sequence_length
         self.num_segments = num_segments
         self.tokenizer = tokenizer
+
+    def is_as_made(self):
+        """Returns whether nothing was replaced, and no activation has a loss: vectors may be left out then."""
+        layers = self._flatten_layers()
+        return type(self) is SpanBertEncoder and type(self.blocks[-1]) is EncoderBlock and all(map(is_plain, layers))
 
     def first_vectors(self, inputs, training=None):
         """Returns the encoding of each row's first piece, [CLS], alone: the last block computes nothing else.

@@ -12,7 +12,6 @@ from spanbert_keras.errors import InputError, shown
 from spanbert_keras.layers.classification_head import ClassificationHead
 from spanbert_keras.losses.classification_loss import classification_losses, multi_label_losses, regression_losses
 from spanbert_keras.models.bucketed_prediction import BucketedPrediction
-from spanbert_keras.models.encoder import SpanBertEncoder
 from spanbert_keras.models.task_model import TaskModel
 from spanbert_keras.preprocessing.length_buckets import row_lengths
 from spanbert_keras.preprocessing.piece_row import PieceRow, pad_rows
@@ -65,10 +64,9 @@ class RowClassifier(BucketedPrediction):
 
     def call(self, inputs, training=None, mask=None, **kwargs):
         """Returns what the graph does; the last block computes the one vector that the head reads."""
-        encoder = self.encoder
-        if type(encoder) is not SpanBertEncoder or "call" in vars(encoder):
+        if not self.encoder.is_as_made():
             return super().call(inputs, training=training, mask=mask, **kwargs)
-        return {"logits": self.head(encoder.first_vectors(inputs, training), training=training)}  # (B, C)
+        return {"logits": self.head(self.encoder.first_vectors(inputs, training), training=training)}  # (B, C)
 
     def logits_of(
         self,

@@ -6,6 +6,7 @@ import pytest
 
 from spanbert_keras import SpanBertEncoder, SpanBertTextClassifier
 from spanbert_keras.errors import InputError
+from spanbert_keras.layers.encoder_block import EncoderBlock
 from spanbert_keras.models.bucketed_prediction import BucketedPrediction
 from spanbert_keras.models.row_classifier import RowClassifier
 from spanbert_keras.preprocessing.length_buckets import row_lengths
@@ -228,11 +229,16 @@ def test_the_last_block_computes_one_vector_and_the_logits_are_those_of_the_grap
     model, batch = two_blocks(dtype, pooler=True), pad_rows(make_rows(7), 40)
     change(model)
     expected = to_numpy(of_graph(model, batch, training))
-    shapes, norm = [], model.encoder.blocks[-1].output_norm
-    call = norm.call
-    monkeypatch.setattr(norm, "call", lambda x: shapes.append(tuple(x.shape)) or call(x))
+    shapes, call = [], EncoderBlock.call
+
+    def seen(*given, **named):
+        y = call(*given, **named)
+        shapes.append(tuple(y.shape))
+        return y
+
+    monkeypatch.setattr(EncoderBlock, "call", seen)
     found = to_numpy(model(batch, training=training)["logits"])
-    assert shapes == [(7, 1, 10)]
+    assert shapes == [(7, 40, 10), (7, 1, 10)]
     np.testing.assert_allclose(found, expected, atol=tolerance * np.abs(expected).max())
 
 
@@ -265,12 +271,42 @@ def test_dropout_acts_before_the_last_block_too(two_blocks, to_numpy):
         assert np.abs(to_numpy(logits) - still).max() > 0.01
 
 
-def test_a_replaced_call_of_the_encoder_is_called(two_blocks, to_numpy):
+def of_encoder(encoder):
+    return encoder
+
+
+def of_last_block(encoder):
+    return encoder.blocks[-1]
+
+
+def of_last_attention(encoder):
+    return encoder.blocks[-1].attention
+
+
+@pytest.mark.parametrize("layer_of", [of_encoder, of_last_block, of_last_attention])
+def test_a_replaced_call_inside_the_encoder_gets_what_the_graph_gives_it(two_blocks, to_numpy, layer_of):
     model, batch, calls = two_blocks(), pad_rows(make_rows(3), 40), []
-    call, expected = model.encoder.call, to_numpy(model(batch)["logits"])
-    model.encoder.call = lambda *given, **named: calls.append(1) or call(*given, **named)
+    layer, expected = layer_of(model.encoder), to_numpy(model(batch)["logits"])
+    call = layer.call
+
+    def replaced(inputs, *others, training=None, **named):
+        assert "first_only" not in named
+        calls.append(1)
+        return call(inputs, *others, training=training, **named)
+
+    layer.call = replaced
     np.testing.assert_allclose(to_numpy(model(batch)["logits"]), expected, atol=1e-5)
     assert calls == [1]
+
+
+@pytest.mark.parametrize("layer_of", [of_encoder, of_last_block, of_last_attention])
+def test_losses_of_activations_are_those_of_all_positions(two_blocks, to_numpy, layer_of):
+    model, batch = two_blocks(), pad_rows(make_rows(3), 40)
+    shapes = []
+    layer_of(model.encoder).activity_regularizer = lambda x: shapes.append(x) or keras.ops.zeros(())
+    model(batch, training=True)
+    tensors = [x["sequence_output"] if isinstance(x, dict) else x for x in shapes]
+    assert tensors and all(tuple(x.shape) == (3, 40, 10) for x in tensors)
 
 
 def test_inputs_of_other_integers_are_taken(classifier, to_numpy):
