@@ -299,14 +299,13 @@ def test_a_replaced_call_inside_the_encoder_gets_what_the_graph_gives_it(two_blo
     assert calls == [1]
 
 
-@pytest.mark.parametrize("layer_of", [of_encoder, of_last_block, of_last_attention])
+@pytest.mark.parametrize("layer_of", [of_last_block, of_last_attention])
 def test_losses_of_activations_are_those_of_all_positions(two_blocks, to_numpy, layer_of):
     model, batch = two_blocks(), pad_rows(make_rows(3), 40)
     shapes = []
-    layer_of(model.encoder).activity_regularizer = lambda x: shapes.append(x) or keras.ops.zeros(())
+    layer_of(model.encoder).activity_regularizer = lambda x: shapes.append(tuple(x.shape)) or keras.ops.zeros(())
     model(batch, training=True)
-    tensors = [x["sequence_output"] if isinstance(x, dict) else x for x in shapes]
-    assert tensors and all(tuple(x.shape) == (3, 40, 10) for x in tensors)
+    assert shapes == [(3, 40, 10)]
 
 
 def test_inputs_of_other_integers_are_taken(classifier, to_numpy):
