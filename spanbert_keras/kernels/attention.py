@@ -12,7 +12,7 @@ from spanbert_keras.kernels.jax_attention import cudnn_applies, cudnn_attention,
 from spanbert_keras.kernels.keep_mask import row_keys
 
 TILE = 2**20  # weights that are computed at a time, at least those of one row
-TORCH_TILE = 2**24
+TORCH_TILE = 2**24  # the same on torch, where each tile is recomputed as a whole
 KINDS = ("auto", "reference", "fused")
 
 

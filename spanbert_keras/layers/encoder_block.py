@@ -9,12 +9,21 @@ from spanbert_keras.layers.saving.saved_state import SavedState
 from spanbert_keras.layers.self_attention import SelfAttention
 
 RECOMPUTE = ("none", "attention", "blocks")
-REPEATABLE = (SelfAttention, Dropout, keras.layers.Dense, keras.layers.LayerNormalization)
+PURE = (SelfAttention, Dropout, keras.layers.Dense, keras.layers.LayerNormalization)
 
 
-def _can_be_repeated(layer):
-    """Returns whether a second call has no effect but its result: float8 layers update their scales in each."""
-    return type(layer) in REPEATABLE and is_plain(layer) and getattr(layer, "quantization_mode", None) != "float8"
+def _has_no_effects(layer):
+    """Returns whether nothing but the result of a call matters: float8 layers adapt their scales in each."""
+    return type(layer) in PURE and is_plain(layer) and getattr(layer, "quantization_mode", None) != "float8"
+
+
+def is_pure(block):
+    """Returns whether nothing but the result of a block matters, as long as nothing in it was replaced or adapts."""
+    return type(block) is EncoderBlock and is_plain(block) and all(map(_has_no_effects, _inner_layers(block)))
+
+
+def _inner_layers(block):
+    return block._flatten_layers(include_self=False)
 
 
 @keras.saving.register_keras_serializable(package="spanbert_keras")
@@ -34,11 +43,11 @@ class EncoderBlock(SavedState, keras.layers.Layer):
     Call arguments:
         x: float `(B, T, D)`.
         attention_mask: bool `(B, T, T)`. True where a piece may attend to another.
-        first_only: bool. Whether only the first piece is wanted, as a classifier reads it of the last block: its
-            attention to the others is computed and nothing else. Defaults to `False`.
+        first_only: bool. Whether the first piece's vector alone is wanted, as of the last block of a classifier: keys
+            and values are computed for all pieces, everything else for the first. Defaults to `False`.
 
     Returns:
-        float `(B, T, D)`, or `(B, 1, D)`.
+        float `(B, T, D)`; with `first_only` `(B, 1, D)`.
 
     Reference: Devlin et al., 2019; Chen et al., 2016.
     """
@@ -73,8 +82,7 @@ class EncoderBlock(SavedState, keras.layers.Layer):
     def call(self, x, attention_mask, training=False, first_only=False):
         attention, dropout, norm = self.attention, self.attention_output_dropout, self.attention_norm
         known = type(attention) is SelfAttention and is_plain(attention)
-        layers = self._flatten_layers(include_self=False)
-        recompute = self.recompute if training and all(map(_can_be_repeated, layers)) else "none"
+        recompute = self.recompute if training and all(map(_has_no_effects, _inner_layers(self))) else "none"
         seeds = [None] * 3
         if recompute != "none":  # the same dropout both times
             seeds = [layer.drawn_seed() for layer in (attention.dropout_layer, dropout, self.output_dropout)]

@@ -1,5 +1,6 @@
 """The SpanBERT encoder. Shape letters: B batch, T tokens, D hidden_dim."""
 
+import functools
 import os
 from collections.abc import Callable
 from typing import ClassVar
@@ -13,7 +14,7 @@ from spanbert_keras.errors import InputError
 from spanbert_keras.files.checksum_file import PRESET_FILES, write_checksums
 from spanbert_keras.kernels.attention import KINDS, is_fused
 from spanbert_keras.layers.attention_mask import AttentionMask
-from spanbert_keras.layers.encoder_block import RECOMPUTE, EncoderBlock
+from spanbert_keras.layers.encoder_block import RECOMPUTE, EncoderBlock, is_pure
 from spanbert_keras.layers.functional import initializer, is_plain, reject_rematerialization
 from spanbert_keras.layers.input_embedding import InputEmbedding
 from spanbert_keras.layers.saving.saved_state import SavedState, plain_policy, without_policy_map
@@ -158,6 +159,9 @@ class SpanBertEncoder(SavedState, NamedInputs, Backbone):
         for block in self.blocks:
             x = block(x, attention_mask)  # (B, T, D)
         super().__init__(inputs=inputs, outputs={"sequence_output": x}, dtype=dtype, **kwargs)
+        # The layers of the graph, also if an attribute is set to another one.
+        layers = (self.attention_mask_layer, self.token_embedding, self.input_embedding, *self.blocks)
+        self._graph_layers = functools.partial(tuple, layers)
 
         # === Config ===
         self.vocabulary_size = vocabulary_size
@@ -171,28 +175,33 @@ class SpanBertEncoder(SavedState, NamedInputs, Backbone):
         self.num_segments = num_segments
         self.tokenizer = tokenizer
 
-    def is_as_made(self):
-        """Returns whether nothing was replaced, and no activation has a loss: vectors may be left out then."""
-        layers = self._flatten_layers()
-        return type(self) is SpanBertEncoder and type(self.blocks[-1]) is EncoderBlock and all(map(is_plain, layers))
-
     def first_vectors(self, inputs, training=None):
-        """Returns the encoding of each row's first piece, [CLS], alone: the last block computes nothing else.
+        """Returns the encoding of each row's first piece, [CLS], without computing the other vectors of the last block.
 
         Args:
             inputs: dict, as for a call.
             training: bool or `None`. As for a call.
 
         Returns:
-            float `(B, 1, D)`, in the compute dtype.
+            float `(B, 1, D)`, in the compute dtype; `None` if a call has effects that would be missing: of a subclass,
+            of what was replaced, of losses of activations, of hooks, of scales of float8 that adapt.
         """
-        inputs = {name: ops.cast(value, "int32") for name, value in self._pick(inputs).items()}
-        attention_mask, positions = self.attention_mask_layer(inputs["padding_mask"])
-        x = self.token_embedding(inputs["token_ids"])  # (B, T, D)
-        x = self.input_embedding(x, inputs["segment_ids"], positions, training=training)  # (B, T, D)
-        for block in self.blocks:
-            x = block(x, attention_mask, training=training, first_only=block is self.blocks[-1])
-        return x
+        mask_layer, token_embedding, input_embedding, *blocks = layers = self._graph_layers()
+        known = type(self).call is SpanBertEncoder.call and is_pure(blocks[-1]) and all(map(is_plain, (self, *layers)))
+        values = {name: ops.convert_to_tensor(value) for name, value in self._pick(inputs).items()}
+        if not known or any(len(value.shape) != 2 for value in values.values()):
+            return None
+        if any(getattr(layer, "_forward_hooks", None) for layer in (self, *layers)):  # torch's
+            return None
+        values = {name: ops.cast(value, "int32") for name, value in values.items()}
+        named = {} if training is None else {"training": training}  # an explicit `None` would hide the outer call's
+        with keras.name_scope(self.name):
+            attention_mask, positions = mask_layer(values["padding_mask"])
+            x = token_embedding(values["token_ids"])  # (B, T, D)
+            x = input_embedding(x, values["segment_ids"], positions, **named)  # (B, T, D)
+            for block in blocks[:-1]:
+                x = block(x, attention_mask, **named)  # (B, T, D)
+            return blocks[-1](x, attention_mask, first_only=True, **named)  # (B, 1, D)
 
     def set_attention(self, kind):
         """Sets how the blocks compute attention in training: see `SelfAttention`. Not saved with the model.

@@ -1,5 +1,6 @@
 """The base of classifiers of texts, pairs and sentences with entities. Shape letters: B batch, T tokens, C classes."""
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import ClassVar
 
@@ -10,6 +11,7 @@ from keras import ops
 from spanbert_keras.arguments import one_of, whole_number
 from spanbert_keras.errors import InputError, shown
 from spanbert_keras.layers.classification_head import ClassificationHead
+from spanbert_keras.layers.functional import is_plain
 from spanbert_keras.losses.classification_loss import classification_losses, multi_label_losses, regression_losses
 from spanbert_keras.models.bucketed_prediction import BucketedPrediction
 from spanbert_keras.models.task_model import TaskModel
@@ -57,16 +59,24 @@ class RowClassifier(BucketedPrediction):
         labels, problem_type = checked_labels(labels, problem_type)
         head = ClassificationHead(len(labels) or 1, pooler, dropout, dtype=encoder.dtype_policy, name="head")
         super().__init__(encoder, lambda sequence, inputs: {"logits": head(sequence)}, dtype, **kwargs)  # (B, C)
+        self._graph_parts = functools.partial(tuple, (encoder, head))
         self.labels = labels
         self.row_length = row_length
         self.head = head
         self.problem_type = problem_type
 
     def call(self, inputs, training=None, mask=None, **kwargs):
-        """Returns what the graph does; the last block computes the one vector that the head reads."""
-        if not self.encoder.is_as_made():
+        """Returns the logits of the graph, up to rounding and with other masks of dropout in the last block.
+
+        Of that it computes the one vector that the head reads.
+        """
+        encoder, head = self._graph_parts()
+        first = None
+        if type(head) is ClassificationHead and is_plain(head) and not getattr(head, "_forward_hooks", None):
+            first = encoder.first_vectors(inputs, training)  # (B, 1, D)
+        if first is None or kwargs:
             return super().call(inputs, training=training, mask=mask, **kwargs)
-        return {"logits": self.head(self.encoder.first_vectors(inputs, training), training=training)}  # (B, C)
+        return {"logits": head(first, **({} if training is None else {"training": training}))}  # (B, C)
 
     def logits_of(
         self,

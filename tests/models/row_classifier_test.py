@@ -1,5 +1,7 @@
 """What classifiers share: batches of few shapes, losses, errors. The models have separate tests."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -204,6 +206,21 @@ def two_blocks(randomize, toy_tokenizer):
     return make
 
 
+@pytest.fixture
+def seen_shapes(monkeypatch):
+    """The shapes of what blocks return, as they come."""
+    shapes, call = [], EncoderBlock.call
+
+    @functools.wraps(call)
+    def seen(*given, **named):
+        y = call(*given, **named)
+        shapes.append(tuple(y.shape))
+        return y
+
+    monkeypatch.setattr(EncoderBlock, "call", seen)
+    return shapes
+
+
 def lora(model):
     model.encoder.enable_lora(2)
     for block in model.encoder.blocks:
@@ -224,21 +241,14 @@ def lora(model):
 )
 @pytest.mark.parametrize("training", [False, True])
 def test_the_last_block_computes_one_vector_and_the_logits_are_those_of_the_graph(
-    two_blocks, to_numpy, monkeypatch, dtype, change, tolerance, training
+    two_blocks, to_numpy, seen_shapes, dtype, change, tolerance, training
 ):
     model, batch = two_blocks(dtype, pooler=True), pad_rows(make_rows(7), 40)
     change(model)
     expected = to_numpy(of_graph(model, batch, training))
-    shapes, call = [], EncoderBlock.call
-
-    def seen(*given, **named):
-        y = call(*given, **named)
-        shapes.append(tuple(y.shape))
-        return y
-
-    monkeypatch.setattr(EncoderBlock, "call", seen)
+    seen_shapes.clear()
     found = to_numpy(model(batch, training=training)["logits"])
-    assert shapes == [(7, 40, 10), (7, 1, 10)]
+    assert seen_shapes == [(7, 40, 10), (7, 1, 10)]
     np.testing.assert_allclose(found, expected, atol=tolerance * np.abs(expected).max())
 
 
@@ -285,18 +295,18 @@ def of_last_attention(encoder):
 
 @pytest.mark.parametrize("layer_of", [of_encoder, of_last_block, of_last_attention])
 def test_a_replaced_call_inside_the_encoder_gets_what_the_graph_gives_it(two_blocks, to_numpy, layer_of):
-    model, batch, calls = two_blocks(), pad_rows(make_rows(3), 40), []
+    model, batch, shapes = two_blocks(), pad_rows(make_rows(3), 40), []
     layer, expected = layer_of(model.encoder), to_numpy(model(batch)["logits"])
     call = layer.call
 
-    def replaced(inputs, *others, training=None, **named):
-        assert "first_only" not in named
-        calls.append(1)
-        return call(inputs, *others, training=training, **named)
+    def replaced(inputs, *others, **named):
+        outputs = call(inputs, *others, **named)
+        shapes.append(tuple((outputs["sequence_output"] if isinstance(outputs, dict) else outputs).shape))
+        return outputs
 
     layer.call = replaced
     np.testing.assert_allclose(to_numpy(model(batch)["logits"]), expected, atol=1e-5)
-    assert calls == [1]
+    assert shapes == [(3, 40, 10)]
 
 
 @pytest.mark.parametrize("layer_of", [of_last_block, of_last_attention])
@@ -308,9 +318,78 @@ def test_losses_of_activations_are_those_of_all_positions(two_blocks, to_numpy, 
     assert shapes == [(3, 40, 10)]
 
 
-def test_inputs_of_other_integers_are_taken(classifier, to_numpy):
+def test_a_replaced_call_of_the_head_gets_all_vectors(two_blocks):
+    model, shapes = two_blocks(), []
+    call = model.head.call
+    model.head.call = lambda x, **named: shapes.append(tuple(x.shape)) or call(x, **named)
+    model(pad_rows(make_rows(3), 40))
+    assert shapes == [(3, 40, 10)]
+
+
+def test_float8_adapts_its_scales_to_all_positions(two_blocks, seen_shapes):
+    model = two_blocks()
+    model.encoder.blocks[-1].intermediate.quantize("float8")
+    model(pad_rows(make_rows(3), 40), training=True)
+    assert seen_shapes == [(3, 40, 10)] * 2
+
+
+def test_hooks_of_torch_see_all_vectors(two_blocks):
+    if keras.backend.backend() != "torch":
+        pytest.skip("torch alone has hooks")
+    model, shapes = two_blocks(), []
+    model.encoder.register_forward_hook(lambda layer, given, y: shapes.append(tuple(y["sequence_output"].shape)))
+    model(pad_rows(make_rows(3), 40))
+    assert shapes == [(3, 40, 10)]
+
+
+class _Forgetful(SpanBertTextClassifier):
+    """A classifier whose call does not pass `training` on; Keras remembers it."""
+
+    def call(self, inputs):
+        return super().call(inputs)
+
+
+@pytest.mark.parametrize("layers", ["all", "last"])
+def test_dropout_acts_also_if_a_subclass_forgets_to_say_so(two_blocks, to_numpy, layers):
+    encoder, batch = two_blocks(dropout=0.5).encoder, pad_rows(make_rows(7), 40)
+    if layers == "last":
+        encoder.input_embedding.dropout_layer.rate = 0.0
+        first = encoder.blocks[0]
+        for layer in (first.attention.dropout_layer, first.attention_output_dropout, first.output_dropout):
+            layer.rate = 0.0
+    for model in (_Forgetful(encoder, LABELS, dropout=0.0), SpanBertTextClassifier(encoder, LABELS, dropout=0.0)):
+        still, moved = (to_numpy(model(batch, training=training)["logits"]) for training in (False, True))
+        assert np.abs(moved - still).max() > 1e-4
+
+
+def test_only_the_classifiers_own_call_leaves_vectors_out(two_blocks, seen_shapes):
+    model, batch = two_blocks(), pad_rows(make_rows(3), 40)
+    model(batch)
+    assert seen_shapes == [(3, 40, 10), (3, 1, 10)]
+    model.encoder(batch)
+    keras.Model(model.inputs, model.outputs)(batch)
+    assert seen_shapes[2:] == [(3, 40, 10)] * 4
+
+
+def test_inputs_of_other_types_are_taken(classifier, to_numpy):
     batch = pad_rows(make_rows(3), 40)
     expected = to_numpy(classifier(batch)["logits"])
     for dtype in ("int64", "uint8", "float32"):
         changed = {name: values.astype(dtype) for name, values in batch.items()}
         np.testing.assert_array_equal(to_numpy(classifier(changed)["logits"]), expected)
+
+
+def test_layers_are_those_of_the_graph_also_if_an_attribute_is_set(two_blocks, to_numpy):
+    model, batch = two_blocks(), pad_rows(make_rows(3), 40)
+    expected, other = to_numpy(model(batch)["logits"]), two_blocks()
+    model.encoder.blocks = model.encoder.blocks[:1]
+    model.head = other.head
+    np.testing.assert_array_equal(to_numpy(model(batch)["logits"]), expected)
+
+
+def test_inputs_with_a_last_axis_of_one_are_taken_as_by_keras(classifier, to_numpy):
+    batch = pad_rows(make_rows(3), 40)
+    expanded = {name: values[..., np.newaxis] for name, values in batch.items()}
+    np.testing.assert_allclose(
+        to_numpy(classifier(expanded)["logits"]), to_numpy(classifier(batch)["logits"]), atol=1e-5
+    )
