@@ -239,20 +239,20 @@ def lora(model):
     ],
     ids=["float32", "bfloat16", "float16", "lora", "int8", "recompute"],
 )
-@pytest.mark.parametrize("training", [False, True])
 def test_the_last_block_computes_one_vector_and_the_logits_are_those_of_the_graph(
-    two_blocks, to_numpy, seen_shapes, dtype, change, tolerance, training
+    two_blocks, to_numpy, seen_shapes, dtype, change, tolerance
 ):
     model, batch = two_blocks(dtype, pooler=True), pad_rows(make_rows(7), 40)
     change(model)
-    expected = to_numpy(of_graph(model, batch, training))
-    seen_shapes.clear()
-    found = to_numpy(model(batch, training=training)["logits"])
-    assert seen_shapes == [(7, 40, 10), (7, 1, 10)]
-    np.testing.assert_allclose(found, expected, atol=tolerance * np.abs(expected).max())
+    for training in (False, True):
+        expected = to_numpy(of_graph(model, batch, training))
+        seen_shapes.clear()
+        found = to_numpy(model(batch, training=training)["logits"])
+        assert seen_shapes == [(7, 40, 10), (7, 1, 10)]
+        np.testing.assert_allclose(found, expected, atol=tolerance * np.abs(expected).max())
 
 
-@pytest.mark.parametrize("recompute", ["none", "attention", "blocks"])
+@pytest.mark.parametrize("recompute", ["none", "blocks"])
 def test_updates_are_those_of_the_graph(two_blocks, monkeypatch, recompute):
     targets = np.eye(4, dtype="float32")[np.arange(7) % 4]
     weights = []
