@@ -18,7 +18,7 @@ def _has_no_effects(layer):
 
 
 def is_pure(block):
-    """Returns whether nothing but the result of a block matters, as long as nothing in it was replaced or adapts."""
+    """Returns whether a block has no effect but its result: nothing in it was replaced or adapts to what it sees."""
     return type(block) is EncoderBlock and is_plain(block) and all(map(_has_no_effects, _inner_layers(block)))
 
 
