@@ -45,7 +45,8 @@ def memory_bytes(
 
     Activations are what the layers keep for the gradient, and the logits of both heads with their gradients, in
     float32. An estimate: peaks measured on processors at small and base size (float32, and bfloat16 but on JAX) were
-    within 15 % of it, with recomputation within 20 %; on JAX' processors XLA computes again before it must, which saves nothing.
+    within 15 % of it, with recomputation within 20 %. On JAX and a processor recomputation saves nothing: XLA computes
+    again before it must.
 
     Args:
         shape: `Shape`.
