@@ -1,6 +1,6 @@
 """Speed and memory of a resolver on documents of 1,000 to 100,000 words: do both grow linearly?
 
-    python benchmarks/coreference.py --model=coreference_resolver.keras --output_dir=runs/coreference_cost
+    python -m benchmarks.coreference --model=coreference_resolver.keras --output_dir=runs/coreference_cost
 
 Each length is resolved from raw text, the user's path, in a separate process that loads the saved model, resolves 300
 words (the memory *before*), then the beginning of the text so that every shape is compiled, and then the text,
@@ -20,7 +20,6 @@ import json
 import os
 import platform
 import re
-import resource
 import signal
 import statistics
 import subprocess
@@ -32,6 +31,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.shared.memory import resident_memory
 from spanbert_keras import program
 from spanbert_keras.model_flag import load_task_model
 from spanbert_keras.program import InputError, Settings, setting
@@ -148,19 +148,6 @@ def make_model(config: Config) -> None:
     resolver.save(Path(config.output_dir) / MODEL)
 
 
-def memory() -> tuple[float, float]:
-    """Returns the resident memory of this process and its peak, in GB; twice the peak if the first is unknown.
-
-    On Linux, the peak of `getrusage` is inherited from the parent process, so it is read from /proc instead.
-    """
-    status = Path("/proc/self/status")
-    if status.is_file():
-        kibibytes = dict(re.findall(r"(VmRSS|VmHWM):\s+(\d+) kB", status.read_text()))
-        return int(kibibytes["VmRSS"]) * 1024 / 1e9, int(kibibytes["VmHWM"]) * 1024 / 1e9
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) / 1e9
-    return peak, peak
-
-
 def measure(config: Config) -> dict[str, Any]:
     """Returns the cost of one document in this process, which should be new.
 
@@ -175,7 +162,7 @@ def measure(config: Config) -> dict[str, Any]:
     text = cut_to(read_text(str(config.text_file)), words)
     resolver = load_task_model(str(config.model), "SpanBertCoreferenceResolver")
     resolver.resolve(cut_to(text, min(words, WARM_UP_WORDS)), batch_size=config.batch_size)
-    before, _ = memory()
+    before, _ = resident_memory()
     resolver.resolve(cut_to(text, min(words, COMPILED_WORDS)), batch_size=config.batch_size)
     walls: list[float] = []
     cores: list[float] = []
@@ -184,7 +171,7 @@ def measure(config: Config) -> dict[str, Any]:
         resolver.resolve(text, batch_size=config.batch_size)
         walls.append(time.perf_counter() - began)
         cores.append(time.process_time() - cores_began)
-    _, peak = memory()
+    _, peak = resident_memory()
     began = time.perf_counter()
     tokens, _, sentences = split_text(text)
     splitting = time.perf_counter() - began
@@ -199,9 +186,9 @@ def measure(config: Config) -> dict[str, Any]:
         "words_per_s": words / seconds,
         "cpu_seconds": statistics.median(cores),
         "splitting_seconds": splitting,
-        "before_gb": before,
-        "peak_gb": peak,
-        "growth_gb": max(peak - before, 0.0),
+        "before_gb": before / 1e9,
+        "peak_gb": peak / 1e9,
+        "growth_gb": max(peak - before, 0) / 1e9,
         "load": os.getloadavg()[0],
         "pid": os.getpid(),
         "backend": keras.backend.backend(),

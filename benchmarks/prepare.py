@@ -1,6 +1,6 @@
 """Speed of `prepare` compared with the bare `tokenizers` library on the same lines, and its memory.
 
-    python benchmarks/prepare.py --input=books.jsonl.gz --vocabulary=vocab.txt
+    python -m benchmarks.prepare --input=books.jsonl.gz --vocabulary=vocab.txt
 
 Both run in this process, in turns, on all cores: the bare library gets the lines of the same documents from memory,
 in batches of 1,000, and only its `encode_batch` is timed; `prepare` reads, decompresses, encodes, hashes and writes.
@@ -11,12 +11,11 @@ import dataclasses
 import json
 import os
 import pathlib
-import resource
 import statistics
-import sys
 import tempfile
 import time
 
+from benchmarks.shared.memory import resident_memory
 from spanbert_keras import program
 from spanbert_keras.data.corpus.preparation_settings import PreparationSettings
 from spanbert_keras.data.corpus.text_readers import find_sources, read_raw_documents
@@ -40,22 +39,22 @@ class Config(Settings):
 
 def main(config: Config) -> dict[str, float]:
     """Measures in turns and prints one JSON line."""
-    import_peak = peak_memory()
+    _, import_peak = resident_memory()
     with tempfile.TemporaryDirectory() as folder:
         vocabulary = config.vocabulary or train_vocabulary(config, pathlib.Path(folder) / "vocab.txt")
         megabytes = sum(len(line.encode()) for line in lines_of(config.input)) / 1e6
         prepared, bare, prepare_peak = [], [], 0.0
         for index in range(config.rounds):
             prepared.append(time_prepare(config, vocabulary, os.path.join(folder, f"{index}")))
-            prepare_peak = prepare_peak or peak_memory()  # before the bare library, whose results take more
+            prepare_peak = prepare_peak or resident_memory()[1]  # before the bare library, whose results take more
             bare.append(time_bare(config, vocabulary))
     result = {
         "megabytes": round(megabytes, 2),
         "prepare_mb_per_s": round(megabytes / statistics.median(prepared), 3),
         "bare_mb_per_s": round(megabytes / statistics.median(bare), 3),
         "ratio": round(statistics.median(b / p for p, b in zip(prepared, bare, strict=True)), 3),
-        "peak_memory_mb": round(prepare_peak, 1),
-        "peak_memory_of_imports_mb": round(import_peak, 1),
+        "peak_memory_mb": round(prepare_peak / 1e6, 1),
+        "peak_memory_of_imports_mb": round(import_peak / 1e6, 1),
     }
     print(json.dumps(result))
     return result
@@ -112,12 +111,6 @@ def time_bare(config: Config, vocabulary: str) -> float:
             seconds += encode()
             batch = []
     return seconds + encode()
-
-
-def peak_memory() -> float:
-    """Returns the largest resident memory of this process so far, in megabytes (10^6 bytes)."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
 
 
 if __name__ == "__main__":

@@ -10,13 +10,13 @@ compares the rate of a step's arithmetic with that of the same matrix products a
 import dataclasses
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
 import time
 from typing import Any
 
+from benchmarks.shared.memory import resident_memory
 from benchmarks.shared.pretraining_sides import (
     Sizes,
     keras_hub_step,
@@ -127,8 +127,7 @@ def run_side(config: Config) -> None:
             began = time.perf_counter()
             step()
             seconds.append(time.perf_counter() - began)
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        print(json.dumps({"seconds": seconds, "peak": peak}), flush=True)
+        print(json.dumps({"seconds": seconds, "peak": resident_memory()[1]}), flush=True)
 
 
 class SideProcess:
