@@ -41,6 +41,9 @@ EXTRAS = {
     "classification": ["matplotlib>=3.9", "scikit-learn>=1.5", "scipy>=1.14"],
 }
 
+# The documentation's site; material is 9 because its successor has another configuration.
+DOCS = ["jupytext>=1.16", "mkdocs>=1.6,<2", "mkdocs-material>=9.5,<10", "mkdocstrings[python]>=1"]
+
 # torch is pinned so that losses are compared with the same implementation every time.
 TEST = [
     *EXTRAS["classification"],
@@ -82,7 +85,7 @@ setuptools.setup(
     packages=setuptools.find_packages(include=["spanbert_keras", "spanbert_keras.*"]),
     package_data={"spanbert_keras.decoding": ["resolved_document.html"]},
     install_requires=REQUIREMENTS,
-    extras_require={**EXTRAS, "test": TEST, "dev": TEST},
+    extras_require={**EXTRAS, "docs": DOCS, "test": TEST, "dev": TEST},
     # The usual `build/` is the same name as `BUILD` where the file system ignores case.
     options={"build": {"build_base": ".build"}},
     classifiers=[

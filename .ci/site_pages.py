@@ -1,52 +1,81 @@
-"""For mkdocs: adds the pages beside `docs/` to the site, and points links at the pages of the site."""
+"""For mkdocs: adds the pages beside `docs/` and the tutorials to the site, and points links at the site's pages."""
 
 import re
 from pathlib import Path
 
 from mkdocs.structure.files import File
 
-PAGES = {"README.md": "index.md", "CHANGELOG.md": "changelog.md", "CONTRIBUTING.md": "contributing.md"}
-PAGES |= {"SECURITY.md": "security.md"}
-SOURCES = re.compile(r"\.\./((?:spanbert_keras|tasks|configs|benchmarks|tests)/.*|LICENSE|CITATION.cff)")
-LINK = re.compile(r"(\]\()([^)\s#]+)([^)\s]*\))")
+PAGES = {
+    "README.md": "index.md",
+    "CHANGELOG.md": "changelog.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "SECURITY.md": "security.md",
+}
+LINK = re.compile(r"(\]\()(?!\w+:)([^)\s#]+)([^)\s]*\))")
+CELL = re.compile(r"^# %%(.*)\n", re.MULTILINE)
 
 
-def site_link(target: str, known) -> str:
-    """Returns a link of `docs/` on the site.
+def tutorial_page(source: str) -> str:
+    """Returns a script in the percent format as a page: its Markdown cells as they are, its code in fences."""
+    kinds_and_texts = CELL.split(source)[1:]
+    parts = []
+    for kind, text in zip(kinds_and_texts[::2], kinds_and_texts[1::2], strict=True):
+        if "[markdown]" in kind:
+            parts.append(re.sub(r"^# ?", "", text.strip(), flags=re.MULTILINE))
+        else:
+            parts.append(f"```python\n{text.strip()}\n```")
+    return "\n\n".join(parts) + "\n"
+
+
+def site_path(target: str, page: str, known) -> str:
+    """Returns where a link leads on the site, relative to the folder of the page.
 
     Args:
-        target: str. Without its anchor, relative to `docs/`.
-        known: container of str. The files of the site.
+        target: str. Without its anchor, relative to the page's place in the repository.
+        page: str. The page's path on the site.
+        known: container of str. The paths of the site.
     """
-    name = target.removeprefix("../")
-    if name in PAGES:
-        return PAGES[name]
-    return name.removeprefix("docs/") if name.removeprefix("docs/") in known else target
+    folder = Path("docs") / Path(page).parent if page not in PAGES.values() else Path()
+    parts: list[str] = []
+    for part in (folder / target).parts:
+        if part == "..":
+            parts.pop()
+        else:
+            parts.append(part)
+    path = "/".join(parts)
+    path = PAGES.get(path, path.removeprefix("docs/"))
+    if path.startswith("tutorials/") and path.endswith(".py"):
+        path = path.removesuffix(".py") + ".md"
+    if path not in known:
+        return target
+    return "../" * (len(Path(page).parts) - 1) + path
 
 
 def on_files(files, config):
-    """Adds the root's pages, and the sources that pages link to."""
+    """Adds pages of the root, tutorials, and the sources that pages link to."""
     root = Path(config.config_file_path).parent
     for name, page in PAGES.items():
-        # A link of a page at the root reads like one of `docs/` with `../` before it.
-        text = LINK.sub(
-            lambda m: m[0] if "://" in m[2] else f"{m[1]}../{m[2]}{m[3]}", (root / name).read_text(encoding="utf-8")
-        )
-        files.append(File.generated(config, page, content=text))
-    linked = {m[2] for file in files.documentation_pages() for m in LINK.finditer(file.content_string)}
+        files.append(File.generated(config, page, content=(root / name).read_text(encoding="utf-8")))
+    for file in [file for file in files if file.src_uri.startswith("tutorials/") and file.src_uri.endswith(".py")]:
+        files.remove(file)
+        page = file.src_uri.removesuffix(".py") + ".md"
+        files.append(File.generated(config, page, content=tutorial_page(file.content_string)))
+    linked = {
+        target.lstrip("./")
+        for file in files.documentation_pages()
+        for _, target, _ in LINK.findall(file.content_string)
+    }
     for target in sorted(linked):
-        if match := SOURCES.fullmatch(target):
-            files.append(File.generated(config, f"source/{match[1]}.txt", abs_src_path=str(root / match[1])))
+        if not target.endswith(".md") and not target.startswith("docs/") and (root / target).is_file():
+            files.append(File.generated(config, target, abs_src_path=str(root / target)))
     return files
 
 
 def on_page_markdown(markdown, page, config, files):
-    """Points links at the site's own pages and files."""
+    """Points the links of a page at the site."""
     known = set(files.src_uris)
 
     def site(match):
-        source = SOURCES.fullmatch(match[2])
-        target = f"source/{source[1]}.txt" if source else site_link(match[2], known)
-        return f"{match[1]}{target}{match[3]}"
+        return f"{match[1]}{site_path(match[2], page.file.src_uri, known)}{match[3]}"
 
     return LINK.sub(site, markdown)

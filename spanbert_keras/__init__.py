@@ -44,7 +44,7 @@ if TYPE_CHECKING or not reads_flags():
         from spanbert_keras.preprocessing.tokenizer import SpanBertTokenizer
         from spanbert_keras.training.steps.warmup_linear_decay import WarmupLinearDecay
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "Answer",

@@ -7,7 +7,9 @@ import shlex
 
 import pytest
 
-MAX_README_BYTES = 10_000
+import spanbert_keras
+
+MAX_README_BYTES = 7_168
 MAX_CELL = 80  # characters of a cell in docs/results.md; the rest belongs in a note
 PAGES = (
     "training_from_python",
@@ -25,6 +27,8 @@ PAGES = (
     "results",
     "architecture",
     "extending",
+    "migrating",
+    "troubleshooting",
 )
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
@@ -33,7 +37,6 @@ COMMAND = re.compile(r"python -m ((?:spanbert_keras|tasks|benchmarks)\.[\w.]+)(.
 FLAG = re.compile(r"(?<![\w-])--(\w+)")
 CODE = re.compile(r"`([^`\n]+)`")
 OUR_PATH = re.compile(r"(?:\.\./)?((?:spanbert_keras|tasks|configs|benchmarks|tests|docs)/[\w./-]+)")
-OTHER_PROGRAMS = ("benchmarks.classification_scores",)  # the other benchmarks are run as scripts
 NOT_OURS = {"flagfile", "help", "version", "slow", "logdir"}  # of every program, of pytest and TensorBoard
 
 
@@ -68,10 +71,11 @@ def flags_of(module):
 
 
 def programs(root):
-    """Returns the modules of the library and of the tasks that are run with `python -m`."""
-    paths = sorted([*root.glob("spanbert_keras/*.py"), *root.glob("tasks/*.py"), *root.glob("tasks/*/*.py")])
+    """Returns the modules of the library, of the tasks and of the benchmarks that are run with `python -m`."""
+    patterns = ("spanbert_keras/*.py", "tasks/*.py", "tasks/*/*.py", "benchmarks/*.py")
+    paths = sorted(path for pattern in patterns for path in root.glob(pattern))
     found = [path for path in paths if "program.run(" in path.read_text(encoding="utf-8")]
-    return [".".join(path.relative_to(root).with_suffix("").parts) for path in found] + [*OTHER_PROGRAMS]
+    return [".".join(path.relative_to(root).with_suffix("").parts) for path in found]
 
 
 def unknown_flags(arguments, known):
@@ -104,6 +108,29 @@ def test_every_page_can_be_reached_from_readme(root, pages):
             reached.add(path)
             todo += [(path.parent / link.partition("#")[0]).resolve() for link in LINK.findall(pages[path])]
     assert {path for path in pages if path.parent.name == "docs"} - reached == set()
+
+
+def test_every_public_name_is_on_one_page_of_the_api(root):
+    text = "".join(path.read_text(encoding="utf-8") for path in sorted(root.glob("docs/api/*.md")))
+    named = re.findall(r"^::: spanbert_keras\.(\w+)$", text, re.MULTILINE)
+    assert sorted(named) == sorted(spanbert_keras.__all__)
+
+
+def test_every_page_is_on_the_site(root):
+    navigation = (root / "mkdocs.yml").read_text(encoding="utf-8")
+    pages = [path.relative_to(root / "docs").as_posix() for path in sorted(root.glob("docs/**/*.md"))]
+    pages += [f"tutorials/{path.stem}.md" for path in sorted(root.glob("docs/tutorials/*.py"))]
+    assert len(pages) > 20
+    assert [page for page in pages if navigation.count(f": {page}\n") != 1] == []
+
+
+def test_messages_of_the_troubleshooting_page_are_ours(root):
+    page = (root / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
+    messages = [message for row in re.findall(r"^\| (`.*?) \|", page, re.MULTILINE) for message in CODE.findall(row)]
+    files = [path for room in ("spanbert_keras", "tasks") for path in root.glob(f"{room}/**/*.py")]
+    sources = "".join(path.read_text(encoding="utf-8") for path in files)
+    assert len(messages) > 20
+    assert [message for message in messages if message not in sources] == []
 
 
 def test_links_and_pictures_resolve(root, pages):

@@ -48,8 +48,9 @@ class SpanBertPretrainerPreprocessor(TaskPreprocessor):
             `512` (section 4.2).
         pack: bool. Whether short blocks share a row. Defaults to `True`.
         seed: int, not negative. Seed of the masks. Defaults to `0`.
-        scheme, masking_rate, geometric_rate, max_span_length, max_span_positions, mask_token_rate, random_token_rate,
-            unigram_counts: see `SpanMasker`. `max_span_positions` is the model's.
+        scheme, masking_rate, geometric_rate, max_span_length, max_span_positions: see `SpanMasker`.
+            `max_span_positions` is the model's.
+        mask_token_rate, random_token_rate, unigram_counts: see `SpanMasker`.
 
     Call arguments:
         x: str, or list or array of E str. Texts without words are skipped.

@@ -66,7 +66,7 @@ def test_a_damaged_checkpoint_is_reported_and_the_one_before_it_is_used(whole, s
 @pytest.mark.slow
 def test_thirty_kills_leave_no_trace(start, check_same_bits):
     """SIGKILL at random moments, with a checkpoint under way most of the time."""
-    settings = {"dropout": 0.1, "steps": 400, "checkpoint_every": 2, "warmup_steps": 5, "eval_rows": 4}
+    settings = {"dropout": 0.1, "num_layers": 1, "steps": 400, "checkpoint_every": 2, "warmup_steps": 5, "eval_rows": 4}
     whole = start("whole", **settings).finish()
     moments, kills, attempts = random.Random(0), 0, 0
     run = start("killed", **settings)
