@@ -1,6 +1,6 @@
 """Draws a sentence with a masked span, and what each head of a pretrainer predicts for it.
 
-    python -m benchmarks.span_picture --model=runs/tiny/pretrainer.keras --text="An [error is] raised." --output=a.png
+    python -m benchmarks.span_picture --model=runs/tiny/pretrainer.keras --marked_text="An [error is] raised." --output=a.png
 
 Square brackets mark the span; its words are masked. The masked-LM head reads the vector of each masked piece, the span
 boundary head those of the pieces beside the span and a position (paper, section 3.2).
@@ -22,7 +22,7 @@ class Config(Settings):
     """Settings of the picture."""
 
     model: str = setting("Pretrainer, e.g. runs/tiny/pretrainer.keras.", path=True)
-    text: str = setting("Text with one span in square brackets.")
+    marked_text: str = setting("Text with one span in square brackets.")
     output: str = setting("Picture to write, e.g. a .png file.", path=True)
 
 
@@ -41,7 +41,7 @@ def predictions(pretrainer, text: str) -> tuple[list[str], slice, dict[str, tupl
     """
     match = MARKED.fullmatch(text)
     if not match:
-        raise InputError(f"--text must have one span in square brackets. Received: {text}.")
+        raise InputError(f"--marked_text must have one span in square brackets. Received: {text}.")
     tokenizer = pretrainer.tokenizer
     before, span, after = (tokenizer.tokenize(part) for part in match.groups())
     masks = " ".join(["[MASK]"] * len(span))
@@ -83,27 +83,27 @@ def draw(path: str, pieces: list[str], span: slice, heads: dict[str, tuple[str, 
     middle = (begin + end) / 2
     axes.text(middle, -0.5, "masked text", ha="center", va="center", fontsize=8, color="#57606a")
 
-    def answer(height, name, colour):
+    def answer(height, name, colour, side):
         text, probability = heads[name]
         axes.text(middle, height, text, ha="center", va="center", family="monospace", fontsize=11, color=colour)
         note = f"{name}, {probability:.0%} per piece"
-        axes.text(middle, height + 0.28, note, ha="center", va="center", fontsize=8, color=colour)
+        axes.text(middle, height + 0.28 * side, note, ha="center", va="center", fontsize=8, color=colour)
 
-    answer(1.05, "masked LM", MASKED_LM)
+    answer(1.05, "masked LM", MASKED_LM, 1)
     arrow = {"arrowstyle": "->", "color": MASKED_LM, "linewidth": 1}
     for place in range(span.start, span.stop):
         start = (lefts[place] + widths[place] / 2, 0.5)
         axes.annotate("", (middle + (start[0] - middle) * 0.6, 0.9), start, arrowprops=arrow)
-    answer(-1.3, "span boundary objective", SPAN_BOUNDARY)
+    answer(-1.2, "span boundary objective", SPAN_BOUNDARY, -1)
     for place, bend in ((span.start - 1, 0.25), (span.stop, -0.25)):
         start = (lefts[place] + widths[place] / 2, 0.0)
         side = -1 if place < span.start else 1
         arrow = {"arrowstyle": "->", "color": SPAN_BOUNDARY, "linewidth": 1, "connectionstyle": f"arc3,rad={bend}"}
         axes.annotate(
-            "", (middle + side * 0.06 * len(heads["span boundary objective"][0]), -1.2), start, arrowprops=arrow
+            "", (middle + side * 0.06 * len(heads["span boundary objective"][0]), -1.1), start, arrowprops=arrow
         )
     axes.set_xlim(-0.2, total + 0.2)
-    axes.set_ylim(-1.6, 1.6)
+    axes.set_ylim(-1.7, 1.6)
     axes.axis("off")
     figure.tight_layout(pad=0.2)
     Path(path).parent.mkdir(parents=True, exist_ok=True)
@@ -116,7 +116,7 @@ def main(config: Config) -> None:
     from spanbert_keras.model_flag import load_task_model
 
     pretrainer = load_task_model(config.model, "SpanBertPretrainer")
-    draw(config.output, *predictions(pretrainer, config.text))
+    draw(config.output, *predictions(pretrainer, config.marked_text))
 
 
 if __name__ == "__main__":

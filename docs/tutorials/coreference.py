@@ -2,7 +2,7 @@
 # # Who appears where in a novel
 #
 # A coreference resolver finds all mentions of a person, also "he" and "her"; a picture shows where in the book each
-# one appears. The script takes two to three minutes on two cores. It makes its own stories, learns from some of them,
+# one appears. The script takes one to two minutes on two cores. It makes its own stories, learns from some of them,
 # and reads a long one that it has not seen.
 
 # %%
@@ -86,10 +86,10 @@ encoder = spanbert_keras.SpanBertEncoder(
     tokenizer=spanbert_keras.SpanBertTokenizer(vocabulary, lowercase=True),
 )
 resolver = spanbert_keras.SpanBertCoreferenceResolver(
-    encoder, segment_length=128, max_span_width=2, max_antecedents=40, hidden_dim=96
+    encoder, segment_length=128, max_span_width=1, max_antecedents=40, hidden_dim=96
 )
 resolver.compile(optimizer=keras.optimizers.Adam(2e-3))
-resolver.fit(train, epochs=12, batch_size=1, verbose=2)
+resolver.fit(train, epochs=14, batch_size=1, verbose=2)
 
 # %% [markdown]
 # ## Reading the long story

@@ -23,7 +23,7 @@ OTHER_TEXT = {
     *("classification", "coreference", "question_answering", "relation_extraction", "tasks"),
     *("lengths", "method", "no_relation", "pair_column", "question", "sets", "shard", "sides", "submission_method"),
     *("sweep_batch_sizes", "sweep_learning_rates", "sweep_segments", "sweep_task_learning_rates"),
-    *("target_columns", "text_column", "annotator"),
+    *("target_columns", "marked_text", "text_column", "annotator"),
 }
 
 
