@@ -1,6 +1,6 @@
 """Draws a sentence with a masked span, and what each head of a pretrainer predicts for it.
 
-    python -m benchmarks.span_picture --model=runs/tiny/pretrainer.keras --marked_text="An [error is] raised." --output=a.png
+    python -m benchmarks.span_picture --model=pretrainer.keras --marked_text="An [error is] raised." --output=a.png
 
 Square brackets mark the span; its words are masked. The masked-LM head reads the vector of each masked piece, the span
 boundary head those of the pieces beside the span and a position (paper, section 3.2).
