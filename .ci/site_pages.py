@@ -1,5 +1,6 @@
 """For mkdocs: adds the pages beside `docs/` and the tutorials to the site, and points links at the site's pages."""
 
+import posixpath
 import re
 from pathlib import Path
 
@@ -12,6 +13,7 @@ PAGES = {
     "SECURITY.md": "security.md",
 }
 LINK = re.compile(r"(\]\()(?!\w+:)([^)\s#]+)([^)\s]*\))")
+FENCE = re.compile(r"(^```.*?^```)", re.DOTALL | re.MULTILINE)
 CELL = re.compile(r"^# %%(.*)\n", re.MULTILINE)
 
 
@@ -27,6 +29,13 @@ def tutorial_page(source: str) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def place(target: str, page: str) -> str:
+    """Returns the path in the repository to which a link of a page leads; "" for a place outside of it."""
+    folder = "" if page in PAGES.values() else (Path("docs") / page).parent.as_posix()
+    path = posixpath.normpath(posixpath.join(folder, target))
+    return "" if path.startswith("..") else path
+
+
 def site_path(target: str, page: str, known) -> str:
     """Returns where a link leads on the site, relative to the folder of the page.
 
@@ -35,20 +44,11 @@ def site_path(target: str, page: str, known) -> str:
         page: str. The page's path on the site.
         known: container of str. The paths of the site.
     """
-    folder = Path("docs") / Path(page).parent if page not in PAGES.values() else Path()
-    parts: list[str] = []
-    for part in (folder / target).parts:
-        if part == "..":
-            parts.pop()
-        else:
-            parts.append(part)
-    path = "/".join(parts)
+    path = place(target, page)
     path = PAGES.get(path, path.removeprefix("docs/"))
     if path.startswith("tutorials/") and path.endswith(".py"):
         path = path.removesuffix(".py") + ".md"
-    if path not in known:
-        return target
-    return "../" * (len(Path(page).parts) - 1) + path
+    return posixpath.relpath(path, posixpath.dirname(page) or ".") if path in known else target
 
 
 def on_files(files, config):
@@ -61,13 +61,13 @@ def on_files(files, config):
         page = file.src_uri.removesuffix(".py") + ".md"
         files.append(File.generated(config, page, content=tutorial_page(file.content_string)))
     linked = {
-        target.lstrip("./")
+        place(match[2], file.src_uri)
         for file in files.documentation_pages()
-        for _, target, _ in LINK.findall(file.content_string)
+        for match in LINK.finditer(FENCE.sub("", file.content_string))
     }
-    for target in sorted(linked):
-        if not target.endswith(".md") and not target.startswith("docs/") and (root / target).is_file():
-            files.append(File.generated(config, target, abs_src_path=str(root / target)))
+    for path in sorted(linked):
+        if not path.startswith("docs/") and not path.endswith(".md") and (root / path).is_file():
+            files.append(File.generated(config, path, abs_src_path=str(root / path)))
     return files
 
 
@@ -78,4 +78,5 @@ def on_page_markdown(markdown, page, config, files):
     def site(match):
         return f"{match[1]}{site_path(match[2], page.file.src_uri, known)}{match[3]}"
 
-    return LINK.sub(site, markdown)
+    parts = FENCE.split(markdown)  # code in fences has every second place
+    return "".join(part if number % 2 else LINK.sub(site, part) for number, part in enumerate(parts))

@@ -26,7 +26,7 @@ class Config(Settings):
     output: str = setting("Picture to write, e.g. a .png file.", path=True)
 
 
-def predictions(pretrainer, text: str) -> tuple[list[str], slice, dict[str, tuple[list[str], float]]]:
+def predictions(pretrainer, text: str) -> tuple[list[str], slice, dict[str, tuple[str, float]]]:
     """Returns the pieces of a text, where its span is, and what each head predicts.
 
     Args:
@@ -40,7 +40,7 @@ def predictions(pretrainer, text: str) -> tuple[list[str], slice, dict[str, tupl
         InputError: the text has no span, or several.
     """
     match = MARKED.fullmatch(text)
-    if not match:
+    if not match or not match[2].strip():
         raise InputError(f"--marked_text must have one span in square brackets. Received: {text}.")
     tokenizer = pretrainer.tokenizer
     before, span, after = (tokenizer.tokenize(part) for part in match.groups())

@@ -1,9 +1,9 @@
 # %% [markdown]
 # # Who appears where in a novel
 #
-# A coreference resolver finds all mentions of a person, also "he" and "her"; a picture shows where in the book each
-# one appears. The script takes one to two minutes on two cores. It makes its own stories, learns from some of them,
-# and reads a long one that it has not seen.
+# A coreference resolver finds all mentions of a person, including "he" and "her"; a picture shows where in the book
+# each one appears. The script takes one to two minutes on two cores. It makes its own stories, learns from some of
+# them, and reads a long one that it has not seen. The picture needs matplotlib (extra `classification`).
 
 # %%
 import random
@@ -70,7 +70,8 @@ print(" ".join(novel.tokens[:40]))
 # ## Training
 #
 # With real text, take published weights (`SpanBertEncoder.from_preset("hf://SpanBERT/spanbert-base-cased")`) and
-# OntoNotes or LitBank, which `spanbert_keras.read_documents` reads. Here the encoder learns everything from 50 stories.
+# OntoNotes or LitBank, which `spanbert_keras.read_documents` reads. Here the encoder learns everything from 50 stories,
+# in which every mention is one word (`max_span_width`).
 
 # %%
 words = sorted({word.lower() for document in train for word in document.tokens} | {"she", "her", "he", "him"})
@@ -94,8 +95,8 @@ resolver.fit(train, epochs=14, batch_size=1, verbose=2)
 # %% [markdown]
 # ## Reading the long story
 #
-# `resolve` takes a document of any length (memory is linear in it), words, or raw text. Each chain is a person; its
-# most frequent name is the person's.
+# `resolve` takes a document of any length (memory is linear in it), words, or raw text (extra `linguistic`). Each chain
+# is a person; its most frequent name is the person's.
 
 # %%
 found = resolver.resolve(spanbert_keras.Document(novel.tokens, novel.sentences))
@@ -128,6 +129,7 @@ axes.set_yticks(range(len(order)), order)
 axes.set_xlabel("word of the story")
 axes.set_title("Who appears where")
 figure.savefig("who_appears_where.png", dpi=110)
+resolver.save("resolver.keras")
 
 # %% [markdown]
 # ![A row for each person, with a mark wherever he or she is mentioned](who_appears_where.png)

@@ -55,7 +55,7 @@ assert pretrain(config) == 0
 # %% [markdown]
 # ## What it has learnt
 #
-# `fill_spans` predicts masked spans with both heads. `.spans` of the result lists their candidates.
+# The masked-LM head fills the text; `.spans` of the result has the prediction and the score of both heads.
 
 # %%
 pretrainer = keras.saving.load_model(FOLDER / "pretraining" / "pretrainer.keras")
@@ -66,7 +66,8 @@ for text in ("The [MASK] [MASK] must be a string.", "Raises an [MASK] if the obj
 # ## A better score
 #
 # A task with few labels: which of four topics does a sentence come from? The same classifier is trained from the
-# pre-trained encoder and from random weights, with three seeds each.
+# pre-trained encoder and from random weights, with three seeds each. The sentences are part of the corpus, as with
+# your own texts, but pre-training has not seen their topics.
 
 # %%
 NAMES = ("specialnames", "typesseq", "compound", "import")
@@ -92,7 +93,6 @@ def examples(seed, labelled):
 
 def accuracy(encoder, seed):
     """Returns the share of the test sentences whose topic a classifier over this encoder finds."""
-    keras.utils.set_random_seed(seed)
     train, test = examples(seed, labelled=20)
     classifier = spanbert_keras.SpanBertTextClassifier(encoder, labels=NAMES)
     classifier.compile(optimizer=keras.optimizers.Adam(5e-4))
@@ -104,6 +104,7 @@ def accuracy(encoder, seed):
 SEEDS = (1, 2, 3)
 trained, fresh = [], []
 for seed in SEEDS:
+    keras.utils.set_random_seed(seed)
     encoder = keras.saving.load_model(FOLDER / "pretraining" / "encoder.keras")
     trained.append(accuracy(encoder, seed))
     preset = str(FOLDER / "pretraining" / "encoder_preset")
@@ -117,5 +118,6 @@ assert sum(trained) > sum(fresh)
 #
 # - Larger corpora: `prepare` writes shards once, and `configs/small.flags` and `configs/base.flags` are the next sizes.
 # - Several devices and machines: [distributed training](../distributed.md).
-# - Continue from published weights instead of random ones: `init_checkpoint="hf://SpanBERT/spanbert-base-cased"`.
+# - Continue from published weights: `configs/continue_base.flags`, or `init_checkpoint=` in place of `architecture` and
+#   `train_vocabulary` (extra `torch`).
 # - Compare maskings on your own tasks: [ablations](../ablations.md).

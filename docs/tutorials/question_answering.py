@@ -2,7 +2,8 @@
 # # A SQuAD reader
 #
 # From questions in SQuAD's form to answers from raw text, in about a minute on two cores. Nothing is downloaded: the
-# script makes its questions, and the encoder starts from random weights. At the end stands what changes with real ones.
+# script makes its questions, and the encoder starts from random weights. The last section says what changes with real
+# data.
 
 # %%
 import random
@@ -53,7 +54,7 @@ print(train[1])
 # ## A vocabulary and an encoder
 #
 # Words and single digits are enough here. A published encoder brings both:
-# `SpanBertQuestionAnswerer.from_preset("hf://SpanBERT/spanbert-base-cased")`.
+# `SpanBertQuestionAnswerer.from_preset("hf://SpanBERT/spanbert-base-cased")` (extra `torch`).
 
 # %%
 words = sorted(
@@ -76,8 +77,8 @@ reader = spanbert_keras.SpanBertQuestionAnswerer(encoder)
 # %% [markdown]
 # ## Training
 #
-# `fine_tune` warms up, keeps the model that is best on the validation questions, writes checkpoints and TensorBoard
-# curves to its folder, and continues there if you stop it and run this script again.
+# `fine_tune` raises the learning rate gradually, keeps the model that is best on the validation questions, writes
+# checkpoints and TensorBoard curves to its folder, and continues there if you stop it and run this script again.
 
 
 # %%
@@ -118,7 +119,11 @@ assert best.text == context[best.start : best.end] == "Hana"
 # %% [markdown]
 # ## With SQuAD itself
 #
-# The program reads SQuAD's files, fits the threshold on dev and scores as the official script does:
-# `python -m tasks.question_answering.finetune --flagfile=configs/squad_v2.flags --encoder=encoder.keras
-# --train_file=train-v2.0.json --dev_file=dev-v2.0.json --output_dir=runs/squad`. The page on
-# [question answering](../question_answering.md) has its options.
+# The program reads SQuAD's files, fits the threshold on dev and scores as the official script does; `convert` makes
+# `encoder.keras` from published weights:
+#
+#     python -m spanbert_keras.convert --source=SpanBERT/spanbert-base-cased --destination=encoder.keras
+#     python -m tasks.question_answering.finetune --flagfile=configs/squad_v2.flags --encoder=encoder.keras \
+#         --train_file=train-v2.0.json --dev_file=dev-v2.0.json --output_dir=runs/squad
+#
+# The page on [question answering](../question_answering.md) has its options.

@@ -24,7 +24,7 @@ def test_the_marked_words_are_masked_and_both_heads_predict_as_many_pieces(pretr
     assert all(0 < probability < 1 for _, probability in heads.values())
 
 
-@pytest.mark.parametrize("text", ["w1 w2", "w1 [w2] w3 [w4]", "[]", "w1 [w2"])
+@pytest.mark.parametrize("text", ["w1 w2", "w1 [w2] w3 [w4]", "[]", "w1 [ ] w2", "w1 [w2"])
 def test_a_text_without_one_span_is_rejected(pretrainer, text):
     with pytest.raises(InputError, match="one span in square brackets"):
         span_picture.predictions(pretrainer, text)

@@ -124,6 +124,8 @@ def test_the_version_is_written_once(metadata, root):
         re.search(r"^## (\S+)", (root / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)[1]
         == metadata["version"]
     )
+    citation = (root / "CITATION.cff").read_text(encoding="utf-8")
+    assert re.search(r"^version: (\S+)", citation, re.MULTILINE)[1] == metadata["version"]
     try:
         installed = importlib.metadata.version("spanbert-keras")
     except importlib.metadata.PackageNotFoundError:

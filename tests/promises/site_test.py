@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import types
 
 import pytest
 
@@ -30,7 +31,8 @@ def site_pages(root):
         ("../configs/launch/slurm.sh", "distributed.md", "configs/launch/slurm.sh"),
         ("../results.md", "tutorials/a.md", "../results.md"),
         ("tutorials/a.py", "pretraining.md", "tutorials/a.md"),
-        ("picture.png", "tutorials/a.md", "../tutorials/picture.png"),
+        ("picture.png", "tutorials/a.md", "picture.png"),
+        ("../../../outside.md", "tutorials/a.md", "../../../outside.md"),
         ("nowhere.md", "pretraining.md", "nowhere.md"),
     ],
 )
@@ -43,6 +45,14 @@ def test_a_tutorial_becomes_a_page(site_pages):
     source = "# %% [markdown]\n# # Title\n#\n# Some text.\n\n# %%\nx = 1  # one\n\n\n# %% [markdown]\n# The end.\n"
     page = "# Title\n\nSome text.\n\n```python\nx = 1  # one\n```\n\nThe end.\n"
     assert site_pages.tutorial_page(source) == page
+
+
+def test_links_in_code_stay(site_pages):
+    page = types.SimpleNamespace(file=types.SimpleNamespace(src_uri="a.md"))
+    files = types.SimpleNamespace(src_uris={"contributing.md": None})
+    text = "[x](../CONTRIBUTING.md#y)\n\n```\n[x](../CONTRIBUTING.md)\n```\n[z](../CONTRIBUTING.md)\n"
+    expected = "[x](contributing.md#y)\n\n```\n[x](../CONTRIBUTING.md)\n```\n[z](contributing.md)\n"
+    assert site_pages.on_page_markdown(text, page, None, files) == expected
 
 
 def test_every_tutorial_is_listed(root):
@@ -70,5 +80,7 @@ def test_a_tutorial_runs_as_written(root, name, tmp_path):
         pytest.importorskip("spacy", reason="it reads spaCy documents, extra `linguistic`")
     command = [sys.executable, str(root / "docs" / "tutorials" / f"{name}.py")]
     environ = os.environ | {"MPLBACKEND": "Agg"}
-    ended = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=900)
+    ended = subprocess.run(
+        command, cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=600
+    )  # two minutes alone
     assert ended.returncode == 0, ended.stderr[-3000:]
