@@ -43,9 +43,9 @@ NOT_OURS |= {"lr", "schemes"}  # of the research code
 
 
 def anchors(text):
-    """Returns the anchors that GitHub makes of a page's headings."""
+    """Returns the anchors that GitHub makes of a page's headings, and those that the page has itself."""
     headings = HEADING.findall(FENCE.sub("", text))
-    return {re.sub(r"[^\w\- ]", "", heading).strip().lower().replace(" ", "-") for heading in headings}
+    return set(re.findall(r'<a id="([^"]+)">', text)) | {re.sub(r"[^\w\- ]", "", heading).strip().lower().replace(" ", "-") for heading in headings}
 
 
 def broken_links(path, text):
@@ -222,6 +222,7 @@ def test_shell_commands_can_be_parsed(pages):
         ("[x](page.md)", []),
         ("[x](page.md#wide--open)", []),
         ("[x](page.md#open)", ["page.md#open"]),
+        ('| <a id="row"></a>x |\n[x](#row)', []),
         ("```\n[x](nowhere)\n```", []),
     ],
 )

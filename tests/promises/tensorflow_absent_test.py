@@ -100,7 +100,9 @@ check_absent()
 def test_without_tensorflow_shards_and_models_work(backend, tmp_path, root):
     if importlib.util.find_spec(backend) is None:
         pytest.skip(f"{backend} is not installed")
-    environment = {**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": str(root)}
+    # XLA would take most of the time to optimize models this small.
+    quick = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
+    environment = {**os.environ, **quick, "KERAS_BACKEND": backend, "PYTHONPATH": str(root)}
     command = [sys.executable, "-c", BLOCK + SHARDS + MODELS, str(tmp_path)]
     done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-4000:]
