@@ -45,7 +45,9 @@ NOT_OURS |= {"lr", "schemes"}  # of the research code
 def anchors(text):
     """Returns the anchors that GitHub makes of a page's headings, and those that the page has itself."""
     headings = HEADING.findall(FENCE.sub("", text))
-    return set(re.findall(r'<a id="([^"]+)">', text)) | {re.sub(r"[^\w\- ]", "", heading).strip().lower().replace(" ", "-") for heading in headings}
+    return set(re.findall(r'<a id="([^"]+)">', text)) | {
+        re.sub(r"[^\w\- ]", "", heading).strip().lower().replace(" ", "-") for heading in headings
+    }
 
 
 def broken_links(path, text):
