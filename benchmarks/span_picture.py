@@ -7,6 +7,7 @@ boundary head those of the pieces beside the span and a position (paper, section
 """
 
 import dataclasses
+import math
 import re
 from pathlib import Path
 
@@ -47,8 +48,8 @@ def predictions(pretrainer, text: str) -> tuple[list[str], slice, dict[str, tupl
     masks = " ".join(["[MASK]"] * len(span))
     filled = pretrainer.fill_spans(f"{match[1]} {masks} {match[3]}").spans[0]
     heads = {
-        "masked LM": (filled.masked_lm, 2.718281828459045**filled.masked_lm_score),
-        "span boundary objective": (filled.span_boundary, 2.718281828459045**filled.span_boundary_score),
+        "masked LM": (filled.masked_lm, math.exp(filled.masked_lm_score)),
+        "span boundary objective": (filled.span_boundary, math.exp(filled.span_boundary_score)),
     }
     pieces = [tokenizer.id_to_token(number) for number in (*before, *span, *after)]
     return ["[CLS]", *pieces, "[SEP]"], slice(1 + len(before), 1 + len(before) + len(span)), heads

@@ -67,7 +67,7 @@ for text in ("The [MASK] [MASK] must be a string.", "Raises an [MASK] if the obj
 #
 # A task with few labels: which of four topics does a sentence come from? The same classifier is trained from the
 # pre-trained encoder and from random weights, with three seeds each. The sentences are part of the corpus, as with
-# your own texts, but pre-training has not seen their topics.
+# your own texts, but pre-training has not seen their labels.
 
 # %%
 NAMES = ("specialnames", "typesseq", "compound", "import")
