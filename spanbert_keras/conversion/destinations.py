@@ -14,12 +14,13 @@ import numpy as np
 
 from spanbert_keras.conversion import hugging_face_names
 from spanbert_keras.conversion.checkpoint import Checkpoint
-from spanbert_keras.conversion.exports.litert_export import export_litert
-from spanbert_keras.conversion.exports.onnx_export import export_onnx
-from spanbert_keras.conversion.exports.saved_model import export_saved_model
+from spanbert_keras.conversion.exports.export_report import export_report
+from spanbert_keras.conversion.exports.litert_export import export_litert, open_litert
+from spanbert_keras.conversion.exports.onnx_export import export_onnx, open_onnx
+from spanbert_keras.conversion.exports.saved_model import export_saved_model, open_saved_model
 from spanbert_keras.conversion.formats.hugging_face import write_hugging_face
 from spanbert_keras.conversion.formats.own_models import OWN_KIND, notes_on_new_head, to_model
-from spanbert_keras.conversion.tasks import TASKS
+from spanbert_keras.conversion.tasks import TASKS, in_words
 from spanbert_keras.errors import InputError
 from spanbert_keras.files.destination_lock import destination_lock
 from spanbert_keras.files.keras_files import save_model, save_preset
@@ -51,11 +52,17 @@ def _write_preset(encoder, destination: Path) -> list[str]:
     return []
 
 
-def _exported(export: Callable[[Any, Path], float]) -> Callable[[Any, Path], list[str]]:
+def _exported(
+    export: Callable[..., float], opened: Callable[[Path], Callable], **settings: bool
+) -> Callable[[Any, Path], list[str]]:
     """Wraps a function that exports, runs the export and returns the largest difference, for a row of `FORMATS`."""
 
     def write_export(model, destination: Path) -> list[str]:
-        return [f"The export was run: its outputs differ from the model's by at most {export(model, destination):.1e}."]
+        difference = export(model, destination, **settings)
+        return [
+            f"The export was run: its outputs differ from the model's by at most {difference:.1e}.",
+            export_report(model, opened(destination), destination, **settings),
+        ]
 
     return write_export
 
@@ -88,7 +95,16 @@ def _encoder(checkpoint: Checkpoint, model: str, dtype: str) -> tuple[Any, list[
 
 
 def _served_graph(checkpoint: Checkpoint, model: str, dtype: str) -> tuple[Any, list[str]]:
-    """Returns the model of a kind, or the encoder if a head would be untrained and not worth exporting; and notes."""
+    """Returns the model of a kind and notes; of a pretrainer with an untrained head, unless asked for, the encoder."""
+    kind = checkpoint.model_kind if model == "auto" else model
+    if kind in TASKS:
+        if notes_on_new_head(checkpoint, kind):
+            raise InputError(
+                f"{checkpoint.source} has no weights for the head of {in_words(kind)}, and the outputs of random ones "
+                f"mean nothing. Expected: a model fine-tuned as {in_words(kind)}, or --model=encoder. Received: "
+                f"{in_words(checkpoint.model_kind)}."
+            )
+        return _model(checkpoint, kind)
     whole = model == "pretrainer" or not _fresh_heads(checkpoint)
     return _model(checkpoint, model if whole else "encoder")
 
@@ -149,12 +165,18 @@ FORMATS: dict[str, Format] = {
     "hugging_face": _folder(
         _tensors, _write_folder_of_tensors, _HUGGING_FACE_FILES, takes_dtype=True, holds_tasks=True
     ),
-    "saved_model": _folder(_served_graph, _exported(export_saved_model), _SAVED_MODEL_FILES, is_graph=True),
-    "saved_model_strings": _folder(
-        _encoder, _exported(functools.partial(export_saved_model, strings=True)), _SAVED_MODEL_FILES
+    "saved_model": _folder(
+        _served_graph,
+        _exported(export_saved_model, open_saved_model),
+        _SAVED_MODEL_FILES,
+        is_graph=True,
+        holds_tasks=True,
     ),
-    "onnx": Format(_served_graph, _exported(export_onnx), ".onnx", is_graph=True),
-    "litert": Format(_served_graph, _exported(export_litert), ".tflite", is_graph=True),
+    "saved_model_strings": _folder(
+        _encoder, _exported(export_saved_model, open_saved_model, strings=True), _SAVED_MODEL_FILES
+    ),
+    "onnx": Format(_served_graph, _exported(export_onnx, open_onnx), ".onnx", is_graph=True, holds_tasks=True),
+    "litert": Format(_served_graph, _exported(export_litert, open_litert), ".tflite", is_graph=True, holds_tasks=True),
 }
 
 

@@ -23,6 +23,8 @@ class ResolvedDocument:
         tokens: tuple of str. The words that the text was cut into, or those given.
         offsets: tuple of (start, end). Half-open character offsets of the tokens in `text`; empty without text.
         token_clusters: tuple of clusters, each a tuple of (start, end): half-open spans of tokens, in order.
+        mention_scores: tuple of tuples of float, one for each mention: see `Mention`. Empty if unknown.
+        link_probabilities: tuple of tuples of float or `None`, one for each mention: see `Mention`. Empty if unknown.
 
     Example:
 
@@ -39,17 +41,31 @@ class ResolvedDocument:
     tokens: tuple[str, ...]
     offsets: tuple[tuple[int, int], ...]
     token_clusters: tuple[tuple[tuple[int, int], ...], ...]
+    mention_scores: tuple[tuple[float, ...], ...] = ()
+    link_probabilities: tuple[tuple[float | None, ...], ...] = ()
 
     @property
     def clusters(self) -> list[list[Mention]]:
         """The chains: lists of `Mention` in the order of the text; the chain that begins first comes first."""
-        return [[self._mention(start, end) for start, end in cluster] for cluster in self.token_clusters]
+        return [
+            [self._mention(start, end, chain, place) for place, (start, end) in enumerate(cluster)]
+            for chain, cluster in enumerate(self.token_clusters)
+        ]
 
-    def _mention(self, start: int, end: int) -> Mention:
+    @property
+    def chain_scores(self) -> list[float | None]:
+        """The lowest link probability of each chain, its weakest link; `None` for a chain of one, or if unknown."""
+        if not self.link_probabilities:
+            return [None] * len(self.token_clusters)
+        known = [[one for one in chain if one is not None] for chain in self.link_probabilities]
+        return [min(chain, default=None) for chain in known]
+
+    def _mention(self, start: int, end: int, chain: int, place: int) -> Mention:
+        scores = [table[chain][place] if table else None for table in (self.mention_scores, self.link_probabilities)]
         if self.text is None:
-            return Mention(" ".join(self.tokens[start:end]), start, end)
+            return Mention(" ".join(self.tokens[start:end]), start, end, *scores)
         text_start, text_end = self.offsets[start][0], self.offsets[end - 1][1]
-        return Mention(self.text[text_start:text_end], text_start, text_end)
+        return Mention(self.text[text_start:text_end], text_start, text_end, *scores)
 
     def render(self, path: str | os.PathLike | None = None, title: str = "Coreference") -> str:
         """Returns a page of the text with its mentions coloured by chain; pointing at one shows its chain.

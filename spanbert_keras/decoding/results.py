@@ -41,6 +41,10 @@ class Mention:
         text: str. `document.text[start:end]`; for a document given as tokens, these joined by blanks.
         start, end: int. Half-open: character (code point) offsets into the document's text; for a document given
             as tokens, places of tokens.
+        mention_score: float or `None`. Score of the span as a mention, before any link: above 0 if it is a likely one.
+            `None` if unknown, as the next. Neither counts when mentions are compared.
+        link_probability: float or `None`. Probability that it refers to an earlier mention of its chain. `None` for the
+            first mention of a chain.
 
     Example:
 
@@ -54,6 +58,8 @@ class Mention:
     text: str
     start: int
     end: int
+    mention_score: float | None = dataclasses.field(default=None, compare=False)
+    link_probability: float | None = dataclasses.field(default=None, compare=False)
 
     def __lt__(self, other: "Mention") -> bool:
         return (self.start, self.end) < (other.start, other.end)

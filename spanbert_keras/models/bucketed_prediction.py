@@ -23,7 +23,6 @@ class BucketedPrediction(TaskModel):
     def __init__(self, encoder, head, dtype=None, **kwargs):
         super().__init__(encoder, head, dtype, **kwargs)
         self._compiled_call = CompiledCall(self)
-        self._compiled_rows = None
         if keras.backend.backend() == "tensorflow":
             self.jit_compile = False  # XLA would compile each shape of Keras' own `predict` separately
 
@@ -34,13 +33,7 @@ class BucketedPrediction(TaskModel):
 
     def compute_rows(self, batch):
         """Returns the outputs of a batch as arrays. One thread at a time: Keras' own call changes the model's state."""
-        rows = len(batch["token_ids"])
         with self._one_call:
-            if not self._compiled_call.any_shape and rows > 1 and self._compiled_rows not in (None, rows):
-                # JAX keeps every shape that it compiled: keep those of a single batch size, and of single rows.
-                self._compiled_call.forget_shapes()
-            if rows > 1:
-                self._compiled_rows = rows
             return self._compiled_call(batch)
 
     def batches_of(

@@ -14,7 +14,7 @@ class CompiledCall:
 
     On TensorFlow the model is traced once, for every shape, and again if its variables are replaced, as when it is
     quantized or gets LoRA weights. On other backends, and if the model is compiled with `run_eagerly`, Keras' own
-    `predict_on_batch` computes; on JAX it compiles each shape.
+    `predict_on_batch` computes; on JAX it compiles each shape, and keeps those of one batch size and of single rows.
 
     Args:
         model: a model that takes a dict of inputs with the keys `model.input_keys` and returns a dict.
@@ -28,8 +28,14 @@ class CompiledCall:
         self.any_shape = keras.backend.backend() != "jax"
         self._function: Callable | None = None
         self._variables: list = []
+        self._rows: int | None = None  # of a batch
 
     def __call__(self, batch: dict) -> dict[str, np.ndarray]:
+        rows = len(batch[self.model.input_keys[0]])
+        if not self.any_shape and rows > 1:
+            if self._rows not in (None, rows):
+                self.forget_shapes()
+            self._rows = rows
         if keras.backend.backend() != "tensorflow" or self.model.run_eagerly:
             return self.model.predict_on_batch(batch)
         variables = self.model.variables

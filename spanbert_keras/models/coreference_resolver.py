@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import keras
 from keras import ops
 
-from spanbert_keras.arguments import whole_number
+from spanbert_keras.arguments import real_number, whole_number
 from spanbert_keras.errors import InputError, shown
 from spanbert_keras.layers.coreference.coarse_antecedents import CoarseAntecedents
 from spanbert_keras.layers.coreference.mention_scorer import MentionScorer
@@ -209,6 +209,7 @@ class SpanBertCoreferenceResolver(TaskModel):
         mentions=None,
         batch_size=16,
         singletons=False,
+        min_score=0.0,
     ):
         """Returns a document, or several, with the chains of mentions that corefer; threads may share a model.
 
@@ -228,6 +229,8 @@ class SpanBertCoreferenceResolver(TaskModel):
             batch_size: int. Segments of the longest length that are encoded at once.
             singletons: bool. Whether likely mentions (score above 0) without a link are chains of one. OntoNotes has
                 no such chains, so models trained on it recognise them poorly.
+            min_score: float, from 0 to 1. Mentions are linked if `Mention.link_probability` is at least this: fewer
+                links, of which more are right. Defaults to `0.0`: whatever is likelier than no link.
 
         Returns:
             `ResolvedDocument`, or a list of them for a sequence of texts.
@@ -237,8 +240,9 @@ class SpanBertCoreferenceResolver(TaskModel):
             ImportError: raw text was given, or tokens without sentences, and spaCy (extra `linguistic`) is missing.
         """
         batch_size = whole_number("batch_size", batch_size)
+        min_score = real_number("min_score", min_score, 0, 1)
         documents, single = given_documents(texts, tokens, sentences, speakers, genre, mentions, self.tokenizer)
-        found = resolve_documents(self, documents, batch_size, singletons)
+        found = resolve_documents(self, documents, batch_size, singletons, min_score)
         return found[0] if single else found
 
     def links(self, cuts: Sequence[SegmentedDocument], genres: Sequence[int], batch_size: int, mentions: Sequence):

@@ -2,6 +2,7 @@
 
 import functools
 import os
+import threading
 from collections.abc import Callable
 from typing import ClassVar
 
@@ -18,6 +19,8 @@ from spanbert_keras.layers.encoder_block import RECOMPUTE, EncoderBlock, is_pure
 from spanbert_keras.layers.functional import initializer, is_plain, reject_rematerialization
 from spanbert_keras.layers.input_embedding import InputEmbedding
 from spanbert_keras.layers.saving.saved_state import SavedState, plain_policy, without_policy_map
+from spanbert_keras.models.compiled_call import CompiledCall
+from spanbert_keras.models.embed_spans import embed_spans
 from spanbert_keras.models.named_inputs import NamedInputs
 from spanbert_keras.preprocessing.tokenizer import SpanBertTokenizer
 from spanbert_keras.presets import ARCHITECTURES
@@ -174,6 +177,53 @@ class SpanBertEncoder(SavedState, NamedInputs, Backbone):
         self.max_sequence_length = max_sequence_length
         self.num_segments = num_segments
         self.tokenizer = tokenizer
+        self._compiled_call = CompiledCall(self)
+        self._one_call = threading.RLock()  # for several threads: Keras' own `predict` changes the model's state
+
+    def embed_spans(self, texts, spans, pooling="boundary", batch_size=32):
+        """Returns a vector for each span of a text, or of several; several threads may call it.
+
+        A text that is longer than a row is read in windows that overlap by half, and each span in the window where it
+        has most context. A span longer than a window is read piece by piece, each in its best window.
+
+        Args:
+            texts: str, a list of tokens, or a list of either.
+            spans: list of (start, end), half-open ranges of characters (code points) of a str or of tokens; for several
+                texts a list of such lists. A span means all word pieces that it touches.
+            pooling: what a span's vector is made of. `"boundary"`: the vectors of its first and of its last piece, side
+                by side. `"external"`: those of the pieces before and after it, from which the span boundary objective
+                predicts a span (paper, section 3.2); beside a text's first and last piece these are [CLS] and [SEP].
+                `"mean"`: the mean over its pieces.
+            batch_size: int. Rows of the longest length that are encoded at once; of shorter ones as many tokens.
+
+        Returns:
+            float32 NumPy array `(N, 2 D)`, or `(N, D)` for `"mean"`; for several texts a list of them.
+
+        Raises:
+            InputError: another pooling, a span outside its text or without a word, lists that do not fit, or an encoder
+                without a tokenizer.
+
+        Example:
+
+        ```python
+        from spanbert_keras import SpanBertEncoder, SpanBertTokenizer
+
+        vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "Ann", "lives", "in", "Rome"]
+        encoder = SpanBertEncoder(9, 1, 2, 8, 16, max_sequence_length=32, tokenizer=SpanBertTokenizer(vocabulary))
+        encoder.embed_spans("Ann lives in Rome", [(0, 3), (13, 17)]).shape  # (2, 16)
+        encoder.embed_spans(["Ann", "lives", "in", "Rome"], [(3, 4)], pooling="mean").shape  # (1, 8)
+        ```
+        """
+        return embed_spans(self, texts, spans, pooling, batch_size)
+
+    def compute_rows(self, batch):
+        """Returns the outputs of a batch as arrays; few shapes are compiled, see `CompiledCall`."""
+        with self._one_call:
+            return self._compiled_call(batch)
+
+    def batches_of(self, lengths, batch_size):
+        """Returns the batches in which rows are computed; see `CompiledCall.batches_of`."""
+        return self._compiled_call.batches_of(lengths, self.max_sequence_length, batch_size)
 
     def first_vectors(self, inputs, training=None):
         """Returns the encoding of each row's first piece, [CLS], without computing the other vectors of the last block.

@@ -2,7 +2,10 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from spanbert_keras.decoding.antecedent_clusters import antecedent_clusters
+from spanbert_keras.decoding.link_probabilities import link_probabilities
 from spanbert_keras.decoding.resolved_document import ResolvedDocument
 from spanbert_keras.errors import InputError
 from spanbert_keras.models.tiled_resolver import Links
@@ -13,7 +16,7 @@ GROUP_BATCHES = 4  # documents are resolved together until they fill that many b
 
 
 def resolve_documents(
-    resolver, documents: Sequence[GivenDocument], batch_size: int, singletons: bool
+    resolver, documents: Sequence[GivenDocument], batch_size: int, singletons: bool, min_score: float = 0.0
 ) -> list[ResolvedDocument]:
     """Returns each document with its chains; a bounded number of documents is held at a time.
 
@@ -21,7 +24,7 @@ def resolve_documents(
         resolver: `SpanBertCoreferenceResolver`.
         documents: sequence of `GivenDocument`.
         batch_size: int. Segments encoded at once.
-        singletons: bool. See `SpanBertCoreferenceResolver.resolve`.
+        singletons, min_score: see `SpanBertCoreferenceResolver.resolve`.
 
     Raises:
         InputError: a document's genre is unknown to the model.
@@ -38,12 +41,14 @@ def resolve_documents(
         if number == len(documents) - 1 or segments >= GROUP_BATCHES * batch_size:
             given, cuts, genres = zip(*group, strict=True)
             links = resolver.links(cuts, genres, batch_size, [document.mentions for document in given])
-            found += [resolved(*parts, singletons) for parts in zip(given, cuts, links, strict=True)]
+            found += [resolved(*parts, singletons, min_score) for parts in zip(given, cuts, links, strict=True)]
             group = []
     return found
 
 
-def resolved(document: GivenDocument, cut: SegmentedDocument, links: Links, singletons: bool) -> ResolvedDocument:
+def resolved(
+    document: GivenDocument, cut: SegmentedDocument, links: Links, singletons: bool, min_score: float = 0.0
+) -> ResolvedDocument:
     """Returns a document with the chains that its links make.
 
     Args:
@@ -51,19 +56,29 @@ def resolved(document: GivenDocument, cut: SegmentedDocument, links: Links, sing
         cut: `SegmentedDocument`. Tells which words the pieces of a span belong to.
         links: `Links`.
         singletons: bool. Whether likely mentions (score above 0) without a link are chains of one.
+        min_score: float. Links of a lower probability are left out, which cuts their chains in two.
     """
     best = links.best()
     clusters = antecedent_clusters(best.tolist())
+    probabilities = link_probabilities(links.scores, links.antecedents, clusters)
+    if min_score > 0:
+        best = np.where(probabilities >= min_score, best, -1)
+        clusters = antecedent_clusters(best.tolist())
     if singletons:
         linked = {place for cluster in clusters for place in cluster}
         clusters += [[place] for place in range(len(best)) if place not in linked and links.mention_scores[place] > 0]
     spans = [cut.words_of(int(start), int(end)) for start, end in zip(links.starts, links.ends, strict=True)]
     in_words = without_repetitions([[spans[place] for place in cluster] for cluster in clusters])
+    kept = sorted(cluster for cluster in in_words if singletons or len(cluster) > 1)
+    place_of = {span: place for place, span in reversed(list(enumerate(spans)))}
+    places = [[place_of[span] for span in cluster] for cluster in kept]
     return ResolvedDocument(
         text=document.text,
         tokens=tuple(document.tokens),
         offsets=tuple(document.offsets),
-        token_clusters=tuple(sorted(cluster for cluster in in_words if singletons or len(cluster) > 1)),
+        token_clusters=tuple(kept),
+        mention_scores=tuple(tuple(float(links.mention_scores[place]) for place in chain) for chain in places),
+        link_probabilities=tuple((None, *(float(probabilities[p]) for p in chain[1:])) for chain in places),
     )
 
 

@@ -39,6 +39,7 @@ class Config(EvaluationSettings):
     singletons: bool = setting(
         "Predicts likely mentions without an antecedent as chains of one mention.", default=False
     )
+    min_score: float = setting("Lowest probability of a link between two mentions.", default=0.0, minimum=0)
     gold_mentions: bool = setting("Gives the model the gold mentions, so that only linking is scored.", default=False)
     baselines: bool = setting(
         "Also scores two rules on the gold mentions: each on its own, and mentions with equal words linked.",
@@ -97,7 +98,7 @@ def _documents(config: Config, model) -> dict[str, dict[str, Any]]:
         )
     folder = config.make_folder()
     start = time.monotonic()
-    options = (config.batch_size, config.singletons, config.gold_mentions, True)
+    options = (config.batch_size, config.singletons, config.gold_mentions, True, config.min_score)
     _compare_precisions(config, model, [document for document in documents if document.tokens][:1])
     found = predictions.predict(model, documents, *options)
     logging.info("Resolved %d documents in %.1f s.", len(documents), time.monotonic() - start)

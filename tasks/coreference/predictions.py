@@ -72,6 +72,7 @@ def predict(
     singletons: bool = False,
     gold_mentions: bool = False,
     progress: bool = False,
+    min_score: float = 0.0,
 ) -> list[tuple]:
     """Returns the clusters of each document, in words.
 
@@ -82,12 +83,14 @@ def predict(
         singletons: bool. Whether likely mentions without an antecedent become clusters of one mention.
         gold_mentions: bool. Whether the documents' gold mentions are linked instead of predicted ones.
         progress: bool. Whether progress is shown: a bar in a terminal, log lines elsewhere.
+        min_score: float. Lowest probability of a link between two mentions.
     """
+    options = {"batch_size": batch_size, "singletons": singletons, "min_score": min_score}
     mentions = [baselines.mentions_of(document) for document in documents] if gold_mentions else None
 
     def resolve(part: slice) -> list[tuple]:
         given = mentions[part] if mentions else None
-        found = model.resolve(documents[part], mentions=given, batch_size=batch_size, singletons=singletons)
+        found = model.resolve(documents[part], mentions=given, **options)
         return [document.token_clusters for document in found]
 
     found = []

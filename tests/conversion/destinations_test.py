@@ -1,6 +1,7 @@
 """Tests of writing checkpoints: atomically and in the requested dtype."""
 
 import json
+import re
 
 import keras
 import ml_dtypes
@@ -20,6 +21,10 @@ from spanbert_keras.conversion.destinations import format_of, write
 from spanbert_keras.conversion.formats.own_models import OWN_KIND, from_model, to_model
 from spanbert_keras.conversion.sources import open_source
 from spanbert_keras.errors import InputError
+
+
+def make_classifier(encoder):
+    return SpanBertTextClassifier(encoder, labels=["no", "yes"])
 
 
 @pytest.fixture
@@ -205,7 +210,33 @@ def test_exports_are_run_and_their_difference_is_reported(checkpoint, tmp_path, 
     notes = write(checkpoint, tmp_path / "exports" / name, form)  # only the encoder, since one head is missing
     assert notes[0].startswith("The heads (masked_lm) are left out")
     assert float(notes[1].rpartition(" ")[2].rstrip(".")) < 1e-5
+    assert re.match(
+        r"Its outputs are .*sequence_output.*; its size is [\d.]+ MB\. One row of \d+ tokens takes", notes[2]
+    )
     assert [p.name for p in (tmp_path / "exports").iterdir()] == [name]
+
+
+@pytest.mark.parametrize("name, form", [("a.onnx", "onnx"), ("a.tflite", "litert"), ("a", "saved_model")])
+@pytest.mark.parametrize(
+    "kind, outputs", [(SpanBertQuestionAnswerer, "end_logits, start_logits"), (make_classifier, "logits")]
+)
+def test_an_export_has_the_head_of_its_task(make_encoder, tmp_path, kind, outputs, name, form):
+    if keras.backend.backend() != "tensorflow":
+        pytest.skip("exports are made on the TensorFlow backend")
+    if form != "saved_model":
+        pytest.importorskip("onnx" if form == "onnx" else "ai_edge_litert", reason="of the extra `export`")
+    notes = write(from_model(kind(make_encoder())), tmp_path / name, form)
+    assert float(re.search(r"by at most (\S+)\.$", notes[0])[1]) < 1e-5
+    assert notes[1].startswith(f"Its outputs are {outputs};")
+    notes = write(from_model(kind(make_encoder())), tmp_path / name, form, model="encoder")
+    assert notes[-1].startswith("Its outputs are sequence_output;")
+
+
+@pytest.mark.parametrize("name, form", [("a.onnx", "onnx"), ("a.tflite", "litert"), ("a", "saved_model")])
+def test_a_head_that_was_never_trained_is_not_exported(checkpoint, tmp_path, name, form):
+    with pytest.raises(InputError, match="no weights for the head of a question answerer, .* Received: a pretrainer"):
+        write(checkpoint, tmp_path / name, form, model="question_answerer")
+    assert not (tmp_path / name).exists()
 
 
 def test_a_failed_write_keeps_the_old_file(checkpoint, tmp_path, monkeypatch):
@@ -229,7 +260,7 @@ def test_a_resolver_is_not_exported_and_its_encoder_only_on_request(make_encoder
     for model in ("auto", "coreference_resolver"):
         with pytest.raises(InputError, match=f"A coreference resolver cannot be exported with --format={form}"):
             write(from_model(resolver), tmp_path / name, form, model=model)
-    with pytest.raises(InputError, match="does not hold a task's model. Expected: --model=encoder.*=text_classifier"):
+    with pytest.raises(InputError, match="cannot become a text classifier|no weights for the head"):
         write(from_model(resolver), tmp_path / name, form, model="text_classifier")
     assert list(tmp_path.iterdir()) == []
 

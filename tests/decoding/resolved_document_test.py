@@ -98,7 +98,7 @@ def random_clusters(rng, count, number, nested):
 def test_it_is_public_frozen_and_explained():
     assert spanbert_keras.ResolvedDocument is ResolvedDocument
     names = [field.name for field in dataclasses.fields(ResolvedDocument)]
-    assert names == ["text", "tokens", "offsets", "token_clusters"]
+    assert names == ["text", "tokens", "offsets", "token_clusters", "mention_scores", "link_probabilities"]
     assert all(f"{name}:" in ResolvedDocument.__doc__ for name in names)
     one = of_words(["a"])
     with pytest.raises(dataclasses.FrozenInstanceError):

@@ -13,7 +13,7 @@ from spanbert_keras.decoding.results import Answer, Classification, Mention, Rel
     [
         (Answer, ["text", "start", "end", "score", "no_answer_score"]),
         (Classification, ["label", "score", "scores", "labels"]),
-        (Mention, ["text", "start", "end"]),
+        (Mention, ["text", "start", "end", "mention_score", "link_probability"]),
         (Relation, ["label", "score", "scores"]),
     ],
 )

@@ -38,13 +38,10 @@ class Sums(BucketedPrediction, keras.Model):
 
 
 class SlowCall:
-    """Doubles ids, slowly, and notes how many calls run at once and how often compiled shapes were dropped."""
+    """Doubles ids, slowly, and notes how many calls run at once."""
 
-    def __init__(self, any_shape):
-        self.any_shape, self.running, self.most, self.dropped, self.lock = any_shape, 0, 0, 0, threading.Lock()
-
-    def forget_shapes(self):
-        self.dropped += 1
+    def __init__(self):
+        self.running, self.most, self.lock = 0, 0, threading.Lock()
 
     def __call__(self, batch):
         with self.lock:
@@ -62,22 +59,11 @@ def model(make_encoder, tokenizer):
 
 
 def test_threads_compute_one_after_the_other(model):
-    model._compiled_call = SlowCall(True)
+    model._compiled_call = SlowCall()
     with concurrent.futures.ThreadPoolExecutor(6) as pool:
         jobs = [pool.submit(model.compute_rows, {"token_ids": np.full((2, 3), i)}) for i in range(24)]
         assert [int(job.result()[0, 0]) for job in jobs] == [2 * i for i in range(24)]
     assert model._compiled_call.most == 1
-
-
-@pytest.mark.parametrize("any_shape", [True, False])
-def test_compiled_shapes_of_one_batch_size_and_of_single_rows_are_kept(model, any_shape):
-    model._compiled_call = SlowCall(any_shape)
-    for rows in (4, 1, 4, 1, 4):
-        model.compute_rows({"token_ids": np.zeros((rows, 3))})
-    assert model._compiled_call.dropped == 0
-    for rows in (5, 5, 1, 4):
-        model.compute_rows({"token_ids": np.zeros((rows, 3))})
-    assert model._compiled_call.dropped == (0 if any_shape else 2)
 
 
 def test_what_is_changed_before_compile_is_predicted(model, rows, monkeypatch):

@@ -52,7 +52,7 @@ def test_outputs_are_the_models_without_dropout_in_any_shape(encoder, to_numpy):
 
 def test_the_model_is_traced_once_or_once_for_each_shape(encoder, traced):
     call = CompiledCall(encoder)
-    shapes = ((1, 5), (3, 8), (7, 32), (3, 8))
+    shapes = ((1, 5), (3, 8), (3, 32), (3, 8))
     for shape in shapes:
         call(batch_of(*shape))
     assert len(traced) == {"tensorflow": 1, "jax": 3, "torch": 4}[BACKEND]
@@ -61,6 +61,20 @@ def test_the_model_is_traced_once_or_once_for_each_shape(encoder, traced):
     call.forget_shapes()
     call(batch_of(3, 8))
     assert len(traced) == before + 1
+
+
+@pytest.mark.parametrize("any_shape", [True, False])
+def test_compiled_shapes_of_one_batch_size_and_of_single_rows_are_kept(encoder, monkeypatch, any_shape):
+    dropped = []
+    call = CompiledCall(encoder)
+    call.any_shape = any_shape
+    monkeypatch.setattr(call, "forget_shapes", lambda: dropped.append(1))
+    for rows in (4, 1, 4, 1, 4):
+        call(batch_of(rows, 3))
+    assert not dropped
+    for rows in (5, 5, 1, 4):
+        call(batch_of(rows, 3))
+    assert len(dropped) == (0 if any_shape else 2)
 
 
 def test_weights_that_change_are_used(encoder, randomize, to_numpy):

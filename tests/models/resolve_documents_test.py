@@ -75,3 +75,52 @@ def test_a_mention_in_words_is_in_one_chain_and_crosses_none_of_its_own():
     assert without_repetitions(given) == [((0, 2), (5, 6)), ((7, 8),), ((1, 3),)]
     nested = [[(0, 9), (1, 2), (1, 3)], [(4, 6)]]
     assert without_repetitions(nested) == [((0, 9), (1, 2), (1, 3)), ((4, 6),)]
+
+
+def linked(tokenizer, scores, **options):
+    """Resolves a document of five words with the given antecedent scores (5, 2) of the two words before each."""
+    (document,) = given(5)
+    cut = DocumentSegments(tokenizer, 8, "pieces").cut(document.tokens, document.sentences, document.speakers)
+    places = np.arange(5)
+    antecedents = np.stack([places - 2, places - 1], 1)
+    scores = np.where(antecedents < 0, -np.inf, np.array(scores, float))
+    links = Links(places + 1, places + 1, np.array([4, 3, 2, 1, 0.5], "float32"), np.maximum(antecedents, -1), scores)
+    return resolved(document, cut, links, **({"singletons": False} | options))
+
+
+LINK_SCORES = [[0, 0], [0, -9], [3, -1], [2, 1], [1, -5]]  # links 2 -> 0, 3 -> 1, 4 -> 2
+
+
+def test_mentions_carry_their_scores_and_chains_their_weakest_link(tokenizer):
+    document = linked(tokenizer, LINK_SCORES)
+    assert document.token_clusters == (((0, 1), (2, 3), (4, 5)), ((1, 2), (3, 4)))
+    assert document.mention_scores == ((4.0, 2.0, 0.5), (3.0, 1.0))
+    e = np.exp
+    links = [e(3) / (1 + e(3) + e(-1)), e(1) / (1 + e(1) + e(-5)), e(2) / (1 + e(2) + e(1))]
+    assert document.link_probabilities[0][0] is None and document.link_probabilities[1][0] is None
+    np.testing.assert_allclose(document.link_probabilities[0][1:] + document.link_probabilities[1][1:], links)
+    assert document.chain_scores == [pytest.approx(links[1]), pytest.approx(links[2])]
+    chains = document.clusters
+    assert [m.mention_score for m in chains[0]] == [4.0, 2.0, 0.5]
+    assert [m.link_probability for m in chains[1]] == [None, pytest.approx(links[2])]
+
+
+def test_links_below_the_lowest_probability_are_left_out(tokenizer):
+    assert linked(tokenizer, LINK_SCORES, min_score=0.7).token_clusters == (((0, 1), (2, 3), (4, 5)),)
+    assert linked(tokenizer, LINK_SCORES, min_score=0.8).token_clusters == (((0, 1), (2, 3)),)
+    assert linked(tokenizer, LINK_SCORES, min_score=1.0).token_clusters == ()
+    document = linked(tokenizer, LINK_SCORES, min_score=0.8, singletons=True)
+    assert document.token_clusters == (((0, 1), (2, 3)), ((1, 2),), ((3, 4),), ((4, 5),))
+    assert document.chain_scores[1:] == [None] * 3 and document.link_probabilities[3] == (None,)
+
+
+def test_a_sure_link_has_the_highest_probability_and_words_have_the_scores_of_their_first_span(tokenizer):
+    sure = linked(tokenizer, [[0, 0], [0, 0], [900, 0], [0, 0], [0, 0]], min_score=1.0)
+    assert sure.token_clusters == (((0, 1), (2, 3)),) and sure.chain_scores == [1.0]
+    documents = [Document(("ab", "c", "d"))]  # pieces: [CLS], two, one, one, [SEP]
+    (document,) = given_documents(documents, None, None, None, None, None, None)[0]
+    cut = DocumentSegments(tokenizer, 8, "pieces").cut(document.tokens, document.sentences, document.speakers)
+    column = np.array([[-1], [0], [1]])
+    links = Links(np.array([1, 1, 4]), np.array([1, 2, 4]), np.array([3, 2, 1], "float32"), column, column + 0.5)
+    found = resolved(document, cut, links, False)
+    assert found.token_clusters == (((0, 1), (2, 3)),) and found.mention_scores == ((3.0, 1.0),)

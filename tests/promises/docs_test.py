@@ -25,6 +25,7 @@ PAGES = (
     "coreference",
     "relation_extraction",
     "text_classification",
+    "span_vectors",
     "results",
     "architecture",
     "extending",

@@ -1,7 +1,7 @@
 """Exports to LiteRT (formerly TensorFlow Lite). Shape letters: B batch, T tokens."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +22,8 @@ def export_litert(model, path: str | os.PathLike) -> float:
     first, because the file's shapes are 1 x 1.
 
     Args:
-        model: `SpanBertEncoder` or `SpanBertPretrainer` that computes in float32.
+        model: `SpanBertEncoder`, `SpanBertPretrainer` or the model of a task, except a coreference resolver, that
+            computes in float32.
         path: path of the file, `*.tflite`. An existing file is replaced. Needs the extra `export`.
 
     Returns:
@@ -69,17 +70,18 @@ def export_litert(model, path: str | os.PathLike) -> float:
 
         builtins = {"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS]}
         model.export(str(temporary), format="litert", verbose=False, target_spec=builtins)
-        differences.append(check_outputs(model, sample_inputs(model), lambda rows: _run(temporary, rows)))
+        differences.append(check_outputs(model, sample_inputs(model), open_litert(temporary)))
 
     with input_error_if_unwritable(path):
         write_atomically(path, write)
     return differences[0]
 
 
-def _run(path: Path, inputs: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
-    """Returns the outputs of a LiteRT file by name."""
+def open_litert(path: str | os.PathLike) -> Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]:
+    """Returns a function that runs a LiteRT file: a dict of inputs (others are ignored) to a dict of outputs."""
     from ai_edge_litert.interpreter import Interpreter
 
-    interpreter = Interpreter(str(path))
+    interpreter = Interpreter(os.fspath(path))
     names = interpreter.get_signature_list()[SIGNATURE]["inputs"]
-    return interpreter.get_signature_runner(SIGNATURE)(**{name: inputs[name] for name in names})
+    runner = interpreter.get_signature_runner(SIGNATURE)
+    return lambda inputs: runner(**{name: inputs[name] for name in names})

@@ -19,14 +19,15 @@ def export_onnx(model, path: str | os.PathLike) -> float:
     """Writes an ONNX file atomically, after comparing its outputs in onnxruntime with the model's.
 
     Inputs and outputs have the model's names. Inputs are int32 of any batch size and length: for an encoder
-    `token_ids`, `segment_ids` and `padding_mask` `(batch, length)`; a pretrainer also has its four position inputs
-    `(batch, positions)` and, with a next-sentence head, `pair_positions` `(batch, pairs)`.
+    and the models of tasks `token_ids`, `segment_ids` and `padding_mask` `(batch, length)`; a pretrainer also has its
+    four position inputs `(batch, positions)` and, with a next-sentence head, `pair_positions` `(batch, pairs)`.
 
     The graph is converted (by tf2onnx) without its weights, which are added to the file one by one. Besides the model,
     an export needs about 3.5 times the memory of the weights, most of it for the comparison.
 
     Args:
-        model: `SpanBertEncoder` or `SpanBertPretrainer` that computes in float32.
+        model: `SpanBertEncoder`, `SpanBertPretrainer` or the model of a task, except a coreference resolver, that
+            computes in float32.
         path: path of the file, usually `*.onnx`. An existing file is replaced. Needs the extra `export`.
 
     Returns:
@@ -70,7 +71,7 @@ def export_onnx(model, path: str | os.PathLike) -> float:
         onnx.checker.check_model(exported)
         _write_with_weights(exported, weights, temporary)
         inputs = sample_inputs(model)
-        differences.append(check_outputs(model, inputs, lambda rows: _run(temporary, rows)))
+        differences.append(check_outputs(model, inputs, open_onnx(temporary)))
 
     with input_error_if_unwritable(path):
         write_atomically(path, write)
@@ -101,7 +102,8 @@ def _write_graph(model, weights: Mapping[str, keras.Variable], path: Path) -> No
 
 def _name_free_axes(graph) -> None:
     """Names the free axes of all inputs and outputs, which tf2onnx only numbers."""
-    of_tokens = dict.fromkeys(("token_ids", "segment_ids", "padding_mask", "sequence_output"), "length")
+    of_tokens = dict.fromkeys(("token_ids", "segment_ids", "padding_mask"), "length")
+    of_tokens |= dict.fromkeys(("sequence_output", "start_logits", "end_logits"), "length")
     second = of_tokens | dict.fromkeys(("pair_positions", "next_sentence"), "pairs")
     for value in (*graph.input, *graph.output):
         names = ("batch", second.get(value.name, "positions"))
@@ -188,11 +190,14 @@ def _run_node(node, inputs: Mapping[str, np.ndarray], opsets) -> dict[str, np.nd
     return dict(zip(node.output, ReferenceEvaluator(model).run(None, dict(inputs)), strict=True))
 
 
-def _run(path: Path, inputs: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
-    """Returns the outputs of an ONNX file by name."""
+def open_onnx(path: str | os.PathLike) -> Callable[[Mapping[str, np.ndarray]], dict[str, np.ndarray]]:
+    """Returns a function that runs an ONNX file: a dict of inputs (others are ignored) to a dict of outputs."""
     import onnxruntime
 
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    names = [output.name for output in session.get_outputs()]
-    selected = {value.name: inputs[value.name] for value in session.get_inputs()}
-    return dict(zip(names, session.run(names, selected), strict=True))
+    session = onnxruntime.InferenceSession(os.fspath(path), providers=["CPUExecutionProvider"])
+    given, names = ([value.name for value in values] for values in (session.get_inputs(), session.get_outputs()))
+
+    def run(inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return dict(zip(names, session.run(names, {name: inputs[name] for name in given}), strict=True))
+
+    return run

@@ -1,7 +1,7 @@
 """Exports to TensorFlow SavedModels. Shape letters: B batch, T tokens, D hidden_dim."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import keras
@@ -28,7 +28,8 @@ def export_saved_model(model, folder: str | os.PathLike, strings: bool = False, 
     `import tensorflow_text` before `tf.saved_model.load`.
 
     Args:
-        model: `SpanBertEncoder` or `SpanBertPretrainer`; with `strings` an encoder that has its tokenizer.
+        model: `SpanBertEncoder`, `SpanBertPretrainer` or the model of a task, except a coreference resolver; with
+            `strings` an encoder that has its tokenizer.
         folder: path of the SavedModel's folder. An existing SavedModel is replaced.
         strings: bool. Whether the SavedModel takes texts. Defaults to `False`: token ids.
         length: int or `None`. With `strings`: T, in tokens; `None`: that of the longest text of the batch.
@@ -77,7 +78,7 @@ def export_saved_model(model, folder: str | os.PathLike, strings: bool = False, 
     def write(temporary: Path) -> None:
         if tokenizer is None:
             _write_ids(model, temporary)
-            differences.append(_check_ids(model, temporary))
+            differences.append(check_outputs(model, sample_inputs(model), open_saved_model(temporary)))
         else:
             _write_strings(model, tokenizer, length, temporary)
             differences.append(_check_strings(model, length, temporary))
@@ -148,26 +149,23 @@ def _write(serve, signature, folder: Path) -> None:
     archive.write_out(str(folder), verbose=False)
 
 
-def _check_ids(model, folder: Path) -> float:
-    """Returns the largest difference between the SavedModel and the model; see `check_outputs`."""
+def open_saved_model(folder: str | os.PathLike) -> Callable[[Mapping], dict]:
+    """Returns a function that runs a SavedModel: a dict of inputs (others are ignored) to a dict of outputs."""
     import tensorflow as tf
 
-    loaded = tf.saved_model.load(str(folder))
+    loaded = tf.saved_model.load(os.fspath(folder))
+    names = list(loaded.signatures["serving_default"].structured_input_signature[1])
 
-    def run(inputs: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
-        selected = {name: tf.constant(inputs[name]) for name in model.input_keys}
-        return loaded.signatures["serving_default"](**selected)
+    def run(inputs: Mapping) -> dict:  # it holds the object, as long as which the variables live
+        return loaded.signatures["serving_default"](**{name: tf.constant(inputs[name]) for name in names})
 
-    return check_outputs(model, sample_inputs(model), run)
+    return run
 
 
 def _check_strings(model, length: int | None, folder: Path) -> float:
-    """Like `_check_ids`, for texts. The token ids must also equal those of the encoder's own tokenizer."""
-    import tensorflow as tf
-
+    """Returns the largest difference for texts; their token ids must equal those of the encoder's own tokenizer."""
     tokenizer = model.tokenizer
-    loaded = tf.saved_model.load(str(folder))
-    outputs = loaded.signatures["serving_default"](text=tf.constant(SAMPLE_TEXTS))
+    outputs = open_saved_model(folder)({"text": SAMPLE_TEXTS})
     room = (length or model.max_sequence_length) - 2
     rows = [[tokenizer.cls_token_id, *ids[:room], tokenizer.sep_token_id] for ids in tokenizer(list(SAMPLE_TEXTS))]
     width = length or max(map(len, rows))
