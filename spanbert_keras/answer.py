@@ -38,6 +38,9 @@ class Config(Settings):
         default=None,
         path=True,
     )
+    min_score: float = setting(
+        "Lowest score of an answer; if none has it, there is no answer.", default=0.0, minimum=0, maximum=1
+    )
     n_best: int = setting("Number of answers shown, best first.", default=1, above=0)
     max_answer_pieces: int | None = setting(
         "Length of the longest answer, in word pieces. Default: the model's.", default=None, above=0
@@ -61,7 +64,13 @@ def main(config: Config) -> None:
             raise InputError(f"--output={config.output}: its folder does not exist. Create it first.")
         reader = load_task_model(config.model, "SpanBertQuestionAnswerer", config.precision)
         count = answer_file(
-            reader, config.input, config.output, config.n_best, config.batch_size, config.max_answer_pieces
+            reader,
+            config.input,
+            config.output,
+            config.n_best,
+            config.batch_size,
+            config.max_answer_pieces,
+            config.min_score,
         )
         if config.precision != "float32":
             sample = list(itertools.islice(read_questions(config.input), SAMPLE))
@@ -76,6 +85,7 @@ def main(config: Config) -> None:
         n_best=config.n_best,
         batch_size=config.batch_size,
         max_answer_pieces=config.max_answer_pieces,
+        min_score=config.min_score,
     )
     for answer in answers:
         if config.json:

@@ -37,7 +37,15 @@ class Question:
     numbered: bool = False
 
 
-def answer_file(reader, path: str, output: str, n_best: int, batch_size: int, max_answer_pieces: int | None) -> int:
+def answer_file(
+    reader,
+    path: str,
+    output: str,
+    n_best: int,
+    batch_size: int,
+    max_answer_pieces: int | None,
+    min_score: float = 0.0,
+) -> int:
     """Writes a JSON line of answers for each question of a file, in its order, and returns the number of questions.
 
     A line has the question's `id` (an unused number if the file has none) and the best answer's
@@ -52,6 +60,7 @@ def answer_file(reader, path: str, output: str, n_best: int, batch_size: int, ma
         n_best: int. Number of answers per question.
         batch_size: int. Number of windows computed at once.
         max_answer_pieces: int or `None`. Longest answer, in word pieces.
+        min_score: float. Lowest score of an answer.
 
     Raises:
         InputError: the file cannot be read, or holds no or an unusable question; raised before anything is computed.
@@ -69,7 +78,7 @@ def answer_file(reader, path: str, output: str, n_best: int, batch_size: int, ma
 
     def write(temporary: Path) -> None:
         with temporary.open("wb") as raw, gzip.GzipFile("", "wb", 9, raw, 0) if output.endswith(".gz") else raw as file:
-            found = answers(reader, read_questions(path, free), n_best, batch_size, max_answer_pieces)
+            found = answers(reader, read_questions(path, free), n_best, batch_size, max_answer_pieces, min_score)
             for question, best in tracked(found, total, "questions"):
                 record = {"id": question.id} | dataclasses.asdict(best[0])
                 if n_best > 1:
@@ -81,7 +90,12 @@ def answer_file(reader, path: str, output: str, n_best: int, batch_size: int, ma
 
 
 def answers(
-    reader, questions: Iterator[Question], n_best: int, batch_size: int, max_answer_pieces: int | None
+    reader,
+    questions: Iterator[Question],
+    n_best: int,
+    batch_size: int,
+    max_answer_pieces: int | None,
+    min_score: float = 0.0,
 ) -> Iterator[tuple[Question, list]]:
     """Yields each question with its answers, best first; a bounded number of questions is held at any time."""
     given: collections.deque[Question] = collections.deque()
@@ -99,7 +113,7 @@ def answers(
 
     for reading in reader.read(asked(), contexts(), batch_size, max_answer_pieces):
         one = given.popleft()
-        yield one, reader.answers_of(reading, one.context, n_best, max_answer_pieces)
+        yield one, reader.answers_of(reading, one.context, n_best, max_answer_pieces, min_score=min_score)
 
 
 def read_questions(path: str, free: int = 0) -> Iterator[Question]:

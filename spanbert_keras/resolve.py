@@ -36,7 +36,7 @@ class Config(Settings):
         "Genre of all documents, one of the model's. Default: that of each document.", default=None
     )
     singletons: bool = setting("Includes likely mentions that are linked to no other.", default=False)
-    min_score: float = setting("Lowest probability of a link between two mentions.", default=0.0, minimum=0)
+    min_score: float = setting("Lowest probability of a link between two mentions.", default=0.0, minimum=0, maximum=1)
     skip_bad_examples: bool = setting("Skips and reports bad documents.", default=False)
     batch_size: int = setting("Number of segments computed at once.", default=16)
     precision: str = precision_setting()

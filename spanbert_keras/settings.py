@@ -30,6 +30,7 @@ def setting(
     *,
     default: Any = dataclasses.MISSING,
     minimum: float | None = None,
+    maximum: float | None = None,
     above: float | None = None,
     below: float | None = None,
     choices: Sequence[str] | None = None,
@@ -42,7 +43,7 @@ def setting(
     Args:
         help: str. A noun phrase for `--help`, with the unit.
         default: value if the flag is not given; a setting without a default is required.
-        minimum: number. The lowest value allowed.
+        minimum, maximum: number. The lowest and the highest value allowed.
         above: number. The value must be greater.
         below: number. The value must be less.
         choices: strings allowed, or `None` for any; of a tuple, each element.
@@ -67,6 +68,7 @@ def setting(
         metadata={
             "help": help,
             "minimum": minimum,
+            "maximum": maximum,
             "above": above,
             "below": below,
             "choices": choices,
@@ -197,19 +199,20 @@ def _check_paths(field: dataclasses.Field, value: Any) -> None:
 
 def _check_range(field: dataclasses.Field, value: Any) -> None:
     """Raises `InputError` for a number out of its range, or not a finite one; `None` is not checked."""
-    minimum, above, below = (field.metadata.get(name) for name in ("minimum", "above", "below"))
+    minimum, maximum, above, below = map(field.metadata.get, ("minimum", "maximum", "above", "below"))
     if isinstance(value, Integral) and abs(int(value)) > MAX_SIZE:
         below = MAX_SIZE + 1 if below is None else below
         minimum = -MAX_SIZE if minimum is above is None else minimum
-    if value is None or minimum is above is below is None:
+    if value is None or minimum is maximum is above is below is None:
         if isinstance(value, float) and not math.isfinite(value):
             raise InputError(f"--{field.name} must be a finite number. Received: {value}.")
         return
-    low_enough = value < (math.inf if below is None else below)
+    low_enough = value < (math.inf if below is None else below) and (maximum is None or value <= maximum)
     if low_enough and (minimum is None or value >= minimum) and (above is None or value > above):
         return
     limits = ["positive"] if above == 0 else [f"above {above}"] if above is not None else []
     limits += [f"at least {minimum}"] if minimum is not None else []
+    limits += [f"at most {maximum}"] if maximum is not None else []
     limits += [f"below {below}"] if below is not None else []
     raise InputError(f"--{field.name} must be {' and '.join(limits)}. Received: {shown(value)}.")
 

@@ -193,7 +193,7 @@ def test_a_bad_file_is_named_before_anything_is_written(ask, tmp_path, content, 
 
 def test_an_interrupted_run_leaves_the_existing_file(reader, ask, tmp_path, monkeypatch):
     (tmp_path / "answers.jsonl").write_text("old")
-    monkeypatch.setattr(SpanBertQuestionAnswerer, "answers_of", lambda *args: 1 / 0)
+    monkeypatch.setattr(SpanBertQuestionAnswerer, "answers_of", lambda *args, **options: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         ask(lines())
     assert (tmp_path / "answers.jsonl").read_text() == "old" and len(list(tmp_path.iterdir())) == 2

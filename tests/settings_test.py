@@ -22,6 +22,7 @@ class Config(Settings):
     steps: int = setting("Number of steps.", default=5, minimum=1, formerly=("rounds", "turns"))
     rate: float | None = setting("Learning rate.", default=None, above=0, below=2)
     weight: float = setting("Weight.", default=0.5, minimum=0, changeable=True)
+    share: float = setting("Share.", default=0.5, minimum=0, maximum=1)
 
     def check(self):
         if self.mode == "slow" and self.steps > 9:
@@ -43,6 +44,8 @@ def test_a_setting_without_default_must_be_given():
         ({"rate": math.nan}, "--rate must be positive and below 2. Received: nan."),
         ({"weight": -1}, "--weight must be at least 0. Received: -1."),
         ({"weight": math.inf}, "--weight must be at least 0. Received: inf."),
+        ({"share": 1.01}, "--share must be at least 0 and at most 1. Received: 1.01."),
+        ({"share": math.nan}, "--share must be at least 0 and at most 1. Received: nan."),
         ({"mode": "other"}, "--mode must be one of fast, slow. Received: other."),
         ({"parts": ("a", "c")}, "--parts must be one of a, b. Received: c."),
         ({"mode": "slow", "steps": 10}, "--mode=slow takes at most 9 --steps."),
@@ -57,7 +60,7 @@ def test_impossible_settings_are_rejected_on_construction_with_the_flag(changes,
 
 
 def test_limits_are_allowed_values_and_none_is_not_checked():
-    config = Config(path="a", steps=1, rate=1.999, weight=0, parts=())
+    config = Config(path="a", steps=1, rate=1.999, weight=0, parts=(), share=1)
     assert (config.steps, config.weight, config.parts, Config(path="a").rate) == (1, 0, (), None)
 
 

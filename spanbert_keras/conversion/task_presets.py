@@ -62,7 +62,8 @@ def _of_own_preset(cls, saved, preset: str, load_weights: bool, settings: dict[s
     config = (read_settings(Path(preset) / "task.json") or {}).get("config", {})
     if _has_new_labels(settings, config.get("labels")):
         encoder = SpanBertEncoder.from_preset(preset, load_weights=load_weights, dtype=settings.pop("dtype", None))
-        dropped = ("backbone", "layer_state", "name", "trainable", "dtype", "preprocessor", "labels", "problem_type")
+        of_head = {"labels", "problem_type", "temperature"}
+        dropped = {"backbone", "layer_state", "name", "trainable", "dtype", "preprocessor", *of_head}
         model = cls(encoder, **{key: value for key, value in config.items() if key not in dropped} | settings)
         model.conversion_notes = [NEW_LABELS_NOTE]
         return model

@@ -20,11 +20,12 @@ class Candidates:
     logits: np.ndarray
     no_answer_logit: float
 
-    def probabilities(self) -> tuple[np.ndarray, float]:
-        """Returns the softmax over the candidates and "no answer": `(C,)` and a float."""
+    def probabilities(self, temperature: float = 1.0) -> tuple[np.ndarray, float]:
+        """Returns the softmax over the candidates and "no answer", of logits divided by the temperature: `(C,)` and a
+        float."""
         largest = max(self.no_answer_logit, self.logits.max(initial=-np.inf))
-        weights = np.exp(self.logits - largest)
-        none = np.exp(self.no_answer_logit - largest)
+        weights = np.exp((self.logits - largest) / temperature)
+        none = np.exp((self.no_answer_logit - largest) / temperature)
         return weights / (weights.sum() + none), float(none / (weights.sum() + none))
 
 

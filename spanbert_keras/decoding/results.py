@@ -70,8 +70,9 @@ class Relation:
     """The relation of a subject to an object.
 
     Attributes:
-        label: str. The most probable of the model's relations (`no_relation` is one of them in TACRED).
-        score: float. Its probability.
+        label: str or `None`. The most probable of the model's relations (`no_relation` is one of them in TACRED);
+            `None` if its probability is below the `min_score` asked for.
+        score: float. The probability of the most probable relation.
         scores: dict from each relation to its probability, in the model's order; they sum to 1.
 
     Example:
@@ -84,7 +85,7 @@ class Relation:
     ```
     """
 
-    label: str
+    label: str | None
     score: float
     scores: dict[str, float]
 
@@ -95,8 +96,9 @@ class Classification:
 
     Attributes:
         label: str or `None`. The most probable label; with several labels for each text, the most probable of them even
-            if it is below the threshold. `None` if the model predicts numbers instead.
-        score: float or `None`. The label's probability, or the number; `None` for several numbers.
+            if it is below the threshold. `None` if its probability is below the `min_score` asked for, and if the model
+            predicts numbers instead.
+        score: float or `None`. The most probable label's probability, or the number; `None` for several numbers.
         scores: dict from each label to its probability, in the model's order. They sum to 1, except
             for a model with several labels per text, where the labels are independent. Of numbers: dict from each
             name to its number, `{}` for a single number without a name.

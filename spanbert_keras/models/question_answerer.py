@@ -15,6 +15,7 @@ from spanbert_keras.layers.functional import initializer
 from spanbert_keras.losses.answer_span_loss import answer_span_losses
 from spanbert_keras.models.bucketed_prediction import BucketedPrediction
 from spanbert_keras.models.task_model import TaskModel
+from spanbert_keras.models.temperature import checked_temperature, given_temperature
 from spanbert_keras.models.windowed_reader import Reading, pad_windows, read
 from spanbert_keras.preprocessing.examples.given_questions import paired_texts
 from spanbert_keras.preprocessing.length_buckets import row_lengths
@@ -45,6 +46,8 @@ class SpanBertQuestionAnswerer(BucketedPrediction):
         no_answer_threshold: float or `None`. The best answer is "no answer" if `Answer.no_answer_score` is above it.
             `None`: the model always answers (SQuAD 1.1, MRQA).
         special_tokens_in_text: bool. Whether a literal [SEP] in a context is read as that piece. Defaults to `False`.
+        temperature: float. Number that logits are divided by for `Answer.score`: above 1 scores become less sure.
+            `tasks.question_answering.evaluate --calibrated_model` fits it. Defaults to `1.0`. May be set.
         **kwargs: `preprocessor`, `dtype`, `name`, `trainable`; `backbone` means `encoder`. See `TaskModel`.
 
     Call arguments:
@@ -90,6 +93,7 @@ class SpanBertQuestionAnswerer(BucketedPrediction):
         max_answer_pieces=30,
         no_answer_threshold=None,
         special_tokens_in_text=False,
+        temperature=1.0,
         **kwargs,
     ):
         encoder = self.only_encoder(encoder, kwargs)
@@ -117,6 +121,7 @@ class SpanBertQuestionAnswerer(BucketedPrediction):
         self.answer_head = answer_head
         self.max_answer_pieces = max_answer_pieces
         self.no_answer_threshold = no_answer_threshold
+        self.temperature = checked_temperature(temperature)
         self.windows = QuestionWindows(
             encoder.tokenizer,
             window_length,
@@ -139,6 +144,7 @@ class SpanBertQuestionAnswerer(BucketedPrediction):
         max_answer_pieces: int | None = None,
         max_question_pieces: int | None = None,
         stride: int | None = None,
+        min_score: float = 0.0,
     ):
         """Returns the answer to a question, found in its context; several threads may call it.
 
@@ -154,14 +160,17 @@ class SpanBertQuestionAnswerer(BucketedPrediction):
                 tokens; memory grows with it. Of each context only the pieces of its windows are held, and twenty spans
                 per window.
             max_answer_pieces, max_question_pieces, stride: int or `None`, which means the model's setting.
+            min_score: float, from 0 to 1. Answers with a lower score are left out; if none remains, the answer is "no
+                answer". Defaults to `0.0`.
 
         Returns:
             `Answer` for a question and a context, else a list with one entry for each; lists of `Answer` with `n_best`.
 
         Raises:
             InputError: a question or a context is not a str or has no words, there are more questions than contexts or
-                the reverse, or a number is not positive.
+                the reverse, a number is not positive, or `min_score` is not a probability.
         """
+        min_score = real_number("min_score", min_score, 0, 1)
         questions, contexts, single = paired_texts(questions, contexts)
         numbers = {
             "n_best": n_best,
@@ -175,7 +184,7 @@ class SpanBertQuestionAnswerer(BucketedPrediction):
                 whole_number(name, value)
         readings = self.read(questions, contexts, batch_size, max_answer_pieces, max_question_pieces, stride)
         answers = [
-            self.answers_of(reading, context, n_best or 1, max_answer_pieces)
+            self.answers_of(reading, context, n_best or 1, max_answer_pieces, min_score=min_score)
             for reading, context in zip(readings, contexts, strict=True)
         ]
         results = answers if n_best is not None else [found[0] for found in answers]
@@ -228,11 +237,12 @@ class SpanBertQuestionAnswerer(BucketedPrediction):
         n_best: int,
         max_answer_pieces: int | None = None,
         may_refuse: bool = True,
+        min_score: float = 0.0,
     ) -> list[Answer]:
         """Returns the `n_best` answers found in a context, best first, each text once.
 
         The best one is "no answer" if its score is above the threshold; with `may_refuse=False` the threshold is
-        ignored.
+        ignored. It is the only one if all scores are below `min_score`.
         """
         threshold = self.no_answer_threshold if may_refuse else None
         max_answer_pieces = max_answer_pieces or self.max_answer_pieces
@@ -241,7 +251,7 @@ class SpanBertQuestionAnswerer(BucketedPrediction):
             raise InputError(
                 "The model returned non-finite logits. Expected: numbers. Retrain it, or load another checkpoint."
             )
-        probabilities, of_none = candidates.probabilities()
+        probabilities, of_none = candidates.probabilities(checked_temperature(self.temperature))
         no_answer_score = no_answer_score_of(candidates)
         unanswered = threshold is not None and no_answer_score > threshold
         none = Answer("", None, None, of_none, no_answer_score)
@@ -251,7 +261,7 @@ class SpanBertQuestionAnswerer(BucketedPrediction):
         for first, last, probability in spans:
             if threshold is not None and answers and of_none > probability and none not in answers:
                 answers.append(none)
-            if len(answers) >= n_best:
+            if len(answers) >= n_best or probability < min_score:
                 break
             start, end = reading.passage.characters_of(first, last)
             if context[start:end] not in texts:
@@ -262,7 +272,7 @@ class SpanBertQuestionAnswerer(BucketedPrediction):
             self.counts["questions"] += 1
             self.counts["questions_cut"] += reading.question_cut
             self.counts["answers_at_limit"] += at_limit
-        return answers
+        return answers or [none]
 
     # --- training
 
@@ -306,6 +316,7 @@ class SpanBertQuestionAnswerer(BucketedPrediction):
             "max_answer_pieces": self.max_answer_pieces,
             "no_answer_threshold": self.no_answer_threshold,
             "special_tokens_in_text": self.windows.special_tokens_in_text,
+            **given_temperature(self.temperature),
         }
 
 

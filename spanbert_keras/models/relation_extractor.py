@@ -39,6 +39,8 @@ class SpanBertRelationExtractor(RowClassifier):
         pooler: bool. Whether a dense layer with tanh precedes the linear one, as in the released code.
             Defaults to `False` (paper, section 4.1).
         dropout: float. Dropout rate before the linear layer. Defaults to `0.1`.
+        temperature: float. Number that logits are divided by for probabilities: above 1 they become less sure.
+            `tasks.relation_extraction.evaluate --calibrated_model` fits it. Defaults to `1.0`. May be set.
         **kwargs: `preprocessor`, `dtype`, `name`, `trainable`; `backbone` means `encoder`. See `TaskModel`.
 
     Call arguments:
@@ -86,6 +88,7 @@ class SpanBertRelationExtractor(RowClassifier):
         row_length=None,
         pooler=False,
         dropout=0.1,
+        temperature=1.0,
         **kwargs,
     ):
         encoder = self.only_encoder(encoder, kwargs)
@@ -101,7 +104,8 @@ class SpanBertRelationExtractor(RowClassifier):
                 f"in mode {feature_mode!r}. "
                 f"Received: {shown(subject_types)} and {shown(object_types)}."
             )
-        super().__init__(encoder, labels, row_length, pooler, dropout, problem_type="single_label", **kwargs)
+        head = (row_length, pooler, dropout)
+        super().__init__(encoder, labels, *head, problem_type="single_label", temperature=temperature, **kwargs)
         if markers is None:
             markers = assign_markers(encoder.tokenizer, marker_names(feature_mode, subject_types, object_types))
         self.entities = EntityRows(encoder.tokenizer, markers, feature_mode, self.row_length)
@@ -124,6 +128,7 @@ class SpanBertRelationExtractor(RowClassifier):
         subject_type=None,
         object_type=None,
         batch_size: int = 32,
+        min_score: float = 0.0,
     ):
         """Returns the relation of a subject to an object; several threads may call it.
 
@@ -135,6 +140,7 @@ class SpanBertRelationExtractor(RowClassifier):
             subject, object: (start, end). Half-open ranges of tokens; of characters if the sentence is a str.
             subject_type, object_type: str, e.g. `"PERSON"`: one of the types in `markers`. Not needed in mode `"text"`.
             batch_size: int. Rows of the longest length that are computed at once; of shorter ones as many tokens.
+            min_score: float, from 0 to 1. Below this probability `Relation.label` is `None`. Defaults to `0.0`.
 
         Returns:
             `Relation`; a list of them for a list of sentences.
@@ -144,11 +150,14 @@ class SpanBertRelationExtractor(RowClassifier):
                 model has no markers.
         """
         pairs, single = given_pairs(sentences, subject, object, subject_type, object_type)
-        found = self.extract_pairs(pairs, batch_size)
+        found = self.extract_pairs(pairs, batch_size, min_score)
         return found[0] if single else found
 
-    def extract_pairs(self, pairs: Sequence[EntityPair], batch_size: int = 32) -> list[Relation]:
+    def extract_pairs(
+        self, pairs: Sequence[EntityPair], batch_size: int = 32, min_score: float = 0.0
+    ) -> list[Relation]:
         """Returns the relation of each `EntityPair`; see `extract`."""
+        lowest = self.lowest_score(min_score)
         pairs, _ = given_list(pairs, "pairs", "a list of `EntityPair`", (EntityPair,))
         rows = self.entities.rows(pairs)
         logits = self.logits_of(rows, batch_size)
@@ -159,17 +168,19 @@ class SpanBertRelationExtractor(RowClassifier):
         for row in self.probabilities(logits):
             best = int(row.argmax())
             scores = dict(zip(self.labels, row.tolist(), strict=True))
-            relations.append(Relation(self.labels[best], float(row[best]), scores))
+            relations.append(Relation(self.labels[best] if row[best] >= lowest else None, float(row[best]), scores))
         return relations
 
-    def extract_document(self, doc, types: Mapping[str, str] | None = None, batch_size: int = 32) -> list[tuple]:
+    def extract_document(
+        self, doc, types: Mapping[str, str] | None = None, batch_size=32, min_score=0.0
+    ) -> list[tuple]:
         """Returns the relation of every ordered pair of entities that share a sentence of a spaCy document.
 
         Args:
             doc: `spacy.tokens.Doc` with sentences and entities (extra `linguistic`, and your own spaCy pipeline).
             types: dict from spaCy's entity labels to the types that this model's markers name; `None` translates those
                 of spaCy's English models to TACRED's. Entities whose type has no marker are left out.
-            batch_size: int. Rows of the longest length that are computed at once; of shorter ones as many tokens.
+            batch_size, min_score: see `extract`.
 
         Returns:
             List of (subject, object, `Relation`), the first two spaCy spans; pairs without a relation included.
@@ -178,7 +189,7 @@ class SpanBertRelationExtractor(RowClassifier):
             InputError: `doc` is not a spaCy document or has no sentence boundaries, or the model has no markers.
         """
         found = document_pairs(doc, self.markers, types)
-        relations = self.extract_pairs([pair for _, _, pair in found], batch_size)
+        relations = self.extract_pairs([pair for _, _, pair in found], batch_size, min_score)
         return [(subject, other, one) for (subject, other, _), one in zip(found, relations, strict=True)]
 
     def preprocessor_settings(self):

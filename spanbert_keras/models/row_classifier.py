@@ -8,13 +8,14 @@ import keras
 import numpy as np
 from keras import ops
 
-from spanbert_keras.arguments import one_of, whole_number
+from spanbert_keras.arguments import one_of, real_number, whole_number
 from spanbert_keras.errors import InputError, shown
 from spanbert_keras.layers.classification_head import ClassificationHead
 from spanbert_keras.layers.functional import is_plain
 from spanbert_keras.losses.classification_loss import classification_losses, multi_label_losses, regression_losses
 from spanbert_keras.models.bucketed_prediction import BucketedPrediction
 from spanbert_keras.models.task_model import TaskModel
+from spanbert_keras.models.temperature import checked_temperature, given_temperature
 from spanbert_keras.preprocessing.length_buckets import row_lengths
 from spanbert_keras.preprocessing.piece_row import PieceRow, pad_rows
 
@@ -31,13 +32,14 @@ class RowClassifier(BucketedPrediction):
 
     Args:
         encoder: `SpanBertEncoder`, with its tokenizer.
-        labels, row_length, pooler, dropout, problem_type: see `SpanBertTextClassifier`.
+        labels, row_length, pooler, dropout, problem_type, temperature: see `SpanBertTextClassifier`.
         dtype: dtype policy or its name. `None`: the encoder's.
 
     Attributes:
         labels: tuple of str. The classes, or the names of a regression's numbers, in the order of the logits; () for
             one number without a name.
         problem_type: `"single_label"`, `"multi_label"` or `"regression"`: what the logits mean.
+        temperature: float. Number that logits are divided by for probabilities; may be set.
 
     Raises:
         ValueError: an encoder without tokenizer, a row longer than the encoder reads, invalid labels.
@@ -48,7 +50,9 @@ class RowClassifier(BucketedPrediction):
     target_of: ClassVar = {"logits": "label_targets"}
     pad = staticmethod(pad_rows)
 
-    def __init__(self, encoder, labels, row_length, pooler, dropout, problem_type=None, dtype=None, **kwargs):
+    def __init__(
+        self, encoder, labels, row_length, pooler, dropout, problem_type=None, dtype=None, temperature=1.0, **kwargs
+    ):
         row_length = min(128, encoder.max_sequence_length) if row_length is None else row_length
         row_length = whole_number("row_length", row_length)
         if row_length > encoder.max_sequence_length:
@@ -64,6 +68,7 @@ class RowClassifier(BucketedPrediction):
         self.row_length = row_length
         self.head = head
         self.problem_type = problem_type
+        self.temperature = checked_temperature(temperature)
 
     def call(self, inputs, training=None, mask=None, **kwargs):
         """Returns the logits of the graph, up to rounding and with other masks of dropout in the last block.
@@ -77,6 +82,16 @@ class RowClassifier(BucketedPrediction):
         if first is None or kwargs:
             return super().call(inputs, training=training, mask=mask, **kwargs)
         return {"logits": head(first, **({} if training is None else {"training": training}))}  # (B, C)
+
+    def lowest_score(self, min_score: float | None) -> float:
+        """Returns a lowest probability as a number, 0 for `None`.
+
+        Raises:
+            InputError: it is not from 0 to 1, or the model gives numbers.
+        """
+        if min_score is not None and self.problem_type == "regression":
+            raise InputError("A regression gives numbers, not probabilities: it takes no `min_score`.")
+        return 0.0 if min_score is None else real_number("min_score", min_score, 0, 1)
 
     def logits_of(
         self,
@@ -112,18 +127,25 @@ class RowClassifier(BucketedPrediction):
             )
         return found
 
-    def probabilities(self, logits: np.ndarray) -> np.ndarray:
-        """Returns the probability of each label, float64 `(N, C)`: the softmax of the logits over their last axis, or
-        the sigmoid of each one if a text may have several labels.
+    def probabilities(self, logits: np.ndarray, temperature: float | None = None) -> np.ndarray:
+        """Returns the probability of each label, float64 `(N, C)`: the softmax of the logits, divided by the
+        temperature, over their last axis, or the sigmoid of each one if a text may have several labels.
+
+        Args:
+            logits: float `(N, C)`.
+            temperature: float. `None`: the model's.
 
         Raises:
             ValueError: the model gives numbers, which have no probabilities.
         """
         if self.problem_type == "regression":
             raise ValueError("A regression gives numbers. Expected: a model with classes. Received: regression.")
+        logits = logits.astype(np.float64) / checked_temperature(
+            self.temperature if temperature is None else temperature
+        )
         if self.problem_type == "multi_label":
-            return np.exp(-np.logaddexp(0.0, -logits.astype(np.float64)))  # 1 / (1 + e^-x) without overflow
-        shifted = np.exp(logits.astype(np.float64) - logits.max(axis=-1, keepdims=True))
+            return np.exp(-np.logaddexp(0.0, -logits))  # 1 / (1 + e^-x) without overflow
+        shifted = np.exp(logits - logits.max(axis=-1, keepdims=True))
         return shifted / shifted.sum(axis=-1, keepdims=True)
 
     def warm_up(self, batch_size: int = 32) -> None:
@@ -182,12 +204,13 @@ class RowClassifier(BucketedPrediction):
         return ops.expand_dims(targets, 1) if len(targets.shape) == 1 else targets
 
     def get_config(self):
-        return TaskModel.get_config(self) | {
+        config = TaskModel.get_config(self) | {
             "labels": list(self.labels),
             "row_length": self.row_length,
             "pooler": self.head.pooler,
             "dropout": self.head.dropout,
         }
+        return config | given_temperature(self.temperature)
 
 
 def _tuple_of_labels(labels) -> tuple:

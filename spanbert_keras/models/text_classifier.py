@@ -38,6 +38,8 @@ class SpanBertTextClassifier(RowClassifier, keras_hub.models.TextClassifier):
             or regression without labels.
         threshold: float, from 0 to 1. With `"multi_label"`, a text has the labels whose probability is at least this.
             Defaults to `0.5`. May be set.
+        temperature: float. Number that logits are divided by for probabilities: above 1 they become less sure.
+            `tasks.glue.evaluate --calibrated_model` fits it. Defaults to `1.0`. May be set.
         **kwargs: `num_classes` (int) in place of `labels`: that many classes, named "0", "1" and so on; with 1, a
             regression. `preprocessor`, `dtype`, `name`, `trainable`; `backbone` is another name for `encoder`. See
             `TaskModel`.
@@ -84,17 +86,18 @@ class SpanBertTextClassifier(RowClassifier, keras_hub.models.TextClassifier):
         takes_pairs=None,
         problem_type=None,
         threshold=0.5,
+        temperature=1.0,
         **kwargs,
     ):
         encoder = self.only_encoder(encoder, kwargs)
         labels = numbered_labels(labels, kwargs.pop("num_classes", None))
-        super().__init__(encoder, labels, row_length, pooler, dropout, problem_type, **kwargs)
+        super().__init__(encoder, labels, row_length, pooler, dropout, problem_type, temperature=temperature, **kwargs)
         self.threshold = _checked_threshold(threshold)
         self.takes_pairs = None if takes_pairs is None else bool(takes_pairs)
         self.pairs = TextPairs(encoder.tokenizer, self.row_length, encoder.num_segments)
         self.counts = {"texts": 0, "texts_cut": 0}
 
-    def classify(self, texts: str | tuple[str, str] | Sequence, batch_size: int = 32):
+    def classify(self, texts: str | tuple[str, str] | Sequence, batch_size: int = 32, min_score: float | None = None):
         """Returns the class, the classes or the numbers of a text or of a pair, or of each of several; several threads
         may call it.
 
@@ -103,14 +106,17 @@ class SpanBertTextClassifier(RowClassifier, keras_hub.models.TextClassifier):
         Args:
             texts: str, or (str, str), or a list of either.
             batch_size: int. Rows of the longest length that are computed at once; of shorter ones as many tokens.
+            min_score: float, from 0 to 1, or `None`. Lowest probability of a label that is given: below it `label` is
+                `None` and `labels` is (). With several labels for each text it replaces the threshold.
 
         Returns:
             `Classification`; a list of them for a list of texts.
 
         Raises:
-            InputError: a text is invalid or has no words, texts and pairs are mixed, or the model was trained on the
-                other kind.
+            InputError: a text is invalid or has no words, texts and pairs are mixed, the model was trained on the other
+                kind, or `min_score` is not a probability.
         """
+        lowest = self.lowest_score(min_score)
         given, single = given_list(texts, "texts", "a str, a pair of them, or a list of either", (str, tuple))
         firsts, seconds = text_columns(given)
         if given:
@@ -127,17 +133,20 @@ class SpanBertTextClassifier(RowClassifier, keras_hub.models.TextClassifier):
         if self.problem_type == "regression":
             found = [self._numbers(row) for row in logits.tolist()]
         else:
-            found = [self._named(row) for row in self.probabilities(logits)]
+            threshold = self.threshold if min_score is None else lowest
+            found = [self._named(row, lowest, threshold) for row in self.probabilities(logits)]
         return found[0] if single else found
 
-    def reached(self, probabilities) -> tuple[str, ...]:
+    def reached(self, probabilities, threshold: float | None = None) -> tuple[str, ...]:
         """Returns the labels whose probability is at least the threshold; see `threshold`.
 
         Args:
             probabilities: float `(C,)`, of one text.
+            threshold: float. `None`: the model's.
         """
+        threshold = self.threshold if threshold is None else threshold
         pairs = zip(self.labels, probabilities, strict=True)
-        return tuple(label for label, probability in pairs if probability >= self.threshold)
+        return tuple(label for label, probability in pairs if probability >= threshold)
 
     def check_kind(self, pairs: bool) -> None:
         """Raises if this model was not trained on the given kind of texts.
@@ -175,11 +184,12 @@ class SpanBertTextClassifier(RowClassifier, keras_hub.models.TextClassifier):
             config = config | {"labels": None, "problem_type": None}  # keras-hub's `from_preset` asks for a new head
         return super().from_config(config)
 
-    def _named(self, row) -> Classification:
+    def _named(self, row, lowest: float, threshold: float) -> Classification:
         best = int(row.argmax())
         scores = dict(zip(self.labels, row.tolist(), strict=True))
-        found = self.reached(row) if self.problem_type == "multi_label" else None
-        return Classification(self.labels[best], float(row[best]), scores, found)
+        found = self.reached(row, threshold) if self.problem_type == "multi_label" else None
+        label = self.labels[best] if row[best] >= lowest else None
+        return Classification(label, float(row[best]), scores, found)
 
     def _numbers(self, row: list[float]) -> Classification:
         scores = dict(zip(self.labels, row, strict=True)) if self.labels else {}

@@ -39,7 +39,7 @@ class Config(EvaluationSettings):
     singletons: bool = setting(
         "Predicts likely mentions without an antecedent as chains of one mention.", default=False
     )
-    min_score: float = setting("Lowest probability of a link between two mentions.", default=0.0, minimum=0)
+    min_score: float = setting("Lowest probability of a link between two mentions.", default=0.0, minimum=0, maximum=1)
     gold_mentions: bool = setting("Gives the model the gold mentions, so that only linking is scored.", default=False)
     baselines: bool = setting(
         "Also scores two rules on the gold mentions: each on its own, and mentions with equal words linked.",

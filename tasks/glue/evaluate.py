@@ -15,14 +15,14 @@ from spanbert_keras.program import InputError
 from tasks.glue import data, metrics, page, predictions
 from tasks.glue.benchmark_set import CUSTOM_SET, BenchmarkSet
 from tasks.glue.file_settings import FileSettings
-from tasks.shared.classifier_predictions import compare_precisions, logits_of, warn_if_alike
-from tasks.shared.evaluation_settings import EvaluationSettings
+from tasks.shared.calibrated_evaluation import CalibratedEvaluation, print_calibration
+from tasks.shared.classifier_predictions import calibrate, compare_precisions, logits_of, warn_if_alike
 from tasks.shared.task import log_left_out
 from tasks.shared.text_files import listed
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(FileSettings, EvaluationSettings):
+class Config(FileSettings, CalibratedEvaluation):
     """Settings of one evaluation."""
 
 
@@ -32,6 +32,8 @@ def main(config: Config) -> None:
         metrics.need_libraries()
     model = load_task_model(config.model, "SpanBertTextClassifier", config.precision)
     wanted = _in_order(config.benchmark_set(), model)
+    if config.calibrated_model and model.problem_type == "regression":
+        raise InputError("--calibrated_model needs a model with probabilities. Received: a regression.")
     if not config.predict_only or config.dataset != CUSTOM_SET:
         _check_labels(config, model, wanted)
     try:
@@ -60,15 +62,20 @@ def main(config: Config) -> None:
     scores = metrics.score_examples(wanted.scores, file.examples, found, wanted.chosen)
     folder = config.make_folder("" if config.dataset == CUSTOM_SET else f"_{config.dataset}")
     predictions.write(folder / "predictions.tsv", [example.id for example in file.examples], found)
-    write_json(folder / "scores.json", scores)
+    is_number = model.problem_type == "regression"
+    gold = [example.label for example in file.examples]
+    calibration = {} if is_number else calibrate(config, model, folder, logits, gold)
+    write_json(folder / "scores.json", scores | ({"calibration": calibration} if calibration else {}))
     print()
     for name in wanted.scores:
         print(f"{name:10} {scores[name]:.2f}")
     print(f"{'examples':10} {scores['examples']:,}")
+    if calibration:
+        print_calibration(calibration)
     if config.page:
         facts = {"model": config.model, "data": config.data, "examples": f"{len(found):,}"}
         facts |= {name: f"{scores[name]:.2f}" for name in wanted.scores}
-        shares = None if model.problem_type == "regression" else model.probabilities(logits)
+        shares = None if is_number else model.probabilities(logits)
         title = f"Labels in {Path(config.data).name}"
         page.write_page(folder / "errors.html", title, file.examples, found, shares, model.labels, facts)
     print(f"Predictions{', scores and errors.html' if config.page else ' and scores'} are in {folder}.")

@@ -7,21 +7,24 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from spanbert_keras import program
 from spanbert_keras.files.json_files import write_json
 from spanbert_keras.model_flag import SAMPLE, load_task_model, print_precision_difference
 from spanbert_keras.program import setting
 from tasks.question_answering import data, metrics, page, predictions, splits
 from tasks.question_answering.readable_examples import readable
-from tasks.shared.evaluation_settings import EvaluationSettings
+from tasks.shared.calibrated_evaluation import CalibratedEvaluation
+from tasks.shared.calibration import prediction_loss
 from tasks.shared.task import log_left_out
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(EvaluationSettings):
+class Config(CalibratedEvaluation):
     """Settings of one evaluation."""
 
-    needs_gold = ("calibration_share",)
+    needs_gold = ("calibration_share", *CalibratedEvaluation.needs_gold)
 
     split: str = setting(
         "Part of a file that is split in two by a hash of the context, as by fine-tuning with --halve_dev.",
@@ -56,12 +59,14 @@ def main(config: Config) -> None:
         "probabilities of answers",
         lambda model: [answer.score for answer in model.answer(*sample, batch_size=config.batch_size)],
     )
-    found = predictions.predict(model, examples, rows=config.batch_size, progress=True)
+    candidates: dict = {}
+    found = predictions.predict(model, examples, rows=config.batch_size, progress=True, candidates=candidates)
     predictions.write(folder, found, model.no_answer_threshold)
     if config.predict_only:
         print(f"Predictions of {len(found):,} questions are in {folder}.")
         return
     tables = score(examples, found, model.no_answer_threshold, file.has_unanswerable, config.calibration_share)
+    tables["calibration"] = _calibrate(config, model, folder, examples, found, candidates)
     tables["limits that were hit"] = {name: model.counts[name] for name in ("questions_cut", "answers_at_limit")}
     write_json(folder / "scores.json", tables)
     if config.page:
@@ -114,6 +119,23 @@ def score(
         title = f"the rest, threshold fitted on {len(calibration)} questions of other articles"
         tables[title] = {**predictions.scores_at(rest, found, chosen), "threshold": chosen}
     return tables
+
+
+def _calibrate(config: Config, model, folder: Path, examples, found, candidates) -> dict[str, float]:
+    """Returns the calibration of the answers' scores; see `CalibratedEvaluation.calibrate`.
+
+    The prediction is the model's: the best answer, or "no answer" above its threshold. It is right if it is an exact
+    match.
+    """
+    refused = [predictions.abstains(found[one.id], model.no_answer_threshold) for one in examples]
+    texts = ["" if no else found[one.id][0].text for no, one in zip(refused, examples, strict=True)]
+    correct = np.array([metrics.exact_match(text, one.answers) == 1 for text, one in zip(texts, examples, strict=True)])
+
+    def confidence(temperature: float) -> np.ndarray:
+        shares = [candidates[one.id].probabilities(temperature) for one in examples]
+        return np.array([none if no else best[0] for no, (best, none) in zip(refused, shares, strict=True)])
+
+    return config.calibrate(model, folder, lambda t: (confidence(t), correct), prediction_loss(confidence, correct))
 
 
 def _headlines(tables) -> dict[str, str]:

@@ -16,7 +16,12 @@ N_BEST = 20  # released code
 
 
 def predict(
-    model, examples: Sequence[Example], logits_of=None, rows: int = 32, progress: bool = False
+    model,
+    examples: Sequence[Example],
+    logits_of=None,
+    rows: int = 32,
+    progress: bool = False,
+    candidates: dict | None = None,
 ) -> dict[str, list]:
     """Returns the best answers to every question by its id, "no answer" excluded.
 
@@ -26,6 +31,7 @@ def predict(
         logits_of: see `SpanBertQuestionAnswerer.read`.
         rows: int. Windows computed at once.
         progress: bool. Whether progress is shown: a bar in a terminal, log lines elsewhere.
+        candidates: dict. Gets the `Candidates` of every question by its id.
     """
     readings = model.read(
         [example.question for example in examples],
@@ -35,10 +41,12 @@ def predict(
     )
     if progress:
         readings = tracked(readings, len(examples), "questions")
-    return {
-        example.id: model.answers_of(reading, example.context, N_BEST, may_refuse=False)
-        for example, reading in zip(examples, readings, strict=True)
-    }
+    found = {}
+    for example, reading in zip(examples, readings, strict=True):
+        found[example.id] = model.answers_of(reading, example.context, N_BEST, may_refuse=False)
+        if candidates is not None:
+            candidates[example.id] = reading.candidates
+    return found
 
 
 def texts(found: Mapping[str, list]) -> dict[str, str]:

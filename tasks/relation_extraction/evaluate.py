@@ -16,18 +16,18 @@ from spanbert_keras.files.json_files import write_json
 from spanbert_keras.model_flag import load_task_model
 from spanbert_keras.program import InputError, setting
 from tasks.relation_extraction import confusion_picture, data, metrics, page, predictions
-from tasks.shared.classifier_predictions import compare_precisions, logits_of, warn_if_alike
-from tasks.shared.evaluation_settings import EvaluationSettings
+from tasks.shared.calibrated_evaluation import CalibratedEvaluation, print_calibration
+from tasks.shared.classifier_predictions import calibrate, compare_precisions, logits_of, warn_if_alike
 from tasks.shared.example_collector import ExampleCollector
 from tasks.shared.task import log_left_out
 from tasks.shared.text_files import listed
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(EvaluationSettings):
+class Config(CalibratedEvaluation):
     """Settings of one evaluation."""
 
-    needs_gold = ("labels",)
+    needs_gold = ("labels", *CalibratedEvaluation.needs_gold)
 
     labels: str | None = setting("Re-TACRED labels of the file, JSON from id to relation.", default=None, path=True)
     no_relation: str = setting("Label of no relation, which is excluded from the scores.", default=data.NO_RELATION)
@@ -60,7 +60,8 @@ def main(config: Config) -> None:
         print(f"Predictions of {len(examples):,} sentences are in {folder}.")
         return
     tables = score(model, examples, logits, config.no_relation)
-    write_json(folder / "scores.json", tables)
+    calibration = calibrate(config, model, folder, logits, [example.relation for example in examples])
+    write_json(folder / "scores.json", tables | {"calibration": calibration})
     gold = [example.relation for example in examples]
     labels = [*model.labels, *sorted(set(gold) - set(model.labels))]
     counts = metrics.confusion(gold, predictions.labels_of(model, logits), labels)
@@ -71,6 +72,7 @@ def main(config: Config) -> None:
         title = f"Relations in {Path(config.data).name}"
         page.write_page(folder / "errors.html", title, examples, shares, model.labels, config.no_relation, facts)
     print_tables(tables, config.no_relation)
+    print_calibration(calibration)
     others = ", confusion.png and errors.html" if config.page else " and confusion.png"
     print(f"Predictions, scores{others} are in {folder}.")
 

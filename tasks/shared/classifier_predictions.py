@@ -1,12 +1,14 @@
 """Predictions of classifiers, with progress and a warning. Shape letters: N rows, C classes."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from absl import logging
 
 from spanbert_keras.model_flag import SAMPLE, print_precision_difference
 from spanbert_keras.progress import Progress
+from tasks.shared.calibration import label_loss
 
 
 def logits_of(model, rows: Sequence, batch_size: int) -> np.ndarray:
@@ -25,6 +27,37 @@ def compare_precisions(config, model, rows: Sequence) -> None:
 
     what = "numbers" if is_number else "probabilities"
     print_precision_difference(config.model, model, config.precision, what, scores_of)
+
+
+def calibrate(config, model, folder: Path, logits: np.ndarray, gold: Sequence) -> dict[str, float]:
+    """Returns the calibration of a classifier's probabilities; see `CalibratedEvaluation.calibrate`.
+
+    A prediction is the most probable label; with several labels for each text whether it has one, for each of them.
+
+    Args:
+        config: `CalibratedEvaluation`.
+        model: a classifier, not a regression.
+        folder: path.
+        logits: float `(N, C)`.
+        gold: sequence of N labels, or of tuples of them if a text may have several. Examples with a label that the
+            model does not know count as wrong, and not in the fit.
+    """
+    several = model.problem_type == "multi_label"
+    place_of = {label: place for place, label in enumerate(model.labels)}
+    if several:
+        targets = np.array([[label in labels for label in model.labels] for labels in gold])  # (N, C)
+        known = np.ones(len(gold), bool)
+    else:
+        targets = np.array([place_of.get(label, -1) for label in gold])  # (N,)
+        known = targets >= 0
+
+    def predicted(temperature: float) -> tuple[np.ndarray, np.ndarray]:
+        shares = model.probabilities(logits, temperature)
+        if several:
+            return np.maximum(shares, 1 - shares).ravel(), ((shares >= 0.5) == targets).ravel()
+        return shares.max(axis=1), shares.argmax(axis=1) == targets
+
+    return config.calibrate(model, folder, predicted, label_loss(logits[known], targets[known]))
 
 
 def warn_if_alike(found: Sequence, what: str) -> None:

@@ -59,6 +59,7 @@ REAL = {
     "mention_rate",
     "threshold",
     "no_answer_threshold",
+    "temperature",
 }
 OTHERS = {
     *(

@@ -63,8 +63,10 @@ def test_the_scores_are_those_that_the_run_had_on_dev(finished, capsys, embedded
     model = finished / "text_classifier.keras"
     run(f"--model={model}", "--dataset=RTE", f"--data={dev}", "--batch_size=4")
     folder = finished / "evaluation" / "dev_RTE"
-    assert sorted(path.name for path in folder.iterdir()) == ["errors.html", "predictions.tsv", "scores.json"]
+    names = ["errors.html", "predictions.tsv", "reliability.png", "scores.json"]
+    assert sorted(path.name for path in folder.iterdir()) == names
     scores = read_json(folder / "scores.json")
+    calibration = scores.pop("calibration")
     assert scores == read_json(finished / "run.json")["scores"]["dev"]
     written = (folder / "predictions.tsv").read_text()
     assert written == (finished / "dev" / "predictions.tsv").read_text()
@@ -77,6 +79,8 @@ def test_the_scores_are_those_that_the_run_had_on_dev(finished, capsys, embedded
     for row, answer in zip(page["rows"], answers, strict=True):
         assert dict(row["candidates"]) == pytest.approx(answer.scores, abs=1e-5)
         assert row["candidates"][0][0] == row["predicted"]
+    assert calibration["mean_confidence"] == pytest.approx(100 * np.mean([one.score for one in answers]), abs=0.01)
+    assert calibration["share_correct"] == pytest.approx(scores["accuracy"])
     facts = dict(page["facts"])
     assert facts["accuracy"] == f"{scores['accuracy']:.2f}" and facts["examples"] == "9"
     printed = capsys.readouterr().out
@@ -102,6 +106,28 @@ def test_numbers_are_scored_by_both_correlations(saved, tmp_path, capsys, embedd
     assert "pearson" in capsys.readouterr().out
 
 
+def test_a_calibrated_model_has_the_temperature_fitted_on_the_data(finished, tmp_path, capsys):
+    dev, path = finished / "data" / "dev.tsv", tmp_path / "calibrated.keras"
+    flags = [f"--model={finished / 'text_classifier.keras'}", "--dataset=RTE", f"--data={dev}", "--nopage"]
+    run(*flags, f"--output_dir={tmp_path / 'a'}", f"--calibrated_model={path}")
+    assert "Temperature " in capsys.readouterr().out
+    temperature = keras.saving.load_model(path).temperature
+    assert temperature != 1.0
+    run(f"--model={path}", *flags[1:], f"--output_dir={tmp_path / 'b'}")
+    before, after = (read_json(tmp_path / name / "scores.json")["calibration"] for name in "ab")
+    assert (before["temperature"], after["temperature"]) == (1.0, temperature)
+    assert before["share_correct"] == after["share_correct"] and before["mean_confidence"] != after["mean_confidence"]
+
+
+def test_a_regression_has_nothing_to_calibrate(saved, tmp_path):
+    path = tmp_path / "dev.tsv"
+    path.write_text(official("STS-B", [(*row[:2], "1.5") for row in DEV], first=7))
+    flags = [f"--model={saved()}", "--dataset=STS-B", f"--data={path}", f"--calibrated_model={tmp_path / 'a.keras'}"]
+    with pytest.raises(InputError, match="needs a model with probabilities. Received: a regression"):
+        run(*flags, f"--output_dir={tmp_path / 'out'}")
+    assert not (tmp_path / "out").exists() and not (tmp_path / "a.keras").exists()
+
+
 def test_bad_lines_and_cut_texts_of_custom_files_are_reported(saved, tmp_path, capsys, caplog):
     caplog.set_level("INFO")
     model = saved("0", "1")
@@ -118,7 +144,7 @@ def test_bad_lines_and_cut_texts_of_custom_files_are_reported(saved, tmp_path, c
     found = [one.label for one in keras.saving.load_model(model).classify([records[i]["t"] for i in (0, 2, 3)])]
     lines = (out / "predictions.tsv").read_text().splitlines()
     assert lines == ["index\tprediction", *(f"{id}\t{label}" for id, label in zip("023", found, strict=True))]
-    assert set(read_json(out / "scores.json")) == {"matthews", "score", "examples"}
+    assert set(read_json(out / "scores.json")) == {"matthews", "score", "examples", "calibration"}
     printed = capsys.readouterr().out
     assert f"Predictions and scores are in {out}." in printed and not (out / "errors.html").exists()
 
@@ -220,7 +246,7 @@ def test_several_labels_are_scored_and_shown_with_their_own_probabilities(saved,
     scores = read_json(out / "scores.json")
     hits = sum(len(set(a) & set(b)) for a, b in zip(gold, found, strict=True))
     assert scores["micro_f1"] == pytest.approx(200 * hits / (sum(map(len, gold)) + sum(map(len, found))))
-    assert set(scores) == {"micro_f1", "macro_f1", "exact_match", "score", "examples"}
+    assert set(scores) == {"micro_f1", "macro_f1", "exact_match", "score", "examples", "calibration"}
     page = embedded(out / "errors.html")
     assert [row["gold"] for row in page["rows"]] == [", ".join(labels) or "none" for labels in gold]
     for row, answer in zip(page["rows"], answers, strict=True):

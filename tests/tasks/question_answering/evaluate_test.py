@@ -5,11 +5,12 @@ import json
 from pathlib import Path
 
 import keras
+import numpy as np
 import pytest
 
 from spanbert_keras import Answer, program
 from spanbert_keras.program import InputError
-from tasks.question_answering import data, evaluate, splits
+from tasks.question_answering import data, evaluate, metrics, splits
 from tasks.question_answering.data import Example
 
 pytestmark = pytest.mark.usefixtures("eagerly")
@@ -73,6 +74,7 @@ def test_the_program_writes_predictions_scores_and_the_page(saved, squad_file, c
         "nbest_predictions.json",
         "no_answer_scores.json",
         "predictions.json",
+        "reliability.png",
         "scores.json",
     ]
     given = json.loads((folder / "predictions.json").read_text())
@@ -81,6 +83,25 @@ def test_the_program_writes_predictions_scores_and_the_page(saved, squad_file, c
     for title in ("the model's stored threshold", "threshold fitted on these very questions", "the rest, threshold"):
         assert title in out
     assert "questions_cut" in out and "HasAns_f1" in out and "average_precision" in out and f"are in {folder}" in out
+
+
+@pytest.mark.parametrize("unanswerable", [True, False])
+def test_scores_of_answers_are_calibrated(saved, squad_file, tmp_path, capsys, unanswerable):
+    path, calibrated = squad_file("dev.json", unanswerable=unanswerable), tmp_path / "calibrated.keras"
+    flags = [f"--data={path}", "--nopage"]
+    run(f"--model={saved}", *flags, f"--output_dir={tmp_path / 'a'}", f"--calibrated_model={calibrated}")
+    assert "Temperature " in capsys.readouterr().out
+    run(f"--model={calibrated}", *flags, f"--output_dir={tmp_path / 'b'}")
+    tables = [json.loads((tmp_path / name / "scores.json").read_text())["calibration"] for name in "ab"]
+    examples = data.read(path).examples
+    for table, file in zip(tables, (saved, calibrated), strict=True):
+        model = keras.saving.load_model(file)
+        assert table["temperature"] == model.temperature
+        answers = model.answer([one.question for one in examples], [one.context for one in examples])
+        assert table["mean_confidence"] == pytest.approx(100 * np.mean([one.score for one in answers]), abs=0.01)
+        right = [metrics.exact_match(answer.text, one.answers) for answer, one in zip(answers, examples, strict=True)]
+        assert table["share_correct"] == pytest.approx(100 * np.mean(right))
+    assert tables[0]["temperature"] == 1.0 != tables[1]["temperature"]
 
 
 def test_a_half_of_mrqas_file_is_scored(saved, mrqa_file, tmp_path, capsys):
@@ -150,8 +171,9 @@ def test_predictions_need_no_gold_answers_and_are_those_of_the_same_file_with_th
     for data_file, flags in ((path, []), (path, ["--predict_only"]), (bare, ["--predict_only"])):
         out = tmp_path / f"out{len(written)}"
         run(f"--model={saved}", f"--data={data_file}", f"--output_dir={out}", "--nopage", *flags)
-        files = {file.name: file.read_text() for file in out.iterdir()}
-        assert (files.pop("scores.json", None) is None) == bool(flags)
+        files = {file.name: file.read_bytes() for file in out.iterdir()}
+        for name in ("scores.json", "reliability.png"):
+            assert (files.pop(name, None) is None) == bool(flags)
         written.append(files)
     assert written[0] == written[1] == written[2]
     assert set(written[2]) == {"predictions.json", "nbest_predictions.json", "no_answer_scores.json"}

@@ -54,6 +54,7 @@ def test_the_program_writes_predictions_scores_picture_and_page(saved, relation_
         "gold.txt",
         "predictions.jsonl",
         "predictions.txt",
+        "reliability.png",
         "scores.json",
     ]
     examples = data.read(path).examples
@@ -63,7 +64,11 @@ def test_the_program_writes_predictions_scores_picture_and_page(saved, relation_
     gold = [example.relation for example in examples]
     tables = json.loads((out / "scores.json").read_text())
     assert tables["all relations"] == pytest.approx(metrics.score(gold, found, "no_relation"))
-    assert set(tables) - {"all relations"} == {*gold, *found} - {"no_relation"}
+    assert set(tables) - {"all relations", "calibration"} == {*gold, *found} - {"no_relation"}
+    shares = [relation.score for relation in model.extract_pairs([example.pair for example in examples])]
+    assert tables["calibration"]["mean_confidence"] == pytest.approx(100 * np.mean(shares), abs=0.01)
+    right = [one == label for one, label in zip(gold, found, strict=True)]
+    assert tables["calibration"]["share_correct"] == pytest.approx(100 * np.mean(right))
     assert tables["per:unseen"] == {"precision": 100.0, "recall": 0.0, "f1": 0.0, "gold": 1, "predicted": 0}
     page = embedded(out / "errors.html")
     assert [(row["id"], row["predicted"]) for row in page["rows"]] == list(

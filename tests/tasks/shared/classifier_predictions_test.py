@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tasks.shared.classifier_predictions import logits_of, warn_if_alike
+from tasks.shared.classifier_predictions import calibrate, logits_of, warn_if_alike
 
 
 class Model:
@@ -30,3 +30,48 @@ def test_logits_come_with_progress_in_the_log(caplog):
 def test_identical_predictions_are_reported(found, is_logged, caplog):
     warn_if_alike(found, "texts")
     assert ("get the same prediction" in caplog.text) == is_logged
+
+
+class Calibration:
+    """Takes the place of a program's settings."""
+
+    def calibrate(self, model, folder, predicted, loss):
+        return {"predicted": predicted(2.0), "loss": loss(2.0)}
+
+
+class Classifier:
+    """Has three labels, and a temperature."""
+
+    labels = ("a", "b", "c")
+
+    def __init__(self, problem_type):
+        self.problem_type = problem_type
+
+    def probabilities(self, logits, temperature):
+        weights = np.exp(logits / temperature)
+        return (
+            weights / (1 + weights) if self.problem_type == "multi_label" else weights / weights.sum(1, keepdims=True)
+        )
+
+
+LOGITS = np.array([[2.0, 0.0, -1.0], [0.0, 1.0, 3.0], [1.0, 0.5, 0.0]])
+
+
+def test_the_best_label_is_calibrated_and_unknown_gold_labels_are_wrong():
+    model = Classifier("single_label")
+    found = calibrate(Calibration(), model, None, LOGITS, ["a", "b", "unknown"])
+    shares = model.probabilities(LOGITS, 2.0)
+    confidence, correct = found["predicted"]
+    assert correct.tolist() == [True, False, False]
+    np.testing.assert_allclose(confidence, shares.max(1))
+    assert found["loss"] == pytest.approx(-np.log([shares[0, 0], shares[1, 1]]).mean())
+
+
+def test_each_decision_about_a_label_is_calibrated_if_a_text_may_have_several():
+    model = Classifier("multi_label")
+    found = calibrate(Calibration(), model, None, LOGITS, [("a", "c"), (), ("b",)])
+    shares, targets = model.probabilities(LOGITS, 2.0), np.array([[1, 0, 1], [0, 0, 0], [0, 1, 0]], bool)
+    confidence, correct = found["predicted"]
+    np.testing.assert_allclose(confidence, np.maximum(shares, 1 - shares).ravel())
+    assert correct.tolist() == ((shares >= 0.5) == targets).ravel().tolist()
+    assert found["loss"] == pytest.approx(-np.log(np.where(targets, shares, 1 - shares)).mean())
