@@ -87,7 +87,8 @@ setuptools.setup(
     install_requires=REQUIREMENTS,
     extras_require={**EXTRAS, "docs": DOCS, "test": TEST, "dev": TEST},
     # The usual `build/` is the same name as `BUILD` where the file system ignores case.
-    options={"build": {"build_base": ".build"}},
+    # An editable install adds a path: otherwise, beside a checkout, its folder would count as the package.
+    options={"build": {"build_base": ".build"}, "editable_wheel": {"mode": "compat"}},
     classifiers=[
         "Development Status :: 3 - Alpha",
         "Intended Audience :: Developers",

@@ -27,6 +27,7 @@ class Config(Settings):
     context_file: str | None = setting(
         "File with the text, UTF-8 or UTF-16 with a byte order mark; `-` reads standard input.", default=None, path=True
     )
+    context: str | None = setting("The text itself, in place of --context_file.", default=None)
     input: str | None = setting(
         'File of questions: JSON lines, each {"id", "question", "context"}, or SQuAD\'s JSON; UTF-8 or UTF-16 with a '
         "byte order mark, also gzipped.",
@@ -50,11 +51,14 @@ class Config(Settings):
     json: bool = setting("Prints a JSON line per answer: text, start, end, score, no_answer_score.", default=False)
 
     def check(self) -> None:
-        pairs = (("question", "context_file"), ("input", "output"))
-        given = [name for pair in pairs for name in pair if getattr(self, name) is not None]
+        pairs = (("question", "context_file"), ("question", "context"), ("input", "output"))
+        names = ("question", "context_file", "context", "input", "output")
+        given = [name for name in names if getattr(self, name) is not None]
         if tuple(given) not in pairs:
             received = ", ".join(f"--{name}" for name in given) or "none of them"
-            raise InputError(f"Give --question and --context_file, or --input and --output. Received: {received}.")
+            raise InputError(
+                f"Give --question and --context_file (or --context), or --input and --output. Received: {received}."
+            )
 
 
 def main(config: Config) -> None:
@@ -77,7 +81,7 @@ def main(config: Config) -> None:
             _compare_precisions(config, reader, [one.question for one in sample], [one.context for one in sample])
         print(f"{count:,} questions: {config.output}")
         return
-    context = _read_context(config.context_file or "")
+    context = _read_context(config.context_file or "") if config.context is None else config.context
     reader = load_task_model(config.model, "SpanBertQuestionAnswerer", config.precision)
     answers = reader.answer(
         config.question,

@@ -267,6 +267,31 @@ def run(main: Callable[[Any], None], config_class: type, argv: Sequence[str] | N
         raise SystemExit(INPUT_EXIT_CODE)
 
 
+def _import_backend() -> None:
+    """Imports the public names, and with them Keras and its backend.
+
+    Raises:
+        InputError: the backend that `KERAS_BACKEND` names is unknown or not installed.
+    """
+    backend = os.environ.get("KERAS_BACKEND", "")
+    try:
+        import_public_names()
+    except ModuleNotFoundError as error:
+        extra = error.name
+        if extra not in ("jax", "torch") or extra != backend:
+            raise
+        raise InputError(
+            f"KERAS_BACKEND={backend} needs the package {backend}, which is not installed. Install it with "
+            f'`pip install "spanbert-keras[{extra}]"`, or choose another backend.'
+        ) from error
+    except ValueError as error:
+        if "Unable to import backend" not in str(error):
+            raise
+        raise InputError(
+            f"KERAS_BACKEND={backend} is not a backend. Expected: tensorflow, jax or torch. Received: {backend}."
+        ) from error
+
+
 def _run(main: Callable[[Any], None], config_class: type, argv: Sequence[str] | None) -> None:
     """Runs the program as `run` describes, inside of lenient streams."""
     arguments = list(sys.argv[1:] if argv is None else argv)
@@ -280,7 +305,7 @@ def _run(main: Callable[[Any], None], config_class: type, argv: Sequence[str] | 
         logging.use_absl_handler()
         logging.set_verbosity(logging.INFO)
         python_logging.getLogger("jax").setLevel(python_logging.WARNING)  # unless JAX_LOGGING_LEVEL is set
-        import_public_names()
+        _import_backend()
         main(config)
     except InputError as error:
         print(f"Error: {error}", file=sys.stderr)

@@ -202,7 +202,10 @@ def test_an_interrupted_run_leaves_the_existing_file(reader, ask, tmp_path, monk
 @pytest.mark.parametrize(
     "flags, sentence",
     [
-        (["--input=a"], "Give --question and --context_file, or --input and --output. Received: --input."),
+        (
+            ["--input=a"],
+            r"Give --question and --context_file \(or --context\), or --input and --output. Received: --input.",
+        ),
         ([], "Received: none of them"),
         (["--question=w1", "--context_file=a", "--output=b"], "Received: --question, --context_file, --output"),
         (["--question=w1"], "Received: --question"),

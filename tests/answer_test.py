@@ -40,6 +40,26 @@ def test_json_lines_hold_answers_with_their_places(ask, capsys):
         assert one["text"] == ("" if one["start"] is None else CONTEXT[one["start"] : one["end"]])
 
 
+def test_the_text_may_be_given_itself(ask, model_path, capsys):
+    ask("--json")
+    answer.main(
+        program.parse(answer.Config, [f"--model={model_path}", "--question=w1 w2", f"--context={CONTEXT}", "--json"])
+    )
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == second
+    with pytest.raises(InputError, match="has no words"):
+        answer.main(program.parse(answer.Config, [f"--model={model_path}", "--question=w1", "--context="]))
+
+
+def test_unlikely_answers_are_not_shown(ask, capsys):
+    ask("--json", "--n_best=3")
+    best, second, _ = map(json.loads, capsys.readouterr().out.splitlines())
+    ask("--json", "--n_best=3", f"--min_score={second['score']}")
+    assert [json.loads(line) for line in capsys.readouterr().out.splitlines()] == [best, second]
+    ask("--min_score=1")
+    assert "(no answer)" in capsys.readouterr().out
+
+
 def test_a_line_shows_an_answer_in_its_context(ask, capsys):
     ask()
     [line] = capsys.readouterr().out.splitlines()

@@ -1,6 +1,7 @@
 """Tests of the flags-from-dataclasses module."""
 
 import dataclasses
+import os
 import re
 import subprocess
 import sys
@@ -238,6 +239,53 @@ def test_a_programs_own_exit_code_stays(capsys):
     with pytest.raises(SystemExit) as end:
         program.run(main, Config, ["--path=p"])
     assert end.value.code == 75 and capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("name", ["jax", "torch"])
+def test_a_backend_that_is_not_installed_is_one_sentence(monkeypatch, capsys, name):
+    def fail():
+        raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+    monkeypatch.setenv("KERAS_BACKEND", name)
+    monkeypatch.setattr(program, "import_public_names", fail)
+    with pytest.raises(SystemExit) as end:
+        program.run(lambda config: None, Config, ["--path=p"])
+    assert end.value.code == program.INPUT_EXIT_CODE
+    assert f'not installed. Install it with `pip install "spanbert-keras[{name}]"`' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "error", [ModuleNotFoundError("No module named 'other'", name="other"), ValueError("a defect")]
+)
+def test_other_errors_of_an_import_are_defects(monkeypatch, capsys, error):
+    def fail():
+        raise error
+
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    monkeypatch.setattr(program, "import_public_names", fail)
+    with pytest.raises(SystemExit) as end:
+        program.run(lambda config: None, Config, ["--path=p"])
+    assert end.value.code == program.DEFECT_EXIT_CODE and capsys.readouterr().err.startswith("Traceback")
+
+
+def test_an_unknown_backend_is_one_sentence(tmp_path):
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "spanbert_keras.prepare",
+            "--input=none",
+            "--train_vocabulary=9",
+            f"--output_dir={tmp_path / 'a'}",
+        ],
+        env=os.environ | {"KERAS_BACKEND": "pytorch"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == program.INPUT_EXIT_CODE
+    assert done.stderr.splitlines()[-1] == (
+        "Error: KERAS_BACKEND=pytorch is not a backend. Expected: tensorflow, jax or torch. Received: pytorch."
+    )
 
 
 def test_importing_the_programs_defines_no_global_flag():

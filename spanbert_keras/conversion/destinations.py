@@ -4,6 +4,7 @@ Each format is a row of `FORMATS`. To add one, write a module that writes it and
 """
 
 import dataclasses
+import difflib
 import functools
 import os
 from collections.abc import Callable
@@ -184,11 +185,20 @@ def format_of(destination: str | os.PathLike, source_kind: str) -> str:
     """Returns the format that a destination's name selects.
 
     A folder becomes a Hugging Face folder if the source is a model of this package, else a preset.
+
+    Raises:
+        InputError: the name ends like that of a file, but misspelt.
     """
     suffix = Path(destination).suffix
     for name, form in FORMATS.items():
         if form.suffix and form.suffix == suffix:
             return name
+    similar = difflib.get_close_matches(suffix, [form.suffix for form in FORMATS.values() if form.suffix], 1, 0.7)
+    if similar and not Path(destination).is_dir():
+        raise InputError(
+            f"--destination={destination} ends with {suffix}. Expected: {similar[0]} for a file; for a folder of this "
+            "name, --format=hugging_face or another one."
+        )
     return "hugging_face" if source_kind == OWN_KIND else "preset"
 
 

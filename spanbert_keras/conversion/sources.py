@@ -31,8 +31,10 @@ from spanbert_keras.conversion.formats.tensorflow_variables import find_tensorfl
 from spanbert_keras.conversion.formats.tokenizer_files import looks_lowercased, read_lines
 from spanbert_keras.conversion.formats.torch_pickles import CUT_SHORT, first_line
 from spanbert_keras.conversion.resizing import fit_vocabulary
+from spanbert_keras.conversion.tasks import TASKS
 from spanbert_keras.errors import InputError
 
+SAVED_MODELS = (*KERAS_FILES, *(f"{name}.keras" for name in TASKS))  # in the folder of a run
 HUB_SCHEME = "hf://"
 HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
 HUB_SETTINGS = ["*.json", "vocab.txt"]
@@ -197,7 +199,7 @@ def _read_preset(folder: Path, name: str) -> Checkpoint:
 def _keras_file(path: Path) -> Path | None:
     """Returns the path of a `.keras` file: `path` itself, or the file in an output directory."""
     if path.is_dir():
-        return next((path / name for name in KERAS_FILES if (path / name).is_file()), None)
+        return next((path / name for name in SAVED_MODELS if (path / name).is_file()), None)
     is_tensorflow = Path(f"{path}.index").exists()  # TensorFlow's checkpoints may have any name
     return path if path.suffix == ".keras" and path.is_file() and not is_tensorflow else None
 

@@ -198,6 +198,7 @@ class FineTuningRun:
                 self.model.encoder.set_attention(self.settings.attention)
             if self.settings.recompute != "none":
                 self.model.encoder.set_recompute(self.settings.recompute)
+                logging.info("Computed again for the gradient: %s.", self.settings.recompute)
         self.objective = self.task.objective(self.model)
         rows, settings = self.task.training_rows(self.model), self.settings
         self.batches = LengthBuckets(

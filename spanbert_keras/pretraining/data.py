@@ -65,7 +65,9 @@ class PretrainingData:
         for split in ("train", "heldout"):
             left_out = self.corpora.left_out_pieces(split, self._rows_of(config.longest_row))
             if left_out:
-                logging.warning("%d tokens (%s) are left out: their words are longer than a row.", left_out, split)
+                few = left_out < self.corpora.unigram_counts.sum() / 1000
+                log = logging.info if few else logging.warning
+                log("%d tokens (%s) are left out: their words are longer than a row.", left_out, split)
 
     def _prepare(self, path: str, cache: Path) -> str:
         """Prepares raw text into the cache, or finds it there, and returns the folder of its shards."""

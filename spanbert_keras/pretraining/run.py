@@ -239,6 +239,8 @@ class PretrainingRun:
         attention = attention_facts(self.config.attention, encoder.compute_dtype, layer.dropout, length, layer.head_dim)
         self.record.update(model=describe(self.model), attention=attention)
         logging.info("Attention: %s.", ", ".join(f"{name} {value}" for name, value in attention.items()))
+        if self.config.recompute != "none":
+            logging.info("Computed again for the gradient: %s.", self.config.recompute)
         path = self.folder / "vocab.txt"
         with input_error_if_unwritable(path):
             write_text(path, "".join(f"{piece}\n" for piece in self.data.tokenizer.get_vocabulary()))

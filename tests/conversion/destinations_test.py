@@ -47,6 +47,14 @@ def test_the_name_selects_the_format(name, kind, form):
     assert format_of(name, kind) == form
 
 
+@pytest.mark.parametrize("name", ["a.onxx", "a.tflight", "a.kera", "b/a.Keras"])
+def test_a_misspelt_ending_is_not_the_name_of_a_folder(checkpoint, tmp_path, name):
+    with pytest.raises(InputError, match=r"ends with \.\w+\. Expected: \.\w+ for a file; for a folder"):
+        write(checkpoint, tmp_path / name)
+    (tmp_path / name).mkdir(parents=True)
+    assert format_of(tmp_path / name, "x") == "preset"  # the user's own folder
+
+
 def test_a_keras_file_holds_the_heads_of_the_source(checkpoint, tmp_path):
     notes = write(checkpoint, tmp_path / "a.keras")
     assert type(keras.saving.load_model(tmp_path / "a.keras")) is SpanBertPretrainer

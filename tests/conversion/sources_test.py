@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import pytest
 
+from spanbert_keras import SpanBertQuestionAnswerer
 from spanbert_keras.conversion import sources
 from spanbert_keras.conversion.formats.own_models import to_model
 from spanbert_keras.conversion.sources import open_source
@@ -126,6 +127,14 @@ def test_the_research_codes_files_contain_both_heads(
     np.testing.assert_allclose(outputs["span_boundary"], span_boundary, atol=2e-5)
     assert any("CC BY-NC 4.0" in note for note in checkpoint.notes)
     assert any("1 attention heads are taken" in note for note in checkpoint.notes)
+
+
+def test_the_folder_of_a_fine_tuning_run_is_its_model(make_bert, tmp_path):
+    SpanBertQuestionAnswerer(to_model(open_source(make_bert()[0]), "encoder")).save(
+        tmp_path / "question_answerer.keras"
+    )
+    (tmp_path / "run.json").write_text("{}")
+    assert open_source(tmp_path).task == "question_answerer"
 
 
 def test_our_own_formats_are_read_back(make_bert, tmp_path):

@@ -116,6 +116,11 @@ def test_the_build_folder_is_not_called_build(metadata):
     assert metadata["options"]["build"]["build_base"].lower() != "build"
 
 
+def test_an_editable_install_is_a_path(metadata):
+    """Otherwise a checkout beside a user's program, a folder named as the package, would be imported in its place."""
+    assert metadata["options"]["editable_wheel"] == {"mode": "compat"}
+
+
 def test_the_version_is_written_once(metadata, root):
     import spanbert_keras
 

@@ -169,7 +169,7 @@ def _base_vocabulary(folder: Path, tokenizer_json: dict | None) -> dict[str, int
     """Returns the ids of the word pieces, `None` without a vocabulary.
 
     Raises:
-        InputError: `vocab.txt` and `tokenizer.json` give a piece different ids.
+        InputError: `vocab.txt` and `tokenizer.json` give a piece different ids, or one of them lacks a piece.
     """
     in_json = None if tokenizer_json is None else tokenizer_json["model"]["vocab"]
     if not (folder / "vocab.txt").is_file():
@@ -181,13 +181,20 @@ def _base_vocabulary(folder: Path, tokenizer_json: dict | None) -> dict[str, int
     if tokenizer_json is None or in_json is None or in_json == listed:
         return listed
     added = [token for token in tokenizer_json.get("added_tokens") or [] if isinstance(token, dict)]
-    theirs = in_json | {token.get("content"): token.get("id") for token in added}
+    of_added = {token.get("content"): token.get("id") for token in added}
+    theirs = in_json | of_added
     for piece, index in listed.items():
         if theirs.get(piece, index) != index or piece not in theirs:
             raise InputError(
                 f"{folder / 'vocab.txt'} and {folder / 'tokenizer.json'} hold different vocabularies: {piece!r} has "
                 f"the id {index} in the first and {theirs.get(piece, 'none')} in the second. Remove the wrong file."
             )
+    missing = [piece for piece in in_json if piece not in listed and piece not in of_added]
+    if missing:
+        raise InputError(
+            f"{folder / 'vocab.txt'} and {folder / 'tokenizer.json'} hold different vocabularies: {len(missing):,} "
+            f"pieces of the second are not in the first, such as {missing[0]!r}. Remove the wrong file."
+        )
     return in_json
 
 

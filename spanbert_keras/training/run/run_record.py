@@ -15,6 +15,7 @@ from spanbert_keras.errors import InputError
 from spanbert_keras.files.json_files import read_json, write_json
 
 FILE_NAME = "run.json"
+MOST_NAMED = 4  # differences from the recorded run in a message
 PACKAGES = ("keras", "keras-hub", "tensorflow", "jax", "torch", "tokenizers", "numpy", "safetensors")
 
 
@@ -85,14 +86,18 @@ class RunRecord:
             ) from error
 
     def _check_same(self, found: dict, flags: dict, facts: dict, changeable: tuple[str, ...]) -> None:
-        for kind, old, new in (("--", found["flags"], flags), ("", found["facts"], facts)):
-            for name in sorted(new):
-                if name not in changeable and old.get(name) != new[name]:
-                    raise InputError(
-                        f"The output directory {self.path.parent} holds another run: {kind}{name} was "
-                        f"{old.get(name)!r} there and is {new[name]!r} now. Give another --output_dir, or "
-                        "the former value."
-                    )
+        changed = [
+            f"{kind}{name} was {old.get(name)!r} there and is {new[name]!r} now"
+            for kind, old, new in (("--", found["flags"], flags), ("", found["facts"], facts))
+            for name in sorted(new)
+            if name not in changeable and old.get(name) != new[name]
+        ]
+        if changed:
+            more = f"; and {len(changed) - MOST_NAMED} more" if len(changed) > MOST_NAMED else ""
+            raise InputError(
+                f"The output directory {self.path.parent} holds another run: {'; '.join(changed[:MOST_NAMED])}{more}. "
+                f"Give another --output_dir, or the former value{'s' if len(changed) > 1 else ''}."
+            )
 
     def update(self, **entries: Any) -> None:
         """Adds or replaces entries of the record.

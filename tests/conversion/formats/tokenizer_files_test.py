@@ -301,6 +301,13 @@ def test_settings_that_are_not_followed_are_reported(tmp_path, pieces):
     assert "without an id, which are treated as ordinary text: <none>" in told and len(files.notes) == 4
 
 
+def test_a_vocabulary_that_ends_too_early_is_rejected(tmp_path, pieces):
+    write_tokenizer_files(SpanBertTokenizer(pieces), tmp_path, 512)
+    (tmp_path / "vocab.txt").write_text("".join(f"{p}\n" for p in pieces[:-3]), encoding="utf-8", newline="\n")
+    with pytest.raises(InputError, match=r"3 pieces of the second are not in the first, such as "):
+        read_tokenizer_files(tmp_path)
+
+
 def test_vocabularies_that_contradict_each_other_are_rejected(tmp_path, pieces):
     write_tokenizer_files(SpanBertTokenizer(pieces), tmp_path, 512)
     swapped = [*pieces[:-2], pieces[-1], pieces[-2]]

@@ -67,6 +67,16 @@ def test_another_run_is_rejected_and_left_unchanged(tmp_path, flags, facts, name
     assert (tmp_path / "run.json").read_bytes() == before
 
 
+def test_all_differences_are_named_up_to_four(tmp_path):
+    begin(tmp_path)
+    changes = {"learning_rate": 2e-4, "eval_schemes": ["span", "subword"]}
+    with pytest.raises(InputError, match=r"--eval_schemes was .* now; --learning_rate was .* or the former values\."):
+        begin(tmp_path, FLAGS | changes)
+    many = {f"flag_{number}": number for number in range(6)}
+    with pytest.raises(InputError, match=r"--flag_0 was None there and is 0 now; .*--flag_3 .* now; and 2 more\. Give"):
+        begin(tmp_path, FLAGS | many)
+
+
 @pytest.mark.parametrize("content", ["{", "[]", "{}", '{"flags": 3, "facts": {}}'])
 def test_a_file_that_is_not_a_record_is_rejected(tmp_path, content):
     (tmp_path / "run.json").write_text(content)
