@@ -1,6 +1,6 @@
 """Plots the losses of a run, and the unigram baseline.
 
-    python benchmarks/curve.py --run=runs/small --output=docs/small_curve.png
+    python benchmarks/curve.py --run=runs/small --output=curve.png
 
 Reads the run's TensorBoard files (scalars of `heldout_span/`, or `--curve=train`), also during the run.
 """

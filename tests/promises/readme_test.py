@@ -8,6 +8,9 @@ import string
 import pytest
 
 import spanbert_keras
+from spanbert_keras.conversion import destinations
+from spanbert_keras.conversion.formats.own_models import from_model
+from spanbert_keras.preprocessing.masking import schemes
 
 FENCE = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
 PIECES = ["[PAD]", *(f"[unused{i}]" for i in range(1, 9)), "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
@@ -89,6 +92,7 @@ def models(tmp_path_factory):
     }.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         model.save(folder / path)
+    destinations.write(from_model(pretrainer), folder / "runs" / "tiny" / "hf_folder", "hugging_face")
     for path in ("runs/tiny/encoder_preset", "tiny_encoder"):
         encoder().save_to_preset(str(folder / path))
     return folder
@@ -111,7 +115,10 @@ def test_a_snippet_that_opens_a_model_registers_its_class(snippet):
 def test_a_snippet_runs_as_written(snippet, models, monkeypatch):
     if "resolver.resolve(text)" in snippet:
         pytest.importorskip("spacy", reason="raw text is cut into sentences by spaCy, extra `linguistic`")
+    if "import AutoModel" in snippet:
+        pytest.importorskip("transformers", reason="opens a folder that `convert` wrote")
     monkeypatch.chdir(models)
+    monkeypatch.setattr(schemes, "SCHEMES", dict(schemes.SCHEMES))  # a snippet adds one
     if ".fit(" in snippet:  # a shorter corpus
         monkeypatch.setattr("pydoc_data.topics.topics", {"a": "some words of a topic " * 40, "b": "other words " * 40})
     exec(compile(snippet, "snippet", "exec"), {"__name__": "snippet"})
