@@ -86,9 +86,11 @@ setuptools.setup(
     package_data={"spanbert_keras.decoding": ["resolved_document.html"]},
     install_requires=REQUIREMENTS,
     extras_require={**EXTRAS, "docs": DOCS, "test": TEST, "dev": TEST},
+    # With it an editable install adds the checkout to `sys.path`. Otherwise Python, started beside the checkout, would
+    # import the checkout's folder, which has the package's name, in place of the package.
+    package_dir={"": "."},
     # The usual `build/` is the same name as `BUILD` where the file system ignores case.
-    # An editable install adds a path: otherwise, beside a checkout, its folder would count as the package.
-    options={"build": {"build_base": ".build"}, "editable_wheel": {"mode": "compat"}},
+    options={"build": {"build_base": ".build"}},
     classifiers=[
         "Development Status :: 3 - Alpha",
         "Intended Audience :: Developers",

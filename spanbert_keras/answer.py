@@ -40,7 +40,7 @@ class Config(Settings):
         path=True,
     )
     min_score: float = setting(
-        "Lowest score of an answer; if none has it, there is no answer.", default=0.0, minimum=0, maximum=1
+        "Lowest score of an answer; if none reaches it, there is no answer.", default=0.0, minimum=0, maximum=1
     )
     n_best: int = setting("Number of answers shown, best first.", default=1, above=0)
     max_answer_pieces: int | None = setting(

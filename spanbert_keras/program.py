@@ -276,19 +276,17 @@ def _import_backend() -> None:
     backend = os.environ.get("KERAS_BACKEND", "")
     try:
         import_public_names()
-    except ModuleNotFoundError as error:
-        extra = error.name
-        if extra not in ("jax", "torch") or extra != backend:
+    except (ModuleNotFoundError, ValueError) as error:
+        if backend not in ("", "tensorflow", "jax", "torch"):
+            raise InputError(
+                f"KERAS_BACKEND={backend} is not supported. Expected: tensorflow, jax or torch."
+            ) from error
+        if getattr(error, "name", None) != backend or backend == "tensorflow":
             raise
+        extra = backend
         raise InputError(
-            f"KERAS_BACKEND={backend} needs the package {backend}, which is not installed. Install it with "
+            f"KERAS_BACKEND={backend} needs a package that is not installed. Install it with "
             f'`pip install "spanbert-keras[{extra}]"`, or choose another backend.'
-        ) from error
-    except ValueError as error:
-        if "Unable to import backend" not in str(error):
-            raise
-        raise InputError(
-            f"KERAS_BACKEND={backend} is not a backend. Expected: tensorflow, jax or torch. Received: {backend}."
         ) from error
 
 

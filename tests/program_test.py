@@ -284,7 +284,7 @@ def test_an_unknown_backend_is_one_sentence(tmp_path):
     )
     assert done.returncode == program.INPUT_EXIT_CODE
     assert done.stderr.splitlines()[-1] == (
-        "Error: KERAS_BACKEND=pytorch is not a backend. Expected: tensorflow, jax or torch. Received: pytorch."
+        "Error: KERAS_BACKEND=pytorch is not supported. Expected: tensorflow, jax or torch."
     )
 
 

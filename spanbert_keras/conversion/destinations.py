@@ -96,7 +96,13 @@ def _encoder(checkpoint: Checkpoint, model: str, dtype: str) -> tuple[Any, list[
 
 
 def _served_graph(checkpoint: Checkpoint, model: str, dtype: str) -> tuple[Any, list[str]]:
-    """Returns the model of a kind and notes; of a pretrainer with an untrained head, unless asked for, the encoder."""
+    """Returns the model to export, and notes.
+
+    A pretrainer with an untrained head is exported as its encoder, unless `model` names it.
+
+    Raises:
+        InputError: the head of a task was never trained.
+    """
     kind = checkpoint.model_kind if model == "auto" else model
     if kind in TASKS:
         if notes_on_new_head(checkpoint, kind):
@@ -193,11 +199,12 @@ def format_of(destination: str | os.PathLike, source_kind: str) -> str:
     for name, form in FORMATS.items():
         if form.suffix and form.suffix == suffix:
             return name
-    similar = difflib.get_close_matches(suffix, [form.suffix for form in FORMATS.values() if form.suffix], 1, 0.7)
+    near = [form.suffix for form in FORMATS.values() if form.suffix and abs(len(form.suffix) - len(suffix)) <= 1]
+    similar = difflib.get_close_matches(suffix.lower(), near, 1, 0.79)
     if similar and not Path(destination).is_dir():
         raise InputError(
-            f"--destination={destination} ends with {suffix}. Expected: {similar[0]} for a file; for a folder of this "
-            "name, --format=hugging_face or another one."
+            f"--destination={destination} ends with {suffix}. Expected: {similar[0]} for a file, or for a folder "
+            "--format=hugging_face or --format=preset."
         )
     return "hugging_face" if source_kind == OWN_KIND else "preset"
 
@@ -249,8 +256,8 @@ def _check_model(checkpoint: Checkpoint, form: str, model: str) -> None:
         )
     if not FORMATS[form].holds_tasks and model in TASKS:
         raise InputError(
-            f"--format={form} does not hold a task's model. Expected: --model=encoder, or in Python `export` of the "
-            f"model that `keras.saving.load_model` opens. Received: --model={model}."
+            f"--format={form} does not hold a task's model. Expected: --model=encoder, or a format that does, "
+            f"such as --format=saved_model. Received: --model={model}."
         )
     if FORMATS[form].content is _tensors and model in TASKS and model != checkpoint.task:
         raise InputError(

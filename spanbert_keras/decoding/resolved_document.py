@@ -41,8 +41,8 @@ class ResolvedDocument:
     tokens: tuple[str, ...]
     offsets: tuple[tuple[int, int], ...]
     token_clusters: tuple[tuple[tuple[int, int], ...], ...]
-    mention_scores: tuple[tuple[float, ...], ...] = ()
-    link_probabilities: tuple[tuple[float | None, ...], ...] = ()
+    mention_scores: tuple[tuple[float, ...], ...] = dataclasses.field(default=(), compare=False)
+    link_probabilities: tuple[tuple[float | None, ...], ...] = dataclasses.field(default=(), compare=False)
 
     @property
     def clusters(self) -> list[list[Mention]]:

@@ -2,16 +2,15 @@
 
 import contextlib
 import logging
-from collections.abc import Sequence
 
 import keras
-import numpy as np
 
 from spanbert_keras.models.compiled_call import CompiledCall
+from spanbert_keras.models.computed_rows import ComputedRows
 from spanbert_keras.models.task_model import TaskModel
 
 
-class BucketedPrediction(TaskModel):
+class BucketedPrediction(ComputedRows, TaskModel):
     """Base of the functional task models: outputs as arrays, for several threads, with few compiled shapes.
 
     Args:
@@ -25,22 +24,6 @@ class BucketedPrediction(TaskModel):
         self._compiled_call = CompiledCall(self)
         if keras.backend.backend() == "tensorflow":
             self.jit_compile = False  # XLA would compile each shape of Keras' own `predict` separately
-
-    def compile(self, *args, **kwargs):
-        """See `keras.Model.compile`. The next prediction traces the model again, as in Keras."""
-        super().compile(*args, **kwargs)
-        self._compiled_call.forget_shapes()
-
-    def compute_rows(self, batch):
-        """Returns the outputs of a batch as arrays. One thread at a time: Keras' own call changes the model's state."""
-        with self._one_call:
-            return self._compiled_call(batch)
-
-    def batches_of(
-        self, lengths: Sequence[int] | np.ndarray, longest: int, batch_size: int, static: bool = False
-    ) -> list[tuple[np.ndarray, int, int]]:
-        """Returns the batches in which rows are computed; see `CompiledCall.batches_of`."""
-        return self._compiled_call.batches_of(lengths, longest, batch_size, static)
 
 
 @contextlib.contextmanager

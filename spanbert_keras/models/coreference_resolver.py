@@ -230,7 +230,7 @@ class SpanBertCoreferenceResolver(TaskModel):
             singletons: bool. Whether likely mentions (score above 0) without a link are chains of one. OntoNotes has
                 no such chains, so models trained on it recognise them poorly.
             min_score: float, from 0 to 1. Mentions are linked if `Mention.link_probability` is at least this: fewer
-                links, of which more are right. Defaults to `0.0`: whatever is likelier than no link.
+                links, of which more are right. Defaults to `0.0`: the best antecedent, if it is likelier than none.
 
         Returns:
             `ResolvedDocument`, or a list of them for a sequence of texts.

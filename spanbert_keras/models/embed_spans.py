@@ -147,7 +147,7 @@ def _add_vectors(encoder, pieces: list, parts: list[_Part], vectors: list[np.nda
         token_ids = np.concatenate([[cls], pieces[text][begin : begin + room], [sep]]).astype(np.int32)
         rows.append(PieceRow(token_ids, np.zeros_like(token_ids)))
     wanted, dim = list(of_window.values()), encoder.hidden_dim
-    for places, size, length in encoder.batches_of([len(row) for row in rows], batch_size):
+    for places, size, length in encoder.batches_of(list(map(len, rows)), encoder.max_sequence_length, batch_size):
         chosen = [rows[place] for place in places.tolist()]
         outputs = encoder.compute_rows(pad_rows([*chosen, *[chosen[-1]] * (size - len(chosen))], length))
         for place, row in zip(places.tolist(), np.asarray(outputs["sequence_output"], np.float32), strict=False):

@@ -20,6 +20,7 @@ from spanbert_keras.layers.functional import initializer, is_plain, reject_remat
 from spanbert_keras.layers.input_embedding import InputEmbedding
 from spanbert_keras.layers.saving.saved_state import SavedState, plain_policy, without_policy_map
 from spanbert_keras.models.compiled_call import CompiledCall
+from spanbert_keras.models.computed_rows import ComputedRows
 from spanbert_keras.models.embed_spans import embed_spans
 from spanbert_keras.models.named_inputs import NamedInputs
 from spanbert_keras.preprocessing.tokenizer import SpanBertTokenizer
@@ -30,7 +31,7 @@ MAX_LAYERS = 1000  # Keras needs 10 ms or more for each
 
 
 @keras.saving.register_keras_serializable(package="spanbert_keras")
-class SpanBertEncoder(SavedState, NamedInputs, Backbone):
+class SpanBertEncoder(SavedState, ComputedRows, NamedInputs, Backbone):
     """Post-layer-norm BERT encoder without pooler: one vector per word piece.
 
     A functional model and a `keras_hub.models.Backbone`, with its presets, LoRA and quantisation. It computes what the
@@ -178,7 +179,7 @@ class SpanBertEncoder(SavedState, NamedInputs, Backbone):
         self.num_segments = num_segments
         self.tokenizer = tokenizer
         self._compiled_call = CompiledCall(self)
-        self._one_call = threading.RLock()  # for several threads: Keras' own `predict` changes the model's state
+        self._one_call = threading.RLock()
 
     def embed_spans(self, texts, spans, pooling="boundary", batch_size=32):
         """Returns a vector for each span of a text, or of several; several threads may call it.
@@ -215,15 +216,6 @@ class SpanBertEncoder(SavedState, NamedInputs, Backbone):
         ```
         """
         return embed_spans(self, texts, spans, pooling, batch_size)
-
-    def compute_rows(self, batch):
-        """Returns the outputs of a batch as arrays; few shapes are compiled, see `CompiledCall`."""
-        with self._one_call:
-            return self._compiled_call(batch)
-
-    def batches_of(self, lengths, batch_size):
-        """Returns the batches in which rows are computed; see `CompiledCall.batches_of`."""
-        return self._compiled_call.batches_of(lengths, self.max_sequence_length, batch_size)
 
     def first_vectors(self, inputs, training=None):
         """Returns the encoding of each row's first piece, [CLS], without computing the other vectors of the last block.

@@ -259,7 +259,7 @@ class SpanBertQuestionAnswerer(BucketedPrediction):
         spans = zip(candidates.starts.tolist(), candidates.ends.tolist(), probabilities.tolist(), strict=True)
         at_limit = 0
         for first, last, probability in spans:
-            if threshold is not None and answers and of_none > probability and none not in answers:
+            if threshold is not None and answers and none not in answers and of_none > max(probability, min_score):
                 answers.append(none)
             if len(answers) >= n_best or probability < min_score:
                 break

@@ -2,10 +2,8 @@
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from spanbert_keras.decoding.antecedent_clusters import antecedent_clusters
-from spanbert_keras.decoding.link_probabilities import link_probabilities
+from spanbert_keras.decoding.link_probabilities import sure_links
 from spanbert_keras.decoding.resolved_document import ResolvedDocument
 from spanbert_keras.errors import InputError
 from spanbert_keras.models.tiled_resolver import Links
@@ -58,32 +56,32 @@ def resolved(
         singletons: bool. Whether likely mentions (score above 0) without a link are chains of one.
         min_score: float. Links of a lower probability are left out, which cuts their chains in two.
     """
-    best = links.best()
+    best, probabilities = sure_links(links.best(), links.scores, links.antecedents, min_score)
     clusters = antecedent_clusters(best.tolist())
-    probabilities = link_probabilities(links.scores, links.antecedents, clusters)
-    if min_score > 0:
-        best = np.where(probabilities >= min_score, best, -1)
-        clusters = antecedent_clusters(best.tolist())
     if singletons:
         linked = {place for cluster in clusters for place in cluster}
         clusters += [[place] for place in range(len(best)) if place not in linked and links.mention_scores[place] > 0]
     spans = [cut.words_of(int(start), int(end)) for start, end in zip(links.starts, links.ends, strict=True)]
-    in_words = without_repetitions([[spans[place] for place in cluster] for cluster in clusters])
-    kept = sorted(cluster for cluster in in_words if singletons or len(cluster) > 1)
-    place_of = {span: place for place, span in reversed(list(enumerate(spans)))}
-    places = [[place_of[span] for span in cluster] for cluster in kept]
+    chains = []
+    for cluster, kept in zip(clusters, without_repetitions([[spans[p] for p in c] for c in clusters]), strict=True):
+        if kept and (singletons or len(kept) > 1):
+            place_of = {spans[place]: place for place in reversed(cluster)}
+            chains.append((kept, [place_of[span] for span in kept]))
+    chains.sort()
     return ResolvedDocument(
         text=document.text,
         tokens=tuple(document.tokens),
         offsets=tuple(document.offsets),
-        token_clusters=tuple(kept),
-        mention_scores=tuple(tuple(float(links.mention_scores[place]) for place in chain) for chain in places),
-        link_probabilities=tuple((None, *(float(probabilities[p]) for p in chain[1:])) for chain in places),
+        token_clusters=tuple(kept for kept, _ in chains),
+        mention_scores=tuple(tuple(float(links.mention_scores[place]) for place in places) for _, places in chains),
+        link_probabilities=tuple((None, *(float(probabilities[p]) for p in places[1:])) for _, places in chains),
     )
 
 
 def without_repetitions(clusters: Sequence[Sequence[tuple[int, int]]]) -> list[tuple[tuple[int, int], ...]]:
     """Returns clusters in which each mention occurs once and none crosses another of its cluster; the first is kept.
+
+    A cluster of which nothing is kept is empty.
 
     With candidates that are whole words this changes nothing. With `candidates="pieces"` different spans of pieces may
     cover the same words, or words that cross, which no file of clusters can hold.
@@ -98,4 +96,4 @@ def without_repetitions(clusters: Sequence[Sequence[tuple[int, int]]]) -> list[t
                 seen.add((start, end))
                 kept.append((start, end))
         found.append(tuple(kept))
-    return [cluster for cluster in found if cluster]
+    return found

@@ -17,4 +17,5 @@ def checked_temperature(temperature: Any) -> float:
 
 def given_temperature(temperature: float) -> dict[str, float]:
     """Returns a temperature as an entry of a model's config; none if it is 1, so that files stay as they were."""
-    return {} if temperature == 1.0 else {"temperature": checked_temperature(temperature)}
+    checked = checked_temperature(temperature)
+    return {} if checked == 1.0 else {"temperature": checked}

@@ -65,7 +65,7 @@ class PretrainingData:
         for split in ("train", "heldout"):
             left_out = self.corpora.left_out_pieces(split, self._rows_of(config.longest_row))
             if left_out:
-                few = left_out < self.corpora.unigram_counts.sum() / 1000
+                few = split == "train" and left_out < self.corpora.unigram_counts.sum() / 1000
                 log = logging.info if few else logging.warning
                 log("%d tokens (%s) are left out: their words are longer than a row.", left_out, split)
 

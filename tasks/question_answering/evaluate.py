@@ -177,7 +177,7 @@ def print_tables(tables: dict[str, dict[str, Any]]) -> None:
         print(f"\n{title}")
         for name, value in scores.items():
             count = name.endswith(("total", "missing", "cut", "limit"))
-            print(f"  {name:20} {value:,.0f}" if count else f"  {name:20} {value:.2f}")
+            print(f"  {name:26} {value:,.0f}" if count else f"  {name:26} {value:.2f}")
 
 
 if __name__ == "__main__":

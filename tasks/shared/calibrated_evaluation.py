@@ -43,8 +43,11 @@ class CalibratedEvaluation(EvaluationSettings):
         folder: Path,
         predicted: Callable[[float], tuple[np.ndarray, np.ndarray]],
         loss: Callable[[float], float],
+        set_temperature: Callable[[float], None] | None = None,
     ) -> dict[str, float]:
         """Returns the calibration of a model's probabilities, and draws it; writes the calibrated model if asked for.
+
+        The model itself has its former temperature afterwards.
 
         Args:
             model: a model with a `temperature`.
@@ -52,6 +55,8 @@ class CalibratedEvaluation(EvaluationSettings):
             predicted: function from a temperature to the probability of each prediction, float `(N,)`, and whether it
                 is right, bool `(N,)`.
             loss: see `fitted_temperature`.
+            set_temperature: function that gives the model a temperature. `None`: it has no other settings that change
+                with it.
 
         Raises:
             InputError: the calibrated model cannot be written.
@@ -61,13 +66,18 @@ class CalibratedEvaluation(EvaluationSettings):
         if importlib.util.find_spec("matplotlib") is not None:
             draw_reliability(folder / "reliability.png", *predicted(before))
         if self.calibrated_model is not None:
-            model.temperature = fitted_temperature(loss)
-            with input_error_if_unwritable(self.calibrated_model):
-                write_atomically(self.calibrated_model, functools.partial(save_model, model))
-            after = calibration_scores(*predicted(model.temperature))
+            fitted = fitted_temperature(loss)
+            assign = set_temperature or functools.partial(setattr, model, "temperature")
+            try:
+                assign(fitted)
+                with input_error_if_unwritable(self.calibrated_model):
+                    write_atomically(self.calibrated_model, functools.partial(save_model, model))
+            finally:
+                assign(before)
+            after = calibration_scores(*predicted(fitted))
             errors = [found["expected_calibration_error"] for found in (scores, after)]
             print(
-                f"Temperature {model.temperature:.3g}: expected calibration error {errors[0]:.2f} -> {errors[1]:.2f}, "
+                f"Temperature {fitted:.3g}: expected calibration error {errors[0]:.2f} -> {errors[1]:.2f}, "
                 f"both on these very examples. Wrote {self.calibrated_model}."
             )
         return scores | {"temperature": before}

@@ -3,17 +3,19 @@
 A model is calibrated if, of all predictions with a probability of 0.8, 80 % are right.
 """
 
+import math
 import os
 from collections.abc import Callable
 
 import numpy as np
+from absl import logging
 
 from spanbert_keras.files.writing import write_atomically
 from tasks.shared.extras import CLASSIFICATION, load
 
 BINS = 15  # Guo et al., 2017
 PRECISION = 0.95
-GRID = np.geomspace(0.05, 20.0, 121)
+LIMITS = (0.05, 20.0)  # of temperatures that are tried
 
 
 def calibration_scores(confidence: np.ndarray, correct: np.ndarray) -> dict[str, float]:
@@ -62,14 +64,26 @@ def coverage_at(confidence: np.ndarray, correct: np.ndarray, precision: float) -
 
 
 def fitted_temperature(loss: Callable[[float], float]) -> float:
-    """Returns the temperature from 0.05 to 20 with the lowest loss, to three digits.
+    """Returns the temperature from 0.05 to 20 with the lowest loss, to three digits; of equal ones that nearest to 1.
+
+    Logs a warning if all or hardly any predictions are right: then no temperature between these limits is the best one.
 
     Args:
         loss: function from a temperature to the mean negative log probability of what is right.
     """
-    best = min(GRID, key=loss)
-    fine = np.geomspace(best / 1.06, best * 1.06, 61)
-    return float(f"{min(fine, key=loss):.3g}")
+
+    def lowest(temperatures) -> float:
+        return min(temperatures, key=lambda t: (loss(t), abs(math.log(t))))
+
+    best = lowest([1.0, *np.geomspace(*LIMITS, 41)])
+    found = float(f"{lowest(np.clip(np.geomspace(best / 1.17, best * 1.17, 41), *LIMITS)):.3g}")
+    if found in LIMITS or loss(found) == 0.0:
+        logging.warning(
+            "The temperature %g fits nothing: all or hardly any predictions are right. Fit it on more examples, "
+            "which the model was not trained on.",
+            found,
+        )
+    return found
 
 
 def label_loss(logits: np.ndarray, targets: np.ndarray) -> Callable[[float], float]:

@@ -33,6 +33,7 @@ def calibrate(config, model, folder: Path, logits: np.ndarray, gold: Sequence) -
     """Returns the calibration of a classifier's probabilities; see `CalibratedEvaluation.calibrate`.
 
     A prediction is the most probable label; with several labels for each text whether it has one, for each of them.
+    These decisions stay: the threshold of a calibrated model is the probability that the former one has now.
 
     Args:
         config: `CalibratedEvaluation`.
@@ -51,13 +52,25 @@ def calibrate(config, model, folder: Path, logits: np.ndarray, gold: Sequence) -
         targets = np.array([place_of.get(label, -1) for label in gold])  # (N,)
         known = targets >= 0
 
+    if several:
+        threshold, before = model.threshold, model.temperature
+        given = model.probabilities(logits) >= threshold  # (N, C)
+
     def predicted(temperature: float) -> tuple[np.ndarray, np.ndarray]:
         shares = model.probabilities(logits, temperature)
         if several:
-            return np.maximum(shares, 1 - shares).ravel(), ((shares >= 0.5) == targets).ravel()
+            return np.where(given, shares, 1 - shares).ravel(), (given == targets).ravel()
         return shares.max(axis=1), shares.argmax(axis=1) == targets
 
-    return config.calibrate(model, folder, predicted, label_loss(logits[known], targets[known]))
+    def set_temperature(temperature: float) -> None:
+        model.temperature = temperature
+        if several and 0 < threshold < 1 and temperature != before:
+            odds = (threshold / (1 - threshold)) ** (before / temperature)
+            model.threshold = odds / (1 + odds)
+        elif several:
+            model.threshold = threshold
+
+    return config.calibrate(model, folder, predicted, label_loss(logits[known], targets[known]), set_temperature)
 
 
 def warn_if_alike(found: Sequence, what: str) -> None:

@@ -60,7 +60,8 @@ class EvaluationSettings(Settings):
         name = Path(self.data).name
         for ending in DATA_SUFFIXES:
             name = name.removesuffix(ending)
-        default = Path(self.model).parent / "evaluation" / f"{name}{part}"
+        run = Path(self.model) if Path(self.model).is_dir() else Path(self.model).parent
+        default = run / "evaluation" / f"{name}{part}"
         folder = Path(self.output_dir) if self.output_dir else default
         try:
             folder.mkdir(parents=True, exist_ok=True)

@@ -41,6 +41,9 @@ def checkpoint(make_bert):
         ("a", "x", "preset"),
         ("a", OWN_KIND, "hugging_face"),
         ("a.b", OWN_KIND, "hugging_face"),
+        ("a.lite", OWN_KIND, "hugging_face"),
+        ("spanbert.kerashub", "x", "preset"),
+        ("a.tflite_folder", "x", "preset"),
     ],
 )
 def test_the_name_selects_the_format(name, kind, form):
@@ -49,7 +52,7 @@ def test_the_name_selects_the_format(name, kind, form):
 
 @pytest.mark.parametrize("name", ["a.onxx", "a.tflight", "a.kera", "b/a.Keras"])
 def test_a_misspelt_ending_is_not_the_name_of_a_folder(checkpoint, tmp_path, name):
-    with pytest.raises(InputError, match=r"ends with \.\w+\. Expected: \.\w+ for a file; for a folder"):
+    with pytest.raises(InputError, match=r"ends with \.\w+\. Expected: \.\w+ for a file, or for a folder"):
         write(checkpoint, tmp_path / name)
     (tmp_path / name).mkdir(parents=True)
     assert format_of(tmp_path / name, "x") == "preset"  # the user's own folder
@@ -236,7 +239,14 @@ def test_an_export_has_the_head_of_its_task(make_encoder, tmp_path, kind, output
     notes = write(from_model(kind(make_encoder())), tmp_path / name, form)
     assert float(re.search(r"by at most (\S+)\.$", notes[0])[1]) < 1e-5
     assert notes[1].startswith(f"Its outputs are {outputs};")
-    notes = write(from_model(kind(make_encoder())), tmp_path / name, form, model="encoder")
+
+
+def test_an_export_has_no_head_if_the_encoder_is_asked_for(make_encoder, tmp_path):
+    if keras.backend.backend() != "tensorflow":
+        pytest.skip("exports are made on the TensorFlow backend")
+    checkpoint = from_model(make_classifier(make_encoder()))
+    notes = write(checkpoint, tmp_path / "a", "saved_model", model="encoder")
+    assert "heads (text_classifier) are left out" in notes[0]
     assert notes[-1].startswith("Its outputs are sequence_output;")
 
 
@@ -268,7 +278,7 @@ def test_a_resolver_is_not_exported_and_its_encoder_only_on_request(make_encoder
     for model in ("auto", "coreference_resolver"):
         with pytest.raises(InputError, match=f"A coreference resolver cannot be exported with --format={form}"):
             write(from_model(resolver), tmp_path / name, form, model=model)
-    with pytest.raises(InputError, match="cannot become a text classifier|no weights for the head"):
+    with pytest.raises(InputError, match="has no weights for the head of a text classifier"):
         write(from_model(resolver), tmp_path / name, form, model="text_classifier")
     assert list(tmp_path.iterdir()) == []
 

@@ -1,9 +1,6 @@
 """Batches of few shapes: lengths of rows, one call at a time."""
 
-import concurrent.futures
 import logging
-import threading
-import time
 
 import keras
 import numpy as np
@@ -37,45 +34,9 @@ class Sums(BucketedPrediction, keras.Model):
         super().__init__(encoder, lambda sequence, inputs: {"sums": ops.sum(sequence, axis=-1)})
 
 
-class SlowCall:
-    """Doubles ids, slowly, and notes how many calls run at once."""
-
-    def __init__(self):
-        self.running, self.most, self.lock = 0, 0, threading.Lock()
-
-    def __call__(self, batch):
-        with self.lock:
-            self.running += 1
-            self.most = max(self.most, self.running)
-        time.sleep(0.002)
-        with self.lock:
-            self.running -= 1
-        return 2 * batch["token_ids"]
-
-
 @pytest.fixture
 def model(make_encoder, tokenizer):
     return Sums(make_encoder(tokenizer=tokenizer, num_layers=1, scale=None))
-
-
-def test_threads_compute_one_after_the_other(model):
-    model._compiled_call = SlowCall()
-    with concurrent.futures.ThreadPoolExecutor(6) as pool:
-        jobs = [pool.submit(model.compute_rows, {"token_ids": np.full((2, 3), i)}) for i in range(24)]
-        assert [int(job.result()[0, 0]) for job in jobs] == [2 * i for i in range(24)]
-    assert model._compiled_call.most == 1
-
-
-def test_what_is_changed_before_compile_is_predicted(model, rows, monkeypatch):
-    before = model.compute_rows(rows)["sums"]
-    call = type(model.encoder).call
-    monkeypatch.setattr(type(model.encoder), "call", lambda *args, **kwargs: _doubled(call(*args, **kwargs)))
-    model.compile()
-    np.testing.assert_allclose(model.compute_rows(rows)["sums"], 2 * before, rtol=1e-5)
-
-
-def _doubled(outputs):
-    return {name: 2 * values for name, values in outputs.items()}
 
 
 def test_tensorflow_compiles_without_xla(model, monkeypatch):

@@ -72,7 +72,7 @@ def test_likely_mentions_without_a_link_are_chains_of_one_if_wanted(tokenizer):
 
 def test_a_mention_in_words_is_in_one_chain_and_crosses_none_of_its_own():
     given = [[(0, 2), (1, 3), (5, 6)], [(5, 6), (7, 8)], [(5, 6)], [(1, 3), (2, 9)]]
-    assert without_repetitions(given) == [((0, 2), (5, 6)), ((7, 8),), ((1, 3),)]
+    assert without_repetitions(given) == [((0, 2), (5, 6)), ((7, 8),), (), ((1, 3),)]
     nested = [[(0, 9), (1, 2), (1, 3)], [(4, 6)]]
     assert without_repetitions(nested) == [((0, 9), (1, 2), (1, 3)), ((4, 6),)]
 
@@ -124,3 +124,22 @@ def test_a_sure_link_has_the_highest_probability_and_words_have_the_scores_of_th
     links = Links(np.array([1, 1, 4]), np.array([1, 2, 4]), np.array([3, 2, 1], "float32"), column, column + 0.5)
     found = resolved(document, cut, links, False)
     assert found.token_clusters == (((0, 1), (2, 3)),) and found.mention_scores == ((3.0, 1.0),)
+
+
+def test_a_mention_has_the_scores_of_its_own_chains_span(tokenizer):
+    documents = [Document(("ab", "c", "d"))]
+    (document,) = given_documents(documents, None, None, None, None, None, None)[0]
+    cut = DocumentSegments(tokenizer, 8, "pieces").cut(document.tokens, document.sentences, document.speakers)
+    column = np.array([[-1], [-1], [1]])  # the last span is linked to the second; the first covers the same word
+    links = Links(np.array([1, 1, 4]), np.array([1, 2, 4]), np.array([-9, 5, 1], "float32"), column, column + 0.5)
+    found = resolved(document, cut, links, False)
+    assert found.token_clusters == (((0, 1), (2, 3)),) and found.mention_scores == ((5.0, 1.0),)
+
+
+def test_scores_do_not_count_when_documents_are_compared(tokenizer):
+    one, other = (
+        linked(tokenizer, LINK_SCORES),
+        linked(tokenizer, [[2 * score for score in row] for row in LINK_SCORES]),
+    )
+    assert one.link_probabilities != other.link_probabilities
+    assert one == other and hash(one) == hash(other)

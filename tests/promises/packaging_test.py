@@ -116,9 +116,21 @@ def test_the_build_folder_is_not_called_build(metadata):
     assert metadata["options"]["build"]["build_base"].lower() != "build"
 
 
-def test_an_editable_install_is_a_path(metadata):
-    """Otherwise a checkout beside a user's program, a folder named as the package, would be imported in its place."""
-    assert metadata["options"]["editable_wheel"] == {"mode": "compat"}
+def test_an_editable_install_is_a_path(metadata, root):
+    """setuptools then writes the checkout's path; otherwise a finder that a folder of the package's name hides."""
+    from setuptools.command import editable_wheel
+
+    assert metadata["package_dir"] == {"": "."}
+    packages = [*metadata["packages"]]
+    assert editable_wheel._simple_layout(packages, metadata["package_dir"], root)
+
+
+def test_a_program_beside_the_checkout_imports_the_package(tmp_path):
+    """As a user's script in the folder of the checkout: it has a folder with the name of the package."""
+    (tmp_path / "spanbert_keras" / "docs").mkdir(parents=True)
+    (tmp_path / "script.py").write_text("import spanbert_keras\nprint(spanbert_keras.__version__)\n")
+    done = subprocess.run([sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True)
+    assert re.fullmatch(r"[\d.]+\n", done.stdout), done.stderr[-300:]
 
 
 def test_the_version_is_written_once(metadata, root):

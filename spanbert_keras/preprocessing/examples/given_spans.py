@@ -21,6 +21,8 @@ def given_spans(texts: Any, spans: Any) -> tuple[list[tuple[str | list[str], Spa
     Raises:
         InputError: lists of different lengths, an invalid text or span, or a span outside its text.
     """
+    if is_range(spans):
+        raise InputError(f"`spans` must be a list of (start, end). Received: one of them, {shown(spans)}.")
     spans, _ = given_list(spans, "spans", "a list of (start, end), or of several texts a list of such lists", ())
     texts, single = given_list(texts, "texts", FORMS)
     if single:

@@ -42,6 +42,7 @@ def test_every_form(texts, spans, expected):
         ([TEXT, WORDS], [[(0, 3)], [(4, 5)]], r"Text 1: .*4 tokens"),
         (TEXT, [(0.0, 3.0)], r"\(start, end\), whole numbers\. Received: \(0\.0, 3\.0\)"),
         (TEXT, [(0, 3), 4], r"Received: 4"),
+        (TEXT, (0, 3), r"`spans` must be a list of \(start, end\)\. Received: one of them, \(0, 3\)"),
         (TEXT, "abc", r"whole numbers\. Received: 'a'"),
         (TEXT, {(0, 3)}, r"`spans` must be a list"),
         ([TEXT, TEXT], [[(0, 3)]], r"for each text\. Expected: 2\. Received: 1"),

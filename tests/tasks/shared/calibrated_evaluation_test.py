@@ -45,9 +45,23 @@ def test_the_fitted_temperature_is_saved(tmp_path, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     model, path = Model(), tmp_path / "calibrated.keras"
     scores = evaluation(calibrated_model=str(path)).calibrate(model, tmp_path, predicted, lambda t: (t - 3) ** 2)
-    assert model.temperature == pytest.approx(3, rel=0.01) and path.read_text() == str(model.temperature)
-    assert scores["temperature"] == 1.0 and "Temperature 3: expected calibration error" in capsys.readouterr().out
+    assert model.temperature == 1.0 and float(path.read_text()) == pytest.approx(3, rel=0.01)
+    assert scores["temperature"] == 1.0
+    assert f"Temperature {path.read_text()}: expected calibration error" in capsys.readouterr().out
     assert [path.name for path in tmp_path.iterdir()] == ["calibrated.keras"]
+
+
+def test_a_model_that_cannot_be_written_keeps_its_temperature(tmp_path, monkeypatch):
+    def fail(model, path):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(calibrated_evaluation, "save_model", fail)
+    model = Model()
+    with pytest.raises(InputError, match="No space left on device"):
+        evaluation(calibrated_model=str(tmp_path / "a.keras")).calibrate(
+            model, tmp_path, predicted, lambda t: (t - 3) ** 2
+        )
+    assert model.temperature == 1.0
 
 
 @pytest.mark.parametrize(

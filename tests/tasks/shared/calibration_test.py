@@ -74,6 +74,19 @@ def test_the_temperature_of_predictions_that_are_right_or_wrong():
     assert np.isfinite(calibration.prediction_loss(lambda t: np.array([0.0, 1.0]), np.array([True, False]))(1.0))
 
 
+@pytest.mark.parametrize("right, size, limit", [(True, 0.1, 0.05), (True, 9.0, None), (False, 2.0, 20.0)])
+def test_a_temperature_that_fits_nothing_is_reported(caplog, right, size, limit):
+    logits = size * np.array([[2.0, -1.0], [-1.0, 2.0]])
+    targets = logits.argmax(1) if right else logits.argmin(1)
+    found = calibration.fitted_temperature(calibration.label_loss(logits, targets))
+    assert found == limit if limit else 0.05 < found < 1.0
+    assert "fits nothing: all or hardly any predictions are right" in caplog.text
+
+
+def test_of_equal_temperatures_the_one_nearest_to_1_is_taken(caplog):
+    assert calibration.fitted_temperature(lambda t: 0.5) == 1.0 and not caplog.records
+
+
 def test_the_picture_shows_both_lines(tmp_path):
     image = pytest.importorskip("matplotlib.image", reason="pictures are matplotlib's")
     calibration.draw_reliability(tmp_path / "a.png", np.array([0.2, 0.7, 0.95]), np.array([False, True, True]))

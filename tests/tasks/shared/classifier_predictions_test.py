@@ -35,7 +35,8 @@ def test_identical_predictions_are_reported(found, is_logged, caplog):
 class Calibration:
     """Takes the place of a program's settings."""
 
-    def calibrate(self, model, folder, predicted, loss):
+    def calibrate(self, model, folder, predicted, loss, set_temperature):
+        set_temperature(2.0)
         return {"predicted": predicted(2.0), "loss": loss(2.0)}
 
 
@@ -43,11 +44,14 @@ class Classifier:
     """Has three labels, and a temperature."""
 
     labels = ("a", "b", "c")
+    temperature = 1.0
+    threshold = 0.3
 
     def __init__(self, problem_type):
         self.problem_type = problem_type
 
-    def probabilities(self, logits, temperature):
+    def probabilities(self, logits, temperature=None):
+        temperature = self.temperature if temperature is None else temperature
         weights = np.exp(logits / temperature)
         return (
             weights / (1 + weights) if self.problem_type == "multi_label" else weights / weights.sum(1, keepdims=True)
@@ -70,8 +74,12 @@ def test_the_best_label_is_calibrated_and_unknown_gold_labels_are_wrong():
 def test_each_decision_about_a_label_is_calibrated_if_a_text_may_have_several():
     model = Classifier("multi_label")
     found = calibrate(Calibration(), model, None, LOGITS, [("a", "c"), (), ("b",)])
+    assert model.temperature == 2.0
+    given = model.probabilities(LOGITS, 1.0) >= 0.3
+    assert given.any() and not given.all()
+    assert (given == (model.probabilities(LOGITS) >= model.threshold)).all() and model.threshold != 0.3
     shares, targets = model.probabilities(LOGITS, 2.0), np.array([[1, 0, 1], [0, 0, 0], [0, 1, 0]], bool)
     confidence, correct = found["predicted"]
-    np.testing.assert_allclose(confidence, np.maximum(shares, 1 - shares).ravel())
-    assert correct.tolist() == ((shares >= 0.5) == targets).ravel().tolist()
+    np.testing.assert_allclose(confidence, np.where(given, shares, 1 - shares).ravel())
+    assert correct.tolist() == (given == targets).ravel().tolist()
     assert found["loss"] == pytest.approx(-np.log(np.where(targets, shares, 1 - shares)).mean())

@@ -25,6 +25,12 @@ def test_the_default_folder_is_beside_the_model_and_named_after_the_data(tmp_pat
     assert made == tmp_path / "run" / "evaluation" / folder and made.is_dir()
 
 
+def test_the_folder_of_a_run_as_the_model_holds_the_results_itself(tmp_path):
+    (tmp_path / "run").mkdir()
+    made = EvaluationSettings(model=str(tmp_path / "run"), data="dev.json").make_folder()
+    assert made == tmp_path / "run" / "evaluation" / "dev"
+
+
 def test_a_given_folder_is_used_as_it_is(tmp_path):
     settings = EvaluationSettings(model="m.keras", data="dev.json", output_dir=str(tmp_path / "a" / "b"))
     assert settings.make_folder("_test") == tmp_path / "a" / "b" and (tmp_path / "a" / "b").is_dir()
