@@ -85,6 +85,12 @@ setuptools.setup(
     packages=setuptools.find_packages(include=["spanbert_keras", "spanbert_keras.*"]),
     package_data={"spanbert_keras.decoding": ["resolved_document.html"]},
     install_requires=REQUIREMENTS,
+    entry_points={
+        "spacy_factories": [
+            "spanbert_coref = spanbert_keras.integrations.spacy_coreference:make_coreference",
+            "spanbert_relations = spanbert_keras.integrations.spacy_relations:make_relations",
+        ]
+    },
     extras_require={**EXTRAS, "docs": DOCS, "test": TEST, "dev": TEST},
     # With it an editable install adds the checkout to `sys.path`. Otherwise Python, started beside the checkout, would
     # import the checkout's folder, which has the package's name, in place of the package.

@@ -26,6 +26,7 @@ PAGES = (
     "relation_extraction",
     "text_classification",
     "span_vectors",
+    "spacy",
     "results",
     "architecture",
     "extending",

@@ -38,7 +38,16 @@ def check(name, model):
         found = as_arrays(outputs_of(model, model_cases.rows()))["sequence_output"]
         np.testing.assert_allclose(found, SAID[name], atol=CLOSE)
     else:
-        same(TASKS[name.split("_")[-1]].ask(model), SAID[name], CLOSE)
+        same(recorded(TASKS[name.split("_")[-1]].ask(model), SAID[name]), SAID[name], CLOSE)
+
+
+def recorded(found, expected):
+    """Returns plain results without the entries that results did not have when the files were written."""
+    if isinstance(expected, dict):
+        return {key: recorded(found[key], value) for key, value in expected.items()}
+    if isinstance(expected, list) and len(found) == len(expected):
+        return [recorded(one, other) for one, other in zip(found, expected, strict=True)]
+    return found
 
 
 def test_the_archive_has_every_class_and_kind(folder):

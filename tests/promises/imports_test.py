@@ -39,6 +39,8 @@ ARROWS: dict[str, set[str]] = {
         "files",
         "settings",
     },
+    # For other libraries' pipelines.
+    "integrations": {"", "files", "preprocessing"},
     "program": {"", "files", "program_start", "settings", "standard_streams"},
     "model_flag": {"", "settings"},
 }

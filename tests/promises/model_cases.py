@@ -180,6 +180,7 @@ def _pretrainer_with_pairs() -> TaskCase:
 def _question_answerer() -> TaskCase:
     lengths = {"window_length": 20, "stride": 3, "max_question_pieces": 4, "max_answer_pieces": 3}
     others = {"input_order": "passage_first", "no_answer_threshold": -1.4, "special_tokens_in_text": True}
+    others |= {"temperature": 1.5}
     starts, ends = np.array([[1], [2]], "int32"), np.array([[3], [2]], "int32")
     targets = {"start_positions": starts, "end_positions": ends, "answer_weights": np.ones((B, 1), "float32")}
     contexts = [" ".join(raw_words(count)) for count in COUNTS]
@@ -212,7 +213,7 @@ def _text_classifier() -> TaskCase:
     settings = {"labels": ["x", "y"], "row_length": 20, "pooler": True, "dropout": 0.2, "takes_pairs": True}
     return TaskCase(
         spanbert_keras.SpanBertTextClassifier,
-        settings | {"problem_type": "multi_label", "threshold": 0.4},
+        settings | {"problem_type": "multi_label", "threshold": 0.4, "temperature": 1.5},
         rows() | {"label_targets": np.eye(2, dtype="float32")},
         "classify",
         lambda one: one["labels"],
@@ -229,7 +230,7 @@ def _relation_extractor() -> TaskCase:
     settings = {"labels": ["x", "y"], "feature_mode": "text", "markers": markers, "row_length": 20}
     return TaskCase(
         spanbert_keras.SpanBertRelationExtractor,
-        settings | {"pooler": True, "dropout": 0.2},
+        settings | {"pooler": True, "dropout": 0.2, "temperature": 1.5},
         rows() | {"label_targets": np.eye(2, dtype="float32")},
         "extract",
         lambda one: one["label"],

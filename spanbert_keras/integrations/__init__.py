@@ -1,0 +1,1 @@
+"""Components for other libraries' pipelines. Nothing else of this package imports them."""

@@ -1,0 +1,45 @@
+"""Small models in files, and spaCy pipelines for them."""
+
+import keras
+import pytest
+
+import spanbert_keras
+from spanbert_keras import SpanBertCoreferenceResolver, SpanBertEncoder, SpanBertRelationExtractor, SpanBertTokenizer
+
+WORDS = "Ann Bob met her his hat he She left . lives in Rome Oslo Paris".split()
+PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[unused1]", "[unused2]", *WORDS]
+TEXT = "Ann met Bob. She left her hat.\n\nhe met her in Oslo"
+
+
+def encoder():
+    tokenizer = SpanBertTokenizer(PIECES)
+    return SpanBertEncoder(len(PIECES), 1, 2, 8, 12, max_sequence_length=24, tokenizer=tokenizer)
+
+
+@pytest.fixture(scope="session")
+def resolver_path(tmp_path_factory):
+    """A saved resolver with random weights that link spans."""
+    keras.utils.set_random_seed(1)
+    model = SpanBertCoreferenceResolver(encoder(), max_span_width=3, hidden_dim=6, feature_dim=2)
+    for weight in model.trainable_variables:
+        weight.assign(weight * 20.0)
+    path = tmp_path_factory.mktemp("models") / "coreference_resolver.keras"
+    model.save(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def extractor_path(tmp_path_factory):
+    """A saved extractor with random weights."""
+    keras.utils.set_random_seed(2)
+    model = SpanBertRelationExtractor(encoder(), ["no_relation", "lives_in", "born_in"], ["PERSON"], ["LOCATION"])
+    for weight in model.trainable_variables:
+        weight.assign(weight * 3.0)
+    path = tmp_path_factory.mktemp("models") / "relation_extractor.keras"
+    model.save(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def resolver(resolver_path):
+    return spanbert_keras.load_pretrained(resolver_path)
