@@ -1,6 +1,7 @@
 """GLUE's files in their official forms, filled with rows of (text, pair, label)."""
 
 import gzip
+import json
 
 import pytest
 
@@ -34,6 +35,11 @@ PARTS = {
     "RTE": ("sentence1", "sentence2", "label"),
     "WNLI": ("sentence1", "sentence2", "label"),
 }
+
+
+def read_json(path):
+    """Returns the content of a JSON file."""
+    return json.loads(path.read_text())
 
 
 def official(name, rows, test=False, first=0):

@@ -11,7 +11,7 @@ from spanbert_keras import SpanBertTextClassifier, program
 from spanbert_keras.program import InputError
 from tasks.glue import evaluate, finetune
 from tasks.glue.benchmark_set import SETS
-from tests.tasks.glue.conftest import official, told
+from tests.tasks.glue.conftest import official, read_json, told
 
 ENTAILMENT = ("entailment", "not_entailment")
 DEV = [told(number, ENTAILMENT) for number in range(50, 59)]
@@ -54,10 +54,6 @@ def run(*flags):
     evaluate.main(program.parse(evaluate.Config, list(flags)))
 
 
-def read_json(path):
-    return json.loads(path.read_text())
-
-
 def test_the_scores_are_those_that_the_run_had_on_dev(finished, capsys, embedded):
     dev = finished / "data" / "dev.tsv"
     model = finished / "text_classifier.keras"
@@ -65,8 +61,12 @@ def test_the_scores_are_those_that_the_run_had_on_dev(finished, capsys, embedded
     run(f"--model={model}", "--dataset=RTE", f"--data={dev}", "--batch_size=4", f"--calibrated_model={calibrated}")
     assert keras.saving.load_model(calibrated).temperature != 1.0
     folder = finished / "evaluation" / "dev_RTE"
-    names = ["errors.html", "predictions.tsv", "reliability.png", "scores.json"]
-    assert sorted(path.name for path in folder.iterdir()) == names
+    assert {path.name for path in folder.iterdir()} == {
+        "errors.html",
+        "predictions.tsv",
+        "reliability.png",
+        "scores.json",
+    }
     scores = read_json(folder / "scores.json")
     calibration = scores.pop("calibration")
     assert calibration["temperature"] == 1.0  # as in all files that are written
