@@ -33,6 +33,7 @@ READING = {
     "max_answer_pieces": 30,
     "no_answer_threshold": None,
     "special_tokens_in_text": False,
+    "temperature": 1.0,
 }
 
 
@@ -158,6 +159,7 @@ def _text_classifier(folder: Path, config: dict, tensors: dict[str, np.ndarray],
         "dropout": config.get("hidden_dropout_prob", 0.1) if dropout is None else dropout,
         "takes_pairs": None,
         "threshold": THRESHOLD,
+        "temperature": 1.0,
     }
     if problem == "multi_label":
         notes.append(f"No file specifies the probability that a label must reach: `threshold` is {THRESHOLD}.")
