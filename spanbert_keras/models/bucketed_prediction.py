@@ -25,6 +25,11 @@ class BucketedPrediction(ComputedRows, TaskModel):
         if keras.backend.backend() == "tensorflow":
             self.jit_compile = False  # XLA would compile each shape of Keras' own `predict` separately
 
+    def compile(self, *args, **kwargs):
+        """See `keras.Model.compile`. The next prediction traces the model again, as in Keras."""
+        super().compile(*args, **kwargs)
+        self._compiled_call.forget_shapes()
+
 
 @contextlib.contextmanager
 def quiet_tracing():

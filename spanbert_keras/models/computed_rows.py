@@ -19,11 +19,6 @@ class ComputedRows:
     _compiled_call: CompiledCall
     _one_call: threading.RLock  # type: ignore[valid-type]
 
-    def compile(self, *args, **kwargs):
-        """See `keras.Model.compile`. The next prediction traces the model again, as in Keras."""
-        super().compile(*args, **kwargs)  # type: ignore[misc]
-        self._compiled_call.forget_shapes()
-
     def compute_rows(self, batch):
         """Returns the outputs of a batch as arrays. One thread at a time: Keras' own call changes the model's state."""
         with self._one_call:  # type: ignore[attr-defined]

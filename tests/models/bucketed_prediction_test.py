@@ -39,6 +39,18 @@ def model(make_encoder, tokenizer):
     return Sums(make_encoder(tokenizer=tokenizer, num_layers=1, scale=None))
 
 
+def test_what_is_changed_before_compile_is_predicted(model, rows, monkeypatch):
+    before = model.compute_rows(rows)["sums"]
+    call = type(model.encoder).call
+    monkeypatch.setattr(type(model.encoder), "call", lambda *args, **kwargs: _doubled(call(*args, **kwargs)))
+    model.compile()
+    np.testing.assert_allclose(model.compute_rows(rows)["sums"], 2 * before, rtol=1e-5)
+
+
+def _doubled(outputs):
+    return {name: 2 * values for name, values in outputs.items()}
+
+
 def test_tensorflow_compiles_without_xla(model, monkeypatch):
     # Keras decides when first asked; on a machine without GPU it may decide the same.
     monkeypatch.setattr(Sums, "_resolve_auto_jit_compile", lambda self: True)
