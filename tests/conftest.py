@@ -21,6 +21,7 @@ from absl import logging
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 MAX_PROCESSES = 4  # each imports TensorFlow, JAX and torch, which takes memory
+STARTS_PROCESSES = ("tests/promises/", "tests/training/", "tests/integrations/")  # first, while this process is small
 
 
 def pytest_addoption(parser):
@@ -43,6 +44,7 @@ def pytest_cmdline_main(config):
 
 
 def pytest_collection_modifyitems(config, items):
+    items.sort(key=lambda item: not item.nodeid.startswith(STARTS_PROCESSES))
     if config.getoption("--slow"):
         return
     for item in items:

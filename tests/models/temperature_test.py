@@ -13,12 +13,15 @@ from spanbert_keras.conversion.formats.own_models import from_model
 from spanbert_keras.errors import InputError
 from spanbert_keras.models.temperature import checked_temperature, given_temperature
 
+KINDS = ("classifier", "tagger", "extractor", "reader")
 
-@pytest.fixture(params=["classifier", "tagger", "extractor", "reader"])
-def model(request, make_encoder, tokenizer, randomize):
-    vocabulary = tokenizer.get_vocabulary()
-    marked = spanbert_keras.SpanBertTokenizer([*vocabulary, "[unused1]", "[unused2]"])
-    encoder = make_encoder(num_layers=1, vocabulary_size=len(vocabulary) + 2, tokenizer=marked)
+
+@pytest.fixture(scope="module", params=KINDS)
+def made(request, sizes, tokenizer, randomize):
+    """A model of each kind, made and compiled once."""
+    pieces = [*tokenizer.get_vocabulary(), "[unused1]", "[unused2]"]
+    settings = sizes | {"num_layers": 1, "vocabulary_size": len(pieces)}
+    encoder = spanbert_keras.SpanBertEncoder(**settings, tokenizer=spanbert_keras.SpanBertTokenizer(pieces))
     made = {
         "classifier": lambda: spanbert_keras.SpanBertTextClassifier(encoder, ["a", "b", "c"]),
         "tagger": lambda: spanbert_keras.SpanBertTextClassifier(encoder, ["a", "b"], problem_type="multi_label"),
@@ -27,6 +30,15 @@ def model(request, make_encoder, tokenizer, randomize):
     }[request.param]()
     randomize(made, scale=0.3)
     return made
+
+
+@pytest.fixture
+def model(made):
+    """The model as it was made."""
+    yield made
+    made.temperature = 1.0
+    if isinstance(made, spanbert_keras.SpanBertQuestionAnswerer):
+        made.no_answer_threshold = None
 
 
 def score(model):
