@@ -39,9 +39,7 @@ class Config(Settings):
         default=None,
         path=True,
     )
-    min_score: float = setting(
-        "Lowest score of an answer; if none reaches it, there is no answer.", default=0.0, minimum=0, maximum=1
-    )
+    min_score: float = setting("Answers with a lower score are left out.", default=0.0, minimum=0, maximum=1)
     n_best: int = setting("Number of answers shown, best first.", default=1, above=0)
     max_answer_pieces: int | None = setting(
         "Length of the longest answer, in word pieces. Default: the model's.", default=None, above=0

@@ -16,16 +16,20 @@ def encoder():
     return SpanBertEncoder(len(PIECES), 1, 2, 8, 12, max_sequence_length=24, tokenizer=tokenizer)
 
 
+def saved(model, scale, path):
+    """Saves a model with larger weights, so that its scores differ, and returns the path."""
+    for weight in model.trainable_variables:
+        weight.assign(weight * scale)
+    model.save(path)
+    return path
+
+
 @pytest.fixture(scope="session")
 def resolver_path(tmp_path_factory):
     """A saved resolver with random weights that link spans."""
     keras.utils.set_random_seed(1)
     model = SpanBertCoreferenceResolver(encoder(), max_span_width=3, hidden_dim=6, feature_dim=2)
-    for weight in model.trainable_variables:
-        weight.assign(weight * 20.0)
-    path = tmp_path_factory.mktemp("models") / "coreference_resolver.keras"
-    model.save(path)
-    return path
+    return saved(model, 20.0, tmp_path_factory.mktemp("models") / "coreference_resolver.keras")
 
 
 @pytest.fixture(scope="session")
@@ -33,11 +37,7 @@ def extractor_path(tmp_path_factory):
     """A saved extractor with random weights."""
     keras.utils.set_random_seed(2)
     model = SpanBertRelationExtractor(encoder(), ["no_relation", "lives_in", "born_in"], ["PERSON"], ["LOCATION"])
-    for weight in model.trainable_variables:
-        weight.assign(weight * 3.0)
-    path = tmp_path_factory.mktemp("models") / "relation_extractor.keras"
-    model.save(path)
-    return path
+    return saved(model, 3.0, tmp_path_factory.mktemp("models") / "relation_extractor.keras")
 
 
 @pytest.fixture(scope="session")
