@@ -14,7 +14,7 @@ if TYPE_CHECKING or not reads_flags():
         from spanbert_keras.data.documents.conll import read_conll, write_conll
         from spanbert_keras.data.documents.read_documents import read_documents
         from spanbert_keras.decoding.resolved_document import ResolvedDocument
-        from spanbert_keras.decoding.results import Answer, Classification, Mention, Relation
+        from spanbert_keras.decoding.results import Answer, Classification, Entity, Mention, Relation
         from spanbert_keras.fine_tuning.fine_tune import fine_tune
         from spanbert_keras.layers.masked_lm_head import MaskedLMHead
         from spanbert_keras.layers.next_sentence_head import NextSentenceHead
@@ -22,6 +22,7 @@ if TYPE_CHECKING or not reads_flags():
         from spanbert_keras.losses.span_bert_loss import span_bert_loss
         from spanbert_keras.models.coreference_resolver import SpanBertCoreferenceResolver
         from spanbert_keras.models.encoder import SpanBertEncoder
+        from spanbert_keras.models.entity_recognizer import SpanBertEntityRecognizer
         from spanbert_keras.models.pretrainer import SpanBertPretrainer
         from spanbert_keras.models.question_answerer import SpanBertQuestionAnswerer
         from spanbert_keras.models.relation_extractor import SpanBertRelationExtractor
@@ -31,6 +32,9 @@ if TYPE_CHECKING or not reads_flags():
         from spanbert_keras.preprocessing.masking.span_lengths import draw_span_lengths, span_length_probabilities
         from spanbert_keras.preprocessing.masking.span_masker import SpanMasker
         from spanbert_keras.preprocessing.preprocessors.coreference_preprocessor import SpanBertCoreferencePreprocessor
+        from spanbert_keras.preprocessing.preprocessors.entity_recognizer_preprocessor import (
+            SpanBertEntityRecognizerPreprocessor,
+        )
         from spanbert_keras.preprocessing.preprocessors.pretrainer_preprocessor import SpanBertPretrainerPreprocessor
         from spanbert_keras.preprocessing.preprocessors.question_answerer_preprocessor import (
             SpanBertQuestionAnswererPreprocessor,
@@ -50,6 +54,7 @@ __all__ = [
     "Answer",
     "Classification",
     "Document",
+    "Entity",
     "EntityPair",
     "MaskedLMHead",
     "Mention",
@@ -59,6 +64,8 @@ __all__ = [
     "SpanBertCoreferencePreprocessor",
     "SpanBertCoreferenceResolver",
     "SpanBertEncoder",
+    "SpanBertEntityRecognizer",
+    "SpanBertEntityRecognizerPreprocessor",
     "SpanBertPretrainer",
     "SpanBertPretrainerPreprocessor",
     "SpanBertQuestionAnswerer",

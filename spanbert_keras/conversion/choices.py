@@ -8,6 +8,7 @@ MODELS = (
     "coreference_resolver",
     "text_classifier",
     "relation_extractor",
+    "entity_recognizer",
 )
 FORMATS = ("keras", "preset", "hugging_face", "saved_model", "saved_model_strings", "onnx", "litert")
 DTYPES = ("source", "float32", "float16", "bfloat16")

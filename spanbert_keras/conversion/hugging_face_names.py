@@ -13,6 +13,7 @@ TIED = ("cls.predictions.decoder.weight", "cls.pair_target_predictions.decoder.w
 WORD_EMBEDDINGS = "bert.embeddings.word_embeddings.weight"
 POSITION_EMBEDDINGS = "bert.embeddings.position_embeddings.weight"
 COREFERENCE = "coreference."  # prefix of the names of the resolver's weights
+ENTITIES = "entities."  # of the entity recognizer's
 MLM_BIAS = "cls.predictions.bias"
 MLM_BIAS_AGAIN = "cls.predictions.decoder.bias"  # its second name in transformers
 SBO_BIAS = "cls.pair_target_predictions.bias"
@@ -150,6 +151,13 @@ def coreference_table() -> Table:
     paths += [f"pair_scorer/score/{part}" for part in of_ffnn]
     paths += [f"span_refinement/gate/{part}" for part in of_dense]
     return {path: Weight(COREFERENCE + path.replace("/", "."), "") for path in paths}
+
+
+def entity_table() -> Table:
+    """Returns the weights of the entity recognizer's layer, under our own names: no other library has them."""
+    paths = ["start_dense/kernel", "start_dense/bias", "end_dense/kernel", "width_embeddings"]
+    paths += [f"classifier/{part}" for part in ("kernel", "bias")]
+    return {f"span_head/{path}": Weight(ENTITIES + path.replace("/", "."), "") for path in paths}
 
 
 def classifier_table() -> Table:

@@ -21,7 +21,7 @@ from spanbert_keras.presets import ARCHITECTURES
 
 LOADING_ARGUMENTS = ("vocabulary_file", "lowercase", "max_sequence_length", "allow_mismatch", "allow_nonfinite")
 KINDS: dict[str, Any] = {name: task.model for name, task in TASKS.items()} | {"pretrainer": SpanBertPretrainer}
-CLASSIFIERS = {name for name, task in TASKS.items() if task.classifies}
+LABELLED = {name for name, task in TASKS.items() if task.expected}
 NEW_HEAD_NOTE = "The source has no head for this task, so the head is new and its weights are random: train the model."
 POOLER_NOTE = "Its pooler starts from the source's (bert.pooler.dense)."
 NEW_NEXT_SENTENCE_NOTE = "The source has no next-sentence head, so its weights are random: train the model."
@@ -106,7 +106,7 @@ def _of_checkpoint(cls, source: str, load_weights: bool, settings: dict[str, Any
             model = to_model(checkpoint, kind, cls, settings, load_weights, **of_encoder)
         except InputError as error:
             advice = (
-                " For a new head give `labels`." if not DESCRIPTIONS & settings.keys() and kind in CLASSIFIERS else ""
+                " For a new head give `labels`." if not DESCRIPTIONS & settings.keys() and kind in LABELLED else ""
             )
             raise InputError(f"{error}{advice}") from error
         notes += _notes_on_parts(model, checkpoint, load_weights)

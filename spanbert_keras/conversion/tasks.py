@@ -18,12 +18,14 @@ from spanbert_keras.conversion.hugging_face_names import (
     any_in,
     classifier_table,
     coreference_table,
+    entity_table,
     heads_in,
     pooler_table,
 )
 from spanbert_keras.errors import InputError
 from spanbert_keras.files.json_files import checked
 from spanbert_keras.models.coreference_resolver import SpanBertCoreferenceResolver
+from spanbert_keras.models.entity_recognizer import SpanBertEntityRecognizer
 from spanbert_keras.models.question_answerer import SpanBertQuestionAnswerer
 from spanbert_keras.models.relation_extractor import SpanBertRelationExtractor
 from spanbert_keras.models.text_classifier import SpanBertTextClassifier
@@ -88,21 +90,31 @@ class Task:
     not_a_graph: str = ""
 
 
+def in_words(kind: str) -> str:
+    """Returns a kind of model with its article, for messages: "a question answerer"."""
+    return f"{'an' if kind.startswith('e') else 'a'} {kind.replace('_', ' ')}"
+
+
 def _classifier_head(settings: Settings) -> Table:
     return classifier_table() | (pooler_table() if settings.get("pooler") else {})
 
 
-def _coreference_without_settings(source: HeadSource) -> HeadSettings | None:
-    """Returns the reason why a resolver without its settings cannot be used; `None` for another source.
+def _without_settings(table: Table, kind: str, setting: str) -> Callable[[HeadSource], HeadSettings | None]:
+    """Returns a function that gives the reason why a head of ours without its settings cannot be used; `None` for
+    another source.
 
-    The sizes of its layers follow from the tensors, but not how it reads a document.
+    The sizes of its layers follow from the tensors, but not how it reads a text.
     """
-    if not any_in(coreference_table(), source.tensors):
-        return None
-    return HeadSettings(
-        refusal=f"{source.folder} contains a coreference resolver without its settings. Expected: `{SETTINGS_KEY}` in "
-        "config.json, with the settings that `convert` writes, such as segment_length."
-    )
+
+    def read(source: HeadSource) -> HeadSettings | None:
+        if not any_in(table, source.tensors):
+            return None
+        return HeadSettings(
+            refusal=f"{source.folder} contains {in_words(kind)} without its settings. Expected: `{SETTINGS_KEY}` in "
+            f"config.json, with the settings that `convert` writes, such as {setting}."
+        )
+
+    return read
 
 
 def _relation_settings(name: str | None, settings: Settings) -> Settings | None:
@@ -133,7 +145,7 @@ TASKS: dict[str, Task] = {
         mark="segment_length",
         head=lambda settings: coreference_table(),
         fits=lambda settings, source: not source.names_classifier and any_in(coreference_table(), source.tensors),
-        read=_coreference_without_settings,
+        read=_without_settings(coreference_table(), "coreference_resolver", "segment_length"),
         reads_rows=False,
         not_a_graph="it resolves a document in steps of different sizes",
     ),
@@ -162,12 +174,17 @@ TASKS: dict[str, Task] = {
         adopt=_relation_settings,
         expected="a relation extractor, or a text classifier with one label per text (single_label)",
     ),
+    "entity_recognizer": Task(
+        model=SpanBertEntityRecognizer,
+        length="row_length",
+        mark="nested",
+        head=lambda settings: entity_table(),
+        fits=lambda settings, source: not source.names_classifier and any_in(entity_table(), source.tensors),
+        read=_without_settings(entity_table(), "entity_recognizer", "labels"),
+        adopt=lambda name, settings: None,
+        expected="an entity recognizer, which has labels",
+    ),
 }
-
-
-def in_words(kind: str) -> str:
-    """Returns a kind of model with its article, for messages: "a question answerer"."""
-    return f"{'an' if kind.startswith('e') else 'a'} {kind.replace('_', ' ')}"
 
 
 def task_of(settings: Settings) -> str | None:

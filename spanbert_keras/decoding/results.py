@@ -66,6 +66,35 @@ class Mention:
 
 
 @dataclasses.dataclass(frozen=True)
+class Entity:
+    """A named entity in a text.
+
+    Attributes:
+        text: str. `text[start:end]` of the text as given; for a text given as tokens, these joined by blanks.
+        label: str. Its type.
+        start, end: int. Half-open: character (code point) offsets into the text; for a text given as tokens, places of
+            tokens.
+        score: float. Probability that the span is an entity of this type.
+
+    Example:
+
+    ```python
+    from spanbert_keras import Entity
+
+    text = "Ann lives in Oslo."
+    entity = Entity("Oslo", "LOC", 13, 17, score=0.9)
+    text[entity.start : entity.end]  # "Oslo"
+    ```
+    """
+
+    text: str
+    label: str
+    start: int
+    end: int
+    score: float
+
+
+@dataclasses.dataclass(frozen=True)
 class Relation:
     """The relation of a subject to an object.
 

@@ -12,6 +12,7 @@ import pytest
 from spanbert_keras import (
     SpanBertCoreferenceResolver,
     SpanBertEncoder,
+    SpanBertEntityRecognizer,
     SpanBertPretrainer,
     SpanBertQuestionAnswerer,
     SpanBertRelationExtractor,
@@ -21,7 +22,7 @@ from spanbert_keras import (
 )
 from spanbert_keras.conversion.formats.hugging_face import write_hugging_face
 from spanbert_keras.conversion.formats.own_models import from_model
-from spanbert_keras.conversion.tasks import TASKS
+from spanbert_keras.conversion.tasks import TASKS, in_words
 from spanbert_keras.errors import InputError
 
 
@@ -111,18 +112,23 @@ SOURCES = {
     "relation_extractor": lambda encoder: SpanBertRelationExtractor(
         encoder, ["a", "b", "c"], row_length=16, markers={}
     ),
+    "entity_recognizer": lambda encoder: SpanBertEntityRecognizer(encoder, ["a", "b"], hidden_dim=6, row_length=16),
 }
 CLASSES = {"encoder": SpanBertEncoder, "pretrainer": SpanBertPretrainer} | {
     kind: task.model for kind, task in TASKS.items()
 }
 WITHOUT_LABELS = ("encoder", "pretrainer", "question_answerer", "coreference_resolver")
+LABELLED = ("text_classifier", "relation_extractor")
 EXPECTED = {
     "text_classifier": "a text classifier, which has labels",
     "relation_extractor": "a relation extractor, or a text classifier with one label per text (single_label)",
+    "entity_recognizer": "an entity recognizer, which has labels",
 }
 MISFITS = {
     *itertools.product(WITHOUT_LABELS, EXPECTED),
     ("relation_extractor", "text_classifier"),
+    *((source, "entity_recognizer") for source in SOURCES if source.partition(" ")[0] in LABELLED),
+    *itertools.product(["entity_recognizer"], LABELLED),
     ("text_classifier (multi_label)", "relation_extractor"),
     ("text_classifier (regression)", "relation_extractor"),
 }
@@ -153,9 +159,10 @@ def test_every_kind_becomes_every_other_kind_or_the_error_says_what_to_do(make_f
             continue
         with pytest.raises(InputError) as caught:
             load_pretrained(folder, kind)
-        received = f"{'an' if source == 'encoder' else 'a'} {source.replace('_', ' ', 1)}"
+        received = f"{'an' if source[0] == 'e' else 'a'} {source.replace('_', ' ', 1)}"
+        received += " (single_label)" * (source == "text_classifier")
         assert str(caught.value) == (
-            f"{folder} cannot become a {kind.replace('_', ' ')}. Expected: {EXPECTED[kind]}. Received: {received}. "
+            f"{folder} cannot become {in_words(kind)}. Expected: {EXPECTED[kind]}. Received: {received}. "
             'Fine-tune its encoder (kind="encoder", convert --model=encoder).'
         )
 

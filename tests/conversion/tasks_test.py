@@ -31,7 +31,7 @@ def test_a_task_is_recognised_by_its_settings(name):
     settings = model_cases.TASKS[task.model.__name__].settings
     assert task_of(settings) == name and task.length in settings
     assert task_config(settings)["spanbert_keras"] == settings
-    assert ("id2label" in task_config(settings)) == ("labels" in settings)
+    assert ("id2label" in task_config(settings)) == task.classifies
 
 
 def test_settings_of_a_pretrainer_belong_to_no_task():
@@ -79,7 +79,7 @@ def test_a_relation_extractor_is_made_only_from_a_single_label_classifier():
 
 def test_tasks_without_labels_get_a_new_head_for_any_encoder():
     for name, task in TASKS.items():
-        assert task.classifies == (task.adopt(None, {}) is None) == bool(task.expected), name
+        assert ("labels" in SETTINGS[name]) == (task.adopt(None, {}) is None) == bool(task.expected), name
 
 
 def test_kinds_in_words_have_their_article():

@@ -18,6 +18,7 @@ from spanbert_keras.layers.coreference.span_vectors import SpanVectors
 from spanbert_keras.layers.encoder_block import EncoderBlock
 from spanbert_keras.layers.input_embedding import InputEmbedding
 from spanbert_keras.layers.self_attention import SelfAttention
+from spanbert_keras.layers.span_classification_head import SpanClassificationHead
 
 VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[unused1]", "[unused2]", "a", "b"]
 SIZES = {"vocabulary_size": 9, "num_layers": 1, "num_heads": 2, "hidden_dim": 8, "intermediate_dim": 16}
@@ -27,6 +28,7 @@ WHOLE = {
     "max_sequence_length",
     "num_segments",
     "num_outputs",
+    "num_classes",
     "max_antecedents",
     "feature_dim",
     "max_span_width",
@@ -77,13 +79,14 @@ OTHERS = {
     *("attention", "recompute"),
     *("genres", "default_genre", "candidates", "loss_normalization", "next_sentence", "input_order", "rule", "scheme"),
     *("special_tokens_in_text", "subject_types", "object_types", "feature_mode", "markers", "unigram_counts", "pack"),
-    *("answers", "first_answer"),
+    *("answers", "first_answer", "nested"),
 }
 CLASSES = {
     SelfAttention: {"num_heads": 2},
     EncoderBlock: {"num_heads": 2, "intermediate_dim": 16},
     InputEmbedding: {"max_sequence_length": 8, "num_segments": 2},
     ClassificationHead: {"num_outputs": 2},
+    SpanClassificationHead: {"num_classes": 3, "max_span_width": 2},
     CoarseAntecedents: {},
     FeedForwardScore: {},
     MentionScorer: {},
@@ -97,6 +100,8 @@ CLASSES = {
     spanbert_keras.SpanBertCoreferenceResolver: {"encoder": "encoder", "hidden_dim": 8},
     spanbert_keras.SpanBertTextClassifier: {"encoder": "encoder", "labels": ["a", "b"]},
     spanbert_keras.SpanBertRelationExtractor: {"encoder": "encoder", "labels": ["a", "b"], "markers": {}},
+    spanbert_keras.SpanBertEntityRecognizer: {"encoder": "encoder", "labels": ["a", "b"]},
+    spanbert_keras.SpanBertEntityRecognizerPreprocessor: {"tokenizer": "tokenizer"},
     spanbert_keras.SpanBertPretrainerPreprocessor: {"tokenizer": "tokenizer"},
     spanbert_keras.SpanBertQuestionAnswererPreprocessor: {"tokenizer": "tokenizer"},
     spanbert_keras.SpanBertCoreferencePreprocessor: {"tokenizer": "tokenizer"},

@@ -281,6 +281,25 @@ def _coreference_resolver() -> TaskCase:
     )
 
 
+def _entity_recognizer() -> TaskCase:
+    widths = {"max_span_width": 2, "nested": False, "row_length": 20}
+    numbers = np.arange(T, dtype="int32") * rows()["padding_mask"]
+    labels = np.zeros((B, T, 2), "int32")
+    labels[:, 1:3, 1] = 1
+    weights = np.ones((B, T, 2), "float32") * rows()["padding_mask"][..., None]
+    texts = [" ".join(raw_words(count)) for count in COUNTS]
+    last = [text.rindex(" ") + 1 for text in texts]
+    return TaskCase(
+        spanbert_keras.SpanBertEntityRecognizer,
+        widths | {"labels": ["x", "y"], "hidden_dim": 6, "dropout": 0.2, "temperature": 1.5},
+        rows() | {"word_starts": numbers, "word_ends": numbers, "span_labels": labels, "span_weights": weights},
+        "recognize",
+        lambda one: [entity["label"] for entity in one],
+        [("Bad cab, a head had a caf\u00e9 in a fab bead. A bee had a cab .",), ("a b",), ("fab\tbead. caf\u00e9",)],
+        (texts, [[(start, len(text), "xy"[start % 2])] for text, start in zip(texts, last, strict=True)]),
+    )
+
+
 TASKS = {
     case.kind.__name__: case
     for case in (
@@ -289,6 +308,7 @@ TASKS = {
         _text_classifier(),
         _relation_extractor(),
         _coreference_resolver(),
+        _entity_recognizer(),
     )
 }
 CASES = TASKS | {"SpanBertPretrainer_with_pairs": _pretrainer_with_pairs()}  # for what needs no raw examples

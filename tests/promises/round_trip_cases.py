@@ -135,6 +135,11 @@ def _classification_head(policy):
     return _graph_of(registered()["ClassificationHead"](3, True, dtype=policy), _floats(x=(T, D)), "x")
 
 
+def _span_head(policy):
+    layer = registered()["SpanClassificationHead"](3, 2, 6, dtype=policy)
+    return _graph_of(layer, _floats(x=(T, D)) | _ints(places=(M,)), "x", "places", "places")
+
+
 def _next_sentence_head(policy):
     batch = _floats(x=(T, D)) | _ints(positions=(M,))
     return _graph_of(registered()["NextSentenceHead"](dtype=policy), batch, "x", "positions")
@@ -158,6 +163,7 @@ LAYERS = {
     "PairScorer": _pairs,
     "CoarseAntecedents": _coarse,
     "ClassificationHead": _classification_head,
+    "SpanClassificationHead": _span_head,
     "NextSentenceHead": _next_sentence_head,
     "gelu": _activation,
 }

@@ -18,6 +18,7 @@ HONOURED = {  # a loss and a metric for each output that has a target
     "classify": (keras.losses.BinaryCrossentropy(from_logits=True), ["binary_accuracy"]),
     "extract": (keras.losses.SparseCategoricalCrossentropy(from_logits=True), ["accuracy"]),
     "answer": (keras.losses.SparseCategoricalCrossentropy(from_logits=True), ["accuracy"]),
+    "recognize": (keras.losses.SparseCategoricalCrossentropy(from_logits=True), ["accuracy"]),
     "fill_spans": (keras.losses.SparseCategoricalCrossentropy(from_logits=True), ["accuracy"]),
 }
 TO_THE_OUTPUTS = "is for the outputs of .*Expected: a dict by their names|need a target for each output"
@@ -105,6 +106,10 @@ def test_accuracy_for_all_outputs_is_honoured_or_rejected_by_a_sentence(case):
         if several:
             with pytest.raises(ValueError, match=TO_THE_OUTPUTS):
                 model.compile("sgd", **{argument: ["accuracy"]}, **FAST)
+                model.train_on_batch(*case.part(0, 2))
+        elif argument == "metrics" and model.weight_of:
+            model.compile("sgd", metrics=["accuracy"], **FAST)
+            with pytest.raises(ValueError, match="would count the padding .*Use `weighted_metrics`"):
                 model.train_on_batch(*case.part(0, 2))
         else:
             model.compile("sgd", **{argument: ["accuracy"]}, **FAST)

@@ -19,7 +19,7 @@ from spanbert_keras.models.encoder import SpanBertEncoder, SpanBertTokenizer
 from spanbert_keras.models.pretrainer import SpanBertPretrainer
 
 OWN_KIND = "a model of this package"
-DESCRIPTIONS = {"labels", "num_classes", "problem_type"}  # arguments that say what a new classifier predicts
+DESCRIPTIONS = {"labels", "num_classes", "problem_type"}  # arguments that say what a new head predicts
 TASK_MODELS: tuple[Any, ...] = tuple(task.model for task in TASKS.values())
 SIZES = (
     "vocabulary_size",
