@@ -105,9 +105,7 @@ def _of_checkpoint(cls, source: str, load_weights: bool, settings: dict[str, Any
         try:
             model = to_model(checkpoint, kind, cls, settings, load_weights, **of_encoder)
         except InputError as error:
-            advice = (
-                " For a new head give `labels`." if not DESCRIPTIONS & settings.keys() and kind in LABELLED else ""
-            )
+            advice = " For a new head give `labels`." if not DESCRIPTIONS & settings.keys() and kind in LABELLED else ""
             raise InputError(f"{error}{advice}") from error
         notes += _notes_on_parts(model, checkpoint, load_weights)
     model.conversion_notes = notes

@@ -73,6 +73,11 @@ class WordRow:
     def __len__(self) -> int:
         return len(self.token_ids)
 
+    def scores(self, first: int, width: int) -> bool:
+        """Returns whether a span, of the text's word `first` and `width` more, is scored in this row."""
+        place = first - self.first_word
+        return 0 <= place < len(self.owned) and bool(self.owned[place, width])
+
 
 class WordWindows:
     """Cuts a text into overlapping rows of whole words.
@@ -142,9 +147,7 @@ class WordWindows:
         """Returns the rows of a text, none for one without words."""
         ranges = self._ranges(text)
         owners = self._owners(len(text), ranges)
-        return [
-            self._row(text, begin, end, owners[begin:end] == number) for number, (begin, end) in enumerate(ranges)
-        ]
+        return [self._row(text, begin, end, owners[begin:end] == number) for number, (begin, end) in enumerate(ranges)]
 
     def _ranges(self, text: WordText) -> list[tuple[int, int]]:
         """Returns the half-open ranges of words of the rows."""

@@ -7,6 +7,7 @@ from spanbert_keras.program import InputError
 
 CLASSIFICATION = "classification"
 COREFERENCE = "coreference"
+ENTITIES = "entities"
 
 
 def load(module: str, extra: str) -> Any:

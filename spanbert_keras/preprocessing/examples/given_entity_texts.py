@@ -75,7 +75,9 @@ def labelled_texts(x: Any, y: Any = None) -> tuple[list[EntityText], list[Entiti
         y = own
     every, _ = given_list([y] if single else y, "y", "a list with the entities of each text", ())
     if len(every) != len(texts):
-        raise InputError(f"`y` must have a list of entities for each text. Expected: {len(texts)}. Received: {len(every)}.")
+        raise InputError(
+            f"`y` must have a list of entities for each text. Expected: {len(texts)}. Received: {len(every)}."
+        )
     return texts, [
         entities_of(text, entities, f"Example {number}")
         for number, (text, entities) in enumerate(zip(texts, every, strict=True))

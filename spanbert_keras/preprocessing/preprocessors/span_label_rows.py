@@ -8,7 +8,7 @@ import numpy as np
 from spanbert_keras.errors import InputError
 from spanbert_keras.preprocessing.examples.given_entity_texts import Entities, EntityText
 from spanbert_keras.preprocessing.preprocessors.example_rows import ExampleRows
-from spanbert_keras.preprocessing.word_windows import WordText, WordWindows, pad_word_rows
+from spanbert_keras.preprocessing.word_windows import WordRow, WordText, WordWindows, pad_word_rows
 
 INPUTS = ("token_ids", "segment_ids", "padding_mask", "word_starts", "word_ends")
 
@@ -45,9 +45,7 @@ class SpanLabelRows(ExampleRows):
         sample_weight=None,
     ):
         self.windows = windows
-        self.counts = dict.fromkeys(
-            ("entities", "entities_too_wide", "entities_without_words", "entities_twice"), 0
-        )
+        self.counts = dict.fromkeys(("entities", "entities_too_wide", "entities_without_words", "entities_twice"), 0)
         self.word_texts = [read_words(windows, text, f"Text {number}") for number, text in enumerate(texts)]
         split = [windows.split(text) for text in self.word_texts]
         self.rows = [row for rows in split for row in rows]
@@ -59,11 +57,13 @@ class SpanLabelRows(ExampleRows):
         numbers = {label: number for number, label in enumerate(labels, 1)}
         # (E) dicts from the first word of an entity and its width to its class
         self.classes = [
-            self._classes(number, text, of_text, numbers)
+            self._classes(number, text, of_text, split[number], numbers)
             for number, (text, of_text) in enumerate(zip(self.word_texts, entities, strict=True))
         ]
 
-    def _classes(self, example: int, text: WordText, entities: Entities, numbers: dict[str, int]):
+    def _classes(
+        self, example: int, text: WordText, entities: Entities, rows: Sequence[WordRow], numbers: dict[str, int]
+    ) -> dict[tuple[int, int], int]:
         found: dict[tuple[int, int], int] = {}
         for start, end, label in entities:
             if label not in numbers:
@@ -77,12 +77,13 @@ class SpanLabelRows(ExampleRows):
                 self.counts["entities_without_words"] += 1
                 continue
             first, last = words
-            if last - first >= self.windows.max_span_width:
+            width = last - first
+            if width >= self.windows.max_span_width or not any(row.scores(first, width) for row in rows):
                 self.counts["entities_too_wide"] += 1
-            elif (first, last - first) in found:
+            elif (first, width) in found:
                 self.counts["entities_twice"] += 1
             else:
-                found[first, last - first] = numbers[label]
+                found[first, width] = numbers[label]
         return found
 
     def batch(self, rows: np.ndarray, length: int, epoch: int = 0) -> dict[str, np.ndarray]:

@@ -1,0 +1,80 @@
+"""Writes an HTML page of named entities: sentences with gold and predicted entities marked, filters."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tasks.named_entities.data import Example
+from tasks.shared.error_page import utf16_converter, write_browsing_page
+
+TASK_PAGE = Path(__file__).with_name("page")
+
+
+def write_page(
+    path: str | os.PathLike,
+    title: str,
+    examples: Sequence[Example],
+    found: Sequence[Sequence],
+    facts: Mapping[str, str],
+) -> None:
+    """Writes one self-contained HTML file that shows each sentence with its gold and predicted entities.
+
+    Args:
+        path: path of the file, which is written whole or not at all.
+        title: heading of the page.
+        examples: sequence of `Example`.
+        found: for each its `Entity` results.
+        facts: names and values shown at the top.
+    """
+    write_browsing_page(path, title, TASK_PAGE, entity_data(examples, found, facts))
+
+
+def entity_data(examples: Sequence[Example], found: Sequence[Sequence], facts: Mapping[str, str]) -> dict[str, Any]:
+    """Returns what the page embeds, ready for JSON: a row for each sentence, or text, with an entity.
+
+    A text of tokens has a blank between them. Spans are half-open in UTF-16 units, as JavaScript slices strings.
+
+    Returns:
+        Dict with keys `facts` (pairs) and `rows` (dicts).
+    """
+    rows = []
+    for example, entities in zip(examples, found, strict=True):
+        predicted = [(one.start, one.end, one.label) for one in entities]
+        for start, end in example.sentences or [(0, len(example.text))]:
+            gold, mine = (
+                [(a - start, b - start, label) for a, b, label in every if start <= a < end]
+                for every in (example.entities, predicted)
+            )
+            if gold or mine:
+                rows.append(_row(example, start, end, gold, mine, len(rows)))
+    return {"facts": [[name, value] for name, value in facts.items()], "rows": rows}
+
+
+def _row(example: Example, start: int, end: int, gold: list, predicted: list, number: int) -> dict[str, Any]:
+    part = example.text[start:end]
+    if isinstance(part, str):
+        text, begins, ends = part, np.arange(len(part)), np.arange(len(part)) + 1
+    else:
+        text = " ".join(part)
+        lengths = np.array([len(token) for token in part])
+        begins = np.cumsum(lengths + 1) - lengths - 1
+        ends = begins + lengths
+    convert = utf16_converter(text)
+
+    def shown(entities: list, others: set) -> list:
+        """Returns [start, end, label, whether the other side has it too], outer ones first."""
+        return [
+            [convert(int(begins[a])), convert(int(ends[min(b, len(ends)) - 1])), label, (a, b, label) in others]
+            for a, b, label in sorted(entities, key=lambda one: (one[0], -one[1]))
+        ]
+
+    return {
+        "id": f"{example.id}, {number + 1}",
+        "group": example.id,
+        "text": text,
+        "gold": shown(gold, set(predicted)),
+        "predicted": shown(predicted, set(gold)),
+    }
