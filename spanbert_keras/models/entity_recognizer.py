@@ -96,8 +96,8 @@ class SpanBertEntityRecognizer(BucketedPrediction):
     ):
         encoder = self.only_encoder(encoder, kwargs)
         labels = list_of_names("labels", labels)
-        if not labels:
-            raise ValueError("`labels` must name the types of entities. Received: none.")
+        if not labels or len(set(labels)) < len(labels):
+            raise ValueError(f"`labels` must be different types of entities, at least one. Received: {shown(labels)}.")
         row_length = encoder.max_sequence_length if row_length is None else row_length
         row_length = whole_number("row_length", row_length, minimum=3)
         if row_length > encoder.max_sequence_length:

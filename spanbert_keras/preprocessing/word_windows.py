@@ -9,7 +9,7 @@ import numpy as np
 
 from spanbert_keras.arguments import whole_number
 
-OVERLAP = 4  # windows share a quarter of their pieces
+OVERLAP = 4  # windows share a quarter of their pieces, or what the widest span needs
 NO_WINDOW = -1  # context of a span in a window that does not hold it
 
 
@@ -159,7 +159,7 @@ class WordWindows:
             if end == len(text):
                 break
             shared = np.searchsorted(text.firsts, text.lasts[end - 1] + 1 - room // OVERLAP)
-            begin = min(end, max(begin + 1, int(shared)))
+            begin = max(begin + 1, min(int(shared), end - self.max_span_width + 1))  # a row holds each span that fits
         return ranges
 
     def _owners(self, words: int, ranges: list[tuple[int, int]]) -> np.ndarray:

@@ -18,14 +18,8 @@ def greedy(shares, valid, nested, least):
                 candidates.append((-best, first * W + width, first, first + width))
     kept = []
     for score, _, first, last in sorted(candidates):
-
-        def fits(other):
-            a, b = other[:2]
-            apart = last < a or b < first
-            inside = a <= first and last <= b or first <= a and b <= last
-            return apart or nested and inside
-
-        if all(fits(other) for other in kept):
+        others = [(last < a or b < first, a <= first and last <= b or first <= a and b <= last) for a, b, *_ in kept]
+        if all(apart or nested and inside for apart, inside in others):
             label = int(shares[first, last - first, 1:].argmax())
             kept.append((first, last, label, -score))
     return sorted(kept, key=lambda one: (one[0], -one[1]))

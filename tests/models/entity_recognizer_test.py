@@ -80,7 +80,7 @@ def test_flat_entities_share_no_word_and_nested_ones_do_not_cross(randomize):
         model = make(nested=nested)
         randomize(model, scale=0.5)
         found[nested] = [(one.start, one.end) for one in model.recognize(TEXT)]
-        for number, (a, b) in enumerate(found[nested]):
+        for number, (_, b) in enumerate(found[nested]):
             for c, d in found[nested][number + 1 :]:
                 assert b <= c or nested and d <= b
     assert len(found[True]) > len(found[False]) > 0
@@ -137,8 +137,8 @@ def test_it_learns_nested_entities_and_says_so_after_loading(tmp_path):
         [(0, 4, "LOC")],
         [(0, 3, "PER"), (8, 11, "PER")],
     ]
-    losses = model.fit(texts, entities, epochs=120, verbose=0).history["loss"]
-    assert losses[-1] < 0.05 * losses[0]
+    losses = model.fit(texts * 20, entities * 20, batch_size=10, epochs=12, verbose=0).history["loss"]
+    assert losses[-1] < 0.1 * losses[0]
     found = model.recognize(texts)
     assert [[(one.start, one.end, one.label) for one in each] for each in found] == entities
     model.save(tmp_path / "m.keras")
@@ -149,8 +149,8 @@ def test_it_learns_nested_entities_and_says_so_after_loading(tmp_path):
 @pytest.mark.parametrize(
     "settings, message",
     [
-        ({"labels": []}, "must name the types of entities"),
-        ({"labels": ["A", "A"]}, "labels"),
+        ({"labels": []}, "must be different types of entities"),
+        ({"labels": ["A", "A"]}, "must be different types of entities"),
         ({"row_length": 33}, "at most the encoder's 32 positions"),
         ({"max_span_width": 0}, "max_span_width"),
         ({"hidden_dim": 0}, "hidden_dim"),
