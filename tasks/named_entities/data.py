@@ -73,9 +73,9 @@ def read(
 ) -> ExampleFile:
     """Reads a file; gzipped or not.
 
-    Columns: a token on each line, then its tags, separated by tabs or blanks; an empty line ends a sentence, a line that
-    begins with `-DOCSTART-` or `# document` begins a document. If every cell after the first is a tag, all of these
-    columns are read, as nested entities; otherwise the last one, as in CoNLL-2003.
+    Columns: a token on each line, then its tags, separated by tabs or blanks; an empty line ends a sentence, a line
+    that begins with `-DOCSTART-` or `# document` begins a document. If every cell after the first is a tag, all of
+    these columns are read, as nested entities; otherwise the last one, as in CoNLL-2003.
 
     JSON lines: `{"text": "Ann met Bob.", "entities": [[0, 3, "PER"]]}`, or `tokens` instead of `text`. An entity may
     also be `{"start": 0, "end": 3, "label": "PER"}`; ends are exclusive. `id` may be left out.
@@ -146,7 +146,7 @@ class _Rows:
                 f"{name} has {least} columns. Expected: --tag_column from 2 to {least}. Received: {tag_column}."
             )
         stacked = all(is_tag(cell) for row in cells for cell in row[1:])
-        every = list(range(1, max(widths, default=2)))
+        every = list(range(1, max(widths, default=2))) or [1]
         self.columns = [tag_column - 1] if tag_column else every if stacked else [-1]
         self.count = len(self.columns)
 
@@ -216,11 +216,10 @@ def _of_json(line: str, where: str, number: int, gold: bool) -> Example:
     text = record[found[0]]
     is_text = isinstance(text, str)
     if is_text != (found[0] == "text") or not is_text and not all(isinstance(token, str) for token in _list(text)):
-        raise InputError(
-            f"{where}: `{found[0]}` is not {'a str' if found[0] == 'text' else 'a list of str'}. Received: {shown(text, 60)}."
-        )
-    if not text or is_text and not text.strip():
-        raise InputError(f"{where}: the text is empty. Expected: words.")
+        wanted = "a str" if found[0] == "text" else "a list of at least one str"
+        raise InputError(f"{where}: `{found[0]}` must be {wanted}. Received: {shown(text, 60)}.")
+    if is_text and not text.strip():
+        raise InputError(f"{where}: `text` is empty. Expected: words.")
     text = text if is_text else tuple(text)
     entities = given_entity_texts.entities_of(text, record["entities"], where) if gold else []
     sentences = () if is_text else ((0, len(text)),)

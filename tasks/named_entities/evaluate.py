@@ -29,7 +29,7 @@ class Config(CalibratedEvaluation):
     """Settings of one evaluation."""
 
     tag_column: int = setting(
-        "Number of the only column with tags, from 2; 0: the last one, or all if every column after the first has tags.",
+        "Number of the only column with tags, from 2; 0: the last, or all if every column after the first has tags.",
         default=0,
         minimum=0,
     )

@@ -37,7 +37,7 @@ class Config(FineTuningSettings):
     dataset: str | None = setting("Name of the data in run.json, e.g. CoNLL-2003.", default=None, changeable=True)
     skip_bad_examples: bool = setting("Skips and reports bad examples.", default=False, changeable=True)
     tag_column: int = setting(
-        "Number of the only column with tags, from 2; 0: the last one, or all if every column after the first has tags.",
+        "Number of the only column with tags, from 2; 0: the last, or all if every column after the first has tags.",
         default=0,
         minimum=0,
     )
@@ -70,9 +70,13 @@ class NamedEntities(Task):
         self._columns: dict[str, int] = {}
         self.train = [example for path in config.train_file for example in self._read(path)]
         self.labels = data.labels_of(self.train)
-        if not self.labels:
-            raise InputError(f"--train_file must have entities. Received: {len(self.train)} texts without any.")
         self.dev = self._read(config.dev_file)
+        for flag, examples in (("train_file", self.train), ("dev_file", self.dev)):
+            if not any(example.entities for example in examples):
+                raise InputError(
+                    f"--{flag} must have entities, for training and for choosing the best model. "
+                    f"Received: {len(examples)} texts without any."
+                )
         self.test_examples = self._read(config.test_file) if config.test_file else []
         for flag, examples in (("dev_file", self.dev), ("test_file", self.test_examples)):
             unknown = [label for example in examples for _, _, label in example.entities if label not in self.labels]

@@ -38,7 +38,7 @@ def entities_of(tags: Sequence[str]) -> list[Entity]:
 def columns_of(entities: Iterable[Entity], length: int, least: int = 1) -> list[list[str]]:
     """Returns columns of BIO tags that hold all entities of a sentence, outer ones first; at least `least` columns."""
     columns = [["O"] * length for _ in range(least)]
-    for start, end, label in sorted(entities, key=lambda one: (one[0], -one[1])):
+    for start, end, label in sorted(entities, key=lambda one: (one[0], -one[1], one[2])):
         free = (column for column in columns if all(tag == "O" for tag in column[start:end]))
         column = next(free, None)
         if column is None:
@@ -50,7 +50,7 @@ def columns_of(entities: Iterable[Entity], length: int, least: int = 1) -> list[
 
 def outermost(entities: Iterable[Entity]) -> list[Entity]:
     """Returns the entities that are not inside another one; of two on the same tokens both."""
-    every = sorted(set(entities), key=lambda one: (one[0], -one[1]))
+    every = sorted(set(entities), key=lambda one: (one[0], -one[1], one[2]))
     found, reached = [], (-1, -1)
     for start, end, label in every:
         if end > reached[1] or (start, end) == reached:
