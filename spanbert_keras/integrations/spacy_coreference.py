@@ -3,6 +3,7 @@
 import bisect
 import re
 from collections.abc import Sequence
+from typing import Any
 
 from spacy.language import Language
 from spacy.tokens import Doc, Span, SpanGroup
@@ -26,14 +27,18 @@ class SpacyCoreference(SpacyComponent):
 
     Args:
         name, model: see `SpacyComponent`.
+        language: str or `None`. The pipeline's language, for documents without sentences.
         min_score, singletons, batch_size: see `SpanBertCoreferenceResolver.resolve`.
     """
 
     model_class = "SpanBertCoreferenceResolver"
 
-    def __init__(self, name: str, model: str, min_score: float, singletons: bool, batch_size: int):
+    def __init__(
+        self, name: str, model: str, language: str | None, min_score: float, singletons: bool, batch_size: int
+    ):
         super().__init__(name, model)
-        self.options = {"min_score": min_score, "singletons": singletons, "batch_size": batch_size}
+        self.options: dict[str, Any] = {"min_score": min_score, "singletons": singletons, "batch_size": batch_size}
+        self.options["language"] = language
 
     def annotate(self, docs: Sequence) -> None:
         docs = [doc for doc in docs if any(not token.is_space for token in doc)]
@@ -113,4 +118,4 @@ for _name, _getter in (("coref_clusters", coref_clusters), ("resolved_text", res
 )
 def make_coreference(nlp, name: str, model: str, min_score: float, singletons: bool, batch_size: int):
     """Makes the component; spaCy calls it for `nlp.add_pipe("spanbert_coref")`."""
-    return SpacyCoreference(name, model, min_score, singletons, batch_size)
+    return SpacyCoreference(name, model, nlp.lang or None, min_score, singletons, batch_size)

@@ -73,6 +73,23 @@ def test_a_stream_is_annotated_in_batches_in_its_order(pipeline, batch_size, mon
     assert max(sizes) == min(batch_size, 6) and sum(sizes) == 6
 
 
+def test_a_stream_costs_the_models_calls_that_resolve_makes(pipeline, monkeypatch):
+    """The cause of its rate, which docs/spacy.md states: documents are computed together, in full groups."""
+    component = pipeline.get_pipe("spanbert_coref")
+    links, groups = component.model.links, []
+    monkeypatch.setattr(
+        component.model, "links", lambda cuts, *others: groups.append(len(cuts)) or links(cuts, *others)
+    )
+    texts = ["Ann met Bob.", "She left her hat."] * 75
+    component.model.resolve(texts)
+    expected, groups = groups, []
+    assert len(expected) == 3 and sum(expected) == 150
+    monkeypatch.setattr(
+        component.model, "links", lambda cuts, *others: groups.append(len(cuts)) or links(cuts, *others)
+    )
+    assert len(list(pipeline.pipe(texts))) == 150 and groups == expected
+
+
 @pytest.mark.parametrize(
     "config, message",
     [
