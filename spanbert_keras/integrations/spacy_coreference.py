@@ -45,7 +45,7 @@ class SpacyCoreference(SpacyComponent):
         if not docs:
             return
         given = [(doc, *_given(doc)) for doc in docs]
-        found = self.model.resolve([document for _, document, _ in given], **self.options)
+        found = self.task_model.resolve([document for _, document, _ in given], **self.options)
         for (doc, _, places), resolved in zip(given, found, strict=True):
             for key in [key for key in doc.spans if KEY.fullmatch(key)]:
                 del doc.spans[key]
