@@ -1,4 +1,4 @@
-"""Loads the task model of a program's `--model` flag, in the precision of `--precision`."""
+"""Loads the task model of a program's `--model` flag, in the precision of `--precision`; checks `--language`."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +9,7 @@ from absl import logging
 
 import spanbert_keras
 from spanbert_keras.errors import InputError
+from spanbert_keras.preprocessing.text_words import check_language
 from spanbert_keras.settings import setting
 
 SAMPLE = 32  # questions, texts or sentences on which precisions are compared
@@ -22,6 +23,22 @@ def precision_setting():
         default="float32",
         choices=("float32", "mixed_bfloat16"),
     )
+
+
+def language_setting():
+    """Returns the setting `language` of a program whose model reads raw text."""
+    return setting(
+        "Language of raw text: one for which spaCy has a blank pipeline, e.g. de. Default: the model's.", default=None
+    )
+
+
+def check_language_flag(language: str | None) -> None:
+    """Raises `InputError` if `--language` is given and raw text in this language cannot be cut into words."""
+    if language is not None:
+        try:
+            check_language(language)
+        except (ValueError, ImportError) as error:
+            raise InputError(f"--language={language} cannot be used: {error}") from error
 
 
 def load_task_model(path: str, kind: str, precision: str = "float32"):

@@ -13,7 +13,13 @@ from spanbert_keras import program
 from spanbert_keras.files.byte_streams import read_gunzipped
 from spanbert_keras.files.json_files import parse_json
 from spanbert_keras.files.writing import write_atomically
-from spanbert_keras.model_flag import load_task_model, precision_setting, print_precision_difference
+from spanbert_keras.model_flag import (
+    check_language_flag,
+    language_setting,
+    load_task_model,
+    precision_setting,
+    print_precision_difference,
+)
 from spanbert_keras.program import InputError, Settings, setting
 
 
@@ -35,6 +41,7 @@ class Config(Settings):
     genre: str | None = setting(
         "Genre of all documents, one of the model's. Default: that of each document.", default=None
     )
+    language: str | None = language_setting()
     singletons: bool = setting("Includes likely mentions that are linked to no other.", default=False)
     min_score: float = setting("Lowest probability of a link between two mentions.", default=0.0, minimum=0, maximum=1)
     skip_bad_examples: bool = setting("Skips and reports bad documents.", default=False)
@@ -87,6 +94,9 @@ def main(config: Config) -> None:
         raise InputError(f"--output={config.output}: its folder does not exist. Create it first.")
     request = Request(config.input, config.output, *_read_documents(config.input, config.skip_bad_examples))
     FORMATS[ending].check(request)
+    if config.language is not None and request.is_tokenized:
+        raise InputError(f"--language belongs to raw text. Received: tokenized documents in --input={config.input}.")
+    check_language_flag(config.language)
     resolver = load_task_model(config.model, "SpanBertCoreferenceResolver", config.precision)
     found = resolver.resolve(
         request.documents,
@@ -94,11 +104,16 @@ def main(config: Config) -> None:
         batch_size=config.batch_size,
         singletons=config.singletons,
         min_score=config.min_score,
+        language=config.language,
     )
     FORMATS[ending].write(request, found)
     sample = request.documents[:1]
     print_precision_difference(
-        config.model, resolver, config.precision, "mention scores", lambda model: model.mention_scores(sample)
+        config.model,
+        resolver,
+        config.precision,
+        "mention scores",
+        lambda model: model.mention_scores(sample, language=config.language),
     )
     chains = sum(len(one.token_clusters) for one in found)
     mentions = sum(len(cluster) for one in found for cluster in one.token_clusters)

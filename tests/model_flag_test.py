@@ -5,7 +5,14 @@ import pytest
 import spanbert_keras
 from spanbert_keras import SpanBertQuestionAnswerer
 from spanbert_keras.errors import InputError
-from spanbert_keras.model_flag import load_task_model, precision_setting, print_precision_difference
+from spanbert_keras.model_flag import (
+    check_language_flag,
+    language_setting,
+    load_task_model,
+    precision_setting,
+    print_precision_difference,
+)
+from spanbert_keras.preprocessing import text_words
 
 
 @pytest.fixture
@@ -46,6 +53,23 @@ def test_a_model_is_loaded_in_the_precision_asked_for(path, loaded):
     load_task_model(str(path), "SpanBertQuestionAnswerer")
     load_task_model(str(path), "SpanBertQuestionAnswerer", "mixed_bfloat16")
     assert loaded == [{}, {"dtype": "mixed_bfloat16"}]
+
+
+def test_a_language_is_checked_if_it_is_given(monkeypatch):
+    assert language_setting().default is None
+    asked = []
+    monkeypatch.setattr(text_words, "_pipeline", asked.append)
+    check_language_flag(None)
+    check_language_flag("de")
+    assert asked == ["de"]
+
+    def missing(language):
+        raise ImportError("Install spaCy.")
+
+    monkeypatch.setattr(text_words, "_pipeline", missing)
+    for language, message in (("de", "Install spaCy"), ("de AT", "`language` must be the code")):
+        with pytest.raises(InputError, match=f"--language={language} cannot be used: {message}"):
+            check_language_flag(language)
 
 
 def test_the_largest_difference_from_float32_is_printed(path, loaded, capsys):

@@ -174,6 +174,37 @@ def test_texts_may_be_gzipped_or_several_in_lines(run):
         run("in.jsonl", lines + '{"tokens": ["a"]}\n', "out.jsonl")
 
 
+def test_raw_text_is_cut_by_the_rules_of_a_language(run, monkeypatch, capsys):
+    asked, scored = [], []
+    resolver = spanbert_keras.SpanBertCoreferenceResolver
+    resolved, scores = resolver.resolve, resolver.mention_scores
+    monkeypatch.setattr(resolver, "resolve", lambda self, *a, **b: asked.append(resolved(self, *a, **b)) or asked[-1])
+    monkeypatch.setattr(
+        resolver, "mention_scores", lambda self, *a, **b: scored.append(b["language"]) or scores(self, *a, **b)
+    )
+    text = "w3 am 3. w4"
+    for flags, words in (((), ["w3", "am", "3", ".", "w4"]), (("--language=de",), ["w3", "am", "3.", "w4"])):
+        run("in.txt", text, "out.jsonl", *flags)
+        run("in.jsonl", json.dumps({"text": text}), "out.jsonl", *flags)
+        assert [list(one.tokens) for [one] in asked[-2:]] == [words, words]
+    run("in.txt", text, "out.jsonl", "--language=de", "--precision=mixed_bfloat16")
+    assert scored == ["de", "de"] and "mention scores of the first examples" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "content, language, message",
+    [
+        (TEXT, "zz", "--language=zz cannot be used: `language` must be one for which spaCy has a blank pipeline"),
+        (TEXT, "de-AT", "--language=de-AT cannot be used: `language` must be the code of a language"),
+        (json.dumps(LINE), "de", "--language belongs to raw text. Received: tokenized documents in --input="),
+    ],
+)
+def test_an_unusable_language_is_one_sentence_before_the_model_is_loaded(run, monkeypatch, content, language, message):
+    monkeypatch.setattr(resolve, "load_task_model", lambda *given: pytest.fail("it was loaded"))
+    with pytest.raises(InputError, match=message):
+        run("in.txt" if content == TEXT else "in.jsonl", content, "out.jsonl", f"--language={language}")
+
+
 def test_a_byte_order_mark_is_not_part_of_the_text(run):
     with_mark = run("in.txt", b"\xef\xbb\xbf" + TEXT.encode(), "marked.jsonl", "--singletons").read_text()
     assert with_mark == run("in.txt", TEXT, "plain.jsonl", "--singletons").read_text()

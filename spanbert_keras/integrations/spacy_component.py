@@ -34,8 +34,8 @@ class SpacyComponent:
         self._loading = threading.Lock()
 
     @property
-    def model(self):
-        """The model.
+    def task_model(self):
+        """The model. Its name is not `model`: spaCy looks for that in each component, in a random order of names.
 
         Raises:
             InputError: there is none, or it is of another class.
@@ -66,7 +66,7 @@ class SpacyComponent:
         """Saves the model in the component's folder; called by `nlp.to_disk`."""
         folder = Path(path)
         folder.mkdir(parents=True, exist_ok=True)
-        save_model(self.model, folder / FILE)
+        save_model(self.task_model, folder / FILE)
 
     def from_disk(self, path, *, exclude=()):
         """Takes the model in the component's folder; called by `spacy.load`."""
@@ -76,7 +76,7 @@ class SpacyComponent:
     def to_bytes(self, *, exclude=()) -> bytes:
         """Returns the model's file; called by `nlp.to_bytes`."""
         with tempfile.TemporaryDirectory() as folder:
-            save_model(self.model, Path(folder) / FILE)
+            save_model(self.task_model, Path(folder) / FILE)
             return (Path(folder) / FILE).read_bytes()
 
     def from_bytes(self, data: bytes, *, exclude=()):

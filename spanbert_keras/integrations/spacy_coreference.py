@@ -3,6 +3,7 @@
 import bisect
 import re
 from collections.abc import Sequence
+from typing import Any
 
 from spacy.language import Language
 from spacy.tokens import Doc, Span, SpanGroup
@@ -26,21 +27,25 @@ class SpacyCoreference(SpacyComponent):
 
     Args:
         name, model: see `SpacyComponent`.
+        language: str or `None`. The pipeline's language, for documents without sentences.
         min_score, singletons, batch_size: see `SpanBertCoreferenceResolver.resolve`.
     """
 
     model_class = "SpanBertCoreferenceResolver"
 
-    def __init__(self, name: str, model: str, min_score: float, singletons: bool, batch_size: int):
+    def __init__(
+        self, name: str, model: str, language: str | None, min_score: float, singletons: bool, batch_size: int
+    ):
         super().__init__(name, model)
-        self.options = {"min_score": min_score, "singletons": singletons, "batch_size": batch_size}
+        self.options: dict[str, Any] = {"min_score": min_score, "singletons": singletons, "batch_size": batch_size}
+        self.options["language"] = language
 
     def annotate(self, docs: Sequence) -> None:
         docs = [doc for doc in docs if any(not token.is_space for token in doc)]
         if not docs:
             return
         given = [(doc, *_given(doc)) for doc in docs]
-        found = self.model.resolve([document for _, document, _ in given], **self.options)
+        found = self.task_model.resolve([document for _, document, _ in given], **self.options)
         for (doc, _, places), resolved in zip(given, found, strict=True):
             for key in [key for key in doc.spans if KEY.fullmatch(key)]:
                 del doc.spans[key]
@@ -113,4 +118,4 @@ for _name, _getter in (("coref_clusters", coref_clusters), ("resolved_text", res
 )
 def make_coreference(nlp, name: str, model: str, min_score: float, singletons: bool, batch_size: int):
     """Makes the component; spaCy calls it for `nlp.add_pipe("spanbert_coref")`."""
-    return SpacyCoreference(name, model, min_score, singletons, batch_size)
+    return SpacyCoreference(name, model, nlp.lang or None, min_score, singletons, batch_size)

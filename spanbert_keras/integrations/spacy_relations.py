@@ -35,9 +35,9 @@ class SpacyRelations(SpacyComponent):
         self.no_relation = no_relation
 
     def annotate(self, docs: Sequence) -> None:
-        pairs = [document_pairs(doc, self.model.markers, self.types) if doc.ents else [] for doc in docs]
+        pairs = [document_pairs(doc, self.task_model.markers, self.types) if doc.ents else [] for doc in docs]
         every = [pair for found in pairs for _, _, pair in found]
-        relations = iter(self.model.extract_pairs(every, self.batch_size, self.min_score) if every else [])
+        relations = iter(self.task_model.extract_pairs(every, self.batch_size, self.min_score) if every else [])
         for doc, found in zip(docs, pairs, strict=True):
             doc.user_data[KEY] = [
                 (subject.start, subject.end, other.start, other.end, relation.label, relation.score, relation.scores)

@@ -74,6 +74,7 @@ class SpanBertCoreferenceResolver(TaskModel):
         max_segment_distance: int. Number of distances in segments that are distinguished: the segments that a document
             is cut to in training. Defaults to `3`.
         candidates: `"words"` or `"pieces"`; see `DocumentSegments`.
+        language: str. Language of raw text, one of spaCy's, e.g. `"de"`; see `resolve`. Defaults to `"en"`.
         **kwargs: `preprocessor`, `dtype`, `name`, `trainable`; `backbone` means `encoder`. See `TaskModel`.
 
     Call arguments:
@@ -126,6 +127,7 @@ class SpanBertCoreferenceResolver(TaskModel):
     refinements = _setting("refinements")
     genres = _setting("genres")
     default_genre = _setting("default_genre")
+    language = _setting("language")
 
     def __init__(
         self,
@@ -143,6 +145,7 @@ class SpanBertCoreferenceResolver(TaskModel):
         default_genre="nw",
         max_segment_distance=3,
         candidates="words",
+        language="en",
         **kwargs,
     ):
         encoder = self.only_encoder(encoder, kwargs)
@@ -169,6 +172,7 @@ class SpanBertCoreferenceResolver(TaskModel):
             default_genre=default_genre,
             max_segment_distance=max_segment_distance,
             candidates=candidates,
+            language=language,
         )
         self.segments = DocumentSegments(encoder.tokenizer, segment_length, candidates)
         self.counts = {"documents": 0, "words_cut": 0}
@@ -210,12 +214,13 @@ class SpanBertCoreferenceResolver(TaskModel):
         batch_size=16,
         singletons=False,
         min_score=0.0,
+        language=None,
     ):
         """Returns a document, or several, with the chains of mentions that corefer; threads may share a model.
 
-        Give texts, or one document's words as `tokens`. A text is cut into words and sentences by rules, see
-        `split_text`. Memory is linear in the document's length. The model's `counts` are the number of documents read,
-        and of words that were cut because they are longer than a segment.
+        Give texts, or one document's words as `tokens`. A text is cut into words and sentences by its language's rules,
+        see `split_text`. Memory is linear in the document's length. The model's `counts` are the number of documents
+        read, and of words that were cut because they are longer than a segment.
 
         Args:
             texts: str, `Document`, or sequence of them.
@@ -231,17 +236,20 @@ class SpanBertCoreferenceResolver(TaskModel):
                 no such chains, so models trained on it recognise them poorly.
             min_score: float, from 0 to 1. Mentions are linked if `Mention.link_probability` is at least this: fewer
                 links, of which more are right. Defaults to `0.0`: the best antecedent, if it is likelier than none.
+            language: str. Language of raw text, one for which spaCy has a blank pipeline. `None`: the model's.
 
         Returns:
             `ResolvedDocument`, or a list of them for a sequence of texts.
 
         Raises:
-            InputError: a document without words, an unknown genre, or lists that do not fit.
+            InputError: a document without words, an unknown genre or language, or lists that do not fit.
             ImportError: raw text was given, or tokens without sentences, and spaCy (extra `linguistic`) is missing.
         """
         batch_size = whole_number("batch_size", batch_size)
         min_score = real_number("min_score", min_score, 0, 1)
-        documents, single = given_documents(texts, tokens, sentences, speakers, genre, mentions, self.tokenizer)
+        given = (texts, tokens, sentences, speakers, genre, mentions)
+        language = self.language if language is None else language
+        documents, single = given_documents(*given, self.tokenizer, language)
         found = resolve_documents(self, documents, batch_size, singletons, min_score)
         return found[0] if single else found
 
@@ -253,13 +261,14 @@ class SpanBertCoreferenceResolver(TaskModel):
             self.counts["words_cut"] += sum(cut.words_cut for cut in cuts)
         return links
 
-    def mention_scores(self, documents, batch_size=16):
+    def mention_scores(self, documents, batch_size=16, language=None):
         """Returns the mention score of every span of documents, float32 `(P, W)`: [first piece, width - 1].
 
         Args:
-            documents, batch_size: see `resolve`.
+            documents, batch_size, language: see `resolve`.
         """
-        given, _ = given_documents(documents, None, None, None, None, None, self.tokenizer)
+        language = self.language if language is None else language
+        given, _ = given_documents(documents, None, None, None, None, None, self.tokenizer, language)
         cuts = [self.segments.cut(one.tokens, one.sentences, one.speakers) for one in given]
         with self._one_call:
             return self._tiled().mention_scores(cuts, batch_size)
@@ -374,7 +383,7 @@ class SpanBertCoreferenceResolver(TaskModel):
         return antecedent_losses(outputs["antecedent_scores"], outputs["antecedents"], of_spans, outputs["kept"])
 
     def preprocessor_settings(self):
-        names = ("segment_length", "candidates", "max_span_width", "top_span_ratio", "default_genre")
+        names = ("segment_length", "candidates", "max_span_width", "top_span_ratio", "default_genre", "language")
         settings = {name: getattr(self.settings, name) for name in (*names, "max_segment_distance")}
         return settings | {"genres": list(self.genres)}
 

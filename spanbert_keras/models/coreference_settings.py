@@ -6,6 +6,7 @@ import functools
 from spanbert_keras.arguments import dropout_rate, list_of_names, one_of, real_number, whole_number
 from spanbert_keras.errors import shown
 from spanbert_keras.preprocessing.document_segments import CANDIDATES, span_limit
+from spanbert_keras.preprocessing.text_words import language_code
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -31,6 +32,7 @@ class CoreferenceSettings:
     default_genre: str
     max_segment_distance: int
     candidates: str
+    language: str
 
     def __post_init__(self):
         checks = {int: functools.partial(whole_number, minimum=-(2**31)), float: real_number}
@@ -39,6 +41,7 @@ class CoreferenceSettings:
                 object.__setattr__(self, field.name, check(field.name, getattr(self, field.name)))
         dropout_rate("dropout", self.dropout)
         one_of("candidates", self.candidates, CANDIDATES)
+        object.__setattr__(self, "language", language_code(self.language))
         object.__setattr__(self, "genres", list_of_names("genres", self.genres))
         if not 0 < self.top_span_ratio <= 1:
             raise ValueError(

@@ -3,22 +3,28 @@
 import functools
 import re
 from collections.abc import Sequence
+from typing import Any
+
+from spanbert_keras.errors import InputError, shown
 
 Span = tuple[int, int]
 # spaCy removes punctuation from a word mark by mark, in quadratic time: longer words are cut here first.
 MAX_WORD_LENGTH = 500
 WORD_PART = re.compile(rf"\S{{{MAX_WORD_LENGTH}}}(?=\S)")
+MAX_CODE_LENGTH = 40
 
 
-def split_text(text: str, kept: Sequence[Span] = ()) -> tuple[list[str], list[Span], list[Span]]:
+def split_text(text: str, kept: Sequence[Span] = (), language: str = "en") -> tuple[list[str], list[Span], list[Span]]:
     """Returns the words of a text, their places, and its sentences.
 
-    By spaCy's rules for English words and the ends of sentences, without a model; an empty line ends a sentence too.
+    By spaCy's rules for a language's words and the ends of sentences, without a model; an empty line ends a sentence
+    too. The rules know abbreviations and ordinals: German "am 3. Mai" is in one sentence, by the English rules in two.
 
     Args:
         text: str.
         kept: sequence of (start, end), in characters, in order and disjoint. Ranges that are one word each, such as a
             tokenizer's added tokens.
+        language: str. See `check_language`.
 
     Returns:
         tokens: list of str, `text[start:end]` each.
@@ -26,12 +32,13 @@ def split_text(text: str, kept: Sequence[Span] = ()) -> tuple[list[str], list[Sp
         sentences: list of (start, end), in tokens.
 
     Raises:
+        InputError: the language cannot be used.
         ImportError: spaCy, in the extra `linguistic`, is not installed.
     """
     tokens: list[str] = []
     offsets: list[Span] = []
     begins: list[int] = [0]
-    for token in _parsed_document(text, kept):
+    for token in _parsed_document(text, kept, language):
         # spaCy may begin a sentence with the white space before it.
         if token.is_sent_start or token.is_space and token.text.count("\n") > 1:
             begins.append(len(tokens))
@@ -42,18 +49,38 @@ def split_text(text: str, kept: Sequence[Span] = ()) -> tuple[list[str], list[Sp
     return tokens, offsets, _ranges_between(begins, len(tokens))
 
 
-def split_sentences(tokens: Sequence[str]) -> list[Span]:
+def split_sentences(tokens: Sequence[str], language: str = "en") -> list[Span]:
     """Returns the sentences of words, (start, end) in words, by the rules of `split_text`."""
-    pipeline = _pipeline()
+    pipeline = _pipeline(language_code(language))
     from spacy.tokens import Doc
 
     document = pipeline(Doc(pipeline.vocab, words=[str(token) for token in tokens]))
     return _ranges_between([token.i for token in document if token.is_sent_start], len(tokens))
 
 
-def _parsed_document(text: str, kept: Sequence[Span]):
+def language_code(language: Any) -> str:
+    """Returns a language as a plain str. Raises `InputError` if it cannot be a code of one; spaCy is not asked."""
+    if not isinstance(language, str) or not language.isidentifier() or len(language) > MAX_CODE_LENGTH:
+        raise InputError(f"`language` must be the code of a language, e.g. de. Received: language={shown(language)}.")
+    return str(language)
+
+
+def check_language(language: str) -> None:
+    """Raises if raw text in a language cannot be cut into words.
+
+    Args:
+        language: str. Code of a language for which spaCy has a blank pipeline, e.g. `"de"`, or `"xx"` for any.
+
+    Raises:
+        InputError: spaCy does not know it, or its words need another package, as those of Japanese do.
+        ImportError: spaCy, in the extra `linguistic`, is not installed.
+    """
+    _pipeline(language_code(language))
+
+
+def _parsed_document(text: str, kept: Sequence[Span], language: str):
     """Returns a text as a spaCy document with sentences."""
-    pipeline = _pipeline()
+    pipeline = _pipeline(language_code(language))
     from spacy.tokens import Doc
 
     words: list[str] = []
@@ -78,7 +105,7 @@ def _ranges_between(begins: list[int], length: int) -> list[Span]:
 
 
 @functools.cache
-def _pipeline():
+def _pipeline(language: str):
     try:
         import spacy
     except ImportError as error:
@@ -86,7 +113,19 @@ def _pipeline():
             "Words and sentences of raw text come from spaCy. Install it with "
             '`pip install "spanbert-keras[linguistic]"`, or give `tokens` and `sentences`.'
         ) from error
-    pipeline = spacy.blank("en")
+    try:
+        spacy.util.get_lang_class(language)
+    except (ImportError, AttributeError):
+        raise InputError(
+            "`language` must be one for which spaCy has a blank pipeline, e.g. en, de, or xx for any. "
+            f"Received: language={language!r}."
+        ) from None
+    try:
+        pipeline = spacy.blank(language)
+    except ImportError as error:
+        raise InputError(
+            f"spaCy needs another package for language={language!r}. Its message: {' '.join(str(error).split())}"
+        ) from error
     pipeline.add_pipe("sentencizer")
     pipeline.max_length = 2**62  # the limit is for models that need memory for each pair of words
     return pipeline

@@ -12,7 +12,12 @@ from absl import logging
 
 from spanbert_keras import program
 from spanbert_keras.files.json_files import write_json
-from spanbert_keras.model_flag import load_task_model, print_precision_difference
+from spanbert_keras.model_flag import (
+    check_language_flag,
+    language_setting,
+    load_task_model,
+    print_precision_difference,
+)
 from spanbert_keras.program import InputError, setting
 from spanbert_keras.progress import Progress
 from tasks.coreference import baselines, metrics, page, predictions, pronouns
@@ -36,6 +41,7 @@ class Config(EvaluationSettings):
         default=None,
         path=True,
     )
+    language: str | None = language_setting()
     singletons: bool = setting(
         "Predicts likely mentions without an antecedent as chains of one mention.", default=False
     )
@@ -50,12 +56,7 @@ class Config(EvaluationSettings):
 def main(config: Config) -> None:
     """Predicts, scores, and writes the results."""
     gap = config.data.endswith(GAP_ENDINGS)
-    if gap and config.anti_data:
-        raise InputError(f"--anti_data belongs to a WinoBias file. Received: --data={config.data}, a file of GAP.")
-    if gap and (config.baselines or config.gold_mentions):
-        raise InputError(
-            f"--baselines and --gold_mentions need gold clusters. Received: --data={config.data}, a file of GAP."
-        )
+    _check_flags(config, gap)
     model = load_task_model(config.model, "SpanBertCoreferenceResolver", config.precision)
     if gap:
         tables = _gap(config, model)
@@ -69,6 +70,24 @@ def main(config: Config) -> None:
     print_tables(tables)
     others = ", scores and errors.html" if config.page and not gap else " and scores"
     print(f"Predictions{others} are in {folder}.")
+
+
+def _check_flags(config: Config, gap: bool) -> None:
+    """Raises `InputError` for a flag that does not apply to the file of `--data`."""
+    if not gap and config.language is not None:
+        raise InputError(f"--language belongs to the raw texts of GAP. Received: --data={config.data}, in words.")
+    check_language_flag(config.language)
+    if gap and config.anti_data:
+        raise InputError(f"--anti_data belongs to a WinoBias file. Received: --data={config.data}, a file of GAP.")
+    if gap and (config.baselines or config.gold_mentions):
+        raise InputError(
+            f"--baselines and --gold_mentions need gold clusters. Received: --data={config.data}, a file of GAP."
+        )
+    if gap and config.singletons:
+        raise InputError(
+            f"--singletons changes no answer to GAP, which asks for links. Received: --data={config.data}, a file of "
+            "GAP. Leave it out."
+        )
 
 
 def _read(config: Config, path: str) -> predictions.GoldFile:
@@ -122,7 +141,11 @@ def _documents(config: Config, model) -> dict[str, dict[str, Any]]:
 def _compare_precisions(config: Config, model, sample: list) -> None:
     """Prints what `--precision` changes in the mention scores of these documents."""
     print_precision_difference(
-        config.model, model, config.precision, "mention scores", lambda model: model.mention_scores(sample)
+        config.model,
+        model,
+        config.precision,
+        "mention scores",
+        lambda model: model.mention_scores(sample, language=config.language),
     )
 
 
@@ -149,9 +172,10 @@ def _gap(config: Config, model) -> dict[str, dict[str, Any]]:
     texts = [example.text for example in examples]
     _compare_precisions(config, model, texts[:1])
     found: list = []
+    options = {"batch_size": config.batch_size, "min_score": config.min_score, "language": config.language}
     with Progress(len(texts), "texts") as progress:
         for part in predictions.parts_of([len(text.split()) for text in texts], config.batch_size):
-            found += model.resolve(texts[part], batch_size=config.batch_size)
+            found += model.resolve(texts[part], **options)
             progress.advance(part.stop - part.start)
     if not any(document.clusters for document in found):
         logging.warning("The model links no mentions: none of the %d texts has a chain.", len(found))

@@ -13,6 +13,7 @@ from absl import logging
 import spanbert_keras
 from spanbert_keras import program
 from spanbert_keras.fine_tuning.settings import FineTuningSettings, parse_numbers
+from spanbert_keras.model_flag import check_language_flag
 from spanbert_keras.program import InputError, setting
 from tasks.coreference import predictions
 from tasks.shared.task import Task, fine_tune
@@ -67,6 +68,11 @@ class Config(FineTuningSettings):
         default="words",
         choices=("words", "pieces"),
     )
+    language: str = setting(
+        "Language of the raw texts that the model will be asked about, which is saved with it: one for which spaCy has "
+        "a blank pipeline, e.g. de.",
+        default="en",
+    )
     # --- sweep (appendix B, and the released code for the segments)
     sweep_learning_rates: tuple[str, ...] = setting(
         "Learning rates of the encoder to try.", default=("1e-5", "2e-5"), changeable=True
@@ -82,6 +88,12 @@ class Config(FineTuningSettings):
         default=("128:11", "256:5", "384:3", "512:3"),
         changeable=True,
     )
+
+    def check(self) -> None:
+        """Raises `InputError` for settings that contradict each other, and for an unusable language."""
+        super().check()
+        if self.language != "en":  # which needs no spaCy until there is raw text
+            check_language_flag(self.language)
 
     def sweep_axes(self) -> list[list[dict[str, Any]]]:
         """Returns the axes of a sweep: both learning rates, batch size, and segment lengths with their numbers."""
@@ -165,6 +177,7 @@ class CoreferenceResolution(Task):
             default_genre=config.default_genre or default_genre,
             max_segment_distance=config.max_training_segments,
             candidates=config.candidates,
+            language=config.language,
             preprocessor=spanbert_keras.SpanBertCoreferencePreprocessor(
                 max_segments=config.max_training_segments, seed=config.seed
             ),

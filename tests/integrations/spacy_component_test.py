@@ -73,6 +73,23 @@ def test_a_stream_is_annotated_in_batches_in_its_order(pipeline, batch_size, mon
     assert max(sizes) == min(batch_size, 6) and sum(sizes) == 6
 
 
+def test_a_stream_costs_the_models_calls_that_resolve_makes(pipeline, monkeypatch):
+    """The cause of its rate, which docs/spacy.md states: documents are computed together, in full groups."""
+    component = pipeline.get_pipe("spanbert_coref")
+    links, groups = component.task_model.links, []
+    monkeypatch.setattr(
+        component.task_model, "links", lambda cuts, *others: groups.append(len(cuts)) or links(cuts, *others)
+    )
+    texts = ["Ann met Bob.", "She left her hat."] * 75
+    component.task_model.resolve(texts)
+    expected, groups = groups, []
+    assert len(expected) == 3 and sum(expected) == 150
+    monkeypatch.setattr(
+        component.task_model, "links", lambda cuts, *others: groups.append(len(cuts)) or links(cuts, *others)
+    )
+    assert len(list(pipeline.pipe(texts))) == 150 and groups == expected
+
+
 @pytest.mark.parametrize(
     "config, message",
     [
@@ -85,6 +102,14 @@ def test_a_missing_model_is_named_when_it_is_needed(config, message):
     nlp.add_pipe("spanbert_coref", config=config)
     with pytest.raises(InputError, match=message):
         nlp(TEXT)
+
+
+def test_spacys_own_checks_do_not_load_the_model():
+    """`add_pipe` asks for the attributes of trainable components, in another order in each process."""
+    component = spacy.blank("en").add_pipe("spanbert_coref", config={"model": "/nowhere.keras"})
+    for protocol in (spacy.ty.ListenedToComponent, spacy.ty.TrainableComponent):
+        names = set(dir(protocol)) | set(protocol.__annotations__)
+        assert [name for name in names if not name.startswith("_") and hasattr(component, name)] == []
 
 
 def test_a_model_of_another_class_is_named(extractor_path):

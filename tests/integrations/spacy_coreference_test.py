@@ -51,6 +51,18 @@ def test_a_documents_own_words_and_sentences_are_used(pipeline, resolver):
     assert begins == [[words[mention.start].idx for mention in chain] for chain in expected.clusters]
 
 
+def test_without_sentences_the_text_is_in_the_pipelines_language(resolver_path, resolver):
+    text = "Ann left am 3. Oslo"
+    for language in ("de", "en"):
+        nlp = spacy.blank(language)
+        nlp.add_pipe("spanbert_coref", config={"model": str(resolver_path), "singletons": True})
+        expected = resolver.resolve(text, singletons=True, language=language)
+        assert len(expected.tokens) == {"de": 5, "en": 6}[language]
+        assert [list(chain.attrs["mention_scores"]) for chain in nlp(text)._.coref_clusters] == [
+            pytest.approx([mention.mention_score for mention in chain], rel=1e-4) for chain in expected.clusters
+        ]
+
+
 def test_settings_reach_the_model_and_earlier_chains_are_replaced(pipeline):
     every, sure = pipeline(singletons=True), pipeline(min_score=0.999999)
     doc = every(TEXT)

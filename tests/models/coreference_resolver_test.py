@@ -8,6 +8,7 @@ import pytest
 from keras import ops
 
 from spanbert_keras import SpanBertEncoder, SpanBertTokenizer
+from spanbert_keras.errors import InputError
 from spanbert_keras.fine_tuning.objective import ExampleObjective
 from spanbert_keras.models.coreference_resolver import GENRES, SpanBertCoreferenceResolver
 from spanbert_keras.training.backend import make_step
@@ -312,6 +313,26 @@ def test_a_setting_that_is_assigned_is_checked_and_saved(make_resolver):
     resolver.resolve("a b a b")
     resolver.antecedent_window = 1
     assert resolver._tiled_resolver is None  # compiled with the former window
+
+
+def test_raw_text_is_in_the_models_language_or_in_the_calls(make_resolver):
+    pytest.importorskip("spacy")
+    text, rules = "w1 am 3. w2", {"de": ("w1", "am", "3.", "w2"), "en": ("w1", "am", "3", ".", "w2")}
+    german, english = make_resolver(language="de"), make_resolver()
+    assert SpanBertCoreferenceResolver.from_config(german.get_config()).language == "de"
+    for model, own in ((german, "de"), (english, "en")):
+        for language in (None, "de", "en"):
+            assert model.resolve(text, language=language).tokens == rules[language or own]
+    with pytest.raises(InputError, match="language='zz'"):
+        german.mention_scores(text, language="zz")
+    english.language = "de"
+    assert english.resolve([text])[0].tokens == rules["de"] and english.get_config()["language"] == "de"
+    with pytest.raises(InputError, match="language='zz'"):
+        german.resolve(text, language="zz")
+    with pytest.raises(InputError, match="must be the code of a language"):
+        german.resolve(text, language="")
+    with pytest.raises(ValueError, match="must be the code of a language"):
+        make_resolver(language=None)
 
 
 def test_added_tokens_of_the_tokenizer_stay_whole_in_raw_text(toy_tokenizer):

@@ -21,6 +21,7 @@ VALID = {
     "default_genre": "y",
     "max_segment_distance": 2,
     "candidates": "words",
+    "language": "de",
 }
 
 
@@ -50,6 +51,7 @@ def test_a_spans_vector_is_three_of_the_encoder_and_its_width():
         *(({name: 0}, f"`{name}` must be positive") for name in ("max_antecedents", "antecedent_window")),
         *(({name: 0}, f"`{name}` must be positive") for name in ("feature_dim", "max_segment_distance")),
         ({"genres": ("x", "y", "x")}, r"different names. Received: \['x', 'y', 'x'\]"),
+        *(({"language": wrong}, "`language` must be the code of a language") for wrong in ("", "de-AT", None, ["de"])),
         ({"default_genre": "z"}, r"one of \['x', 'y'\]. Received: 'z'"),
     ],
 )

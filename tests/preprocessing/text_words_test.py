@@ -7,8 +7,9 @@ import time
 import numpy as np
 import pytest
 
+from spanbert_keras.errors import InputError
 from spanbert_keras.preprocessing import text_words
-from spanbert_keras.preprocessing.text_words import split_sentences, split_text
+from spanbert_keras.preprocessing.text_words import check_language, language_code, split_sentences, split_text
 
 HARD = [
     "cafe\u0301 a\u0301\u0327 b.",
@@ -27,9 +28,9 @@ HARD = [
 ]
 
 
-def check(text):
+def check(text, language="en"):
     """Asserts what holds for every text, and returns its sentences in words."""
-    tokens, offsets, sentences = split_text(text)
+    tokens, offsets, sentences = split_text(text, language=language)
     assert len(tokens) == len(offsets)
     position = 0
     for token, (start, end) in zip(tokens, offsets, strict=True):
@@ -93,6 +94,63 @@ def test_words_and_sentences_follow_english_rules():
         ["Why", "(", "he", "asked", ")", "?"],
         ["U.S.", "law", "says", "no", "!"],
     ]
+
+
+GERMAN = [  # text, words at which a sentence begins by German rules, and by English ones
+    ("Ann kam am 3. Mai nach Bonn. Sie blieb.", ["Ann", "Sie"], ["Ann", "Mai", "Sie"]),
+    ("Es gab Obst, z.B. Äpfel. Ann aß z. B. Birnen.", ["Es", "Ann"], ["Es", "Ann"]),
+    ("Dr. Maier bzw. seine Frau kam ca. um acht. Er ging.", ["Dr.", "Er"], ["Dr.", "seine", "um", "Er"]),
+    ("Sie wohnt in der 2. Etage, Nr. 5. „Komm!“, rief sie.", ["Sie", "rief"], ["Sie", "Etage", "5", "Komm", "rief"]),
+]
+
+
+@pytest.mark.parametrize("text, german, english", GERMAN)
+def test_abbreviations_ordinals_and_quotes_follow_the_rules_of_the_language(text, german, english):
+    found = {language: check(text, language) for language in ("de", "en")}
+    assert {language: [sentence[0] for sentence in found[language]] for language in found} == {
+        "de": german,
+        "en": english,
+    }
+    for language, sentences in found.items():
+        words = [word for sentence in sentences for word in sentence]
+        lengths = [end - start for start, end in split_sentences(words, language)]
+        assert lengths == [len(sentence) for sentence in sentences]
+
+
+def test_words_follow_the_rules_of_the_language():
+    text = "Hans' Hut, z.B. am 3. Mai: „Geht's?“"
+    assert split_text(text)[0] == ["Hans", "'", "Hut", ",", "z.", "B.", "am", "3", ".", *"Mai : „ Geht 's ? “".split()]
+    expected = ["Hans", "'", "Hut", ",", "z.B.", "am", "3.", "Mai", ":", "„", "Geht's", "?", "“"]
+    assert split_text(text, language="de")[0] == expected
+
+
+@pytest.mark.parametrize("text", HARD)
+@pytest.mark.parametrize("language", ["de", "fr", "xx"])
+def test_offsets_are_exact_in_other_languages(text, language):
+    assert check(text, language)
+
+
+@pytest.mark.parametrize("language", ["zz", "DE", "de_core_news_sm", "char_classes"])
+def test_a_language_that_spacy_does_not_know_is_one_sentence(language):
+    for ask in (check_language, lambda one: split_text("Ann.", language=one), lambda one: split_sentences(["a"], one)):
+        with pytest.raises(InputError, match=f"`language` must be one .* Received: language='{language}'.$"):
+            ask(language)
+
+
+@pytest.mark.parametrize("language", ["", "../x", "de-AT", None, 3, ["de"], "a" * 50])
+def test_what_cannot_be_a_language_is_rejected_without_spacy(language, monkeypatch):
+    monkeypatch.setattr(text_words, "_pipeline", lambda language: pytest.fail("spaCy was asked"))
+    for ask in (language_code, check_language, lambda one: split_text("Ann.", language=one)):
+        with pytest.raises(InputError, match="`language` must be the code of a language"):
+            ask(language)
+
+
+def test_a_language_that_needs_another_package_names_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "sudachipy", None)  # also where it is installed
+    text_words._pipeline.cache_clear()
+    with pytest.raises(InputError, match="another package for language='ja'.*SudachiPy") as error:
+        split_text("東京。", language="ja")
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("blank", ["\n\n", "\r\n\r\n", "\n \n", "\n\t\n", " \n\n\n ", "\n\u00a0\n"])

@@ -77,7 +77,17 @@ OTHERS = {
         "problem_type",
     ),
     *("attention", "recompute"),
-    *("genres", "default_genre", "candidates", "loss_normalization", "next_sentence", "input_order", "rule", "scheme"),
+    *(
+        "genres",
+        "default_genre",
+        "candidates",
+        "language",
+        "loss_normalization",
+        "next_sentence",
+        "input_order",
+        "rule",
+        "scheme",
+    ),
     *("special_tokens_in_text", "subject_types", "object_types", "feature_mode", "markers", "unigram_counts", "pack"),
     *("answers", "first_answer", "nested"),
 }

@@ -42,7 +42,7 @@ ARROWS: dict[str, set[str]] = {
     # For other libraries' pipelines.
     "integrations": {"", "files", "preprocessing"},
     "program": {"", "files", "program_start", "settings", "standard_streams"},
-    "model_flag": {"", "settings"},
+    "model_flag": {"", "preprocessing", "settings"},
 }
 # Inside the rooms that have inner ones: what each inner room, or file beside them, may import of its own room.
 INNER_ARROWS: dict[str, dict[str, set[str]]] = {
@@ -66,6 +66,7 @@ INNER_ARROWS: dict[str, dict[str, set[str]]] = {
             "row_stream",
             "seeds",
             "text_pairs",
+            "text_words",
             "tokenizer",
             "tokenizer_inputs",
         },

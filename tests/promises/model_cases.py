@@ -266,7 +266,7 @@ def _coreference_resolver() -> TaskCase:
     words = [tuple(np.random.default_rng(count).choice([*LETTERS, "Ab", "\u00e9"], count)) for count in (3, 12, 25)]
     return TaskCase(
         spanbert_keras.SpanBertCoreferenceResolver,
-        spans | pairs | layers | {"genres": ["x", "y"], "default_genre": "y"},
+        spans | pairs | layers | {"genres": ["x", "y"], "default_genre": "y", "language": "de"},
         given | batch,
         "resolve",
         lambda one: len(one["token_clusters"]),

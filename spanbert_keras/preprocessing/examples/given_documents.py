@@ -33,16 +33,17 @@ class GivenDocument:
 
 
 def given_documents(
-    texts, tokens, sentences, speakers, genre, mentions=None, tokenizer=None
+    texts, tokens, sentences, speakers, genre, mentions=None, tokenizer=None, language="en"
 ) -> tuple[list[GivenDocument], bool]:
     """Returns the documents that `SpanBertCoreferenceResolver.resolve` was given, and whether it was one, not a list.
 
     Each of the tokenizer's added tokens in a text is one word.
 
     Raises:
-        InputError: both texts and tokens or neither, a document without words, or lists that do not fit.
+        InputError: both texts and tokens or neither, a document without words, lists that do not fit, or a language
+            that cannot be used.
     """
-    documents, single = _given_documents(texts, tokens, sentences, speakers, genre, tokenizer)
+    documents, single = _given_documents(texts, tokens, sentences, speakers, genre, tokenizer, language)
     if mentions is None:
         return documents, single
     every = (
@@ -73,7 +74,9 @@ def _with_mentions(document: GivenDocument, spans, number: int) -> GivenDocument
     return dataclasses.replace(document, mentions=tuple(cluster[0] for cluster in checked.clusters))
 
 
-def _given_documents(texts, tokens, sentences, speakers, genre, tokenizer) -> tuple[list[GivenDocument], bool]:
+def _given_documents(
+    texts, tokens, sentences, speakers, genre, tokenizer, language
+) -> tuple[list[GivenDocument], bool]:
     if (texts is None) == (tokens is None):
         raise InputError("`resolve` takes either texts or one document's `tokens`. Received: both or neither.")
     if tokens is not None:
@@ -82,15 +85,15 @@ def _given_documents(texts, tokens, sentences, speakers, genre, tokenizer) -> tu
         tokens, _ = given_list(tokens, "tokens", "a list of words", ())
         document = Document(tokens, () if sentences is None else sentences, () if speakers is None else speakers)
         if sentences is None and document.tokens:
-            document = dataclasses.replace(document, sentences=tuple(split_sentences(document.tokens)))
+            document = dataclasses.replace(document, sentences=tuple(split_sentences(document.tokens, language)))
         return [_of_words(document, genre, 0)], True
     if sentences is not None or speakers is not None:
         raise InputError("`sentences` and `speakers` go with `tokens`. Received: them with texts.")
     given, single = given_list(texts, "texts", "a str, a `Document` or a sequence of them", (str, Document))
-    return [_given(one, genre, number, tokenizer) for number, one in enumerate(given)], single
+    return [_given(one, genre, number, tokenizer, language) for number, one in enumerate(given)], single
 
 
-def _given(text, genre, number: int, tokenizer) -> GivenDocument:
+def _given(text, genre, number: int, tokenizer, language) -> GivenDocument:
     if isinstance(text, Document):
         return _of_words(text, genre or text.genre, number)
     if not isinstance(text, str):
@@ -102,7 +105,7 @@ def _given(text, genre, number: int, tokenizer) -> GivenDocument:
             f"Document {number} holds half a character at {error.start}. Expected: Unicode. "
             f"Received: {text[error.start]!r}."
         ) from None
-    tokens, offsets, sentences = split_text(text, _added_tokens(tokenizer, text))
+    tokens, offsets, sentences = split_text(text, _added_tokens(tokenizer, text), language)
     if not tokens:
         raise InputError(f"Document {number} has no words. Received: {text[:40]!r}.")
     return GivenDocument(text, tokens, offsets, sentences, [""] * len(tokens), genre)

@@ -14,6 +14,7 @@ from spanbert_keras.preprocessing.examples.given_texts import given_list
 from spanbert_keras.preprocessing.preprocessors.document_rows import DocumentRows
 from spanbert_keras.preprocessing.preprocessors.example_rows import ExampleRows
 from spanbert_keras.preprocessing.preprocessors.task_preprocessor import TaskPreprocessor
+from spanbert_keras.preprocessing.text_words import language_code
 
 
 @keras.saving.register_keras_serializable(package="spanbert_keras")
@@ -36,11 +37,13 @@ class SpanBertCoreferencePreprocessor(TaskPreprocessor):
         top_span_ratio: float. Spans kept, as a share of the pieces. Defaults to `0.4`.
         max_segments: int. N, segments per row. Defaults to the model's `max_segment_distance`, or `3`.
         seed: int. Seed of the windows. Defaults to `0`.
+        language: str. Language of raw text; see `SpanBertCoreferenceResolver`. Defaults to `"en"`.
 
     Settings that are not given are those of the model, if the preprocessor belongs to one.
 
     Call arguments:
-        x: `Document`, str, or list of E of either. Texts are cut into words and sentences by rules.
+        x: `Document`, str, or list of E of either. Texts are cut into words and sentences by the
+            language's rules.
         y: for each document its clusters, a list of lists of half-open spans (start, end) of its words, which replace
             those of a `Document`; or `None`.
         sample_weight: float `(E,)` or `None`.
@@ -81,6 +84,7 @@ class SpanBertCoreferencePreprocessor(TaskPreprocessor):
         "max_segments": None,
         "max_segment_distance": 3,  # the model's: the segments that it distinguishes
         "seed": 0,
+        "language": "en",
     }
 
     def __init__(
@@ -94,6 +98,7 @@ class SpanBertCoreferencePreprocessor(TaskPreprocessor):
         top_span_ratio=None,
         max_segments=None,
         seed=None,
+        language=None,
         **kwargs,
     ):
         settings = {
@@ -105,6 +110,7 @@ class SpanBertCoreferencePreprocessor(TaskPreprocessor):
             "top_span_ratio": top_span_ratio,
             "max_segments": max_segments,
             "seed": seed,
+            "language": None if language is None else language_code(language),
         }
         super().__init__(tokenizer, settings, **kwargs)
         if top_span_ratio is not None:
@@ -122,7 +128,8 @@ class SpanBertCoreferencePreprocessor(TaskPreprocessor):
         """Returns a row for each document, with its clusters; see the call arguments."""
         settings = self.settings
         given, single = given_list(x, "x", "a `Document`, a text, or a list of either", (str, Document))
-        documents, _ = given_documents(given, None, None, None, None, tokenizer=self.tokenizer)
+        others = {"tokenizer": self.tokenizer, "language": settings["language"]}
+        documents, _ = given_documents(given, None, None, None, None, **others)
         segments = DocumentSegments(self.tokenizer, settings["segment_length"], settings["candidates"])
         return DocumentRows(
             [segments.cut(document.tokens, document.sentences, document.speakers) for document in documents],

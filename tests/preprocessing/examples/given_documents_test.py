@@ -42,6 +42,24 @@ def test_one_text():
     assert given(TEXT)[0][0].genre is None
 
 
+def test_texts_and_words_without_sentences_follow_the_rules_of_the_language():
+    text = "Ann kam am 3. Mai."
+    for language, sentences in (("de", [(0, 6)]), ("en", [(0, 5), (5, 7)])):
+        ((found,), _), ((by_words,), _) = (
+            given_documents(*one, None, None, None, None, None, language)
+            for one in (
+                (text, None),
+                (None, ["Ann", "kam", "am", *(["3."] if language == "de" else ["3", "."]), "Mai", "."]),
+            )
+        )
+        assert list(found.sentences) == list(by_words.sentences) == sentences
+        assert list(found.tokens) == list(by_words.tokens)
+    with pytest.raises(InputError, match="language='zz'"):
+        given_documents([text], None, None, None, None, None, None, "zz")
+    own = Document(("Ann", "left", "."))  # whose words and sentences need no language
+    assert given_documents(own, None, None, None, None, None, None, "zz")[0][0].sentences == ((0, 3),)
+
+
 ADDED = ["[E1]", "[/E1]", {"content": "covid-19", "single_word": True}, {"content": "<n>", "lstrip": True}, "left"]
 
 

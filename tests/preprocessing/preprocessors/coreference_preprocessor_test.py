@@ -54,6 +54,23 @@ def test_documents_without_clusters_are_inputs_alone(make, given):
     assert set(batch) == set(SpanBertCoreferenceResolver.input_keys)
 
 
+def test_texts_are_cut_by_the_rules_of_the_models_language_or_an_own_one(make, make_resolver):
+    pytest.importorskip("spacy")
+    text = "w3 3. w5"
+    words = {"de": Document(("w3", "3.", "w5")), "en": Document(("w3", "3", ".", "w5"), ((0, 3), (3, 4)))}
+    for language, document in words.items():
+        expected = make()(document)["start_groups"].tolist()
+        resolver = make_resolver(language=language, preprocessor=SpanBertCoreferencePreprocessor(max_segments=2))
+        for own in (make(language=language), resolver.preprocessor):
+            assert own(text)["start_groups"].tolist() == expected
+            assert own.get_config()["language"] == language
+    assert make()(text)["start_groups"].tolist() == expected  # English
+    with pytest.raises(ValueError, match="must agree. Expected: language='de'"):
+        assert make_resolver(language="de", preprocessor=SpanBertCoreferencePreprocessor(language="en")).preprocessor
+    with pytest.raises(InputError, match="`language` must be the code of a language"):
+        make(language="de-AT")
+
+
 def test_texts_are_cut_into_words(make):
     pytest.importorskip("spacy")
     x = make()(["w3 w4 w5 w6", WITHOUT])

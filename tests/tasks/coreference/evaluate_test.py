@@ -158,14 +158,16 @@ def test_gap_is_answered_from_its_raw_texts(saved, gap_file, tmp_path, monkeypat
     asked = []
 
     class Model:
-        def resolve(self, texts, batch_size):
-            asked.append((texts, batch_size))
+        def resolve(self, texts, **options):
+            asked.append((texts, options))
             return [Found()] * len(texts)
 
     monkeypatch.setattr(evaluate, "load_task_model", lambda *given: Model())
     out = tmp_path / "out"
     run(f"--model={saved}", f"--data={gap_file}", f"--output_dir={out}", "--batch_size=4")
-    assert asked == [([GAP_TEXT] * 3, 4)]
+    assert asked == [([GAP_TEXT] * 3, {"batch_size": 4, "min_score": 0.0, "language": None})]
+    run(f"--model={saved}", f"--data={gap_file}", f"--output_dir={out}", "--min_score=0.25", "--language=de")
+    assert asked[1][1] == {"batch_size": 32, "min_score": 0.25, "language": "de"}
     assert (out / "predictions.tsv").read_text() == "".join(f"test-{i}\tTRUE\tFALSE\n" for i in range(3))
     scores = json.loads((out / "scores.json").read_text())["GAP"]
     assert scores["overall_f1"] == pytest.approx(100 * 2 / 3) and scores["bias"] is None and scores["examples"] == 3
@@ -182,6 +184,9 @@ def test_unusable_input_is_rejected_before_anything_is_written(saved, documents_
     for flags, message in (
         ((f"--data={path}", "--batch_size=0"), "--batch_size must be at least 1"),
         ((f"--data={gap_file}", f"--anti_data={path}"), "--anti_data belongs to a WinoBias file"),
+        ((f"--data={gap_file}", "--singletons"), "--singletons changes no answer to GAP, which asks for links. Rec"),
+        ((f"--data={gap_file}", "--language=zz"), "--language=zz cannot be used: `language` must be one"),
+        ((f"--data={path}", "--language=de"), "--language belongs to the raw texts of GAP. Received: --data="),
         ((f"--data={path}", f"--anti_data={few}"), "the same number of documents. Received: 3 and 2"),
         ((f"--data={tmp_path / 'no.jsonl'}",), "no.jsonl"),
         ((f"--data={empty}",), "has no document with words"),

@@ -101,6 +101,15 @@ def test_documents_without_a_genre_have_the_default_one_of_the_given(encoder_pat
     assert task.make_model().default_genre == genre
 
 
+def test_a_model_remembers_its_language(encoder_path, documents_file):
+    files = [f"--train_file={documents_file()}", f"--dev_file={documents_file('dev.jsonl')}"]
+    for flags, language in (((), "en"), (("--language=de",), "de")):
+        task = finetune.CoreferenceResolution(settings_of(encoder_path, *files, *flags))
+        assert task.make_model().get_config()["language"] == language
+    with pytest.raises(InputError, match="--language=zz cannot be used"):
+        settings_of(encoder_path, *files, "--language=zz")
+
+
 def config(*flags):
     return program.parse(finetune.Config, ["--encoder=e", "--train_file=t", "--dev_file=d", "--output_dir=o", *flags])
 
