@@ -42,8 +42,9 @@ class SpanBertExtractiveReader:
             `None`: 20, as in `answer`.
         no_answer: bool. Whether "no answer" is added, an answer whose `data` is `None`. Its score is the probability
             of "no answer" in the document where it is lowest. Defaults to `True`.
-        overlap_threshold: float or `None`. Of two answers in a document that share more than this part of the shorter
-            one's characters, only the better one is returned, as of two with the same text. `None`: all are.
+        overlap_threshold: float or `None`. Largest part of an answer's characters that a better one in its document may
+            share, of the shorter of the two. The same text is one answer in a document. `None`: every span is an
+            answer.
 
     Raises:
         InputError: a number is out of range.

@@ -20,8 +20,8 @@ class Ranking:
     Attributes:
         top_k: int. Most answers.
         min_score: float. Answers with a lower score are left out.
-        max_overlap: float or `None`. Of two answers in a document that share more than this part of the shorter one's
-            characters, and of two with the same text, only the better one is returned. `None`: all are.
+        max_overlap: float or `None`. Largest part of an answer's characters that a better one in its document may share,
+            of the shorter of the two. The same text is one answer in a document. `None`: every span is an answer.
 
     Raises:
         InputError: a number is out of range.
