@@ -20,8 +20,9 @@ class Ranking:
     Attributes:
         top_k: int. Most answers.
         min_score: float. Answers with a lower score are left out.
-        max_overlap: float or `None`. Largest part of an answer's characters that a better one in its document may share,
-            of the shorter of the two. The same text is one answer in a document. `None`: every span is an answer.
+        max_overlap: float or `None`. Largest part of an answer's characters that a better one in its document may
+            share, of the shorter of the two. The same text is one answer in a document. `None`: every span is an
+            answer.
 
     Raises:
         InputError: a number is out of range.
