@@ -17,6 +17,7 @@ from spanbert_keras.preprocessing.examples.given_texts import given_list
 UNSPACED = r"\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 WORD = rf"[{UNSPACED}]|[^\W{UNSPACED}]+"
 NAMES = ("id", "text")
+_BUILDING = threading.Lock()  # one index at a time: the first one imports bm25s
 FORMS = "a list of texts, a mapping from ids to texts, or a list of dicts or objects with `id` and `text`"
 
 
@@ -51,7 +52,6 @@ class DocumentIndex:
 
     def __init__(self, documents):
         self.ids, self.texts = _ids_and_texts(documents)
-        self._building = threading.Lock()
         self._scores_of: Callable | None = None
 
     def __len__(self) -> int:
@@ -70,9 +70,9 @@ class DocumentIndex:
             ImportError: `bm25s` is not installed; the message names the extra.
         """
         count = whole_number("count", count)
-        with self._building:
-            if self._scores_of is None:
-                self._scores_of = _scorer(self.texts)
+        if self._scores_of is None:
+            with _BUILDING:
+                self._scores_of = self._scores_of or _scorer(self.texts)
         words = re.findall(WORD, question.lower())
         if not words:
             return []
