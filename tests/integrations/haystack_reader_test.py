@@ -120,9 +120,10 @@ def test_settings_reach_the_reader(component, documents):
     least = (answers[1].score + answers[2].score) / 2
     assert run(no_answer=False, score_threshold=least) == answers[:2]
     assert all(a.score >= least for a in run(score_threshold=least))
-    counts = [len(run(no_answer=False, top_k=99, overlap_threshold=overlap)) for overlap in (0.0, 0.5, 1.0)]
-    assert counts == sorted(set(counts))
-    assert [a.data for a in run(max_batch_size=1)] == [a.data for a in run()]
+    apart, nested = (run(no_answer=False, top_k=99, overlap_threshold=overlap) for overlap in (0.0, 1.0))
+    assert len(apart) < len(nested)
+    alone, together = ([a.score for a in run(max_batch_size=size)] for size in (1, None))
+    assert alone == pytest.approx(together, rel=1e-4)
     few = run(no_answer=False, answers_per_seq=1, overlap_threshold=1.0)
     assert 3 < len(few) <= 6  # windows: one or two of each document, the third has more
 
