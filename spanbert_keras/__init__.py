@@ -14,7 +14,14 @@ if TYPE_CHECKING or not reads_flags():
         from spanbert_keras.data.documents.conll import read_conll, write_conll
         from spanbert_keras.data.documents.read_documents import read_documents
         from spanbert_keras.decoding.resolved_document import ResolvedDocument
-        from spanbert_keras.decoding.results import Answer, Classification, Entity, Mention, Relation
+        from spanbert_keras.decoding.results import (
+            Answer,
+            Classification,
+            DocumentAnswer,
+            Entity,
+            Mention,
+            Relation,
+        )
         from spanbert_keras.fine_tuning.fine_tune import fine_tune
         from spanbert_keras.layers.masked_lm_head import MaskedLMHead
         from spanbert_keras.layers.next_sentence_head import NextSentenceHead
@@ -28,6 +35,7 @@ if TYPE_CHECKING or not reads_flags():
         from spanbert_keras.models.relation_extractor import SpanBertRelationExtractor
         from spanbert_keras.models.text_classifier import SpanBertTextClassifier
         from spanbert_keras.preprocessing.document import Document
+        from spanbert_keras.preprocessing.document_index import DocumentIndex
         from spanbert_keras.preprocessing.entity_rows import EntityPair
         from spanbert_keras.preprocessing.masking.span_lengths import draw_span_lengths, span_length_probabilities
         from spanbert_keras.preprocessing.masking.span_masker import SpanMasker
@@ -54,6 +62,8 @@ __all__ = [
     "Answer",
     "Classification",
     "Document",
+    "DocumentAnswer",
+    "DocumentIndex",
     "Entity",
     "EntityPair",
     "MaskedLMHead",

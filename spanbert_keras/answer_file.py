@@ -111,7 +111,7 @@ def answers(
         while waiting:  # one, after its question was taken
             yield waiting.popleft()
 
-    for reading in reader.read(asked(), contexts(), batch_size, max_answer_pieces):
+    for reading in reader.readings(asked(), contexts(), batch_size, max_answer_pieces):
         one = given.popleft()
         yield one, reader.answers_of(reading, one.context, n_best, max_answer_pieces, min_score=min_score)
 

@@ -15,6 +15,7 @@ os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 os.environ.setdefault("NVIDIA_TF32_OVERRIDE", "0")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+os.environ["HAYSTACK_TELEMETRY_ENABLED"] = "False"  # it would send usage statistics and write to the home folder
 
 import pytest
 from absl import logging

@@ -20,6 +20,11 @@ class Candidates:
     logits: np.ndarray
     no_answer_logit: float
 
+    @property
+    def no_answer_score(self) -> float:
+        """The logit of "no answer" minus that of the best answer."""
+        return self.no_answer_logit - float(self.logits[0])
+
     def probabilities(self, temperature: float = 1.0) -> tuple[np.ndarray, float]:
         """Returns the softmax over the candidates and "no answer", of logits divided by the temperature: `(C,)` and a
         float."""

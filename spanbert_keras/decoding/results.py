@@ -1,6 +1,7 @@
 """Results of the task models: one frozen record for each task."""
 
 import dataclasses
+from typing import Any
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +32,35 @@ class Answer:
     end: int | None
     score: float
     no_answer_score: float
+
+
+@dataclasses.dataclass(frozen=True)
+class DocumentAnswer:
+    """An answer to a question, found in one of several documents.
+
+    Attributes:
+        text: str. The document's text at `[start:end]`, verbatim.
+        document: the document's id; of documents that were given as a list of texts its place in the list.
+        start, end: int. Half-open character (code point) offsets into the document's text.
+        score: float. Probability of this answer, as `Answer.score`: a softmax over the best spans of the document and
+            "no answer", of logits divided by the reader's temperature.
+
+    Example:
+
+    ```python
+    from spanbert_keras import DocumentAnswer
+
+    documents = {"a": "It was written by Ann.", "b": "Bob read it."}
+    answer = DocumentAnswer("Ann", "a", 18, 21, score=0.9)
+    documents[answer.document][answer.start : answer.end]  # "Ann"
+    ```
+    """
+
+    text: str
+    document: Any
+    start: int
+    end: int
+    score: float
 
 
 @dataclasses.dataclass(frozen=True)

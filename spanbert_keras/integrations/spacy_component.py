@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import spanbert_keras
 from spanbert_keras.errors import InputError
 from spanbert_keras.files.keras_files import save_model
+from spanbert_keras.integrations.component_model import load_component_model
 
 FILE = "model.keras"  # in the component's folder of a saved pipeline
 
@@ -93,10 +93,4 @@ class SpacyComponent:
                 f"The component {self.name!r} has no model. Expected: the path of a {self.model_class}, as in "
                 f'config={{"model": "path"}}.'
             )
-        model = spanbert_keras.load_pretrained(self._source)
-        if not isinstance(model, getattr(spanbert_keras, self.model_class)):
-            raise InputError(
-                f"The component {self.name!r} has the wrong model. Expected: a {self.model_class}. Received: a "
-                f"{type(model).__name__} in {self._source}."
-            )
-        return model
+        return load_component_model(self.name, self._source, self.model_class)

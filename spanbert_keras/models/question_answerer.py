@@ -8,16 +8,17 @@ import keras
 import numpy as np
 
 from spanbert_keras.arguments import real_number, whole_number
-from spanbert_keras.decoding.answer_spans import Candidates
-from spanbert_keras.decoding.results import Answer
-from spanbert_keras.errors import InputError
+from spanbert_keras.decoding.results import Answer, DocumentAnswer
 from spanbert_keras.layers.functional import initializer
 from spanbert_keras.losses.answer_span_loss import answer_span_losses
 from spanbert_keras.models.bucketed_prediction import BucketedPrediction
+from spanbert_keras.models.document_reader import Ranking, read_documents
 from spanbert_keras.models.task_model import TaskModel
 from spanbert_keras.models.temperature import checked_temperature, given_temperature
 from spanbert_keras.models.windowed_reader import Reading, pad_windows, read
+from spanbert_keras.preprocessing.document_index import DocumentIndex
 from spanbert_keras.preprocessing.examples.given_questions import paired_texts
+from spanbert_keras.preprocessing.examples.given_texts import given_texts
 from spanbert_keras.preprocessing.length_buckets import row_lengths
 from spanbert_keras.preprocessing.preprocessors.question_answerer_preprocessor import (
     SpanBertQuestionAnswererPreprocessor,
@@ -182,7 +183,7 @@ class SpanBertQuestionAnswerer(BucketedPrediction):
         for name, value in numbers.items():
             if value is not None or name == "batch_size":
                 whole_number(name, value)
-        readings = self.read(questions, contexts, batch_size, max_answer_pieces, max_question_pieces, stride)
+        readings = self.readings(questions, contexts, batch_size, max_answer_pieces, max_question_pieces, stride)
         answers = [
             self.answers_of(reading, context, n_best or 1, max_answer_pieces, min_score=min_score)
             for reading, context in zip(readings, contexts, strict=True)
@@ -192,6 +193,60 @@ class SpanBertQuestionAnswerer(BucketedPrediction):
 
     def read(
         self,
+        question: str | Sequence[str],
+        documents,
+        top_k: int = 5,
+        retrieve: int | None = 20,
+        batch_size: int = 32,
+        max_answer_pieces: int | None = None,
+        max_question_pieces: int | None = None,
+        stride: int | None = None,
+        min_score: float = 0.0,
+    ) -> list[DocumentAnswer] | list[list[DocumentAnswer]]:
+        """Returns the best answers to a question in many documents; several threads may call it.
+
+        Answers are ranked by their scores, each the one that `answer` gives it in its document. A document in which
+        `answer` gives no answer has none here, so that a question that no document answers gets an empty list. Of
+        answers that overlap in a document only the best is kept, as of those with the same text there. A document
+        without a word that the tokenizer knows has no answers.
+
+        Args:
+            question: str, or sequence of str: several questions about the same documents.
+            documents: list of str; or mapping from each document's id to its text; or list of dicts with `id` and
+                `text`, or of objects with these attributes; or a `DocumentIndex` of them, which serves several calls.
+            top_k: int. Most answers to a question. Defaults to `5`.
+            retrieve: int or `None`. Documents that are read for a question: of more of them, those that BM25 ranks
+                highest (extra `retrieval`) and that share a word with the question. `None`: all. Defaults to `20`.
+            batch_size, max_answer_pieces, max_question_pieces, stride: see `answer`.
+            min_score: float, from 0 to 1. Answers with a lower score are left out. Defaults to `0.0`.
+
+        Returns:
+            list of `DocumentAnswer`, best first; for several questions a list with such a list for each.
+
+        Raises:
+            InputError: there is no document, one is not a text, a question has no words, or a number is not positive.
+            ImportError: `bm25s` is needed and not installed.
+        """
+        questions, single = given_texts(question, "question", "question")
+        found = read_documents(
+            self,
+            questions,
+            documents if isinstance(documents, DocumentIndex) else DocumentIndex(documents),
+            Ranking(top_k, min_score),
+            retrieve,
+            batch_size=batch_size,
+            max_answer_pieces=max_answer_pieces,
+            max_question_pieces=max_question_pieces,
+            stride=stride,
+        )
+        with self._one_call:
+            self.counts["questions"] += len(found)
+            self.counts["questions_cut"] += sum(one.question_cut for one in found)
+            self.counts["answers_at_limit"] += sum(one.at_limit for one in found)
+        return found[0].answers if single else [one.answers for one in found]
+
+    def readings(
+        self,
         questions: Sequence[str],
         contexts: Sequence[str],
         batch_size: int = 32,
@@ -199,27 +254,33 @@ class SpanBertQuestionAnswerer(BucketedPrediction):
         max_question_pieces: int | None = None,
         stride: int | None = None,
         logits_of=None,
+        window_length: int | None = None,
+        spans_per_window: int = SPANS_PER_WINDOW,
     ) -> Iterator[Reading]:
         """Yields the candidates that `answer` chooses from: a `Reading` for every question, in order.
 
         Args:
             questions, contexts, batch_size, max_answer_pieces, max_question_pieces, stride: see `answer`.
             logits_of: function from a batch of inputs to its logits as arrays. `None`: this model.
+            window_length: int. At most the encoder's `max_sequence_length`. `None`: the model's setting.
+            spans_per_window: int. Best spans of a window that are candidates.
         """
+        limits = {"window_length": window_length, "max_question_pieces": max_question_pieces, "stride": stride}
+        windows = self.windows.replace(**limits)
         return read(
             questions,
             contexts,
-            self.windows.replace(max_question_pieces=max_question_pieces, stride=stride),
+            windows,
             logits_of or self.compute_rows,
             functools.partial(
                 self.batches_of,
-                longest=self.windows.window_length,
+                longest=windows.window_length,
                 batch_size=batch_size,
                 static=logits_of is not None,
             ),
             batch_size,
             max_answer_pieces or self.max_answer_pieces,
-            SPANS_PER_WINDOW,
+            spans_per_window,
         )
 
     def warm_up(self, batch_size: int = 32) -> None:
@@ -247,12 +308,8 @@ class SpanBertQuestionAnswerer(BucketedPrediction):
         threshold = self.no_answer_threshold if may_refuse else None
         max_answer_pieces = max_answer_pieces or self.max_answer_pieces
         candidates = reading.candidates
-        if not len(candidates.logits):
-            raise InputError(
-                "The model returned non-finite logits. Expected: numbers. Retrain it, or load another checkpoint."
-            )
-        probabilities, of_none = candidates.probabilities(checked_temperature(self.temperature))
-        no_answer_score = no_answer_score_of(candidates)
+        probabilities, of_none = reading.probabilities(checked_temperature(self.temperature))
+        no_answer_score = candidates.no_answer_score
         unanswered = threshold is not None and no_answer_score > threshold
         none = Answer("", None, None, of_none, no_answer_score)
         answers, texts = ([none] if unanswered else []), set()
@@ -318,8 +375,3 @@ class SpanBertQuestionAnswerer(BucketedPrediction):
             "special_tokens_in_text": self.windows.special_tokens_in_text,
             **given_temperature(self.temperature),
         }
-
-
-def no_answer_score_of(candidates: Candidates) -> float:
-    """Returns the logit of "no answer" minus that of the best answer."""
-    return candidates.no_answer_logit - float(candidates.logits[0])

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import numpy as np
 
 from spanbert_keras.decoding.answer_spans import Candidates, best_spans, max_context, merge
+from spanbert_keras.errors import InputError
 from spanbert_keras.preprocessing.question_windows import Passage, QuestionWindows, Window
 
 CHUNK_BATCHES = 16  # windows are sorted by length within that many batches
@@ -24,6 +25,18 @@ class Reading:
     passage: Passage
     candidates: Candidates
     question_cut: bool
+
+    def probabilities(self, temperature: float) -> tuple[np.ndarray, float]:
+        """Returns the probabilities of the candidates and of "no answer"; see `Candidates.probabilities`.
+
+        Raises:
+            InputError: no logit of the model is a number.
+        """
+        if not len(self.candidates.logits):
+            raise InputError(
+                "The model returned non-finite logits. Expected: numbers. Retrain it, or load another checkpoint."
+            )
+        return self.candidates.probabilities(temperature)
 
 
 class _OpenQuestion:

@@ -184,6 +184,11 @@ class QuestionWindows:
             passages.append(Passage(token_ids, bounds[:, 0], bounds[:, 1]))
         return passages
 
+    def are_readable(self, texts: Sequence[str]) -> list[bool]:
+        """Returns for each text whether it has a piece other than [UNK]: whether `passages` takes it."""
+        unknown = self.tokenizer.unk_token_id
+        return [any(piece != unknown for piece in ids) for ids in self.tokenizer.tokenize(list(texts))]
+
     def split(self, question_ids: np.ndarray, passage: Passage) -> list[Window]:
         """Returns the windows of a question that cover its passage from the start."""
         room = self.window_length - len(question_ids) - 3

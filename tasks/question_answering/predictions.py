@@ -28,12 +28,12 @@ def predict(
     Args:
         model: `SpanBertQuestionAnswerer`.
         examples: list of `Example`.
-        logits_of: see `SpanBertQuestionAnswerer.read`.
+        logits_of: see `SpanBertQuestionAnswerer.readings`.
         rows: int. Windows computed at once.
         progress: bool. Whether progress is shown: a bar in a terminal, log lines elsewhere.
         candidates: dict. Gets the `Candidates` of every question by its id.
     """
-    readings = model.read(
+    readings = model.readings(
         [example.question for example in examples],
         [example.context for example in examples],
         batch_size=rows,

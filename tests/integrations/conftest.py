@@ -1,10 +1,16 @@
-"""Small models in files, and spaCy pipelines for them."""
+"""Small models in files, for the pipelines of other libraries."""
 
 import keras
 import pytest
 
 import spanbert_keras
-from spanbert_keras import SpanBertCoreferenceResolver, SpanBertEncoder, SpanBertRelationExtractor, SpanBertTokenizer
+from spanbert_keras import (
+    SpanBertCoreferenceResolver,
+    SpanBertEncoder,
+    SpanBertQuestionAnswerer,
+    SpanBertRelationExtractor,
+    SpanBertTokenizer,
+)
 
 WORDS = "Ann Bob met her his hat he She left . lives in Rome Oslo Paris".split()
 PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[unused1]", "[unused2]", *WORDS]
@@ -38,6 +44,14 @@ def extractor_path(tmp_path_factory):
     keras.utils.set_random_seed(2)
     model = SpanBertRelationExtractor(encoder(), ["no_relation", "lives_in", "born_in"], ["PERSON"], ["LOCATION"])
     return saved(model, 3.0, tmp_path_factory.mktemp("models") / "relation_extractor.keras")
+
+
+@pytest.fixture(scope="session")
+def reader_path(tmp_path_factory):
+    """A saved reader with random weights and a temperature."""
+    keras.utils.set_random_seed(3)
+    model = SpanBertQuestionAnswerer(encoder(), stride=6, max_question_pieces=5, max_answer_pieces=4, temperature=2.0)
+    return saved(model, 3.0, tmp_path_factory.mktemp("models") / "question_answerer.keras")
 
 
 @pytest.fixture(scope="session")

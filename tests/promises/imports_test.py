@@ -40,7 +40,7 @@ ARROWS: dict[str, set[str]] = {
         "settings",
     },
     # For other libraries' pipelines.
-    "integrations": {"", "files", "preprocessing"},
+    "integrations": {"", "files", "preprocessing", "models"},
     "program": {"", "files", "program_start", "settings", "standard_streams"},
     "model_flag": {"", "preprocessing", "settings"},
 }

@@ -14,6 +14,8 @@ PUBLIC = {
     "Answer",
     "Classification",
     "Document",
+    "DocumentAnswer",
+    "DocumentIndex",
     "Entity",
     "EntityPair",
     "MaskedLMHead",

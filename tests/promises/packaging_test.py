@@ -25,6 +25,7 @@ DISTRIBUTIONS = {
     "ai_edge_litert": "ai-edge-litert",
     "sklearn": "scikit-learn",
     "yaml": "pyyaml",
+    "haystack": "haystack-ai",
 }
 READ_SETUP = """
 import json, setuptools
@@ -109,7 +110,7 @@ def test_what_tests_import_is_in_the_test_extra(metadata, imports):
 
 
 def test_the_extras_have_these_names(metadata):
-    named = {"jax", "torch", "model-garden", "linguistic", "export", "parquet"}
+    named = {"jax", "torch", "model-garden", "linguistic", "export", "parquet", "retrieval", "haystack"}
     of_tasks = {"classification", "coreference"}
     assert set(metadata["extras_require"]) == named | of_tasks | {"docs", "test", "dev"}
 

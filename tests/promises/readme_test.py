@@ -115,6 +115,8 @@ def test_a_snippet_that_opens_a_model_registers_its_class(snippet):
 def test_a_snippet_runs_as_written(snippet, models, monkeypatch):
     if "resolver.resolve(text)" in snippet or "import spacy\n" in snippet:
         pytest.importorskip("spacy", reason="raw text is cut into sentences by spaCy, extra `linguistic`")
+    if "from haystack import" in snippet:
+        pytest.importorskip("haystack", reason="a component of Haystack's pipelines, extra `haystack`")
     if "import AutoModel" in snippet:
         pytest.importorskip("transformers", reason="opens a folder that `convert` wrote")
     monkeypatch.chdir(models)
