@@ -41,6 +41,7 @@ EXTRAS = {
     "haystack": ["haystack-ai>=2.20,<4"],
     "coreference": ["scipy>=1.14", "spacy>=3.8"],
     "classification": ["matplotlib>=3.9", "scikit-learn>=1.5", "scipy>=1.14"],
+    "entities": ["matplotlib>=3.9", "seqeval>=1.2.2"],
 }
 
 # The documentation's site; material is 9 because its successor has another configuration.
@@ -50,6 +51,7 @@ DOCS = ["jupytext>=1.16", "mkdocs>=1.6,<2", "mkdocs-material>=9.5,<10", "mkdocst
 TEST = [
     *EXTRAS["classification"],
     *EXTRAS["coreference"],
+    *EXTRAS["entities"],
     *EXTRAS["export"],
     *EXTRAS["haystack"],
     *EXTRAS["jax"],

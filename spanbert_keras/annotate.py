@@ -6,8 +6,9 @@
 
 Writes one byte per token beside the shards. The input is what `prepare` read: each document is found by its text.
 Without --input, text is put together from the tokens. Annotators: a spaCy pipeline (`pip install
-"spanbert-keras[linguistic]"`, then `python -m spacy download en_core_web_sm`); `rules`, runs of capitalised words,
-without a model; `jsonl:FILE`, your own mentions, one line of {"text": "...", "entities": [[start, end, "LABEL"], ...],
+"spanbert-keras[linguistic]"`, then `python -m spacy download en_core_web_sm`); `model:FILE`, a recognizer that
+tasks.named_entities.finetune saved (with --workers=1 it uses all cores); `rules`, runs of capitalised words, without a
+model; `jsonl:FILE`, your own mentions, one line of {"text": "...", "entities": [[start, end, "LABEL"], ...],
 "noun_phrases": [[start, end], ...]} per document.
 A stopped run continues when it is started again. On several machines: --shard=0/4 on the first, 1/4, 2/4, 3/4 on the
 others, with the same --corpus.

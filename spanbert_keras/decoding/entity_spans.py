@@ -15,7 +15,7 @@ def entity_spans(
 
     Args:
         probabilities: float `(N, W, C + 1)`. Of each class of the span at [its first word, its width - 1]; class 0 is
-            that of spans that are no entities.
+            "no entity".
         valid: bool `(N, W)`. Which spans may be entities; none may end past N.
         nested: bool. Whether an entity may be inside another.
         min_score: float. Lowest probability of an entity.

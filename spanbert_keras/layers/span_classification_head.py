@@ -23,7 +23,7 @@ class SpanClassificationHead(SavedState, keras.layers.Layer):
     x_start(i) is the encoding of word i's first piece, x_end(j) that of word j's last one. This is a layer on the
     vector [x_start; x_end; width] (Zhong and Chen, 2021, section 3.1), with one hidden layer. Since that is linear in
     its input, words are multiplied once, and arrays of size `(B, N, F)` exist at a time, one for each width, instead of
-    `(B, N W, 2D)`. Class 0 is that of spans that are none of the others. They are nearly all, so the layer begins with
+    `(B, N W, 2D)`. Class 0 means "none of the others". Nearly all spans have it, so the layer begins with
     a probability of 99 % for it (Lin et al., 2017, section 3.3).
 
     Args:

@@ -149,9 +149,7 @@ class SpanBertEntityRecognizer(BucketedPrediction):
         given, single = given_entity_texts(texts, tokens)
         found = []
         for text, (words, logits) in zip(given, self.span_logits(given, batch_size), strict=True):
-            valid = words.candidates(self.windows.max_span_width)
-            spans = entity_spans(self.probabilities(logits), valid, self.nested, min_score)
-            found.append([self._entity(text, words, *span) for span in spans])
+            found.append([self._entity(text, words, *span) for span in self.spans_of(words, logits, min_score)])
         return found[0] if single else found
 
     def span_logits(
@@ -208,6 +206,19 @@ class SpanBertEntityRecognizer(BucketedPrediction):
                         "The model returned non-finite logits. Expected: numbers. Retrain it, or load another "
                         "checkpoint."
                     )
+
+    def spans_of(
+        self, words: WordText, logits: np.ndarray, min_score: float = 0.0, temperature: float | None = None
+    ) -> list[tuple[int, int, int, float]]:
+        """Returns the entities of a text as (first word, last word (inclusive), place of the label, probability).
+
+        Args:
+            words, logits: what `span_logits` yields.
+            min_score: float. Lowest probability of an entity.
+            temperature: float. `None`: the model's.
+        """
+        valid = words.candidates(self.windows.max_span_width)
+        return entity_spans(self.probabilities(logits, temperature), valid, self.nested, min_score)
 
     def probabilities(self, logits: np.ndarray, temperature: float | None = None) -> np.ndarray:
         """Returns the softmax over the classes, float64 `(..., C + 1)`, of logits divided by the temperature.

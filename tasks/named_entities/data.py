@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from spanbert_keras.files.text_errors import json_lines_fault
-from spanbert_keras.preprocessing.examples import given_entity_texts
 from spanbert_keras.program import InputError, shown
 from tasks.named_entities.tags import Entity, entities_of, is_tag
 from tasks.shared.example_collector import ExampleCollector
@@ -215,16 +214,30 @@ def _of_json(line: str, where: str, number: int, gold: bool) -> Example:
         )
     text = record[found[0]]
     is_text = isinstance(text, str)
-    if is_text != (found[0] == "text") or not is_text and not all(isinstance(token, str) for token in _list(text)):
+    tokens = _list(text)
+    if is_text != (found[0] == "text") or not is_text and not (tokens and all(isinstance(t, str) for t in tokens)):
         wanted = "a str" if found[0] == "text" else "a list of at least one str"
         raise InputError(f"{where}: `{found[0]}` must be {wanted}. Received: {shown(text, 60)}.")
     if is_text and not text.strip():
         raise InputError(f"{where}: `text` is empty. Expected: words.")
     text = text if is_text else tuple(text)
-    entities = given_entity_texts.entities_of(text, record["entities"], where) if gold else []
+    entities = [_entity(text, one, where) for one in _list(record["entities"])] if gold else []
     sentences = () if is_text else ((0, len(text)),)
     return Example(str(record.get("id", f"line {number}")), text, tuple(sorted(set(entities))), sentences)
 
 
+def _entity(text: str | tuple[str, ...], entity: Any, where: str) -> Entity:
+    parts = [entity.get(key) for key in ("start", "end", "label")] if isinstance(entity, Mapping) else _list(entity)[:3]
+    whole = len(parts) == 3 and all(isinstance(one, int) and not isinstance(one, bool) for one in parts[:2])
+    if not whole or not isinstance(parts[2], str) or not parts[2]:
+        raise InputError(f"{where}: an entity must be [start, end, label]. Received: {shown(entity, 60)}.")
+    if not 0 <= parts[0] < parts[1] <= len(text):
+        raise InputError(
+            f"{where}: an entity must be a half-open range of the text's {len(text):,} "
+            f"{'characters' if isinstance(text, str) else 'tokens'}. Received: {shown(parts[:2])}."
+        )
+    return parts[0], parts[1], parts[2]
+
+
 def _list(value: Any) -> list:
-    return value if isinstance(value, list) and value else [None]
+    return value if isinstance(value, list) else []

@@ -11,7 +11,6 @@ import numpy as np
 from absl import logging
 
 from spanbert_keras import program
-from spanbert_keras.decoding.entity_spans import entity_spans
 from spanbert_keras.files.json_files import write_json
 from spanbert_keras.model_flag import load_task_model, print_precision_difference
 from spanbert_keras.program import InputError, setting
@@ -105,15 +104,15 @@ def calibrate(config: Config, model, folder: Path, examples) -> dict[str, float]
         targets = np.zeros(valid.shape, np.int64)
         for (first, last), number in gold.items():
             targets[first, last - first] = number
-        texts.append((found, valid, gold))
+        texts.append((words, found, gold))
         fitted = valid & (targets >= 0) & np.isfinite(found).all(axis=-1)
         logits.append(found[fitted])
         classes.append(targets[fitted])
 
     def predicted(temperature: float) -> tuple[np.ndarray, np.ndarray]:
         scores, right = [], []
-        for found, valid, gold in texts:
-            for first, last, label, score in entity_spans(model.probabilities(found, temperature), valid, model.nested):
+        for words, found, gold in texts:
+            for first, last, label, score in model.spans_of(words, found, temperature=temperature):
                 scores.append(score)
                 right.append(gold.get((first, last)) == label + 1)
         return np.array(scores), np.array(right, bool)

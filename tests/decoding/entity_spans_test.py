@@ -39,7 +39,7 @@ def test_the_likeliest_spans_that_do_not_cross_are_entities(nested, least):
     assert seen > 20
 
 
-def test_there_may_be_none():
+def test_a_text_may_have_no_entities():
     shares = np.zeros((N, W, C + 1))
     shares[..., 0] = 1
     assert entity_spans(shares, np.ones((N, W), bool), nested=True) == []

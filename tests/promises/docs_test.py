@@ -25,6 +25,7 @@ PAGES = (
     "coreference",
     "relation_extraction",
     "text_classification",
+    "named_entities",
     "span_vectors",
     "spacy",
     "haystack",

@@ -19,6 +19,7 @@ PROMISED = [
     *(f"{name}{size}" for name in ("our_bert", "our_bert_1seq", "google_bert") for size in ("", "_base", "_small")),
     *("squad_v1", "squad_v2", "newsqa", "triviaqa", "searchqa", "hotpotqa", "naturalquestions"),
     *("coreference_base", "coreference_large", "coreference_small", "tacred", "retacred"),
+    *("entities_conll2003", "entities_nested"),
     *(f"glue_{task}" for task in ("cola", "sst2", "mrpc", "stsb", "qqp", "mnli", "qnli", "rte", "wnli")),
 ]
 PROGRAMS = sorted(

@@ -25,7 +25,7 @@ ARROWS: dict[str, set[str]] = {
     "models": {"kernels", "layers", "losses", "preprocessing", "decoding", "presets", "files"},
     "conversion": {"models", "files", "presets"},
     # What trains it.
-    "data": {"preprocessing", "files", "settings"},
+    "data": {"preprocessing", "models", "files", "settings"},
     "training": {"kernels", "data", "preprocessing", "files", "settings"},
     "fine_tuning": {"training", "losses", "data", "preprocessing", "files", "settings"},
     "pretraining": {
@@ -60,6 +60,7 @@ INNER_ARROWS: dict[str, dict[str, set[str]]] = {
             "masking",
             "packing",
             "philox",
+            "word_windows",
             "piece_row",
             "question_windows",
             "row_blocks",

@@ -35,8 +35,8 @@ class AnnotationSettings(Settings):
         choices=ANNOTATIONS,
     )
     annotator: str = setting(
-        "spacy:PACKAGE_OR_PATH of a spaCy pipeline; rules (capitalised words, entities only); or jsonl:FILE with your "
-        "own mentions.",
+        "spacy:PACKAGE_OR_PATH of a spaCy pipeline; model:FILE of a saved entity recognizer; rules (capitalised words, "
+        "entities only); or jsonl:FILE with your own mentions.",
         default="spacy:en_core_web_sm",
     )
     max_document_bytes: int = setting(

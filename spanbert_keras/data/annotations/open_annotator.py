@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from spanbert_keras.data.annotations.annotator import Annotator
 from spanbert_keras.data.annotations.jsonl_annotator import JsonlAnnotator
+from spanbert_keras.data.annotations.model_annotator import ModelAnnotator
 from spanbert_keras.data.annotations.rule_annotator import RuleAnnotator
 from spanbert_keras.data.annotations.spacy_annotator import SpacyAnnotator
 from spanbert_keras.data.shards.annotation_format import MAX_LABELS
@@ -14,10 +15,10 @@ from spanbert_keras.settings import expand
 def check_annotator(text: str) -> None:
     """Raises `InputError` if `--annotator` has another form than those that `open_annotator` knows."""
     kind, colon, rest = text.partition(":")
-    if not (text == "rules" or (kind in ("spacy", "jsonl") and colon and rest)):
+    if not (text == "rules" or (kind in ("spacy", "jsonl", "model") and colon and rest)):
         raise InputError(
-            "--annotator must be spacy:PACKAGE_OR_PATH, rules, or jsonl:FILE, as in --annotator=spacy:en_core_web_sm. "
-            f"Received: {text}."
+            "--annotator must be spacy:PACKAGE_OR_PATH, model:FILE, rules, or jsonl:FILE, as in "
+            f"--annotator=spacy:en_core_web_sm. Received: {text}."
         )
 
 
@@ -25,7 +26,7 @@ def open_annotator(text: str, names: Sequence[str]) -> Annotator:
     """Returns the annotator that `--annotator` names.
 
     Args:
-        text: str. `spacy:PACKAGE_OR_PATH`, `rules`, or `jsonl:FILE`.
+        text: str. `spacy:PACKAGE_OR_PATH`, `model:FILE`, `rules`, or `jsonl:FILE`.
         names: sequence of str. Annotations to make.
 
     Raises:
@@ -38,6 +39,8 @@ def open_annotator(text: str, names: Sequence[str]) -> Annotator:
         annotator = RuleAnnotator(names)
     elif kind == "jsonl":
         annotator = JsonlAnnotator(expand(rest), names)
+    elif kind == "model":
+        annotator = ModelAnnotator(expand(rest), names)
     else:
         annotator = SpacyAnnotator(expand(rest), names)
     for name, labels in annotator.labels.items():

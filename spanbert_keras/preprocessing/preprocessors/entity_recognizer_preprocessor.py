@@ -35,7 +35,7 @@ class SpanBertEntityRecognizerPreprocessor(TaskPreprocessor):
 
     Returns:
         x, (x, y) or (x, y, sample_weight): x a dict of `token_ids`, `segment_ids`, `padding_mask`, `word_starts` and
-        `word_ends`, int32 `(N, T)`; y a dict of `span_labels`, int32 `(N, T, W)`, 0 for a span that is no entity, and
+        `word_ends`, int32 `(N, T)`; y a dict of `span_labels`, int32 `(N, T, W)`, 0 for "no entity", and
         `span_weights`, float32 `(N, T, W)`; sample_weight float32 `(N,)`.
 
     Raises:

@@ -20,9 +20,11 @@ def test_the_name_selects_the_annotator(tmp_path, monkeypatch):
     assert asked == [(f"{tmp_path}/model:1", ("entities",))]
 
 
-@pytest.mark.parametrize("text", ["", "spacy", "spacy:", "rules:x", "nltk:x", "jsonl"])
+@pytest.mark.parametrize("text", ["", "spacy", "spacy:", "rules:x", "nltk:x", "jsonl", "model:"])
 def test_another_form_is_rejected(text):
-    with pytest.raises(InputError, match=f"must be spacy:PACKAGE_OR_PATH, rules, or jsonl:FILE.* Received: {text}"):
+    with pytest.raises(
+        InputError, match=f"must be spacy:PACKAGE_OR_PATH, model:FILE, rules, or jsonl:FILE.* Received: {text}"
+    ):
         check_annotator(text)
     with pytest.raises(InputError, match="--annotator must be"):
         open_annotator(text, ("entities",))

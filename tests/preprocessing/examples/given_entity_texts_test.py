@@ -13,7 +13,7 @@ TOKENS = [("Ann", "met", "Bob", "."), ("No", ".")]
 OF_TOKENS = [[(0, 1, "PER"), (2, 3, "PER")], []]
 
 
-def test_texts_and_tokens_are_told_apart_by_their_form():
+def test_texts_and_tokens_differ_in_their_form():
     assert given_entity_texts("Ann met", None) == (["Ann met"], True)
     assert given_entity_texts(np.array(TEXTS), None) == (TEXTS, False)
     assert given_entity_texts(["Ann met", ["Bob", "slept"]], None) == (["Ann met", ("Bob", "slept")], False)
@@ -33,7 +33,7 @@ def test_texts_and_tokens_are_told_apart_by_their_form():
         ({"text": "a"}, None, "`texts` must be a str, or a list"),
     ],
 )
-def test_what_is_no_text_is_named(texts, tokens, message):
+def test_other_values_than_texts_are_named(texts, tokens, message):
     with pytest.raises(InputError, match=message):
         given_entity_texts(texts, tokens)
 

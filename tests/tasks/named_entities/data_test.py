@@ -87,7 +87,7 @@ def test_without_gold_entities_are_not_needed(tmp_path):
         ("Ann\nslept\n", "line 1 has no tag"),
         ("Ann NNP B-PER\nslept VB X-PER\n", "line 2: the tag must be O, or B-, .* Received: 'X-PER'"),
         ('{"text": "Ann"}', "line 1 lacks `text` or `tokens`, or `entities`"),
-        ('{"text": "Ann", "entities": [[0, 9, "PER"]]}', r"line 1: an entity must be a half-open .*\(0, 9\)"),
+        ('{"text": "Ann", "entities": [[0, 9, "PER"]]}', r"line 1: an entity must be a half-open .*\[0, 9\]"),
         ('{"text": 3, "entities": []}', "line 1: `text` must be a str. Received: 3"),
         ('{"tokens": [], "entities": []}', "`tokens` must be a list of at least one str"),
         ('{"text": " ", "entities": []}', "`text` is empty"),
