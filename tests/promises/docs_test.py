@@ -27,6 +27,7 @@ PAGES = (
     "text_classification",
     "span_vectors",
     "spacy",
+    "demo",
     "results",
     "architecture",
     "extending",

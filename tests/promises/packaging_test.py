@@ -109,7 +109,7 @@ def test_what_tests_import_is_in_the_test_extra(metadata, imports):
 
 
 def test_the_extras_have_these_names(metadata):
-    named = {"jax", "torch", "model-garden", "linguistic", "export", "parquet"}
+    named = {"jax", "torch", "model-garden", "linguistic", "export", "parquet", "demo"}
     of_tasks = {"classification", "coreference"}
     assert set(metadata["extras_require"]) == named | of_tasks | {"docs", "test", "dev"}
 
