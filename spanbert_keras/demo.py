@@ -7,6 +7,7 @@ The page is served on this machine until Ctrl-C. It fetches nothing from other m
 
 import contextlib
 import dataclasses
+from pathlib import Path
 
 from spanbert_keras import program
 from spanbert_keras.program import InputError, Settings, setting
@@ -43,6 +44,9 @@ def main(config: Config) -> None:
     from spanbert_keras.model_flag import load_model_of
 
     import_gradio()  # mistakes that cost no time come first
+    for path in config.model:
+        if "," in path and not Path(path).exists():
+            raise InputError(f"--model={path} is not there. Give --model once for each model, not a list.")
     listening = listen(config.host, config.port)
     with listening:
         models = [(path, load_model_of(path, known_kinds())) for path in config.model]

@@ -15,10 +15,19 @@ WAIT = """new Promise(done => {
   const look = () => { const value = (%s); value ? done(value) : requestAnimationFrame(look); };
   look();
 })"""
-PLACE = """(() => {
-  const box = %s.getBoundingClientRect();
-  return [box.left + box.width / 2, box.top + box.height / 2];
-})()"""
+PLACE = """new Promise(done => {  // where an element is once it moves no more and nothing covers it
+  let before = '', still = 0;
+  const look = () => {
+    const element = (%s);
+    element?.scrollIntoView({block: 'center', behavior: 'instant'});
+    const box = element?.getBoundingClientRect();
+    const place = box ? [box.left + box.width / 2, box.top + box.height / 2] : [-1, -1];
+    still = String(place) === before && element?.contains(document.elementFromPoint(...place)) ? still + 1 : 0;
+    before = String(place);
+    still > 2 ? done(place) : requestAnimationFrame(look);
+  };
+  look();
+})"""
 
 
 def chromium_program():
@@ -84,8 +93,6 @@ class Chromium:
 
     def click(self, element):
         """Presses the mouse on an element, given as a JavaScript expression."""
-        self.wait_for(element)
-        self.read(f"{element}.scrollIntoView({{block: 'center', behavior: 'instant'}})")
         x, y = self.read(PLACE % element)
         for kind in ("mouseMoved", "mousePressed", "mouseReleased"):
             self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)

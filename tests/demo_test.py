@@ -139,6 +139,11 @@ def test_a_port_in_use_is_found_before_a_model_is_loaded():
             demo.main(demo.Config(model=("nowhere.keras",), port=port))
 
 
+def test_a_list_of_models_is_a_mistake():
+    with pytest.raises(InputError, match="--model=a.keras,b.keras is not there. Give --model once for each model"):
+        demo.main(demo.Config(model=("a.keras,b.keras",)))
+
+
 def test_an_encoder_has_no_tab(toy_tokenizer, tmp_path):
     SpanBertEncoder(64, 1, 2, 8, 12, max_sequence_length=24, tokenizer=toy_tokenizer).save(tmp_path / "encoder.keras")
     with pytest.raises(InputError, match="holds a SpanBertEncoder. Expected: a model of SpanBertQuestionAnswerer, "):

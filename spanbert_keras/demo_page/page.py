@@ -48,7 +48,12 @@ def page_settings() -> dict[str, Any]:
         primary_hue="indigo",
         font=[gradio.themes.Font(name) for name in FONTS],
         font_mono=[gradio.themes.Font(name) for name in MONOSPACE],
-    ).set(block_info_text_color="*neutral_600", block_info_text_color_dark="*neutral_300")
+    ).set(  # more contrast
+        block_info_text_color="*neutral_600",
+        block_info_text_color_dark="*neutral_300",
+        body_text_color_subdued="*neutral_600",
+        body_text_color_subdued_dark="*neutral_300",
+    )
     return {
         "theme": theme,
         "css": (folder / "page.css").read_text(encoding="utf-8"),

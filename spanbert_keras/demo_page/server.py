@@ -6,7 +6,7 @@ import socket
 from spanbert_keras.demo_page.page import import_gradio, page_settings
 from spanbert_keras.errors import InputError
 
-# The browser is told to fetch from this server alone, whatever a version of Gradio asks for.
+# The browser fetches from this server alone, whatever a version of Gradio asks for.
 POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data: blob:; font-src 'self' data:; media-src 'self' data: blob:; base-uri 'self'; "
