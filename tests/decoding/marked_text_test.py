@@ -53,6 +53,13 @@ def test_parts_that_nest_and_cross_cover_their_characters(seed):
     assert sorted(parsed.notes) == sorted((p.end, p.note) for p in parts)  # each once, at the end of its part
 
 
+def test_parts_are_cut_no_more_than_they_must():
+    """Where the first part ends the two others are cut; the one that ends first stays inside of the other."""
+    parts = [MarkedPart(0, 5, 0), MarkedPart(1, 8, 1), MarkedPart(2, 6, 2)]
+    parsed = Parsed(marked_text("abcdefghij", parts))
+    assert sorted(parsed.elements) == [(0, 5, 0), (1, 5, 1), (2, 5, 2), (5, 6, 2), (5, 8, 1)]
+
+
 def test_a_part_without_a_note_has_none():
     assert Parsed(marked_text("Ann left", [MarkedPart(0, 3, 0)])).notes == []
 
