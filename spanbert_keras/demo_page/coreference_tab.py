@@ -18,7 +18,7 @@ def coreference_tab(resolver) -> Tab:
 
     def show(text, singletons, min_score, *genre):
         chosen = {"genre": genre[0] or None} if genre else {}
-        found = resolver.resolve(written(text, "text"), singletons=singletons, min_score=min_score, **chosen)
+        found = resolver.resolve(written(text, "text"), singletons=singletons, min_score=min_score or 0.0, **chosen)
         return show_document(found)
 
     return Tab(

@@ -25,7 +25,7 @@ def question_tab(reader) -> Tab:
             Field(kind="number", label="Number of answers", example=3, value=3, choices=(1, 10, 1)),
         ],
         show=lambda question, context, count: show_answers(
-            reader.answer(written(question, "question"), written(context, "context"), n_best=int(count)), context
+            reader.answer(written(question, "question"), written(context, "context"), n_best=int(count or 1)), context
         ),
     )
 

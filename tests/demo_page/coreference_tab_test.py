@@ -56,5 +56,5 @@ def test_the_resolver_is_asked_for_what_the_fields_hold(read_result):
     assert asked == [(TEXT, {"singletons": True, "min_score": 0.5, "genre": "bc"})]
     assert read_result(tab.answer(" ", True, 0.5, "bc"))["sb-error"][0].startswith("The text is empty.")
     resolver.genres, resolver.default_genre = (), None
-    coreference_tab(resolver).answer(TEXT, False, 0.0)
+    coreference_tab(resolver).answer(TEXT, False, None)  # the number was deleted
     assert asked[1:] == [(TEXT, {"singletons": False, "min_score": 0.0})]

@@ -50,3 +50,5 @@ def test_the_reader_is_asked_for_what_the_fields_hold(read_result):
     for values, name in ((("", CONTEXT, 1), "question"), (("Who?", " ", 1), "context")):
         assert read_result(tab.answer(*values))["sb-error"][0].startswith(f"The {name} is empty.")
     assert len(asked) == 1 and len(tab.example) == 3
+    tab.answer("Who?", CONTEXT, None)  # the number was deleted
+    assert asked[1] == ("Who?", CONTEXT, 1)
