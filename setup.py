@@ -39,6 +39,7 @@ EXTRAS = {
     "parquet": ["pyarrow>=18"],
     "retrieval": ["bm25s>=0.3"],
     "haystack": ["haystack-ai>=2.20,<4"],
+    "demo": ["fastapi>=0.115.2", "gradio>=6.31,<7", "uvicorn>=0.14"],  # the first and the last as Gradio needs them
     "coreference": ["scipy>=1.14", "spacy>=3.8"],
     "classification": ["matplotlib>=3.9", "scikit-learn>=1.5", "scipy>=1.14"],
     "entities": ["matplotlib>=3.9", "seqeval>=1.2.2"],
@@ -51,6 +52,7 @@ DOCS = ["jupytext>=1.16", "mkdocs>=1.6,<2", "mkdocs-material>=9.5,<10", "mkdocst
 TEST = [
     *EXTRAS["classification"],
     *EXTRAS["coreference"],
+    *EXTRAS["demo"],
     *EXTRAS["entities"],
     *EXTRAS["export"],
     *EXTRAS["haystack"],
@@ -89,7 +91,10 @@ setuptools.setup(
     license_files=["LICENSE"],
     python_requires=">=3.11",
     packages=setuptools.find_packages(include=["spanbert_keras", "spanbert_keras.*"]),
-    package_data={"spanbert_keras.decoding": ["resolved_document.html"]},
+    package_data={
+        "spanbert_keras.decoding": ["resolved_document.html"],
+        "spanbert_keras.demo_page": ["page.css", "page.js"],
+    },
     install_requires=REQUIREMENTS,
     entry_points={
         "spacy_factories": [

@@ -1,6 +1,6 @@
 """Loads the task model of a program's `--model` flag, in the precision of `--precision`; checks `--language`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,12 +52,27 @@ def load_task_model(path: str, kind: str, precision: str = "float32"):
     Raises:
         InputError: the path does not exist, or holds a model of another class.
     """
+    return load_model_of(path, (kind,), precision)
+
+
+def load_model_of(path: str, kinds: Sequence[str], precision: str = "float32"):
+    """Returns the saved model of `--model`, which may be of several classes.
+
+    Args:
+        path, precision: see `load_task_model`.
+        kinds: sequence of str. Names of public classes.
+
+    Raises:
+        InputError: the path does not exist, or holds a model of another class.
+    """
     if not Path(path).exists():
         raise InputError(f"--model={path} is not there. Expected: a .keras file that fine-tuning saved.")
     overrides: dict[str, Any] = {} if precision == "float32" else {"dtype": precision}
+    classes: Any = tuple(getattr(spanbert_keras, kind) for kind in kinds)
     model = spanbert_keras.load_pretrained(path, **overrides)
-    if not isinstance(model, getattr(spanbert_keras, kind)):
-        raise InputError(f"--model={path} holds a {type(model).__name__}. Expected: a {kind}, as fine-tuning saves it.")
+    if not isinstance(model, classes):
+        expected = f"{kinds[0]}, as fine-tuning saves it" if len(kinds) == 1 else f"model of {', '.join(kinds)}"
+        raise InputError(f"--model={path} holds a {type(model).__name__}. Expected: a {expected}.")
     for note in model.conversion_notes:  # what the folder of another library did not determine
         logging.info("%s: %s", path, note)
     return model

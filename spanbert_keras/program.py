@@ -43,6 +43,7 @@ DEFECT_EXIT_CODE = 70  # EX_SOFTWARE of sysexits.h
 MAX_FLAG_FILES = 100  # read for one command line
 MAX_FLAG_BYTES = 1 << 20  # of one of them
 NAMED_FLAG = re.compile(r"--?(?P<name>\w+)")
+REPEAT = ";\n    repeat this option to specify a list of values"  # that absl adds to the text of a flag
 FLAG_FILE = re.compile(r"--?flagfile(=(?P<path>.*))?", re.DOTALL)
 
 
@@ -151,6 +152,8 @@ def _define(field: dataclasses.Field, annotation: Any, values: flags.FlagValues)
         flags.DEFINE_integer(field.name, default, text, flag_values=values)
     elif kind is float:
         flags.DEFINE_float(field.name, default, text, flag_values=values)
+    elif typing.get_origin(kind) is tuple and field.metadata["repeated"]:
+        flags.DEFINE_multi_string(field.name, None if default is None else list(default), text, flag_values=values)
     elif typing.get_origin(kind) is tuple:
         flags.DEFINE_list(field.name, None if default is None else list(default), text, flag_values=values)
     else:
@@ -233,7 +236,7 @@ def _help_text(about: str, config_class: type, values: flags.FlagValues) -> str:
     for name in ["flagfile", "version", *(field.name for field in _fields_of(config_class))]:
         flag = values[name]
         shown = "" if flag.default in (None, "", []) else f" (default: {str(flag.default_as_str).strip(chr(39))})"
-        text = flag.help
+        text = flag.help.removesuffix(REPEAT)
         if choices := getattr(flag.parser, "enum_values", None):
             bare = text.removeprefix(f"<{'|'.join(choices)}>: ")  # absl puts the choices before the text
             text = f"{bare} One of: {', '.join(choices)}."
@@ -244,9 +247,12 @@ def _help_text(about: str, config_class: type, values: flags.FlagValues) -> str:
 def to_arguments(config: Any) -> list[str]:
     """Returns the command line that `parse` turns into `config`."""
     arguments = []
+    repeated = {field.name for field in _fields_of(type(config)) if field.metadata.get("repeated")}
     for name, value in to_flags(config).items():
         if isinstance(value, bool):
             arguments.append(f"--{name}" if value else f"--no{name}")
+        elif name in repeated:
+            arguments += [f"--{name}={one}" for one in value or ()]
         elif value is not None:
             arguments.append(f"--{name}={','.join(map(str, value)) if isinstance(value, list) else value}")
     return arguments

@@ -37,6 +37,7 @@ def setting(
     changeable: bool = False,
     path: bool = False,
     formerly: Sequence[str] = (),
+    repeated: bool = False,
 ) -> Any:
     """Returns the dataclass field of one setting: everything about it is in this call.
 
@@ -50,6 +51,8 @@ def setting(
         changeable: bool. Whether it may differ when a run continues in the same folder.
         path: bool. Whether it is a path, or several, in which `Settings` expands `~` and `$HOME`.
         formerly: names that the flag had in earlier versions. They are still accepted.
+        repeated: bool. Whether the flag is given once for each element of a tuple, which may then hold commas. Any
+            other flag that is given twice has its last value.
 
     Example:
 
@@ -75,6 +78,7 @@ def setting(
             "changeable": changeable,
             "path": path,
             "formerly": tuple(formerly),
+            "repeated": repeated,
         },
     )
 

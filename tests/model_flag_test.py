@@ -8,6 +8,7 @@ from spanbert_keras.errors import InputError
 from spanbert_keras.model_flag import (
     check_language_flag,
     language_setting,
+    load_model_of,
     load_task_model,
     precision_setting,
     print_precision_difference,
@@ -41,6 +42,14 @@ def test_a_model_of_the_expected_class_is_loaded_and_its_notes_are_logged(path, 
 def test_a_model_of_another_class_is_rejected(path):
     with pytest.raises(InputError, match="holds a SpanBertQuestionAnswerer. Expected: a SpanBertRelationExtractor"):
         load_task_model(str(path), "SpanBertRelationExtractor")
+
+
+def test_a_model_of_one_of_several_classes_is_loaded(path):
+    kinds = ["SpanBertPretrainer", "SpanBertQuestionAnswerer"]
+    assert type(load_model_of(str(path), kinds)) is SpanBertQuestionAnswerer
+    expected = "holds a SpanBertQuestionAnswerer. Expected: a model of SpanBertPretrainer, SpanBertEncoder."
+    with pytest.raises(InputError, match=expected):
+        load_model_of(str(path), ["SpanBertPretrainer", "SpanBertEncoder"])
 
 
 def test_a_path_that_does_not_exist_is_rejected_before_anything_is_loaded(path, monkeypatch):

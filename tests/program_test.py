@@ -33,6 +33,20 @@ def test_every_type_is_parsed():
     assert config == Config(path="p", steps=7, rate=1e-3, fast=True, mode="b", limit=4, names=("u", "v"))
 
 
+def test_a_repeated_flag_is_given_once_for_each_value(tmp_path, capsys):
+    @dataclasses.dataclass(frozen=True, kw_only=True)
+    class Repeated:
+        name: tuple[str, ...] = program.setting("A name.", default=("x",), repeated=True)
+
+    (tmp_path / "a.flags").write_text("--name=a,b\n")
+    config = program.parse(Repeated, [f"--flagfile={tmp_path / 'a.flags'}", "--name=c"])
+    assert config == Repeated(name=("a,b", "c")) and program.parse(Repeated, []) == Repeated()
+    assert program.to_arguments(config) == ["--name=a,b", "--name=c"]
+    with pytest.raises(SystemExit):
+        program.parse(Repeated, ["--help"])
+    assert capsys.readouterr().out.endswith("\n      A name.\n")
+
+
 def test_defaults_are_the_dataclass_defaults():
     assert program.parse(Config, ["--path=p"]) == Config(path="p")
 

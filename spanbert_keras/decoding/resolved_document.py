@@ -5,13 +5,12 @@ import functools
 import html
 import os
 import re
-from collections.abc import Sequence
 from pathlib import Path
 
+from spanbert_keras.decoding.marked_text import MarkedPart, hue, marked_text
 from spanbert_keras.decoding.results import Mention
 
 PLACEHOLDER = re.compile(r"\{\{(title|chains|count|text)\}\}")
-GOLDEN_ANGLE = 137.508  # degrees; keeps the hues of chains with neighbouring numbers far apart
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,22 +76,31 @@ class ResolvedDocument:
         Returns:
             str. HTML that needs no other file.
         """
-        text, spans = self._characters()
-        chains = "".join(
-            f'<li style="--hue:{_hue(number)}" data-chain="{number}"><b>{html.escape(_shortened(names[0]))}</b> '
-            f"<span>{len(names)} mentions</span></li>"
-            for number, names in enumerate([m.text for m in cluster] for cluster in self.clusters)
-        )
-        filling = {
-            "title": html.escape(title),
-            "chains": chains,
-            "count": f"{len(self.token_clusters)} chains, {len(spans)} mentions",
-            "text": _marked(text, spans),
-        }
+        filling = {"title": html.escape(title), **self.render_parts()}
         page = PLACEHOLDER.sub(lambda found: filling[found[1]], _page())  # once: a text may look like a placeholder
         if path is not None:
             Path(path).write_text(page, encoding="utf-8", errors="backslashreplace")
         return page
+
+    def render_parts(self) -> dict[str, str]:
+        """Returns the HTML that `render` puts into its page, for another page: that page chooses colours and layout.
+
+        Returns:
+            dict with `"text"`, the text with its mentions as `mark` elements; `"chains"`, an `li` element for each
+            chain; `"count"`, a few words with the number of chains and mentions. All elements of chain number i have
+            `data-chain="i"` and the hue `--hue`.
+        """
+        text, spans = self._characters()
+        chains = "".join(
+            f'<li style="--hue:{hue(number)}" data-chain="{number}"><b>{html.escape(_shortened(names[0]))}</b> '
+            f"<span>{len(names)} mentions</span></li>"
+            for number, names in enumerate([m.text for m in cluster] for cluster in self.clusters)
+        )
+        return {
+            "text": marked_text(text, [MarkedPart(*span, note=str(span[2] + 1)) for span in spans]),
+            "chains": chains,
+            "count": f"{len(self.token_clusters)} chains, {len(spans)} mentions",
+        }
 
     def _characters(self) -> tuple[str, list[tuple[int, int, int]]]:
         """Returns a text and the (start, end, chain) of its mentions, in characters."""
@@ -114,39 +122,6 @@ class ResolvedDocument:
 def _page() -> str:
     """Returns the page with its placeholders; read when a document is first rendered."""
     return Path(__file__).with_name("resolved_document.html").read_text(encoding="utf-8")
-
-
-def _marked(text: str, spans: Sequence[tuple[int, int, int]]) -> str:
-    """Returns the text as HTML with each span in an element; one that crosses another is cut in two."""
-    opening: dict[int, list[tuple[int, int, int]]] = {}
-    closing: dict[int, int] = {}
-    for span in sorted(spans, key=lambda s: (s[0], -s[1])):
-        opening.setdefault(span[0], []).append(span)
-        closing[span[1]] = closing.get(span[1], 0) + 1
-    parts: list[str] = []
-    stack: list[tuple[int, int, int]] = []
-    before = 0
-    for place in sorted({*opening, *closing}):
-        parts.append(html.escape(text[before:place]))
-        before = place
-        left = [span for span in stack if span[1] == place]
-        reopened: list[tuple[int, int, int]] = []
-        while left:
-            span = stack.pop()
-            parts.append(f"<sub>{span[2] + 1}</sub></mark>" if span[1] == place else "</mark>")
-            if span in left:
-                left.remove(span)
-            else:
-                reopened.append(span)
-        for span in [*reversed(reopened), *opening.get(place, [])]:
-            stack.append(span)
-            parts.append(f'<mark style="--hue:{_hue(span[2])}" data-chain="{span[2]}" tabindex="0">')
-    parts.append(html.escape(text[before:]))
-    return "".join(parts)
-
-
-def _hue(number: int) -> str:
-    return f"{number * GOLDEN_ANGLE % 360:.0f}"
 
 
 def _shortened(text: str) -> str:

@@ -29,6 +29,7 @@ PAGES = (
     "span_vectors",
     "spacy",
     "haystack",
+    "demo",
     "results",
     "architecture",
     "extending",

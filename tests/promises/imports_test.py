@@ -41,6 +41,8 @@ ARROWS: dict[str, set[str]] = {
     },
     # For other libraries' pipelines.
     "integrations": {"", "files", "preprocessing", "models"},
+    # What `demo` shows.
+    "demo_page": {"", "decoding"},
     "program": {"", "files", "program_start", "settings", "standard_streams"},
     "model_flag": {"", "preprocessing", "settings"},
 }

@@ -110,7 +110,7 @@ def test_what_tests_import_is_in_the_test_extra(metadata, imports):
 
 
 def test_the_extras_have_these_names(metadata):
-    named = {"jax", "torch", "model-garden", "linguistic", "export", "parquet", "retrieval", "haystack"}
+    named = {"jax", "torch", "model-garden", "linguistic", "export", "parquet", "retrieval", "haystack", "demo"}
     of_tasks = {"classification", "coreference", "entities"}
     assert set(metadata["extras_require"]) == named | of_tasks | {"docs", "test", "dev"}
 

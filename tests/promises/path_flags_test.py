@@ -18,7 +18,7 @@ PROGRAMS = sorted(
 )
 # Text that is not a path. A new flag with text belongs here, or is a `setting(..., path=True)`.
 OTHER_TEXT = {
-    *("baselines", "curve", "dataset", "default_genre", "entity_labels", "eval_schemes", "genre", "genres"),
+    *("baselines", "curve", "dataset", "default_genre", "entity_labels", "eval_schemes", "genre", "genres", "host"),
     *("context", "label_column", "label_separator", "language", "phases"),
     *("classification", "coreference", "question_answering", "relation_extraction", "tasks"),
     *("lengths", "method", "no_relation", "pair_column", "question", "sets", "shard", "sides", "submission_method"),

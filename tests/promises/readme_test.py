@@ -85,6 +85,7 @@ def models(tmp_path_factory):
             encoder(), ["entailment", "not_entailment"], takes_pairs=True
         ),
         "reviews.keras": spanbert_keras.SpanBertTextClassifier(encoder(), ["bad", "good"]),
+        "runs/entities/entity_recognizer.keras": spanbert_keras.SpanBertEntityRecognizer(encoder(), ["PER", "LOC"]),
         "reader.keras": reader,
         "extractor.keras": extractor,
         "resolver.keras": resolver,

@@ -16,7 +16,7 @@ from tests.promises.flags_test import PROGRAMS
 
 HEAVY = {
     *("keras", "keras_hub", "tensorflow", "tensorflow_text", "torch", "jax", "transformers", "spacy"),
-    *("scipy", "sklearn", "matplotlib", "pyarrow", "onnx", "pandas"),
+    *("scipy", "sklearn", "matplotlib", "pyarrow", "onnx", "pandas", "gradio", "fastapi"),
 }
 ANSWER_SECONDS = 2
 FLAGS = {"--help": 0, "--helpfull": 0, "--version": 0, "--misspelt=1": 2}
