@@ -38,7 +38,7 @@ class Config(Settings):
 
 def main(config: Config) -> None:
     """Loads the models and serves the page."""
-    from spanbert_keras.demo_page.kinds import known_kinds, tabs_of
+    from spanbert_keras.demo_page.kinds import KINDS, tabs_of
     from spanbert_keras.demo_page.page import import_gradio, make_blocks
     from spanbert_keras.demo_page.server import address_of, listen, serve
     from spanbert_keras.model_flag import load_model_of
@@ -49,7 +49,7 @@ def main(config: Config) -> None:
             raise InputError(f"--model={path} is not there. Give --model once for each model, not a list.")
     listening = listen(config.host, config.port)
     with listening:
-        models = [(path, load_model_of(path, known_kinds())) for path in config.model]
+        models = [(path, load_model_of(path, list(KINDS))) for path in config.model]
         blocks = make_blocks(tabs_of(models))
         count = f"{len(models)} model{'s' if len(models) > 1 else ''}"
         print(f"{address_of(listening)} shows {count}. Ctrl-C ends it.", flush=True)

@@ -18,7 +18,7 @@ def entity_tab(recognizer) -> Tab:
     return Tab(
         title="Entities",
         about="Finds names and other mentions of entities, and their kinds. They may nest.",
-        button="Recognise",
+        button="Recognize",
         fields=[Field(kind="text", label="Text", example=TEXT)],
         show=show,
     )

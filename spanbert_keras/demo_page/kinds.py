@@ -24,11 +24,6 @@ KINDS: dict[str, Callable[..., Tab]] = {
 }
 
 
-def known_kinds() -> list[str]:
-    """Returns the names of the classes in `KINDS` that this version of the package has."""
-    return [name for name in KINDS if getattr(spanbert_keras, name, None) is not None]
-
-
 def tabs_of(models: Sequence[tuple[str, object]]) -> list[tuple[str, Tab]]:
     """Returns (title, tab) for each model; if several have one title, the name of the file or folder is added.
 
@@ -42,7 +37,7 @@ def tabs_of(models: Sequence[tuple[str, object]]) -> list[tuple[str, Tab]]:
     for path, model in models:
         if getattr(model, "tokenizer", None) is None:
             raise InputError(f"--model={path} has no tokenizer, so it cannot read text. Save it with one.")
-        kind = next(name for name in known_kinds() if isinstance(model, getattr(spanbert_keras, name)))
+        kind = next(name for name in KINDS if isinstance(model, getattr(spanbert_keras, name)))
         tabs.append((path, KINDS[kind](model)))
     counts = Counter(tab.title for _, tab in tabs)
     return [(tab.title if counts[tab.title] == 1 else f"{tab.title}: {short_name(path)}", tab) for path, tab in tabs]
@@ -55,4 +50,11 @@ def short_name(path: str) -> str:
     return last.parent.name if usual and last.parent.name else last.stem if last.suffix == ".keras" else last.name
 
 
-USUAL = ("question_answerer", "coreference_resolver", "relation_extractor", "text_classifier", "pretrainer")
+USUAL = (
+    "question_answerer",
+    "coreference_resolver",
+    "relation_extractor",
+    "text_classifier",
+    "entity_recognizer",
+    "pretrainer",
+)
