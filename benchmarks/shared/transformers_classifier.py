@@ -25,6 +25,7 @@ class TransformersClassifier:
         max_length: int. Tokens per row.
         seed: int. Seed of head, order and dropout.
         pooler: bool. Whether the linear layer reads the folder's pooler, as usual, or [CLS].
+        model_class: str. Name of the class in `transformers`.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class TransformersClassifier:
         max_length: int = 128,
         seed: int = 0,
         pooler: bool = True,
+        model_class: str = "BertForSequenceClassification",
     ):
         import torch
         import transformers
@@ -46,7 +48,7 @@ class TransformersClassifier:
         self.batch_size, self.max_length = batch_size, max_length
         self.random = np.random.default_rng(seed)
         torch.manual_seed(seed)
-        self.model = transformers.BertForSequenceClassification.from_pretrained(encoder, num_labels=classes)
+        self.model = getattr(transformers, model_class).from_pretrained(encoder, num_labels=classes)
         if not pooler:
             self.model.bert.pooler.register_forward_hook(lambda module, inputs, output: inputs[0][:, 0])
         self.tokenizer = transformers.AutoTokenizer.from_pretrained(encoder)
@@ -80,8 +82,11 @@ class TransformersClassifier:
             padded: bool. Whether rows are padded to `max_length` instead of the longest in the step.
         """
         self.model.train()
-        batch = self._tensors(encoded, rows, padded)
-        loss = self.model(**batch, labels=self.torch.from_numpy(targets[rows])).loss
+        return self.update(self._tensors(encoded, rows, padded), targets[rows])
+
+    def update(self, batch: Any, targets: np.ndarray) -> float:
+        """Trains on a batch of tensors with its targets, and returns its loss."""
+        loss = self.model(**batch, labels=self.torch.from_numpy(targets)).loss
         loss.backward()
         self.torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self.optimizer.step()
