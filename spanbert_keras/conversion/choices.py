@@ -11,3 +11,4 @@ MODELS = (
 )
 FORMATS = ("keras", "preset", "hugging_face", "saved_model", "saved_model_strings", "onnx", "litert")
 DTYPES = ("source", "float32", "float16", "bfloat16")
+QUANTIZED = ("int8",)

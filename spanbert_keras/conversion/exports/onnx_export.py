@@ -1,5 +1,6 @@
 """Exports to ONNX. Shape letters: B batch, T tokens, M masked positions."""
 
+import logging
 import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -15,7 +16,7 @@ MAX_BYTES = 2**31 - 2**20  # of a graph: protobuf's limit for a file, less room 
 GRAPH_FIELD = 7  # number of the field `graph` in `onnx.ModelProto`
 
 
-def export_onnx(model, path: str | os.PathLike) -> float:
+def export_onnx(model, path: str | os.PathLike, quantize: bool = False) -> float:
     """Writes an ONNX file atomically, after comparing its outputs in onnxruntime with the model's.
 
     Inputs and outputs have the model's names. Inputs are int32 of any batch size and length: for an encoder
@@ -29,6 +30,8 @@ def export_onnx(model, path: str | os.PathLike) -> float:
         model: `SpanBertEncoder`, `SpanBertPretrainer` or the model of a task, except a coreference resolver, that
             computes in float32.
         path: path of the file, usually `*.onnx`. An existing file is replaced. Needs the extra `export`.
+        quantize: bool. Whether kernels and the tables of embeddings are stored as int8, and what is multiplied by a
+            kernel is rounded to 8 bits too while the model runs. Defaults to `False`.
 
     Returns:
         float. Largest difference between onnxruntime's outputs and the model's, on a batch with padding.
@@ -36,7 +39,7 @@ def export_onnx(model, path: str | os.PathLike) -> float:
     Raises:
         InputError: a package of the extra `export` is not installed; the backend is not TensorFlow; the model is not
             one of this package, computes in another dtype or has more than 2 GB of weights; the file cannot be written;
-            its outputs differ from the model's.
+            its outputs differ from the model's by more than rounding explains (with `quantize`: are not numbers).
 
     Example:
 
@@ -70,8 +73,10 @@ def export_onnx(model, path: str | os.PathLike) -> float:
         _name_free_axes(exported.graph)
         onnx.checker.check_model(exported)
         _write_with_weights(exported, weights, temporary)
+        if quantize:
+            _quantize(temporary)
         inputs = sample_inputs(model)
-        differences.append(check_outputs(model, inputs, open_onnx(temporary)))
+        differences.append(check_outputs(model, inputs, open_onnx(temporary), quantize))
 
     with input_error_if_unwritable(path):
         write_atomically(path, write)
@@ -172,6 +177,26 @@ def _write_parts(exported, rest: bytes, tensors: Callable[[], Iterator[bytes]], 
         file.write(exported.SerializeToString())
         file.write(bytes([GRAPH_FIELD << 3 | 2]) + _varint(size) + rest)
         file.writelines(tensors())
+
+
+def _quantize(path: Path) -> None:
+    """Replaces a file by one with int8 weights, one scale for each column of a kernel."""
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    whole = path.with_name(f"{path.name}.float32")
+    path.rename(whole)
+    log = logging.getLogger()
+    try:
+        log.addFilter(_is_no_advice)
+        quantize_dynamic(whole, path, per_channel=True, weight_type=QuantType.QInt8)
+    finally:
+        log.removeFilter(_is_no_advice)
+        whole.unlink()
+
+
+def _is_no_advice(record: logging.LogRecord) -> bool:
+    """Drops the advice to optimize the graph first: what depends on weights alone is computed already."""
+    return "Please consider to run pre-processing" not in record.getMessage()
 
 
 def _varint(number: int) -> bytes:
