@@ -9,6 +9,6 @@ MODELS = (
     "text_classifier",
     "relation_extractor",
 )
-FORMATS = ("keras", "preset", "hugging_face", "saved_model", "saved_model_strings", "onnx", "litert")
+FORMATS = ("keras", "preset", "hugging_face", "saved_model", "saved_model_strings", "onnx", "onnx_parts", "litert")
 DTYPES = ("source", "float32", "float16", "bfloat16")
 QUANTIZED = ("int8",)

@@ -65,14 +65,7 @@ def export_onnx(model, path: str | os.PathLike, quantize: bool = False) -> float
     differences = []
 
     def write(temporary: Path) -> None:
-        import onnx
-
-        weights = {f"weight_{index}": variable for index, variable in enumerate(model.variables)}
-        _write_graph(model, weights, temporary)
-        exported = onnx.load(str(temporary))
-        _name_free_axes(exported.graph)
-        onnx.checker.check_model(exported)
-        _write_with_weights(exported, weights, temporary)
+        write_onnx(model, dict.fromkeys(model.input_keys, ("int32", (None, None))), temporary)
         if quantize:
             _quantize(temporary)
         inputs = sample_inputs(model)
@@ -83,7 +76,25 @@ def export_onnx(model, path: str | os.PathLike, quantize: bool = False) -> float
     return differences[0]
 
 
-def _write_graph(model, weights: Mapping[str, keras.Variable], path: Path) -> None:
+def write_onnx(model, inputs: Mapping[str, tuple[str, tuple]], path: Path) -> None:
+    """Writes a built model as an ONNX file.
+
+    Args:
+        model: model that takes a dict of inputs and returns one of outputs.
+        inputs: dict from each input's name to its dtype and its shape, whose free axes are `None`.
+        path: path of the file.
+    """
+    import onnx
+
+    weights = {f"weight_{index}": variable for index, variable in enumerate(model.variables)}
+    _write_graph(model, inputs, weights, path)
+    exported = onnx.load(str(path))
+    _name_free_axes(exported.graph)
+    onnx.checker.check_model(exported)
+    _write_with_weights(exported, weights, path)
+
+
+def _write_graph(model, specs: Mapping, weights: Mapping[str, keras.Variable], path: Path) -> None:
     """Writes an ONNX file whose weights are inputs. tf2onnx would copy weights inside the graph dozens of times."""
     import tensorflow as tf
 
@@ -100,7 +111,7 @@ def _write_graph(model, weights: Mapping[str, keras.Variable], path: Path) -> No
 
     stateless = Stateless(name=model.name, dtype="float32", autocast=False)
     stateless.built = True  # it has no weights of its own
-    rows = {name: tf.TensorSpec((None, None), tf.int32, name=name) for name in model.input_keys}
+    rows = {name: tf.TensorSpec(shape, dtype, name=name) for name, (dtype, shape) in specs.items()}
     held = {name: tf.TensorSpec(variable.shape, variable.dtype, name=name) for name, variable in weights.items()}
     stateless.export(str(path), format="onnx", verbose=False, input_signature=[rows | held])
 

@@ -121,8 +121,10 @@ def _graph_tokenizer(model) -> GraphTokenizer:
             "A SavedModel that takes strings needs the encoder's tokenizer. Expected: `encoder.tokenizer` with a "
             "vocabulary. Received: none; set it, or export token ids with strings=False."
         )
-    if tokenizer.special_tokens_in_text or isinstance(model, SpanBertQuestionAnswerer) and (
-        model.windows.special_tokens_in_text
+    if (
+        tokenizer.special_tokens_in_text
+        or isinstance(model, SpanBertQuestionAnswerer)
+        and (model.windows.special_tokens_in_text)
     ):
         raise InputError(
             "A SavedModel treats a literal [MASK] in a text as ordinary text. Expected: a model and a tokenizer with "
