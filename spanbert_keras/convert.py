@@ -48,8 +48,8 @@ class Config(Settings):
         choices=choices.DTYPES,
     )
     quantize: str | None = setting(
-        "Type of the weights in an ONNX or LiteRT file: int8, a quarter of the size, with inputs of kernels rounded while "
-        "the model runs. The difference is printed and never too large.",
+        "Type of the weights in an ONNX or LiteRT file: int8, a quarter of the size. The outputs' difference from the "
+        "model's is printed, whatever it is.",
         default=None,
         choices=choices.QUANTIZED,
     )

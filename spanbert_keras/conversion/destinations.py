@@ -29,7 +29,6 @@ from spanbert_keras.files.destination_lock import destination_lock
 from spanbert_keras.files.keras_files import save_model, save_preset
 from spanbert_keras.files.writing import input_error_if_unwritable, write_atomically
 
-
 Compare = Callable[[Any], Callable[[Callable], list[str]]]  # model -> function that runs its export -> notes
 
 

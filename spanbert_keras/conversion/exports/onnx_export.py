@@ -1,6 +1,5 @@
 """Exports to ONNX. Shape letters: B batch, T tokens, M masked positions."""
 
-import logging
 import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -192,22 +191,13 @@ def _write_parts(exported, rest: bytes, tensors: Callable[[], Iterator[bytes]], 
 
 def _quantize(path: Path) -> None:
     """Replaces a file by one with int8 weights, one scale for each column of a kernel."""
+    import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    whole = path.with_name(f"{path.name}.float32")
-    path.rename(whole)
-    log = logging.getLogger()
-    try:
-        log.addFilter(_is_no_advice)
-        quantize_dynamic(whole, path, per_channel=True, weight_type=QuantType.QInt8)
-    finally:
-        log.removeFilter(_is_no_advice)
-        whole.unlink()
-
-
-def _is_no_advice(record: logging.LogRecord) -> bool:
-    """Drops the advice to optimize the graph first: what depends on weights alone is computed already."""
-    return "Please consider to run pre-processing" not in record.getMessage()
+    model = onnx.load(str(path))
+    # Its advice to optimize the graph first does not apply: what depends on weights alone is computed already.
+    model.metadata_props.add(key="onnx.quant.pre_process", value="onnxruntime.quant")
+    quantize_dynamic(model, path, per_channel=True, weight_type=QuantType.QInt8)
 
 
 def _varint(number: int) -> bytes:

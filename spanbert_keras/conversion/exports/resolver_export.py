@@ -3,10 +3,9 @@ A antecedents, D hidden_dim, G span_dim."""
 
 import functools
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
-import keras
 import numpy as np
 from keras import ops
 
@@ -15,13 +14,11 @@ from spanbert_keras.conversion.exports.verification import TOLERANCES, check_exp
 from spanbert_keras.errors import InputError
 from spanbert_keras.files.json_files import write_json
 from spanbert_keras.files.writing import input_error_if_unwritable, write_atomically
-from spanbert_keras.layers.coreference.pair_scorer import gather_antecedents
-from spanbert_keras.layers.coreference.span_refinement import with_dummy
-from spanbert_keras.layers.coreference.span_vectors import gather_spans
-from spanbert_keras.layers.functional import MASKED
 from spanbert_keras.models.coreference_resolver import SpanBertCoreferenceResolver
+from spanbert_keras.models.resolver_parts import ResolverPart, resolver_parts
 
 FILES = frozenset(("encoder.onnx", "mentions.onnx", "spans.onnx", "pairs.onnx", "tokenizer.json", "resolver.json"))
+MASKED = -1e8  # scores at padding are lower
 SAMPLES = ((23, 9), (7, 1))  # P and S of the comparisons
 
 
@@ -90,7 +87,7 @@ def export_resolver(resolver, folder: str | os.PathLike) -> float:
     def write(temporary: Path) -> None:
         temporary.mkdir()
         differences.append(export_onnx(resolver.encoder, temporary / "encoder.onnx"))
-        parts = _parts(resolver)
+        parts = resolver_parts(resolver)
         for name, part in parts.items():
             write_onnx(part, part.specs, temporary / f"{name}.onnx")
         differences.append(_largest_difference(resolver, parts, temporary))
@@ -133,81 +130,7 @@ def _settings(resolver) -> dict:
     }
 
 
-class _Part(keras.Model):
-    """A function of a dict of tensors that uses some layers of a model, and its inputs' dtypes and shapes."""
-
-    def __init__(self, function: Callable, layers: list, specs: Mapping[str, tuple[str, tuple]]):
-        super().__init__(dtype="float32", name="part")
-        self.function = function
-        self.used_layers = layers
-        self.specs = dict(specs)
-        self.built = True
-
-    def call(self, inputs, training=None):
-        return self.function(inputs)
-
-
-def _parts(resolver) -> dict[str, _Part]:
-    """Returns the parts after the encoder by the name of their files."""
-    vectors, mentions = resolver.span_vectors, resolver.mention_scorer
-    pairs = [resolver.coarse_antecedents, resolver.pair_scorer, resolver.span_refinement]
-    width = resolver.encoder.hidden_dim
-    sequence = {"sequence": ("float32", (None, width))}
-    places = dict.fromkeys(("starts", "ends"), ("int32", (None,)))
-    spans = {"vectors": ("float32", (None, 3 * width + vectors.feature_dim)), "mention_scores": ("float32", (None,))}
-    features = dict.fromkeys(("speakers", "segments"), ("int32", (None,))) | {"genre": ("int32", (1,))}
-
-    def score_mentions(x):
-        return {"scores": mentions.grid(ops.expand_dims(x["sequence"], 0), vectors)[0]}  # (P, W)
-
-    def represent(x):
-        pieces = gather_spans(*(ops.expand_dims(x[key], 0) for key in ("sequence", "starts")), resolver.max_span_width)
-        widths = ops.expand_dims(x["ends"] - x["starts"], 0)
-        found = vectors(pieces, widths, training=False)  # (1, S, G)
-        return {"vectors": found[0], "mention_scores": mentions(found, widths, training=False)[0]}
-
-    return {
-        "mentions": _Part(score_mentions, [vectors, mentions], sequence),
-        "spans": _Part(represent, [vectors, mentions], sequence | places),
-        "pairs": _Part(lambda x: _link(resolver, x), pairs, spans | features),
-    }
-
-
-def _link(resolver, x):
-    """Returns the antecedents of the spans of one document and their scores, as `SpanBertCoreferenceResolver.call`."""
-    most = resolver.coarse_antecedents.max_antecedents
-    count = ops.shape(x["vectors"])[0]
-    # With `most` spans more, none of which may be linked, each span has that many to choose from.
-    vectors = ops.expand_dims(ops.pad(x["vectors"], ((0, most), (0, 0))), 0)  # (1, S + A, G)
-    mention_scores, speakers, segments = (
-        ops.expand_dims(ops.pad(x[key], ((0, most),)), 0) for key in ("mention_scores", "speakers", "segments")
-    )
-    ranks = ops.arange(count + most, dtype="int32")
-    distances = ops.expand_dims(ops.expand_dims(ranks, 1) - ops.expand_dims(ranks, 0), 0)
-    allowed = ops.logical_and(distances > 0, distances <= resolver.antecedent_window)
-    allowed = ops.logical_and(allowed, ops.expand_dims(ops.expand_dims(ranks < count, 1), 0))
-    spans = (vectors, mention_scores)
-    distances = ops.maximum(distances, 0)
-    coarse, antecedents, real = resolver.coarse_antecedents(*spans, *spans, distances, allowed, training=False)
-    of_antecedents = [
-        ops.squeeze(gather_antecedents(ops.expand_dims(values, 2), antecedents), 3) for values in (speakers, segments)
-    ]
-    features = (
-        ops.cast(ops.equal(ops.expand_dims(speakers, 2), of_antecedents[0]), "int32"),
-        ops.zeros_like(speakers) + x["genre"],
-        ops.maximum(ops.expand_dims(ops.expand_dims(ranks, 1), 0) - antecedents, 0),
-        ops.maximum(ops.expand_dims(segments, 2) - of_antecedents[1], 0),
-    )
-    for number in range(resolver.refinements + 1):
-        close = resolver.pair_scorer(vectors, vectors, antecedents, *features, training=False)
-        scores = ops.where(real, coarse + close, MASKED)
-        if number < resolver.refinements:
-            gathered = gather_antecedents(vectors, antecedents)
-            vectors = resolver.span_refinement(vectors, with_dummy(scores), gathered)
-    return {"antecedents": ops.where(real, antecedents, -1)[0, :count], "scores": scores[0, :count]}
-
-
-def _largest_difference(resolver, parts: Mapping[str, _Part], folder: Path) -> float:
+def _largest_difference(resolver, parts: Mapping[str, ResolverPart], folder: Path) -> float:
     """Returns the largest difference between the parts' outputs in onnxruntime and the model's.
 
     Raises:
@@ -232,7 +155,7 @@ def _largest_difference(resolver, parts: Mapping[str, _Part], folder: Path) -> f
             expected = {key: ops.convert_to_numpy(value) for key, value in part(given).items()}
             received = opened(name)(inputs)
             for key, values in expected.items():
-                scale = max(1.0, float(np.abs(values[values > MASKED / 2]).max(initial=0.0)))
+                scale = max(1.0, float(np.abs(values[values > MASKED]).max(initial=0.0)))
                 difference = float(np.abs(received[key] - values).max())
                 if not difference <= TOLERANCES["float32"] * scale:  # also rejects NaN
                     raise InputError(

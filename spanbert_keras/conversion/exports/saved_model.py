@@ -4,6 +4,7 @@ import functools
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -46,7 +47,7 @@ def export_saved_model(model, folder: str | os.PathLike, strings: bool = False, 
             `strings` an encoder, text classifier or question answerer that has its tokenizer.
         folder: path of the SavedModel's folder. An existing SavedModel is replaced.
         strings: bool. Whether the SavedModel takes texts. Defaults to `False`: token ids.
-        length: int or `None`. Of an encoder with `strings`: T, in tokens; `None`: that of the longest text of the
+        length: int or `None`. T, in tokens, of an encoder with `strings`; `None`: that of the longest text of the
             batch.
 
     Returns:
@@ -114,7 +115,7 @@ def _graph_tokenizer(model) -> GraphTokenizer:
             f"one of {', '.join(kind.__name__ for kind in OF_TEXT)}. Received: {type(model).__name__}; export its "
             "`encoder`, or token ids with strings=False."
         )
-    encoder = getattr(model, "encoder", model)
+    encoder: Any = getattr(model, "encoder", model)
     tokenizer = encoder.tokenizer
     if tokenizer is None or not tokenizer.has_vocabulary:
         raise InputError(

@@ -1,4 +1,4 @@
-"""The parts of a resolver: the program of the documentation joins them, without this package, to what `resolve` gives."""
+"""The parts of a resolver: the program of the documentation joins them, without this package, as `resolve` does."""
 
 import json
 import random
@@ -113,7 +113,7 @@ def test_a_wrong_export_is_not_written(onnxruntime, make_resolver, tmp_path, mon
     other = make_resolver()
     other.mention_scorer.width_embeddings.assign(other.mention_scorer.width_embeddings + 0.5)
     write = resolver_export.write_onnx
-    parts = resolver_export._parts(other)
+    parts = resolver_export.resolver_parts(other)
     monkeypatch.setattr(resolver_export, "export_onnx", lambda *_: 0.0)
 
     def write_other(part, specs, path):
