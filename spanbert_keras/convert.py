@@ -47,6 +47,19 @@ class Config(Settings):
         default="source",
         choices=choices.DTYPES,
     )
+    quantize: str | None = setting(
+        "Type of the weights in an ONNX or LiteRT file: int8, a quarter of the size. The outputs' difference from the "
+        "model's is printed, whatever it is.",
+        default=None,
+        choices=choices.QUANTIZED,
+    )
+    calibrate: str | None = setting(
+        "File of labelled examples on which the int8 export is scored beside the model. JSON lines: of a classifier "
+        '{"text", "label"}, of a reader {"question", "context", "answers"}, of an extractor {"tokens" or "text", '
+        '"subject", "object", "subject_type", "object_type", "label"}.',
+        default=None,
+        path=True,
+    )
     vocab_file: str | None = setting("vocab.txt to use instead of the source's own.", default=None, path=True)
     lowercase: bool | None = setting(
         "Whether text is lowercased. Default: read from the source or inferred from its vocabulary.", default=None
@@ -88,9 +101,13 @@ def convert(config: Config) -> list[str]:
     from spanbert_keras.conversion.formats.tokenizer_files import read_lines
     from spanbert_keras.conversion.resizing import add_pieces, resize_positions, resize_segments
     from spanbert_keras.conversion.sources import open_source
+    from spanbert_keras.labelled_file import LabelledFile
 
     if config.max_sequence_length is not None and config.max_sequence_length < 3:
         raise InputError(f"--max_sequence_length must be at least 3. Received: {config.max_sequence_length}.")
+    if config.calibrate is not None and config.quantize is None:
+        raise InputError(f"--calibrate={config.calibrate} needs --quantize=int8, whose score it is for.")
+    labelled = None if config.calibrate is None else LabelledFile(config.calibrate)
     checkpoint = open_source(
         config.source,
         config.vocab_file,
@@ -118,7 +135,14 @@ def convert(config: Config) -> list[str]:
     if without_place:
         notes.append(f"Left out, as our models do not have them: {', '.join(without_place)}.")
     notes += destinations.write(
-        checkpoint, config.destination, config.format, config.model, config.dtype, checkpoint.source
+        checkpoint,
+        config.destination,
+        config.format,
+        config.model,
+        config.dtype,
+        checkpoint.source,
+        config.quantize,
+        None if labelled is None else labelled.comparison,
     )
     return [*notes, f"Wrote {config.destination}."]
 

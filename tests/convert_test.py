@@ -8,7 +8,14 @@ import keras
 import numpy as np
 import pytest
 
-from spanbert_keras import SpanBertEncoder, SpanBertPretrainer, convert, program
+from spanbert_keras import (
+    SpanBertEncoder,
+    SpanBertPretrainer,
+    SpanBertTextClassifier,
+    SpanBertTokenizer,
+    convert,
+    program,
+)
 from spanbert_keras.convert import Config
 from spanbert_keras.errors import InputError
 
@@ -153,3 +160,43 @@ def test_the_module_runs_as_a_program(tmp_path):
     command = [sys.executable, "-m", "spanbert_keras.convert", "--destination=x"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 2 and "Required flag is missing: --source" in done.stderr
+
+
+def test_int8_is_scored_on_labelled_examples_before_and_after(tmp_path, randomize):
+    if keras.backend.backend() != "tensorflow":
+        pytest.skip("exports are made on the TensorFlow backend")
+    for module in ("onnx", "onnxruntime", "tf2onnx"):
+        pytest.importorskip(module, reason="of the extra `export`")
+    encoder = SpanBertEncoder(9, 1, 2, 8, 12, max_sequence_length=16, tokenizer=SpanBertTokenizer(PIECES))
+    classifier = SpanBertTextClassifier(encoder, labels=["x", "y"])
+    randomize(classifier)
+    classifier.save(tmp_path / "text_classifier.keras")
+    (tmp_path / "dev.jsonl").write_text('{"text": "a b", "label": "x"}\n{"text": "b", "label": "y"}\n')
+    given = {"source": str(tmp_path / "text_classifier.keras"), "destination": str(tmp_path / "x.onnx")}
+    notes = convert.convert(Config(**given, quantize="int8", calibrate=str(tmp_path / "dev.jsonl")))
+    assert notes[1].startswith(
+        "The int8 export was run: its outputs for random tokens differ from the model's by at most"
+    )
+    assert notes[1].endswith("MB in float32.")
+    assert notes[2].startswith(f"On the 2 examples of {tmp_path / 'dev.jsonl'}: accuracy ") and "in int8 (" in notes[2]
+    assert notes[3].startswith("Its outputs are logits; its size is ") and (tmp_path / "x.onnx").is_file()
+
+
+def test_int8_and_labelled_examples_that_do_not_fit_are_rejected_before_anything_is_written(source, tmp_path):
+    given = {"source": str(source), "destination": str(tmp_path / "x.onnx")}
+    (tmp_path / "dev.jsonl").write_text('{"text": "a b", "label": "x"}\n')
+    for message, settings in {
+        "--calibrate=dev.jsonl needs --quantize=int8": {"calibrate": "dev.jsonl"},
+        "--calibrate=nowhere.jsonl cannot be read": {"calibrate": "nowhere.jsonl", "quantize": "int8"},
+        "--quantize=int8 needs --format=onnx or litert. Received: --format=preset": {
+            "quantize": "int8",
+            "format": "preset",
+        },
+        "Received: a SpanBertPretrainer; leave out --calibrate": {
+            "quantize": "int8",
+            "calibrate": str(tmp_path / "dev.jsonl"),
+        },
+    }.items():
+        with pytest.raises(InputError, match=message):
+            convert.convert(Config(**given, **settings))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["dev.jsonl", "pretrainer.keras"]

@@ -10,5 +10,6 @@ MODELS = (
     "relation_extractor",
     "entity_recognizer",
 )
-FORMATS = ("keras", "preset", "hugging_face", "saved_model", "saved_model_strings", "onnx", "litert")
+FORMATS = ("keras", "preset", "hugging_face", "saved_model", "saved_model_strings", "onnx", "onnx_parts", "litert")
 DTYPES = ("source", "float32", "float16", "bfloat16")
+QUANTIZED = ("int8",)

@@ -18,6 +18,8 @@ from spanbert_keras.conversion.checkpoint import Checkpoint
 from spanbert_keras.conversion.exports.export_report import export_report
 from spanbert_keras.conversion.exports.litert_export import export_litert, open_litert
 from spanbert_keras.conversion.exports.onnx_export import export_onnx, open_onnx
+from spanbert_keras.conversion.exports.resolver_export import FILES as PARTS
+from spanbert_keras.conversion.exports.resolver_export import export_resolver
 from spanbert_keras.conversion.exports.saved_model import export_saved_model, open_saved_model
 from spanbert_keras.conversion.formats.hugging_face import write_hugging_face
 from spanbert_keras.conversion.formats.own_models import OWN_KIND, notes_on_new_head, to_model
@@ -26,6 +28,8 @@ from spanbert_keras.errors import InputError
 from spanbert_keras.files.destination_lock import destination_lock
 from spanbert_keras.files.keras_files import save_model, save_preset
 from spanbert_keras.files.writing import input_error_if_unwritable, write_atomically
+
+Compare = Callable[[Any], Callable[[Callable], list[str]]]  # model -> function that runs its export -> notes
 
 
 def _write_folder_of_tensors(checkpoint: Checkpoint, destination: Path) -> list[str]:
@@ -54,18 +58,47 @@ def _write_preset(encoder, destination: Path) -> list[str]:
 
 
 def _exported(
-    export: Callable[..., float], opened: Callable[[Path], Callable], **settings: bool
+    export: Callable[..., float], opened: Callable[[Path], Callable], strings: bool = False
 ) -> Callable[[Any, Path], list[str]]:
     """Wraps a function that exports, runs the export and returns the largest difference, for a row of `FORMATS`."""
 
     def write_export(model, destination: Path) -> list[str]:
-        difference = export(model, destination, **settings)
+        difference = export(model, destination, **({"strings": True} if strings else {}))
         return [
             f"The export was run: its outputs differ from the model's by at most {difference:.1e}.",
-            export_report(model, opened(destination), destination, **settings),
+            export_report(model, opened(destination), destination, strings),
         ]
 
     return write_export
+
+
+def _quantized(
+    export: Callable[..., float], opened: Callable[[Path], Callable]
+) -> Callable[[Any, Path, Compare | None], list[str]]:
+    """Wraps a function that exports, for the int8 export of a row of `FORMATS`."""
+
+    def write_export(model, destination: Path, compare: Compare | None) -> list[str]:
+        notes_on = compare(model) if compare else lambda run: []
+        difference = export(model, destination, quantize=True)
+        run = opened(destination)
+        return [
+            f"The int8 export was run: its outputs for random tokens differ from the model's by at most "
+            f"{difference:.1e}. The model's weights take {4e-6 * model.count_params():,.1f} MB in float32.",
+            *notes_on(run),
+            export_report(model, run, destination),
+        ]
+
+    return write_export
+
+
+def _write_parts(resolver, destination: Path) -> list[str]:
+    """Writes the parts of a resolver; the times are those of its encoder, which takes most of a document's."""
+    difference = export_resolver(resolver, destination)
+    report = export_report(resolver.encoder, open_onnx(destination / "encoder.onnx"), destination)
+    return [
+        f"The parts were run: their outputs differ from the model's by at most {difference:.1e}.",
+        f"Of encoder.onnx, and the size of all parts: {report}",
+    ]
 
 
 def _tensors(checkpoint: Checkpoint, model: str, dtype: str) -> tuple[Checkpoint, list[str]]:
@@ -93,6 +126,12 @@ def _model(checkpoint: Checkpoint, model: str, dtype: str = "source") -> tuple[A
 def _encoder(checkpoint: Checkpoint, model: str, dtype: str) -> tuple[Any, list[str]]:
     """Returns the encoder and notes, whichever model is requested."""
     return _model(checkpoint, "encoder")
+
+
+def _served_text(checkpoint: Checkpoint, model: str, dtype: str) -> tuple[Any, list[str]]:
+    """Returns the model to export with its tokenizer: that of a task in `OF_TEXT`, else the encoder; and notes."""
+    kind = checkpoint.model_kind if model == "auto" else model
+    return _served_graph(checkpoint, kind, dtype) if kind in OF_TEXT else _encoder(checkpoint, model, dtype)
 
 
 def _served_graph(checkpoint: Checkpoint, model: str, dtype: str) -> tuple[Any, list[str]]:
@@ -129,14 +168,15 @@ class Format:
 
     Attributes:
         content: function of (checkpoint, model, dtype) that returns what a destination of this format holds, and notes
-            for the user: one of `_tensors`, `_model`, `_served_graph`, `_encoder`.
+            for the user: one of `_tensors`, `_model`, `_served_graph`, `_served_text`, `_encoder`.
         write: function of (content, destination) that writes it atomically and returns notes for the user.
         suffix: str. File name suffix that selects this format; "" for a folder.
         needs_suffix: bool. Whether a file of this format must have the suffix.
         files: names that a folder of this format may hold if it is to be replaced; empty for a file.
         takes_dtype: bool. Whether `--dtype` applies.
         is_graph: bool. Whether it holds the graph of one call, which not every task's model has.
-        holds_tasks: bool. Whether it holds the model of a task.
+        tasks: names of the tasks whose models it holds.
+        write_int8: function of (content, destination, compare) that writes it with int8 weights; `None`: it cannot.
     """
 
     content: Callable[[Checkpoint, str, str], tuple[Any, list[str]]]
@@ -146,9 +186,11 @@ class Format:
     files: frozenset[str] = frozenset()
     takes_dtype: bool = False
     is_graph: bool = False
-    holds_tasks: bool = False
+    tasks: tuple[str, ...] = ()
+    write_int8: Callable[[Any, Path, Compare | None], list[str]] | None = None
 
 
+OF_TEXT = ("question_answerer", "text_classifier")  # whose texts a graph can turn into rows
 _HUGGING_FACE_FILES = (
     "config.json model.safetensors span_boundary_head.safetensors tokenizer.json tokenizer_config.json vocab.txt"
     " checksums.json"
@@ -160,30 +202,45 @@ _PRESET_FILES = (
 _SAVED_MODEL_FILES = "saved_model.pb fingerprint.pb variables assets keras_metadata.pb"
 
 
-def _folder(content, write, files: str, *, takes_dtype=False, is_graph=False, holds_tasks=False) -> Format:
+def _folder(content, write, files: str, *, takes_dtype=False, is_graph=False, tasks=()) -> Format:
     """Returns the row of a format that is a folder with these files."""
     named = frozenset(files.split())
-    return Format(content, write, files=named, takes_dtype=takes_dtype, is_graph=is_graph, holds_tasks=holds_tasks)
+    return Format(content, write, files=named, takes_dtype=takes_dtype, is_graph=is_graph, tasks=tasks)
 
 
 FORMATS: dict[str, Format] = {
-    "keras": Format(_model, _write_keras_file, ".keras", needs_suffix=True, holds_tasks=True),
+    "keras": Format(_model, _write_keras_file, ".keras", needs_suffix=True, tasks=tuple(TASKS)),
     "preset": _folder(_encoder, _write_preset, _PRESET_FILES),
     "hugging_face": _folder(
-        _tensors, _write_folder_of_tensors, _HUGGING_FACE_FILES, takes_dtype=True, holds_tasks=True
+        _tensors, _write_folder_of_tensors, _HUGGING_FACE_FILES, takes_dtype=True, tasks=tuple(TASKS)
     ),
     "saved_model": _folder(
         _served_graph,
         _exported(export_saved_model, open_saved_model),
         _SAVED_MODEL_FILES,
         is_graph=True,
-        holds_tasks=True,
+        tasks=tuple(TASKS),
     ),
     "saved_model_strings": _folder(
-        _encoder, _exported(export_saved_model, open_saved_model, strings=True), _SAVED_MODEL_FILES
+        _served_text, _exported(export_saved_model, open_saved_model, strings=True), _SAVED_MODEL_FILES, tasks=OF_TEXT
     ),
-    "onnx": Format(_served_graph, _exported(export_onnx, open_onnx), ".onnx", is_graph=True, holds_tasks=True),
-    "litert": Format(_served_graph, _exported(export_litert, open_litert), ".tflite", is_graph=True, holds_tasks=True),
+    "onnx": Format(
+        _served_graph,
+        _exported(export_onnx, open_onnx),
+        ".onnx",
+        is_graph=True,
+        tasks=tuple(TASKS),
+        write_int8=_quantized(export_onnx, open_onnx),
+    ),
+    "onnx_parts": _folder(_served_graph, _write_parts, " ".join(PARTS), tasks=("coreference_resolver",)),
+    "litert": Format(
+        _served_graph,
+        _exported(export_litert, open_litert),
+        ".tflite",
+        is_graph=True,
+        tasks=tuple(TASKS),
+        write_int8=_quantized(export_litert, open_litert),
+    ),
 }
 
 
@@ -216,6 +273,8 @@ def write(
     model: str = "auto",
     dtype: str = "source",
     source: str | os.PathLike = "",
+    quantize: str | None = None,
+    compare: Compare | None = None,
 ) -> list[str]:
     """Writes a checkpoint.
 
@@ -226,6 +285,9 @@ def write(
         model: a kind of `to_model`: what a `.keras` file or an export holds.
         dtype: dtype of the tensors of a Hugging Face folder; "source" keeps each tensor's own.
         source: path that the checkpoint was read from. It is never overwritten.
+        quantize: "int8" or `None`. Type of the weights of an ONNX or LiteRT file; `None`: float32.
+        compare: function of the model, called before it is exported, that returns a function from one that runs its
+            int8 export to further notes; or `None`.
 
     Returns:
         Notes for the user.
@@ -239,10 +301,15 @@ def write(
     if dtype != "source" and not FORMATS[name].takes_dtype:
         expected = ", ".join(other for other, row in FORMATS.items() if row.takes_dtype)
         raise InputError(f"--dtype={dtype} needs --format={expected}. Received: --format={name}.")
+    if quantize and FORMATS[name].write_int8 is None:
+        expected = " or ".join(other for other, row in FORMATS.items() if row.write_int8)
+        raise InputError(f"--quantize={quantize} needs --format={expected}. Received: --format={name}.")
     _check_model(checkpoint, name, model)
     with destination_lock(destination):
         content, notes = FORMATS[name].content(checkpoint, model, dtype)
-        return notes + FORMATS[name].write(content, destination)
+        write_int8 = FORMATS[name].write_int8 if quantize else None
+        written = write_int8(content, destination, compare) if write_int8 else FORMATS[name].write(content, destination)
+        return notes + written
 
 
 def _check_model(checkpoint: Checkpoint, form: str, model: str) -> None:
@@ -251,12 +318,13 @@ def _check_model(checkpoint: Checkpoint, form: str, model: str) -> None:
     reason = TASKS[asked].not_a_graph if asked in TASKS else ""
     if FORMATS[form].is_graph and reason:
         raise InputError(
-            f"A {asked.replace('_', ' ')} cannot be exported with --format={form}, since {reason}. Expected: a .keras "
-            "file, which `keras.saving.load_model` opens to serve it, or --model=encoder for its encoder alone."
+            f"A {asked.replace('_', ' ')} cannot be exported with --format={form}, since {reason}. Expected: "
+            "--format=onnx_parts, a .keras file, which `keras.saving.load_model` opens to serve it, or --model=encoder "
+            "for its encoder alone."
         )
-    if not FORMATS[form].holds_tasks and model in TASKS:
+    if model in TASKS and model not in FORMATS[form].tasks:
         raise InputError(
-            f"--format={form} does not hold a task's model. Expected: --model=encoder, or a format that does, "
+            f"--format={form} does not hold {in_words(model)}. Expected: --model=encoder, or a format that does, "
             f"such as --format=saved_model. Received: --model={model}."
         )
     if FORMATS[form].content is _tensors and model in TASKS and model != checkpoint.task:

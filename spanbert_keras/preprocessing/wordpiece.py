@@ -198,9 +198,14 @@ class WordPiece:
         text = " ".join(self.pieces[index] for index in ids if index not in skip)
         return text.replace(" ##", "")
 
-    def to_json(self) -> str:
-        """Returns the content of a `tokenizer.json`, with BERT's rows of a text and of a pair."""
-        tokenizer = tokenizers.Tokenizer.from_str(self._special.to_str())
+    def to_json(self, special_pieces: bool = True) -> str:
+        """Returns the content of a `tokenizer.json`, with BERT's rows of a text and of a pair.
+
+        Args:
+            special_pieces: bool. Whether a literal "[MASK]" (or other special piece) in a text is that piece. Without,
+                ids are the vocabulary's only if there are no added tokens.
+        """
+        tokenizer = tokenizers.Tokenizer.from_str((self._special if special_pieces else self._ordinary).to_str())
         specials = [(piece, self.ids[piece]) for piece in ("[CLS]", "[SEP]")]
         tokenizer.post_processor = processors.TemplateProcessing(
             single="[CLS]:0 $A:0 [SEP]:0", pair="[CLS]:0 $A:0 [SEP]:0 $B:1 [SEP]:1", special_tokens=specials

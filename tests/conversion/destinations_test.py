@@ -1,5 +1,6 @@
 """Tests of writing checkpoints: atomically and in the requested dtype."""
 
+import dataclasses
 import json
 import re
 
@@ -14,6 +15,7 @@ from spanbert_keras import (
     SpanBertEncoder,
     SpanBertPretrainer,
     SpanBertQuestionAnswerer,
+    SpanBertRelationExtractor,
     SpanBertTextClassifier,
 )
 from spanbert_keras.conversion import destinations
@@ -248,6 +250,40 @@ def test_an_export_has_no_head_if_the_encoder_is_asked_for(make_encoder, tmp_pat
     notes = write(checkpoint, tmp_path / "a", "saved_model", model="encoder")
     assert "heads (text_classifier) are left out" in notes[0]
     assert notes[-1].startswith("Its outputs are sequence_output;")
+
+
+def test_a_saved_model_of_text_holds_the_tasks_that_a_graph_can_read_else_the_encoder(make_encoder, monkeypatch):
+    written = []
+    row = destinations.FORMATS["saved_model_strings"]
+    monkeypatch.setattr(destinations, "_check_free", lambda *_: None)
+    monkeypatch.setitem(
+        destinations.FORMATS,
+        "saved_model_strings",
+        dataclasses.replace(row, write=lambda model, path: written.append(type(model)) or []),
+    )
+    extractor = SpanBertRelationExtractor(make_encoder(), ["no", "yes"], markers={"SUBJ-START": "w1"})
+    reader, classifier = SpanBertQuestionAnswerer(make_encoder()), make_classifier(make_encoder())
+    for model, kind in ((reader, "auto"), (classifier, "auto"), (classifier, "encoder"), (extractor, "auto")):
+        notes = write(from_model(model), "x", "saved_model_strings", model=kind)
+        assert bool(notes) == (kind == "encoder" or model is extractor)
+    assert written == [SpanBertQuestionAnswerer, SpanBertTextClassifier, SpanBertEncoder, SpanBertEncoder]
+    with pytest.raises(InputError, match="--format=saved_model_strings does not hold a relation extractor"):
+        write(from_model(extractor), "x", "saved_model_strings", model="relation_extractor")
+
+
+def test_the_parts_of_a_resolver_are_written_and_reported(make_encoder, tmp_path, monkeypatch):
+    def export(resolver, folder):
+        folder.mkdir()
+        (folder / "encoder.onnx").write_bytes(b"x" * 200_000)
+        return 1e-6
+
+    monkeypatch.setattr(destinations, "export_resolver", export)
+    monkeypatch.setattr(destinations, "open_onnx", lambda path: lambda inputs: {"sequence_output": path})
+    resolver = SpanBertCoreferenceResolver(make_encoder(), max_span_width=2, hidden_dim=3, feature_dim=2)
+    notes = write(from_model(resolver), tmp_path / "parts", "onnx_parts")
+    assert notes[0] == "The parts were run: their outputs differ from the model's by at most 1.0e-06."
+    assert notes[1].startswith("Of encoder.onnx, and the size of all parts: Its outputs are sequence_output; its size")
+    assert "its size is 0.2 MB" in notes[1]
 
 
 @pytest.mark.parametrize("name, form", [("a.onnx", "onnx"), ("a.tflite", "litert"), ("a", "saved_model")])

@@ -20,6 +20,7 @@ PAGES = (
     "monitoring",
     "performance",
     "conversion",
+    "deployment",
     "configuration_keys",
     "question_answering",
     "coreference",
@@ -156,7 +157,7 @@ def test_cells_of_results_are_short(root):
     assert [cell for cell in cells if len(cell) > MAX_CELL] == []
 
 
-@pytest.mark.parametrize("page", ["results", "conversion"])
+@pytest.mark.parametrize("page", ["results", "conversion", "deployment"])
 def test_every_note_belongs_to_its_table(root, page):
     text = (root / "docs" / f"{page}.md").read_text(encoding="utf-8")
     sections = re.split(r"^##+ ", text, flags=re.MULTILINE)

@@ -5,17 +5,27 @@ import builtins
 import re
 import string
 
+import keras
 import pytest
 
 import spanbert_keras
 from spanbert_keras.conversion import destinations
 from spanbert_keras.conversion.formats.own_models import from_model
+from spanbert_keras.conversion.sources import open_source
 from spanbert_keras.preprocessing.masking import schemes
 
 FENCE = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
 PIECES = ["[PAD]", *(f"[unused{i}]" for i in range(1, 9)), "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 LETTERS = string.ascii_letters + string.digits + ".,?!'"
 SLOW = ("pretrain(", "prepare(", "pydoc_data.topics", "resolver.fit(")  # snippets that train for a while
+SLOW += ("reviews.tflite", "tf.saved_model.load")  # what they open takes a while to export
+EXPORTS = {  # what snippets open, made when one needs it: model and format
+    "reviews.onnx": ("reviews.keras", "onnx"),
+    "reviews.tflite": ("reviews.keras", "litert"),
+    "reviews_hf": ("reviews.keras", "hugging_face"),
+    "served/reviews": ("reviews.keras", "saved_model_strings"),
+    "served/reader": ("reader.keras", "saved_model_strings"),
+}
 
 
 def documents(root):
@@ -99,6 +109,17 @@ def models(tmp_path_factory):
     return folder
 
 
+def make_exports(snippet, folder):
+    """Exports what a snippet opens."""
+    if keras.backend.backend() != "tensorflow":
+        pytest.skip("exports are made on the TensorFlow backend")
+    for module in ("ai_edge_litert", "onnx", "onnxruntime", "tensorflow_text", "tf2onnx"):
+        pytest.importorskip(module, reason="extra `export`; tensorflow-text for SavedModels of strings")
+    for name, (source, form) in EXPORTS.items():
+        if f'"{name}' in snippet and not (folder / name).exists():
+            destinations.write(open_source(folder / source), folder / name, form)
+
+
 def test_there_are_snippets(root):
     assert len(snippets(root)) >= 10
     assert snippets(root)[0].id.startswith("README.md")
@@ -120,6 +141,10 @@ def test_a_snippet_runs_as_written(snippet, models, monkeypatch):
         pytest.importorskip("haystack", reason="a component of Haystack's pipelines, extra `haystack`")
     if "import AutoModel" in snippet:
         pytest.importorskip("transformers", reason="opens a folder that `convert` wrote")
+    if "resolver.json" in snippet:
+        pytest.skip("tests/conversion/exports/resolver_export_test.py runs it in a process of its own")
+    if '"reviews' in snippet or '"served' in snippet:
+        make_exports(snippet, models)
     monkeypatch.chdir(models)
     monkeypatch.setattr(schemes, "SCHEMES", dict(schemes.SCHEMES))  # a snippet adds one
     if ".fit(" in snippet:  # a shorter corpus

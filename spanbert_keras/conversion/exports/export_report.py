@@ -8,8 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
+from spanbert_keras.models.question_answerer import SpanBertQuestionAnswerer
+from spanbert_keras.models.text_classifier import SpanBertTextClassifier
+
 ROW_TOKENS = 128  # of the row that is timed, or as many as the model reads
 RUNS = 5
+TEXTS = ("text", "question", "second_text", "context")
 
 
 def export_report(model, run: Callable[[Mapping], Mapping], path: str | os.PathLike, strings: bool = False) -> str:
@@ -19,14 +23,15 @@ def export_report(model, run: Callable[[Mapping], Mapping], path: str | os.PathL
         model: a model with `compute_rows`.
         run: function that runs the export: a dict of inputs in, its outputs out.
         path: path of the export's file or folder.
-        strings: bool. Whether the export takes `text`; then the model's time includes that of its tokenizer.
+        strings: bool. Whether the export takes texts; then the model's time includes that of its tokenizer.
     """
-    inputs, tokenizer = _row(model), getattr(model, "encoder", model).tokenizer
+    inputs = _row(model)
 
     def ours() -> None:
-        if strings:
-            tokenizer.tokenize(inputs["text"].tolist())
-        model.compute_rows(inputs)
+        if not strings:
+            model.compute_rows(inputs)
+        else:
+            _ask(model, inputs)
 
     outputs = ", ".join(sorted(run(inputs)))
     times = [_milliseconds(call) for call in (lambda: run(inputs), ours)]
@@ -36,8 +41,23 @@ def export_report(model, run: Callable[[Mapping], Mapping], path: str | os.PathL
     )
 
 
+def _ask(model, inputs: Mapping) -> None:
+    """Computes what an export of strings computes."""
+    texts = {name: inputs[name].tolist() for name in TEXTS}
+    if isinstance(model, SpanBertQuestionAnswerer):
+        list(model.read(texts["question"], texts["context"]))
+    elif isinstance(model, SpanBertTextClassifier):
+        model.logits_of(model.pairs.rows(texts["text"], texts["second_text"] if model.takes_pairs else None))
+    else:
+        model.tokenizer.tokenize(texts["text"])
+        model.compute_rows(inputs)
+
+
 def _row(model) -> dict[str, np.ndarray]:
-    """Returns the inputs of one full row, and as `text` its words if the model has a vocabulary."""
+    """Returns the inputs of one full row, and its words as texts if the model has a vocabulary.
+
+    A pair of texts, and a question with its context, fill the row together.
+    """
     encoder = getattr(model, "encoder", model)
     length = min(ROW_TOKENS, encoder.max_sequence_length)
     random = np.random.default_rng(0)
@@ -47,7 +67,12 @@ def _row(model) -> dict[str, np.ndarray]:
     if tokenizer is not None and tokenizer.has_vocabulary:
         words = np.intersect1d(tokenizer.ordinary_token_ids(), np.flatnonzero(tokenizer.word_starts()))
         ids = random.choice(words, length - 2) if len(words) else []
-        inputs["text"] = np.array([tokenizer.detokenize(list(map(int, ids)))], object)
+        asked = max(1, length // 8)  # words of a question
+        parts = (ids, ids[:asked], ids[asked + 1 :], ids[asked + 1 :])
+        if getattr(model, "takes_pairs", False):
+            parts = (ids[:asked], *parts[1:])
+        for name, part in zip(TEXTS, parts, strict=True):
+            inputs[name] = np.array([tokenizer.detokenize(list(map(int, part)))], object)
     inputs["segment_ids"] = np.zeros((1, length), np.int32)
     inputs["padding_mask"] = np.ones((1, length), np.int32)
     return inputs

@@ -1,6 +1,7 @@
 """BERT's tokenizer as TensorFlow operations. Shape letters: B texts, T tokens, N code points or words of all texts."""
 
 from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -84,7 +85,7 @@ class GraphTokenizer:
         self.max_sequence_length = max_sequence_length
         self._pad, self._unknown, self._cls, self._sep = (vocabulary.index(piece) for piece in NEEDED_PIECES)
         self._tables = NormalizationTables.read(self.lowercase, strip_accents, split_chinese_characters)
-        self._split_words = _wordpiece_operation(vocabulary).tokenize
+        self._wordpiece = _wordpiece_operation(vocabulary)
 
     def __call__(self, texts, length: int | None = None):
         import tensorflow as tf
@@ -92,40 +93,86 @@ class GraphTokenizer:
         if length is not None and not 2 <= length <= self.max_sequence_length:
             raise ValueError(f"`length` must be in [2, {self.max_sequence_length}]. Received: {length}.")
         pieces = self.tokenize(texts)
-        room = (length or self.max_sequence_length) - 2  # for [CLS] and [SEP]
-        kept = pieces[:, :room]
-        ends = tf.ones_like(kept.row_lengths(), tf.int32)[:, None]  # (B, 1)
-        rows = tf.concat([ends * self._cls, kept, ends * self._sep], axis=1)
+        kept = pieces[:, : (length or self.max_sequence_length) - 2]  # there are [CLS] and [SEP] too
+        cut = tf.cast(pieces.row_lengths() - kept.row_lengths(), tf.int32)
+        return self.rows([kept], length=length) | {"truncated_pieces": cut}
+
+    def rows(self, parts: Sequence, num_segments: int = 1, length: int | None = None) -> dict:
+        """Returns an encoder's inputs, int32 `(B, T)`: [CLS], then the pieces of each part and [SEP], then padding.
+
+        Args:
+            parts: sequence of ragged int32 `(B, None)`.
+            num_segments: int. Number of segments of the encoder: part i is segment i, or the last one.
+            length: int or `None`. T; `None`: that of the longest row.
+        """
+        import tensorflow as tf
+
+        ends = tf.ones_like(parts[0].row_lengths(), tf.int32)[:, None]  # (B, 1)
+        cells = [ends * self._cls, *(cell for part in parts for cell in (part, ends * self._sep))]
+        rows = tf.concat(cells, axis=1)
         token_ids = rows.to_tensor(self._pad, shape=(None, length))  # (B, T)
-        lengths = tf.cast(rows.row_lengths(), tf.int32)  # (B,)
+        lengths = tf.cast(rows.row_lengths(), tf.int32)[:, None]  # (B, 1)
+        places = tf.range(tf.shape(token_ids)[1])
+        segment_ids, end = tf.zeros_like(token_ids), 1
+        for number, part in enumerate(parts[: num_segments - 1]):
+            end += tf.cast(part.row_lengths(), tf.int32)[:, None] + 1
+            segment_ids = tf.where(tf.logical_and(places >= end, places < lengths), number + 1, segment_ids)
         return {
             "token_ids": token_ids,
-            "segment_ids": tf.zeros_like(token_ids),
-            "padding_mask": tf.cast(tf.range(tf.shape(token_ids)[1]) < lengths[:, None], tf.int32),
-            "truncated_pieces": tf.cast(pieces.row_lengths() - kept.row_lengths(), tf.int32),
+            "segment_ids": segment_ids,
+            "padding_mask": tf.cast(places < lengths, tf.int32),
         }
 
     def tokenize(self, texts):
         """Returns the ids of each text, a ragged int32 `(B, None)`, without [CLS] and [SEP]."""
         import tensorflow as tf
 
-        words, rows, too_long = self._words(texts)
-        pieces = self._split_words(tf.where(too_long, "[UNK]", words))  # ragged (N, None); "[UNK]" stays one piece
-        by_word = tf.RaggedTensor.from_value_rowids(pieces, rows, nrows=tf.size(texts, tf.int64), validate=False)
-        return by_word.merge_dims(1, 2)
+        words = self._words(texts)
+        pieces = self._wordpiece.tokenize(tf.where(words.too_long, "[UNK]", words.texts))  # ragged (N, None)
+        return _by_text(pieces, words.rows, texts)
+
+    def tokenize_with_offsets(self, texts):
+        """Returns the ids of each text, and the characters of each piece, as `SpanBertTokenizer.encode_with_offsets`.
+
+        Returns:
+            token_ids, starts, ends: ragged int32 `(B, None)`, without [CLS] and [SEP]. Half-open places of characters
+            (code points) in the text as given. In uncased text, marks that are kept but put in another order (Hangul
+            tone marks, musical stems) may have the place of a neighbouring mark.
+        """
+        import tensorflow as tf
+
+        words = self._words(texts)
+        given = tf.where(words.too_long, "[UNK]", words.texts)
+        pieces, starts, ends = self._wordpiece.tokenize_with_offsets(given)  # in bytes of the word
+        word_of = pieces.value_rowids()
+        points = words.points.flat_values
+        sizes = 1 + sum(tf.cast(points >= first, tf.int64) for first in (0x80, 0x800, 0x10000))  # bytes in UTF-8
+        byte_ends = tf.cumsum(sizes)
+        byte_starts = byte_ends - sizes
+        bounds = tf.concat([[0], byte_ends], 0)
+        begin = tf.gather(tf.gather(bounds, words.points.row_starts()), word_of)
+        end = tf.gather(tf.gather(bounds, words.points.row_limits()), word_of)
+        is_cut = tf.logical_not(tf.gather(words.too_long, word_of))
+        end = tf.where(is_cut, begin + tf.cast(ends.values, tf.int64), end)
+        begin += tf.cast(starts.values, tf.int64)
+        first = tf.gather(words.sources, tf.searchsorted(byte_starts, begin))
+        last = tf.gather(words.sources, tf.searchsorted(byte_ends, end))
+        found = (pieces, pieces.with_values(first), pieces.with_values(last + 1))
+        return tuple(_by_text(values, words.rows, texts) for values in found)
 
     def words(self, texts):
         """Returns the normalized words of each text, a ragged string `(B, None)`, before they are split into pieces."""
         import tensorflow as tf
 
-        words, rows, _ = self._words(texts)
-        return tf.RaggedTensor.from_value_rowids(words, rows, nrows=tf.size(texts, tf.int64), validate=False)
+        words = self._words(texts)
+        return tf.RaggedTensor.from_value_rowids(
+            words.texts, words.rows, nrows=tf.size(texts, tf.int64), validate=False
+        )
 
-    def _words(self, texts):
-        """Returns all words, string `(N,)`; the text of each, int64 `(N,)`; whether each is too long, bool `(N,)`."""
+    def _words(self, texts) -> "_Words":
         import tensorflow as tf
 
-        points, rows = self._normalize(tf.strings.unicode_decode(tf.convert_to_tensor(texts), "UTF-8"))
+        points, rows, sources = self._normalize(tf.strings.unicode_decode(tf.convert_to_tensor(texts), "UTF-8"))
         kinds = _look_up(self._tables.kinds, points)
         space, separate = tf.equal(kinds, SPACE), tf.equal(kinds, SEPARATE)
         # A word begins at a separate character, and at an ordinary one unless another in the same text precedes it.
@@ -142,15 +189,25 @@ class GraphTokenizer:
             nrows=tf.math.count_nonzero(begins),
             validate=False,
         )
-        strings = tf.strings.unicode_encode(words, "UTF-8")
-        return strings, tf.boolean_mask(tf.boolean_mask(rows, inside), begins), words.row_lengths() > MAX_WORD_LENGTH
+        return _Words(
+            tf.strings.unicode_encode(words, "UTF-8"),
+            tf.boolean_mask(tf.boolean_mask(rows, inside), begins),
+            words.row_lengths() > MAX_WORD_LENGTH,
+            words,
+            tf.boolean_mask(sources, inside),
+        )
 
-    def _normalize(self, points):
-        """Returns normalized text, from ragged int32 `(B, None)`: code points int32 `(N,)` and texts int64 `(N,)`."""
+    def _normalize(self, decoded):
+        """Returns normalized text, from ragged int32 `(B, None)`.
+
+        Returns:
+            Code points int32 `(N,)`, their texts int64 `(N,)`, and the place in its text of the character that each
+            comes from, int32 `(N,)`.
+        """
         import tensorflow as tf
 
         tables = self._tables
-        rows, points = points.value_rowids(), points.flat_values
+        rows, points = decoded.value_rowids(), decoded.flat_values
         which = _look_up(tables.replacements, points)  # 0: the code point stays
         # Sequence 0 is the code point itself, of length 1.
         lengths = tf.gather(np.concatenate([[1], np.diff(tables.splits)]).astype(np.int32), which)
@@ -160,12 +217,40 @@ class GraphTokenizer:
         replaced = tf.gather(tables.values, tf.minimum(place, len(tables.values) - 1))
         points = tf.where(tf.gather(tf.equal(which, 0), source), tf.gather(points, source), replaced)
         rows = tf.gather(rows, source)
+        source -= tf.gather(tf.cast(decoded.row_starts(), tf.int32), rows)
         if tables.ranks is None:
-            return points, rows
+            return points, rows, source
         ranks = _look_up(tables.ranks, points)
+        # Marks change places; the places themselves stay in order, as in the `tokenizers` library.
         points = tf.cond(tf.reduce_any(ranks > 0), lambda: _in_canonical_order(points, ranks, rows), lambda: points)
         is_kept = tf.not_equal(points, 0)
-        return tf.boolean_mask(points, is_kept), tf.boolean_mask(rows, is_kept)
+        return tuple(tf.boolean_mask(values, is_kept) for values in (points, rows, source))
+
+
+class _Words(NamedTuple):
+    """The words of all texts, as tensors.
+
+    Attributes:
+        texts: string `(N,)`. The words, normalized.
+        rows: int64 `(N,)`. The text of each.
+        too_long: bool `(N,)`. Whether a word has more than `MAX_WORD_LENGTH` characters.
+        points: ragged int32 `(N, None)`. Code points of each word.
+        sources: int32 `(P,)`. Place in its text of the character that each of these code points comes from.
+    """
+
+    texts: Any
+    rows: Any
+    too_long: Any
+    points: Any
+    sources: Any
+
+
+def _by_text(values, rows, texts):
+    """Returns the values of words, ragged `(N, None)`, as those of texts, ragged `(B, None)`."""
+    import tensorflow as tf
+
+    by_word = tf.RaggedTensor.from_value_rowids(values, rows, nrows=tf.size(texts, tf.int64), validate=False)
+    return by_word.merge_dims(1, 2)
 
 
 def _wordpiece_operation(vocabulary: list[str]):

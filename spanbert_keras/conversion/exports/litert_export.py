@@ -13,7 +13,7 @@ from spanbert_keras.files.writing import input_error_if_unwritable, write_atomic
 SIGNATURE = "serving_default"
 
 
-def export_litert(model, path: str | os.PathLike) -> float:
+def export_litert(model, path: str | os.PathLike, quantize: bool = False) -> float:
     """Writes a LiteRT file atomically, after comparing its outputs in LiteRT's interpreter with the model's.
 
     It uses only LiteRT's built-in operations, so every LiteRT runtime can run it. Its signature `serving_default` has
@@ -25,6 +25,9 @@ def export_litert(model, path: str | os.PathLike) -> float:
         model: `SpanBertEncoder`, `SpanBertPretrainer` or the model of a task, except a coreference resolver, that
             computes in float32.
         path: path of the file, `*.tflite`. An existing file is replaced. Needs the extra `export`.
+        quantize: bool. Whether kernels and the tables of embeddings are stored as int8, those of at least 1,024
+            numbers, and what is multiplied by a kernel is rounded to 8 bits too while the model runs (LiteRT's
+            dynamic-range quantization). Defaults to `False`.
 
     Returns:
         float. Largest difference between the interpreter's outputs and the model's, on a batch with padding.
@@ -32,7 +35,8 @@ def export_litert(model, path: str | os.PathLike) -> float:
     Raises:
         InputError: the file's name does not end with .tflite; a package of the extra `export` is not installed; the
             backend is not TensorFlow; the model is not one of this package, computes in another dtype, or is quantized;
-            the file cannot be written; its outputs differ from the model's.
+            the file cannot be written; its outputs differ from the model's by more than rounding explains (with
+            `quantize`: are not numbers).
 
     Example:
 
@@ -69,8 +73,9 @@ def export_litert(model, path: str | os.PathLike) -> float:
         import tensorflow as tf
 
         builtins = {"supported_ops": [tf.lite.OpsSet.TFLITE_BUILTINS]}
-        model.export(str(temporary), format="litert", verbose=False, target_spec=builtins)
-        differences.append(check_outputs(model, sample_inputs(model), open_litert(temporary)))
+        settings = {"optimizations": [tf.lite.Optimize.DEFAULT]} if quantize else {}
+        model.export(str(temporary), format="litert", verbose=False, target_spec=builtins, **settings)
+        differences.append(check_outputs(model, sample_inputs(model), open_litert(temporary), quantize))
 
     with input_error_if_unwritable(path):
         write_atomically(path, write)

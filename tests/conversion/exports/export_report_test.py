@@ -6,6 +6,7 @@ import time
 import numpy as np
 import pytest
 
+from spanbert_keras import SpanBertQuestionAnswerer, SpanBertTextClassifier
 from spanbert_keras.conversion.exports.export_report import export_report
 
 FORM = re.compile(
@@ -62,6 +63,20 @@ def test_a_text_is_a_row_of_whole_words(make_encoder, tmp_path, run, given, monk
     before = len(tokenized)
     export_report(encoder, run, tmp_path / "x")
     assert len(tokenized) == before
+
+
+@pytest.mark.parametrize("takes_pairs", [None, True])
+def test_models_of_texts_are_timed_with_their_own_texts(make_encoder, tmp_path, run, given, takes_pairs):
+    (tmp_path / "x").write_bytes(b"")
+    model = SpanBertTextClassifier(make_encoder(), labels=["a", "b"], takes_pairs=takes_pairs)
+    export_report(model, run, tmp_path / "x", strings=True)
+    texts = [given[0][name][0] for name in ("text", "second_text")]
+    assert [len(text.split()) for text in texts] == ([3, 18] if takes_pairs else [22, 18])  # of 24 pieces
+    reader = SpanBertQuestionAnswerer(make_encoder())
+    asked = []
+    reader.read = lambda *texts: asked.append(texts) or []
+    export_report(reader, run, tmp_path / "x", strings=True)
+    assert [len(column[0].split()) for column in asked[0]] == [3, 18]
 
 
 def test_an_encoder_without_tokenizer_has_no_text(make_encoder, tmp_path, run, given):

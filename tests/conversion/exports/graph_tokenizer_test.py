@@ -172,3 +172,43 @@ def test_every_fourth_chapter_of_the_books_gives_our_ids(data_folder, lowercase)
             assert tokenize(texts) == ours(texts)
             lines += len(texts)
     assert lines > 25_000
+
+
+def offsets_in_graph(pieces, lowercase, texts):
+    """Returns the ids and the places of pieces, as `encode_with_offsets` does."""
+    ids, starts, ends = (
+        found.to_list()
+        for found in GraphTokenizer(pieces, lowercase).tokenize_with_offsets([text.encode("utf-8") for text in texts])
+    )
+    return ids, [list(zip(*places, strict=True)) for places in zip(starts, ends, strict=True)]
+
+
+def test_pieces_have_the_characters_that_our_tokenizer_gives_them(lowercase):
+    texts = [
+        *hard_texts(),
+        "Cafe\u0301 e\u0301 👩‍👩‍👧 中文a",
+        "a" * 101 + " b",
+        "가 İİ",
+        "a\u200b[MASK]b",
+        "\U0001f600\ufe0f",
+    ]
+    if lowercase:  # a mark that stays is given another place, see `tokenize_with_offsets`
+        keeps = GraphTokenizer(PIECES, True)._tables.ranks
+        normalized = [normalizers.BertNormalizer(lowercase=True).normalize_str(text) for text in texts]
+        marked = [any(keeps.entries[256 * keeps.pages[ord(c) // 256] + ord(c) % 256] for c in t) for t in normalized]
+        texts = [text for text, is_marked in zip(texts, marked, strict=True) if not is_marked]
+    assert len(texts) > 150
+    pieces = pieces_of(texts)
+    ids, offsets = SpanBertTokenizer(pieces, lowercase=lowercase).encode_with_offsets(texts)
+    assert offsets_in_graph(pieces, lowercase, texts) == (ids, offsets)
+    assert sum(end - start != 1 for row in offsets for start, end in row) > 50
+
+
+def test_rows_of_parts_have_segments():
+    graph = GraphTokenizer(PIECES)
+    parts = [graph.tokenize(["a a", "ab"]), graph.tokenize(["a", "ab a a"])]
+    rows = graph.rows(parts, num_segments=2)
+    assert rows["token_ids"].numpy().tolist() == [[2, 5, 5, 3, 5, 3, 0, 0, 0], [2, 5, 6, 3, 5, 6, 5, 5, 3]]
+    assert rows["segment_ids"].numpy().tolist() == [[0] * 4 + [1] * 2 + [0] * 3, [0] * 4 + [1] * 5]
+    assert rows["padding_mask"].numpy().sum(1).tolist() == [6, 9]
+    assert not graph.rows(parts, num_segments=1)["segment_ids"].numpy().any()

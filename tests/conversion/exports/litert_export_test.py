@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 
-from spanbert_keras.conversion.exports.litert_export import export_litert
+from spanbert_keras.conversion.exports.litert_export import export_litert, open_litert
 from spanbert_keras.errors import InputError
 
 pytestmark = pytest.mark.skipif(
@@ -41,6 +41,19 @@ def test_only_built_in_operations_are_used(interpreter, make_encoder, tmp_path):
     export_litert(make_encoder(), tmp_path / "model.tflite")
     operations = [detail["op_name"] for detail in interpreter(str(tmp_path / "model.tflite"))._get_ops_details()]
     assert "SOFTMAX" in operations and [name for name in operations if "Flex" in name or "CUSTOM" in name] == []
+
+
+def test_int8_weights_take_less_space_and_change_outputs_little(interpreter, make_encoder, rows_for, tmp_path):
+    encoder = make_encoder(hidden_dim=48, intermediate_dim=96)
+    assert 1e-4 < export_litert(encoder, tmp_path / "model.tflite", quantize=True) < 1.0
+    loaded = interpreter(str(tmp_path / "model.tflite"))
+    held = [detail for detail in loaded.get_tensor_details() if detail["dtype"] == np.int8]
+    assert {tuple(sorted(detail["shape"])) for detail in held} >= {(48, 96), (48, 48)}
+    operations = {detail["op_name"] for detail in loaded._get_ops_details()}
+    assert "FULLY_CONNECTED" in operations and [name for name in operations if "Flex" in name or "CUSTOM" in name] == []
+    rows = rows_for(encoder, 2, 2)
+    found = open_litert(tmp_path / "model.tflite")(rows)["sequence_output"]
+    np.testing.assert_allclose(found, encoder(rows)["sequence_output"].numpy(), atol=1.0)
 
 
 def test_a_wrong_export_is_not_written(interpreter, make_encoder, tmp_path, monkeypatch):

@@ -90,6 +90,22 @@ def test_weights_have_their_keras_names_and_values(onnxruntime, make_encoder, tm
     np.testing.assert_array_equal(joined, parts)
 
 
+def test_int8_weights_take_a_quarter_and_change_outputs_little(onnxruntime, make_encoder, rows_for, tmp_path, caplog):
+    onnx = pytest.importorskip("onnx")
+    encoder = make_encoder(hidden_dim=48, intermediate_dim=96)
+    difference = export_onnx(encoder, tmp_path / "model.onnx", quantize=True)
+    assert 1e-4 < difference < 1.0 and [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
+    assert "pre-processing" not in caplog.text
+    graph = onnx.load(str(tmp_path / "model.onnx")).graph
+    held = sum(onnx.numpy_helper.to_array(tensor).nbytes for tensor in graph.initializer)
+    assert held < 0.5 * 4 * encoder.count_params()  # norms and scales stay float32, which counts in so small a model
+    kernels = [onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer]
+    assert {kernel.shape for kernel in kernels if kernel.dtype == np.int8} >= {(48, 96), (96, 48), (48, 144)}
+    rows = rows_for(encoder, 2, 2)
+    found = onnx_export.open_onnx(tmp_path / "model.onnx")(rows)["sequence_output"]
+    np.testing.assert_allclose(found, encoder(rows)["sequence_output"].numpy(), atol=1.0)
+
+
 MEMORY_OF_AN_EXPORT = """
 import sys
 import onnx, onnxruntime, tf2onnx

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 
-from spanbert_keras import SpanBertEncoder, SpanBertTokenizer
+from spanbert_keras import SpanBertEncoder, SpanBertQuestionAnswerer, SpanBertTokenizer
 from spanbert_keras.conversion.exports import saved_model
 from spanbert_keras.conversion.exports.saved_model import export_saved_model
 from spanbert_keras.errors import InputError
@@ -95,10 +95,11 @@ def test_strings_need_an_encoder_whose_tokenizer_a_graph_can_hold(make_encoder, 
     marked = make_encoder()
     marked.tokenizer = SpanBertTokenizer(marked.tokenizer.get_vocabulary(), special_tokens_in_text=True)
     rejected = {
-        "Expected: a SpanBertEncoder. Received: SpanBertPretrainer": make_pretrainer(),
+        "SpanBertQuestionAnswerer. Received: SpanBertPretrainer": make_pretrainer(),
         "needs the encoder's tokenizer": make_encoder(tokenizer=None),
         "with a vocabulary. Received: none": make_encoder(tokenizer=SpanBertTokenizer()),
         "special_tokens_in_text=False. Received: True": marked,
+        "a model and a tokenizer with special": SpanBertQuestionAnswerer(make_encoder(), special_tokens_in_text=True),
     }
     for message, model in rejected.items():
         with pytest.raises(InputError, match=message):
@@ -107,6 +108,10 @@ def test_strings_need_an_encoder_whose_tokenizer_a_graph_can_hold(make_encoder, 
         export_saved_model(make_encoder(), tmp_path / "served", strings=True, length=25)
     with pytest.raises(ValueError, match="`length` is for strings=True"):
         export_saved_model(make_encoder(), tmp_path / "served", length=9)
+    with pytest.raises(
+        ValueError, match="`length` is for an encoder. Received: length=9 for a SpanBertQuestionAnswerer"
+    ):
+        export_saved_model(SpanBertQuestionAnswerer(make_encoder()), tmp_path / "served", strings=True, length=9)
     assert list(tmp_path.iterdir()) == []
 
 

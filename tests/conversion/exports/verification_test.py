@@ -64,5 +64,9 @@ def test_the_largest_difference_is_returned_and_a_wrong_output_is_rejected(make_
     for wrong in (changed + 2e-4 * scale, np.where(changed == changed.max(), np.nan, changed)):
         with pytest.raises(InputError, match="does not compute the same.*Expected: span_boundary within"):
             check_outputs(pretrainer, inputs, lambda rows, wrong=wrong: right | {"span_boundary": wrong})
+    far = changed + 0.5
+    assert check_outputs(pretrainer, inputs, lambda rows: right | {"span_boundary": far}, quantized=True) > 0.4
+    with pytest.raises(InputError, match="does not compute the same"):
+        check_outputs(pretrainer, inputs, lambda rows: right | {"span_boundary": np.nan * far}, quantized=True)
     with pytest.raises(InputError, match=r"lacks outputs.*Received: \['masked_lm'\]"):
         check_outputs(pretrainer, inputs, lambda rows: {"masked_lm": right["masked_lm"]})
