@@ -1,6 +1,6 @@
 """Scores of named entities compared with a token classifier of `transformers`, over seeds.
 
-    python -m benchmarks.entity_scores --encoder=minilm/ --train_file=train.tsv --dev_file=dev.tsv \\\\
+    python -m benchmarks.entity_scores --encoder=minilm/ --train_file=train.tsv --dev_file=dev.tsv \\
         --output_dir=runs/scores
 
 Both fine-tune the same weights on the same rows, ours, with the same learning rate, batch size, epochs, warm-up, decay

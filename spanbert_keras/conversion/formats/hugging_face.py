@@ -116,7 +116,7 @@ def write_hugging_face(checkpoint: Checkpoint, folder: str | os.PathLike) -> lis
         notes.append(
             f"transformers has no span-boundary head: its weights are in {SBO_FILE}, which this package reads back."
         )
-    if "labels" in checkpoint.head_settings and not checkpoint.head_settings.get("pooler"):
+    if checkpoint.task in TASKS and TASKS[checkpoint.task].classifies and not checkpoint.head_settings.get("pooler"):
         notes.append(
             "transformers' classifier has a pooler, which this model lacks: this package reads the folder, "
             "`BertForSequenceClassification` does not."
