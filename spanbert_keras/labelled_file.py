@@ -164,7 +164,7 @@ class LabelledFile:
         model.windows.passages(contexts)
 
         def score(run: Run) -> Scores:
-            readings = model.read(questions, contexts, BATCH_ROWS, logits_of=run)
+            readings = model.readings(questions, contexts, BATCH_ROWS, logits_of=run)
             found = [model.answers_of(*one, 1)[0].text for one in zip(readings, contexts, strict=True)]
             return answer_scores(found, gold)
 

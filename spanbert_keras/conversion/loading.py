@@ -30,8 +30,8 @@ def load_pretrained(
         source: path or hub name, see `open_source`.
         kind: `"encoder"`, `"pretrainer"`, `"question_answerer"`, `"coreference_resolver"`, `"text_classifier"`,
             `"relation_extractor"` or `"entity_recognizer"`; `"auto"`: the task's model if the source was fine-tuned for
-            a task, else the pretrainer if it has a pre-training head, else the encoder. Give `"text_classifier"` for a classifier whose
-            `config.json` does not name its architecture.
+            a task, else the pretrainer if it has a pre-training head, else the encoder. Give `"text_classifier"` for a
+            classifier whose `config.json` does not name its architecture.
         vocabulary_file: `vocab.txt` to use instead of the source's own.
         lowercase: bool or `None`. Whether text is lower-cased. Defaults to the source's setting, see `open_source`.
         max_sequence_length: int or `None`. New number of positions, see `resize_positions`. Defaults to the source's.

@@ -47,6 +47,9 @@ class Config(FineTuningSettings):
     # --- how
     epochs: float = setting("Passes over the training texts.", default=10.0, above=0)
     evaluations_per_epoch: int = setting("Evaluations on dev per epoch.", default=1, minimum=1)
+    task_learning_rate: float = setting(
+        "Initial learning rate of the layer on top of the encoder, without warm-up.", default=5e-4, above=0
+    )
     # --- model
     max_sequence_length: int = setting("Tokens per row; at most the encoder's maximum.", default=512, minimum=3)
     max_span_width: int = setting("Words of the longest entity.", default=16, minimum=1)
@@ -68,6 +71,7 @@ class NamedEntities(Task):
     def __init__(self, config: Config):
         super().__init__(config)
         self._columns: dict[str, int] = {}
+        self.task_learning_rate = config.task_learning_rate
         self.train = [example for path in config.train_file for example in self._read(path)]
         self.labels = data.labels_of(self.train)
         self.dev = self._read(config.dev_file)

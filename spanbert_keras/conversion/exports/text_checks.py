@@ -82,7 +82,7 @@ def _check_reader(model: SpanBertQuestionAnswerer, run: Run) -> float:
     contexts = sample_texts(model.encoder.tokenizer)
     questions = contexts[:1] * len(contexts)
     outputs = run({"question": questions, "context": contexts})
-    given = zip(model.read(questions, contexts), outputs["truncated_pieces"].tolist(), strict=True)
+    given = zip(model.readings(questions, contexts), outputs["truncated_pieces"].tolist(), strict=True)
     whole = [(number, reading) for number, (reading, cut) in enumerate(given) if not cut]
     expected, received = [], []
     for number, reading in whole:
