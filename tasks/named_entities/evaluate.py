@@ -13,8 +13,9 @@ from absl import logging
 from spanbert_keras import program
 from spanbert_keras.files.json_files import write_json
 from spanbert_keras.model_flag import load_task_model, print_precision_difference
-from spanbert_keras.program import InputError, setting
-from tasks.named_entities import data, page, predictions
+from spanbert_keras.program import InputError
+from tasks.named_entities import page, predictions
+from tasks.named_entities.file_settings import FileSettings
 from tasks.shared.calibrated_evaluation import CalibratedEvaluation, print_calibration
 from tasks.shared.calibration import label_loss
 from tasks.shared.task import log_left_out
@@ -24,24 +25,15 @@ COUNTS = ("gold", "predicted", "correct")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(CalibratedEvaluation):
+class Config(FileSettings, CalibratedEvaluation):
     """Settings of one evaluation."""
-
-    tag_column: int = setting(
-        "Number of the only column with tags, from 2; 0: the last, or all if every column after the first has tags.",
-        default=0,
-        minimum=0,
-    )
-    context: str = setting(
-        "What a row holds: words of a whole document, or of one sentence.", default="document", choices=data.CONTEXTS
-    )
 
 
 def main(config: Config) -> None:
     """Predicts, scores, and writes the results."""
     model = load_task_model(config.model, "SpanBertEntityRecognizer", config.precision)
     gold = not config.predict_only
-    file = data.read(config.data, config.skip_bad_examples, config.context, config.tag_column, gold)
+    file = config.read(config.data, config.skip_bad_examples, gold)
     log_left_out(file.left_out)
     examples = file.examples
     if gold:

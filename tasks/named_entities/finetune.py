@@ -15,6 +15,7 @@ from spanbert_keras import program
 from spanbert_keras.fine_tuning.settings import FineTuningSettings
 from spanbert_keras.program import InputError, setting
 from tasks.named_entities import data, predictions
+from tasks.named_entities.file_settings import FileSettings
 from tasks.shared.task import Task, fine_tune
 from tasks.shared.text_files import listed
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(FineTuningSettings):
+class Config(FileSettings, FineTuningSettings):
     """Settings of one fine-tuning run."""
 
     # --- data
@@ -36,14 +37,6 @@ class Config(FineTuningSettings):
     )
     dataset: str | None = setting("Name of the data in run.json, e.g. CoNLL-2003.", default=None, changeable=True)
     skip_bad_examples: bool = setting("Skips and reports bad examples.", default=False, changeable=True)
-    tag_column: int = setting(
-        "Number of the only column with tags, from 2; 0: the last, or all if every column after the first has tags.",
-        default=0,
-        minimum=0,
-    )
-    context: str = setting(
-        "What a row holds: words of a whole document, or of one sentence.", default="document", choices=data.CONTEXTS
-    )
     # --- how
     epochs: float = setting("Passes over the training texts.", default=10.0, above=0)
     evaluations_per_epoch: int = setting("Evaluations on dev per epoch.", default=1, minimum=1)
@@ -93,8 +86,7 @@ class NamedEntities(Task):
                 )
 
     def _read(self, path: str) -> list[data.Example]:
-        config = self.config
-        file = data.read(path, config.skip_bad_examples, config.context, config.tag_column)
+        file = self.config.read(path, self.config.skip_bad_examples)
         self.left_out += file.left_out
         self._columns[path] = file.tag_columns
         entities = sum(len(example.entities) for example in file.examples)
