@@ -3,10 +3,10 @@
     python -m benchmarks.entity_scores --encoder=minilm/ --train_file=train.tsv --dev_file=dev.tsv \\
         --output_dir=runs/scores
 
-Both fine-tune the same weights on the same rows, ours, with the same learning rate, batch size, epochs, warm-up, decay
-and clipping, score dev after every epoch and report the best by the F1 of outermost entities. Ours is
-`tasks.named_entities.finetune`, which scores all spans. The other side is `BertForTokenClassification` with BIO tags on
-the first piece of each word. It has one tag for a word, so it learns and finds outermost entities alone.
+Both fine-tune the same weights on the same rows, ours, with the same learning rates of the encoder and of the layer on
+top of it, batch size, epochs, warm-up and decay, score dev after every epoch and report the best by their F1 there.
+Ours is `tasks.named_entities.finetune`, which scores all spans. The other side is `BertForTokenClassification` with BIO
+tags on the first piece of each word. It has one tag for a word, so it learns and finds outermost entities alone.
 """
 
 import dataclasses
@@ -39,6 +39,7 @@ class Config(Settings):
     seeds: int = setting("Runs per side.", default=3, minimum=1)
     epochs: int = setting("Passes over the rows.", default=4, minimum=1)
     learning_rate: float = setting("Peak learning rate.", default=1e-4, above=0)
+    task_learning_rate: float = setting("Initial learning rate of the layer on top.", default=5e-4, above=0)
     batch_size: int = setting("Rows per step.", default=16, minimum=1)
     max_sequence_length: int = setting("Tokens per row.", default=256, minimum=3)
     max_span_width: int = setting("Words of the longest entity of ours.", default=16, minimum=1)
@@ -64,7 +65,7 @@ class _Sides:
     def _settings(self, seed: int) -> Any:
         config = self.config
         names = ("encoder", "train_file", "dev_file", "epochs", "learning_rate", "batch_size")
-        names += ("max_sequence_length", "max_span_width")
+        names += ("task_learning_rate", "max_sequence_length", "max_span_width")
         flags = [f"--{name}={getattr(config, name)}" for name in names]
         folder = Path(config.output_dir) / f"seed_{seed}"
         flags += [f"--output_dir={folder}", f"--seed={seed}", "--evaluations_per_epoch=1"]
@@ -81,8 +82,9 @@ class _Sides:
         config = self.config
         train, dev = (self.model.preprocessor.rows([e.text for e in part]) for part in (self.task.train, self.task.dev))
         steps = config.epochs * math.ceil(len(train) / config.batch_size)
+        rates = (config.learning_rate, config.task_learning_rate)
         settings = {"batch_size": config.batch_size, "max_length": config.max_sequence_length, "seed": seed}
-        other = TransformersTagger(config.encoder, len(self.tags), config.learning_rate, steps, **settings)
+        other = TransformersTagger(config.encoder, len(self.tags), *rates, steps, **settings)
         rows, dev_rows = _encoded(train), _encoded(dev)
         targets = self.targets(train, self.task.train)
         best: dict[str, float] = {}

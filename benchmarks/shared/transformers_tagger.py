@@ -4,17 +4,45 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from benchmarks.shared.torch_optimizer import make_adamw
 from benchmarks.shared.transformers_classifier import TransformersClassifier
 
 IGNORED = -100  # a token without a target, as in `transformers`
 
 
 class TransformersTagger(TransformersClassifier):
-    """A class for each token; see `TransformersClassifier` for the arguments."""
+    """A class for each token.
 
-    def __init__(self, encoder: str, classes: int, learning_rate: float, total_steps: int, **settings):
+    Args:
+        encoder, classes, learning_rate, total_steps, **settings: see `TransformersClassifier`; the rate is that of the
+            encoder.
+        head_learning_rate: float. Rate of the first step of the layer on top: it falls linearly, without warm-up.
+    """
+
+    def __init__(
+        self,
+        encoder: str,
+        classes: int,
+        learning_rate: float,
+        head_learning_rate: float,
+        total_steps: int,
+        **settings,
+    ):
         settings |= {"model_class": "BertForTokenClassification"}
         super().__init__(encoder, classes, learning_rate, total_steps, **settings)
+        head = list(self.model.classifier.parameters())
+        self.optimizer = make_adamw(self.model.bert, learning_rate)
+        self.optimizer.add_param_group({"params": head, "lr": head_learning_rate, "weight_decay": 0.0})
+        warmup = round(0.1 * total_steps)
+
+        def falling(step: int) -> float:
+            return max(0.0, 1.0 - step / total_steps)
+
+        def warmed_up(step: int) -> float:
+            return step / warmup if step < warmup else max(0.0, (total_steps - step) / max(1, total_steps - warmup))
+
+        shapes = [warmed_up] * (len(self.optimizer.param_groups) - 1) + [falling]
+        self.schedule = self.torch.optim.lr_scheduler.LambdaLR(self.optimizer, shapes)
 
     def train_on(self, encoded: dict[str, list], targets: Sequence[np.ndarray], rows: np.ndarray) -> float:
         """Trains on these rows, and returns their loss.

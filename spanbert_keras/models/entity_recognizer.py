@@ -23,7 +23,7 @@ from spanbert_keras.preprocessing.preprocessors.entity_recognizer_preprocessor i
 from spanbert_keras.preprocessing.preprocessors.span_label_rows import INPUTS, read_words
 from spanbert_keras.preprocessing.word_windows import WordRow, WordText, WordWindows, pad_word_rows
 
-TEXTS_HELD = 64  # whose rows are computed together
+WORDS_HELD = 20_000  # of texts whose rows are computed together
 
 
 @keras.saving.register_keras_serializable(package="spanbert_keras")
@@ -105,6 +105,12 @@ class SpanBertEntityRecognizer(BucketedPrediction):
                 f"`row_length` must be at most the encoder's {encoder.max_sequence_length} positions. "
                 f"Received: {row_length}."
             )
+        max_span_width = whole_number("max_span_width", max_span_width)
+        if max_span_width > row_length - 2:
+            raise ValueError(
+                f"`max_span_width` must be at most the {row_length - 2} words that a row can hold. "
+                f"Received: {max_span_width}."
+            )
         # === Layers ===
         head = SpanClassificationHead(
             len(labels) + 1, max_span_width, hidden_dim, dropout, dtype=encoder.dtype_policy, name="span_head"
@@ -149,53 +155,82 @@ class SpanBertEntityRecognizer(BucketedPrediction):
         given, single = given_entity_texts(texts, tokens)
         found = []
         for text, (words, logits) in zip(given, self.span_logits(given, batch_size), strict=True):
-            found.append([self._entity(text, words, *span) for span in self.spans_of(words, logits, min_score)])
+            found.append(self.entities_of(text, words, logits, min_score))
         return found[0] if single else found
+
+    def entities_of(
+        self,
+        text: EntityText,
+        words: WordText,
+        logits: np.ndarray,
+        min_score: float = 0.0,
+        temperature: float | None = None,
+    ) -> list[Entity]:
+        """Returns the entities of a text.
+
+        Args:
+            text: str, or tuple of tokens.
+            words, logits: what `span_logits` yields of it.
+            min_score: float. Lowest probability of an entity.
+            temperature: float. `None`: the model's.
+        """
+        valid = words.candidates(self.windows.max_span_width)
+        spans = entity_spans(self.probabilities(logits, temperature), valid, self.nested, min_score)
+        return [self._entity(text, words, *span) for span in spans]
 
     def span_logits(
         self,
         texts: Sequence[EntityText],
         batch_size: int = 32,
-        compute: Callable | None = None,
         advance: Callable[[int], object] = lambda texts: None,
     ) -> Iterator[tuple[WordText, np.ndarray]]:
         """Yields the words of each text and the logits of their spans, float32 `(N, W, C + 1)`; in order.
 
-        A bounded number of texts is held at any time. Spans that no row holds have the logits of "no entity".
+        Texts of some thousand words, or a single longer one, are held at any time. Spans that no row holds have the
+        logits of "no entity".
 
         Args:
             texts: sequence of str, or of tuples of tokens.
             batch_size: int. See `recognize`.
-            compute: function from a batch of inputs to the outputs as arrays; it always gets `batch_size` rows. `None`:
-                this model.
             advance: function that is called with a number of texts after they are computed.
 
         Raises:
             InputError: a text has no words, or logits are not finite.
         """
         batch_size = whole_number("batch_size", batch_size)
-        for start in range(0, len(texts), TEXTS_HELD):
-            part = range(start, min(start + TEXTS_HELD, len(texts)))
-            words = [read_words(self.windows, texts[number], f"Text {number}") for number in part]
+        for words in self._parts(texts):
             rows = [(place, row) for place, one in enumerate(words) for row in self.windows.split(one)]
             width, classes = self.windows.max_span_width, len(self.labels) + 1
             found = [np.zeros((len(one), width, classes), np.float32) for one in words]
             for one in found:
                 one[..., 1:] = -np.inf
-            self._fill(found, rows, batch_size, compute)
+            self._fill(found, rows, batch_size)
             with self._one_call:
                 self.counts["texts"] += len(words)
                 self.counts["rows"] += len(rows)
             advance(len(words))
             yield from zip(words, found, strict=True)
 
-    def _fill(self, found: list[np.ndarray], rows: list[tuple[int, WordRow]], batch_size: int, compute) -> None:
+    def _parts(self, texts: Sequence[EntityText]) -> Iterator[list[WordText]]:
+        """Yields the words of texts, of about `WORDS_HELD` words together."""
+        part: list[WordText] = []
+        held = 0
+        for number, text in enumerate(texts):
+            part.append(read_words(self.windows, text, f"Text {number}"))
+            held += len(part[-1])
+            if held >= WORDS_HELD:
+                yield part
+                part, held = [], 0
+        if part:
+            yield part
+
+    def _fill(self, found: list[np.ndarray], rows: list[tuple[int, WordRow]], batch_size: int) -> None:
         """Writes the logits of rows into those of their texts."""
         lengths = [len(row) for _, row in rows]
-        for part, size, length in self.batches_of(lengths, self.row_length, batch_size, static=compute is not None):
+        for part, size, length in self.batches_of(lengths, self.row_length, batch_size):
             places = part.tolist()
             chosen = [rows[place][1] for place in places + places[-1:] * (size - len(places))]
-            logits = np.asarray((compute or self.compute_rows)(pad_word_rows(chosen, length))["span_logits"])
+            logits = np.asarray(self.compute_rows(pad_word_rows(chosen, length))["span_logits"])
             for place, of_row in zip(places, logits, strict=False):
                 text, row = rows[place]
                 count = len(row.word_starts)
@@ -206,19 +241,6 @@ class SpanBertEntityRecognizer(BucketedPrediction):
                         "The model returned non-finite logits. Expected: numbers. Retrain it, or load another "
                         "checkpoint."
                     )
-
-    def spans_of(
-        self, words: WordText, logits: np.ndarray, min_score: float = 0.0, temperature: float | None = None
-    ) -> list[tuple[int, int, int, float]]:
-        """Returns the entities of a text as (first word, last word (inclusive), place of the label, probability).
-
-        Args:
-            words, logits: what `span_logits` yields.
-            min_score: float. Lowest probability of an entity.
-            temperature: float. `None`: the model's.
-        """
-        valid = words.candidates(self.windows.max_span_width)
-        return entity_spans(self.probabilities(logits, temperature), valid, self.nested, min_score)
 
     def probabilities(self, logits: np.ndarray, temperature: float | None = None) -> np.ndarray:
         """Returns the softmax over the classes, float64 `(..., C + 1)`, of logits divided by the temperature.

@@ -3,6 +3,7 @@ row, T tokens of a row, W span widths."""
 
 import dataclasses
 import functools
+import unicodedata
 from collections.abc import Sequence
 
 import numpy as np
@@ -73,11 +74,6 @@ class WordRow:
     def __len__(self) -> int:
         return len(self.token_ids)
 
-    def scores(self, first: int, width: int) -> bool:
-        """Returns whether a span, of the text's word `first` and `width` more, is scored in this row."""
-        place = first - self.first_word
-        return 0 <= place < len(self.owned) and bool(self.owned[place, width])
-
 
 class WordWindows:
     """Cuts a text into overlapping rows of whole words.
@@ -115,8 +111,10 @@ class WordWindows:
         bounds = np.array(offsets, np.int64).reshape(-1, 2)
         firsts, lasts, ids = self._words(token_ids)
         every = np.ones(len(firsts), bool)
-        # Accents that BERT drops may stand between the places of two words, never within one.
-        return WordText(ids, firsts, lasts, bounds[firsts, 0], bounds[lasts, 1], every, every)
+        starts, ends = bounds[firsts, 0], bounds[lasts, 1]
+        if len(ends) and not text.isascii():
+            ends = _with_accents(text, starts, ends)
+        return WordText(ids, firsts, lasts, starts, ends, every, every)
 
     def of_tokens(self, tokens: Sequence[str]) -> WordText:
         """Returns the words of a list of tokens; their places are tokens. A token that BERT drops has no word."""
@@ -153,8 +151,7 @@ class WordWindows:
         """Returns the half-open ranges of words of the rows."""
         room, ranges, begin = self.row_length - 2, [], 0
         while begin < len(text):
-            fits = text.lasts - text.firsts[begin] < room
-            end = max(begin + 1, int(np.searchsorted(~fits[begin:], True)) + begin)
+            end = max(begin + 1, int(np.searchsorted(text.lasts, text.firsts[begin] + room)))
             ranges.append((begin, end))
             if end == len(text):
                 break
@@ -193,6 +190,17 @@ class WordWindows:
             begin,
             owned,
         )
+
+
+def _with_accents(text: str, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """Returns the ends of words with the combining characters that follow, which BERT drops at the end of a word."""
+    found = ends.copy()
+    limits = np.append(starts[1:], len(text))
+    for place, (end, limit) in enumerate(zip(ends.tolist(), limits.tolist(), strict=True)):
+        while end < limit and unicodedata.combining(text[end]):
+            end += 1
+        found[place] = end
+    return found
 
 
 def pad_word_rows(rows: Sequence[WordRow], length: int) -> dict[str, np.ndarray]:

@@ -1,11 +1,12 @@
 """Reads texts with named entities: columns of tags, or JSON lines; every example is checked."""
 
+import bisect
 import dataclasses
 import functools
 import json
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from spanbert_keras.files.text_errors import json_lines_fault
@@ -40,16 +41,29 @@ class Example:
 
     def parts(self) -> "list[Example]":
         """Returns an example for each sentence; itself if it has none."""
-        parts = [
-            Example(
-                f"{self.id}/{number}",
-                self.text[start:end],
-                tuple((a - start, b - start, label) for a, b, label in self.entities if start <= a and b <= end),
-                ((0, end - start),),
-            )
-            for number, (start, end) in enumerate(self.sentences)
-        ]
+        parts = []
+        for number, ((start, end), entities) in enumerate(
+            zip(self.sentences, by_sentence(self.entities, self.sentences), strict=True)
+        ):
+            moved = tuple((a - start, b - start, label) for a, b, label in entities)
+            parts.append(Example(f"{self.id}/{number}", self.text[start:end], moved, ((0, end - start),)))
         return parts or [self]
+
+
+def by_sentence(entities: Iterable[Entity], sentences: Sequence[tuple[int, int]]) -> list[list[Entity]]:
+    """Returns the entities of each sentence; those that cross its end are left out.
+
+    Args:
+        entities: iterable of (start, end, label).
+        sentences: sequence of (start, end), which follow each other.
+    """
+    starts = [start for start, _ in sentences]
+    found: list[list[Entity]] = [[] for _ in sentences]
+    for entity in entities:
+        place = bisect.bisect_right(starts, entity[0]) - 1
+        if place >= 0 and entity[1] <= sentences[place][1]:
+            found[place].append(entity)
+    return found
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,7 +108,7 @@ def read(
     text = read_text(name, FORM)
     collector = ExampleCollector(name, skip_bad)
     columns = 0
-    if text.lstrip()[:1] == "{":
+    if _is_json(text):
         fault = json_lines_fault(text)
         if fault:
             raise InputError(f"{name} is {fault}. Expected: {FORM}.")
@@ -132,21 +146,23 @@ class _Rows:
         self.name = name
         self.gold = gold
         self.lines = text.split("\n")
-        cells = [_cells(line) for line in self.lines if line.strip() and not line.startswith(DOCUMENT_MARKS)]
-        widths = {len(row) for row in cells}
-        least = min(widths, default=2)
-        if gold and least < 2:
-            number = next((i for i, line in enumerate(self.lines, 1) if line.strip() and len(_cells(line)) < 2), 1)
-            raise InputError(
-                f"{name}, line {number} has no tag. Expected: {FORM}. Received: {shown(self.lines[number - 1], 60)}."
-            )
+        rows = ((number, _cells(line)) for number, line in enumerate(self.lines, 1) if _has_token(line))
+        cells = dict(rows)  # by the number of the line
+        widths = {len(row) for row in cells.values()}
+        least, most = min(widths, default=2), max(widths, default=2)
         if tag_column and not 2 <= tag_column <= max(2, least):
             raise InputError(
                 f"{name} has {least} columns. Expected: --tag_column from 2 to {least}. Received: {tag_column}."
             )
-        stacked = all(is_tag(cell) for row in cells for cell in row[1:])
-        every = list(range(1, max(widths, default=2))) or [1]
-        self.columns = [tag_column - 1] if tag_column else every if stacked else [-1]
+        first = next(iter(cells.values()), [])
+        stacked = all(is_tag(cell) for cell in first[1:])
+        if not stacked and len(widths) > 1:
+            number = next(number for number, row in cells.items() if len(row) != len(first))
+            raise InputError(
+                f"{name}, line {number} has {len(cells[number])} columns. Expected: {len(first)}, as the first line; "
+                f"{FORM}. Received: {shown(self.lines[number - 1], 60)}."
+            )
+        self.columns = [tag_column - 1] if tag_column else list(range(1, max(2, most))) if stacked else [-1]
         self.count = len(self.columns)
 
     def documents(self) -> Iterator[tuple[str, Any]]:
@@ -168,9 +184,9 @@ class _Rows:
         for number, line in enumerate([*lines, ""], first):
             if line.strip():
                 cells = _cells(line)
-                cells += ["O"] * (max(self.columns) + 1 - len(cells))  # LitBank's documents have as many as they need
                 if self.gold:
                     self._check(cells, number)
+                cells += ["O"] * (max(self.columns) + 1 - len(cells))  # LitBank's documents have as many as they need
                 sentence.append(cells)
             elif sentence:
                 start = len(tokens)
@@ -185,10 +201,14 @@ class _Rows:
         return Example(name or f"line {first}", tuple(tokens), unique, tuple(sentences))
 
     def _check(self, cells: list[str], number: int) -> None:
+        if len(cells) < 2:
+            raise InputError(
+                f"{self.name}, line {number} has no tag. Expected: {FORM}. Received: {shown(cells[0], 60)}."
+            )
         for column in self.columns:
-            if not is_tag(cells[column]):
+            if column < len(cells) and not is_tag(cells[column]):
                 raise InputError(
-                    f"{self.name}, line {number}: the tag must be O, or B-, I-, E- or S- and a label. "
+                    f"{self.name}, line {number}: the tag must be O, or B-, I-, E-, L-, S- or U- and a label. "
                     f"Received: {shown(cells[column], 60)}."
                 )
 
@@ -221,13 +241,29 @@ def _of_json(line: str, where: str, number: int, gold: bool) -> Example:
     if is_text and not text.strip():
         raise InputError(f"{where}: `text` is empty. Expected: words.")
     text = text if is_text else tuple(text)
-    entities = [_entity(text, one, where) for one in _list(record["entities"])] if gold else []
+    given = record["entities"] if gold else []
+    if not isinstance(given, list):
+        raise InputError(f"{where}: `entities` must be a list of [start, end, label]. Received: {shown(given, 60)}.")
+    name = record.get("id")
+    if name is not None and not (isinstance(name, str | int) and not isinstance(name, bool)):
+        raise InputError(f"{where}: `id` must be a str or a whole number. Received: {shown(name, 60)}.")
+    entities = tuple(sorted({_entity(text, one, where) for one in given}))
     sentences = () if is_text else ((0, len(text)),)
-    return Example(str(record.get("id", f"line {number}")), text, tuple(sorted(set(entities))), sentences)
+    return Example(f"line {number}" if name is None else str(name), text, entities, sentences)
+
+
+def _is_json(text: str) -> bool:
+    """Returns whether a file holds JSON: its first line begins as JSON does, and does not end with a tag."""
+    first = text.lstrip().partition("\n")[0]
+    return first.startswith(("{", "[")) and not (len(_cells(first)) > 1 and is_tag(_cells(first)[-1]))
+
+
+def _has_token(line: str) -> bool:
+    return bool(line.strip()) and not line.startswith(DOCUMENT_MARKS)
 
 
 def _entity(text: str | tuple[str, ...], entity: Any, where: str) -> Entity:
-    parts = [entity.get(key) for key in ("start", "end", "label")] if isinstance(entity, Mapping) else _list(entity)[:3]
+    parts = [entity.get(key) for key in ("start", "end", "label")] if isinstance(entity, Mapping) else _list(entity)
     whole = len(parts) == 3 and all(isinstance(one, int) and not isinstance(one, bool) for one in parts[:2])
     if not whole or not isinstance(parts[2], str) or not parts[2]:
         raise InputError(f"{where}: an entity must be [start, end, label]. Received: {shown(entity, 60)}.")

@@ -4,6 +4,7 @@ python -m tasks.named_entities.evaluate --model=runs/entities/entity_recognizer.
 """
 
 import dataclasses
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from tasks.named_entities import page, predictions
 from tasks.named_entities.file_settings import FileSettings
 from tasks.shared.calibrated_evaluation import CalibratedEvaluation, print_calibration
 from tasks.shared.calibration import label_loss
+from tasks.shared.extras import ENTITIES, load
 from tasks.shared.task import log_left_out
 from tasks.shared.text_files import listed
 
@@ -38,6 +40,8 @@ def main(config: Config) -> None:
     examples = file.examples
     if gold:
         _check_labels(config, model, examples)
+        if not model.nested:
+            load("seqeval.metrics", ENTITIES)  # a missing one is reported at once
     sample = [example.text for example in examples[:1]]
     print_precision_difference(
         config.model,
@@ -83,37 +87,42 @@ def calibrate(config: Config, model, folder: Path, examples) -> dict[str, float]
 
     The temperature is fitted on the classes of all spans, the scores are those of the entities found with it.
     """
-    texts, logits, classes = [], [], []
-    numbers = {label: number for number, label in enumerate(model.labels, 1)}
-    of_examples = model.span_logits([example.text for example in examples], config.batch_size)
-    for example, (words, found) in zip(examples, of_examples, strict=True):
-        valid = words.candidates(model.windows.max_span_width)
-        gold = {}
-        for start, end, label in example.entities:
-            place = words.words_of(start, end)
-            if place is not None and place[1] - place[0] < found.shape[1]:
-                gold[place] = numbers.get(label, -1)
-        targets = np.zeros(valid.shape, np.int64)
-        for (first, last), number in gold.items():
-            targets[first, last - first] = number
-        texts.append((words, found, gold))
-        fitted = valid & (targets >= 0) & np.isfinite(found).all(axis=-1)
-        logits.append(found[fitted])
-        classes.append(targets[fitted])
+    examples = predictions.readable(model, examples)
+    computed = list(model.span_logits([example.text for example in examples], config.batch_size))
 
     def predicted(temperature: float) -> tuple[np.ndarray, np.ndarray]:
         scores, right = [], []
-        for words, found, gold in texts:
-            for first, last, label, score in model.spans_of(words, found, temperature=temperature):
-                scores.append(score)
-                right.append(gold.get((first, last)) == label + 1)
+        for example, (words, logits) in zip(examples, computed, strict=True):
+            found = model.entities_of(example.text, words, logits, temperature=temperature)
+            for one in predictions.inside_sentences(example, found):
+                scores.append(one.score)
+                right.append((one.start, one.end, one.label) in example.entities)
         return np.array(scores), np.array(right, bool)
+
+    @functools.cache
+    def loss_of_classes():
+        parts = [_classes(model, *one) for one in zip(examples, computed, strict=True)]
+        return label_loss(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
 
     if not len(predicted(model.temperature)[0]):
         raise InputError(
-            f"--model={config.model} finds no entity in {config.data}: nothing can be scored. Train it longer."
+            f"--model={config.model} finds no entity in {config.data}, so that its probabilities cannot be scored. "
+            "Train it longer."
         )
-    return config.calibrate(model, folder, predicted, label_loss(np.concatenate(logits), np.concatenate(classes)))
+    return config.calibrate(model, folder, predicted, lambda temperature: loss_of_classes()(temperature))
+
+
+def _classes(model, example, of_text: tuple) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the logits of the spans of a text that the model scores, `(M, C + 1)`, and their classes, `(M,)`."""
+    words, logits = of_text
+    targets = np.zeros(logits.shape[:2], np.int64)
+    numbers = {label: number for number, label in enumerate(model.labels, 1)}
+    for start, end, label in example.entities:
+        place = words.words_of(start, end)
+        if place is not None and place[1] - place[0] < targets.shape[1]:
+            targets[place[0], place[1] - place[0]] = numbers.get(label, -1)
+    known = words.candidates(targets.shape[1]) & (targets >= 0) & np.isfinite(logits[..., -1])
+    return logits[known], targets[known]
 
 
 def print_tables(tables: dict[str, dict[str, Any]]) -> None:

@@ -16,6 +16,7 @@ from spanbert_keras.fine_tuning.settings import FineTuningSettings
 from spanbert_keras.program import InputError, setting
 from tasks.named_entities import data, predictions
 from tasks.named_entities.file_settings import FileSettings
+from tasks.shared.extras import ENTITIES, load
 from tasks.shared.task import Task, fine_tune
 from tasks.shared.text_files import listed
 
@@ -65,6 +66,8 @@ class NamedEntities(Task):
         super().__init__(config)
         self._columns: dict[str, int] = {}
         self.task_learning_rate = config.task_learning_rate
+        if not config.nested:
+            load("seqeval.metrics", ENTITIES)  # a missing one is reported at once
         self.train = [example for path in config.train_file for example in self._read(path)]
         self.labels = data.labels_of(self.train)
         self.dev = self._read(config.dev_file)
@@ -117,8 +120,8 @@ class NamedEntities(Task):
 
     def training_rows(self, model) -> "TrainingRows":
         """Returns the training rows, and logs what cannot be a target."""
-        texts = [example.text for example in self.train]
-        rows = model.preprocessor.rows(texts, [list(example.entities) for example in self.train])
+        train = predictions.readable(model, self.train)
+        rows = model.preprocessor.rows([one.text for one in train], [list(one.entities) for one in train])
         logging.info("Training data: %s", {name: n for name, n in rows.counts.items() if n})
         return rows
 

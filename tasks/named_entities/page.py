@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from tasks.named_entities.data import Example
+from tasks.named_entities.data import Example, by_sentence
+from tasks.named_entities.predictions import spans_of
 from tasks.shared.error_page import utf16_converter, write_browsing_page
 
 TASK_PAGE = Path(__file__).with_name("page")
@@ -42,14 +43,12 @@ def entity_data(examples: Sequence[Example], found: Sequence[Sequence], facts: M
     """
     rows = []
     for example, entities in zip(examples, found, strict=True):
-        predicted = [(one.start, one.end, one.label) for one in entities]
-        for start, end in example.sentences or [(0, len(example.text))]:
-            gold, mine = (
-                [(a - start, b - start, label) for a, b, label in every if start <= a < end]
-                for every in (example.entities, predicted)
-            )
-            if gold or mine:
-                rows.append(_row(example, start, end, gold, mine, len(rows)))
+        sentences = example.sentences or ((0, len(example.text)),)
+        both = (by_sentence(every, sentences) for every in (example.entities, spans_of(entities)))
+        for number, ((start, end), *sides) in enumerate(zip(sentences, *both, strict=True), 1):
+            if any(sides):
+                moved = [[(a - start, b - start, label) for a, b, label in side] for side in sides]
+                rows.append(_row(example, start, end, *moved, number))
     return {"facts": [[name, value] for name, value in facts.items()], "rows": rows}
 
 
@@ -67,12 +66,12 @@ def _row(example: Example, start: int, end: int, gold: list, predicted: list, nu
     def shown(entities: list, others: set) -> list:
         """Returns [start, end, label, whether the other side has it too], outer ones first."""
         return [
-            [convert(int(begins[a])), convert(int(ends[min(b, len(ends)) - 1])), label, (a, b, label) in others]
+            [convert(int(begins[a])), convert(int(ends[b - 1])), label, (a, b, label) in others]
             for a, b, label in sorted(entities, key=lambda one: (one[0], -one[1]))
         ]
 
     return {
-        "id": f"{example.id}, {number + 1}",
+        "id": f"{example.id}, {number}",
         "group": example.id,
         "text": text,
         "gold": shown(gold, set(predicted)),

@@ -112,7 +112,9 @@ SOURCES = {
     "relation_extractor": lambda encoder: SpanBertRelationExtractor(
         encoder, ["a", "b", "c"], row_length=16, markers={}
     ),
-    "entity_recognizer": lambda encoder: SpanBertEntityRecognizer(encoder, ["a", "b"], hidden_dim=6, row_length=16),
+    "entity_recognizer": lambda encoder: SpanBertEntityRecognizer(
+        encoder, ["a", "b"], max_span_width=4, hidden_dim=6, row_length=16
+    ),
 }
 CLASSES = {"encoder": SpanBertEncoder, "pretrainer": SpanBertPretrainer} | {
     kind: task.model for kind, task in TASKS.items()

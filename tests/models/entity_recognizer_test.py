@@ -70,7 +70,7 @@ def test_tokens_give_what_their_text_gives_and_only_whole_tokens(recognizer):
     assert [starts[one.start] for one in found] == [one.start for one in by_text]
     assert recognizer.recognize([tokens, text]) == [found, by_text]
     joined = recognizer.recognize(tokens=["Ann,", "met,", "Bob", ".."])
-    assert all((one.start, one.end) in {(a, b) for a in range(5) for b in range(a + 1, 5)} for one in joined)
+    assert joined and all((one.start, one.end) in {(a, b) for a in range(5) for b in range(a + 1, 5)} for one in joined)
     assert all(one.text == " ".join(["Ann,", "met,", "Bob", ".."][one.start : one.end]) for one in joined)
 
 
@@ -153,6 +153,7 @@ def test_it_learns_nested_entities_and_says_so_after_loading(tmp_path):
         ({"labels": ["A", "A"]}, "must be different types of entities"),
         ({"row_length": 33}, "at most the encoder's 32 positions"),
         ({"max_span_width": 0}, "max_span_width"),
+        ({"max_span_width": 31}, "at most the 30 words that a row can hold. Received: 31"),
         ({"hidden_dim": 0}, "hidden_dim"),
     ],
 )

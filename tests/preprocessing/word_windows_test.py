@@ -27,6 +27,8 @@ def test_words_of_a_text_are_those_of_its_characters(tokenizer):
     assert words.words_of(0, 2) == (0, 0) and words.words_of(5, 9) == (1, 3) and words.words_of(2, 4) is None
     assert words.words_of(1, 5) == (0, 1)  # a part of a word is the word
     assert words.candidates(2).tolist() == [[True, True]] * 3 + [[True, False]]
+    accented = WordWindows(tokenizer).of_text("ae\u0301\u0323 b\u0301")
+    assert list(zip(accented.starts, accented.ends, strict=True)) == [(0, 4), (5, 7)]
 
 
 def test_spans_of_tokens_are_whole_tokens(tokenizer):

@@ -62,7 +62,7 @@ def _load(path: str) -> Any:
     except (OSError, ValueError, TypeError) as error:
         raise InputError(
             f"--annotator=model:{path} cannot be loaded. Expected: a .keras file of a {kind}. "
-            f"Received: {str(error).splitlines()[0][:200]}"
+            f"Received: {str(error).partition(chr(10))[0][:200]}"
         ) from error
     if not isinstance(model, SpanBertEntityRecognizer):
         raise InputError(

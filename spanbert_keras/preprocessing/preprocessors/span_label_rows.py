@@ -10,6 +10,7 @@ from spanbert_keras.preprocessing.examples.given_entity_texts import Entities, E
 from spanbert_keras.preprocessing.preprocessors.example_rows import ExampleRows
 from spanbert_keras.preprocessing.word_windows import WordRow, WordText, WordWindows, pad_word_rows
 
+COUNTS = ("entities", "entities_too_wide", "entities_without_words", "entities_twice", "entities_moved")
 INPUTS = ("token_ids", "segment_ids", "padding_mask", "word_starts", "word_ends")
 
 
@@ -27,8 +28,9 @@ class SpanLabelRows(ExampleRows):
         word_texts: list of E `WordText`.
         rows: list of N `WordRow`.
         counts: dict of int. `entities`; of these `entities_too_wide`, with more words than the model's spans or than a
-            row, `entities_without_words`, of characters that the tokenizer drops, and `entities_twice`, on the same
-            words as another one: only the first of them is a target.
+            row, `entities_without_words`, of characters that the tokenizer drops, `entities_twice`, on the same words
+            as another one, of which only the first is a target, and `entities_moved`, whose bounds are not those of
+            words: the target is the words.
 
     Raises:
         InputError: a text has no words, or a label is not one of the model's.
@@ -45,7 +47,7 @@ class SpanLabelRows(ExampleRows):
         sample_weight=None,
     ):
         self.windows = windows
-        self.counts = dict.fromkeys(("entities", "entities_too_wide", "entities_without_words", "entities_twice"), 0)
+        self.counts = dict.fromkeys(COUNTS, 0)
         self.word_texts = [read_words(windows, text, f"Text {number}") for number, text in enumerate(texts)]
         split = [windows.split(text) for text in self.word_texts]
         self.rows = [row for rows in split for row in rows]
@@ -55,16 +57,26 @@ class SpanLabelRows(ExampleRows):
         if entities is None:
             return
         numbers = {label: number for number, label in enumerate(labels, 1)}
-        # (E) dicts from the first word of an entity and its width to its class
-        self.classes = [
-            self._classes(number, text, of_text, split[number], numbers)
-            for number, (text, of_text) in enumerate(zip(self.word_texts, entities, strict=True))
-        ]
+        self.spans: list[list[tuple[int, int, int]]] = [[] for _ in self.rows]  # (word of the row, width, class)
+        first_row = 0
+        for number, (text, of_text, rows) in enumerate(zip(self.word_texts, entities, split, strict=True)):
+            self._place(number, text, of_text, first_row, rows, numbers)
+            first_row += len(rows)
 
-    def _classes(
-        self, example: int, text: WordText, entities: Entities, rows: Sequence[WordRow], numbers: dict[str, int]
-    ) -> dict[tuple[int, int], int]:
-        found: dict[tuple[int, int], int] = {}
+    def _place(
+        self,
+        example: int,
+        text: WordText,
+        entities: Entities,
+        first_row: int,
+        rows: Sequence[WordRow],
+        numbers: dict[str, int],
+    ) -> None:
+        """Notes each entity of a text in the row where its span is scored."""
+        owners = np.full((len(text), self.windows.max_span_width), -1)
+        for number, row in enumerate(rows):
+            owners[row.first_word : row.first_word + len(row.owned)][row.owned] = number
+        seen: set[tuple[int, int]] = set()
         for start, end, label in entities:
             if label not in numbers:
                 raise InputError(
@@ -76,15 +88,16 @@ class SpanLabelRows(ExampleRows):
             if words is None:
                 self.counts["entities_without_words"] += 1
                 continue
-            first, last = words
-            width = last - first
-            if width >= self.windows.max_span_width or not any(row.scores(first, width) for row in rows):
+            first, width = words[0], words[1] - words[0]
+            owner = int(owners[first, width]) if width < owners.shape[1] else -1
+            if owner < 0:
                 self.counts["entities_too_wide"] += 1
-            elif (first, width) in found:
+            elif (first, width) in seen:
                 self.counts["entities_twice"] += 1
             else:
-                found[first, width] = numbers[label]
-        return found
+                seen.add((first, width))
+                self.spans[first_row + owner].append((first - rows[owner].first_word, width, numbers[label]))
+                self.counts["entities_moved"] += (text.starts[words[0]], text.ends[words[1]]) != (start, end)
 
     def batch(self, rows: np.ndarray, length: int, epoch: int = 0) -> dict[str, np.ndarray]:
         """Returns some rows padded to one length; the same in every epoch. See `ExampleRows`.
@@ -100,11 +113,9 @@ class SpanLabelRows(ExampleRows):
         shape = (len(chosen), length, self.windows.max_span_width)
         labels, weights = np.zeros(shape, np.int32), np.zeros(shape, np.float32)
         for place, (number, row) in enumerate(zip(rows.tolist(), chosen, strict=True)):
-            words = len(row.word_starts)
-            weights[place, :words] = row.owned
-            for (first, width), label in self.classes[self.examples[number]].items():
-                if 0 <= first - row.first_word < words:
-                    labels[place, first - row.first_word, width] = label
+            weights[place, : len(row.owned)] = row.owned
+            for word, width, label in self.spans[number]:
+                labels[place, word, width] = label
         return batch | {"span_labels": labels, "span_weights": weights}
 
 

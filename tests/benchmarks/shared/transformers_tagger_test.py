@@ -6,7 +6,7 @@ from benchmarks.shared.transformers_tagger import IGNORED, TransformersTagger
 
 
 def test_it_learns_the_tokens_that_have_a_target(bert_folder):
-    tagger = TransformersTagger(bert_folder, 2, 5e-3, 60, batch_size=4, max_length=16, seed=0)
+    tagger = TransformersTagger(bert_folder, 2, 5e-3, 5e-3, 60, batch_size=4, max_length=16, seed=0)
     rng = np.random.default_rng(0)
     size = tagger.model.config.vocab_size
     ids = [rng.integers(5, size, length).tolist() for length in (4, 7, 5, 9)]

@@ -58,13 +58,21 @@ def test_each_entity_is_the_target_of_one_span_in_one_row(windows):
         "entities_too_wide": too_wide,
         "entities_without_words": 0,
         "entities_twice": 0,
+        "entities_moved": 0,
     }
 
 
 def test_what_cannot_be_a_target_is_counted(windows):
     entities = [(0, 4, "PER"), (0, 4, "LOC"), (0, 9, "PER"), (4, 5, "PER"), (1, 3, "LOC")]
     rows = SpanLabelRows(["abba ab a b"], [entities], LABELS, windows)
-    assert rows.counts == {"entities": 5, "entities_too_wide": 0, "entities_without_words": 1, "entities_twice": 2}
+    assert rows.counts == {
+        "entities": 5,
+        "entities_too_wide": 0,
+        "entities_without_words": 1,
+        "entities_twice": 2,
+        "entities_moved": 0,
+    }
+    assert SpanLabelRows(["abba"], [[(1, 3, "PER")]], LABELS, windows).counts["entities_moved"] == 1
     assert targets_of(rows, [4])[0].tolist() == [[1, 0, 1], [0, 0, 0], [0, 0, -1], [0, -1, -1]]
     rows = SpanLabelRows(["a a a a a"], [[(0, 7, "PER")]], LABELS, windows)
     assert rows.counts["entities_too_wide"] == 1 and targets_of(rows, [5])[0].max() == 0

@@ -92,12 +92,25 @@ def test_without_gold_entities_are_not_needed(tmp_path):
         ('{"tokens": [], "entities": []}', "`tokens` must be a list of at least one str"),
         ('{"text": " ", "entities": []}', "`text` is empty"),
         ('{"text": "a", "entities": []}\n{"te', "line 2 is not valid JSON"),
+        ("Ann B-PER\nmet X O\n", "line 2: the tag must be O, .* Received: 'X'"),
+        ("Ann met Bob.\nNo\n", "line 2 has 1 columns. Expected: 3, as the first line"),
+        ("-DOCSTART-\nAnn O\nslept\n", "line 3 has no tag"),
+        ('{"text": "a", "entities": {"a": 1}}', "line 1: `entities` must be a list .*Received: {'a': 1}"),
+        ('{"text": "a", "entities": [[0, 1, "X", 9]]}', r"an entity must be \[start, end, label\]"),
+        ('{"text": "a", "id": [1], "entities": []}', "`id` must be a str or a whole number"),
+        ('[{"text": "a", "entities": []}]', "is a JSON array|not valid|is not an example"),
         ('{"id": "a", "text": "a", "entities": []}\n' * 2, "line 2: the id 'a' is that of line 1 already"),
     ],
 )
 def test_a_bad_file_is_one_sentence_with_its_line(tmp_path, text, message):
     with pytest.raises(InputError, match=message):
         read(write(tmp_path, text))
+
+
+def test_a_brace_may_be_a_token_and_null_means_a_missing_id(tmp_path):
+    assert read(write(tmp_path, "{ O\n} B-X\n")).examples[0].text == ("{", "}")
+    line = '{"id": null, "text": "a", "entities": []}'
+    assert [one.id for one in read(write(tmp_path, f"{line}\n{line}")).examples] == ["line 1", "line 2"]
 
 
 def test_bad_examples_can_be_left_out(tmp_path):

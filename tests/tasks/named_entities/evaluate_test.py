@@ -42,7 +42,10 @@ def test_scores_files_and_page_agree_with_what_the_model_finds(tmp_path, model_f
     scores = json.loads((folder / "scores.json").read_text())
     examples = data.read(path).examples
     model = keras.saving.load_model(model_file)
-    found = model.recognize([list(one.text) for one in examples])
+    found = [
+        [one for one in entities if any(start <= one.start and one.end <= end for start, end in example.sentences)]
+        for example, entities in zip(examples, model.recognize([list(one.text) for one in examples]), strict=True)
+    ]
     spans = [[(one.start, one.end, one.label) for one in each] for each in found]
     expected = metrics.score([one.entities for one in examples], spans)
     for name, table in expected.items():
@@ -72,6 +75,7 @@ def test_predictions_need_no_gold(tmp_path, model_file):
     main(Config(model=str(model_file), data=str(path), predict_only=True, output_dir=str(tmp_path / "out")))
     lines = [json.loads(line) for line in (tmp_path / "out" / "predictions.jsonl").read_text().splitlines()]
     assert [line["id"] for line in lines] == ["a", "b"] and not (tmp_path / "out" / "scores.json").exists()
+    assert any(line["entities"] for line in lines)
     for line in lines:
         assert all(line["text"][one["start"] : one["end"]] == one["text"] for one in line["entities"])
 

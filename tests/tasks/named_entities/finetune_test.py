@@ -20,6 +20,7 @@ def config(tmp_path, encoder, train, dev, **others):
         "evaluations_per_epoch": 1,
         "warmup_ratio": 0.0,
         "learning_rate": 1e-2,
+        "task_learning_rate": 1e-2,
         "batch_size": 4,
         "max_span_width": 4,
         "hidden_dim": 32,

@@ -31,9 +31,5 @@ def test_the_page_is_whole_and_shows_markup_as_text(tmp_path):
     example = data.Example("<b>", ("</script>", "Ann"), ((1, 2, "PER"),), ((0, 2),))
     page.write_page(tmp_path / "p.html", "T", [example], [[]], {"f1": "0.0"})
     written = (tmp_path / "p.html").read_text(encoding="utf-8")
-    assert (
-        "</script>\\" not in written
-        and "\\u003c/script\\u003e" in written
-        and "namedEntities" in written
-        and written.rstrip().endswith("</html>")
-    )
+    assert '"</script>' not in written and "\\u003c/script\\u003e" in written
+    assert "namedEntities" in written and written.rstrip().endswith("</html>")
