@@ -87,8 +87,8 @@ def read(
     """Reads a file; gzipped or not.
 
     Columns: a token on each line, then its tags, separated by tabs or blanks; an empty line ends a sentence, a line
-    that begins with `-DOCSTART-` or `# document` begins a document. If every cell after the first is a tag, all of
-    these columns are read, as nested entities; otherwise the last one, as in CoNLL-2003.
+    that begins with `-DOCSTART-` or `# document` begins a document. If every cell after the first on the first line is
+    a tag, all of these columns are read, as nested entities; otherwise the last one, as in CoNLL-2003.
 
     JSON lines: `{"text": "Ann met Bob.", "entities": [[0, 3, "PER"]]}`, or `tokens` instead of `text`. An entity may
     also be `{"start": 0, "end": 3, "label": "PER"}`; ends are exclusive. `id` may be left out.
