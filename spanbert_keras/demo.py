@@ -49,9 +49,9 @@ def main(config: Config) -> None:
             raise InputError(f"--model={path} is not there. Give --model once for each model, not a list.")
     listening = listen(config.host, config.port)
     with listening:
-        models = [(path, load_model_of(path, list(KINDS))) for path in config.model]
-        blocks = make_blocks(tabs_of(models))
-        count = f"{len(models)} model{'s' if len(models) > 1 else ''}"
+        tabs = tabs_of((path, load_model_of(path, list(KINDS))) for path in config.model)
+        blocks = make_blocks(tabs)
+        count = f"{len(tabs)} model{'s' if len(tabs) > 1 else ''}"
         print(f"{address_of(listening)} shows {count}. Ctrl-C ends it.", flush=True)
         with contextlib.suppress(KeyboardInterrupt):  # the usual end
             serve(blocks, listening)

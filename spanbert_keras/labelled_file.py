@@ -1,9 +1,6 @@
 """A file of labelled examples, on which an export is scored beside its model. Shape letters: E examples, C classes."""
 
-import collections
 import json
-import re
-import string
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,6 +9,7 @@ import numpy as np
 from spanbert_keras.errors import InputError, shown
 from spanbert_keras.files.byte_streams import BYTE_ORDER_MARK, as_utf_8, gunzipped
 from spanbert_keras.files.text_errors import decode
+from spanbert_keras.fine_tuning.answer_scores import exact_match, f1
 from spanbert_keras.models.question_answerer import SpanBertQuestionAnswerer
 from spanbert_keras.models.relation_extractor import SpanBertRelationExtractor
 from spanbert_keras.models.text_classifier import SpanBertTextClassifier
@@ -34,8 +32,6 @@ LABELS = {
     SpanBertRelationExtractor: ("label",),
     SpanBertQuestionAnswerer: ("answers", "answer_text"),
 }
-ARTICLE = re.compile(r"\b(?:a|an|the)\b")
-WITHOUT_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 Run = Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]
 Scores = dict[str, float]
@@ -191,7 +187,8 @@ def label_scores(model, logits: np.ndarray, labels: np.ndarray) -> Scores:
 def answer_scores(found: Sequence[str], gold: Sequence[Sequence[str]]) -> Scores:
     """Returns the mean exact match and F1 of answers, in per cent, by the rules of SQuAD 1.1 (2.0 for no answer).
 
-    Case, ASCII punctuation, English articles and the amount of space do not count; of several gold answers the best.
+    Case, ASCII punctuation, English articles and the amount of space do not count; of several gold answers the best. By
+    SQuAD 1.1, an answer without any other word ("the") has an F1 of 0, also where it is exact.
 
     Args:
         found: sequence of E str. The answers; "" for none.
@@ -199,22 +196,7 @@ def answer_scores(found: Sequence[str], gold: Sequence[Sequence[str]]) -> Scores
 
     Reference: Rajpurkar et al., 2016, section 6.1.
     """
-    exact = f1 = 0.0
-    for answer, right in zip(found, gold, strict=True):
-        words, references = _words(answer), [_words(one) for one in right]
-        exact += words in references
-        f1 += max(_overlap(words, reference) for reference in references)
-    return {"exact match": 100.0 * exact / len(found), "F1": 100.0 * f1 / len(found)}
-
-
-def _words(text: str) -> list[str]:
-    """Returns the words of an answer that count."""
-    return ARTICLE.sub(" ", text.lower().translate(WITHOUT_PUNCTUATION)).split()
-
-
-def _overlap(words: list[str], reference: list[str]) -> float:
-    """Returns the F1 of two bags of words; of two empty ones 1."""
-    if not words or not reference:
-        return float(words == reference)
-    common = sum((collections.Counter(words) & collections.Counter(reference)).values())
-    return 2.0 * common / (len(words) + len(reference))
+    pairs = list(zip(found, gold, strict=True))
+    exact = sum(exact_match(answer, right) for answer, right in pairs)
+    overlap = sum(f1(answer, right, empty_agree=not any(right)) for answer, right in pairs)
+    return {"exact match": 100.0 * exact / len(pairs), "F1": 100.0 * overlap / len(pairs)}

@@ -12,13 +12,18 @@ NAMES = ("chromium", "chromium-browser", "google-chrome")
 OPTIONS = ("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--remote-debugging-pipe")
 SECONDS = 90  # for one answer of the browser, or one condition on the page
 WAIT = """new Promise(done => {
-  const look = () => { const value = (%s); value ? done(value) : requestAnimationFrame(look); };
+  const look = () => {
+    let value;
+    try { value = (%s); } catch { value = undefined; }  // a part of it is not there yet
+    value ? done(value) : requestAnimationFrame(look);
+  };
   look();
 })"""
 PLACE = """new Promise(done => {  // where an element is once it moves no more and nothing covers it
   let before = '', still = 0;
   const look = () => {
-    const element = (%s);
+    let element;
+    try { element = (%s); } catch { element = undefined; }
     element?.scrollIntoView({block: 'center', behavior: 'instant'});
     const box = element?.getBoundingClientRect();
     const place = box ? [box.left + box.width / 2, box.top + box.height / 2] : [-1, -1];

@@ -15,7 +15,8 @@ from spanbert_keras import (
 )
 from spanbert_keras.errors import InputError
 from spanbert_keras.labelled_file import LabelledFile, answer_scores
-from tasks.question_answering.metrics import exact_match, f1
+from tasks.question_answering.data import Example
+from tasks.question_answering.metrics import squad2_scores, squad_scores
 
 TEXTS = [f"w{i} w{2 * i}" for i in range(21)]
 
@@ -102,29 +103,34 @@ def test_exact_match_and_f1_of_a_reader(encoder, randomize, write):
         for context, text, start in zip(contexts, texts, starts, strict=True)
     ]
     scores = write(records).scorer(model)(model.compute_rows)
-    answers = [answer.text for answer in found]
-    assert scores == {
-        "exact match": pytest.approx(
-            100 * np.mean([exact_match(*one) for one in zip(answers, zip(texts), strict=True)])
-        ),
-        "F1": pytest.approx(100 * np.mean([f1(*one) for one in zip(answers, zip(texts), strict=True)])),
-    }
-    assert 0 < scores["F1"] < 100
+    expected = official(squad_scores, [answer.text for answer in found], [[text] for text in texts])
+    assert scores == pytest.approx(expected) and 0 < scores["F1"] < 100
+
+
+def official(scores, found, gold):
+    """Returns what a script of SQuAD says of answers; `gold` holds [""] for a question without an answer."""
+    examples = [Example(str(i), "Q?", "A context.", tuple(filter(None, one)), (), "") for i, one in enumerate(gold)]
+    scored = scores(examples, {str(i): text for i, text in enumerate(found)})
+    return {"exact match": scored.get("exact_match", scored.get("exact")), "F1": scored["f1"]}
+
+
+WITH_ANSWER = [
+    ("The Cat's hat!", ["cats hat", "dog"]),
+    ("the red hat", ["a hat"]),
+    ("", ["hat"]),
+    ("a the", ["the"]),
+    ("The", ["a"]),
+    ("hat hat red", ["hat red red", "hat hat"]),
+]
 
 
 def test_answers_are_scored_by_the_rules_of_squad():
-    cases = [
-        ("The Cat's hat!", ["cats hat", "dog"]),
-        ("the red hat", ["a hat"]),
-        ("", [""]),
-        ("hat", [""]),
-        ("", ["hat"]),
-        ("a the", ["the"]),
-        ("hat hat red", ["hat red red", "hat hat"]),
-    ]
-    for found, gold in cases:
-        expected = {"exact match": 100 * exact_match(found, gold), "F1": 100 * f1(found, gold, empty_agree=True)}
-        assert answer_scores([found], [gold]) == pytest.approx(expected), found
+    for found, gold in WITH_ANSWER:
+        assert answer_scores([found], [gold]) == pytest.approx(official(squad_scores, [found], [gold])), found
+    for found in ("", "the", "hat"):
+        assert answer_scores([found], [[""]]) == official(squad2_scores, [found], [[""]]), found
+    assert answer_scores(["The"], [["a"]]) == {"exact match": 100.0, "F1": 0.0}
+    assert answer_scores(["The", ""], [["a"], [""]]) == {"exact match": 100.0, "F1": 50.0}
 
 
 def test_gzipped_files_are_read(encoder, tmp_path):

@@ -319,8 +319,8 @@ def _check_model(checkpoint: Checkpoint, form: str, model: str) -> None:
     if FORMATS[form].is_graph and reason:
         raise InputError(
             f"A {asked.replace('_', ' ')} cannot be exported with --format={form}, since {reason}. Expected: "
-            "--format=onnx_parts, a .keras file, which `keras.saving.load_model` opens to serve it, or --model=encoder "
-            "for its encoder alone."
+            "--format=onnx_parts, which exports it in parts, a .keras file, which `keras.saving.load_model` opens to "
+            "serve it, or --model=encoder for its encoder alone."
         )
     if model in TASKS and model not in FORMATS[form].tasks:
         raise InputError(

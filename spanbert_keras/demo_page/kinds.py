@@ -1,7 +1,8 @@
 """The kinds of models that have a tab, and which tab. A new kind is an entry of `KINDS`."""
 
+import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import spanbert_keras
@@ -24,11 +25,11 @@ KINDS: dict[str, Callable[..., Tab]] = {
 }
 
 
-def tabs_of(models: Sequence[tuple[str, object]]) -> list[tuple[str, Tab]]:
+def tabs_of(models: Iterable[tuple[str, object]]) -> list[tuple[str, Tab]]:
     """Returns (title, tab) for each model; if several have one title, the name of the file or folder is added.
 
     Args:
-        models: sequence of (path, model).
+        models: iterable of (path, model). Each model is checked before the next one is taken.
 
     Raises:
         InputError: a model has no tokenizer.
@@ -50,11 +51,5 @@ def short_name(path: str) -> str:
     return last.parent.name if usual and last.parent.name else last.stem if last.suffix == ".keras" else last.name
 
 
-USUAL = (
-    "question_answerer",
-    "coreference_resolver",
-    "relation_extractor",
-    "text_classifier",
-    "entity_recognizer",
-    "pretrainer",
-)
+# What training calls the file of each kind: "question_answerer" of `SpanBertQuestionAnswerer`.
+USUAL = {re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name.removeprefix("SpanBert")).lower() for name in KINDS}

@@ -16,8 +16,8 @@ def panel(*parts: str) -> str:
     return f'<div class="sb" role="status">{"".join(parts)}</div>'
 
 
-def error_sentence(error: Exception) -> str:
-    """Returns a user's mistake as a result of one sentence."""
+def error_sentence(error: Exception | str) -> str:
+    """Returns an error, such as a user's mistake, as a result of one sentence."""
     return f'<div class="sb"><p class="sb-error" role="alert">{escaped(str(error))}</p></div>'
 
 

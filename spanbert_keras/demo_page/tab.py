@@ -4,8 +4,12 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from absl import logging
+
 from spanbert_keras.demo_page.markup import error_sentence
 from spanbert_keras.errors import InputError
+
+MESSAGE_LENGTH = 200  # characters of another exception's message that the page shows
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -66,12 +70,18 @@ class Tab:
     def answer(self, *values: Any) -> str:
         """Returns the HTML for values of the fields; a user's mistake is a sentence in it.
 
-        A missing optional package is one too: the sentence names the extra to install.
+        A missing optional package is one too: the sentence names the extra to install. Any other exception is logged
+        with its traceback, and the sentence has its name.
         """
         try:
             return self.show(*values)
         except (InputError, ImportError) as error:
             return error_sentence(error)
+        except Exception as error:
+            logging.exception("The tab %s failed.", self.title)
+            message = next(iter(str(error).splitlines()), "")
+            name = type(error).__name__ + (f": {message[:MESSAGE_LENGTH]}" if message else "")
+            return error_sentence(f"The model failed with an error that the demo's terminal shows in full: {name}")
 
 
 def written(value: str | None, name: str) -> str:

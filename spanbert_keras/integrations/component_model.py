@@ -8,7 +8,7 @@ def load_component_model(name: str, source: str, model_class: str):
     """Returns the model that a component needs.
 
     Args:
-        name: str. The component's name, for the message.
+        name: str. The component as the message names it, e.g. `"The component 'spanbert_coref'"`.
         source: str. What `load_pretrained` reads.
         model_class: str. Name of the public class that the model must have.
 
@@ -18,7 +18,6 @@ def load_component_model(name: str, source: str, model_class: str):
     model = spanbert_keras.load_pretrained(source)
     if not isinstance(model, getattr(spanbert_keras, model_class)):
         raise InputError(
-            f"The component {name!r} has the wrong model. Expected: a {model_class}. Received: a "
-            f"{type(model).__name__} in {source}."
+            f"{name} has the wrong model. Expected: a {model_class}. Received: a {type(model).__name__} in {source}."
         )
     return model

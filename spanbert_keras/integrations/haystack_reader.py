@@ -118,7 +118,9 @@ class SpanBertExtractiveReader:
         """
         with self._loading:
             if self._model is None:
-                self._model = load_component_model(type(self).__name__, self._source, "SpanBertQuestionAnswerer")
+                self._model = load_component_model(
+                    "The component SpanBertExtractiveReader", self._source, "SpanBertQuestionAnswerer"
+                )
 
     @component.output_types(answers=list[ExtractedAnswer])
     def run(
@@ -145,8 +147,17 @@ class SpanBertExtractiveReader:
         Raises:
             InputError: the query has no words, or a number is out of range.
         """
-        given = {name: value for name, value in locals().items() if name in self.settings and value is not None}
-        settings = self.settings | given
+        given = {
+            "top_k": top_k,
+            "score_threshold": score_threshold,
+            "max_seq_length": max_seq_length,
+            "stride": stride,
+            "max_batch_size": max_batch_size,
+            "answers_per_seq": answers_per_seq,
+            "no_answer": no_answer,
+            "overlap_threshold": overlap_threshold,
+        }
+        settings = self.settings | {name: value for name, value in given.items() if value is not None}
         ranking = _ranking(settings)
         self.warm_up()
         limits = _limits(self._model, query, settings)

@@ -93,4 +93,4 @@ class SpacyComponent:
                 f"The component {self.name!r} has no model. Expected: the path of a {self.model_class}, as in "
                 f'config={{"model": "path"}}.'
             )
-        return load_component_model(self.name, self._source, self.model_class)
+        return load_component_model(f"The component {self.name!r}", self._source, self.model_class)

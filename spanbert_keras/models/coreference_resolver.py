@@ -297,7 +297,8 @@ class SpanBertCoreferenceResolver(TaskModel):
         """Raises `InputError`: a document is resolved in steps whose sizes depend on it, outside of one graph."""
         raise InputError(
             "A coreference resolver cannot be exported, since it resolves a document in steps of different sizes. "
-            "Expected: a .keras file, which `keras.saving.load_model` opens to serve `resolve`, or the encoder alone, "
+            "Expected: its parts, which `python -m spanbert_keras.convert --format=onnx_parts` writes, a .keras file, "
+            "which `keras.saving.load_model` opens to serve `resolve`, or the encoder alone, "
             f"`resolver.encoder.export`. Received: format={shown(format)}."
         )
 

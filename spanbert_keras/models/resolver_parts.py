@@ -18,15 +18,22 @@ class ResolverPart(keras.Model):
     Args:
         function: function of a dict of tensors that returns one.
         layers: list of built layers, whose weights it uses.
-        specs: dict from each input's name to its dtype and shape, whose free axes are `None`.
+        specs: dict from each input's name to its dtype and shape, in which a free axis is its name: `"pieces"` or
+            `"spans"`.
+        first_axis: str. Name of the first axis of all outputs, which is free.
     """
 
-    def __init__(self, function: Callable, layers: list, specs: Mapping[str, tuple[str, tuple]]):
+    def __init__(self, function: Callable, layers: list, specs: Mapping[str, tuple[str, tuple]], first_axis: str):
         super().__init__(dtype="float32", name="part")
         self.function = function
         self.used_layers = layers
         self.specs = dict(specs)
+        self.first_axis = first_axis
         self.built = True
+
+    def output_axes(self, name: str) -> tuple[str]:
+        """Returns the names of the free axes of an output."""
+        return (self.first_axis,)
 
     def call(self, inputs, training=None):
         return self.function(inputs)
@@ -44,10 +51,13 @@ def resolver_parts(resolver) -> dict[str, ResolverPart]:
     vectors, mentions = resolver.span_vectors, resolver.mention_scorer
     pairs = [resolver.coarse_antecedents, resolver.pair_scorer, resolver.span_refinement]
     width = resolver.encoder.hidden_dim
-    sequence = {"sequence": ("float32", (None, width))}
-    places = dict.fromkeys(("starts", "ends"), ("int32", (None,)))
-    spans = {"vectors": ("float32", (None, 3 * width + vectors.feature_dim)), "mention_scores": ("float32", (None,))}
-    features = dict.fromkeys(("speakers", "segments"), ("int32", (None,))) | {"genre": ("int32", (1,))}
+    sequence = {"sequence": ("float32", ("pieces", width))}
+    places = dict.fromkeys(("starts", "ends"), ("int32", ("spans",)))
+    spans: dict[str, tuple[str, tuple]] = {
+        "vectors": ("float32", ("spans", 3 * width + vectors.feature_dim)),
+        "mention_scores": ("float32", ("spans",)),
+    }
+    features = dict.fromkeys(("speakers", "segments"), ("int32", ("spans",))) | {"genre": ("int32", (1,))}
 
     def score_mentions(x):
         return {"scores": mentions.grid(ops.expand_dims(x["sequence"], 0), vectors)[0]}  # (P, W)
@@ -59,9 +69,9 @@ def resolver_parts(resolver) -> dict[str, ResolverPart]:
         return {"vectors": found[0], "mention_scores": mentions(found, widths, training=False)[0]}
 
     return {
-        "mentions": ResolverPart(score_mentions, [vectors, mentions], sequence),
-        "spans": ResolverPart(represent, [vectors, mentions], sequence | places),
-        "pairs": ResolverPart(lambda x: _link(resolver, x), pairs, spans | features),
+        "mentions": ResolverPart(score_mentions, [vectors, mentions], sequence, "pieces"),
+        "spans": ResolverPart(represent, [vectors, mentions], sequence | places, "spans"),
+        "pairs": ResolverPart(lambda x: _link(resolver, x), pairs, spans | features, "spans"),
     }
 
 

@@ -1,6 +1,9 @@
 """Documents to ask questions about, and the BM25 index that finds those worth reading. Shape letter: N documents."""
 
+import builtins
 import functools
+import importlib.abc
+import importlib.machinery
 import re
 import sys
 import threading
@@ -128,11 +131,11 @@ def _scorer(texts: list[str]) -> Callable:
 def _library():
     """Returns the package `bm25s`, without the JAX that it would start to select the best with.
 
-    Starting JAX takes seconds, and on a GPU most of the memory, which another backend needs.
+    Starting JAX takes seconds, and on a GPU most of the memory, which another backend needs. Nothing changes for other
+    modules and threads, which may import JAX meanwhile. If bm25s is loaded already, it is taken as it is.
     """
-    hidden = "jax.lax" if "jax" in sys.modules else "jax"
-    module = sys.modules.get(hidden)
-    sys.modules[hidden] = None  # type: ignore[assignment]
+    finder = _SelectionFinder()
+    sys.meta_path.insert(0, finder)
     try:
         import bm25s
     except ImportError as error:
@@ -141,7 +144,31 @@ def _library():
             '`pip install "spanbert-keras[retrieval]"`, or read all of them with `retrieve=None`.'
         ) from error
     finally:
-        del sys.modules[hidden]
-        if module is not None:
-            sys.modules[hidden] = module
+        sys.meta_path.remove(finder)
     return bm25s
+
+
+class _SelectionFinder(importlib.abc.MetaPathFinder):
+    """Finds the module of bm25s that would start JAX, and hides JAX from it; other modules are found as always."""
+
+    def find_spec(self, fullname, path=None, target=None):
+        if fullname != "bm25s.selection":
+            return None
+        spec = importlib.machinery.PathFinder.find_spec(fullname, path, target)
+        if spec is not None and isinstance(spec.loader, importlib.machinery.SourceFileLoader):
+            spec.loader = _LoaderWithoutJax(fullname, spec.loader.path)
+        return spec
+
+
+class _LoaderWithoutJax(importlib.machinery.SourceFileLoader):
+    """Runs a module in which JAX cannot be imported. Keras has imported JAX by now, so a finder could not hide it."""
+
+    def exec_module(self, module):
+        vars(module)["__builtins__"] = vars(builtins) | {"__import__": _import_without_jax}
+        super().exec_module(module)
+
+
+def _import_without_jax(name: str, *arguments, **named):
+    if name.partition(".")[0] == "jax":
+        raise ModuleNotFoundError("JAX is hidden from bm25s.", name=name)
+    return builtins.__import__(name, *arguments, **named)

@@ -187,7 +187,8 @@ class QuestionWindows:
     def are_readable(self, texts: Sequence[str]) -> list[bool]:
         """Returns for each text whether it has a piece other than [UNK]: whether `passages` takes it."""
         unknown = self.tokenizer.unk_token_id
-        return [any(piece != unknown for piece in ids) for ids in self.tokenizer.tokenize(list(texts))]
+        every_ids = self.tokenizer.tokenize(list(texts), self.special_tokens_in_text)
+        return [any(piece != unknown for piece in ids) for ids in every_ids]
 
     def split(self, question_ids: np.ndarray, passage: Passage) -> list[Window]:
         """Returns the windows of a question that cover its passage from the start."""

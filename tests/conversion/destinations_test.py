@@ -312,7 +312,9 @@ def test_a_failed_write_keeps_the_old_file(checkpoint, tmp_path, monkeypatch):
 def test_a_resolver_is_not_exported_and_its_encoder_only_on_request(make_encoder, tmp_path, name, form):
     resolver = SpanBertCoreferenceResolver(make_encoder(), max_span_width=2, hidden_dim=3, feature_dim=2)
     for model in ("auto", "coreference_resolver"):
-        with pytest.raises(InputError, match=f"A coreference resolver cannot be exported with --format={form}"):
+        with pytest.raises(
+            InputError, match=f"A coreference resolver cannot be exported with --format={form}.*onnx_parts"
+        ):
             write(from_model(resolver), tmp_path / name, form, model=model)
     with pytest.raises(InputError, match="has no weights for the head of a text classifier"):
         write(from_model(resolver), tmp_path / name, form, model="text_classifier")

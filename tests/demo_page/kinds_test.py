@@ -6,7 +6,8 @@ import types
 import pytest
 
 import spanbert_keras
-from spanbert_keras.demo_page.kinds import KINDS, short_name, tabs_of
+from spanbert_keras.conversion.choices import MODELS
+from spanbert_keras.demo_page.kinds import KINDS, USUAL, short_name, tabs_of
 from spanbert_keras.errors import InputError
 from spanbert_keras.models.task_model import TaskModel
 
@@ -59,6 +60,12 @@ def test_short_names_are_those_that_differ(path, name):
     assert short_name(path) == name
 
 
-def test_a_model_without_a_tokenizer_is_a_mistake():
+def test_the_usual_names_are_those_of_training():
+    assert sorted(USUAL) == sorted(set(MODELS) - {"auto", "encoder"})
+
+
+def test_a_model_without_a_tokenizer_is_a_mistake_before_the_next_model():
+    models = iter([("x.keras", types.SimpleNamespace(tokenizer=None)), ("y.keras", None)])
     with pytest.raises(InputError, match="--model=x.keras has no tokenizer"):
-        tabs_of([("x.keras", types.SimpleNamespace(tokenizer=None))])
+        tabs_of(models)
+    assert next(models) == ("y.keras", None)

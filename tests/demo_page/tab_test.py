@@ -1,6 +1,9 @@
 """A tab answers with HTML, and a user's mistake is a sentence on the page."""
 
+import sys
+
 import pytest
+from absl import logging
 
 from spanbert_keras.demo_page.tab import Field, Tab, written
 from spanbert_keras.errors import InputError
@@ -29,9 +32,15 @@ def test_a_mistake_is_one_escaped_sentence(error, read_result):
     assert read_result(page)["sb-error"] == [str(error)] and "<b>" not in page
 
 
-def test_a_defect_is_not_hidden():
-    with pytest.raises(ZeroDivisionError):
-        raising(ZeroDivisionError()).answer("x", True)
+@pytest.mark.parametrize(
+    "error, shown", [(ValueError("<b>\nlong"), "ValueError: <b>"), (ZeroDivisionError(), "ZeroDivisionError")]
+)
+def test_a_defect_is_one_sentence_on_the_page_and_logged_in_full(error, shown, read_result, monkeypatch):
+    logged = []
+    monkeypatch.setattr(logging, "exception", lambda *_: logged.append(sys.exc_info()[1]))
+    [sentence] = read_result(raising(error).answer("x", True))["sb-error"]
+    assert sentence == f"The model failed with an error that the demo's terminal shows in full: {shown}"
+    assert logged == [error]
 
 
 @pytest.mark.parametrize("value", [None, "", " \n\t\u3000"])

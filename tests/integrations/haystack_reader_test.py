@@ -189,7 +189,9 @@ def test_a_model_must_be_a_source(source):
 
 
 def test_a_model_of_another_class_is_named(extractor_path):
-    with pytest.raises(InputError, match="'SpanBertExtractiveReader' has the wrong model. Expected: a SpanBertQ"):
+    with pytest.raises(
+        InputError, match="^The component SpanBertExtractiveReader has the wrong model. Expected: a SpanBertQ"
+    ):
         SpanBertExtractiveReader(extractor_path).warm_up()
 
 

@@ -3,6 +3,8 @@
 import collections
 import dataclasses
 import math
+import os
+import subprocess
 import sys
 from types import SimpleNamespace
 
@@ -102,9 +104,38 @@ def test_without_bm25s_the_extra_is_named_when_an_index_is_needed(monkeypatch):
         index.search("x", 1)
 
 
-def test_bm25s_does_not_start_jax():
+JAX = """
+import types
+from pathlib import Path
+def start(*_):
+    Path("started").touch()
+lax = sys.modules["jax.lax"] = types.ModuleType("jax.lax")
+lax.top_k = start
+monitoring = types.SimpleNamespace(record_scalar=None)
+"""
+SEARCH = """
+import sys
+from pathlib import Path
+from spanbert_keras import DocumentIndex
+
+import jax  # as Keras does, which imports JAX if it can
+finders = list(sys.meta_path)
+assert DocumentIndex(["x", "y"]).search("y", 1) == [1]
+assert not Path("started").exists() and sys.modules["bm25s"].selection.JAX_IS_AVAILABLE is False
+assert sys.modules["jax"] is jax and sys.meta_path == finders
+import jax.lax
+jax.lax.top_k()
+assert Path("started").exists()
+"""
+
+
+def test_bm25s_does_not_start_jax(root, tmp_path):
     """It would take most of a GPU's memory from another backend."""
-    before = {name: sys.modules.get(name) for name in ("jax", "jax.lax")}
-    document_index._library.cache_clear()
-    assert document_index._library().selection.JAX_IS_AVAILABLE is False
-    assert {name: sys.modules.get(name) for name in before} == before
+    for module in ("bm25s", "tensorflow"):
+        pytest.importorskip(module, reason="the extra `retrieval` is not installed, or the process has no backend")
+    (tmp_path / "jax").mkdir()
+    (tmp_path / "jax" / "__init__.py").write_text(f"import sys{JAX}", encoding="utf-8")
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(root)])}
+    environment |= {"KERAS_BACKEND": "tensorflow"}
+    done = subprocess.run([sys.executable, "-c", SEARCH], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-4000:]

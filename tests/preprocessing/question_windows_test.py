@@ -242,6 +242,18 @@ def test_a_context_of_unknown_words_alone_is_rejected_and_shown_shortened(letter
     ]  # a strange name may be asked for
 
 
+@pytest.mark.parametrize("kept", [False, True])
+def test_readable_texts_are_those_that_passages_takes(make_windows, kept):
+    windows, readable = make_windows(special_tokens_in_text=kept), []
+    texts = ["w1 w2", "[SEP]", "", "\u00df", "\u00df w1"]
+    for text in texts:
+        try:
+            readable.append(bool(windows.passages([text])))
+        except InputError:
+            readable.append(False)
+    assert windows.are_readable(texts) == readable == [True, kept, False, False, True]
+
+
 def test_other_settings_replace_the_old_ones_and_none_keeps_them(make_windows):
     windows = make_windows(
         window_length=90,

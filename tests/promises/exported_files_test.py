@@ -18,9 +18,10 @@ from spanbert_keras import SpanBertEncoder, SpanBertQuestionAnswerer, SpanBertTe
 from spanbert_keras.convert import Config, convert
 from tests.hard_strings import HAND, pieces_of
 
-pytestmark = pytest.mark.skipif(
-    keras.backend.backend() != "tensorflow", reason="exports are made on the TensorFlow backend"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="exports are made on the TensorFlow backend"),
+]
 TOLERANCE, EXAMPLES = 1e-4, 100
 HARD = [text for text in HAND if text.strip()]
 HARD += ["Cafe\u0301 👩‍👩‍👧 naïve İx 日本語 a\u200b!", "x [SEP] bar [MASK]", "foo Straße 😀", "[E1] 日本語 co-vid"]

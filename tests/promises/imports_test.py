@@ -106,7 +106,7 @@ FRAMEWORKS = ("tensorflow", "tensorflow_text", "jax", "torch")
 ONLY_THIRD_PARTY = {"layers": {"keras"}, "losses": {"keras"}, "decoding": {"numpy"}}
 MAY_USE_TENSORFLOW = {"kernels", "preprocessing", "data", "training", "conversion"}
 TRACES_MODELS = "spanbert_keras/models/compiled_call.py"  # on TensorFlow once for all shapes
-MAY_LOG = {"training", "pretraining", "fine_tuning", "progress", "program", "model_flag"}
+MAY_LOG = {"training", "pretraining", "fine_tuning", "progress", "program", "model_flag", "demo_page"}
 
 
 def room_of(path):

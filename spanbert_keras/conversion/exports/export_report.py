@@ -45,7 +45,7 @@ def _ask(model, inputs: Mapping) -> None:
     """Computes what an export of strings computes."""
     texts = {name: inputs[name].tolist() for name in TEXTS}
     if isinstance(model, SpanBertQuestionAnswerer):
-        list(model.read(texts["question"], texts["context"]))
+        model.answer(texts["question"], texts["context"])
     elif isinstance(model, SpanBertTextClassifier):
         model.logits_of(model.pairs.rows(texts["text"], texts["second_text"] if model.takes_pairs else None))
     else:

@@ -13,6 +13,10 @@ from spanbert_keras.files.writing import input_error_if_unwritable, write_atomic
 
 MAX_BYTES = 2**31 - 2**20  # of a graph: protobuf's limit for a file, less room for what else is in it
 GRAPH_FIELD = 7  # number of the field `graph` in `onnx.ModelProto`
+OF_TOKENS = ("token_ids", "segment_ids", "padding_mask", "sequence_output", "start_logits", "end_logits")
+SECOND_AXES = dict.fromkeys(OF_TOKENS, "length") | dict.fromkeys(("pair_positions", "next_sentence"), "pairs")
+
+AxisNames = Callable[[str], tuple[str, ...]]
 
 
 def export_onnx(model, path: str | os.PathLike, quantize: bool = False) -> float:
@@ -65,7 +69,7 @@ def export_onnx(model, path: str | os.PathLike, quantize: bool = False) -> float
     differences = []
 
     def write(temporary: Path) -> None:
-        write_onnx(model, dict.fromkeys(model.input_keys, ("int32", (None, None))), temporary)
+        write_onnx(model, {name: ("int32", _axes_of(name)) for name in model.input_keys}, _axes_of, temporary)
         if quantize:
             _quantize(temporary)
         inputs = sample_inputs(model)
@@ -76,12 +80,14 @@ def export_onnx(model, path: str | os.PathLike, quantize: bool = False) -> float
     return differences[0]
 
 
-def write_onnx(model, inputs: Mapping[str, tuple[str, tuple]], path: Path) -> None:
+def write_onnx(model, inputs: Mapping[str, tuple[str, tuple]], output_axes: AxisNames, path: Path) -> None:
     """Writes a built model as an ONNX file.
 
     Args:
         model: model that takes a dict of inputs and returns one of outputs.
-        inputs: dict from each input's name to its dtype and its shape, whose free axes are `None`.
+        inputs: dict from each input's name to its dtype and its shape, in which a free axis is its name. Axes with one
+            name have one size.
+        output_axes: function from an output's name to the names of its first axes, used for those that are free.
         path: path of the file.
     """
     import onnx
@@ -89,7 +95,11 @@ def write_onnx(model, inputs: Mapping[str, tuple[str, tuple]], path: Path) -> No
     weights = {f"weight_{index}": variable for index, variable in enumerate(model.variables)}
     _write_graph(model, inputs, weights, path)
     exported = onnx.load(str(path))
-    _name_free_axes(exported.graph)
+    for value in exported.graph.input:
+        if value.name in inputs:  # not a weight
+            _name_free_axes(value, inputs[value.name][1])
+    for value in exported.graph.output:
+        _name_free_axes(value, output_axes(value.name))
     onnx.checker.check_model(exported)
     _write_with_weights(exported, weights, path)
 
@@ -111,21 +121,22 @@ def _write_graph(model, specs: Mapping, weights: Mapping[str, keras.Variable], p
 
     stateless = Stateless(name=model.name, dtype="float32", autocast=False)
     stateless.built = True  # it has no weights of its own
-    rows = {name: tf.TensorSpec(shape, dtype, name=name) for name, (dtype, shape) in specs.items()}
+    shapes = {name: [None if isinstance(size, str) else size for size in shape] for name, (_, shape) in specs.items()}
+    rows = {name: tf.TensorSpec(shapes[name], dtype, name=name) for name, (dtype, _) in specs.items()}
     held = {name: tf.TensorSpec(variable.shape, variable.dtype, name=name) for name, variable in weights.items()}
     stateless.export(str(path), format="onnx", verbose=False, input_signature=[rows | held])
 
 
-def _name_free_axes(graph) -> None:
-    """Names the free axes of all inputs and outputs, which tf2onnx only numbers."""
-    of_tokens = dict.fromkeys(("token_ids", "segment_ids", "padding_mask"), "length")
-    of_tokens |= dict.fromkeys(("sequence_output", "start_logits", "end_logits"), "length")
-    second = of_tokens | dict.fromkeys(("pair_positions", "next_sentence"), "pairs")
-    for value in (*graph.input, *graph.output):
-        names = ("batch", second.get(value.name, "positions"))
-        for axis, name in zip(value.type.tensor_type.shape.dim, names, strict=False):
-            if not axis.HasField("dim_value"):
-                axis.dim_param = name
+def _axes_of(name: str) -> tuple[str, str]:
+    """Returns the names of the first two axes of a model's input or output."""
+    return "batch", SECOND_AXES.get(name, "positions")
+
+
+def _name_free_axes(value, names: tuple) -> None:
+    """Names the free axes of an input or output, which tf2onnx only numbers."""
+    for axis, name in zip(value.type.tensor_type.shape.dim, names, strict=False):
+        if not axis.HasField("dim_value"):
+            axis.dim_param = name
 
 
 def _write_with_weights(exported, weights: Mapping[str, keras.Variable], path: Path) -> None:

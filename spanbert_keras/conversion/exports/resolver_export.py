@@ -89,7 +89,7 @@ def export_resolver(resolver, folder: str | os.PathLike) -> float:
         differences.append(export_onnx(resolver.encoder, temporary / "encoder.onnx"))
         parts = resolver_parts(resolver)
         for name, part in parts.items():
-            write_onnx(part, part.specs, temporary / f"{name}.onnx")
+            write_onnx(part, part.specs, part.output_axes, temporary / f"{name}.onnx")
         differences.append(_largest_difference(resolver, parts, temporary))
         (temporary / "tokenizer.json").write_text(
             resolver.tokenizer.wordpiece.to_json(special_pieces=False), encoding="utf-8"

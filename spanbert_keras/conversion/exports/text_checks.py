@@ -5,9 +5,10 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from spanbert_keras.conversion.exports.verification import TOLERANCES, check_outputs
-from spanbert_keras.errors import InputError
+from spanbert_keras.errors import InputError, shown
 from spanbert_keras.models.question_answerer import SpanBertQuestionAnswerer
 from spanbert_keras.models.text_classifier import SpanBertTextClassifier
+from spanbert_keras.models.windowed_reader import Reading
 
 SAMPLE_TEXTS = ("", "Ångström's café, 東京 (Tokyo): naïve co-operation!", "[MASK] a\u0301\u200b " + "x" * 101)
 WORDS = (2, 12, 60)  # of the vocabulary, before and after each of these
@@ -79,32 +80,72 @@ def _check_classifier(model: SpanBertTextClassifier, opened: Callable[..., Run])
 
 
 def _check_reader(model: SpanBertQuestionAnswerer, run: Run) -> float:
-    contexts = sample_texts(model.encoder.tokenizer)
-    questions = contexts[:1] * len(contexts)
+    texts = sample_texts(model.encoder.tokenizer)
+    questions, contexts = texts[:1] * len(texts), [_fitting(model.windows, texts[0], text) for text in texts]
     outputs = run({"question": questions, "context": contexts})
-    given = zip(model.readings(questions, contexts), outputs["truncated_pieces"].tolist(), strict=True)
-    whole = [(number, reading) for number, (reading, cut) in enumerate(given) if not cut]
-    expected, received = [], []
-    for number, reading in whole:
-        probabilities, of_none = reading.candidates.probabilities(model.temperature)
-        is_none = outputs["start"][number] < 0
-        if not is_none:  # rounding may choose another of spans that are equally good
-            places = zip(reading.candidates.starts.tolist(), reading.candidates.ends.tolist(), strict=True)
-            spans = [reading.passage.characters_of(*place) for place in places]
-            found = (int(outputs["start"][number]), int(outputs["end"][number]))
-            if found not in spans:
-                raise InputError(f"The export finds an answer that is not a candidate: {found}.")
-            expected.append(probabilities[spans.index(found)])
-            received.append(outputs["score"][number])
-        expected.append(of_none if is_none else probabilities[0])
-        received.append(outputs["score"][number])
-    return _difference(model, "score", np.array(expected), np.array(received))
+    if outputs["truncated_pieces"].any():
+        raise InputError(
+            "The export cuts contexts that fit into a window; nothing was written. Expected: truncated_pieces of 0. "
+            f"Received: {outputs['truncated_pieces'].tolist()}."
+        )
+    largest = 0.0
+    for number, (context, reading) in enumerate(zip(contexts, model.readings(questions, contexts), strict=True)):
+        answer = {name: values[number] for name, values in outputs.items()}
+        largest = max(largest, _check_answer(model, context, reading, answer))
+    return largest
 
 
-def _difference(model, name: str, expected: np.ndarray, received: np.ndarray) -> float:
-    """Returns the largest difference of an output; `InputError` if rounding does not explain it."""
+def _fitting(windows, question: str, context: str) -> str:
+    """Returns a context without the words at its end for which the first window of a question has no room."""
+    [(question_ids, _)] = windows.questions([question])
+    room, words = windows.window_length - 3 - len(question_ids), context.split()
+    while len(words) > 1 and len(windows.tokenizer(context)) > room:
+        words.pop()
+        context = " ".join(words)
+    return context
+
+
+def _check_answer(model: SpanBertQuestionAnswerer, context: str, reading: Reading, answer: Mapping) -> float:
+    """Returns the largest difference of an answer's numbers from those of a reading of the same context."""
+    candidates = reading.candidates
+    logits = np.array([*candidates.logits, candidates.no_answer_logit])
+    none_score, scale = candidates.no_answer_score, float(np.abs(logits).max())
+    largest = _difference(model, "no_answer_score", none_score, answer["no_answer_score"], scale)
+    threshold = np.inf if model.no_answer_threshold is None else model.no_answer_threshold
+    start, end = int(answer["start"]), int(answer["end"])
+    is_tie = abs(none_score - threshold) <= TOLERANCES[model.compute_dtype] * max(1.0, scale)
+    if (start < 0) != (none_score > threshold) and not is_tie:
+        raise InputError(
+            "The export and the model disagree on whether a text has an answer; nothing was written. Expected: "
+            f"{'none' if none_score > threshold else 'one'}. Received: characters {start} to {end}."
+        )
+    text = answer["text"].decode() if isinstance(answer["text"], bytes) else str(answer["text"])
+    expected = "" if start < 0 else context[start:end]
+    if text != expected or (start < 0 and end >= 0):
+        raise InputError(
+            "The export returns a text that does not stand at the place it names; nothing was written. Expected: "
+            f"{shown(expected, 60)} from {start} to {end}. Received: {shown(text, 60)}."
+        )
+    probabilities, of_none = candidates.probabilities(model.temperature)
+    if start < 0:
+        return max(largest, _difference(model, "score", of_none, answer["score"]))
+    # Rounding may choose another of spans that are equally good.
+    places = zip(candidates.starts.tolist(), candidates.ends.tolist(), strict=True)
+    spans = [reading.passage.characters_of(*place) for place in places]
+    if (start, end) not in spans:
+        raise InputError(f"The export finds an answer that is not a candidate: {(start, end)}.")
+    scores = probabilities[[spans.index((start, end)), 0]]
+    return max(largest, _difference(model, "score", scores, answer["score"]))
+
+
+def _difference(model, name: str, expected, received, scale: float = 1.0) -> float:
+    """Returns the largest difference of an output; `InputError` if rounding does not explain it.
+
+    Args:
+        scale: float. The largest number from which the output is computed, if that is larger than the output.
+    """
     difference = float(np.abs(expected - received).max(initial=0.0))
-    allowed = TOLERANCES[model.compute_dtype] * max(1.0, float(np.abs(expected).max(initial=0.0)))
+    allowed = TOLERANCES[model.compute_dtype] * max(1.0, scale, float(np.abs(expected).max(initial=0.0)))
     if not difference <= allowed:  # also rejects NaN
         raise InputError(
             f"The export does not compute the same as the model; nothing was written. Expected: {name} within "

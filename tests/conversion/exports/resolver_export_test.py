@@ -80,6 +80,7 @@ def test_the_program_of_the_documentation_resolves_as_the_model_does(onnxruntime
     resolver, documents = make_resolver(), some_documents()
     assert export_resolver(resolver, tmp_path / "runs" / "coreference" / "parts") < 1e-5
     assert {file.name for file in (tmp_path / "runs/coreference/parts").iterdir()} == FILES
+    _check_axes(tmp_path / "runs" / "coreference" / "parts")
     (program,) = PROGRAM.findall((root / "docs" / "coreference.md").read_text(encoding="utf-8"))
     (tmp_path / "documents.json").write_text(json.dumps(documents))
     done = subprocess.run([sys.executable, "-c", program + CHECK], cwd=tmp_path, capture_output=True, text=True)
@@ -90,6 +91,21 @@ def test_the_program_of_the_documentation_resolves_as_the_model_does(onnxruntime
         set(map(tuple, e)) for e in expected
     ]
     assert sum(map(len, expected)) > 8 and len({len(chain) for chains in expected for chain in chains}) > 2
+
+
+def _check_axes(folder):
+    """Checks that axes of two sizes, pieces and spans, have two names."""
+    import onnx
+
+    free = {}
+    for name in ("mentions", "spans", "pairs"):
+        graph = onnx.load(str(folder / f"{name}.onnx")).graph
+        values = [*graph.input, *graph.output]
+        free[name] = {value.name: value.type.tensor_type.shape.dim[0].dim_param for value in values}
+    assert free["mentions"] == {"sequence": "pieces", "scores": "pieces"}
+    of_spans = dict.fromkeys(("starts", "ends", "vectors", "mention_scores"), "spans")
+    assert free["spans"] == of_spans | {"sequence": "pieces"}
+    assert set(free["pairs"].values()) == {"spans", ""} and free["pairs"]["genre"] == ""
 
 
 def test_what_parts_cannot_hold_is_rejected(make_resolver, tmp_path):
@@ -116,9 +132,9 @@ def test_a_wrong_export_is_not_written(onnxruntime, make_resolver, tmp_path, mon
     parts = resolver_export.resolver_parts(other)
     monkeypatch.setattr(resolver_export, "export_onnx", lambda *_: 0.0)
 
-    def write_other(part, specs, path):
+    def write_other(part, specs, output_axes, path):
         if path.stem == "mentions":  # which is compared first
-            write(parts[path.stem], specs, path)
+            write(parts[path.stem], specs, output_axes, path)
 
     monkeypatch.setattr(resolver_export, "write_onnx", write_other)
     with pytest.raises(InputError, match="export of mentions does not compute the same as the model; nothing was"):

@@ -32,9 +32,13 @@ def served(model, signature="serving_default", change=lambda outputs: None):
 
     def answer(inputs):
         answers = model.answer(inputs["question"], inputs["context"])
-        found = {name: np.array([getattr(one, name) for one in answers]) for name in ("start", "end", "score")}
-        lengths = [len(row) for row in model.encoder.tokenizer(inputs["context"])]
-        return found | {"truncated_pieces": np.maximum(0, np.array(lengths) - 20)}
+        names = ("start", "end", "score", "no_answer_score")
+        found = {name: np.array([getattr(one, name) for one in answers], float) for name in names}
+        places = {name: np.where(np.isnan(found[name]), -1, found[name]).astype(int) for name in names[:2]}
+        text = np.array([one.text.encode() for one in answers], object)
+        room = model.windows.window_length - 3 - len(model.windows.questions(inputs["question"][:1])[0][0])
+        lengths = np.array([len(row) for row in model.encoder.tokenizer(inputs["context"])])
+        return found | places | {"text": text, "truncated_pieces": np.maximum(0, lengths - room)}
 
     def run(inputs):
         outputs = (classify if isinstance(model, SpanBertTextClassifier) else answer)(inputs)
@@ -79,9 +83,57 @@ def test_a_reader_with_other_answers_is_rejected(encoder):
         outputs["score"][0] += 2e-4
 
     def other_place(outputs):
-        outputs["end"][0] += 100
+        outputs["start"][0], outputs["end"][0], outputs["text"][0] = 100, 100, b""
 
-    with pytest.raises(InputError, match="Expected: score within 1.0e-04"):
-        check_texts(model, with_change(model, other_score))
-    with pytest.raises(InputError, match="an answer that is not a candidate"):
-        check_texts(model, with_change(model, other_place))
+    def other_text(outputs):
+        outputs["text"][1] = outputs["text"][1][:-1] + b"?"
+
+    def other_margin(outputs):
+        outputs["no_answer_score"][2] += 5e-2
+
+    def no_answer(outputs):
+        outputs["start"][1], outputs["end"][1], outputs["text"][1] = -1, -1, b""
+
+    def cut(outputs):
+        outputs["truncated_pieces"][2] = 1
+
+    for change, message in (
+        (other_score, "Expected: score within 1.0e-04"),
+        (other_place, "an answer that is not a candidate"),
+        (other_text, "a text that does not stand at the place it names"),
+        (other_margin, "Expected: no_answer_score within "),
+        (no_answer, "disagree on whether a text has an answer; nothing was written. Expected: one. Received: .*-1 to"),
+        (cut, r"cuts contexts that fit into a window; .*Received: \[0, 0, 1\]"),
+    ):
+        with pytest.raises(InputError, match=message):
+            check_texts(model, with_change(model, change))
+
+
+def test_a_reader_that_answers_in_spite_of_its_threshold_is_rejected(encoder):
+    model = SpanBertQuestionAnswerer(encoder)
+    [*readings] = model.readings(["w0"] * 2, ["w1 w2", "w3"])
+    scores = [reading.candidates.no_answer_score for reading in readings]
+    model.no_answer_threshold = min(scores) - 100.0
+    assert check_texts(model, functools.partial(served, model)) < 1e-6
+
+    def without_threshold(outputs):
+        outputs["start"][0], outputs["end"][0], outputs["text"][0] = 0, 2, b"w0"
+
+    with pytest.raises(InputError, match="whether a text has an answer.*Expected: none. Received: characters 0 to 2"):
+        check_texts(model, with_change(model, without_threshold))
+
+
+@pytest.mark.parametrize("length", [5, 9, 40])
+def test_contexts_are_shortened_to_the_window_of_a_reader(encoder, length):
+    model = SpanBertQuestionAnswerer(encoder, window_length=length)
+    asked = []
+
+    def run(inputs):
+        asked.append(inputs)
+        return served(model)(inputs)
+
+    assert check_texts(model, lambda: run) < 1e-6
+    [inputs] = asked
+    room = length - 3 - len(model.windows.questions(inputs["question"][:1])[0][0])
+    lengths = [len(row) for row in encoder.tokenizer(inputs["context"])]
+    assert 0 < min(lengths) and max(lengths) <= room
