@@ -147,6 +147,7 @@ def test_the_tasks_parameters_are_the_released_codes(toy_tokenizer, width, heads
         "default_genre": "nw",
         "max_segment_distance": 3,
         "candidates": "words",
+        "language": "en",
     }
 
 

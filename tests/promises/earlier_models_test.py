@@ -1,6 +1,6 @@
 """Files that were written before task models had preprocessors load, and say what they said then, on every backend.
 
-`earlier_models.zip` holds a `.keras` file of every class, full of noise, of `model_cases`: as they are, compiled with
+`earlier_models.zip` holds a `.keras` file of every class of then, full of noise, of `model_cases`: as they are, compiled with
 an optimizer's state, with LoRA, in int8; a preset of the encoder; and `said.json`, what each said or computed.
 """
 
@@ -17,6 +17,7 @@ from tests.promises import model_cases
 from tests.promises.model_cases import TASKS, as_arrays, outputs_of, same
 
 ARCHIVE = pathlib.Path(__file__).with_name("earlier_models.zip")
+NEWER = {"SpanBertEntityRecognizer"}  # classes that did not exist yet
 CLOSE = 1e-4
 EAGER = keras.backend.backend() == "tensorflow"  # to trace takes longer than the few steps of a test
 with zipfile.ZipFile(ARCHIVE) as archive:
@@ -52,7 +53,7 @@ def recorded(found, expected):
 
 def test_the_archive_has_every_class_and_kind(folder):
     assert {path.stem for path in folder.glob("*.keras")} == set(SAID)
-    assert {*TASKS, "SpanBertEncoder"} < set(SAID)
+    assert {*TASKS, "SpanBertEncoder"} - NEWER < set(SAID) and NEWER.isdisjoint(SAID)
     assert {name.split("_")[0] for name in SAID if "_" in name} == {"compiled", "lora", "int8"}
 
 
@@ -86,7 +87,7 @@ def test_a_compiled_file_trains_on_from_the_optimizers_state(name, folder):
     assert set(after) == ({"loss", "right"} if name.endswith("TextClassifier") else {"loss"})
 
 
-@pytest.mark.parametrize("name", TASKS)
+@pytest.mark.parametrize("name", sorted(TASKS.keys() - NEWER))
 def test_the_texts_of_the_archive_show_differences(name):
     assert len(TASKS[name].decisions(SAID[name])) > 1 or len({json.dumps(one) for one in SAID[name]}) > 1
 

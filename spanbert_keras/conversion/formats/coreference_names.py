@@ -117,6 +117,7 @@ def _settings(shapes: dict[str, tuple], architecture: dict[str, Any]) -> tuple[d
         "default_genre": GENRES[0],
         "max_segment_distance": sizes["R"],
         "candidates": "pieces",
+        "language": "en",
     }
     note = (
         f"Segments have {length} word pieces, {reason}; --segment_length overrides it. Other settings that the "
