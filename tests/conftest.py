@@ -5,6 +5,8 @@ import gc
 import os
 import pathlib
 import pydoc_data.topics
+import subprocess
+import sys
 
 # Before the first import of a backend: no log noise, no framework that grabs all of a GPU, float32 means float32; one
 # thread for torch, whose threads spin while they wait, which costs more than small tensors gain.
@@ -21,8 +23,10 @@ import pytest
 from absl import logging
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
+TESTS = ROOT / "tests"
 MAX_PROCESSES = 4  # each imports TensorFlow, JAX and torch, which takes memory
-STARTS_PROCESSES = ("tests/promises/", "tests/training/", "tests/integrations/")  # first, while this process is small
+FIRST_SESSION = ("promises", "training", "integrations", "demo_test.py")  # those that start processes: half of the time
+ONLY_SHOWS = ("help", "version", "collectonly", "markers", "showfixtures", "show_fixtures_per_test", "cacheshow")
 
 
 def pytest_addoption(parser):
@@ -31,21 +35,38 @@ def pytest_addoption(parser):
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config):
-    """Shares the files of the whole quick suite among processes; `-n 0` keeps everything in one.
+    """Shares the files of the whole quick suite among processes, in two sessions; `-n 0` keeps everything in one.
 
-    A part of the suite needs no sharing, and the long tests have the machine to themselves.
+    A part of the suite needs no sharing, and the long tests have the machine to themselves. TensorFlow does not return
+    the memory of what it traced: new processes for the second session keep the peak of all of them below 16 GB.
     """
     options = config.option
     is_part = config.args_source == config.ArgsSource.ARGS or options.keyword or options.lf
     is_watched = options.usepdb or options.capture == "no"
     one_process = is_part or is_watched or options.slow or hasattr(config, "workerinput")
-    if not one_process and getattr(options, "numprocesses", 0) is None:
-        options.numprocesses = min(os.cpu_count() or 1, MAX_PROCESSES)
-        options.dist = "loadfile"
+    only_shows = any(getattr(options, name, None) for name in ONLY_SHOWS)
+    if one_process or only_shows or getattr(options, "numprocesses", 0) is not None:
+        return None
+    shared = ["-n", str(min(os.cpu_count() or 1, MAX_PROCESSES)), "--dist=loadfile"]
+    given = [sys.executable, "-m", "pytest", *config.invocation_params.args, *shared]
+    codes = []
+    for paths in sessions():
+        codes.append(subprocess.call([*given, *paths], cwd=config.invocation_params.dir))
+        if codes[-1] > pytest.ExitCode.TESTS_FAILED or codes[-1] and options.maxfail:
+            break
+    return max(codes)
+
+
+def sessions():
+    """Returns the paths of the files and folders of tests that run in the first session, and in the second one."""
+    names = sorted(
+        path.name for path in TESTS.iterdir() if path.name.endswith("_test.py") or next(path.rglob("*_test.py"), None)
+    )
+    first = [name for name in names if name in FIRST_SESSION]
+    return [[str(TESTS / name) for name in part] for part in (first, [name for name in names if name not in first])]
 
 
 def pytest_collection_modifyitems(config, items):
-    items.sort(key=lambda item: not item.nodeid.startswith(STARTS_PROCESSES))
     if config.getoption("--slow"):
         return
     for item in items:

@@ -1,6 +1,6 @@
 """Files that were written before task models had preprocessors load, and say what they said then, on every backend.
 
-`earlier_models.zip` holds a `.keras` file of every class of then, full of noise, of `model_cases`: as they are, compiled with
+`earlier_models.zip` holds a `.keras` file of every class, full of noise, of `model_cases`: as they are, compiled with
 an optimizer's state, with LoRA, in int8; a preset of the encoder; and `said.json`, what each said or computed.
 """
 
