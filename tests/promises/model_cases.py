@@ -295,7 +295,12 @@ def _entity_recognizer() -> TaskCase:
         rows() | {"word_starts": numbers, "word_ends": numbers, "span_labels": labels, "span_weights": weights},
         "recognize",
         lambda one: [entity["label"] for entity in one],
-        [("Bad cab, a head had a caf\u00e9 in a fab bead. A bee had a cab .",), ("a b",), ("fab\tbead. caf\u00e9",), ("Bad cab a head had a .",)],
+        [
+            ("Bad cab, a head had a caf\u00e9 in a fab bead. A bee had a cab .",),
+            ("a b",),
+            ("fab\tbead. caf\u00e9",),
+            ("Bad cab a head had a .",),
+        ],
         (texts, [[(start, len(text), "xy"[start % 2])] for text, start in zip(texts, last, strict=True)]),
     )
 
