@@ -38,7 +38,7 @@ def pytest_cmdline_main(config):
     """Shares the files of the whole quick suite among processes, in two sessions; `-n 0` keeps everything in one.
 
     A part of the suite needs no sharing, and the long tests have the machine to themselves. TensorFlow does not return
-    the memory of what it traced: new processes for the second session keep the peak of all of them below 16 GB.
+    the memory of what it traced: in one session two processes need nearly 24 GB, so the second session has new ones.
     """
     options = config.option
     is_part = config.args_source == config.ArgsSource.ARGS or options.keyword or options.lf

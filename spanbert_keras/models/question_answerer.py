@@ -224,7 +224,7 @@ class SpanBertQuestionAnswerer(BucketedPrediction):
             list of `DocumentAnswer`, best first; for several questions a list with such a list for each.
 
         Raises:
-            InputError: there is no document, one is not a text, a question has no words, or a number is not positive.
+            InputError: documents are missing or not text, a question has no words, or a number is not positive.
             ImportError: `bm25s` is needed and not installed.
         """
         questions, single = given_texts(question, "question", "question")

@@ -39,7 +39,7 @@ class DocumentIndex:
         texts: list of str.
 
     Raises:
-        InputError: there is no document, or one is not a text.
+        InputError: the documents are missing, or one of them is not text.
 
     Example:
 

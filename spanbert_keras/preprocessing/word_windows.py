@@ -105,6 +105,10 @@ class WordWindows:
     def _begins_word(self) -> np.ndarray:
         return self.tokenizer.word_starts()
 
+    def words_in(self, text: str | Sequence[str]) -> WordText:
+        """Returns the words of a str, or of a list of tokens."""
+        return self.of_text(text) if isinstance(text, str) else self.of_tokens(text)
+
     def of_text(self, text: str) -> WordText:
         """Returns the words of a str; their places are characters."""
         token_ids, offsets = self.tokenizer.encode_with_offsets(text)

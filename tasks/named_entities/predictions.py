@@ -16,12 +16,7 @@ from tasks.shared.text_files import write_lines
 
 def readable(model, examples: Sequence[Example]) -> list[Example]:
     """Returns the examples whose texts have words for the model's tokenizer, and logs the number of the others."""
-    windows = model.windows
-    found = [
-        one
-        for one in examples
-        if len(windows.of_text(one.text) if isinstance(one.text, str) else windows.of_tokens(one.text))
-    ]
+    found = [one for one in examples if len(model.windows.words_in(one.text))]
     if len(found) < len(examples):
         logging.warning("%d of %d texts have no words.", len(examples) - len(found), len(examples))
     return found

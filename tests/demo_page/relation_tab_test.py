@@ -22,7 +22,7 @@ FOUND = Relation("per:title", 0.75, {"no_relation": 0.25, "per:title": 0.75})
         ("<Ann> Lee", 12, 21),
         ("Ann #2", 47, 50),
         ("Ann#1", 13, 16),
-        ("oth", 5, 8),  # a part of a word, as it is no word
+        ("oth", 5, 8),  # inside a longer word: these letters alone are not a word of the text
     ],
 )
 def test_entities_are_found_as_words(words, start, end):

@@ -125,7 +125,7 @@ def read_words(windows: WordWindows, text: EntityText, name: str) -> WordText:
     Raises:
         InputError: it has none.
     """
-    found = windows.of_text(text) if isinstance(text, str) else windows.of_tokens(text)
+    found = windows.words_in(text)
     if not len(found):
         raise InputError(f"{name} has no words. Expected: text. Received: {text[:40]!r}.")
     return found
