@@ -159,20 +159,25 @@ def test_two_conversions_to_one_place(convert, tmp_path, name, form):
         assert open_source(str(tmp_path / "made" / name)).architecture["num_layers"] == 4
 
 
+def hidden(folder):
+    return {path.name for path in folder.iterdir() if path.name.startswith(".")}
+
+
 @pytest.mark.parametrize("name, form", FORMATS)
 def test_killed_conversions_leave_nothing(convert, tmp_path, name, form):
     began = time.monotonic()
     assert convert(name, form).wait() == 0
-    took, draw, left = time.monotonic() - began, random.Random(2), 0
-    for _ in range(4):
+    took, left, attempts = time.monotonic() - began, 0, 0
+    while left < 2:  # of an older file, and of one that a killed process left
+        attempts += 1
+        assert attempts <= 10, "too many conversions ended before they were killed"
         one = convert(name, form)
-        end = time.monotonic() + took * draw.uniform(0.5, 1.2)
-        while time.monotonic() < end and not any(p.name.startswith(".") for p in (tmp_path / "made").iterdir()):
-            time.sleep(0.002)
-        time.sleep(draw.uniform(0, 0.1))
+        older, end = hidden(tmp_path / "made"), time.monotonic() + 2 * took
+        while hidden(tmp_path / "made") <= older and time.monotonic() < end:
+            time.sleep(0.001)
+        time.sleep(random.Random(attempts).choice((0, 0.01, 0.03)))
         one.kill()
-        left += any(path.name.startswith(".") for path in (tmp_path / "made").iterdir())
-    assert left
+        left += bool(hidden(tmp_path / "made"))
     assert convert(name, form).wait() == 0
     assert [path.name for path in (tmp_path / "made").iterdir()] == [name]
     assert open_source(str(tmp_path / "made" / name)).architecture["num_layers"] == 4
