@@ -40,7 +40,7 @@ EXTRAS = {
     "retrieval": ["bm25s>=0.3"],
     "haystack": ["haystack-ai>=2.20,<4"],
     "demo": ["fastapi>=0.115.2", "gradio>=6.31,<7", "uvicorn>=0.14"],  # the first and the last as Gradio needs them
-    "coreference": ["scipy>=1.14", "spacy>=3.8"],
+    "coreference": ["matplotlib>=3.9", "scipy>=1.14", "spacy>=3.8"],
     "classification": ["matplotlib>=3.9", "scikit-learn>=1.5", "scipy>=1.14"],
     "entities": ["matplotlib>=3.9", "seqeval>=1.2.2"],
 }

@@ -71,5 +71,8 @@ class FineTuningMonitor(RunMonitor):
         if self.distribution.is_chief:
             self.writer("dev").scalars(scores, done)
             self.writer("dev").flush()
-            shown = ", ".join(f"{name} {value:.2f}" for name, value in scores.items())
+            shown = ", ".join(
+                f"{name} {value:,}" if isinstance(value, int) else f"{name} {value:.2f}"
+                for name, value in scores.items()
+            )
             logging.info("dev at step %d: %s", done, shown)

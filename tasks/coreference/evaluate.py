@@ -20,7 +20,7 @@ from spanbert_keras.model_flag import (
 )
 from spanbert_keras.program import InputError, setting
 from spanbert_keras.progress import Progress
-from tasks.coreference import baselines, metrics, page, predictions, pronouns
+from tasks.coreference import baselines, link_curve, metrics, page, predictions, pronouns
 from tasks.coreference.error_kinds import errors_of
 from tasks.shared.evaluation_settings import EvaluationSettings
 from tasks.shared.task import log_left_out
@@ -34,7 +34,7 @@ COUNT_NAMES = ("documents", "examples", "missing", "missed", "invented", "merged
 class Config(EvaluationSettings):
     """Settings of one evaluation."""
 
-    needs_gold = ("anti_data", "gold_mentions", "baselines")
+    needs_gold = ("anti_data", "gold_mentions", "baselines", "link_curve")
 
     anti_data: str | None = setting(
         "WinoBias: the anti-stereotypical file, where --data is the pro-stereotypical one of the same type.",
@@ -49,6 +49,10 @@ class Config(EvaluationSettings):
     gold_mentions: bool = setting("Gives the model the gold mentions, so that only linking is scored.", default=False)
     baselines: bool = setting(
         "Also scores two rules on the gold mentions: each on its own, and mentions with equal words linked.",
+        default=False,
+    )
+    link_curve: bool = setting(
+        "Also resolves with ten limits of --min_score, and draws precision and recall of the links: links.png.",
         default=False,
     )
 
@@ -69,6 +73,7 @@ def main(config: Config) -> None:
     write_json(folder / "scores.json", tables)
     print_tables(tables)
     others = ", scores and errors.html" if config.page and not gap else " and scores"
+    others += ", and links.png" if config.link_curve else ""
     print(f"Predictions{others} are in {folder}.")
 
 
@@ -79,10 +84,13 @@ def _check_flags(config: Config, gap: bool) -> None:
     check_language_flag(config.language)
     if gap and config.anti_data:
         raise InputError(f"--anti_data belongs to a WinoBias file. Received: --data={config.data}, a file of GAP.")
-    if gap and (config.baselines or config.gold_mentions):
+    if gap and (config.baselines or config.gold_mentions or config.link_curve):
         raise InputError(
-            f"--baselines and --gold_mentions need gold clusters. Received: --data={config.data}, a file of GAP."
+            f"--baselines, --gold_mentions and --link_curve need gold clusters. Received: --data={config.data}, a file "
+            "of GAP."
         )
+    if config.link_curve:
+        link_curve.need_library()
     if gap and config.singletons:
         raise InputError(
             f"--singletons changes no answer to GAP, which asks for links. Received: --data={config.data}, a file of "
@@ -128,6 +136,10 @@ def _documents(config: Config, model) -> dict[str, dict[str, Any]]:
     tables["errors"] = count_errors(documents, found)
     if config.baselines:
         tables |= score_baselines(documents)
+    if config.link_curve:
+        curve = link_curve.scores(model, documents, config.batch_size, config.gold_mentions)
+        link_curve.draw(folder / "links.png", curve)
+        tables |= {f"links with a probability of at least {limit}": row for limit, row in curve.items()}
     if anti_file:
         anti = predictions.predict(model, others, *options)
         predictions.write(folder, anti_file.everything, anti, "predictions_anti.conll", anti_file.key)

@@ -75,9 +75,10 @@ def test_a_terminal_shows_the_same_beside_the_bar(make_monitor, terminal):
 
 def test_scores_on_dev_have_their_own_folder(make_monitor, tmp_path, lines, read_events):
     with make_monitor() as monitor:
-        monitor.on_scores(4, {"f1": 61.237, "exact_match": 50})
-    assert read_events(tmp_path / "dev") == {"f1": {4: pytest.approx(61.237)}, "exact_match": {4: 50.0}}
-    assert lines == ["dev at step 4: f1 61.24, exact_match 50.00"]
+        monitor.on_scores(4, {"f1": 61.237, "exact_match": 50.0, "gold": 2975})
+    known = {"f1": {4: pytest.approx(61.237)}, "exact_match": {4: 50.0}, "gold": {4: 2975.0}}
+    assert read_events(tmp_path / "dev") == known
+    assert lines == ["dev at step 4: f1 61.24, exact_match 50.00, gold 2,975"]
 
 
 def test_counts_are_summed_over_workers_and_only_the_chief_writes(make_monitor, tmp_path, lines, read_events):

@@ -53,6 +53,21 @@ def test_the_program_writes_predictions_scores_and_the_page(saved, documents_fil
     assert f"and errors.html are in {out}" in printed
 
 
+def test_links_are_scored_by_their_lowest_probability(saved, documents_file, tmp_path, capsys):
+    flags = (f"--model={saved}", "--nopage", f"--data={documents_file(count=2)}")
+    run(*flags, f"--output_dir={tmp_path / 'curve'}", "--link_curve")
+    assert "scores, and links.png are in" in capsys.readouterr().out
+    tables = json.loads((tmp_path / "curve" / "scores.json").read_text())
+    assert (tmp_path / "curve" / "links.png").is_file()
+    for limit in ("0.3", "0.5"):
+        run(*flags, f"--output_dir={tmp_path / limit}", f"--min_score={limit}")
+        own = json.loads((tmp_path / limit / "scores.json").read_text())["all documents"]
+        row = tables[f"links with a probability of at least {limit}"]
+        assert row == {name: own[f"muc_{name}"] for name in ("precision", "recall", "f1")}
+    values = [tables[name]["recall"] for name in tables if name.startswith("links with")]
+    assert len(set(values)) > 1
+
+
 def test_the_page_shows_the_scores_that_are_printed(capsys):
     scores = dict.fromkeys(("mentions_f1", "muc_f1", "b_cubed_f1", "ceaf_f1", "average_f1"), 200 / 3)
     evaluate.print_tables({"all documents": scores})
@@ -79,8 +94,8 @@ def test_baselines_are_scored_beside_the_model_where_they_are_asked_for(saved, d
         expected = predictions.score(documents, [rule(document) for document in documents])
         assert tables[f"baseline: {name}, all documents"] == pytest.approx(expected)
         assert f"\nbaseline: {name}, all documents\n" in printed
-    for flag in ("--baselines", "--gold_mentions"):
-        with pytest.raises(InputError, match="--gold_mentions need gold clusters. Received: --data=x.tsv, a file of G"):
+    for flag in ("--baselines", "--gold_mentions", "--link_curve"):
+        with pytest.raises(InputError, match="--link_curve need gold clusters. Received: --data=x.tsv, a file of G"):
             run(f"--model={saved}", "--data=x.tsv", flag)
 
 
@@ -245,7 +260,7 @@ def test_predictions_need_no_clusters_and_are_those_of_the_same_file_with_them(
     path.write_text(files[1])
     with pytest.raises(InputError, match="has no gold clusters to score.*--predict_only writes predictions"):
         run(f"--model={saved}", f"--data={path}", f"--output_dir={tmp_path / 'none'}")
-    for flag in ("--gold_mentions", "--baselines", "--anti_data=x"):
+    for flag in ("--gold_mentions", "--baselines", "--link_curve", "--anti_data=x"):
         with pytest.raises(
             InputError, match=f"--predict_only reads no gold answers, which {flag.partition('=')[0]} needs"
         ):
