@@ -13,7 +13,7 @@ class ModelAnnotator:
     """Named entities by a recognizer of this package.
 
     Args:
-        model: str. Path of a `.keras` file.
+        model: str. Path of a `.keras` file, or the folder of the fine-tuning run that saved it.
         names: sequence of str. Annotations to make: `"entities"` alone.
 
     Raises:
@@ -35,9 +35,12 @@ class ModelAnnotator:
                 f"--annotator=model:{model} finds entities. Expected: --annotations=entities. "
                 f"Received: {','.join(names)}."
             )
-        self._model = _load(model)
-        self.description = f"model {Path(model).name}"
-        self.settings: dict[str, Any] = {"sha256": hashlib.sha256(Path(model).read_bytes()).hexdigest()}
+        file = Path(model)
+        if file.is_dir():
+            file /= "entity_recognizer.keras"  # as a fine-tuning run saves it
+        self._model = _load(model, file)
+        self.description = f"model {file.name}"
+        self.settings: dict[str, Any] = {"sha256": hashlib.sha256(file.read_bytes()).hexdigest()}
         self.labels = {ENTITIES: sorted(self._model.labels)}
 
     def annotate(self, texts: Sequence[str]) -> list[dict[str, list[Mention]] | None]:
@@ -50,23 +53,28 @@ class ModelAnnotator:
         return [{ENTITIES: mentions} for mentions in found]
 
 
-def _load(path: str) -> Any:
-    """Returns the recognizer of a file."""
+def _load(model: str, file: Path) -> Any:
+    """Returns the recognizer of a file, to which `--annotator=model:MODEL` leads."""
     import keras
 
     from spanbert_keras.models.entity_recognizer import SpanBertEntityRecognizer  # and the classes of its parts
 
     kind = SpanBertEntityRecognizer.__name__
+    if not file.is_file():
+        raise InputError(
+            f"--annotator=model:{model} cannot be loaded: {file} is missing. Expected: a .keras file of a {kind}, or "
+            "the folder of the fine-tuning run that saved it."
+        )
     try:
-        model = keras.saving.load_model(path, compile=False)
+        loaded = keras.saving.load_model(file, compile=False)
     except (OSError, ValueError, TypeError) as error:
         raise InputError(
-            f"--annotator=model:{path} cannot be loaded. Expected: a .keras file of a {kind}. "
+            f"--annotator=model:{model} cannot be loaded. Expected: a .keras file of a {kind}. "
             f"Received: {str(error).partition(chr(10))[0][:200]}"
         ) from error
-    if not isinstance(model, SpanBertEntityRecognizer):
+    if not isinstance(loaded, SpanBertEntityRecognizer):
         raise InputError(
-            f"--annotator=model:{path} must be a {kind}. Train one with tasks.named_entities.finetune. "
-            f"Received: {type(model).__name__}."
+            f"--annotator=model:{model} must be a {kind}. Train one with tasks.named_entities.finetune. "
+            f"Received: {type(loaded).__name__}."
         )
-    return model
+    return loaded

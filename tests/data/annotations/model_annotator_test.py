@@ -1,5 +1,7 @@
 """Entities of a saved recognizer as mentions: the same places, lines without words, and other models."""
 
+import shutil
+
 import pytest
 
 from spanbert_keras import SpanBertEncoder, SpanBertEntityRecognizer, SpanBertTokenizer
@@ -32,6 +34,14 @@ def test_mentions_are_the_recognized_entities(files):
     assert found == [expected[0], [], [], expected[1]] and expected[0]
 
 
+def test_the_folder_of_a_run_is_its_model(files, tmp_path):
+    _, path, _ = files
+    shutil.copy(path, tmp_path / "entity_recognizer.keras")
+    one, other = (open_annotator(f"model:{place}", ("entities",)) for place in (tmp_path, path))
+    assert one.settings == other.settings and one.description == "model entity_recognizer.keras"
+    assert one.annotate(["Ann met Bob."]) == other.annotate(["Ann met Bob."])
+
+
 def test_other_models_and_annotations_are_one_sentence(files, tmp_path):
     _, path, encoder = files
     with pytest.raises(InputError, match="Expected: --annotations=entities. Received: noun_phrases"):
@@ -39,6 +49,8 @@ def test_other_models_and_annotations_are_one_sentence(files, tmp_path):
     with pytest.raises(InputError, match="must be a SpanBertEntityRecognizer.*Received: SpanBertEncoder"):
         open_annotator(f"model:{encoder}", ("entities",))
     (tmp_path / "x.keras").write_bytes(b"no zip")
-    for name in ("x.keras", "missing.keras"):
-        with pytest.raises(InputError, match=f"{name} cannot be loaded. Expected: a .keras file"):
+    with pytest.raises(InputError, match="x.keras cannot be loaded. Expected: a .keras file"):
+        open_annotator(f"model:{tmp_path / 'x.keras'}", ("entities",))
+    for name, missing in (("missing.keras", "missing.keras"), ("", "entity_recognizer.keras")):
+        with pytest.raises(InputError, match=f"{missing} is missing. Expected: a .keras file.*or the folder"):
             open_annotator(f"model:{tmp_path / name}", ("entities",))
