@@ -85,7 +85,8 @@ def _check_labels(config: Config, model, examples) -> None:
 def calibrate(config: Config, model, folder: Path, examples) -> dict[str, float]:
     """Returns the calibration of the probabilities of predicted entities; see `CalibratedEvaluation.calibrate`.
 
-    The temperature is fitted on the classes of all spans, the scores are those of the entities found with it.
+    The temperature is fitted on the classes of all spans, the scores are those of the entities found with it. If none
+    is found, there are no scores.
     """
     examples = predictions.readable(model, examples)
     computed = list(model.span_logits([example.text for example in examples], config.batch_size))
@@ -105,10 +106,12 @@ def calibrate(config: Config, model, folder: Path, examples) -> dict[str, float]
         return label_loss(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
 
     if not len(predicted(model.temperature)[0]):
-        raise InputError(
-            f"--model={config.model} finds no entity in {config.data}, so that its probabilities cannot be scored. "
-            "Train it longer."
-        )
+        if config.calibrated_model is not None:
+            raise InputError(
+                f"--model={config.model} finds no entity in {config.data}, so that it cannot be calibrated. "
+                "Train it longer."
+            )
+        return {"temperature": model.temperature}
     return config.calibrate(model, folder, predicted, lambda temperature: loss_of_classes()(temperature))
 
 

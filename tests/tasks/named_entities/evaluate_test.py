@@ -85,3 +85,18 @@ def test_a_file_with_other_labels_is_one_sentence(tmp_path, model_file):
     path.write_text("ann\tB-VEH\nmet\tO\n")
     with pytest.raises(InputError, match="has no entity of --model=.*Expected: PER, LOC.*Received: VEH"):
         main(Config(model=str(model_file), data=str(path)))
+
+
+def test_a_model_that_finds_nothing_has_scores_without_calibration(tmp_path, entity_encoder, entity_file, caplog):
+    model = SpanBertEntityRecognizer(keras.saving.load_model(entity_encoder), ["PER", "LOC"], row_length=32)
+    model.compile(keras.optimizers.Adam(0.1))
+    for _ in range(3):
+        model.train_on_batch(["ann met bob ."] * 2, [[], []])
+    model.save(tmp_path / "model.keras")
+    given = {"model": str(tmp_path / "model.keras"), "data": str(entity_file("dev.tsv", count=3))}
+    main(Config(**given, output_dir=str(tmp_path / "out")))
+    scores = json.loads((tmp_path / "out" / "scores.json").read_text())
+    assert scores["all"]["f1"] == scores["all"]["predicted"] == 0 < scores["all"]["gold"]
+    assert scores["calibration"] == {"temperature": 1.0} and "finds no entity" in caplog.text
+    with pytest.raises(InputError, match="finds no entity in .*dev.tsv, so that it cannot be calibrated"):
+        main(Config(**given, calibrated_model=str(tmp_path / "calibrated.keras")))
