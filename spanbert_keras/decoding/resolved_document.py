@@ -99,7 +99,7 @@ class ResolvedDocument:
         return {
             "text": marked_text(text, [MarkedPart(*span, note=str(span[2] + 1)) for span in spans]),
             "chains": chains,
-            "count": f"{len(self.token_clusters)} chains, {len(spans)} mentions",
+            "count": f"{len(self.token_clusters)} chain{'s' * (len(self.token_clusters) != 1)}, {len(spans)} mentions",
         }
 
     def _characters(self) -> tuple[str, list[tuple[int, int, int]]]:

@@ -43,9 +43,8 @@ def show_document(document: ResolvedDocument) -> str:
     if not document.token_clusters:
         return markup.panel(markup.note("No mentions are linked."), f'<div class="sb-text">{parts["text"]}</div>')
     scores = [score for score in document.chain_scores if score is not None]
-    weakest = (
-        f" Weakest link of a chain: {markup.percent(min(scores))} to {markup.percent(max(scores))}." if scores else ""
-    )
+    ends = [markup.percent(find(scores)) for find in (min, max)] if scores else []
+    weakest = f" Weakest link of a chain: {' to '.join(dict.fromkeys(ends))}." if scores else ""
     return markup.panel(
         markup.note(f"{parts['count']}.{weakest} Point at a mention to see its chain."),
         f'<ol class="sb-chains">{parts["chains"]}</ol><div class="sb-text">{parts["text"]}</div>',

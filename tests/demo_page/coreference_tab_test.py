@@ -31,7 +31,7 @@ def test_the_text_is_whole_and_mentions_nest(read_result):
     assert found["sb-text"] == [TEXT]
     assert sorted(found["mark"]) == sorted(["Ann", "her", "her mother's] dog", "It"])
     assert sorted(found["sub"]) == ["1", "1", "2", "2"] and len(found["li"]) == 2
-    assert found["sb-note"][0].startswith("2 chains, 4 mentions. Weakest link of a chain: 60.0 % to 60.0 %.")
+    assert found["sb-note"][0].startswith("2 chains, 4 mentions. Weakest link of a chain: 60.0 %.")
 
 
 def test_a_text_without_chains_is_shown(read_result):
