@@ -66,7 +66,7 @@ def load_model_of(path: str, kinds: Sequence[str], precision: str = "float32"):
         InputError: the path does not exist, or holds a model of another class.
     """
     if not Path(path).exists():
-        raise InputError(f"--model={path} is not there. Expected: a .keras file that fine-tuning saved.")
+        raise InputError(f"--model={path} is not there. Expected: a .keras file, or the folder of a run or of a model.")
     overrides: dict[str, Any] = {} if precision == "float32" else {"dtype": precision}
     classes: Any = tuple(getattr(spanbert_keras, kind) for kind in kinds)
     model = spanbert_keras.load_pretrained(path, **overrides)

@@ -145,7 +145,8 @@ class SpanBertExtractiveReader:
                 overlap_threshold: `None`, which means the component's setting, or another value for this call.
 
         Raises:
-            InputError: the query has no words, or a number is out of range.
+            InputError: the query has no words, `documents` has something else than documents, or a number is out of
+                range.
         """
         given = {
             "top_k": top_k,
@@ -162,7 +163,11 @@ class SpanBertExtractiveReader:
         self.warm_up()
         limits = _limits(self._model, query, settings)
         kept = []
-        for document in documents:
+        for number, document in enumerate(documents):
+            if not isinstance(document, Document):
+                raise InputError(
+                    f"`documents[{number}]` must be a Haystack `Document`. Received: {shown(document, 60)}."
+                )
             if document.content is None:
                 logger.warning("Document {doc_id} has no text and is not read.", doc_id=document.id)
             else:

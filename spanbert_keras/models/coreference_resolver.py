@@ -2,7 +2,8 @@
 W span widths, A antecedents, D hidden_dim, G span_dim."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 from keras import ops
@@ -26,9 +27,10 @@ from spanbert_keras.preprocessing.document_segments import DocumentSegments, Seg
 from spanbert_keras.preprocessing.examples.given_documents import given_documents
 from spanbert_keras.preprocessing.preprocessors.coreference_preprocessor import SpanBertCoreferencePreprocessor
 from spanbert_keras.preprocessing.preprocessors.document_rows import DocumentRows
+from spanbert_keras.preprocessing.text_words import known_language
 
 
-def _setting(name: str) -> property:
+def _setting(name: str, check: Callable[[Any], Any] = lambda value: value) -> property:
     """Returns a property that reads a setting of a model; assigning to it checks and replaces the setting.
 
     Settings that belong together, `genres` and `default_genre`, are assigned at once:
@@ -36,7 +38,7 @@ def _setting(name: str) -> property:
     """
 
     def replace(self, value):
-        self.settings = dataclasses.replace(self.settings, **{name: value})
+        self.settings = dataclasses.replace(self.settings, **{name: check(value)})
         self._tiled_resolver = None  # its compiled stages have the settings of before
 
     return property(lambda self: getattr(self.settings, name), replace, doc=f"The constructor's `{name}`.")
@@ -127,7 +129,7 @@ class SpanBertCoreferenceResolver(TaskModel):
     refinements = _setting("refinements")
     genres = _setting("genres")
     default_genre = _setting("default_genre")
-    language = _setting("language")
+    language = _setting("language", known_language)
 
     def __init__(
         self,

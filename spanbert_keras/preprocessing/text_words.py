@@ -65,6 +65,23 @@ def language_code(language: Any) -> str:
     return str(language)
 
 
+def known_language(language: Any) -> str:
+    """Returns a language as a plain str. Raises `InputError` if spaCy, where it is installed, does not know it."""
+    code = language_code(language)
+    try:
+        import spacy
+    except ImportError:
+        return code
+    try:
+        spacy.util.get_lang_class(code)
+    except (ImportError, AttributeError):
+        raise InputError(
+            "`language` must be one for which spaCy has a blank pipeline, e.g. en, de, or xx for any. "
+            f"Received: language={code!r}."
+        ) from None
+    return code
+
+
 def check_language(language: str) -> None:
     """Raises if raw text in a language cannot be cut into words.
 
@@ -113,13 +130,7 @@ def _pipeline(language: str):
             "Words and sentences of raw text come from spaCy. Install it with "
             '`pip install "spanbert-keras[linguistic]"`, or give `tokens` and `sentences`.'
         ) from error
-    try:
-        spacy.util.get_lang_class(language)
-    except (ImportError, AttributeError):
-        raise InputError(
-            "`language` must be one for which spaCy has a blank pipeline, e.g. en, de, or xx for any. "
-            f"Received: language={language!r}."
-        ) from None
+    known_language(language)
     try:
         pipeline = spacy.blank(language)
     except ImportError as error:

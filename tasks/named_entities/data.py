@@ -124,6 +124,8 @@ def read(
     examples = collector.examples
     if context == "sentence":
         examples = [part for example in examples for part in example.parts()]
+    if not examples and collector.left_out:
+        raise InputError(f"{name} holds no usable text. {collector.left_out[0]}")
     if not examples:
         raise InputError(f"{name} holds no text. Expected: {FORM}. Received: {text[:40]!r}.")
     return ExampleFile(examples, collector.left_out, columns)

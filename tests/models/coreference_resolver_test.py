@@ -330,6 +330,10 @@ def test_raw_text_is_in_the_models_language_or_in_the_calls(make_resolver):
     assert english.resolve([text])[0].tokens == rules["de"] and english.get_config()["language"] == "de"
     with pytest.raises(InputError, match="language='zz'"):
         german.resolve(text, language="zz")
+    for wrong in ("zz", ""):
+        with pytest.raises(InputError, match="language="):
+            german.language = wrong
+    assert german.language == "de"
     with pytest.raises(InputError, match="must be the code of a language"):
         german.resolve(text, language="")
     with pytest.raises(ValueError, match="must be the code of a language"):

@@ -117,5 +117,7 @@ def test_bad_examples_can_be_left_out(tmp_path):
     text = '{"text": "a", "entities": [[0, 9, "X"]]}\n{"text": "b", "entities": []}'
     file = read(write(tmp_path, text), skip_bad=True)
     assert [one.text for one in file.examples] == ["b"] and len(file.left_out) == 1
+    with pytest.raises(InputError, match="holds no usable text. .*line 1"):
+        read(write(tmp_path, text.split("\n")[0]), skip_bad=True)
     with pytest.raises(InputError, match="2 columns. Expected: --tag_column from 2 to 2. Received: 3"):
         read(write(tmp_path, "Ann B-PER\n"), tag_column=3)
