@@ -12,6 +12,7 @@ from spanbert_keras.data.shards import annotation_format, shard_format
 from spanbert_keras.data.shards.manifest import read_manifest
 from spanbert_keras.data.shards.mention_annotation import MentionAnnotation, open_annotation
 from spanbert_keras.errors import InputError
+from spanbert_keras.files.known_files import KnownFiles
 
 if TYPE_CHECKING:
     from spanbert_keras.preprocessing.tokenizer import SpanBertTokenizer
@@ -134,25 +135,26 @@ class TokenShards:
                 "Prepare the corpus again with the model's vocab.txt and --lowercase setting."
             )
 
-    def verify(self, annotations: bool = True) -> None:
+    def verify(self, annotations: bool = True, known: KnownFiles | None = None) -> None:
         """Reads every file once and compares its SHA-256 with the recorded one.
 
         Args:
             annotations: bool. Whether to verify the annotations, too.
+            known: `KnownFiles` or `None`. With it, files that this machine has read are not read again.
 
         Raises:
             InputError: a file is damaged; the message names it.
         """
         for folder, manifest in self.parts:
             for name, entry in manifest["files"].items():
-                shard_format.check_content(folder / name, entry)
+                shard_format.check_content(folder / name, entry, known=known)
         if annotations:
-            self.verify_annotations()
+            self.verify_annotations(known)
 
-    def verify_annotations(self) -> None:
+    def verify_annotations(self, known: KnownFiles | None = None) -> None:
         """Does for the annotations alone what `verify` does."""
         for folder, manifest in self.parts:
-            annotation_format.check_contents(folder, manifest)
+            annotation_format.check_contents(folder, manifest, known)
 
     def annotations(self, name: str) -> MentionAnnotation:
         """Returns an annotation that `annotate` has finished; the size of every file is checked.
