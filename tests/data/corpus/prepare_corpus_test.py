@@ -182,9 +182,7 @@ def test_a_vocabulary_can_be_trained_on_a_part_of_the_documents(tmp_path):
     known = {word for word, code in hashes.items() if code >= 0.75 * 2**64}
     assert 10 < len(known) < 30 and {word for word in hashes if word in pieces} == known
     assert prepared("out", 0.25, heldout_share=0.3)["settings"]["vocabulary"] == "train 200 on 0.25 of the documents"
-    with pytest.raises(
-        InputError, match="another corpus .vocabulary train 200 on 0.25 of the documents there, train 200 n"
-    ):
+    with pytest.raises(InputError, match="on 0.25 of the documents there, train 200 now"):
         prepared("out", 1.0, heldout_share=0.3)
     with pytest.raises(InputError, match="--vocabulary_sample=1e-05 may be too small. A vocabulary cannot be trained"):
         prepared("none", 1e-5)
