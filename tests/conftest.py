@@ -383,16 +383,6 @@ def coreference_golden(data_folder):
 
 
 @pytest.fixture
-def files_read(monkeypatch):
-    """List of the names of the files that are read to compare their checksum."""
-    from spanbert_keras.files import file_entries
-
-    read, names = file_entries.file_entry, []
-    monkeypatch.setattr(file_entries, "file_entry", lambda path: names.append(os.path.basename(path)) or read(path))
-    return names
-
-
-@pytest.fixture
 def small_disk():
     """Function of bytes: a context in which larger files cannot be written, as on a full disk."""
     resource = pytest.importorskip("resource", reason="only Unix limits file sizes")

@@ -30,9 +30,7 @@ class Config(RunSettings):
         changeable=True,
     )
     verify_corpus: bool = setting(
-        "Compares all checksums of the corpus, also of files that are as they were when this machine last did so.",
-        default=False,
-        changeable=True,
+        "Compares the checksums of all files of the corpus, also of unchanged ones.", default=False, changeable=True
     )
     vocabulary: str | None = setting(
         "Path of a vocab.txt in BERT's format, or of a preset folder. Raw text needs this or --train_vocabulary.",

@@ -2,11 +2,13 @@
 
 import json
 import os
+import shutil
 import threading
 import time
 
 import pytest
 
+from spanbert_keras.data.batches.corpus_mixture import open_corpora
 from spanbert_keras.errors import InputError
 from spanbert_keras.files import known_files as module
 from spanbert_keras.files.file_entries import file_entry
@@ -113,3 +115,24 @@ def test_a_folder_that_cannot_be_written_is_named(text, tmp_path):
     assert known.is_undamaged(text, file_entry(text))
     with pytest.raises(OSError):
         known.save()
+
+
+def test_a_corpus_is_read_once_and_again_where_it_changed_or_when_asked(toy_shards, tmp_path, files_read):
+    folder = tmp_path / "corpus"
+    shutil.copytree(toy_shards, folder)
+    names = sorted(path.name for path in folder.iterdir() if path.name != "manifest.json")
+
+    def read(**settings):
+        files_read.clear()
+        open_corpora(f"{folder}", tmp_path / "cache", pytest.fail, **settings)
+        return sorted(files_read)
+
+    assert read() == names and read() == []
+    vocabulary = folder / "vocab.txt"
+    vocabulary.write_bytes(vocabulary.read_bytes())
+    assert read() == ["vocab.txt"] and read() == []
+    assert read(compare_again=True) == names and read() == []
+    pieces = folder / "train-00000.pieces.npy"
+    pieces.write_bytes(pieces.read_bytes()[:-1] + b"\xff")
+    with pytest.raises(InputError, match="train-00000.pieces.npy is damaged"):
+        read()

@@ -162,28 +162,6 @@ def test_the_index_is_cached_by_corpus_split_length_and_cut(opened, tmp_path):
     assert len(list((tmp_path / "cache").glob("*.blocks"))) == 2
 
 
-def test_a_corpus_is_read_once_and_again_where_it_changed_or_when_asked(prepared, tmp_path, files_read):
-    folder = tmp_path / "a"
-    shutil.copytree(prepared / "a", folder)
-    names = sorted(path.name for path in folder.iterdir() if path.name not in ("manifest.json",))
-
-    def read(**settings):
-        open_corpora(f"{folder}", tmp_path / "cache", pytest.fail, **settings)
-        found = sorted(files_read)
-        files_read.clear()
-        return found
-
-    assert read() == names and read() == []
-    content = (folder / "vocab.txt").read_bytes()
-    (folder / "vocab.txt").write_bytes(content)
-    assert read() == ["vocab.txt"] and read() == []
-    assert read(compare_again=True) == names and read() == []
-    pieces = folder / "train-00000.pieces.npy"
-    pieces.write_bytes(pieces.read_bytes()[:-1] + b"\xff")
-    with pytest.raises(InputError, match="train-00000.pieces.npy is damaged"):
-        read()
-
-
 PAIRS = RowSettings(ROW_LENGTH, segments=2)
 
 
