@@ -118,7 +118,7 @@ def cut_shards(
     longest = max_sequence_length - SPECIALS_PER_BLOCK
     base = 0
     for pieces, document_starts, line_starts in shards:
-        is_start = word_starts[pieces]
+        is_start = word_starts[np.asarray(pieces)]
         units = np.asarray(line_starts) if cut == "line" else None
         starts, lengths, left_out = _cut(np.asarray(document_starts, np.int64), is_start, longest, units)
         order = np.lexsort((starts, lengths))

@@ -11,6 +11,7 @@ import numpy as np
 from spanbert_keras.data.shards import annotation_format, shard_format
 from spanbert_keras.data.shards.manifest import read_manifest
 from spanbert_keras.data.shards.mention_annotation import MentionAnnotation, open_annotation
+from spanbert_keras.data.shards.shard_array import ShardArray
 from spanbert_keras.errors import InputError
 from spanbert_keras.files.known_files import KnownFiles
 
@@ -22,7 +23,7 @@ PART_NAME = re.compile(r"part-(\d+)-of-(\d+)")
 
 @dataclasses.dataclass
 class TokenSplit:
-    """The documents of one split, shard by shard; every array is a memory map.
+    """The documents of one split, shard by shard; every array is a `ShardArray`, a memory map where it is used.
 
     Attributes:
         pieces: list of uint16 or uint32 `(N,)`. Ids of whole documents without special pieces.
@@ -31,9 +32,9 @@ class TokenSplit:
         paths: list of path. The shards' names without endings, after which annotations are named.
     """
 
-    pieces: list[np.ndarray]
-    document_starts: list[np.ndarray]
-    line_starts: list[np.ndarray]
+    pieces: list[ShardArray]
+    document_starts: list[ShardArray]
+    line_starts: list[ShardArray]
     paths: list[pathlib.Path]
 
     @property
@@ -180,7 +181,7 @@ class TokenShards:
                 if actual == split:
                     stem = folder / shard_format.shard_stem(shard["split"], shard["index"])
                     pieces, documents, lines = (
-                        shard_format.open_array(stem.with_name(f"{stem.name}.{array}.npy"), kind, length)
+                        ShardArray(stem.with_name(f"{stem.name}.{array}.npy"), kind, length)
                         for array, kind, length in (
                             ("pieces", dtype, shard["pieces"]),
                             ("documents", np.int64, shard["documents"] + 1),
