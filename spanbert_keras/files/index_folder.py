@@ -4,6 +4,7 @@ Beside the arrays lies `index.json` with the size and the checksum of each. A fo
 a version without checksums, is made again.
 """
 
+import contextlib
 import os
 import shutil
 from collections.abc import Callable
@@ -15,8 +16,9 @@ from typing_extensions import TypedDict
 
 from spanbert_keras.errors import InputError
 from spanbert_keras.files.destination_lock import destination_lock
-from spanbert_keras.files.file_entries import FileEntry, file_entry, is_undamaged
+from spanbert_keras.files.file_entries import FileEntry, file_entry
 from spanbert_keras.files.json_files import read_json, write_json
+from spanbert_keras.files.known_files import KnownFiles
 from spanbert_keras.files.writing import sync, temporary_path
 
 FORMAT_VERSION = 1
@@ -36,7 +38,7 @@ def cached_index(
 
     Several processes may do so at once: one computes it, and the others wait. What is saved must be a function of the
     folder's name: then it does not matter whose files are used, where the file system has no locks. Every file is read
-    once, to compare its checksum.
+    once a machine, to compare its checksum (`KnownFiles`).
 
     Args:
         path: the folder; missing parents are created.
@@ -89,8 +91,11 @@ def _opened(path: Path, open_index: Callable[[Path], Index | None]) -> Index | N
         summary = read_json(path / SUMMARY, _Summary)
         if summary["format_version"] != FORMAT_VERSION:
             return None
-        if not all(is_undamaged(path / Path(name).name, entry) for name, entry in summary["files"].items()):
+        known = KnownFiles(path, "files")
+        if not all(known.is_undamaged(path / Path(name).name, entry) for name, entry in summary["files"].items()):
             return None
+        with contextlib.suppress(OSError):  # the folder may be read-only: then the files are read at every start
+            known.save()
         return open_index(path)
     except (OSError, ValueError):
         return None

@@ -1,7 +1,7 @@
 """Blocks: where rows begin and end in a text of pieces, for any row length."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -89,17 +89,23 @@ def _cut(limits: np.ndarray, is_start: np.ndarray, longest: int, units: np.ndarr
     return np.concatenate(found_starts), np.concatenate(found_lengths), left_out
 
 
-def cut_blocks(shards: Sequence, word_starts: np.ndarray, max_sequence_length: int, cut: str = "word") -> Blocks:
+def cut_shards(
+    shards: Iterable, word_starts: np.ndarray, max_sequence_length: int, cut: str = "word"
+) -> Iterator[tuple[np.ndarray, np.ndarray, int]]:
     """Cuts every document into blocks of at most `max_sequence_length` pieces with [CLS] and [SEP].
 
     Blocks are contiguous, never cross documents and never cut a word. A document is cut greedily from its beginning, so
     only its last block is short (paper, section 4.2: sequences run up to the limit or the document's end).
 
     Args:
-        shards: sequence of (pieces `(N,)`, document_starts `(D + 1,)`, line_starts `(L + 1,)`).
+        shards: iterable of (pieces `(N,)`, document_starts `(D + 1,)`, line_starts `(L + 1,)`).
         word_starts: bool `(V,)`. True where a piece begins a word.
         max_sequence_length: int, at least 3. Pieces in a row, with specials.
         cut: `"word"`: a block is as long as possible; `"line"`: it ends with a line where a line fits.
+
+    Yields:
+        for each shard the starts of its blocks, int64 `(N,)`, counted over all shards in order, and their lengths,
+        int64 `(N,)`, both sorted by length and then by place; and the number of its pieces in no block.
 
     Raises:
         ValueError: an unknown `cut`, or a row too short for any piece.
@@ -110,16 +116,20 @@ def cut_blocks(shards: Sequence, word_starts: np.ndarray, max_sequence_length: i
             f"Received: cut={shown(cut)}, max_sequence_length={max_sequence_length}."
         )
     longest = max_sequence_length - SPECIALS_PER_BLOCK
-    all_starts, all_lengths, left_out, base = [], [], 0, 0
+    base = 0
     for pieces, document_starts, line_starts in shards:
-        is_start = word_starts[pieces]
+        is_start = word_starts[np.asarray(pieces)]
         units = np.asarray(line_starts) if cut == "line" else None
-        starts, lengths, skipped = _cut(np.asarray(document_starts, np.int64), is_start, longest, units)
-        all_starts.append(starts + base)
-        all_lengths.append(lengths)
-        left_out += skipped
+        starts, lengths, left_out = _cut(np.asarray(document_starts, np.int64), is_start, longest, units)
+        order = np.lexsort((starts, lengths))
+        yield starts[order] + base, lengths[order], left_out
         base += len(pieces)
-    starts, lengths = np.concatenate(all_starts or [[]]), np.concatenate(all_lengths or [[]])
-    order = np.lexsort((starts, lengths))
-    histogram = np.bincount(lengths.astype(np.int64), minlength=longest + 1)
-    return Blocks(starts[order].astype(np.int64), histogram.astype(np.int64), left_out)
+
+
+def cut_blocks(shards: Iterable, word_starts: np.ndarray, max_sequence_length: int, cut: str = "word") -> Blocks:
+    """Returns all blocks of some shards, in memory; arguments as of `cut_shards`."""
+    parts = list(cut_shards(shards, word_starts, max_sequence_length, cut))
+    starts, lengths = (np.concatenate([np.zeros(0, np.int64), *(part[i] for part in parts)]) for i in range(2))
+    histogram = np.bincount(lengths, minlength=max_sequence_length - SPECIALS_PER_BLOCK + 1)
+    order = np.argsort(lengths, kind="stable")
+    return Blocks(starts[order], histogram.astype(np.int64), sum(part[2] for part in parts))

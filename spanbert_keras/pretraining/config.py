@@ -29,6 +29,9 @@ class Config(RunSettings):
         path=True,
         changeable=True,
     )
+    verify_corpus: bool = setting(
+        "Compares the checksums of all files of the corpus, also of unchanged ones.", default=False, changeable=True
+    )
     vocabulary: str | None = setting(
         "Path of a vocab.txt in BERT's format, or of a preset folder. Raw text needs this or --train_vocabulary.",
         default=None,

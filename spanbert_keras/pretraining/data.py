@@ -15,6 +15,7 @@ from spanbert_keras.data.batches.row_settings import RowSettings
 from spanbert_keras.data.corpus.preparation_settings import PreparationSettings
 from spanbert_keras.data.corpus.prepare_corpus import open_tokenizer, prepare_corpus, warnings_of
 from spanbert_keras.errors import InputError
+from spanbert_keras.files.known_files import known_files
 from spanbert_keras.preprocessing.masking.schemes import SCHEMES
 from spanbert_keras.preprocessing.masking.span_masker import SpanMasker
 from spanbert_keras.preprocessing.philox import fold
@@ -50,7 +51,10 @@ class PretrainingData:
         cache = Path(config.cache_dir) if config.cache_dir else Path(config.output_dir) / "cache"
         self._vocabulary: str | None = None
         self.corpora: Corpora = open_corpora(
-            config.corpus, cache / "blocks", lambda path: self._prepare(path, cache / "shards")
+            config.corpus,
+            cache / "blocks",
+            lambda path: self._prepare(path, cache / "shards"),
+            config.verify_corpus,
         )
         if self._vocabulary is None and (config.train_vocabulary or config.lowercase):
             logging.warning(
@@ -89,7 +93,8 @@ class PretrainingData:
             logging.info("Preparing %s into %s.", path, folder)
         try:
             settings = PreparationSettings(input=(path,), output_dir=str(folder), workers=config.workers, **choices)
-            found = prepare_corpus(settings, wait=True)
+            with known_files(cache, folder.name, config.verify_corpus) as known:
+                found = prepare_corpus(settings, wait=True, known=known)
         except InputError as error:
             raise InputError(
                 f"--corpus={path} cannot be prepared into {folder} (--cache_dir is its parent). {error}"

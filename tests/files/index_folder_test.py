@@ -76,7 +76,7 @@ def test_no_damage_is_used(tmp_path, lines):
     path, draw = tmp_path / "name", random.Random(3)
     cached_index(path, open_text, writer("found" * 9), "index")
     assert not lines
-    files = {file.name: file.read_bytes() for file in path.iterdir()}
+    files = {file.name: file.read_bytes() for file in path.iterdir() if not file.name.startswith("checked-files-")}
     assert set(files) == {"text", "index.json"}
     for number in range(60):
         name = draw.choice([*files])
@@ -85,6 +85,19 @@ def test_no_damage_is_used(tmp_path, lines):
         (path / name).write_bytes(content[:place] if number % 3 == 0 else changed)
         assert cached_index(path, open_text, writer("found" * 9), "index") == "found" * 9
     assert len(lines) >= 50 and all("name is damaged, or has no checksums; it is made again" in line for line in lines)
+
+
+def test_files_are_read_once_a_machine_and_again_when_they_change(tmp_path, files_read):
+    path = tmp_path / "name"
+    for _ in range(3):
+        assert cached_index(path, open_text, writer("found"), "index") == "found"
+    assert files_read == ["text"]
+    (path / "text").write_text("found")  # the same content, written again
+    assert cached_index(path, open_text, writer("found"), "index") == "found"
+    assert files_read == ["text", "text"]
+    (note,) = path.glob("checked-files-*")
+    note.write_text("{")
+    assert cached_index(path, open_text, writer("found"), "index") == "found" and len(files_read) == 3
 
 
 @pytest.mark.parametrize("version", [None, 2])

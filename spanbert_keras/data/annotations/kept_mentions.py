@@ -6,6 +6,7 @@ import numpy as np
 
 from spanbert_keras.data.annotations.annotator import ENTITIES
 from spanbert_keras.data.shards.annotation_format import LABEL_SHIFT
+from spanbert_keras.data.shards.shard_array import ShardArray
 from spanbert_keras.data.shards.token_shards import TokenShards
 from spanbert_keras.errors import InputError
 
@@ -17,7 +18,7 @@ class KeptMentions:
     """The bytes of an annotation, with 0 in place of mentions of other labels; sliced as the array is.
 
     Args:
-        values: uint8 `(N,)`. An annotation, usually memory-mapped.
+        values: uint8 `(N,)`, or `ShardArray`. An annotation.
         table: uint8 `(256,)`. What each byte becomes, as `kept_table` returns it.
 
     Example:
@@ -33,7 +34,7 @@ class KeptMentions:
     ```
     """
 
-    def __init__(self, values: np.ndarray, table: np.ndarray):
+    def __init__(self, values: np.ndarray | ShardArray, table: np.ndarray):
         self.values, self.table = values, table
 
     def __len__(self) -> int:

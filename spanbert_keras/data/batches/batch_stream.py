@@ -21,13 +21,13 @@ class CorpusSource:
     """One corpus of the mixture.
 
     Attributes:
-        pieces: sequence of integer arrays, one per shard; usually memory-mapped.
+        pieces: sequence of integer arrays, one per shard; usually `ShardArray`.
         stream: `RowStream` over its blocks, or `PairStream` over its pairs of segments.
         weight: float. Its share of the rows, relative to the other sources.
         annotations: sequence of uint8 arrays beside `pieces`, one value for each piece, or `None`.
     """
 
-    pieces: Sequence[np.ndarray]
+    pieces: Sequence[Any]
     stream: RowStream | PairStream
     weight: float = 1.0
     annotations: Sequence[Any] | None = None
@@ -140,7 +140,7 @@ class BatchStream:
             [annotations[i] for i in order.tolist()] if annotations else None,
         )
 
-    def _read(self, number: int, arrays: Sequence[np.ndarray], placed: PlacedBlocks) -> list[np.ndarray]:
+    def _read(self, number: int, arrays: Sequence[Any], placed: PlacedBlocks) -> list[np.ndarray]:
         """Returns what each block has in `arrays`, one of which belongs to each shard of the source."""
         if placed.second is None:
             return self._read_parts(number, arrays, placed.starts, placed.lengths)
@@ -149,7 +149,7 @@ class BatchStream:
         return [np.concatenate(segments) for segments in zip(firsts, seconds, strict=True)]
 
     def _read_parts(
-        self, number: int, arrays: Sequence[np.ndarray], starts: np.ndarray, lengths: np.ndarray
+        self, number: int, arrays: Sequence[Any], starts: np.ndarray, lengths: np.ndarray
     ) -> list[np.ndarray]:
         bounds = self._shard_starts[number]
         shards = np.searchsorted(bounds, starts, side="right") - 1

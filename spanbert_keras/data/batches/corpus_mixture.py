@@ -4,7 +4,7 @@ import dataclasses
 import functools
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,9 +20,10 @@ from spanbert_keras.data.pairs.pair_stream import PairStream
 from spanbert_keras.data.pairs.unit_index import cached_units
 from spanbert_keras.data.shards.token_shards import TokenShards
 from spanbert_keras.errors import InputError
+from spanbert_keras.files.known_files import known_files
 from spanbert_keras.preprocessing.masking.schemes import SCHEMES
 from spanbert_keras.preprocessing.philox import fold
-from spanbert_keras.preprocessing.row_blocks import SPECIALS_PER_BLOCK, SPECIALS_PER_PAIR, Blocks, cut_blocks
+from spanbert_keras.preprocessing.row_blocks import SPECIALS_PER_BLOCK, SPECIALS_PER_PAIR, Blocks, cut_shards
 from spanbert_keras.preprocessing.row_planner import RowPlanner
 from spanbert_keras.preprocessing.row_stream import RowStream
 from spanbert_keras.preprocessing.seeds import CORPUS, HELD_OUT, MIXTURE
@@ -157,12 +158,12 @@ class Corpora:
         part = shards.split(split)
         word_starts = shards.tokenizer().word_starts()
 
-        def make() -> Blocks:
+        def cut() -> Iterator:
             files = zip(part.pieces, part.document_starts, part.line_starts, strict=True)
-            return cut_blocks(list(files), word_starts, rows.max_sequence_length, rows.cut)
+            return cut_shards(files, word_starts, rows.max_sequence_length, rows.cut)
 
         name = f"{shards.fingerprint[:16]}-{split}-{rows.max_sequence_length}-{rows.cut}"
-        return cached_blocks(self.cache, name, make)
+        return cached_blocks(self.cache, name, rows.max_sequence_length, cut)
 
     def _pairs(self, shards: TokenShards, split: str, rows: RowSettings) -> PairCopies:
         """Returns the pairs of a split; held-out text has one copy. Segments never leave the split."""
@@ -203,25 +204,32 @@ class Corpora:
             shares.check(str(shards.directory), rows.max_sequence_length)
 
 
-def open_corpora(text: str, cache: str | os.PathLike, prepare: Callable[[str], str]) -> Corpora:
+def open_corpora(
+    text: str, cache: str | os.PathLike, prepare: Callable[[str], str], compare_again: bool = False
+) -> Corpora:
     """Opens the corpora named by `--corpus`; raw text is prepared first.
+
+    Every file is read once and compared with its checksum, but not if this machine has done so before and the file has
+    not changed since (`KnownFiles`).
 
     Args:
         text: str. The flag's value.
         cache: path. Folder for block indices.
         prepare: function. Prepares the raw text at a path and returns the folder of its shards.
+        compare_again: bool. Whether to read all files, whatever is known of them.
 
     Raises:
         InputError: a corpus is missing, damaged, or of another vocabulary than the first.
     """
     shards, weights = [], []
     for path, weight in parse_corpora(text):
-        if is_prepared(path):
-            opened = TokenShards(path)
-            opened.verify()
-        else:
-            opened = TokenShards(prepare(path))  # which compares every checksum
-            opened.verify_annotations()
+        is_raw = not is_prepared(path)
+        opened = TokenShards(prepare(path) if is_raw else path)
+        with known_files(cache, opened.fingerprint[:16], compare_again) as known:
+            if is_raw:  # `prepare` has compared all but the annotations
+                opened.verify_annotations(known)
+            else:
+                opened.verify(known=known)
         shards.append(opened)
         weights.append(weight)
     return Corpora(shards, weights, cache)

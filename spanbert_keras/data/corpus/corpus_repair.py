@@ -10,11 +10,13 @@ from spanbert_keras.data.corpus.preparation_folder import remove_leftovers
 from spanbert_keras.data.shards import shard_format
 from spanbert_keras.errors import InputError
 from spanbert_keras.files.file_entries import is_undamaged
+from spanbert_keras.files.known_files import KnownFiles
 
 
-def damaged_files(folder: pathlib.Path, manifest: dict[str, Any]) -> list[str]:
-    """Returns the names of files that are missing or differ from the manifest; reads all of them."""
-    return [name for name, entry in manifest["files"].items() if not is_undamaged(folder / name, entry)]
+def damaged_files(folder: pathlib.Path, manifest: dict[str, Any], known: KnownFiles | None = None) -> list[str]:
+    """Returns the names of files that are missing or differ from the manifest; reads all that are not known."""
+    compare = is_undamaged if known is None else known.is_undamaged
+    return [name for name, entry in manifest["files"].items() if not compare(folder / name, entry)]
 
 
 def repair_corpus(

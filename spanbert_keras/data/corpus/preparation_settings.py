@@ -38,6 +38,9 @@ class PreparationSettings(Settings):
         minimum=1,
         below=MAX_PIECES + 1,
     )
+    vocabulary_sample: float = setting(
+        "Share of the documents, chosen by their text, that --train_vocabulary reads.", default=1.0, above=0, maximum=1
+    )
     lowercase: bool = setting("Lowercases text and strips accents (uncased models).", default=False)
     heldout_share: float = setting("Share of documents for evaluation, 0 to 0.5; at least one document.", default=0.01)
     workers: int | None = setting(
@@ -57,6 +60,8 @@ class PreparationSettings(Settings):
                 "Expected: exactly one of --vocabulary=vocab.txt and --train_vocabulary=N. Received: "
                 + ("neither." if self.vocabulary is None else "both.")
             )
+        if self.vocabulary_sample < 1 and self.train_vocabulary is None:
+            raise InputError("--vocabulary_sample belongs to --train_vocabulary, which is missing.")
         if not 0 <= self.heldout_share <= MAX_HELDOUT_SHARE:
             raise InputError(f"--heldout_share must be from 0 to {MAX_HELDOUT_SHARE}. Received: {self.heldout_share}.")
         _ = self.part  # parsed here, so that a malformed one is reported at once

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
 from spanbert_keras.data.corpus.corpus_repair import damaged_files, repair_corpus
-from spanbert_keras.data.corpus.encoding import encode_chunks, read_chunks
+from spanbert_keras.data.corpus.encoding import encode_chunks, read_chunks, text_hash
 from spanbert_keras.data.corpus.preparation_folder import (
     enter_folder,
     make_folder,
@@ -32,6 +32,7 @@ from spanbert_keras.errors import InputError
 from spanbert_keras.files.file_entries import file_entry, is_undamaged
 from spanbert_keras.files.folder_lock import FolderLock
 from spanbert_keras.files.json_files import write_json
+from spanbert_keras.files.known_files import KnownFiles
 from spanbert_keras.files.writing import write_atomically, write_text
 from spanbert_keras.preprocessing.tokenizer import SpanBertTokenizer
 from spanbert_keras.preprocessing.wordpiece import write_vocabulary
@@ -44,7 +45,10 @@ Progress = Callable[[int, int, int, int], None]
 
 
 def prepare_corpus(
-    settings: PreparationSettings, on_progress: Progress | None = None, wait: bool = False
+    settings: PreparationSettings,
+    on_progress: Progress | None = None,
+    wait: bool = False,
+    known: KnownFiles | None = None,
 ) -> dict[str, Any]:
     """Prepares a corpus, continues a preparation that was stopped, or finds it done and repairs damaged files.
 
@@ -55,6 +59,7 @@ def prepare_corpus(
         settings: `PreparationSettings`.
         on_progress: function or `None`. Called with bytes read, total bytes, documents read, and pieces written.
         wait: bool. Whether to wait for another process that prepares into the same folder, and not to raise.
+        known: `KnownFiles` or `None`. With it, files of a finished corpus that this machine has read are not read.
 
     Returns:
         dict. The manifest; `TokenShards(settings.output_dir)` opens the corpus (when all parts are there).
@@ -70,7 +75,7 @@ def prepare_corpus(
     folder = output_folder(settings)
     identity = _identity(settings, sources, tokenizer)
     done = read_finished(folder, identity)
-    if done is not None and not damaged_files(folder, done):
+    if done is not None and not damaged_files(folder, done, known):
         return done
     make_folder(folder)
     with FolderLock(folder, flag="--output_dir", wait=wait, keep=False), _full_disk_reported(folder):
@@ -235,6 +240,8 @@ def _identity(
 ) -> dict[str, Any]:
     """Returns everything that the output depends on, as plain JSON values."""
     vocabulary = f"train {settings.train_vocabulary}" if tokenizer is None else tokenizer.fingerprint()
+    if settings.vocabulary_sample < 1:
+        vocabulary += f" on {settings.vocabulary_sample!r} of the documents"
     modified = [os.stat(source.path).st_mtime_ns if source.kind != "embedded" else 0 for source in sources]
     return {
         "settings": {
@@ -270,8 +277,16 @@ def _trained_tokenizer(
 
 
 def _train_vocabulary(settings: PreparationSettings, sources: Sequence[CorpusFile], folder: pathlib.Path) -> None:
-    texts = ("\n".join(d.lines) for s in sources for d in read_raw_documents(s, settings.text_column))
-    pieces = train_wordpiece(texts, settings.train_vocabulary or 0, settings.lowercase)
+    # The documents of the largest hashes: those of the smallest are held out.
+    lowest = int((1 - settings.vocabulary_sample) * 2**64)
+    documents = (document.lines for source in sources for document in read_raw_documents(source, settings.text_column))
+    texts = ("\n".join(lines) for lines in documents if not lowest or text_hash(lines) >= lowest)
+    try:
+        pieces = train_wordpiece(texts, settings.train_vocabulary or 0, settings.lowercase)
+    except InputError as error:
+        if not lowest:
+            raise
+        raise InputError(f"--vocabulary_sample={settings.vocabulary_sample:g} may be too small. {error}") from error
     write_text(folder / shard_format.VOCABULARY, "".join(f"{piece}\n" for piece in pieces))
 
 

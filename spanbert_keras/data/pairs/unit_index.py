@@ -78,10 +78,10 @@ def _open_units(path: Path) -> Units | None:
 def _write_units(folder: Path, split: TokenSplit, sentences: SentenceUnits | None) -> None:
     starts, documents = (ArrayFile(folder / f"{name}.npy", np.int64) for name in ("starts", "documents"))
     base = 0
-    for pieces, document_starts, line_starts in zip(
+    for pieces, documents_of_shard, line_starts in zip(
         split.pieces, split.document_starts, split.line_starts, strict=True
     ):
-        document_starts = _nonempty(np.asarray(document_starts))
+        document_starts = _nonempty(np.asarray(documents_of_shard))
         for lines in _slices(_nonempty(np.asarray(line_starts))):
             first = int(lines[0])
             units = lines[:-1]

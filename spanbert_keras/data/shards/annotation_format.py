@@ -20,6 +20,7 @@ from spanbert_keras.data.shards import shard_format
 from spanbert_keras.errors import InputError
 from spanbert_keras.files.file_entries import FileEntry, is_undamaged
 from spanbert_keras.files.json_files import checked, read_json, write_json
+from spanbert_keras.files.known_files import KnownFiles
 
 FORMAT_VERSION = 1
 ANNOTATIONS = "annotations.json"
@@ -178,12 +179,12 @@ def check_origin(folder: pathlib.Path, manifest: dict[str, Any], name: str, entr
         )
 
 
-def check_contents(folder: pathlib.Path, manifest: dict[str, Any]) -> None:
+def check_contents(folder: pathlib.Path, manifest: dict[str, Any], known: KnownFiles | None = None) -> None:
     """Raises `InputError` if any finished annotation of a folder does not fit it or a file is damaged."""
     for name, entry in read_entries(folder).items():
         check_entry(folder, manifest, name, entry)
         for stem, shard in entry.shards.items():
-            shard_format.check_content(annotation_path(folder / stem, name), shard, "annotation", AGAIN)
+            shard_format.check_content(annotation_path(folder / stem, name), shard, "annotation", AGAIN, known)
 
 
 def damaged_files(folder: pathlib.Path, name: str, entry: AnnotationEntry) -> list[pathlib.Path]:

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from spanbert_keras.data.shards import annotation_format, shard_format
+from spanbert_keras.data.shards import annotation_format
+from spanbert_keras.data.shards.shard_array import ShardArray
 from spanbert_keras.errors import InputError
 from spanbert_keras.preprocessing.masking.schemes import SCHEMES
 
@@ -33,16 +34,13 @@ class MentionAnnotation:
     missing: int
     files: dict[pathlib.Path, pathlib.Path]
 
-    def open(self, stems: Sequence[pathlib.Path], lengths: Sequence[int]) -> list[np.ndarray]:
-        """Returns the bytes of these shards, uint8 `(N,)` memory maps; see `annotation_format`.
+    def open(self, stems: Sequence[pathlib.Path], lengths: Sequence[int]) -> list[ShardArray]:
+        """Returns the bytes of these shards, uint8 `(N,)`; see `annotation_format`.
 
         Raises:
             InputError: a file holds another array, or one of another length than its shard.
         """
-        return [
-            shard_format.open_array(self.files[stem], np.uint8, length)
-            for stem, length in zip(stems, lengths, strict=True)
-        ]
+        return [ShardArray(self.files[stem], np.uint8, length) for stem, length in zip(stems, lengths, strict=True)]
 
 
 def open_annotation(

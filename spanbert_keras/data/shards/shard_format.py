@@ -23,6 +23,7 @@ import numpy as np
 
 from spanbert_keras.errors import InputError
 from spanbert_keras.files.file_entries import FileEntry, file_entry
+from spanbert_keras.files.known_files import KnownFiles
 from spanbert_keras.files.npy_files import open_npy
 from spanbert_keras.files.writing import temporary_path
 
@@ -121,9 +122,22 @@ def check_size(path: pathlib.Path, entry: Mapping[str, Any], what: str = "corpus
         )
 
 
-def check_content(path: pathlib.Path, entry: Mapping[str, Any], what: str = "corpus", again: str = AGAIN) -> None:
-    """Raises if the SHA-256 of a file is not the one recorded; arguments as of `check_size`."""
+def check_content(
+    path: pathlib.Path,
+    entry: Mapping[str, Any],
+    what: str = "corpus",
+    again: str = AGAIN,
+    known: KnownFiles | None = None,
+) -> None:
+    """Raises if the SHA-256 of a file is not the one recorded.
+
+    Args:
+        path, entry, what, again: as of `check_size`.
+        known: `KnownFiles` or `None`. With it, a file that this machine has read is not read again.
+    """
     check_size(path, entry, what, again)
+    if known is not None and known.is_undamaged(path, {"bytes": entry["bytes"], "sha256": entry["sha256"]}):
+        return
     received = file_entry(path)["sha256"]
     if received != entry["sha256"]:
         raise InputError(

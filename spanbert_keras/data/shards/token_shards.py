@@ -11,7 +11,9 @@ import numpy as np
 from spanbert_keras.data.shards import annotation_format, shard_format
 from spanbert_keras.data.shards.manifest import read_manifest
 from spanbert_keras.data.shards.mention_annotation import MentionAnnotation, open_annotation
+from spanbert_keras.data.shards.shard_array import ShardArray
 from spanbert_keras.errors import InputError
+from spanbert_keras.files.known_files import KnownFiles
 
 if TYPE_CHECKING:
     from spanbert_keras.preprocessing.tokenizer import SpanBertTokenizer
@@ -21,7 +23,7 @@ PART_NAME = re.compile(r"part-(\d+)-of-(\d+)")
 
 @dataclasses.dataclass
 class TokenSplit:
-    """The documents of one split, shard by shard; every array is a memory map.
+    """The documents of one split, shard by shard; every array is a `ShardArray`, a memory map where it is used.
 
     Attributes:
         pieces: list of uint16 or uint32 `(N,)`. Ids of whole documents without special pieces.
@@ -30,9 +32,9 @@ class TokenSplit:
         paths: list of path. The shards' names without endings, after which annotations are named.
     """
 
-    pieces: list[np.ndarray]
-    document_starts: list[np.ndarray]
-    line_starts: list[np.ndarray]
+    pieces: list[ShardArray]
+    document_starts: list[ShardArray]
+    line_starts: list[ShardArray]
     paths: list[pathlib.Path]
 
     @property
@@ -134,25 +136,26 @@ class TokenShards:
                 "Prepare the corpus again with the model's vocab.txt and --lowercase setting."
             )
 
-    def verify(self, annotations: bool = True) -> None:
+    def verify(self, annotations: bool = True, known: KnownFiles | None = None) -> None:
         """Reads every file once and compares its SHA-256 with the recorded one.
 
         Args:
             annotations: bool. Whether to verify the annotations, too.
+            known: `KnownFiles` or `None`. With it, files that this machine has read are not read again.
 
         Raises:
             InputError: a file is damaged; the message names it.
         """
         for folder, manifest in self.parts:
             for name, entry in manifest["files"].items():
-                shard_format.check_content(folder / name, entry)
+                shard_format.check_content(folder / name, entry, known=known)
         if annotations:
-            self.verify_annotations()
+            self.verify_annotations(known)
 
-    def verify_annotations(self) -> None:
+    def verify_annotations(self, known: KnownFiles | None = None) -> None:
         """Does for the annotations alone what `verify` does."""
         for folder, manifest in self.parts:
-            annotation_format.check_contents(folder, manifest)
+            annotation_format.check_contents(folder, manifest, known)
 
     def annotations(self, name: str) -> MentionAnnotation:
         """Returns an annotation that `annotate` has finished; the size of every file is checked.
@@ -178,7 +181,7 @@ class TokenShards:
                 if actual == split:
                     stem = folder / shard_format.shard_stem(shard["split"], shard["index"])
                     pieces, documents, lines = (
-                        shard_format.open_array(stem.with_name(f"{stem.name}.{array}.npy"), kind, length)
+                        ShardArray(stem.with_name(f"{stem.name}.{array}.npy"), kind, length)
                         for array, kind, length in (
                             ("pieces", dtype, shard["pieces"]),
                             ("documents", np.int64, shard["documents"] + 1),

@@ -21,6 +21,12 @@ def settings(**changes):
         ({"heldout_share": 0.6}, r"--heldout_share must be from 0 to 0\.5. Received: 0\.6"),
         ({"heldout_share": -0.1}, r"--heldout_share must be from 0 to 0\.5. Received: -0\.1"),
         ({"heldout_share": float("nan")}, r"Received: nan"),
+        ({"vocabulary_sample": 0.5}, "--vocabulary_sample belongs to --train_vocabulary, which is missing"),
+        ({"vocabulary_sample": 0.0, "train_vocabulary": 9, "vocabulary": None}, "--vocabulary_sample must be positive"),
+        (
+            {"vocabulary_sample": 1.5, "train_vocabulary": 9, "vocabulary": None},
+            "must be positive and at most 1",
+        ),
         ({"workers": 0}, "--workers must be at least 1"),
         ({"shard": "4/4"}, "--shard must be i/n"),
         ({"shard": "one"}, "--shard must be i/n"),

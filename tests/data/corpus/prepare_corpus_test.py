@@ -1,6 +1,7 @@
 """Tests of preparing a corpus: the same bytes however it is run, everything accounted for, nothing overwritten."""
 
 import gzip
+import hashlib
 import json
 import threading
 import unicodedata
@@ -162,6 +163,29 @@ def test_a_vocabulary_can_be_trained_on_the_input(corpus, tmp_path, content):
     shards = TokenShards(tmp_path / "out")
     assert shards.tokenizer().vocabulary_size() <= 120 and "python" in shards.tokenizer().get_vocabulary()
     assert shards.manifest["totals"]["unknown_pieces"] == 0
+
+
+def test_a_vocabulary_can_be_trained_on_a_part_of_the_documents(tmp_path):
+    texts = [" ".join([f"{chr(97 + i % 20)}{chr(97 + i // 20)}"] * 3) for i in range(80)]  # a word of its own for each
+    (tmp_path / "text.txt").write_text("\n\n".join(texts))
+
+    def prepared(name, share, **settings):
+        flags = {"train_vocabulary": 200, "vocabulary_sample": share, "output_dir": str(tmp_path / name)}
+        return prepare_corpus(PreparationSettings(input=(str(tmp_path / "text.txt"),), **flags | settings))
+
+    prepared("out", 0.25, heldout_share=0.3)
+    pieces = set(TokenShards(tmp_path / "out").tokenizer().get_vocabulary())
+    hashes = {
+        text.split()[0]: int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
+        for text in texts
+    }
+    known = {word for word, code in hashes.items() if code >= 0.75 * 2**64}
+    assert 10 < len(known) < 30 and {word for word in hashes if word in pieces} == known
+    assert prepared("out", 0.25, heldout_share=0.3)["settings"]["vocabulary"] == "train 200 on 0.25 of the documents"
+    with pytest.raises(InputError, match="on 0.25 of the documents there, train 200 now"):
+        prepared("out", 1.0, heldout_share=0.3)
+    with pytest.raises(InputError, match="--vocabulary_sample=1e-05 may be too small. A vocabulary cannot be trained"):
+        prepared("none", 1e-5)
 
 
 def test_a_preset_folder_supplies_its_whole_tokenizer(corpus, tmp_path, small_vocabulary):

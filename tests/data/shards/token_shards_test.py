@@ -39,7 +39,7 @@ def test_a_split_holds_whole_documents_with_their_lines(corpus):
     for split, documents in (("train", 2), ("heldout", 1)):
         part = shards.split(split)
         assert part.num_documents == documents and part.num_pieces == len(part.pieces[0])
-        assert part.pieces[0].dtype == np.uint16 and isinstance(part.pieces[0], np.memmap)
+        assert part.pieces[0].dtype == np.uint16 and isinstance(part.pieces[0][:1], np.memmap)
         starts, lines = part.document_starts[0], part.line_starts[0]
         assert starts.dtype == lines.dtype == np.int64 and set(starts) <= set(lines)
         assert starts[0] == lines[0] == 0 and starts[-1] == lines[-1] == part.num_pieces
