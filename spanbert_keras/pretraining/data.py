@@ -93,7 +93,7 @@ class PretrainingData:
             logging.info("Preparing %s into %s.", path, folder)
         try:
             settings = PreparationSettings(input=(path,), output_dir=str(folder), workers=config.workers, **choices)
-            with known_files(cache, folder.name, config.verify_corpus) as known:
+            with known_files(cache.parent / "blocks", folder.name, config.verify_corpus) as known:
                 found = prepare_corpus(settings, wait=True, known=known)
         except InputError as error:
             raise InputError(
