@@ -107,7 +107,7 @@ def _read_corpus(folder: Path):
     found = [shards.unigram_counts, shards.tokenizer().get_vocabulary()]
     for split in ("train", "heldout"):
         part = shards.split(split)
-        found += [*part.pieces, *part.document_starts, *part.line_starts]
+        found += map(np.asarray, [*part.pieces, *part.document_starts, *part.line_starts])
     return _digest(*found)
 
 
@@ -116,7 +116,8 @@ def _read_annotations(folder: Path):
     shards.verify()
     annotation = shards.annotations("entities")
     part = shards.split("train")
-    return _digest(annotation.labels, *annotation.open(part.paths, [len(one) for one in part.pieces]))
+    opened = annotation.open(part.paths, [len(one) for one in part.pieces])
+    return _digest(annotation.labels, *map(np.asarray, opened))
 
 
 def _batches(folder: Path, rows: RowSettings):
