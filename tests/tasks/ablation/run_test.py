@@ -50,7 +50,7 @@ def test_a_failed_stage_is_named_at_the_end_and_the_tables_are_written(make_plan
 @pytest.mark.slow
 def test_a_whole_ablation_is_run_and_not_run_again(tmp_path):
     (tmp_path / "recipe.flags").write_text(
-        "--flagfile=configs/ablation_tiny_pretraining.flags\n--steps=40\n--warmup_steps=5\n--evaluate_every=20\n"
+        "--flagfile=configs/ablation_tiny_pretraining.flags\n--steps=40\n--warmup_steps=5\n--evaluate_every=20\n--eval_rows=32\n"
     )
     flags = [
         "--flagfile=configs/ablation_tiny.flags",
