@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from spanbert_keras.errors import InputError
 from spanbert_keras.files.destination_lock import destination_lock
 from spanbert_keras.files.file_entries import FileEntry, is_undamaged
 from spanbert_keras.files.json_files import read_json, write_json
-from spanbert_keras.files.writing import input_error_if_unwritable
 
 Record = list[Any]  # SHA-256, size, times of change of content and of status in ns, inode
 
@@ -83,21 +83,21 @@ class KnownFiles:
 def known_files(folder: str | os.PathLike, name: str, again: bool = False) -> Iterator[KnownFiles]:
     """Yields `KnownFiles`, and saves them at the end, also after an error.
 
-    Other processes wait meanwhile: of several that begin at once, one reads the files.
+    Other processes wait meanwhile: of several that begin at once, one reads the files. If the folder cannot be written
+    to, nothing is remembered.
 
     Args:
         folder, name, again: see `KnownFiles`. A missing folder is created.
-
-    Raises:
-        InputError: the folder cannot be written to.
     """
     path = KnownFiles(folder, name, again=True).path
-    with destination_lock(path, "--cache_dir", wait=True):
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(InputError):
+            stack.enter_context(destination_lock(path, "--cache_dir", wait=True))
         known = KnownFiles(folder, name, again)
         try:
             yield known
         finally:
-            with input_error_if_unwritable(path):
+            with contextlib.suppress(OSError):
                 known.save()
 
 
