@@ -12,6 +12,7 @@ from spanbert_keras import pretrain, program
 from spanbert_keras.data.annotations.annotate_corpus import annotate_corpus
 from spanbert_keras.data.annotations.annotation_settings import AnnotationSettings
 from spanbert_keras.errors import InputError
+from spanbert_keras.files import file_entries
 from spanbert_keras.pretraining.data import PretrainingData
 
 
@@ -53,6 +54,22 @@ def test_raw_text_is_prepared_once_into_the_cache(make_data, raw, tmp_path):
     assert same(first.train.batch(3), again.train.batch(3))
     make_data(*raw, "--train_vocabulary=140")
     assert len(list((tmp_path / "cache" / "shards").iterdir())) == 2
+
+
+@pytest.mark.parametrize("kind", ["raw", "prepared"])
+def test_files_are_compared_at_the_first_start_and_when_asked(make_data, raw, monkeypatch, kind):
+    read, names = file_entries.file_entry, []
+    monkeypatch.setattr(file_entries, "file_entry", lambda path: names.append(str(path)) or read(path))
+
+    def compared(*flags):
+        names.clear()
+        make_data(*(raw if kind == "raw" else ()), *flags)
+        return sum(name.endswith("pieces.npy") for name in names)
+
+    make_data(*(raw if kind == "raw" else ()))
+    compared()  # of raw text, what the first start wrote
+    assert compared() == 0 < compared("--verify_corpus")
+    assert compared() == 0
 
 
 def test_without_a_cache_folder_the_runs_own_is_used(make_data, toy_text, tmp_path):

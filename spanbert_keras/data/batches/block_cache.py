@@ -54,9 +54,10 @@ def _write_blocks(folder: Path, longest: int, shards: Iterable[tuple[np.ndarray,
     histogram = np.sum(counts, axis=0, dtype=np.int64) if counts else np.zeros(longest + 1, np.int64)
     np.save(folder / "histogram.npy", np.append(histogram, left_out))
     total = int(histogram.sum())
-    np.save(folder / "starts.npy", np.zeros(0, np.int64))
     if total:
         open_memmap(folder / "starts.npy", "w+", np.int64, (total,))
+    else:  # an empty array cannot be mapped
+        np.save(folder / "starts.npy", np.zeros(0, np.int64))
     places = np.cumsum(histogram) - histogram  # of the next block of each length
     with open(aside, "rb") as file:
         for count in filter(np.any, counts):
